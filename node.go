@@ -1,0 +1,214 @@
+package holdfast
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// NodeName names a node in its repository: letters, digits, dash, dot and
+// underscore, at most 63.
+type NodeName string
+
+// ComponentName names one component of a node; the same rule as NodeName. It
+// is also the name of the component's directory in a set.
+type ComponentName string
+
+var nameRule = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
+
+// reserved are the names a set uses for itself beside the components'
+// directories.
+var reserved = []string{"identities", "set.json", "README.md"}
+
+// Kind says what a component holds, and so which rules of order and which
+// facts belong to it.
+type Kind string
+
+// The kinds of components.
+const (
+	Validator   Kind = "validator"   // the Splice validator app's database
+	Participant Kind = "participant" // the Canton participant's database
+	App         Kind = "app"         // a database of the operator's own
+)
+
+// Kinds lists every kind a configuration may name.
+var Kinds = []Kind{Validator, Participant, App}
+
+// Component is one thing with state to capture.
+type Component struct {
+	Name   ComponentName   `json:"name"`
+	Kind   Kind            `json:"kind"`
+	Before []ComponentName `json:"before,omitempty"` // its capture ends before theirs begin
+	After  []ComponentName `json:"after,omitempty"`  // its capture begins after theirs have ended
+}
+
+// Node is what is backed up as one: its components and their order.
+type Node struct {
+	Name       NodeName    `json:"name"`
+	Components []Component `json:"components"`
+}
+
+// Edge orders two components: the capture of First ends before the capture of
+// Then begins.
+type Edge struct {
+	First ComponentName `json:"first"`
+	Then  ComponentName `json:"then"`
+	Why   string        `json:"why"`
+}
+
+// Why an edge is there.
+const (
+	whyValidator = "the validator app's backup is complete before the participant's starts (Splice: validator_backups)"
+	whyBefore    = "before: in the configuration"
+	whyAfter     = "after: in the configuration"
+)
+
+// Validate reports the first mistake in the node's shape: names, kinds, edges
+// to nobody, two components of one kind that may only exist once, a cycle.
+func (n Node) Validate() error {
+	if !nameRule.MatchString(string(n.Name)) {
+		return shape("the node's name %q is not usable: letters, digits, dot, dash and underscore, at most 63", n.Name)
+	}
+	if len(n.Components) == 0 {
+		return shape("node %s has no components: nothing to back up", n.Name)
+	}
+	seen := map[ComponentName]Kind{}
+	for _, c := range n.Components {
+		if !nameRule.MatchString(string(c.Name)) || slices.Contains(reserved, string(c.Name)) {
+			return shape("component name %q is not usable: letters, digits, dot, dash and underscore, at most 63, and not %s",
+				c.Name, strings.Join(reserved, ", "))
+		}
+		if _, twice := seen[c.Name]; twice {
+			return shape("component %s is there twice", c.Name)
+		}
+		if !slices.Contains(Kinds, c.Kind) {
+			return shape("component %s has kind %q, which Holdfast does not know; known are %v", c.Name, c.Kind, Kinds)
+		}
+		for other, kind := range seen {
+			if kind == c.Kind && kind != App {
+				return shape("components %s and %s are both of kind %s: a node has one", other, c.Name, kind)
+			}
+		}
+		seen[c.Name] = c.Kind
+	}
+	for _, c := range n.Components {
+		for _, other := range slices.Concat(c.Before, c.After) {
+			if _, known := seen[other]; !known {
+				return shape("component %s is ordered against %s, which is not a component of this node (it has %s)",
+					c.Name, other, join(n.names()))
+			}
+		}
+	}
+	_, err := n.Stages()
+	return err
+}
+
+// Edges returns the built-in edges that apply to this node and the configured
+// ones, without duplicates, in the order of the components.
+func (n Node) Edges() []Edge {
+	var edges []Edge
+	add := func(e Edge) {
+		if !slices.ContainsFunc(edges, func(o Edge) bool { return o.First == e.First && o.Then == e.Then }) {
+			edges = append(edges, e)
+		}
+	}
+	for _, v := range n.Components {
+		for _, p := range n.Components {
+			if v.Kind == Validator && p.Kind == Participant {
+				add(Edge{v.Name, p.Name, whyValidator})
+			}
+		}
+	}
+	for _, c := range n.Components {
+		for _, other := range c.Before {
+			add(Edge{c.Name, other, whyBefore})
+		}
+		for _, other := range c.After {
+			add(Edge{other, c.Name, whyAfter})
+		}
+	}
+	return edges
+}
+
+// Stages turns the edges into steps: every component stands in the earliest
+// stage that all its edges allow. A cycle is an error that names its members.
+func (n Node) Stages() ([][]Component, error) {
+	edges := n.Edges()
+	left := slices.Clone(n.Components)
+	var stages [][]Component
+	for len(left) > 0 {
+		var stage, rest []Component
+		for _, c := range left {
+			waits := slices.ContainsFunc(edges, func(e Edge) bool {
+				return e.Then == c.Name && slices.ContainsFunc(left, func(o Component) bool { return o.Name == e.First })
+			})
+			if waits {
+				rest = append(rest, c)
+			} else {
+				stage = append(stage, c)
+			}
+		}
+		if len(stage) == 0 {
+			return nil, shape("the order of components goes in a circle: %s", cycle(left, edges))
+		}
+		stages, left = append(stages, stage), rest
+	}
+	return stages, nil
+}
+
+// Component returns the component of that name.
+func (n Node) Component(name ComponentName) (Component, bool) {
+	for _, c := range n.Components {
+		if c.Name == name {
+			return c, true
+		}
+	}
+	return Component{}, false
+}
+
+func (n Node) names() []ComponentName {
+	var names []ComponentName
+	for _, c := range n.Components {
+		names = append(names, c.Name)
+	}
+	return names
+}
+
+// cycle walks backwards along the edges among left until a name repeats; every
+// member of left waits for another one, so the walk cannot end otherwise.
+func cycle(left []Component, edges []Edge) string {
+	var path []ComponentName
+	at := left[0].Name
+	for !slices.Contains(path, at) {
+		path = append(path, at)
+		for _, e := range edges {
+			if e.Then == at && slices.ContainsFunc(left, func(o Component) bool { return o.Name == e.First }) {
+				at = e.First
+				break
+			}
+		}
+	}
+	path = append(path[slices.Index(path, at):], at)
+	slices.Reverse(path)
+	return strings.Join(strs(path), " before ")
+}
+
+func join(names []ComponentName) string { return strings.Join(strs(names), ", ") }
+
+func strs(names []ComponentName) []string {
+	var out []string
+	for _, n := range names {
+		out = append(out, string(n))
+	}
+	return out
+}
+
+func shape(format string, args ...any) error {
+	return &Problem{
+		Class: Usage,
+		What:  fmt.Sprintf(format, args...),
+		Why:   "Nothing was started: the order of captures is what makes a set usable.",
+		Do:    "Correct the databases in holdfast.yaml and try again.",
+	}
+}
