@@ -1,0 +1,29 @@
+package repository
+
+import (
+	"path/filepath"
+
+	"github.com/kopia/kopia/repo/blob"
+	"github.com/kopia/kopia/repo/blob/filesystem"
+)
+
+// Location says where a repository is, as kopia's storage layer understands
+// it: a type and that type's options. Constructors make the ones in use.
+type Location struct {
+	Storage blob.ConnectionInfo
+	Name    string // for people: "/var/backups/holdfast"
+}
+
+// Filesystem is a repository in a directory. Files are created with mode 0600
+// and directories with 0700.
+func Filesystem(path string) Location {
+	if abs, err := filepath.Abs(path); err == nil {
+		path = abs
+	}
+	return Location{
+		Name: path,
+		Storage: blob.ConnectionInfo{Type: "filesystem", Config: &filesystem.Options{
+			Path: path, FileMode: 0o600, DirectoryMode: 0o700,
+		}},
+	}
+}

@@ -1,0 +1,147 @@
+package repository
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"path"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/kopia/kopia/fs"
+	"github.com/kopia/kopia/repo"
+	"github.com/kopia/kopia/repo/object"
+	"github.com/kopia/kopia/snapshot"
+
+	"holdfast"
+)
+
+// After this many bytes a session writes its index, so that a later run finds
+// what this one has stored even if this one is killed.
+const checkpointBytes = 2 << 30
+
+// Session writes the files of one set. Put may be called from several
+// goroutines.
+type Session struct {
+	w        repo.RepositoryWriter
+	location Location
+	began    time.Time
+
+	mu        sync.Mutex
+	files     []file
+	unindexed int64
+}
+
+type file struct {
+	name  string
+	bytes int64
+	id    object.ID
+}
+
+// Put stores what fill writes under name. A nil return means that the bytes
+// are stored and will be part of the set that is sealed; closing alone commits
+// nothing, so a fill that fails leaves no file.
+func (s *Session) Put(ctx context.Context, name string, fill func(io.Writer) error) (holdfast.Artifact, error) {
+	if name == "" || path.Clean(name) != name || strings.HasPrefix(name, "/") || strings.HasPrefix(name, "../") {
+		return holdfast.Artifact{}, fmt.Errorf("store %q: not a path within a set", name)
+	}
+	w := s.w.NewObjectWriter(ctx, writerOptions(name))
+	defer func() { _ = w.Close() }()
+	counted := &counter{w: w}
+	if err := fill(counted); err != nil {
+		return holdfast.Artifact{}, s.location.explainStoring(err, counted.err)
+	}
+	id, err := w.Result()
+	if err != nil {
+		return holdfast.Artifact{}, s.location.explain("write to", err)
+	}
+	s.mu.Lock()
+	s.files = append(s.files, file{name, counted.n, id})
+	s.unindexed += counted.n
+	due := s.unindexed >= checkpointBytes
+	if due {
+		s.unindexed = 0
+	}
+	s.mu.Unlock()
+	if due {
+		if err := s.w.Flush(ctx); err != nil {
+			return holdfast.Artifact{}, s.location.explain("write to", err)
+		}
+	}
+	return holdfast.Artifact{Name: name, Bytes: counted.n}, nil
+}
+
+// explainStoring tells a failing store from a failing source: only the error
+// that the store itself returned is the store's to explain.
+func (l Location) explainStoring(err, stored error) error {
+	if stored != nil {
+		return l.explain("write to", stored)
+	}
+	return err
+}
+
+// Seal writes the manifest and makes everything put so far the files of that
+// set. The set is visible once Write has returned nil.
+func (s *Session) Seal(ctx context.Context, set *holdfast.Set) error {
+	manifest, err := json.MarshalIndent(set, "", " ")
+	if err != nil {
+		return fmt.Errorf("manifest of set %s: %w", set.ID, err)
+	}
+	if _, err := s.Put(ctx, manifestName, func(w io.Writer) error {
+		_, err := w.Write(manifest)
+		return err
+	}); err != nil {
+		return err
+	}
+	at := fs.UTCTimestampFromTime(set.Ended.Wall)
+	s.mu.Lock()
+	files := s.files
+	s.files = nil
+	s.mu.Unlock()
+	root, err := writeTree(ctx, s.w, files, at)
+	if err != nil {
+		return s.location.explain("write to", err)
+	}
+	_, err = snapshot.SaveSnapshot(ctx, s.w, &snapshot.Manifest{
+		Source:      sourceOf(set.Node.Name),
+		Description: fmt.Sprintf("Holdfast set %s of node %s: %s", set.ID, set.Node.Name, set.State),
+		StartTime:   fs.UTCTimestampFromTime(set.Began.Wall),
+		EndTime:     at,
+		RootEntry:   root,
+		Stats:       snapshot.Stats{TotalFileCount: int32(len(files)), TotalFileSize: root.DirSummary.TotalFileSize}, //nolint:gosec // a set has fewer than 2^31 files
+		Tags:        map[string]string{tagNode: string(set.Node.Name), tagSet: string(set.ID), tagState: string(set.State)},
+	})
+	return s.location.explain("write to", err)
+}
+
+// counter counts what passes and remembers the store's own error.
+type counter struct {
+	w   io.Writer
+	n   int64
+	err error
+}
+
+func (c *counter) Write(p []byte) (int, error) {
+	n, err := c.w.Write(p)
+	c.n += int64(n)
+	if err != nil {
+		c.err = err
+	}
+	return n, err
+}
+
+// writerOptions chooses how a file is cut and compressed. Rows of tables come
+// in heap order from fixed block ranges, so that an unchanged range gives
+// unchanged bytes; see docs/decisions/ for the measurements behind the choice.
+func writerOptions(name string) object.WriterOptions {
+	opt := object.WriterOptions{Description: name, Compressor: "zstd-fastest", MetadataCompressor: "zstd-fastest"}
+	if strings.HasSuffix(name, ".copy") {
+		opt.Splitter = rowSplitter
+	}
+	return opt
+}
+
+// rowSplitter cuts the rows of tables.
+const rowSplitter = "DYNAMIC-1M-BUZHASH"

@@ -1,0 +1,163 @@
+package repository
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/kopia/kopia/repo/object"
+	"github.com/kopia/kopia/snapshot"
+
+	"holdfast"
+)
+
+const manifestName = "set.json"
+
+// The tags of a set's snapshot; kopia's command shows what follows "tag:".
+const (
+	tagNode  = "tag:node"
+	tagSet   = "tag:set"
+	tagState = "tag:state"
+)
+
+func sourceOf(node holdfast.NodeName) snapshot.SourceInfo {
+	return snapshot.SourceInfo{UserName: string(node), Host: hostName, Path: "/" + string(node)}
+}
+
+// Entry is a stored set as a listing knows it, without reading its manifest.
+type Entry struct {
+	ID    holdfast.SetID    `json:"id"`
+	Node  holdfast.NodeName `json:"node"`
+	State holdfast.State    `json:"state"`
+	Began time.Time         `json:"began"`
+	Ended time.Time         `json:"ended"`
+	Bytes int64             `json:"bytes"` // of all its files, before deduplication
+	Files int64             `json:"files"`
+
+	root object.ID
+}
+
+// Sets lists the stored sets of a node, or of every node when it is empty,
+// oldest first. Snapshots in the repository that are not sets are passed over.
+func (r *Repository) Sets(ctx context.Context, node holdfast.NodeName) ([]Entry, error) {
+	if err := r.rep.Refresh(ctx); err != nil {
+		return nil, r.location.explain("read", err)
+	}
+	var source *snapshot.SourceInfo
+	if node != "" {
+		s := sourceOf(node)
+		source = &s
+	}
+	ids, err := snapshot.ListSnapshotManifests(ctx, r.rep, source, nil)
+	if err != nil {
+		return nil, r.location.explain("read", err)
+	}
+	manifests, err := snapshot.LoadSnapshots(ctx, r.rep, ids)
+	if err != nil {
+		return nil, r.location.explain("read", err)
+	}
+	var out []Entry
+	for _, m := range manifests {
+		if m == nil || m.Tags[tagSet] == "" || m.IncompleteReason != "" || m.RootEntry == nil {
+			continue
+		}
+		e := Entry{
+			ID: holdfast.SetID(m.Tags[tagSet]), Node: holdfast.NodeName(m.Tags[tagNode]), State: holdfast.State(m.Tags[tagState]),
+			Began: m.StartTime.ToTime(), Ended: m.EndTime.ToTime(), root: m.RootEntry.ObjectID,
+		}
+		if sum := m.RootEntry.DirSummary; sum != nil {
+			e.Bytes, e.Files = sum.TotalFileSize, sum.TotalFileCount
+		}
+		out = append(out, e)
+	}
+	slices.SortFunc(out, func(a, b Entry) int {
+		if c := a.Began.Compare(b.Began); c != 0 {
+			return c
+		}
+		return strings.Compare(string(a.ID), string(b.ID))
+	})
+	return out, nil
+}
+
+// Stored is one stored set, opened: its manifest, and its files by name.
+type Stored struct {
+	Set holdfast.Set
+
+	r     *Repository
+	root  object.ID
+	files map[string]object.ID
+}
+
+// Load reads the manifest of a listed set.
+func (r *Repository) Load(ctx context.Context, e Entry) (*Stored, error) {
+	s := &Stored{r: r, root: e.root, files: map[string]object.ID{}}
+	if err := s.index(ctx, "", e.root); err != nil {
+		return nil, r.location.explain("read", err)
+	}
+	in, err := s.Open(ctx, manifestName)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = in.Close() }()
+	if err := json.NewDecoder(in).Decode(&s.Set); err != nil {
+		return nil, &holdfast.Problem{Class: holdfast.Failed, What: fmt.Sprintf("read the manifest of set %s", e.ID), Err: err,
+			Why: "Without its manifest the set cannot be proven.",
+			Do:  "Choose another set: `holdfast list`. The files of this one can still be read with the kopia command."}
+	}
+	if s.Set.Schema > holdfast.ManifestSchema {
+		return nil, &holdfast.Problem{Class: holdfast.Undetermined,
+			What: fmt.Sprintf("set %s was written in manifest version %d; this Holdfast reads up to %d", e.ID, s.Set.Schema, holdfast.ManifestSchema),
+			Do:   "Use the Holdfast version that wrote it, or a later one."}
+	}
+	return s, nil
+}
+
+// index notes every file below one directory.
+func (s *Stored) index(ctx context.Context, prefix string, id object.ID) error {
+	in, err := s.r.rep.OpenObject(ctx, id)
+	if err != nil {
+		return fmt.Errorf("directory %q of the set: %w", prefix, err)
+	}
+	defer func() { _ = in.Close() }()
+	var dir snapshot.DirManifest
+	if err := json.NewDecoder(in).Decode(&dir); err != nil {
+		return fmt.Errorf("directory %q of the set: %w", prefix, err)
+	}
+	for _, e := range dir.Entries {
+		if e.Type == snapshot.EntryTypeDirectory {
+			if err := s.index(ctx, prefix+e.Name+"/", e.ObjectID); err != nil {
+				return err
+			}
+			continue
+		}
+		s.files[prefix+e.Name] = e.ObjectID
+	}
+	return nil
+}
+
+// Names lists the set's files, sorted.
+func (s *Stored) Names() []string {
+	names := make([]string, 0, len(s.files))
+	for n := range s.files {
+		names = append(names, n)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// Open opens one file of the set. It may be called from several goroutines.
+func (s *Stored) Open(ctx context.Context, name string) (io.ReadCloser, error) {
+	id, ok := s.files[name]
+	if !ok {
+		return nil, &holdfast.Problem{Class: holdfast.Failed, What: fmt.Sprintf("set %s has no file %s", s.Set.ID, name)}
+	}
+	in, err := s.r.rep.OpenObject(ctx, id)
+	if err != nil {
+		return nil, s.r.location.explain("read "+name+" from", err)
+	}
+	return in, nil
+}
