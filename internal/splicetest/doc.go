@@ -1,0 +1,23 @@
+// Package splicetest stands up a validator node to test and demonstrate
+// against: throwaway Postgres servers in every version at hand, databases in
+// the shape that a Canton participant and a Splice validator app give theirs,
+// a ledger that goes on being written, an imitation of the validator app's
+// HTTP face and a real OAuth2 server.
+//
+// The databases and the programs that answer queries are real. The validator
+// app is imitated, from what its sources say it answers. Nothing here is the
+// real software, and nothing here may be imported by what ships.
+//
+// Every function works without the testing package and returns its error;
+// those whose name begins with New take a testing.TB, end the test on an error
+// and clean up with it.
+//
+// # What it needs
+//
+//   - HOLDFAST_TEST_PG: Postgres installations, as "14=/dir/bin:16=/dir/bin";
+//     those below /usr/lib/postgresql are found without it. A directory needs
+//     initdb and postgres, nothing more.
+//   - HOLDFAST_TEST_USER: the user that runs Postgres when the tests are run
+//     by root, whom Postgres refuses; otherwise postgres, or else nobody.
+//   - HOLDFAST_TEST_OIDC_PROVIDER: a directory with node_modules/oidc-provider.
+package splicetest
