@@ -1,0 +1,127 @@
+package libpq
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
+
+	"holdfast"
+)
+
+// Target is a database to connect to. Password and Dial may be nil: the
+// password is then that of the connection string, of PGPASSWORD or of the
+// password file, and the network is dialled as usual.
+type Target struct {
+	Conninfo
+	Password holdfast.SecretFunc
+	Dial     func(ctx context.Context, network, address string) (net.Conn, error)
+}
+
+// Resolve reads the password where it rests, once, so that the Conninfo can be
+// handed to child processes.
+func (t Target) Resolve(ctx context.Context) (Conninfo, error) {
+	if t.Password == nil {
+		return t.Conninfo, nil
+	}
+	password, err := t.Password(ctx)
+	if err != nil {
+		return Conninfo{}, err
+	}
+	return t.WithPassword(password), nil
+}
+
+// On returns the same target with another database.
+func (t Target) On(database string) Target {
+	t.Conninfo = t.With("dbname", database)
+	return t
+}
+
+// Options are what one use of a connection needs beyond the defaults.
+type Options struct {
+	Application string                    // shown in pg_stat_activity; "holdfast" if empty
+	Settings    map[string]string         // run-time parameters of the session
+	Wrap        func(io.Reader) io.Reader // put between the socket and the protocol's reader
+}
+
+// Connect opens a connection. Statements are not prepared, so that poolers and
+// changing schemas do no harm. A failure is a Problem that says whether the
+// server, the database, the user or the password is at fault.
+func (t Target) Connect(ctx context.Context, o Options) (*pgx.Conn, error) {
+	info, err := t.Resolve(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("password for %s: %w", t.Where(), err)
+	}
+	config, err := pgx.ParseConfig(info.String())
+	if err != nil {
+		return nil, &holdfast.Problem{Class: holdfast.Usage, What: fmt.Sprintf("the connection string of %s is not usable", t.Where()), Err: redact(err, info.password),
+			Do: "See the libpq documentation on connection strings; passwords with special characters belong into a file: `password: file:/path`."}
+	}
+	if !info.password.IsEmpty() {
+		config.Password = info.password.Reveal()
+	}
+	if config.ConnectTimeout == 0 {
+		config.ConnectTimeout = 10 * time.Second
+	}
+	if t.Dial != nil {
+		config.DialFunc = t.Dial
+		config.LookupFunc = func(_ context.Context, host string) ([]string, error) { return []string{host}, nil }
+	}
+	config.DefaultQueryExecMode = pgx.QueryExecModeExec
+	config.RuntimeParams["application_name"] = "holdfast"
+	if o.Application != "" {
+		config.RuntimeParams["application_name"] = o.Application
+	}
+	for key, value := range o.Settings {
+		config.RuntimeParams[key] = value
+	}
+	if o.Wrap != nil {
+		config.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend {
+			return pgproto3.NewFrontend(o.Wrap(r), w)
+		}
+	}
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return nil, t.explain(err)
+	}
+	return conn, nil
+}
+
+func redact(err error, password holdfast.Secret) error {
+	if password.IsEmpty() {
+		return err
+	}
+	return errors.New(strings.ReplaceAll(err.Error(), password.Reveal(), "[secret]"))
+}
+
+func (t Target) explain(err error) error {
+	if errors.Is(err, context.Canceled) {
+		return err
+	}
+	p := &holdfast.Problem{Class: holdfast.Unreachable, What: "connect to " + t.Where(), Err: err,
+		Do: "Check host, port and that the server is up: `pg_isready` with the same values."}
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		p.Err = fmt.Errorf("%s (%s)", pg.Message, pg.Code)
+		switch pg.Code {
+		case "28P01", "28000":
+			p.Class, p.Do = holdfast.WrongKey, "Check the user and where its password comes from; pg_hba.conf decides which users may connect from here."
+		case "3D000":
+			p.Class, p.Do = holdfast.Usage, "List the server's databases with `psql -l` and correct the name."
+		case "42501":
+			p.Class, p.Do = holdfast.WrongKey, "GRANT CONNECT ON DATABASE to this user."
+		case "53300":
+			p.Do = "The server has no connection left; raise max_connections or lower `connections:` for this database."
+		case "57P03":
+			p.Do = "The server is starting up, shutting down or recovering; try again when it is ready."
+		}
+	}
+	return p
+}

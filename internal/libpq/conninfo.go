@@ -1,0 +1,186 @@
+package libpq
+
+import (
+	"fmt"
+	"maps"
+	"net/url"
+	"slices"
+	"strings"
+
+	"holdfast"
+)
+
+// Conninfo is a connection string taken apart: libpq's keywords and values,
+// without the password. The zero value connects to libpq's defaults.
+type Conninfo struct {
+	values   map[string]string
+	password holdfast.Secret
+}
+
+// Parse reads a connection string of either form, "postgres://..." or
+// "host=... dbname=...". Error texts never contain the string, which may
+// carry a password.
+func Parse(dsn string) (Conninfo, error) {
+	var values map[string]string
+	var err error
+	if strings.HasPrefix(dsn, "postgres://") || strings.HasPrefix(dsn, "postgresql://") {
+		values, err = parseURL(dsn)
+	} else {
+		values, err = parseKeywords(dsn)
+	}
+	if err != nil {
+		return Conninfo{}, err
+	}
+	c := Conninfo{values: values, password: holdfast.NewSecret(values["password"])}
+	delete(c.values, "password")
+	return c, nil
+}
+
+func parseURL(dsn string) (map[string]string, error) {
+	u, err := url.Parse(dsn)
+	if err != nil {
+		return nil, fmt.Errorf("the connection URL does not parse (characters such as / @ : # in a password have to be percent-encoded)")
+	}
+	values := map[string]string{}
+	set := func(key, value string) {
+		if value != "" {
+			values[key] = value
+		}
+	}
+	set("user", u.User.Username())
+	password, _ := u.User.Password()
+	set("password", password)
+	var hosts, ports []string
+	for _, hp := range strings.Split(u.Host, ",") {
+		host, port := hp, ""
+		if i := strings.LastIndex(hp, ":"); i >= 0 && !strings.HasSuffix(hp, "]") {
+			host, port = hp[:i], hp[i+1:]
+		}
+		host, err = url.PathUnescape(strings.Trim(host, "[]"))
+		if err != nil {
+			return nil, fmt.Errorf("the host in the connection URL does not parse")
+		}
+		hosts, ports = append(hosts, host), append(ports, port)
+	}
+	set("host", strings.Trim(strings.Join(hosts, ","), ","))
+	set("port", strings.Trim(strings.Join(ports, ","), ","))
+	set("dbname", strings.TrimPrefix(u.Path, "/"))
+	for key, v := range u.Query() {
+		if key == "ssl" && v[0] == "true" {
+			key, v[0] = "sslmode", "require"
+		}
+		values[key] = v[0]
+	}
+	return values, nil
+}
+
+func parseKeywords(dsn string) (map[string]string, error) {
+	values := map[string]string{}
+	rest := strings.TrimSpace(dsn)
+	for rest != "" {
+		key, after, found := strings.Cut(rest, "=")
+		key = strings.TrimSpace(key)
+		if !found || key == "" || strings.ContainsAny(key, " \t\n") {
+			return nil, fmt.Errorf("the connection string is not a list of keyword=value pairs")
+		}
+		after = strings.TrimLeft(after, " \t\n")
+		quoted := strings.HasPrefix(after, "'")
+		if quoted {
+			after = after[1:]
+		}
+		var value strings.Builder
+		i, closed := 0, false
+	scan:
+		for ; i < len(after); i++ {
+			switch ch := after[i]; {
+			case ch == '\\' && i+1 < len(after):
+				i++
+				value.WriteByte(after[i])
+			case quoted && ch == '\'':
+				closed = true
+				i++
+				break scan
+			case !quoted && (ch == ' ' || ch == '\t' || ch == '\n'):
+				break scan
+			default:
+				value.WriteByte(ch)
+			}
+		}
+		if quoted && !closed {
+			return nil, fmt.Errorf("the connection string has a quote that is not closed, in the value of %s", key)
+		}
+		values[key] = value.String()
+		rest = strings.TrimSpace(after[i:])
+	}
+	return values, nil
+}
+
+// Get returns a keyword's value, "" when it is not there.
+func (c Conninfo) Get(key string) string { return c.values[key] }
+
+// With returns a copy in which key has that value.
+func (c Conninfo) With(key, value string) Conninfo {
+	values := maps.Clone(c.values)
+	if values == nil {
+		values = map[string]string{}
+	}
+	values[key] = value
+	return Conninfo{values, c.password}
+}
+
+// WithPassword returns a copy that authenticates with password.
+func (c Conninfo) WithPassword(password holdfast.Secret) Conninfo {
+	return Conninfo{maps.Clone(c.values), password}
+}
+
+// Database is the database's name; libpq takes the user's name when none is
+// given.
+func (c Conninfo) Database() string {
+	if name := c.values["dbname"]; name != "" {
+		return name
+	}
+	return c.values["user"]
+}
+
+// String returns the connection string without the password, keywords sorted:
+// fit for messages, for the arguments of a child process and for comparison.
+func (c Conninfo) String() string {
+	var b strings.Builder
+	for _, key := range slices.Sorted(maps.Keys(c.values)) {
+		if b.Len() > 0 {
+			b.WriteByte(' ')
+		}
+		b.WriteString(key + "=" + quote(c.values[key]))
+	}
+	return b.String()
+}
+
+// Where names the server and database for people: "database participant-4 at
+// /run/postgresql:5432".
+func (c Conninfo) Where() string {
+	host, port := c.values["host"], c.values["port"]
+	if host == "" {
+		host = "the local socket"
+	}
+	if port != "" {
+		port = ":" + port
+	}
+	return fmt.Sprintf("database %s at %s%s", c.Database(), host, port)
+}
+
+// Env returns what a child process needs in its environment beside String in
+// its arguments.
+func (c Conninfo) Env() []string {
+	env := []string{"PGAPPNAME=holdfast", "PGCONNECT_TIMEOUT=10"}
+	if !c.password.IsEmpty() {
+		env = append(env, "PGPASSWORD="+c.password.Reveal())
+	}
+	return env
+}
+
+func quote(value string) string {
+	if value != "" && !strings.ContainsAny(value, " \t\n'\\") {
+		return value
+	}
+	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(value) + "'"
+}
