@@ -244,3 +244,32 @@ func (p Progress) Report(s Step) {
 		p(s)
 	}
 }
+
+// Clock reads one run's clock: the wall for people, one monotonic clock for
+// proof.
+type Clock func() Moment
+
+// FileNames returns the names of the files that belong to the set: those its
+// manifest names, and the README beside it. Whatever else was stored by the
+// same run, by an attempt that had to be repeated, is not part of it.
+func (s Set) FileNames() []string {
+	names := []string{ReadmeName}
+	for _, c := range s.Captures {
+		names = append(names, c.Schema, c.Globals)
+		for _, t := range c.Tables {
+			for _, g := range t.Segments {
+				names = append(names, g.File)
+			}
+		}
+	}
+	if s.Identities != nil && s.Identities.SealedFile != "" {
+		names = append(names, s.Identities.SealedFile)
+	}
+	return names
+}
+
+// The files at the root of a set.
+const (
+	ManifestName = "set.json"
+	ReadmeName   = "README.md"
+)

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"sync/atomic"
-	"time"
 
 	"github.com/kopia/kopia/repo"
 	"github.com/kopia/kopia/repo/blob"
@@ -123,7 +122,7 @@ func (r *Repository) Write(ctx context.Context, purpose string, fn func(context.
 	}
 	// kopia's scope function only logs the error of the last close; every
 	// error counts here.
-	s := &Session{w: w, location: r.location, began: time.Now()}
+	s := &Session{w: w, location: r.location, files: map[string]file{}}
 	err = fn(ctx, s)
 	if err == nil {
 		err = ctx.Err()

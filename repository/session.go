@@ -8,7 +8,6 @@ import (
 	"path"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/kopia/kopia/fs"
 	"github.com/kopia/kopia/repo"
@@ -27,10 +26,9 @@ const checkpointBytes = 2 << 30
 type Session struct {
 	w        repo.RepositoryWriter
 	location Location
-	began    time.Time
 
 	mu        sync.Mutex
-	files     []file
+	files     map[string]file
 	unindexed int64
 }
 
@@ -58,7 +56,7 @@ func (s *Session) Put(ctx context.Context, name string, fill func(io.Writer) err
 		return holdfast.Artifact{}, s.location.explain("write to", err)
 	}
 	s.mu.Lock()
-	s.files = append(s.files, file{name, counted.n, id})
+	s.files[name] = file{name, counted.n, id}
 	s.unindexed += counted.n
 	due := s.unindexed >= checkpointBytes
 	if due {
@@ -82,24 +80,24 @@ func (l Location) explainStoring(err, stored error) error {
 	return err
 }
 
-// Seal writes the manifest and makes everything put so far the files of that
-// set. The set is visible once Write has returned nil.
+// Seal writes the manifest and stores the files that it names as one set. The
+// set is visible once Write has returned nil.
 func (s *Session) Seal(ctx context.Context, set *holdfast.Set) error {
 	manifest, err := json.MarshalIndent(set, "", " ")
 	if err != nil {
 		return fmt.Errorf("manifest of set %s: %w", set.ID, err)
 	}
-	if _, err := s.Put(ctx, manifestName, func(w io.Writer) error {
+	if _, err := s.Put(ctx, holdfast.ManifestName, func(w io.Writer) error {
 		_, err := w.Write(manifest)
 		return err
 	}); err != nil {
 		return err
 	}
 	at := fs.UTCTimestampFromTime(set.Ended.Wall)
-	s.mu.Lock()
-	files := s.files
-	s.files = nil
-	s.mu.Unlock()
+	files, err := s.take(append(set.FileNames(), holdfast.ManifestName))
+	if err != nil {
+		return fmt.Errorf("seal set %s: %w", set.ID, err)
+	}
 	root, err := writeTree(ctx, s.w, files, at)
 	if err != nil {
 		return s.location.explain("write to", err)
@@ -114,6 +112,22 @@ func (s *Session) Seal(ctx context.Context, set *holdfast.Set) error {
 		Tags:        map[string]string{tagNode: string(set.Node.Name), tagSet: string(set.ID), tagState: string(set.State)},
 	})
 	return s.location.explain("write to", err)
+}
+
+// take returns the files of those names; a name that was never put is an
+// error, so that no manifest can point into the void.
+func (s *Session) take(names []string) ([]file, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	files := make([]file, 0, len(names))
+	for _, name := range names {
+		f, ok := s.files[name]
+		if !ok {
+			return nil, fmt.Errorf("the manifest names %s, which was not stored", name)
+		}
+		files = append(files, f)
+	}
+	return files, nil
 }
 
 // counter counts what passes and remembers the store's own error.

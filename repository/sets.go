@@ -15,8 +15,6 @@ import (
 	"holdfast"
 )
 
-const manifestName = "set.json"
-
 // The tags of a set's snapshot; kopia's command shows what follows "tag:".
 const (
 	tagNode  = "tag:node"
@@ -98,7 +96,7 @@ func (r *Repository) Load(ctx context.Context, e Entry) (*Stored, error) {
 	if err := s.index(ctx, "", e.root); err != nil {
 		return nil, r.location.explain("read", err)
 	}
-	in, err := s.Open(ctx, manifestName)
+	in, err := s.Open(ctx, holdfast.ManifestName)
 	if err != nil {
 		return nil, err
 	}
