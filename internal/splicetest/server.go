@@ -355,11 +355,8 @@ func (s *Server) Exec(ctx context.Context, db, sql string) error { return execut
 
 // execute runs statements over a connection of its own.
 func execute(ctx context.Context, dsn, sql string) error {
-	conn, err := pgx.Connect(ctx, dsn)
-	if err != nil {
+	return withConn(ctx, dsn, func(conn *pgx.Conn) error {
+		_, err := conn.Exec(ctx, sql)
 		return err
-	}
-	defer conn.Close(context.WithoutCancel(ctx))
-	_, err = conn.Exec(ctx, sql)
-	return err
+	})
 }

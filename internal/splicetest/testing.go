@@ -31,6 +31,21 @@ func NewServerWith(t testing.TB, options Options) *Server {
 	return s
 }
 
+// NewNode makes a node and closes it with the test.
+func NewNode(t testing.TB, options NodeOptions) *Node {
+	t.Helper()
+	n, err := StartNode(context.Background(), options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := n.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return n
+}
+
 // EachVersion runs a test once for each installed version, by its major.
 func EachVersion(t *testing.T, test func(t *testing.T, version string)) {
 	t.Helper()
