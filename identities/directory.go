@@ -1,0 +1,202 @@
+package identities
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"filippo.io/age"
+
+	"holdfast"
+)
+
+// Directory keeps sealed identities as files, in a place the operator chose:
+// a mounted share, a disk in another machine. It never removes any.
+type Directory struct {
+	Path string
+}
+
+// Kept is a sealed file in a Directory.
+type Kept struct {
+	Name    string
+	Path    string
+	Size    int64
+	Written time.Time
+}
+
+const (
+	fileStart = "identities-"
+	fileEnd   = ".json.age"
+)
+
+// FileName is the name under which identities are kept. It follows from what
+// they are and who can open them: the same content sealed to the same
+// recipients has the same name, whenever it is sealed.
+func FileName(id, content string, recipients []Recipient) string {
+	var keys []string
+	for _, r := range recipients {
+		keys = append(keys, bare(r.text))
+	}
+	slices.Sort(keys)
+	const contentDigits, recipientDigits = 12, 6
+	return fmt.Sprintf("%s%s-%.*s-%.*s%s", fileStart, shortID(id), contentDigits, content, recipientDigits, digest([]byte(joined(keys...))), fileEnd)
+}
+
+// shortID is what people recognise a node by: its identifier and the first
+// digits of its namespace, in characters that every file system takes.
+func shortID(id string) string {
+	const nameLength, namespaceLength = 40, 8
+	id = strings.TrimPrefix(id, "PAR::")
+	name, namespace, _ := strings.Cut(id, "::")
+	name = strings.Map(func(r rune) rune {
+		switch {
+		case 'a' <= r && r <= 'z', 'A' <= r && r <= 'Z', '0' <= r && r <= '9', r == '-', r == '_':
+			return r
+		}
+		return '_'
+	}, name)
+	namespace = strings.TrimPrefix(namespace, "1220")
+	if !fingerprintRule.MatchString("1220" + namespace) {
+		namespace = digest([]byte(id))
+	}
+	return name[:min(nameLength, len(name))] + "-" + namespace[:namespaceLength]
+}
+
+// Keep writes a sealed file, unless one of that name is there and whole, and
+// reads it back. The second result tells whether it was written. Nothing that
+// is there is ever half replaced: the file appears by rename.
+func (d Directory) Keep(name string, sealed []byte) (Kept, bool, error) {
+	if name != filepath.Base(name) || !strings.HasPrefix(name, fileStart) || !strings.HasSuffix(name, fileEnd) {
+		return Kept{}, false, fmt.Errorf("%q is no name for sealed identities", name)
+	}
+	path := filepath.Join(d.Path, name)
+	if intact(path) {
+		kept, err := describe(path)
+		return kept, false, err
+	}
+	if err := d.write(path, sealed); err != nil {
+		return Kept{}, false, d.problem(err)
+	}
+	back, err := os.ReadFile(path)
+	if err != nil {
+		return Kept{}, false, d.problem(err)
+	}
+	if !bytes.Equal(back, sealed) {
+		return Kept{}, false, d.problem(errors.New("what was read back is not what was written"))
+	}
+	kept, err := describe(path)
+	return kept, true, err
+}
+
+func (d Directory) write(path string, sealed []byte) (err error) {
+	if err := os.MkdirAll(d.Path, 0o700); err != nil {
+		return err
+	}
+	temp, err := os.CreateTemp(d.Path, ".identities-*") // mode 0600
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			os.Remove(temp.Name())
+		}
+	}()
+	_, err = temp.Write(sealed)
+	if err == nil {
+		err = temp.Sync()
+	}
+	if closeErr := temp.Close(); err == nil {
+		err = closeErr
+	}
+	if err == nil {
+		err = os.Rename(temp.Name(), path)
+	}
+	if err != nil {
+		return err
+	}
+	return syncDirectory(d.Path)
+}
+
+// syncDirectory makes a rename last. Some network shares cannot, and say so;
+// there the rename itself has to do.
+func syncDirectory(path string) error {
+	dir, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	if err := dir.Sync(); err != nil && !errors.Is(err, syscall.EINVAL) && !errors.Is(err, errors.ErrUnsupported) {
+		return err
+	}
+	return nil
+}
+
+// List returns the sealed files of the directory, the newest first. A
+// directory that does not exist yet has none.
+func (d Directory) List() ([]Kept, error) {
+	entries, err := os.ReadDir(d.Path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, d.problem(err)
+	}
+	var list []Kept
+	for _, e := range entries {
+		if !e.Type().IsRegular() || !strings.HasPrefix(e.Name(), fileStart) || !strings.HasSuffix(e.Name(), fileEnd) {
+			continue
+		}
+		kept, err := describe(filepath.Join(d.Path, e.Name()))
+		if err != nil {
+			return nil, d.problem(err)
+		}
+		list = append(list, kept)
+	}
+	slices.SortStableFunc(list, func(a, b Kept) int { return b.Written.Compare(a.Written) })
+	return list, nil
+}
+
+func describe(path string) (Kept, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return Kept{}, err
+	}
+	return Kept{Name: info.Name(), Path: path, Size: info.Size(), Written: info.ModTime()}, nil
+}
+
+// intact reports whether a sealed file is there and at least begins like one
+// and goes on after its header. Without a key no more can be seen; a file that
+// fails this is written anew.
+func intact(path string) bool {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return false
+	}
+	header, err := age.ExtractHeader(bytes.NewReader(content))
+	return err == nil && len(content) > len(header)+minBody
+}
+
+// minBody is the nonce and the tag of an empty last chunk.
+const minBody = 16 + 16
+
+func (d Directory) problem(err error) error {
+	p := &holdfast.Problem{
+		Class: holdfast.Failed, What: "keep the identities in " + d.Path, Err: err,
+		Why: "The sealed identities are not in this place; other places are not affected.",
+		Do:  "Check that the directory is mounted and that this user may write to it.",
+	}
+	switch {
+	case errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT):
+		p.Class, p.Do = holdfast.NoSpace, "Make room there; a sealed dump takes a few kilobytes."
+	case errors.Is(err, syscall.EROFS):
+		p.Do = "Mount it writable."
+	}
+	return p
+}

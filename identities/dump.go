@@ -1,0 +1,200 @@
+package identities
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"unicode"
+
+	"holdfast"
+)
+
+// MaxSize bounds a dump. A current one has about 2 KB; one of a super
+// validator on an old release, with its whole topology store, some hundred KB.
+const MaxSize = 64 << 20
+
+// Dump is what a node's identities dump says, without its private keys.
+type Dump struct {
+	ID             string // "PAR::<identifier>::1220…"
+	Version        string // the Splice release that exported it; "" if it does not say
+	Keys           []Key
+	SuperValidator bool // this is the participant's part of an SV's dump
+
+	snapshot       *snapshot // nil if unreadable
+	snapshotError  error
+	snapshotDigest string
+}
+
+// body is a NodeIdentitiesDump, or an SV's dump, or an error.
+type body struct {
+	ID       string  `json:"id"`
+	Keys     []entry `json:"keys"`
+	Snapshot string  `json:"authorizedStoreSnapshot"`
+	Version  string  `json:"version"`
+
+	Identities *struct {
+		Participant json.RawMessage `json:"participant"`
+	} `json:"identities"`
+	Error json.RawMessage `json:"error"`
+}
+
+type entry struct {
+	KeyPair string `json:"keyPair"`
+	Type    string `json:"type"`
+	KeyID   string `json:"keyId"`
+	Name    string `json:"name"`
+}
+
+// Parse reads a dump. Fields it does not know are ignored and damaged keys are
+// left to Check; an error means that this is no dump at all: a web page, an
+// error body, half a download. The dump of an SV app is recognised, and its
+// participant's part is read.
+func Parse(data []byte) (*Dump, error) {
+	data = bytes.TrimSpace(data)
+	switch {
+	case len(data) == 0:
+		return nil, notDump("it is empty", "Fetch it again; if it stays empty, look at the validator app's log.")
+	case len(data) > MaxSize:
+		return nil, notDump(fmt.Sprintf("it is larger than %d MB", MaxSize>>20), doAddress)
+	case data[0] == '<':
+		return nil, notDump("it is a web page", doAddress)
+	case data[0] != '{':
+		return nil, notDump("it is not a JSON object", doAddress)
+	}
+	var b body
+	if err := json.Unmarshal(data, &b); err != nil {
+		return nil, notDump(describeJSON(err, len(data)), "Fetch it again; a proxy in between may have cut it.")
+	}
+	if b.Identities != nil && len(b.Identities.Participant) > 0 {
+		dump, err := parseParticipant(b.Identities.Participant)
+		if err == nil {
+			dump.SuperValidator = true
+		}
+		return dump, err
+	}
+	return b.dump()
+}
+
+// parseParticipant reads the inner dump of an SV's; it does not nest further.
+func parseParticipant(data []byte) (*Dump, error) {
+	var b body
+	if err := json.Unmarshal(data, &b); err != nil {
+		return nil, notDump(describeJSON(err, -1), "Fetch it again.")
+	}
+	return b.dump()
+}
+
+func (b body) dump() (*Dump, error) {
+	if b.ID == "" && len(b.Error) > 0 {
+		return nil, notDump("the validator app answered with an error: "+brief(string(b.Error)), "Look for it in the validator app's log.")
+	}
+	var missing []string
+	for _, field := range []struct {
+		name  string
+		empty bool
+	}{{"id", b.ID == ""}, {"keys", len(b.Keys) == 0}, {"authorizedStoreSnapshot", b.Snapshot == ""}} {
+		if field.empty {
+			missing = append(missing, field.name)
+		}
+	}
+	if len(missing) > 0 {
+		return nil, notDump("it has no "+strings.Join(missing, " and no "), doAddress)
+	}
+	d := &Dump{ID: brief(b.ID), Version: brief(b.Version), snapshotDigest: digest([]byte(b.Snapshot))}
+	for _, e := range b.Keys {
+		d.Keys = append(d.Keys, e.key())
+	}
+	raw, err := base64.StdEncoding.DecodeString(b.Snapshot)
+	if err != nil {
+		d.snapshotError = errors.New("it is not base64")
+		return d, nil
+	}
+	d.snapshot, d.snapshotError = readSnapshot(raw)
+	return d, nil
+}
+
+func (e entry) key() Key {
+	k := Key{Name: brief(e.Name)}
+	switch {
+	case e.KeyPair != "":
+		k.readKeyPair(e.KeyPair)
+	case e.KeyID != "":
+		k.KMSKey = brief(e.KeyID)
+		k.digest = digest([]byte(e.KeyID))
+		switch e.Type {
+		case Signing, Encryption:
+			k.Purpose = e.Type
+		default:
+			k.Broken = "it says neither signing nor encryption"
+		}
+	default:
+		k.Broken = "it has neither a key pair nor a KMS key id"
+		k.digest = k.Broken
+	}
+	return k
+}
+
+// KMS reports whether keys of the dump rest in a key management service, so
+// that the dump restores nothing without it.
+func (d *Dump) KMS() bool {
+	for _, k := range d.Keys {
+		if k.KMSKey != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// Namespace is the fingerprint of the node's root key, the last part of the
+// id; "" if the id has none.
+func (d *Dump) Namespace() string {
+	if !participantRule.MatchString(d.ID) {
+		return ""
+	}
+	return d.ID[strings.LastIndex(d.ID, "::")+2:]
+}
+
+const (
+	doAddress = "Check the address: it has to lead to the validator app itself, not to the wallet's pages or a login."
+	whyDump   = "Without a dump of the keys there is no second way back when no backup set is usable."
+)
+
+func notDump(what, do string) error {
+	return &holdfast.Problem{Class: holdfast.Failed, What: "this is not an identities dump: " + what, Why: whyDump, Do: do}
+}
+
+// describeJSON tells a cut download from a strange one. The parser's own
+// message may quote values, so it is not repeated.
+func describeJSON(err error, size int) string {
+	var syntax *json.SyntaxError
+	var kind *json.UnmarshalTypeError
+	switch {
+	case errors.As(err, &syntax) && int(syntax.Offset) >= size && size >= 0:
+		return "it ends in the middle"
+	case errors.As(err, &syntax):
+		return fmt.Sprintf("it is not JSON from byte %d on", syntax.Offset)
+	case errors.As(err, &kind):
+		return fmt.Sprintf("its field %s is of another kind", brief(kind.Field))
+	}
+	return "it is not JSON"
+}
+
+// brief makes a text that somebody else wrote fit to be printed: one short
+// line without control characters.
+func brief(text string) string {
+	const limit = 300
+	text = strings.Map(func(r rune) rune {
+		if r == unicode.ReplacementChar || !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, text)
+	text = strings.Join(strings.Fields(text), " ")
+	if runes := []rune(text); len(runes) > limit {
+		return string(runes[:limit]) + "…"
+	}
+	return text
+}

@@ -1,0 +1,151 @@
+package identities
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"holdfast"
+)
+
+// Where the apps give out identities.
+const (
+	ValidatorPath      = "/api/validator/v0/admin/participant/identities"
+	SuperValidatorPath = "/api/sv/v0/admin/domain/identities-dump"
+)
+
+// Fetcher takes the identities dump out of a running validator app. The zero
+// value of everything but BaseURL and Tokens is usable.
+type Fetcher struct {
+	BaseURL string // http://wallet.localhost, https://wallet.validator.example.com, http://validator-app:5003
+	Tokens  Tokens
+
+	Path     string        // ValidatorPath if empty
+	Address  string        // host:port to dial instead of the URL's host; names in .localhost are dialled at 127.0.0.1
+	CA       []byte        // PEM certificates trusted beside the system's
+	Timeout  time.Duration // of one request; 30 s if 0
+	Attempts int           // while the app is starting or away; 6 if 0, which waits half a minute in all
+
+	// Sleep waits between attempts; a timer if nil.
+	Sleep func(ctx context.Context, d time.Duration) error
+}
+
+const (
+	defaultAttempts = 6
+	firstPause      = time.Second
+	longestPause    = 30 * time.Second
+)
+
+// Fetch returns the dump's JSON as the app sent it, once it reads as a dump.
+// It tries again while the app does not answer or has not finished starting,
+// during which it knows no admin routes and says 404.
+func (f Fetcher) Fetch(ctx context.Context) ([]byte, error) {
+	path := f.Path
+	if path == "" {
+		path = ValidatorPath
+	}
+	u, err := baseURL("the validator app's address", f.BaseURL)
+	if err != nil {
+		return nil, err
+	}
+	u = u.JoinPath(path)
+	address := f.Address
+	if address == "" {
+		address = localAddress(u)
+	}
+	client, err := connection{ca: f.CA, address: address, timeout: f.Timeout}.client()
+	if err != nil {
+		return nil, err
+	}
+	attempts, sleep := f.Attempts, f.Sleep
+	if attempts <= 0 {
+		attempts = defaultAttempts
+	}
+	if sleep == nil {
+		sleep = wait
+	}
+	pause := firstPause
+	for n := 1; ; n++ {
+		data, err := f.attempt(ctx, client, u)
+		if err == nil || holdfast.ClassOf(err) != holdfast.Unreachable || n == attempts {
+			return data, err
+		}
+		if waitErr := sleep(ctx, pause); waitErr != nil {
+			return nil, fmt.Errorf("fetch identities: %w", waitErr)
+		}
+		pause = min(2*pause, longestPause)
+	}
+}
+
+// attempt tries each token once. Only a refused token leads to the next one;
+// if all are refused, the first one's refusal is told, which is the one that
+// current releases would have accepted.
+func (f Fetcher) attempt(ctx context.Context, client *http.Client, u *url.URL) ([]byte, error) {
+	tokens, err := f.Tokens.Tokens(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var first error
+	var users []string
+	for _, token := range tokens {
+		data, err := ask(ctx, client, u, token)
+		if err == nil || holdfast.ClassOf(err) != holdfast.WrongKey {
+			return data, err
+		}
+		if first == nil {
+			first = err
+		} else {
+			users = append(users, claimsOf(token).user)
+		}
+	}
+	if p, ok := first.(*holdfast.Problem); ok && len(users) > 0 {
+		p.What += "; refused likewise: " + brief(strings.Join(users, ", "))
+	}
+	if first == nil {
+		return nil, &holdfast.Problem{Class: holdfast.WrongKey, What: "there is no token for the validator app", Why: whyToken}
+	}
+	return nil, first
+}
+
+// ask makes one request.
+func ask(ctx context.Context, client *http.Client, u *url.URL, token holdfast.Secret) ([]byte, error) {
+	what := "identities from " + u.Redacted()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("Authorization", "Bearer "+token.Reveal())
+	request.Header.Set("Accept", "application/json")
+	response, err := client.Do(request)
+	if err != nil {
+		return nil, unreachable(what, err)
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		const enough = 64 << 10
+		body, _ := read(what, response.Body, enough) // only for the explanation
+		return nil, explain(what, response, body, token)
+	}
+	data, err := read(what, response.Body, MaxSize)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := Parse(data); err != nil {
+		return nil, fmt.Errorf("%s: %w", what, err)
+	}
+	return data, nil
+}
+
+func wait(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}

@@ -1,0 +1,154 @@
+package identities
+
+import (
+	"encoding/base64"
+	"errors"
+
+	"google.golang.org/protobuf/encoding/protowire"
+)
+
+// What a key is for.
+const (
+	Signing    = "signing"
+	Encryption = "encryption"
+)
+
+// Key is one entry of a dump, without the key itself.
+type Key struct {
+	Name    string // as the dump names it; may be empty
+	Purpose string // Signing, Encryption, or "" if the entry cannot be read
+	KMSKey  string // the KMS's own id; "" for a key pair
+	Claimed string // the fingerprint written beside the private key
+	Derived string // the fingerprint recomputed from the private key; "" if Unknown
+
+	// Broken says why the entry cannot be read at all, and Unknown why its
+	// fingerprint cannot be recomputed. Neither quotes the entry.
+	Broken  string
+	Unknown string
+
+	digest string // stands for the entry's bytes in the content hash where Derived is missing
+}
+
+// Fingerprint is the recomputed fingerprint if there is one, else the claimed.
+func (k Key) Fingerprint() string {
+	if k.Derived != "" {
+		return k.Derived
+	}
+	return k.Claimed
+}
+
+// readKeyPair fills in what an entry's keyPair says.
+func (k *Key) readKeyPair(text string) {
+	k.digest = digest([]byte(text))
+	wrapped, err := base64.StdEncoding.DecodeString(text)
+	if err != nil {
+		k.Broken = "it is not base64"
+		return
+	}
+	pair, version, err := unwrap(wrapped)
+	if err == nil {
+		err = k.readPair(pair)
+	}
+	switch {
+	case err == nil:
+	case version > protoVersion:
+		k.Purpose, k.Claimed, k.Unknown = "", "", "it is "+errNewer.Error()
+	default:
+		k.Broken = err.Error()
+	}
+}
+
+// readPair reads a crypto.v30.CryptoKeyPair.
+func (k *Key) readPair(pair message) error {
+	var inner message
+	err := pair.each(func(field protowire.Number, raw []byte, _ uint64) error {
+		switch {
+		case field == 1 && raw != nil:
+			k.Purpose, inner = Signing, raw
+		case field == 2 && raw != nil:
+			k.Purpose, inner = Encryption, raw
+		}
+		return nil
+	})
+	if err != nil {
+		return errors.New("it is not a key pair")
+	}
+	var public, private message
+	err = inner.each(func(field protowire.Number, raw []byte, _ uint64) error {
+		switch field {
+		case 1:
+			public = raw
+		case 2:
+			private = raw
+		}
+		return nil
+	})
+	if err != nil || private == nil {
+		return errors.New("it holds no private key")
+	}
+	return k.readPrivate(private, public)
+}
+
+// readPrivate reads a private key and, if the dump is old enough to have it,
+// the public key beside it.
+func (k *Key) readPrivate(private, public message) error {
+	stored, err := readStored(private, k.Purpose)
+	if err != nil {
+		return errors.New("its private key cannot be read")
+	}
+	if fingerprintRule.MatchString(stored.id) {
+		k.Claimed = stored.id
+	}
+	if len(stored.bytes) == 0 {
+		return errors.New("its private key is empty")
+	}
+	k.Derived, err = derive(k.Purpose, stored.spec, stored.format, stored.bytes)
+	if !errors.Is(err, errNotDerivable) {
+		return err
+	}
+	if beside, besideErr := readStored(public, k.Purpose); besideErr == nil && len(beside.bytes) > 0 {
+		k.Derived = Fingerprint(beside.bytes)
+		return nil
+	}
+	k.Unknown = err.Error()
+	return nil
+}
+
+// stored is what the four key messages have in common. The public ones have
+// no id.
+type stored struct {
+	id     string
+	format uint64
+	bytes  []byte
+	spec   uint64
+}
+
+func readStored(m message, purpose string) (stored, error) {
+	specField := protowire.Number(6)
+	if purpose == Encryption {
+		specField = 5
+	}
+	var s stored
+	var scheme uint64
+	err := m.each(func(field protowire.Number, raw []byte, number uint64) error {
+		switch field {
+		case 1:
+			s.id = string(raw)
+		case 2:
+			s.format = number
+		case 3:
+			s.bytes = raw
+		case 4:
+			scheme = number
+		case specField:
+			s.spec = number
+		}
+		return nil
+	})
+	// Dumps older than specs have the scheme instead. Only signing schemes are
+	// numbered like the specs; an encryption key tells its kind by itself.
+	if s.spec == 0 && purpose == Signing {
+		s.spec = scheme
+	}
+	return s, err
+}

@@ -1,0 +1,113 @@
+package identities
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"filippo.io/age"
+	"filippo.io/age/agessh"
+
+	"holdfast"
+)
+
+// Recipient is somebody who can open what is sealed: an age public key
+// (age1…, or the post-quantum age1pq1…) or an SSH one (ssh-ed25519, ssh-rsa).
+type Recipient struct {
+	text string
+	key  age.Recipient
+}
+
+// String is the public key as it was given.
+func (r Recipient) String() string { return r.text }
+
+// ParseRecipients reads public keys, one per text. Empty texts and comments
+// are left out, and so are repetitions. It fails where Seal would: with none
+// left, or with kinds that age refuses to mix.
+func ParseRecipients(texts []string) ([]Recipient, error) {
+	var recipients []Recipient
+	var keys []string
+	for _, text := range texts {
+		text = strings.Join(strings.Fields(text), " ")
+		if text == "" || strings.HasPrefix(text, "#") {
+			continue
+		}
+		r, err := parseRecipient(text)
+		if err != nil {
+			return nil, err
+		}
+		if key := bare(text); !slices.Contains(keys, key) {
+			keys = append(keys, key)
+			recipients = append(recipients, r)
+		}
+	}
+	if len(recipients) == 0 {
+		return nil, noRecipient()
+	}
+	if err := Seal(io.Discard, nil, recipients); err != nil {
+		return nil, recipientProblem(err.Error(), "Post-quantum keys (age1pq1…) cannot be mixed with others, which would undo their protection.")
+	}
+	return recipients, nil
+}
+
+// bare is an SSH key without its comment, and any other key as it is.
+func bare(text string) string {
+	fields := strings.Fields(text)
+	return strings.Join(fields[:min(2, len(fields))], " ")
+}
+
+func parseRecipient(text string) (Recipient, error) {
+	if strings.HasPrefix(text, "AGE-SECRET-KEY-") || strings.HasPrefix(text, "-----BEGIN") {
+		return Recipient{}, recipientProblem("a private key is configured as a recipient",
+			"Configure the public key that belongs to it, and move the private one to a safe place: it was written where it does not belong.")
+	}
+	var key age.Recipient
+	var err error
+	switch {
+	case strings.HasPrefix(text, "ssh-"):
+		key, err = agessh.ParseRecipient(text)
+	case strings.HasPrefix(text, "age1pq1"):
+		key, err = age.ParseHybridRecipient(text)
+	default:
+		key, err = age.ParseX25519Recipient(text)
+	}
+	if err != nil {
+		// The text is not repeated: it may be a secret in the wrong place.
+		return Recipient{}, recipientProblem(fmt.Sprintf("the recipient that begins with %q is not a public key that age knows", brief(text[:min(8, len(text))])),
+			"Give an age public key (age1…) or an SSH one (ssh-ed25519 or ssh-rsa).")
+	}
+	return Recipient{text, key}, nil
+}
+
+func recipientProblem(what, do string) error {
+	return &holdfast.Problem{Class: holdfast.Usage, What: what, Why: "The identities hold private keys and are never kept unsealed.", Do: do}
+}
+
+func noRecipient() error {
+	return recipientProblem("there is no recipient to seal the identities to",
+		"Make a recovery key (age-keygen does), keep it away from the node, and configure its public key.")
+}
+
+// Seal encrypts a dump to all recipients; any one of them can open it. What
+// was written to dst is a sealed file only after a nil return.
+func Seal(dst io.Writer, dump []byte, recipients []Recipient) error {
+	if len(recipients) == 0 {
+		return noRecipient()
+	}
+	var keys []age.Recipient
+	for _, r := range recipients {
+		keys = append(keys, r.key)
+	}
+	sealed, err := age.Encrypt(dst, keys...)
+	if err != nil {
+		return fmt.Errorf("seal the identities: %w", err)
+	}
+	if _, err := sealed.Write(dump); err != nil {
+		return fmt.Errorf("seal the identities: %w", err)
+	}
+	if err := sealed.Close(); err != nil {
+		return fmt.Errorf("seal the identities: %w", err)
+	}
+	return nil
+}

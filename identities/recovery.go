@@ -1,0 +1,100 @@
+package identities
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"filippo.io/age"
+	"filippo.io/age/agessh"
+	"golang.org/x/crypto/ssh"
+
+	"holdfast"
+)
+
+// NewRecoveryKey makes a key that opens what is sealed to its recipient. It
+// belongs away from the node: on paper, in a safe, with people.
+func NewRecoveryKey() (key holdfast.Secret, recipient string, err error) {
+	pair, err := age.GenerateX25519Identity()
+	if err != nil {
+		return holdfast.Secret{}, "", fmt.Errorf("make a recovery key: %w", err)
+	}
+	return holdfast.NewSecret(pair.String()), pair.Recipient().String(), nil
+}
+
+// ParseKeys reads private keys that open what Seal wrote: the lines of an age
+// key file, or one SSH private key in PEM.
+func ParseKeys(text holdfast.Secret) ([]age.Identity, error) {
+	content := strings.TrimSpace(text.Reveal())
+	switch {
+	case strings.HasPrefix(content, "-----BEGIN AGE ENCRYPTED FILE"), strings.HasPrefix(content, "age-encryption.org/"):
+		return nil, keyProblem("the recovery key's file is itself encrypted", "Open it first: age -d -o key.txt <file>.")
+	case strings.HasPrefix(content, "-----BEGIN"):
+		return parseSSHKey(content)
+	case strings.HasPrefix(content, "age1"), strings.HasPrefix(content, "ssh-"):
+		return nil, keyProblem("this is the public key, which seals; opening needs the private one",
+			"Give the file that begins with AGE-SECRET-KEY-, or the SSH key's file without .pub.")
+	}
+	keys, err := age.ParseIdentities(strings.NewReader(content))
+	if err != nil {
+		// The parser could quote a line; its words are not repeated.
+		return nil, keyProblem("the recovery key cannot be read", "A recovery key is a line that begins with AGE-SECRET-KEY-, or an SSH private key.")
+	}
+	return keys, nil
+}
+
+func parseSSHKey(pem string) ([]age.Identity, error) {
+	key, err := agessh.ParseIdentity([]byte(pem + "\n"))
+	var locked *ssh.PassphraseMissingError
+	switch {
+	case errors.As(err, &locked):
+		return nil, keyProblem("the SSH key is protected by a passphrase",
+			"Take the passphrase off a copy on a disk that is wiped afterwards: cp key copy && ssh-keygen -p -N '' -f copy, and give the copy.")
+	case err != nil:
+		return nil, keyProblem("the SSH key cannot be read", "Of SSH keys, ssh-ed25519 and ssh-rsa private keys can be used, in PEM.")
+	}
+	return []age.Identity{key}, nil
+}
+
+func keyProblem(what, do string) error {
+	return &holdfast.Problem{Class: holdfast.WrongKey, What: what, Why: "Sealed identities open only with a key they were sealed to.", Do: do}
+}
+
+// Open decrypts what Seal wrote. sealedTo says, from the manifest, whose keys
+// would open it; it may be empty and only serves the explanation.
+func Open(src io.Reader, keys []age.Identity, sealedTo []string) ([]byte, error) {
+	if len(keys) == 0 {
+		return nil, keyProblem("there is no recovery key to open the identities with", "Give the file of the recovery key.")
+	}
+	opened, err := age.Decrypt(src, keys...)
+	var noMatch *age.NoIdentityMatchError
+	switch {
+	case errors.As(err, &noMatch):
+		what, do := "the recovery key does not open the sealed identities", "Find the key of one of the recipients they were sealed to."
+		if len(sealedTo) > 0 {
+			what += ", which were sealed to " + brief(strings.Join(sealedTo, ", "))
+			do = "Find the private key of one of them."
+		}
+		return nil, keyProblem(what, do)
+	case err != nil:
+		return nil, damaged(err)
+	}
+	var dump bytes.Buffer
+	if _, err := io.Copy(&dump, io.LimitReader(opened, MaxSize+1)); err != nil {
+		return nil, damaged(err)
+	}
+	if dump.Len() > MaxSize {
+		return nil, damaged(fmt.Errorf("it holds more than %d MB", MaxSize>>20))
+	}
+	return dump.Bytes(), nil
+}
+
+func damaged(err error) error {
+	return &holdfast.Problem{
+		Class: holdfast.Failed, What: "the sealed identities are damaged", Err: err,
+		Why: "This copy cannot be used for recovery.",
+		Do:  "Take another copy: from another set, or from another place they are kept.",
+	}
+}

@@ -1,0 +1,60 @@
+package identities
+
+import (
+	"fmt"
+
+	"holdfast"
+)
+
+// Participant is what a participant's database says about itself, for the two
+// checks that compare. What is nil or empty is not known.
+type Participant struct {
+	ID          string   // "hint::1220…", with or without "PAR::" before it
+	PrivateKeys []string // fingerprints in common_crypto_private_keys
+	KMSKeys     []string // ids in common_kms_metadata_store
+}
+
+// Finding is the answer to one question about a dump.
+type Finding struct {
+	Number      int
+	Code        string
+	Title       string
+	Verdict     holdfast.Verdict
+	Evidence    string // what was seen, or which input is missing
+	Consequence string // what a violation means for recovery
+}
+
+// Report is the findings about one dump, in the order of their numbers. It
+// contains no bytes of keys.
+type Report []Finding
+
+// Verdict folds the findings into one: a violation outweighs what cannot be
+// told, which outweighs what holds.
+func (r Report) Verdict() holdfast.Verdict {
+	verdict := holdfast.Holds
+	for _, f := range r {
+		switch {
+		case f.Verdict == holdfast.Violated:
+			return holdfast.Violated
+		case f.Verdict == holdfast.CannotTell:
+			verdict = holdfast.CannotTell
+		}
+	}
+	return verdict
+}
+
+// Err is the first violation as a Problem, or nil. What cannot be told is no
+// error.
+func (r Report) Err() error {
+	for _, f := range r {
+		if f.Verdict == holdfast.Violated {
+			return &holdfast.Problem{
+				Class: holdfast.Violation,
+				What:  fmt.Sprintf("identities: %s: %s", f.Title, f.Evidence),
+				Why:   f.Consequence,
+				Do:    "Fetch the identities again from the node they belong to, and keep the older dump until a new one passes.",
+			}
+		}
+	}
+	return nil
+}
