@@ -1,0 +1,294 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"holdfast"
+)
+
+// querier reads; connections and transactions both do.
+type querier interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+}
+
+// relation is one table to be read.
+type relation struct {
+	oid       uint32
+	schema    string
+	name      string
+	heap      bool   // of the heap access method, so that ranges of blocks can be read
+	blocks    int64  // of its main fork
+	bytes     int64  // with its TOAST table
+	condition string // of an extension's configuration table
+	columns   []column
+	format    string
+}
+
+type column struct {
+	name     string
+	datatype uint32
+	typeName string
+}
+
+func (r relation) ident() string { return pgx.Identifier{r.schema, r.name}.Sanitize() }
+
+func (r relation) columnNames() []string {
+	var names []string
+	for _, c := range r.columns {
+		names = append(names, c.name)
+	}
+	return names
+}
+
+// selection is the list of columns for a SELECT; it may be empty, as a table
+// without columns still has rows.
+func selection(columns []string) string {
+	var quoted []string
+	for _, c := range columns {
+		quoted = append(quoted, pgx.Identifier{c}.Sanitize())
+	}
+	return strings.Join(quoted, ", ")
+}
+
+// ours is the filter for what a dump of a database's own objects covers.
+const ours = `n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'`
+
+// tables reads every table whose rows belong into a dump: ordinary tables and
+// partitions that are not an extension's, and those that an extension declares
+// as its configuration, with the condition it gives.
+func tables(ctx context.Context, q querier) ([]relation, error) {
+	rows, err := q.Query(ctx, `
+		SELECT c.oid, n.nspname, c.relname, coalesce(am.amname = 'heap', false),
+		       pg_relation_size(c.oid) / current_setting('block_size')::bigint, pg_table_size(c.oid), coalesce(e.condition, '')
+		FROM pg_class c
+		JOIN pg_namespace n ON n.oid = c.relnamespace
+		LEFT JOIN pg_am am ON am.oid = c.relam
+		LEFT JOIN (SELECT unnest(extconfig) AS oid, unnest(extcondition) AS condition FROM pg_extension) e ON e.oid = c.oid
+		WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND `+ours+`
+		  AND (e.oid IS NOT NULL OR NOT EXISTS (
+		       SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'))
+		ORDER BY n.nspname, c.relname`)
+	if err != nil {
+		return nil, err
+	}
+	var out []relation
+	var r relation
+	_, err = pgx.ForEachRow(rows, []any{&r.oid, &r.schema, &r.name, &r.heap, &r.blocks, &r.bytes, &r.condition}, func() error {
+		out = append(out, r)
+		return nil
+	})
+	if err != nil || len(out) == 0 {
+		return out, err
+	}
+	return out, columnsOf(ctx, q, out)
+}
+
+// columnsOf reads the columns of the tables, generated ones left out, and
+// chooses the tables' formats.
+func columnsOf(ctx context.Context, q querier, list []relation) error {
+	index := map[uint32]*relation{}
+	var oids []uint32
+	for i := range list {
+		index[list[i].oid] = &list[i]
+		oids = append(oids, list[i].oid)
+	}
+	rows, err := q.Query(ctx, `
+		SELECT a.attrelid, a.attname, a.atttypid, format_type(a.atttypid, a.atttypmod)
+		FROM pg_attribute a
+		WHERE a.attrelid = ANY ($1::oid[]) AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
+		ORDER BY a.attrelid, a.attnum`, oids)
+	if err != nil {
+		return err
+	}
+	var relid uint32
+	var c column
+	used := map[uint32]bool{}
+	if _, err := pgx.ForEachRow(rows, []any{&relid, &c.name, &c.datatype, &c.typeName}, func() error {
+		index[relid].columns = append(index[relid].columns, c)
+		used[c.datatype] = true
+		return nil
+	}); err != nil {
+		return err
+	}
+	types, err := datatypes(ctx, q, used)
+	if err != nil {
+		return err
+	}
+	for i := range list {
+		var oids []uint32
+		for _, c := range list[i].columns {
+			oids = append(oids, c.datatype)
+		}
+		list[i].format = formatOf(oids, types)
+	}
+	return nil
+}
+
+// datatypes reads what formatOf needs of the types in use and of the types
+// that domains among them rest on.
+func datatypes(ctx context.Context, q querier, used map[uint32]bool) (map[uint32]datatype, error) {
+	var oids []uint32
+	for oid := range used {
+		oids = append(oids, oid)
+	}
+	rows, err := q.Query(ctx, `
+		WITH RECURSIVE t AS (
+			SELECT oid, typtype, typbasetype FROM pg_type WHERE oid = ANY ($1::oid[])
+			UNION
+			SELECT b.oid, b.typtype, b.typbasetype FROM t JOIN pg_type b ON b.oid = t.typbasetype)
+		SELECT oid, typtype::text, typbasetype FROM t`, oids)
+	if err != nil {
+		return nil, err
+	}
+	out := map[uint32]datatype{}
+	var d datatype
+	var kind string
+	_, err = pgx.ForEachRow(rows, []any{&d.oid, &kind, &d.base}, func() error {
+		d.kind = kind[0]
+		out[d.oid] = d
+		return nil
+	})
+	return out, err
+}
+
+// sequences reads the position of every sequence that is not an extension's.
+// A sequence is not part of a snapshot, so this has to run after the snapshot
+// was taken: then no row of the dump is ahead of its sequence.
+func sequences(ctx context.Context, q querier) ([]holdfast.Sequence, error) {
+	rows, err := q.Query(ctx, `
+		SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+		WHERE c.relkind = 'S' AND c.relpersistence <> 't' AND `+ours+`
+		  AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+		ORDER BY 1, 2`)
+	if err != nil {
+		return nil, err
+	}
+	var out []holdfast.Sequence
+	var s holdfast.Sequence
+	if _, err = pgx.ForEachRow(rows, []any{&s.Schema, &s.Name}, func() error { out = append(out, s); return nil }); err != nil {
+		return nil, err
+	}
+	var parts []string
+	for i, s := range out {
+		parts = append(parts, fmt.Sprintf("SELECT %d AS i, last_value, is_called FROM %s", i, pgx.Identifier{s.Schema, s.Name}.Sanitize()))
+	}
+	for chunk := range slices.Chunk(parts, 100) {
+		rows, err := q.Query(ctx, strings.Join(chunk, " UNION ALL "))
+		if err != nil {
+			return nil, err
+		}
+		var i int
+		var last int64
+		var called bool
+		if _, err := pgx.ForEachRow(rows, []any{&i, &last, &called}, func() error {
+			out[i].Last, out[i].Called = last, called
+			return nil
+		}); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// populatedViews reads the materialized views that hold rows, each after those
+// it depends on.
+func populatedViews(ctx context.Context, q querier) ([]holdfast.View, error) {
+	rows, err := q.Query(ctx, `
+		WITH RECURSIVE v AS (
+			SELECT c.oid, 0 AS depth FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'm' AND `+ours+`
+			UNION
+			-- a view depends on what its rule reads, through other views too
+			SELECT r.ev_class, v.depth + 1 FROM v
+			JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = v.oid AND d.classid = 'pg_rewrite'::regclass
+			JOIN pg_rewrite r ON r.oid = d.objid
+			WHERE r.ev_class <> v.oid AND v.depth < 64)
+		SELECT n.nspname, c.relname FROM v JOIN pg_class c ON c.oid = v.oid JOIN pg_namespace n ON n.oid = c.relnamespace
+		WHERE c.relkind = 'm' AND c.relispopulated GROUP BY 1, 2 ORDER BY max(v.depth), 1, 2`)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowToStructByPos[holdfast.View])
+}
+
+// server reads what a manifest records about the server.
+func server(ctx context.Context, q querier) (holdfast.Server, error) {
+	var s holdfast.Server
+	err := q.QueryRow(ctx, `SELECT current_setting('server_version'), current_setting('server_version_num')::int, pg_is_in_recovery()`).
+		Scan(&s.Version, &s.Number, &s.Standby)
+	if err != nil {
+		return s, err
+	}
+	var allowed bool
+	if err := q.QueryRow(ctx, `SELECT has_function_privilege('pg_control_system()', 'EXECUTE') AND has_function_privilege('pg_control_checkpoint()', 'EXECUTE')`).Scan(&allowed); err != nil || !allowed {
+		return s, err
+	}
+	err = q.QueryRow(ctx, `SELECT (SELECT system_identifier::text FROM pg_control_system()), (SELECT timeline_id FROM pg_control_checkpoint())`).Scan(&s.SystemID, &s.Timeline)
+	return s, err
+}
+
+// database reads what CREATE DATABASE needs, and the roles its objects name.
+// The columns on locales changed with Postgres 15 and 17.
+func database(ctx context.Context, q querier, major int) (holdfast.Database, error) {
+	provider, locale, rules := `'c'`, `NULL`, `NULL`
+	switch {
+	case major >= 17:
+		provider, locale, rules = `datlocprovider::text`, `datlocale`, `daticurules`
+	case major >= 16:
+		provider, locale, rules = `datlocprovider::text`, `daticulocale`, `daticurules`
+	case major >= 15:
+		provider, locale = `datlocprovider::text`, `daticulocale`
+	}
+	var d holdfast.Database
+	err := q.QueryRow(ctx, `SELECT datname, pg_get_userbyid(datdba), pg_encoding_to_char(encoding), datcollate, datctype,
+		CASE `+provider+` WHEN 'i' THEN 'icu' WHEN 'b' THEN 'builtin' ELSE 'libc' END, coalesce(`+locale+`, ''), coalesce(`+rules+`, ''),
+		pg_database_size(oid) FROM pg_database WHERE datname = current_database()`).
+		Scan(&d.Name, &d.Owner, &d.Encoding, &d.Collate, &d.CType, &d.Provider, &d.Locale, &d.Rules, &d.Bytes)
+	if err != nil {
+		return d, err
+	}
+	rows, err := q.Query(ctx, `SELECT DISTINCT r.rolname::text FROM pg_shdepend s JOIN pg_roles r ON r.oid = s.refobjid
+		WHERE s.refclassid = 'pg_authid'::regclass AND s.dbid IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
+		  AND (s.dbid <> 0 OR s.classid = 'pg_database'::regclass AND s.objid = (SELECT oid FROM pg_database WHERE datname = current_database()))
+		  AND r.rolname !~ '^pg_' ORDER BY 1`)
+	if err != nil {
+		return d, err
+	}
+	d.Roles, err = pgx.CollectRows(rows, pgx.RowTo[string])
+	return d, err
+}
+
+// databaseSettings reads what ALTER DATABASE ... SET has set, as the text that
+// follows SET.
+func databaseSettings(ctx context.Context, q querier) ([]string, error) {
+	rows, err := q.Query(ctx, `SELECT unnest(s.setconfig) FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase
+		WHERE d.datname = current_database() AND s.setrole = 0`)
+	if err != nil {
+		return nil, err
+	}
+	pairs, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	for _, pair := range pairs {
+		name, value, _ := strings.Cut(pair, "=")
+		// Settings that hold lists are stored quoted already.
+		if lists[strings.ToLower(name)] {
+			out = append(out, fmt.Sprintf("%s TO %s", name, value))
+			continue
+		}
+		out = append(out, fmt.Sprintf("%s TO '%s'", name, strings.ReplaceAll(value, "'", "''")))
+	}
+	return out, nil
+}
+
+var lists = map[string]bool{
+	"search_path": true, "temp_tablespaces": true, "session_preload_libraries": true, "shared_preload_libraries": true,
+	"local_preload_libraries": true, "unix_socket_directories": true,
+}

@@ -1,0 +1,506 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
+
+	"holdfast"
+	"holdfast/internal/libpq"
+)
+
+// Dumper dumps one database. The zero Options are usable.
+type Dumper struct {
+	Target  libpq.Target
+	Tools   Tools
+	Options Options
+	// Facts reads what Canton keeps about itself, within the snapshot that is
+	// dumped. Nil records an unknown schema.
+	Facts func(ctx context.Context, tx pgx.Tx, kind holdfast.Kind) (holdfast.Facts, error)
+}
+
+// Options tune a dump.
+type Options struct {
+	Lanes         int               // tables and segments read at once; 0 means the number of cores, at most 4
+	Connections   int               // the most to open at once; 0 means 16
+	SegmentBlocks int64             // heap blocks per segment; 0 means 2048, 16 MiB
+	WaitLimit     time.Duration     // the longest a session of the node may wait behind us; 0 means 1 s
+	LockWait      time.Duration     // how long to keep trying to get our own locks; 0 means 2 min
+	Settle        time.Duration     // how long to wait for transactions that were open before the snapshot; 0 means 5 s
+	Progress      holdfast.Progress // bytes read of bytes estimated
+	Snapshot      func()            // called when the snapshot was taken; for tests that need the instant
+}
+
+func (o Options) complete() Options {
+	def := func(v *int, d int) {
+		if *v <= 0 {
+			*v = d
+		}
+	}
+	wait := func(v *time.Duration, d time.Duration) {
+		if *v <= 0 {
+			*v = d
+		}
+	}
+	def(&o.Lanes, min(4, runtime.NumCPU()))
+	def(&o.Connections, 16)
+	if o.SegmentBlocks <= 0 {
+		o.SegmentBlocks = 2048
+	}
+	wait(&o.WaitLimit, time.Second)
+	wait(&o.LockWait, 2*time.Minute)
+	wait(&o.Settle, 5*time.Second)
+	return o
+}
+
+// givingWayTries is how often a dump that gave way to the node begins anew.
+const givingWayTries = 4
+
+// Capture dumps the database of component c into out. Files are named
+// "<component>/...". An error means that nothing usable was stored; whatever
+// was is found again by deduplication. If a session of the node waits for one
+// of our locks as long as the limit allows, the dump lets go and begins anew a
+// little later, a few times.
+func (d Dumper) Capture(ctx context.Context, c holdfast.Component, clock holdfast.Clock, out holdfast.Sink) (holdfast.Capture, error) {
+	began := clock()
+	var waits []holdfast.Wait
+	for try := 1; ; try++ {
+		capture, err := d.once(ctx, c, clock, out)
+		var g *givingWay
+		switch {
+		case err == nil:
+			capture.Began = began
+			capture.Waits = append(waits, capture.Waits...)
+			return capture, nil
+		case !errors.As(err, &g):
+			return holdfast.Capture{}, explain(d.Target.Where(), err)
+		case try == givingWayTries:
+			return holdfast.Capture{}, &holdfast.Problem{Class: holdfast.Busy, What: fmt.Sprintf("dump %s: gave way %d times to sessions that waited for our locks", d.Target.Where(), try), Err: g,
+				Why: "The node's own work comes first: TRUNCATE, DROP and ALTER cannot run beside a dump.",
+				Do:  "Find out what keeps locking that table (pg_stat_activity), and run the backup when it is done."}
+		}
+		waits = append(waits, g.wait)
+		select {
+		case <-ctx.Done():
+			return holdfast.Capture{}, ctx.Err()
+		case <-time.After(time.Duration(try) * 2 * time.Second):
+		}
+	}
+}
+
+// run is one attempt at a dump.
+type run struct {
+	Dumper
+	component   holdfast.Component
+	clock       holdfast.Clock
+	out         holdfast.Sink
+	application string
+
+	ctl    *pgx.Conn // outside the snapshot: catalogue, exporter's creation, sequences
+	export *pgx.Conn // holds the snapshot, and no lock
+	common pgx.Tx    // on export
+	info   libpq.Conninfo
+	server holdfast.Server
+	base   holdfast.Database
+
+	tables   []relation
+	groups   []group
+	leases   [][]*lease // by lane, by group
+	snapshot string
+
+	segments [][]holdfast.Segment // by table, by segment
+	read     atomic.Int64
+	total    int64
+}
+
+func (d Dumper) once(ctx context.Context, c holdfast.Component, clock holdfast.Clock, out holdfast.Sink) (holdfast.Capture, error) {
+	d.Options = d.Options.complete()
+	r := &run{Dumper: d, component: c, clock: clock, out: out, application: fmt.Sprintf("holdfast dump %s %x", c.Name, time.Now().UnixNano())}
+	defer r.close()
+	if err := r.open(ctx); err != nil {
+		return holdfast.Capture{}, err
+	}
+	left, err := obstacles(ctx, r.ctl, r.server, d.Target.Where())
+	if err != nil {
+		return holdfast.Capture{}, err
+	}
+	wal, err := r.settle(ctx)
+	if err != nil {
+		return holdfast.Capture{}, err
+	}
+	if err := r.snap(ctx); err != nil {
+		return holdfast.Capture{}, err
+	}
+	capture := holdfast.Capture{
+		Component: c.Name, Kind: c.Kind, Method: "dump", Consistent: clock(), Server: r.server, Database: r.base, WAL: wal, LeftOut: left,
+		Schema: r.file("schema.dump"), Globals: r.file("globals.sql"),
+	}
+	if d.Options.Snapshot != nil {
+		d.Options.Snapshot()
+	}
+	if err := r.dump(ctx, &capture); err != nil {
+		return holdfast.Capture{}, err
+	}
+	capture.Ended = clock()
+	return capture, nil
+}
+
+// open connects, and looks at the server and the tools before anything else.
+func (r *run) open(ctx context.Context) error {
+	var err error
+	if r.info, err = r.Target.Resolve(ctx); err != nil {
+		return err
+	}
+	if r.ctl, err = r.connect(ctx); err != nil {
+		return err
+	}
+	if r.server, err = server(ctx, r.ctl); err != nil {
+		return err
+	}
+	if r.server.Major() < 14 {
+		return &holdfast.Problem{Class: holdfast.Refused, What: fmt.Sprintf("%s runs Postgres %s", r.Target.Where(), r.server.Version),
+			Why: "A dump reads ranges of blocks, which Postgres does since version 14.", Do: "Upgrade the server; Canton and Splice support 14 and later."}
+	}
+	if err := execute(ctx, r.ctl, reading("UTF8", r.server.Major())...); err != nil {
+		return err
+	}
+	if r.base, err = database(ctx, r.ctl, r.server.Major()); err != nil {
+		return err
+	}
+	_, err = r.Tools.find(ctx, "pg_dump", r.server.Major())
+	return err
+}
+
+func (r *run) connect(ctx context.Context) (*pgx.Conn, error) {
+	return r.Target.Connect(ctx, libpq.Options{Application: r.application})
+}
+
+// settle reads the position of the write-ahead log and waits, within the
+// limit, until every transaction that had begun to write by then has ended.
+func (r *run) settle(ctx context.Context) (holdfast.WAL, error) {
+	var wal holdfast.WAL
+	position := "pg_current_wal_insert_lsn()"
+	if r.server.Standby {
+		position = "pg_last_wal_replay_lsn()"
+	}
+	var next string
+	if err := r.ctl.QueryRow(ctx, `SELECT coalesce(`+position+`::text, ''), pg_snapshot_xmax(pg_current_snapshot())::text`).Scan(&wal.Before, &next); err != nil {
+		return wal, err
+	}
+	deadline := time.Now().Add(r.Options.Settle)
+	for {
+		if err := r.ctl.QueryRow(ctx, `SELECT pg_snapshot_xmin(pg_current_snapshot()) >= $1::xid8`, next).Scan(&wal.Settled); err != nil {
+			return wal, err
+		}
+		if wal.Settled || time.Now().After(deadline) {
+			return wal, nil
+		}
+		select {
+		case <-ctx.Done():
+			return wal, ctx.Err()
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// snap locks every table, takes the snapshot, and makes sure that the tables
+// locked are the tables the snapshot has.
+func (r *run) snap(ctx context.Context) error {
+	deadline := time.Now().Add(r.Options.LockWait)
+	pause := 200 * time.Millisecond
+	for {
+		again, err := r.trySnap(ctx)
+		if err == nil && !again {
+			return nil
+		}
+		if err != nil && !again {
+			return err
+		}
+		if time.Now().After(deadline) {
+			return r.lockProblem(ctx, err)
+		}
+		r.release()
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(pause):
+		}
+		pause = min(2*pause, 5*time.Second)
+	}
+}
+
+// trySnap is one attempt; again means that the tables changed under it, or
+// that a lock was not to be had in time, and that nothing is wrong otherwise.
+func (r *run) trySnap(ctx context.Context) (again bool, err error) {
+	timeout := max(r.Options.WaitLimit/2, 100*time.Millisecond)
+	fail := func(err error) (bool, error) { return lockTimedOut(err) || vanished(err), err }
+	if err := execute(ctx, r.ctl, fmt.Sprintf("SET lock_timeout = %d", timeout.Milliseconds())); err != nil {
+		return false, err
+	}
+	if r.tables, err = tables(ctx, r.ctl); err != nil {
+		return fail(err)
+	}
+	perLane := (r.Options.Connections - 3) / r.Options.Lanes // beside control, exporter and watcher
+	r.groups = groups(r.tables, r.Options.SegmentBlocks, max(perLane, 2))
+	r.leases = make([][]*lease, r.Options.Lanes)
+	for lane := range r.leases {
+		r.leases[lane] = make([]*lease, len(r.groups))
+		for i := range r.groups {
+			l, err := connectReader(ctx, r.Target, r.application, r.base.Encoding, r.server.Major())
+			if err != nil {
+				return false, err
+			}
+			r.leases[lane][i] = l
+		}
+	}
+	for lane := range r.leases {
+		for i, g := range r.groups {
+			var members []relation
+			for _, t := range g.tables {
+				members = append(members, r.tables[t])
+			}
+			if err := r.leases[lane][i].lock(ctx, members, timeout); err != nil {
+				return fail(err)
+			}
+		}
+	}
+	if r.export, err = r.connect(ctx); err != nil {
+		return false, err
+	}
+	if err := execute(ctx, r.export, reading("UTF8", r.server.Major())...); err != nil {
+		return false, err
+	}
+	if r.common, err = r.export.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}); err != nil {
+		return false, err
+	}
+	if err := r.common.QueryRow(ctx, `SELECT pg_export_snapshot()`).Scan(&r.snapshot); err != nil {
+		return false, &holdfast.Problem{Class: holdfast.Refused, What: r.Target.Where() + " does not export snapshots", Err: err,
+			Why: "Without a common snapshot the tables of a dump would not belong together.",
+			Do:  "Connect to the primary, and past a connection pooler, not through it."}
+	}
+	for lane := range r.leases {
+		for _, l := range r.leases[lane] {
+			if err := l.enter(ctx, r.snapshot); err != nil {
+				return false, err
+			}
+		}
+	}
+	// A table made between reading the catalogue and taking the locks is in
+	// the snapshot, but was not locked.
+	now, err := tables(ctx, r.common)
+	if err != nil {
+		return fail(err)
+	}
+	same := slices.EqualFunc(now, r.tables, func(a, b relation) bool {
+		return a.oid == b.oid && slices.Equal(a.columns, b.columns)
+	})
+	return !same, nil
+}
+
+func (r *run) lockProblem(ctx context.Context, cause error) error {
+	var holders string
+	_ = r.ctl.QueryRow(ctx, `SELECT coalesce(string_agg(format('session %s on %s', l.pid, l.relation::regclass), ', '), 'nobody any more')
+		FROM pg_locks l WHERE l.granted AND l.mode = 'AccessExclusiveLock' AND l.locktype = 'relation'
+		AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())`).Scan(&holders)
+	return &holdfast.Problem{Class: holdfast.Busy, What: fmt.Sprintf("dump %s: the tables could not be locked within %v", r.Target.Where(), r.Options.LockWait), Err: cause,
+		Why: "Without ACCESS SHARE on every table a TRUNCATE could make rows vanish from the middle of the dump.",
+		Do:  "Exclusive locks are held by: " + holders + ". Wait for them or end them, then run the backup again."}
+}
+
+// dump reads everything in the snapshot.
+func (r *run) dump(ctx context.Context, capture *holdfast.Capture) error {
+	r.segments = make([][]holdfast.Segment, len(r.tables))
+	for _, g := range r.groups {
+		for _, u := range g.units {
+			r.segments[u.table] = append(r.segments[u.table], holdfast.Segment{})
+			r.total += u.weight
+		}
+	}
+	watch := &watcher{application: r.application, limit: r.Options.WaitLimit, interval: max(r.Options.WaitLimit/10, 20*time.Millisecond)}
+	var err error
+	if watch.conn, err = r.connect(ctx); err != nil {
+		return err
+	}
+	defer closeConn(watch.conn)
+
+	work, working := errgroup.WithContext(ctx)
+	watching, stopWatching := context.WithCancel(working)
+	defer stopWatching()
+	work.Go(func() error { return watch.run(watching) })
+	work.Go(func() error {
+		defer stopWatching() // the last lock is back once this returns
+		readers, ctx := errgroup.WithContext(working)
+		queues := make([]*queue, len(r.groups))
+		for i, g := range r.groups {
+			queues[i] = &queue{units: g.units}
+		}
+		for lane := range r.leases {
+			readers.Go(func() error { return r.lane(ctx, r.leases[lane], queues) })
+		}
+		readers.Go(func() error { return r.schema(ctx) })
+		readers.Go(func() error { return r.facts(ctx, capture) })
+		return readers.Wait()
+	})
+	if err := work.Wait(); err != nil {
+		return err
+	}
+	capture.Waits = watch.caused()
+	for i, t := range r.tables {
+		table := holdfast.Table{Schema: t.schema, Name: t.name, Format: t.format, Columns: t.columnNames(), Condition: t.condition, Segments: r.segments[i]}
+		for _, c := range t.columns {
+			table.Types = append(table.Types, c.typeName)
+		}
+		for _, s := range table.Segments {
+			table.Rows += s.Rows
+			table.Bytes += s.Bytes
+			table.Digest = table.Digest.Plus(s.Digest)
+		}
+		capture.Tables = append(capture.Tables, table)
+		capture.Bytes += table.Bytes
+	}
+	if capture.Sequences, err = sequences(ctx, r.ctl); err != nil {
+		return err
+	}
+	return nil
+}
+
+// lane works through the groups in their order with its own leases, and gives
+// a group's locks back as soon as no unit of it is left to take.
+func (r *run) lane(ctx context.Context, leases []*lease, queues []*queue) error {
+	for i, q := range queues {
+		for u, ok := q.take(); ok; u, ok = q.take() {
+			if err := r.unit(ctx, leases[i], u); err != nil {
+				return err
+			}
+		}
+		leases[i].close()
+	}
+	return nil
+}
+
+func (r *run) unit(ctx context.Context, l *lease, u unit) error {
+	t := r.tables[u.table]
+	name := r.file(u.file(t))
+	var got stream
+	_, err := r.out.Put(ctx, name, func(w io.Writer) error {
+		var err error
+		got, err = l.read(ctx, u.sql(t), t.format, w)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("table %s: %w", t.ident(), err)
+	}
+	r.segments[u.table][u.segment] = holdfast.Segment{File: name, From: u.from, To: u.to, Rows: got.rows, Bytes: got.bytes, Digest: got.digest}
+	r.Options.Progress.Report(holdfast.Step{Subject: "capture " + string(r.component.Name), Done: r.read.Add(u.weight), Total: r.total})
+	return nil
+}
+
+// schema has pg_dump write the schema, in the common snapshot.
+func (r *run) schema(ctx context.Context) error {
+	_, err := r.out.Put(ctx, r.file("schema.dump"), func(w io.Writer) error {
+		return r.Tools.run(ctx, r.server.Major(), r.info, []string{"PGAPPNAME=" + r.application}, nil, w, "pg_dump",
+			"--schema-only", "--format=custom", "--compress=0", "--snapshot="+r.snapshot, "--no-subscriptions",
+			fmt.Sprintf("--lock-wait-timeout=%d", r.Options.WaitLimit.Milliseconds()))
+	})
+	if err != nil {
+		return fmt.Errorf("schema: %w", err)
+	}
+	return nil
+}
+
+// facts reads, in the snapshot, what is not in tables' rows.
+func (r *run) facts(ctx context.Context, capture *holdfast.Capture) error {
+	tx, err := r.common.Begin(ctx) // a savepoint: rolling it back gives back the locks of what is read here
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback(ctx) }()
+	if r.Facts == nil {
+		capture.Facts = holdfast.Facts{Schema: "unknown", Unknown: "facts were not asked for"}
+	} else if capture.Facts, err = r.Facts(ctx, tx, r.component.Kind); err != nil {
+		return err
+	}
+	if capture.Views, err = populatedViews(ctx, tx); err != nil {
+		return err
+	}
+	globals, err := globalsSQL(ctx, tx, r.base)
+	if err != nil {
+		return err
+	}
+	_, err = r.out.Put(ctx, r.file("globals.sql"), func(w io.Writer) error {
+		_, err := io.WriteString(w, globals)
+		return err
+	})
+	return err
+}
+
+// file is a name within the component's directory.
+func (r *run) file(name string) string { return string(r.component.Name) + "/" + name }
+
+// release gives every lock and the snapshot back.
+func (r *run) release() {
+	for _, lane := range r.leases {
+		for _, l := range lane {
+			l.close()
+		}
+	}
+	r.leases = nil
+	closeConn(r.export)
+	r.export = nil
+}
+
+func (r *run) close() {
+	r.release()
+	closeConn(r.ctl)
+}
+
+func closeConn(conn *pgx.Conn) {
+	(&lease{conn: conn}).close()
+}
+
+// queue hands out the units of a group.
+type queue struct {
+	mu    sync.Mutex
+	units []unit
+}
+
+func (q *queue) take() (unit, bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.units) == 0 {
+		return unit{}, false
+	}
+	u := q.units[0]
+	q.units = q.units[1:]
+	return u, true
+}
+
+// globalsSQL writes the roles that the database's objects name, without
+// passwords, and the settings of the database: what a schema dump leaves out.
+func globalsSQL(ctx context.Context, q querier, d holdfast.Database) (string, error) {
+	var b strings.Builder
+	b.WriteString("-- Roles that this database's objects belong to or are granted to, without passwords.\n")
+	for _, role := range d.Roles {
+		ident := pgx.Identifier{role}.Sanitize()
+		fmt.Fprintf(&b, "DO $do$ BEGIN CREATE ROLE %s NOLOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $do$;\n", ident)
+	}
+	b.WriteString("-- Settings of the database itself.\n")
+	settings, err := databaseSettings(ctx, q)
+	if err != nil {
+		return "", err
+	}
+	for _, s := range settings {
+		fmt.Fprintf(&b, "ALTER DATABASE %s SET %s;\n", pgx.Identifier{d.Name}.Sanitize(), s)
+	}
+	return b.String(), nil
+}

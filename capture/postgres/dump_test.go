@@ -1,0 +1,72 @@
+package postgres_test
+
+import (
+	"context"
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"holdfast"
+	"holdfast/canton"
+	"holdfast/capture/postgres"
+	"holdfast/internal/libpq"
+	"holdfast/internal/splicetest"
+)
+
+// folder is a sink, and gives back, in a directory.
+type folder string
+
+func (f folder) Put(_ context.Context, name string, fill func(io.Writer) error) (holdfast.Artifact, error) {
+	path := filepath.Join(string(f), name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return holdfast.Artifact{}, err
+	}
+	out, err := os.Create(path)
+	if err != nil {
+		return holdfast.Artifact{}, err
+	}
+	if err := fill(out); err != nil {
+		_ = out.Close()
+		return holdfast.Artifact{}, err
+	}
+	return holdfast.Artifact{Name: name}, out.Close()
+}
+
+func (f folder) Open(_ context.Context, name string) (io.ReadCloser, error) {
+	return os.Open(filepath.Join(string(f), name))
+}
+
+func clock() holdfast.Clock {
+	began := time.Now()
+	return func() holdfast.Moment { return holdfast.Moment{Wall: time.Now(), Since: time.Since(began)} }
+}
+
+func facts(ctx context.Context, tx pgx.Tx, kind holdfast.Kind) (holdfast.Facts, error) {
+	return canton.Read(ctx, tx, kind)
+}
+
+func target(t testing.TB, dsn string) libpq.Target {
+	t.Helper()
+	info, err := libpq.Parse(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return libpq.Target{Conninfo: info}
+}
+
+func TestDumpOfAParticipantRecordsRowsAndFacts(t *testing.T) {
+	node := splicetest.NewNode(t, splicetest.NodeOptions{})
+	d := postgres.Dumper{Target: target(t, node.ParticipantDSN()), Facts: facts}
+	c, err := d.Capture(t.Context(), holdfast.Component{Name: "participant", Kind: holdfast.Participant}, clock(), folder(t.TempDir()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p := c.Facts.Participant; p == nil || p.ParticipantID != node.Identities.ParticipantID || p.LedgerEnd == nil {
+		t.Errorf("facts: %+v", c.Facts)
+	}
+	t.Logf("%d tables, %d bytes, WAL %+v", len(c.Tables), c.Bytes, c.WAL)
+}

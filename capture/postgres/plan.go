@@ -1,0 +1,136 @@
+package postgres
+
+import (
+	"cmp"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+
+	"holdfast"
+)
+
+// unit is one COPY: a segment of a table, or a whole one.
+type unit struct {
+	table    int   // index into the list of tables
+	segment  int   // index into the table's segments
+	from, to int64 // heap blocks [from, to); to is 0 for "to the end"
+	whole    bool  // no range: the table is read as one
+	weight   int64 // estimated bytes
+}
+
+// group is a set of tables that are locked together and given back together.
+type group struct {
+	tables []int
+	units  []unit
+	bytes  int64
+}
+
+// cut divides a table into units of segmentBlocks heap blocks. The boundaries
+// are fixed multiples, whatever the table's size, so that a range of blocks
+// nobody touched gives the same bytes in every set. The last unit is open at
+// its end: rows that were appended after the size was read are in it.
+func cut(index int, r relation, segmentBlocks int64) []unit {
+	if !r.heap || r.condition != "" || r.blocks <= segmentBlocks {
+		return []unit{{table: index, whole: true, weight: r.bytes}}
+	}
+	n := (r.blocks + segmentBlocks - 1) / segmentBlocks
+	var units []unit
+	for i := range n {
+		u := unit{table: index, segment: int(i), from: i * segmentBlocks, to: (i + 1) * segmentBlocks, weight: r.bytes / n}
+		if i == n-1 {
+			u.to = 0
+		}
+		units = append(units, u)
+	}
+	return units
+}
+
+// groups distributes the tables over at most most groups: the small tables
+// together first, then the large ones by size, so that most locks are given
+// back within moments. Where there are more large tables than groups,
+// neighbours in size share one.
+func groups(tables []relation, segmentBlocks int64, most int) []group {
+	order := make([]int, len(tables))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(tables[a].bytes, tables[b].bytes) })
+	var small group
+	var large []group
+	for _, i := range order {
+		units := cut(i, tables[i], segmentBlocks)
+		if len(units) == 1 {
+			small.add(i, units, tables[i].bytes)
+			continue
+		}
+		var g group
+		g.add(i, units, tables[i].bytes)
+		large = append(large, g)
+	}
+	for len(large) > 1 && len(large) > most-1 {
+		large = joinSmallest(large)
+	}
+	var out []group
+	if len(small.units) > 0 {
+		out = append(out, small)
+	}
+	return append(out, large...)
+}
+
+func (g *group) add(table int, units []unit, bytes int64) {
+	g.tables = append(g.tables, table)
+	g.units = append(g.units, units...)
+	g.bytes += bytes
+}
+
+// joinSmallest joins the two neighbours that are smallest together.
+func joinSmallest(list []group) []group {
+	at := 0
+	for i := range len(list) - 1 {
+		if list[i].bytes+list[i+1].bytes < list[at].bytes+list[at+1].bytes {
+			at = i
+		}
+	}
+	for _, u := range list[at+1].tables {
+		list[at].tables = append(list[at].tables, u)
+	}
+	list[at].units = append(list[at].units, list[at+1].units...)
+	list[at].bytes += list[at+1].bytes
+	return slices.Delete(list, at+1, at+2)
+}
+
+// sql is the COPY that reads the unit.
+func (u unit) sql(r relation) string {
+	where := ""
+	switch {
+	case r.condition != "":
+		where = " " + r.condition
+	case u.whole:
+	case u.to == 0:
+		where = fmt.Sprintf(" WHERE ctid >= '(%d,0)'", u.from)
+	default:
+		where = fmt.Sprintf(" WHERE ctid >= '(%d,0)' AND ctid < '(%d,0)'", u.from, u.to)
+	}
+	return copySQL(r.ident(), r.columnNames(), where, r.format)
+}
+
+func copySQL(ident string, columns []string, where, format string) string {
+	sql := fmt.Sprintf("COPY (SELECT %s FROM ONLY %s%s) TO STDOUT", selection(columns), ident, where)
+	if format == holdfast.BinaryFormat {
+		sql += " (FORMAT binary)"
+	}
+	return sql
+}
+
+// file is the unit's name within the component's directory.
+func (u unit) file(r relation) string {
+	return fmt.Sprintf("data/%s.%s/%010d.copy", escape(r.schema), escape(r.name), u.from)
+}
+
+// escape makes a schema's or table's name fit for a file name: what is not a
+// letter, digit, dash or underscore is percent-encoded, the dot as well, since
+// it stands between the two names.
+func escape(name string) string {
+	return strings.ReplaceAll(url.PathEscape(strings.NewReplacer("$", "%24", "&", "%26").Replace(name)), ".", "%2E")
+}
