@@ -43,8 +43,9 @@ func (d *Dump) Check(against *Participant) Report {
 	}
 	var report Report
 	for n, c := range checks() {
+		const page = 2000
 		verdict, evidence := c.answer(d, against)
-		f := Finding{Number: n + 1, Code: c.code, Title: c.title, Verdict: verdict, Evidence: evidence}
+		f := Finding{Number: n + 1, Code: c.code, Title: c.title, Verdict: verdict, Evidence: line(evidence, page)}
 		if verdict != holdfast.Holds {
 			f.Consequence = c.consequence
 		}

@@ -12,9 +12,13 @@ import (
 	"holdfast"
 )
 
-// MaxSize bounds a dump. A current one has about 2 KB; one of a super
-// validator on an old release, with its whole topology store, some hundred KB.
-const MaxSize = 64 << 20
+// MaxSize bounds a dump. A current one has about 2 KB; one of an old release,
+// with its whole topology store, some hundred KB.
+const MaxSize = 16 << 20
+
+// maxKeys bounds the keys of a dump, and of a mapping in its snapshot. A node
+// has three, and one more for each rotation.
+const maxKeys = 1000
 
 // Dump is what a node's identities dump says, without its private keys.
 type Dump struct {
@@ -103,6 +107,9 @@ func (b body) dump() (*Dump, error) {
 	if len(missing) > 0 {
 		return nil, notDump("it has no "+strings.Join(missing, " and no "), doAddress)
 	}
+	if len(b.Keys) > maxKeys {
+		return nil, notDump(fmt.Sprintf("it has %d keys", len(b.Keys)), doAddress)
+	}
 	d := &Dump{ID: brief(b.ID), Version: brief(b.Version), snapshotDigest: digest([]byte(b.Snapshot))}
 	for _, e := range b.Keys {
 		d.Keys = append(d.Keys, e.key())
@@ -186,6 +193,10 @@ func describeJSON(err error, size int) string {
 // line without control characters.
 func brief(text string) string {
 	const limit = 300
+	return line(text, limit)
+}
+
+func line(text string, limit int) string {
 	text = strings.Map(func(r rune) rune {
 		if r == unicode.ReplacementChar || !unicode.IsPrint(r) {
 			return ' '

@@ -124,17 +124,21 @@ func (s *snapshot) readTransaction(wrapped []byte) error {
 	if err != nil || operation == remove {
 		return newer(version, err)
 	}
+	var kind protowire.Number
+	var content message
 	err = mapping.each(func(field protowire.Number, raw []byte, _ uint64) error {
-		switch field {
-		case 1:
-			s.identity = append(s.identity, wrapped)
-			return s.readDelegation(raw)
-		case 4:
-			s.identity = append(s.identity, wrapped)
-			return s.readOwner(raw)
-		}
+		kind, content = field, raw // one of many: the last one counts
 		return nil
 	})
+	switch {
+	case err != nil:
+	case kind == 1:
+		s.identity = append(s.identity, wrapped)
+		err = s.readDelegation(content)
+	case kind == 4:
+		s.identity = append(s.identity, wrapped)
+		err = s.readOwner(content)
+	}
 	return newer(version, err)
 }
 
@@ -164,6 +168,9 @@ func (s *snapshot) readOwner(m message) error {
 				purpose := Signing
 				if kind == 2 {
 					purpose = Encryption
+				}
+				if len(o.keys) == maxKeys {
+					return errors.New("a mapping with too many keys")
 				}
 				listed, err := readListed(key, purpose)
 				o.keys = append(o.keys, listed)
