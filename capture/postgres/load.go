@@ -1,0 +1,523 @@
+package postgres
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"golang.org/x/sync/errgroup"
+
+	"holdfast"
+	"holdfast/internal/libpq"
+)
+
+// Loader puts a dump back into a fresh database and proves that it is there.
+// Target names the server; the database it names is only used to connect
+// while the new one is created.
+type Loader struct {
+	Target  libpq.Target
+	Tools   Tools
+	Options LoadOptions
+	// Facts reads the facts of the restored database, as a Dumper does.
+	Facts func(ctx context.Context, tx pgx.Tx, kind holdfast.Kind) (holdfast.Facts, error)
+}
+
+// LoadOptions tune a restore.
+type LoadOptions struct {
+	Lanes    int    // streams written and indexes built at once; 0 means the number of cores
+	Locale   string // collation and character type instead of the recorded ones
+	Progress holdfast.Progress
+}
+
+func (o LoadOptions) lanes() int {
+	if o.Lanes > 0 {
+		return o.Lanes
+	}
+	return max(2, runtime.NumCPU())
+}
+
+// Plan is what a Loader finds out before it changes anything.
+type Plan struct {
+	Server        holdfast.Server `json:"server"`
+	KeepOwners    bool            `json:"keep_owners"` // every role exists, and we may act for it
+	MissingRoles  []string        `json:"missing_roles,omitempty"`
+	DatabaseBytes int64           `json:"database_bytes"` // expected, indexes included
+}
+
+// Survey looks at the target server: whether it can take the capture, and
+// whose its objects will be.
+func (l Loader) Survey(ctx context.Context, c holdfast.Capture) (Plan, error) {
+	conn, err := l.Target.Connect(ctx, libpq.Options{Application: "holdfast restore"})
+	if err != nil {
+		return Plan{}, err
+	}
+	defer closeConn(conn)
+	p := Plan{DatabaseBytes: c.Database.Bytes}
+	if p.Server, err = server(ctx, conn); err != nil {
+		return p, err
+	}
+	where := l.Target.Where()
+	switch {
+	case p.Server.Standby:
+		return p, &holdfast.Problem{Class: holdfast.Refused, What: where + " is a standby", Why: "Nothing can be created on it.", Do: "Name the primary."}
+	case p.Server.Major() < c.Server.Major():
+		return p, &holdfast.Problem{Class: holdfast.Refused, What: fmt.Sprintf("%s runs Postgres %s, the capture of %s is from %s", where, p.Server.Version, c.Component, c.Server.Version),
+			Why: "A dump goes into the same or a newer major version, not into an older one.", Do: fmt.Sprintf("Restore to a server of version %d or later: --to.", c.Server.Major())}
+	}
+	var super, createdb bool
+	if err := conn.QueryRow(ctx, `SELECT rolsuper, rolcreatedb FROM pg_roles WHERE rolname = current_user`).Scan(&super, &createdb); err != nil {
+		return p, err
+	}
+	if !super && !createdb {
+		return p, &holdfast.Problem{Class: holdfast.Refused, What: fmt.Sprintf("the user of %s may not create databases", where),
+			Why: "A restore builds beside the old database, never over it.", Do: "ALTER ROLE ... CREATEDB, or restore as another user: --to."}
+	}
+	rows, err := conn.Query(ctx, `SELECT w.role FROM unnest($1::text[]) AS w(role) LEFT JOIN pg_roles r ON r.rolname = w.role
+		WHERE r.oid IS NULL OR NOT pg_has_role(current_user, r.oid, 'MEMBER') ORDER BY 1`, c.Database.Roles)
+	if err != nil {
+		return p, err
+	}
+	if p.MissingRoles, err = pgx.CollectRows(rows, pgx.RowTo[string]); err != nil {
+		return p, err
+	}
+	p.KeepOwners = len(p.MissingRoles) == 0
+	if _, err := l.Tools.find(ctx, "pg_restore", max(p.Server.Major(), c.Server.Major())); err != nil {
+		return p, err
+	}
+	return p, nil
+}
+
+// Load creates the database name, which must not exist, and puts the capture
+// into it. Whatever fails, the new database is dropped again and nothing else
+// was touched. The nil error means that every digest, every sequence and the
+// facts of the restored database equal the recorded ones.
+func (l Loader) Load(ctx context.Context, name string, c holdfast.Capture, plan Plan, files holdfast.Files) (err error) {
+	if err := l.create(ctx, name, c.Database); err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, l.Drop(context.WithoutCancel(ctx), name))
+		}
+	}()
+	b := &build{Loader: l, name: name, capture: c, plan: plan, files: files}
+	b.Target = l.Target.On(name)
+	if b.info, err = b.Target.Resolve(ctx); err != nil {
+		return err
+	}
+	if err := b.run(ctx); err != nil {
+		return fmt.Errorf("restore %s into database %s: %w", c.Component, name, explain(b.Target.Where(), err))
+	}
+	return nil
+}
+
+// Drop drops a database that a Load made.
+func (l Loader) Drop(ctx context.Context, name string) error {
+	conn, err := l.Target.Connect(ctx, libpq.Options{Application: "holdfast restore"})
+	if err != nil {
+		return err
+	}
+	defer closeConn(conn)
+	_, err = conn.Exec(ctx, "DROP DATABASE IF EXISTS "+pgx.Identifier{name}.Sanitize()+" WITH (FORCE)")
+	return err
+}
+
+// create makes the empty database with the recorded encoding and locale.
+func (l Loader) create(ctx context.Context, name string, d holdfast.Database) error {
+	conn, err := l.Target.Connect(ctx, libpq.Options{Application: "holdfast restore"})
+	if err != nil {
+		return err
+	}
+	defer closeConn(conn)
+	s, err := server(ctx, conn)
+	if err != nil {
+		return err
+	}
+	_, err = conn.Exec(ctx, createSQL(name, d, s.Major(), l.Options.Locale))
+	switch {
+	case err == nil:
+		return nil
+	case code(err) == "42P04":
+		return &holdfast.Problem{Class: holdfast.Refused, What: fmt.Sprintf("there is a database %s already", name),
+			Why: "It may be left over from a restore that was killed; it is not overwritten.", Do: "Look at it, then drop it: `holdfast restore clean`."}
+	case code(err) == "22023" || code(err) == "42704" || strings.Contains(err.Error(), "locale"):
+		return &holdfast.Problem{Class: holdfast.Failed, What: "create database " + name, Err: err,
+			Why: fmt.Sprintf("The database was made with the locale %s, which this server does not have.", d.Collate),
+			Do:  "Install the locale on the server, or restore with another one: --locale C.UTF-8. Canton's columns collate as \"C\" either way."}
+	}
+	return &holdfast.Problem{Class: holdfast.Failed, What: "create database " + name, Err: err, Do: "The message is the server's own."}
+}
+
+func createSQL(name string, d holdfast.Database, major int, locale string) string {
+	lit := func(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
+	sql := fmt.Sprintf("CREATE DATABASE %s TEMPLATE template0 ENCODING %s", pgx.Identifier{name}.Sanitize(), lit(d.Encoding))
+	if locale != "" {
+		return sql + " LC_COLLATE " + lit(locale) + " LC_CTYPE " + lit(locale)
+	}
+	sql += " LC_COLLATE " + lit(d.Collate) + " LC_CTYPE " + lit(d.CType)
+	if major >= 15 {
+		sql += " LOCALE_PROVIDER " + d.Provider
+		switch d.Provider {
+		case "icu":
+			sql += " ICU_LOCALE " + lit(d.Locale)
+			if d.Rules != "" {
+				sql += " ICU_RULES " + lit(d.Rules)
+			}
+		case "builtin":
+			sql += " BUILTIN_LOCALE " + lit(d.Locale)
+		}
+	}
+	return sql
+}
+
+// build is one database being restored.
+type build struct {
+	Loader
+	name    string
+	capture holdfast.Capture
+	plan    Plan
+	files   holdfast.Files
+	info    libpq.Conninfo
+
+	done  atomic.Int64
+	total int64
+}
+
+// run goes through the phases. Indexes come after the rows, since building one
+// from all rows is far cheaper than keeping it up row by row.
+func (b *build) run(ctx context.Context) error {
+	// pg_restore works in parallel only from a file it can seek in. The schema
+	// holds no rows.
+	dir, err := os.MkdirTemp("", "holdfast-")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	schema := filepath.Join(dir, "schema.dump")
+	if err := b.fetch(ctx, b.capture.Schema, schema); err != nil {
+		return err
+	}
+	if err := b.settings(ctx); err != nil {
+		return err
+	}
+	if err := b.section(ctx, schema, "pre-data", 1); err != nil {
+		return err
+	}
+	if err := b.rows(ctx); err != nil {
+		return err
+	}
+	if err := b.section(ctx, schema, "post-data", b.Options.lanes()); err != nil {
+		return err
+	}
+	return b.finish(ctx)
+}
+
+func (b *build) fetch(ctx context.Context, name, path string) error {
+	in, err := b.files.Open(ctx, name)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = in.Close() }()
+	out, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, in)
+	return errors.Join(err, out.Close())
+}
+
+// settings applies the settings of the old database to the new one, and its
+// owner where that role exists.
+func (b *build) settings(ctx context.Context) error {
+	in, err := b.files.Open(ctx, b.capture.Globals)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = in.Close() }()
+	text, err := io.ReadAll(io.LimitReader(in, 1<<20))
+	if err != nil {
+		return err
+	}
+	conn, err := b.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer closeConn(conn)
+	old, fresh := "ALTER DATABASE "+pgx.Identifier{b.capture.Database.Name}.Sanitize()+" SET ", "ALTER DATABASE "+pgx.Identifier{b.name}.Sanitize()
+	for _, line := range strings.Split(string(text), "\n") {
+		if rest, ok := strings.CutPrefix(line, old); ok {
+			if _, err := conn.Exec(ctx, fresh+" SET "+strings.TrimSuffix(rest, ";")); err != nil && code(err) != "42501" && code(err) != "42704" {
+				return fmt.Errorf("setting of the database (%s): %w", line, err)
+			}
+		}
+	}
+	if b.plan.KeepOwners {
+		if _, err := conn.Exec(ctx, fresh+" OWNER TO "+pgx.Identifier{b.capture.Database.Owner}.Sanitize()); err != nil {
+			return fmt.Errorf("owner of the database: %w", err)
+		}
+	}
+	return nil
+}
+
+func (b *build) connect(ctx context.Context) (*pgx.Conn, error) {
+	return b.Target.Connect(ctx, libpq.Options{Application: "holdfast restore"})
+}
+
+// section has pg_restore restore one section of the schema.
+func (b *build) section(ctx context.Context, schema, section string, jobs int) error {
+	args := []string{"--section=" + section, "--exit-on-error", "--no-tablespaces"}
+	if jobs > 1 {
+		args = append(args, fmt.Sprintf("--jobs=%d", jobs))
+	}
+	if !b.plan.KeepOwners {
+		args = append(args, "--no-owner", "--no-privileges")
+	}
+	memory, err := b.indexMemory(ctx, jobs)
+	if err != nil {
+		return err
+	}
+	env := []string{"PGAPPNAME=holdfast restore", fmt.Sprintf("PGOPTIONS=-c maintenance_work_mem=%dkB -c synchronous_commit=off -c statement_timeout=0 -c lock_timeout=0 -c max_parallel_maintenance_workers=%d",
+		memory>>10, max(0, b.Options.lanes()-jobs))}
+	return b.Tools.run(ctx, max(b.plan.Server.Major(), b.capture.Server.Major()), b.info, env, nil, nil, "pg_restore", append(args, schema)...)
+}
+
+// rows loads every segment, the largest tables first, and proves each table
+// right after its last segment, while its pages are still in memory.
+func (b *build) rows(ctx context.Context) error {
+	tables := slices.Clone(b.capture.Tables)
+	slices.SortStableFunc(tables, func(a, z holdfast.Table) int { return cmp.Compare(z.Bytes, a.Bytes) })
+	for _, t := range tables {
+		b.total += 2 * t.Bytes
+	}
+	type job struct {
+		table   *pending
+		segment holdfast.Segment
+	}
+	jobs := make(chan job)
+	work, ctx := errgroup.WithContext(ctx)
+	work.Go(func() error {
+		defer close(jobs)
+		for i := range tables {
+			p := &pending{Table: tables[i]}
+			p.left.Store(int64(len(tables[i].Segments)))
+			for _, s := range tables[i].Segments {
+				select {
+				case jobs <- job{p, s}:
+				case <-ctx.Done():
+					return ctx.Err()
+				}
+			}
+		}
+		return nil
+	})
+	for range b.Options.lanes() {
+		work.Go(func() error {
+			l, err := connectReader(ctx, b.Target, "holdfast restore", b.capture.Database.Encoding, b.plan.Server.Major())
+			if err != nil {
+				return err
+			}
+			defer l.close()
+			for j := range jobs {
+				if err := b.load(ctx, l, j.table.Table, j.segment); err != nil {
+					return err
+				}
+				if j.table.left.Add(-1) == 0 {
+					if err := b.prove(ctx, l, j.table.Table); err != nil {
+						return err
+					}
+				}
+			}
+			return nil
+		})
+	}
+	return work.Wait()
+}
+
+// pending is a table some of whose segments are still to be loaded.
+type pending struct {
+	holdfast.Table
+	left atomic.Int64
+}
+
+// load writes one segment.
+func (b *build) load(ctx context.Context, l *lease, t holdfast.Table, s holdfast.Segment) error {
+	ident := pgx.Identifier{t.Schema, t.Name}.Sanitize()
+	if s.Rows > 0 {
+		in, err := b.files.Open(ctx, s.File)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = in.Close() }()
+		into := ident
+		if len(t.Columns) > 0 {
+			into += " (" + selection(t.Columns) + ")"
+		}
+		sql := "COPY " + into + " FROM STDIN"
+		if t.Format == holdfast.BinaryFormat {
+			sql += " (FORMAT binary)"
+		}
+		tag, err := l.conn.PgConn().CopyFrom(ctx, in, sql)
+		if err != nil {
+			return fmt.Errorf("table %s, file %s: %w", ident, s.File, err)
+		}
+		if tag.RowsAffected() != s.Rows {
+			return fmt.Errorf("table %s, file %s: %d rows were written, the manifest has %d", ident, s.File, tag.RowsAffected(), s.Rows)
+		}
+	}
+	b.report(s.Bytes)
+	return nil
+}
+
+func (b *build) report(bytes int64) {
+	b.Options.Progress.Report(holdfast.Step{Subject: "restore " + string(b.capture.Component), Done: b.done.Add(bytes), Total: b.total})
+}
+
+// prove reads a restored table back and compares it with the manifest.
+func (b *build) prove(ctx context.Context, l *lease, t holdfast.Table) error {
+	got, err := digestTable(ctx, l, t)
+	if err != nil {
+		return err
+	}
+	if got.rows != t.Rows || got.digest != t.Digest {
+		return mismatch(fmt.Sprintf("table %s of %s", pgx.Identifier{t.Schema, t.Name}.Sanitize(), b.capture.Component),
+			fmt.Sprintf("%d rows, digest %s", got.rows, got.digest), fmt.Sprintf("%d rows, digest %s", t.Rows, t.Digest))
+	}
+	b.report(t.Bytes)
+	return nil
+}
+
+func digestTable(ctx context.Context, l *lease, t holdfast.Table) (stream, error) {
+	where := ""
+	if t.Condition != "" {
+		where = " " + t.Condition
+	}
+	got, err := l.read(ctx, copySQL(pgx.Identifier{t.Schema, t.Name}.Sanitize(), t.Columns, where, t.Format), t.Format, nil)
+	if err != nil {
+		return got, fmt.Errorf("read table %s.%s back: %w", t.Schema, t.Name, err)
+	}
+	return got, nil
+}
+
+func mismatch(what, got, want string) error {
+	return &holdfast.Problem{Class: holdfast.NotProven, What: fmt.Sprintf("%s came back different: %s; the manifest has %s", what, got, want),
+		Why: "What was restored is not what was captured, so it must not be used.",
+		Do:  "Try another set: `holdfast list`. Keep this one, and report it."}
+}
+
+// finish sets the sequences, fills materialized views, gathers statistics, and
+// compares what the database says about itself with the manifest.
+func (b *build) finish(ctx context.Context) error {
+	conn, err := b.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer closeConn(conn)
+	var sets []string
+	for _, s := range b.capture.Sequences {
+		sets = append(sets, fmt.Sprintf("pg_catalog.setval('%s'::pg_catalog.regclass, %d, %t)",
+			strings.ReplaceAll(pgx.Identifier{s.Schema, s.Name}.Sanitize(), "'", "''"), s.Last, s.Called))
+	}
+	for chunk := range slices.Chunk(sets, 100) {
+		if _, err := conn.Exec(ctx, "SELECT "+strings.Join(chunk, ", ")); err != nil {
+			return fmt.Errorf("sequences: %w", err)
+		}
+	}
+	for _, v := range b.capture.Views {
+		if _, err := conn.Exec(ctx, "REFRESH MATERIALIZED VIEW "+pgx.Identifier{v.Schema, v.Name}.Sanitize()); err != nil {
+			return fmt.Errorf("materialized view %s.%s: %w", v.Schema, v.Name, err)
+		}
+	}
+	if _, err := conn.Exec(ctx, "ANALYZE"); err != nil {
+		return fmt.Errorf("gather statistics: %w", err)
+	}
+	got, err := sequences(ctx, conn)
+	if err != nil {
+		return err
+	}
+	if !slices.Equal(got, b.capture.Sequences) {
+		return mismatch("the sequences of "+string(b.capture.Component), fmt.Sprint(got), fmt.Sprint(b.capture.Sequences))
+	}
+	if b.Facts == nil {
+		return nil
+	}
+	tx, err := conn.Begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback(ctx) }()
+	facts, err := b.Facts(ctx, tx, b.capture.Kind)
+	if err != nil {
+		return err
+	}
+	if diff := factsDiffer(facts, b.capture.Facts); diff != "" {
+		return mismatch("what "+string(b.capture.Component)+" says about itself", diff, "other facts")
+	}
+	return nil
+}
+
+// indexMemory is how much memory one of jobs index builds may use: what the
+// machine has, when the server is on it, else what the server's own settings
+// suggest; never less than the server would use by itself.
+func (b *build) indexMemory(ctx context.Context, jobs int) (int64, error) {
+	conn, err := b.connect(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer closeConn(conn)
+	var own, shared int64
+	if err := conn.QueryRow(ctx, `SELECT pg_size_bytes(current_setting('maintenance_work_mem')), pg_size_bytes(current_setting('shared_buffers'))`).Scan(&own, &shared); err != nil {
+		return 0, err
+	}
+	const most = 1 << 30
+	share := shared / int64(4*jobs)
+	if free := availableMemory(); free > 0 && isLocal(conn.PgConn()) {
+		share = free / int64(4*jobs)
+	}
+	return max(own, min(share, most)), nil
+}
+
+func isLocal(conn *pgconn.PgConn) bool {
+	address := conn.Conn().RemoteAddr()
+	return address.Network() == "unix" || strings.HasPrefix(address.String(), "127.") || strings.HasPrefix(address.String(), "[::1]")
+}
+
+// availableMemory is what Linux says could be used without swapping; 0 when it
+// does not say.
+func availableMemory() int64 {
+	text, err := os.ReadFile("/proc/meminfo")
+	if err != nil {
+		return 0
+	}
+	for _, line := range strings.Split(string(text), "\n") {
+		var kb int64
+		if _, err := fmt.Sscanf(line, "MemAvailable: %d kB", &kb); err == nil {
+			return kb << 10
+		}
+	}
+	return 0
+}
+
+// factsDiffer compares the facts of a restored database with the recorded
+// ones and names the first difference, or returns "".
+func factsDiffer(got, want holdfast.Facts) string {
+	a, errA := json.Marshal(got)
+	b, errB := json.Marshal(want)
+	if err := errors.Join(errA, errB); err != nil {
+		return err.Error()
+	}
+	if string(a) == string(b) {
+		return ""
+	}
+	return string(a)
+}
