@@ -120,7 +120,7 @@ func unreachable(what string, err error) error {
 		p.Class = holdfast.Failed
 		p.What += ": its certificate is not trusted"
 		p.Do = certificateAdvice(certificate.Err)
-	case errors.As(err, &record):
+	case errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch):
 		p.Class = holdfast.Failed
 		p.What += ": it does not speak TLS on this port"
 		p.Do = "Use http:// in the address, or the port that serves https."
