@@ -66,18 +66,23 @@ func shortID(id string) string {
 	if !fingerprintRule.MatchString("1220" + namespace) {
 		namespace = digest([]byte(id))
 	}
+	if name == "" {
+		name = "unnamed"
+	}
 	return name[:min(nameLength, len(name))] + "-" + namespace[:namespaceLength]
 }
 
-// Keep writes a sealed file, unless one of that name is there and whole, and
-// reads it back. The second result tells whether it was written. Nothing that
-// is there is ever half replaced: the file appears by rename.
+// Keep writes a sealed file and reads it back, unless it is there already; the
+// second result tells whether it was written. A name stands for a content, so
+// a file of that name is left alone as long as it looks intact, which without
+// a key means: a sealed file of the same size. Otherwise it is replaced, by
+// rename, so that one or the other is always there whole.
 func (d Directory) Keep(name string, sealed []byte) (Kept, bool, error) {
 	if name != filepath.Base(name) || !strings.HasPrefix(name, fileStart) || !strings.HasSuffix(name, fileEnd) {
 		return Kept{}, false, fmt.Errorf("%q is no name for sealed identities", name)
 	}
 	path := filepath.Join(d.Path, name)
-	if intact(path) {
+	if intact(path, len(sealed)) {
 		kept, err := describe(path)
 		return kept, false, err
 	}
@@ -171,20 +176,16 @@ func describe(path string) (Kept, error) {
 	return Kept{Name: info.Name(), Path: path, Size: info.Size(), Written: info.ModTime()}, nil
 }
 
-// intact reports whether a sealed file is there and at least begins like one
-// and goes on after its header. Without a key no more can be seen; a file that
-// fails this is written anew.
-func intact(path string) bool {
+// intact reports whether a file is there that has the size and the beginning
+// of a sealed one. Flipped bits show only to who has the key.
+func intact(path string, size int) bool {
 	content, err := os.ReadFile(path)
-	if err != nil {
+	if err != nil || len(content) != size {
 		return false
 	}
-	header, err := age.ExtractHeader(bytes.NewReader(content))
-	return err == nil && len(content) > len(header)+minBody
+	_, err = age.ExtractHeader(bytes.NewReader(content))
+	return err == nil
 }
-
-// minBody is the nonce and the tag of an empty last chunk.
-const minBody = 16 + 16
 
 func (d Directory) problem(err error) error {
 	p := &holdfast.Problem{

@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/pem"
 	"fmt"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -100,7 +102,7 @@ func TestFetchExplainsWhyNobodyAnswered(t *testing.T) {
 	closed.Close()
 	plain := answering(200, string(aDump()))
 	defer plain.Close()
-	secure := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(aDump()) }))
+	secure := overTLS(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(aDump()) })
 	defer secure.Close()
 	release := make(chan struct{})
 	slow := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-release }))
@@ -293,6 +295,14 @@ func port(s *httptest.Server) string {
 		panic(err)
 	}
 	return p
+}
+
+// overTLS is a server with a certificate of a CA that nobody knows.
+func overTLS(handle http.HandlerFunc) *httptest.Server {
+	s := httptest.NewUnstartedServer(handle)
+	s.Config.ErrorLog = log.New(io.Discard, "", 0) // refused handshakes are the point
+	s.StartTLS()
+	return s
 }
 
 func authority(s *httptest.Server) []byte {
