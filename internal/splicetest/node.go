@@ -55,6 +55,7 @@ type Node struct {
 	Validator   *Server // the server of the validator app's and the application's; may be the same
 
 	options NodeOptions
+	watch   watch
 }
 
 // StartNode makes a node.
