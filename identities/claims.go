@@ -14,7 +14,8 @@ import (
 // verified: the token is our own, and the question is what the validator app
 // saw in it.
 type claims struct {
-	user    string
+	user    string // whom Splice takes it for: the custom claim, else sub
+	sub     string
 	aud     []string
 	iss     string
 	expires time.Time // zero if it does not
@@ -24,7 +25,6 @@ type claims struct {
 func claimsOf(token holdfast.Secret) claims {
 	var all struct {
 		jwt.RegisteredClaims
-		// Splice prefers this custom claim over sub.
 		Canton struct {
 			User string `json:"daml_user"`
 		} `json:"https://canton-network"`
@@ -32,7 +32,7 @@ func claimsOf(token holdfast.Secret) claims {
 	if _, _, err := jwt.NewParser().ParseUnverified(token.Reveal(), &all); err != nil {
 		return claims{opaque: true}
 	}
-	c := claims{user: all.Canton.User, aud: all.Audience, iss: all.Issuer}
+	c := claims{user: all.Canton.User, sub: all.Subject, aud: all.Audience, iss: all.Issuer}
 	if c.user == "" {
 		c.user = all.Subject
 	}
@@ -51,7 +51,7 @@ func (c claims) String() string {
 	if !c.expires.IsZero() {
 		expires = c.expires.UTC().Format(time.RFC3339)
 	}
-	return fmt.Sprintf("the token has aud %s, iss %s, sub %s, exp %s", quoted(strings.Join(c.aud, " ")), quoted(c.iss), quoted(c.user), expires)
+	return fmt.Sprintf("the token has aud %s, iss %s, sub %s, exp %s", quoted(strings.Join(c.aud, " ")), quoted(c.iss), quoted(c.sub), expires)
 }
 
 func quoted(text string) string {

@@ -129,7 +129,8 @@ func (e entry) key() Key {
 	case e.KeyPair != "":
 		k.readKeyPair(e.KeyPair)
 	case e.KeyID != "":
-		k.KMSKey = brief(e.KeyID)
+		const longest = 2000 // an AWS ARN may be that long
+		k.KMSKey = line(e.KeyID, longest)
 		k.digest = digest([]byte(e.KeyID))
 		switch e.Type {
 		case Signing, Encryption:
@@ -203,7 +204,7 @@ func line(text string, limit int) string {
 		}
 		return r
 	}, text)
-	text = strings.Join(strings.Fields(text), " ")
+	text = strings.TrimSpace(text)
 	if runes := []rune(text); len(runes) > limit {
 		return string(runes[:limit]) + "…"
 	}

@@ -2,6 +2,7 @@ package identities
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -73,8 +74,11 @@ func (f Fetcher) Fetch(ctx context.Context) ([]byte, error) {
 		if err == nil || holdfast.ClassOf(err) != holdfast.Unreachable || n == attempts {
 			return data, err
 		}
-		if waitErr := sleep(ctx, pause); waitErr != nil {
-			return nil, fmt.Errorf("fetch identities: %w", waitErr)
+		switch stopped := sleep(ctx, pause); {
+		case errors.Is(stopped, context.Canceled):
+			return nil, fmt.Errorf("fetch identities: %w", stopped)
+		case stopped != nil:
+			return nil, err // out of time: why there was no answer says more
 		}
 		pause = min(2*pause, longestPause)
 	}

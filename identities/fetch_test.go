@@ -244,6 +244,24 @@ func TestATokenNeverFollowsARedirect(t *testing.T) {
 	expect(t, err, holdfast.Failed, "it sends on to \""+elsewhere.URL+"/login\"", "Set the address")
 }
 
+func TestARefusalNamesTheUserOfCantonsOwnClaim(t *testing.T) {
+	app := answering(403, "")
+	defer app.Close()
+	claims := jwt.MapClaims{"sub": "someone", "https://canton-network": map[string]string{"daml_user": "bob"}}
+	signed := must(jwt.NewWithClaims(jwt.SigningMethodHS256, claims).SignedString([]byte("k")))
+	_, err := identities.Fetcher{BaseURL: app.URL, Tokens: a(signed), Attempts: 1}.Fetch(context.Background())
+	expect(t, err, holdfast.WrongKey, `the user is "bob"`, "ledger API user")
+}
+
+func TestOutOfTimeTheLastAnswerIsTold(t *testing.T) {
+	app := answering(404, "")
+	defer app.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+	defer cancel()
+	_, err := identities.Fetcher{BaseURL: app.URL, Tokens: a(token("alice"))}.Fetch(ctx)
+	expect(t, err, holdfast.Unreachable, "not finished starting", "readyz")
+}
+
 func TestAnOpaqueTokenIsNotGuessedAt(t *testing.T) {
 	app := answering(401, "")
 	defer app.Close()
