@@ -45,7 +45,7 @@ func (s *Set) Prove() {
 		s.State = Mismatched
 	case s.Order.Verdict == Violated:
 		s.State = Misordered
-	case s.Order.Verdict == Holds && s.Members.Verdict == Holds && len(s.Missing) == 0:
+	case s.Order.Verdict == Holds && s.Members.Verdict == Holds && len(s.Missing) == 0 && len(s.faultyIdentities()) == 0:
 		s.State = Proven
 	default:
 		s.State = Unproven
@@ -79,6 +79,9 @@ func (s Set) Problems() []Problem {
 			out = append(out, Problem{Class: Violation, What: fmt.Sprintf("set %s has no capture of %s", s.ID, c.Name)})
 		}
 	}
+	for _, c := range s.faultyIdentities() {
+		out = append(out, Problem{Class: Violation, What: fmt.Sprintf("set %s: identities: not so that %s: %s", s.ID, c.Title, c.Evidence)})
+	}
 	for _, m := range s.Missing {
 		out = append(out, Problem{Class: Undetermined, What: fmt.Sprintf("set %s: %s", s.ID, m)})
 	}
@@ -87,6 +90,15 @@ func (s Set) Problems() []Problem {
 	}
 	slices.SortStableFunc(out, func(a, b Problem) int { return rank(a.Class) - rank(b.Class) })
 	return out
+}
+
+// faultyIdentities are the offline checks that the identities dump failed. The
+// databases beside it are not worth less for that, but the second way back is.
+func (s Set) faultyIdentities() []IdentityCheck {
+	if s.Identities == nil {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(s.Identities.Checks), func(c IdentityCheck) bool { return c.Verdict != Violated })
 }
 
 func rank(c Class) int {
@@ -237,13 +249,6 @@ func proveMembership(captures []Capture, ids *IdentityFacts) MembershipProof {
 			add(Holds, "the identities are those of participant %s", participant.ParticipantID)
 		} else {
 			add(Violated, "the identities are those of %s, but the participant's database is that of %s", ids.ID, participant.ParticipantID)
-		}
-	}
-	if ids != nil {
-		for _, c := range ids.Checks {
-			if c.Verdict == Violated {
-				add(Violated, "identities: %s: %s", c.Title, c.Evidence)
-			}
 		}
 	}
 	return proof

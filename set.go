@@ -273,3 +273,29 @@ const (
 	ManifestName = "set.json"
 	ReadmeName   = "README.md"
 )
+
+// SetWriter is where a run puts a set: files first, then the seal that names
+// them. The set is visible once the scope that gave the writer has ended well.
+type SetWriter interface {
+	Sink
+	Seal(ctx context.Context, set *Set) error
+}
+
+// Outlook is what looking at a component tells before anything is captured.
+type Outlook struct {
+	Component   ComponentName `json:"component"`
+	Found       string        `json:"found"`                    // "the database of the Canton participant ..."
+	Participant string        `json:"participant_id,omitempty"` // as far as the database tells
+	Database    string        `json:"database"`
+	Postgres    string        `json:"postgres"`
+	Bytes       int64         `json:"bytes"` // of the database
+	Tables      []TableSize   `json:"tables"`
+	LeftOut     []LeftOut     `json:"left_out,omitempty"`
+}
+
+// TableSize is one table that a capture will read.
+type TableSize struct {
+	Name   string `json:"name"`
+	Bytes  int64  `json:"bytes"` // without indexes
+	Format string `json:"format"`
+}

@@ -62,7 +62,7 @@ func Create(ctx context.Context, at Location, password holdfast.Secret) error {
 		return err
 	}
 	defer func() { _ = r.Close(ctx) }()
-	return r.Write(ctx, "create", func(ctx context.Context, s *Session) error {
+	return r.write(ctx, "create", func(ctx context.Context, s *Session) error {
 		params := maintenance.DefaultParams()
 		params.Owner = r.rep.ClientOptions().UsernameAtHost()
 		return maintenance.SetParams(ctx, s.w, &params)
@@ -115,7 +115,11 @@ func (r *Repository) Name() string { return r.location.Name }
 // Write runs fn with a session. What fn sealed becomes visible when fn and the
 // flush after it have succeeded, all of it or none; bytes that were put stay
 // stored either way and are found again by the next session.
-func (r *Repository) Write(ctx context.Context, purpose string, fn func(context.Context, *Session) error) error {
+func (r *Repository) Write(ctx context.Context, purpose string, fn func(context.Context, holdfast.SetWriter) error) error {
+	return r.write(ctx, purpose, func(ctx context.Context, s *Session) error { return fn(ctx, s) })
+}
+
+func (r *Repository) write(ctx context.Context, purpose string, fn func(context.Context, *Session) error) error {
 	_, w, err := r.rep.NewWriter(ctx, repo.WriteSessionOptions{Purpose: purpose})
 	if err != nil {
 		return r.location.explain("write to", err)

@@ -81,6 +81,56 @@ func (r *Repository) Sets(ctx context.Context, node holdfast.NodeName) ([]Entry,
 	return out, nil
 }
 
+// Latest reads the newest set of a node that is in one of the states, or in any
+// state if none is given. The set's ID is empty when there is none.
+func (r *Repository) Latest(ctx context.Context, node holdfast.NodeName, states ...holdfast.State) (holdfast.Set, holdfast.Files, error) {
+	entries, err := r.Sets(ctx, node)
+	if err != nil {
+		return holdfast.Set{}, nil, err
+	}
+	for _, e := range slices.Backward(entries) {
+		if len(states) > 0 && !slices.Contains(states, e.State) {
+			continue
+		}
+		s, err := r.Load(ctx, e)
+		if err != nil {
+			return holdfast.Set{}, nil, err
+		}
+		return s.Set, s, nil
+	}
+	return holdfast.Set{}, nil, nil
+}
+
+// Find reads the set whose ID begins with id, of any node when node is empty.
+func (r *Repository) Find(ctx context.Context, node holdfast.NodeName, id string) (holdfast.Set, holdfast.Files, error) {
+	entries, err := r.Sets(ctx, node)
+	if err != nil {
+		return holdfast.Set{}, nil, err
+	}
+	var found []Entry
+	for _, e := range entries {
+		if string(e.ID) == id {
+			found = []Entry{e}
+			break
+		}
+		if id != "" && (strings.HasPrefix(string(e.ID), id) || strings.HasSuffix(string(e.ID), "-"+id)) {
+			found = append(found, e)
+		}
+	}
+	const advice = "`holdfast list` shows the sets; the whole ID, its beginning or its last eight digits name one."
+	switch len(found) {
+	case 1:
+		s, err := r.Load(ctx, found[0])
+		if err != nil {
+			return holdfast.Set{}, nil, err
+		}
+		return s.Set, s, nil
+	case 0:
+		return holdfast.Set{}, nil, &holdfast.Problem{Class: holdfast.Usage, What: fmt.Sprintf("there is no set %q in %s", id, r.location.Name), Do: advice}
+	}
+	return holdfast.Set{}, nil, &holdfast.Problem{Class: holdfast.Usage, What: fmt.Sprintf("%d sets begin with %q", len(found), id), Do: advice}
+}
+
 // Stored is one stored set, opened: its manifest, and its files by name.
 type Stored struct {
 	Set holdfast.Set

@@ -1,0 +1,382 @@
+package backup
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"holdfast"
+)
+
+// Source is one component where it lives.
+type Source interface {
+	// Look tells what is there, and refuses what cannot be captured.
+	Look(ctx context.Context, c holdfast.Component) (holdfast.Outlook, error)
+	// Capture puts the component's files into out and says what they are.
+	Capture(ctx context.Context, c holdfast.Component, clock holdfast.Clock, out holdfast.Sink) (holdfast.Capture, error)
+}
+
+// Identities takes the node's identities.
+type Identities interface {
+	// Take puts the sealed dump into out, reusing the sealed file of the last
+	// set when nothing changed. The function it returns compares the dump with
+	// the participant's database of the same set, and returns what the manifest
+	// records; its argument is nil when that database told nothing. Facts may
+	// come with an error: those of an older dump that was carried over.
+	Take(ctx context.Context, last *holdfast.IdentityFacts, files holdfast.Files, out holdfast.Sink) (func(*holdfast.ParticipantFacts) holdfast.IdentityFacts, error)
+}
+
+// Store is where sets rest.
+type Store interface {
+	Write(ctx context.Context, purpose string, fn func(context.Context, holdfast.SetWriter) error) error
+	Latest(ctx context.Context, node holdfast.NodeName, states ...holdfast.State) (holdfast.Set, holdfast.Files, error)
+	Find(ctx context.Context, node holdfast.NodeName, id string) (holdfast.Set, holdfast.Files, error)
+}
+
+// Job is a node and everything a backup of it needs.
+type Job struct {
+	Node       holdfast.Node
+	Sources    map[holdfast.ComponentName]Source
+	Identities Identities // nil: the configuration says that there are none to fetch
+	Store      Store
+	// Lock makes sure that nobody else backs up the node meanwhile; the function
+	// it returns ends that. It may wait.
+	Lock    func(ctx context.Context) (func(), error)
+	Version string            // of Holdfast
+	Clock   holdfast.Clock    // nil: the system's, from the begin of the run
+	Tell    func(text string) // what is happening, a line at a time; may be nil
+}
+
+// Plan is what a run would do.
+type Plan struct {
+	Node   holdfast.NodeName    `json:"node"`
+	Stages [][]holdfast.Outlook `json:"stages"`
+	Last   *Previous            `json:"last,omitempty"`
+	// Estimate is how long the captures would take at the pace of the last set,
+	// 0 when there is none to go by.
+	Estimate time.Duration `json:"estimate_ns,omitempty"`
+}
+
+// Previous is the newest proven set there is.
+type Previous struct {
+	ID    holdfast.SetID `json:"id"`
+	Ended time.Time      `json:"ended"`
+	Took  time.Duration  `json:"took_ns"`
+}
+
+// Plan looks at every component and says what Run would do. It changes nothing.
+func (j Job) Plan(ctx context.Context) (Plan, error) {
+	p := Plan{Node: j.Node.Name}
+	stages, err := j.look(ctx)
+	if err != nil {
+		return p, err
+	}
+	p.Stages = stages
+	last, _, err := j.Store.Latest(ctx, j.Node.Name, holdfast.Proven)
+	if err != nil {
+		return p, err
+	}
+	if err := sameNode(last, stages); err != nil {
+		return p, err
+	}
+	if last.ID == "" {
+		return p, nil
+	}
+	took := last.Ended.Since - last.Began.Since
+	p.Last = &Previous{ID: last.ID, Ended: last.Ended.Wall, Took: took}
+	var then, now int64
+	for _, c := range last.Captures {
+		then += c.Database.Bytes
+	}
+	for _, s := range stages {
+		for _, o := range s {
+			now += o.Bytes
+		}
+	}
+	if then > 0 {
+		p.Estimate = time.Duration(float64(took) * float64(now) / float64(then))
+	}
+	return p, nil
+}
+
+// Run takes one set. A set that was stored is returned with its state whatever
+// that is; the error is nil only for a proven one.
+func (j Job) Run(ctx context.Context) (holdfast.Set, error) {
+	if err := j.Node.Validate(); err != nil {
+		return holdfast.Set{}, err
+	}
+	unlock, err := j.Lock(ctx)
+	if err != nil {
+		return holdfast.Set{}, err
+	}
+	defer unlock()
+	stages, err := j.look(ctx)
+	if err != nil {
+		return holdfast.Set{}, err
+	}
+	last, files, err := j.Store.Latest(ctx, j.Node.Name, holdfast.Proven, holdfast.Unproven)
+	if err != nil {
+		return holdfast.Set{}, err
+	}
+	if err := sameNode(last, stages); err != nil {
+		return holdfast.Set{}, err
+	}
+	const attempts = 2
+	for attempt := 1; ; attempt++ {
+		set, err := j.take(ctx, attempt, last, files)
+		if err != nil {
+			return set, err
+		}
+		if set.State == holdfast.Misordered && attempt < attempts {
+			j.tell("set %s is misordered; trying again at once", set.ID)
+			continue
+		}
+		return set, verdict(set)
+	}
+}
+
+// look asks every source, side by side, what it has.
+func (j Job) look(ctx context.Context) ([][]holdfast.Outlook, error) {
+	stages, err := j.Node.Stages()
+	if err != nil {
+		return nil, err
+	}
+	out := make([][]holdfast.Outlook, len(stages))
+	group, ctx := errgroup.WithContext(ctx)
+	for i, stage := range stages {
+		out[i] = make([]holdfast.Outlook, len(stage))
+		for k, c := range stage {
+			source, ok := j.Sources[c.Name]
+			if !ok {
+				return nil, fmt.Errorf("component %s has no source", c.Name)
+			}
+			group.Go(func() error {
+				var err error
+				out[i][k], err = source.Look(ctx, c)
+				return err
+			})
+		}
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	return out, oneParticipant(j.Node, out)
+}
+
+// oneParticipant refuses databases of different nodes before anything is read.
+func oneParticipant(n holdfast.Node, stages [][]holdfast.Outlook) error {
+	var first *holdfast.Outlook
+	for _, o := range slices.Concat(stages...) {
+		if o.Participant == "" {
+			continue
+		}
+		if first == nil {
+			first = &o
+			continue
+		}
+		if o.Participant != first.Participant {
+			return &holdfast.Problem{Class: holdfast.Refused,
+				What: fmt.Sprintf("the databases of node %s belong to different nodes: %s is %s, %s is %s", n.Name, first.Component, first.Found, o.Component, o.Found),
+				Why:  "A set of them would restore neither node.",
+				Do:   "Correct `databases:` in holdfast.yaml."}
+		}
+	}
+	return nil
+}
+
+// sameNode refuses to add a set of another participant to a node's history.
+func sameNode(last holdfast.Set, stages [][]holdfast.Outlook) error {
+	for _, c := range last.Captures {
+		if c.Facts.Participant == nil {
+			continue
+		}
+		for _, o := range slices.Concat(stages...) {
+			if o.Component == c.Component && o.Participant != "" && o.Participant != c.Facts.Participant.ParticipantID {
+				return &holdfast.Problem{Class: holdfast.Refused,
+					What: fmt.Sprintf("%s is %s, but the sets of node %s so far are of participant %s", o.Database, o.Found, last.Node.Name, c.Facts.Participant.ParticipantID),
+					Why:  "Either this is another node's database, or the node was given a new identity; one history must not mix the two.",
+					Do:   "If the node really has a new identity, give it a new name: `node:` in holdfast.yaml."}
+			}
+		}
+	}
+	return nil
+}
+
+// take is one attempt at a set.
+func (j Job) take(ctx context.Context, attempt int, last holdfast.Set, files holdfast.Files) (holdfast.Set, error) {
+	clock := j.Clock
+	if clock == nil {
+		clock = SystemClock()
+	}
+	set, err := j.begin(clock, attempt)
+	if err != nil {
+		return holdfast.Set{}, err
+	}
+	err = j.Store.Write(ctx, "set "+string(set.ID), func(ctx context.Context, out holdfast.SetWriter) error {
+		check := j.identities(ctx, &set, last, files, out)
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := j.captures(ctx, &set, clock, out); err != nil {
+			return err
+		}
+		if check != nil {
+			facts := check(participantOf(set))
+			set.Identities = &facts
+		}
+		set.Ended = clock()
+		set.Prove()
+		if _, err := out.Put(ctx, holdfast.ReadmeName, func(w io.Writer) error { return writeReadme(w, set) }); err != nil {
+			return err
+		}
+		return out.Seal(ctx, &set)
+	})
+	if err != nil {
+		return holdfast.Set{}, err
+	}
+	return set, j.readBack(ctx, set)
+}
+
+func (j Job) begin(clock holdfast.Clock, attempt int) (holdfast.Set, error) {
+	var random [4]byte
+	if _, err := rand.Read(random[:]); err != nil {
+		return holdfast.Set{}, err
+	}
+	host, _ := os.Hostname()
+	began := clock()
+	return holdfast.Set{
+		Schema: holdfast.ManifestSchema, ID: holdfast.NewSetID(began.Wall, random), Node: j.Node,
+		Holdfast: j.Version, Host: host, Began: began, Attempt: attempt,
+	}, nil
+}
+
+// identities takes the identities first. Without them the databases are still
+// worth having, so a failure is recorded, and costs the proof.
+func (j Job) identities(ctx context.Context, set *holdfast.Set, last holdfast.Set, files holdfast.Files, out holdfast.Sink) func(*holdfast.ParticipantFacts) holdfast.IdentityFacts {
+	if j.Identities == nil {
+		return nil
+	}
+	j.tell("identities")
+	check, err := j.Identities.Take(ctx, last.Identities, files, out)
+	if err != nil {
+		set.Missing = append(set.Missing, "identities: "+err.Error())
+		j.tell("identities could not be taken: %v", err)
+	}
+	return check
+}
+
+// captures walks the stages; a stage begins when the one before has ended.
+func (j Job) captures(ctx context.Context, set *holdfast.Set, clock holdfast.Clock, out holdfast.Sink) error {
+	stages, err := j.Node.Stages()
+	if err != nil {
+		return err
+	}
+	for _, stage := range stages {
+		done := make([]holdfast.Capture, len(stage))
+		group, ctx := errgroup.WithContext(ctx)
+		for i, c := range stage {
+			j.tell("capture %s", c.Name)
+			group.Go(func() error {
+				var err error
+				if done[i], err = j.Sources[c.Name].Capture(ctx, c, clock, out); err != nil {
+					return fmt.Errorf("capture %s: %w", c.Name, err)
+				}
+				return nil
+			})
+		}
+		if err := group.Wait(); err != nil {
+			return err
+		}
+		set.Captures = append(set.Captures, done...)
+	}
+	return nil
+}
+
+func participantOf(set holdfast.Set) *holdfast.ParticipantFacts {
+	for _, c := range set.Captures {
+		if c.Facts.Participant != nil {
+			return c.Facts.Participant
+		}
+	}
+	return nil
+}
+
+// readBack finds the set in the repository as a restore would, because success
+// that was not observed is not reported.
+func (j Job) readBack(ctx context.Context, set holdfast.Set) error {
+	problem := func(err error) error {
+		return &holdfast.Problem{Class: holdfast.NotProven, What: fmt.Sprintf("set %s was stored, but could not be read back", set.ID), Err: err,
+			Why: "A set that cannot be read is not a backup.", Do: "Check the repository's storage, then run the backup again."}
+	}
+	stored, files, err := j.Store.Find(ctx, set.Node.Name, string(set.ID))
+	if err != nil {
+		return problem(err)
+	}
+	want, errWant := json.Marshal(set)
+	got, errGot := json.Marshal(stored)
+	if err := errors.Join(errWant, errGot); err != nil {
+		return problem(err)
+	}
+	if !bytes.Equal(want, got) {
+		return problem(errors.New("its manifest came back different"))
+	}
+	if set.Identities == nil || set.Identities.SealedFile == "" {
+		return nil
+	}
+	in, err := files.Open(ctx, set.Identities.SealedFile)
+	if err != nil {
+		return problem(err)
+	}
+	defer func() { _ = in.Close() }()
+	if n, err := io.Copy(io.Discard, in); err != nil || n == 0 {
+		return problem(fmt.Errorf("the sealed identities: %d bytes, %w", n, err))
+	}
+	return nil
+}
+
+// verdict turns a set's state into the run's result.
+func verdict(set holdfast.Set) error {
+	var first string
+	if problems := set.Problems(); len(problems) > 0 {
+		first = problems[0].What
+	}
+	switch set.State {
+	case holdfast.Proven:
+		return nil
+	case holdfast.Misordered:
+		return &holdfast.Problem{Class: holdfast.Failed, What: "the set contradicts its own order, twice: " + first,
+			Why: "Restored, its validator app would refer to updates that its participant does not have. It is stored as misordered and does not count.",
+			Do:  "Make sure that nothing restores or rewinds one of the databases, then run the backup again."}
+	case holdfast.Mismatched:
+		return &holdfast.Problem{Class: holdfast.Failed, What: "the parts of the set do not belong to one node: " + first,
+			Why: "Restored together they would be no node. The set is stored as mismatched and does not count.",
+			Do:  "Check that `databases:` and `identities:` in holdfast.yaml point at the same node."}
+	}
+	return &holdfast.Problem{Class: holdfast.NotProven, What: "the set is stored, but not proven: " + first,
+		Why: "Nothing contradicts it, but an input of the proof is missing.",
+		Do:  "Mend what is missing and run the backup again; `holdfast show " + string(set.ID) + "` has the details."}
+}
+
+func (j Job) tell(format string, args ...any) {
+	if j.Tell != nil {
+		j.Tell(fmt.Sprintf(format, args...))
+	}
+}
+
+// SystemClock is a clock that begins now.
+func SystemClock() holdfast.Clock {
+	began := time.Now()
+	return func() holdfast.Moment {
+		now := time.Now()
+		return holdfast.Moment{Wall: now.UTC().Round(0), Since: now.Sub(began)}
+	}
+}

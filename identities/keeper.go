@@ -1,0 +1,141 @@
+package identities
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"holdfast"
+)
+
+// Keeper takes a node's identities for a set, and keeps them in directories of
+// the operator's choice as well.
+type Keeper struct {
+	Fetch       func(ctx context.Context) ([]byte, error) // Fetcher.Fetch, usually
+	Recipients  []Recipient
+	Directories []Directory
+}
+
+// sealedFile is the dump's name within a set.
+const sealedFile = "identities/participant.json.age"
+
+// Take fetches the dump, checks it, and puts it sealed into out. When neither
+// the content nor the recipients changed since the last set, that set's sealed
+// file is put again, so that it is stored once. The function it returns
+// compares the dump with the participant's database and gives what the
+// manifest records.
+//
+// When no dump is to be had, or it is not kept everywhere it should be, the
+// error says so; the function then tells of what there is, which may be the
+// last set's dump carried over, or is nil.
+func (k Keeper) Take(ctx context.Context, last *holdfast.IdentityFacts, files holdfast.Files, out holdfast.Sink) (func(*holdfast.ParticipantFacts) holdfast.IdentityFacts, error) {
+	data, err := k.Fetch(ctx)
+	var dump *Dump
+	if err == nil {
+		dump, err = Parse(data)
+	}
+	if err != nil {
+		check, carryErr := k.carryOver(ctx, last, files, out)
+		return check, errors.Join(err, carryErr)
+	}
+	content := dump.Content()
+	sealed, err := k.sealed(ctx, data, content, last, files)
+	if err != nil {
+		return nil, err
+	}
+	if err := put(ctx, out, sealed); err != nil {
+		return nil, err
+	}
+	kept, err := k.keep(FileName(dump.ID, content, k.Recipients), sealed)
+	return func(p *holdfast.ParticipantFacts) holdfast.IdentityFacts {
+		facts := dump.Facts(dump.Check(participant(p)))
+		facts.SealedFile, facts.Recipients, facts.Kept = sealedFile, k.recipients(), kept
+		return facts
+	}, err
+}
+
+func participant(p *holdfast.ParticipantFacts) *Participant {
+	if p == nil {
+		return nil
+	}
+	against := &Participant{ID: p.ParticipantID, KMSKeys: p.KMSKeys}
+	for _, key := range p.Keys {
+		against.PrivateKeys = append(against.PrivateKeys, key.Fingerprint)
+	}
+	return against
+}
+
+func (k Keeper) recipients() []string {
+	var texts []string
+	for _, r := range k.Recipients {
+		texts = append(texts, r.String())
+	}
+	return texts
+}
+
+// sealed is the last set's sealed file if it holds the same for the same
+// recipients, else a new one.
+func (k Keeper) sealed(ctx context.Context, data []byte, content string, last *holdfast.IdentityFacts, files holdfast.Files) ([]byte, error) {
+	if last != nil && last.SealedFile != "" && last.Content == content && slices.Equal(last.Recipients, k.recipients()) {
+		if old, err := fromSet(ctx, files, last.SealedFile); err == nil {
+			return old, nil
+		}
+	}
+	var b bytes.Buffer
+	if err := Seal(&b, data, k.Recipients); err != nil {
+		return nil, err
+	}
+	return b.Bytes(), nil
+}
+
+// carryOver puts the last set's dump into this one.
+func (k Keeper) carryOver(ctx context.Context, last *holdfast.IdentityFacts, files holdfast.Files, out holdfast.Sink) (func(*holdfast.ParticipantFacts) holdfast.IdentityFacts, error) {
+	if last == nil || last.SealedFile == "" {
+		return nil, nil
+	}
+	old, err := fromSet(ctx, files, last.SealedFile)
+	if err == nil {
+		err = put(ctx, out, old)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the identities of the last set could not be carried over: %w", err)
+	}
+	facts := *last
+	facts.SealedFile = sealedFile
+	return func(*holdfast.ParticipantFacts) holdfast.IdentityFacts { return facts }, nil
+}
+
+// keep writes the sealed file into every directory and says where it is.
+func (k Keeper) keep(name string, sealed []byte) ([]string, error) {
+	var kept []string
+	var failed error
+	for _, d := range k.Directories {
+		file, _, err := d.Keep(name, sealed)
+		if err != nil {
+			failed = errors.Join(failed, err)
+			continue
+		}
+		kept = append(kept, file.Path)
+	}
+	return kept, failed
+}
+
+func put(ctx context.Context, out holdfast.Sink, sealed []byte) error {
+	_, err := out.Put(ctx, sealedFile, func(w io.Writer) error {
+		_, err := w.Write(sealed)
+		return err
+	})
+	return err
+}
+
+func fromSet(ctx context.Context, files holdfast.Files, name string) ([]byte, error) {
+	in, err := files.Open(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = in.Close() }()
+	return io.ReadAll(io.LimitReader(in, 256<<20))
+}
