@@ -1,6 +1,7 @@
 package splicetest
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -60,12 +61,8 @@ type Node struct {
 
 // StartNode makes a node.
 func StartNode(ctx context.Context, options NodeOptions) (*Node, error) {
-	if options.Hint == "" {
-		options.Hint = "demo-validator-1"
-	}
-	if options.User == "" {
-		options.User = LedgerUser
-	}
+	options.Hint = cmp.Or(options.Hint, "demo-validator-1")
+	options.User = cmp.Or(options.User, LedgerUser)
 	n := &Node{
 		Identities: identitiestest.New(options.Hint, options.Seed, identitiestest.Options{KMS: options.KMS, Version: SpliceVersion}),
 		User:       options.User,

@@ -2,6 +2,7 @@ package splicetest
 
 import (
 	"context"
+	"syscall"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -46,3 +47,6 @@ func one[T any](t testing.TB, dsn, query string, args ...any) T {
 	}
 	return v
 }
+
+// alive reports whether a process is there.
+func alive(pid int) bool { return syscall.Kill(pid, 0) == nil }

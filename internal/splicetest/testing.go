@@ -2,6 +2,7 @@ package splicetest
 
 import (
 	"context"
+	"os"
 	"testing"
 )
 
@@ -44,6 +45,33 @@ func NewNode(t testing.TB, options NodeOptions) *Node {
 		}
 	})
 	return n
+}
+
+// NewValidatorApp starts the node's validator app and ends it with the test.
+func NewValidatorApp(t testing.TB, n *Node, options AppOptions) *ValidatorApp {
+	t.Helper()
+	a, err := n.StartValidatorApp(options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = a.Close() })
+	return a
+}
+
+// NewOIDC starts an issuer and ends it with the test. Without the library that
+// HOLDFAST_TEST_OIDC_PROVIDER names the test is skipped, unless
+// HOLDFAST_TEST_ALL asks for every test.
+func NewOIDC(t testing.TB, options OIDCOptions) *OIDC {
+	t.Helper()
+	if options.Dir == "" && os.Getenv("HOLDFAST_TEST_OIDC_PROVIDER") == "" && os.Getenv("HOLDFAST_TEST_ALL") == "" {
+		t.Skip("HOLDFAST_TEST_OIDC_PROVIDER names no directory with node_modules/oidc-provider")
+	}
+	o, err := StartOIDC(context.Background(), options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = o.Close() })
+	return o
 }
 
 // EachVersion runs a test once for each installed version, by its major.
