@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -113,7 +114,7 @@ func (n *Node) start(ctx context.Context) error {
 func (n *Node) create(ctx context.Context, s *Server, db, dsn string, schema func(context.Context, string) error) error {
 	role := fmt.Sprintf("do $$ begin if not exists (select from pg_roles where rolname = '%[1]s') then create role %[1]s superuser login; end if; end $$", DatabaseOwner)
 	if n.options.Password != "" {
-		role += fmt.Sprintf("; alter role %s password '%s'", DatabaseOwner, n.options.Password)
+		role += fmt.Sprintf("; alter role %s password '%s'", DatabaseOwner, strings.ReplaceAll(n.options.Password, "'", "''"))
 	}
 	if err := s.Exec(ctx, "postgres", role); err != nil {
 		return err
