@@ -47,23 +47,15 @@ func (o LoadOptions) lanes() int {
 	return max(2, runtime.NumCPU())
 }
 
-// Plan is what a Loader finds out before it changes anything.
-type Plan struct {
-	Server        holdfast.Server `json:"server"`
-	KeepOwners    bool            `json:"keep_owners"` // every role exists, and we may act for it
-	MissingRoles  []string        `json:"missing_roles,omitempty"`
-	DatabaseBytes int64           `json:"database_bytes"` // expected, indexes included
-}
-
 // Survey looks at the target server: whether it can take the capture, and
 // whose its objects will be.
-func (l Loader) Survey(ctx context.Context, c holdfast.Capture) (Plan, error) {
+func (l Loader) Survey(ctx context.Context, c holdfast.Capture) (holdfast.Fit, error) {
 	conn, err := l.Target.Connect(ctx, libpq.Options{Application: "holdfast restore"})
 	if err != nil {
-		return Plan{}, err
+		return holdfast.Fit{}, err
 	}
 	defer closeConn(conn)
-	p := Plan{DatabaseBytes: c.Database.Bytes}
+	p := holdfast.Fit{DatabaseBytes: c.Database.Bytes}
 	if p.Server, err = server(ctx, conn); err != nil {
 		return p, err
 	}
@@ -102,7 +94,7 @@ func (l Loader) Survey(ctx context.Context, c holdfast.Capture) (Plan, error) {
 // into it. Whatever fails, the new database is dropped again and nothing else
 // was touched. The nil error means that every digest, every sequence and the
 // facts of the restored database equal the recorded ones.
-func (l Loader) Load(ctx context.Context, name string, c holdfast.Capture, plan Plan, files holdfast.Files) (err error) {
+func (l Loader) Load(ctx context.Context, name string, c holdfast.Capture, fit holdfast.Fit, files holdfast.Files) (err error) {
 	if err := l.create(ctx, name, c.Database); err != nil {
 		return err
 	}
@@ -111,7 +103,7 @@ func (l Loader) Load(ctx context.Context, name string, c holdfast.Capture, plan 
 			err = errors.Join(err, l.Drop(context.WithoutCancel(ctx), name))
 		}
 	}()
-	b := &build{Loader: l, name: name, capture: c, plan: plan, files: files}
+	b := &build{Loader: l, name: name, capture: c, fit: fit, files: files}
 	b.Target = l.Target.On(name)
 	if b.info, err = b.Target.Resolve(ctx); err != nil {
 		return err
@@ -186,7 +178,7 @@ type build struct {
 	Loader
 	name    string
 	capture holdfast.Capture
-	plan    Plan
+	fit     holdfast.Fit
 	files   holdfast.Files
 	info    libpq.Conninfo
 
@@ -262,7 +254,7 @@ func (b *build) settings(ctx context.Context) error {
 			}
 		}
 	}
-	if b.plan.KeepOwners {
+	if b.fit.KeepOwners {
 		if _, err := conn.Exec(ctx, fresh+" OWNER TO "+pgx.Identifier{b.capture.Database.Owner}.Sanitize()); err != nil {
 			return fmt.Errorf("owner of the database: %w", err)
 		}
@@ -280,7 +272,7 @@ func (b *build) section(ctx context.Context, schema, section string, jobs int) e
 	if jobs > 1 {
 		args = append(args, fmt.Sprintf("--jobs=%d", jobs))
 	}
-	if !b.plan.KeepOwners {
+	if !b.fit.KeepOwners {
 		args = append(args, "--no-owner", "--no-privileges")
 	}
 	memory, err := b.indexMemory(ctx, jobs)
@@ -289,7 +281,7 @@ func (b *build) section(ctx context.Context, schema, section string, jobs int) e
 	}
 	env := []string{"PGAPPNAME=holdfast restore", fmt.Sprintf("PGOPTIONS=-c maintenance_work_mem=%dkB -c synchronous_commit=off -c statement_timeout=0 -c lock_timeout=0 -c max_parallel_maintenance_workers=%d",
 		memory>>10, max(0, b.Options.lanes()-jobs))}
-	return b.Tools.run(ctx, max(b.plan.Server.Major(), b.capture.Server.Major()), b.info, env, nil, nil, "pg_restore", append(args, schema)...)
+	return b.Tools.run(ctx, max(b.fit.Server.Major(), b.capture.Server.Major()), b.info, env, nil, nil, "pg_restore", append(args, schema)...)
 }
 
 // rows loads every segment, the largest tables first, and proves each table
@@ -323,7 +315,7 @@ func (b *build) rows(ctx context.Context) error {
 	})
 	for range b.Options.lanes() {
 		work.Go(func() error {
-			l, err := connectReader(ctx, b.Target, "holdfast restore", b.capture.Database.Encoding, b.plan.Server.Major())
+			l, err := connectReader(ctx, b.Target, "holdfast restore", b.capture.Database.Encoding, b.fit.Server.Major())
 			if err != nil {
 				return err
 			}

@@ -153,12 +153,13 @@ func comment(database string, l *Label) string {
 	return "COMMENT ON DATABASE " + pgx.Identifier{database}.Sanitize() + " IS " + text
 }
 
-// Leftovers lists the labelled databases of the server, those that are live
-// now left out.
-func (s Server) Leftovers(ctx context.Context) (out []Leftover, err error) {
+// Leftovers lists the databases of the server that restores of the database
+// live have made or moved: those labelled so, and those that carry the name of
+// one being built, whose restore was killed before it could label it.
+func (s Server) Leftovers(ctx context.Context, live string) (out []Leftover, err error) {
 	err = s.with(ctx, func(conn *pgx.Conn) error {
-		rows, err := conn.Query(ctx, `SELECT datname::text, shobj_description(oid, 'pg_database'), CASE WHEN has_database_privilege(oid, 'CONNECT') THEN pg_database_size(oid) ELSE 0 END
-			FROM pg_database WHERE shobj_description(oid, 'pg_database') LIKE '{"holdfast":%' ORDER BY datname`)
+		rows, err := conn.Query(ctx, `SELECT datname::text, coalesce(shobj_description(oid, 'pg_database'), ''), CASE WHEN has_database_privilege(oid, 'CONNECT') THEN pg_database_size(oid) ELSE 0 END
+			FROM pg_database WHERE shobj_description(oid, 'pg_database') LIKE '{"holdfast":%' OR datname LIKE '%~new~%' ORDER BY datname`)
 		if err != nil {
 			return err
 		}
@@ -166,7 +167,14 @@ func (s Server) Leftovers(ctx context.Context) (out []Leftover, err error) {
 		var text string
 		_, err = pgx.ForEachRow(rows, []any{&l.Name, &text, &l.Bytes}, func() error {
 			l.Label = Label{}
-			if json.Unmarshal([]byte(text), &l.Label) == nil && l.Name != l.Database {
+			if json.Unmarshal([]byte(text), &l.Label) != nil {
+				set := holdfast.SetID(l.Name[strings.LastIndex(l.Name, "~")+1:])
+				if NameBeside(live, New, set) != l.Name {
+					return nil
+				}
+				l.Label = Label{Role: New, Database: live, Set: set}
+			}
+			if l.Database == live && l.Name != live {
 				out = append(out, l)
 			}
 			return nil
@@ -176,23 +184,19 @@ func (s Server) Leftovers(ctx context.Context) (out []Leftover, err error) {
 	return out, err
 }
 
-// Drop drops one leftover by its name. A database without a label, or one that
-// is live, is refused whatever it is called.
-func (s Server) Drop(ctx context.Context, name string) error {
-	list, err := s.Leftovers(ctx)
-	if err != nil {
-		return err
-	}
-	for _, l := range list {
-		if l.Name == name {
-			return s.with(ctx, func(conn *pgx.Conn) error {
-				_, err := conn.Exec(ctx, "DROP DATABASE "+pgx.Identifier{name}.Sanitize())
-				return err
-			})
+// drop drops a leftover.
+func (s Server) drop(ctx context.Context, l Leftover) error {
+	return s.with(ctx, func(conn *pgx.Conn) error {
+		list, err := sessions(ctx, conn, l.Name)
+		if err != nil {
+			return err
 		}
-	}
-	return &holdfast.Problem{Class: holdfast.Refused, What: fmt.Sprintf("%s is not a database that a restore left", name),
-		Why: "Only databases that a restore labelled are dropped.", Do: "`holdfast restore clean` lists them."}
+		if len(list) > 0 {
+			return InUse(l.Name, list)
+		}
+		_, err = conn.Exec(ctx, "DROP DATABASE "+pgx.Identifier{l.Name}.Sanitize())
+		return err
+	})
 }
 
 // Move renames one database, and sets or clears its label.

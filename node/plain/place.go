@@ -1,0 +1,249 @@
+package plain
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"holdfast"
+	"holdfast/canton"
+	"holdfast/internal/libpq"
+)
+
+// Loader puts captures into fresh databases of one server.
+type Loader interface {
+	Survey(ctx context.Context, c holdfast.Capture) (holdfast.Fit, error)
+	Load(ctx context.Context, name string, c holdfast.Capture, fit holdfast.Fit, files holdfast.Files) error
+	Drop(ctx context.Context, name string) error
+}
+
+// Place is the node as the place of a restore.
+type Place struct {
+	Node
+	// Loader makes the loader for a component, connected through a database of
+	// the same server that stays.
+	Loader func(name holdfast.ComponentName, through libpq.Target) Loader
+	Now    func() time.Time
+}
+
+func (p Place) server(ctx context.Context, name holdfast.ComponentName) (Server, libpq.Target, error) {
+	t, ok := p.Targets[name]
+	if !ok {
+		return Server{}, t, &holdfast.Problem{Class: holdfast.Usage, What: fmt.Sprintf("the configuration has no database for component %s", name),
+			Do: "Add it to `databases:` in holdfast.yaml, name a place with --to, or leave it out with --component."}
+	}
+	s, err := ServerOf(ctx, t)
+	return s, t, err
+}
+
+// Look says where the capture goes: into the place of the configured database.
+func (p Place) Look(ctx context.Context, set holdfast.SetID, c holdfast.Capture) (holdfast.Placement, error) {
+	s, t, err := p.server(ctx, c.Component)
+	if err != nil {
+		return holdfast.Placement{}, err
+	}
+	live := t.Database()
+	out := holdfast.Placement{Component: c.Component, Where: t.Where(), Database: live, New: NameBeside(live, New, set), Keep: NameBeside(live, Before, set)}
+	if out.Fit, err = p.Loader(c.Component, s.Target).Survey(ctx, c); err != nil {
+		return out, err
+	}
+	if out.Live, err = s.Exists(ctx, live); err != nil || !out.Live {
+		return out, err
+	}
+	list, err := s.Sessions(ctx, live)
+	if err != nil {
+		return out, err
+	}
+	for _, session := range list {
+		out.Sessions = append(out.Sessions, session.String())
+	}
+	// What the live database says helps to tell what would be lost; a database
+	// that is wrecked says nothing, and that must not stop its rescue.
+	conn, err := t.Connect(ctx, libpq.Options{Application: "holdfast restore"})
+	if err != nil {
+		return out, nil
+	}
+	defer hangUp(conn)
+	_ = conn.QueryRow(ctx, `SELECT pg_database_size(current_database())`).Scan(&out.Bytes)
+	if facts, err := canton.Read(ctx, conn, c.Kind); err == nil {
+		out.Now = &facts
+	}
+	return out, nil
+}
+
+// Build restores a capture beside the live database.
+func (p Place) Build(ctx context.Context, set holdfast.SetID, placement holdfast.Placement, c holdfast.Capture, files holdfast.Files) error {
+	s, _, err := p.server(ctx, placement.Component)
+	if err != nil {
+		return err
+	}
+	loader := p.Loader(placement.Component, s.Target)
+	label := Label{Role: New, Database: placement.Database, Component: placement.Component, Set: set, At: p.Now()}
+	left, err := s.Leftovers(ctx, placement.Database)
+	if err != nil {
+		return err
+	}
+	for _, l := range left {
+		if l.Name != placement.New || l.Role != New {
+			continue
+		}
+		// A restore of the same set died before it could clean up. If it is
+		// still alive it is connected, and drop refuses.
+		if err := s.drop(ctx, l); err != nil {
+			return err
+		}
+	}
+	if err := loader.Load(ctx, placement.New, c, placement.Fit, files); err != nil {
+		return err
+	}
+	return s.SetLabel(ctx, placement.New, label)
+}
+
+// Swap moves every new database into place, server by server. Should a later
+// server refuse, the moves made on earlier ones are taken back.
+func (p Place) Swap(ctx context.Context, set holdfast.SetID, placements []holdfast.Placement) error {
+	type batch struct {
+		server      Server
+		there, back []Move
+	}
+	var batches []batch
+	for _, placement := range placements {
+		s, _, err := p.server(ctx, placement.Component)
+		if err != nil {
+			return err
+		}
+		i := slices.IndexFunc(batches, func(b batch) bool { return b.server.Target.String() == s.Target.String() })
+		if i < 0 {
+			batches = append(batches, batch{server: s})
+			i = len(batches) - 1
+		}
+		label := Label{Database: placement.Database, Component: placement.Component, Set: set, At: p.Now()}
+		before, fresh := label, label
+		before.Role, fresh.Role = Before, New
+		b := &batches[i]
+		if placement.Live {
+			b.there = append(b.there, Move{placement.Database, placement.Keep, &before})
+		}
+		b.there = append(b.there, Move{placement.New, placement.Database, nil})
+		b.back = append(b.back, Move{placement.Database, placement.New, &fresh})
+		if placement.Live {
+			b.back = append(b.back, Move{placement.Keep, placement.Database, nil})
+		}
+	}
+	for i, b := range batches {
+		if err := b.server.Move(ctx, b.there); err != nil {
+			for _, done := range batches[:i] {
+				if failed := done.server.Move(context.WithoutCancel(ctx), done.back); failed != nil {
+					err = errors.Join(err, &holdfast.Problem{Class: holdfast.Failed, What: "the swap on " + done.server.Target.Where() + " could not be taken back", Err: failed,
+						Why: "One of the node's databases is restored and the other is not: do not start the node.", Do: "`holdfast restore --undo` puts the old databases back."})
+				}
+			}
+			return err
+		}
+	}
+	return nil
+}
+
+// Discard drops a database that was built and is not used.
+func (p Place) Discard(ctx context.Context, placement holdfast.Placement) error {
+	s, _, err := p.server(ctx, placement.Component)
+	if err != nil {
+		return err
+	}
+	return p.Loader(placement.Component, s.Target).Drop(ctx, placement.New)
+}
+
+// Leftovers lists what restores have left on the node's servers.
+func (p Place) Leftovers(ctx context.Context) ([]Leftover, error) {
+	var out []Leftover
+	for _, c := range p.Components {
+		s, t, err := p.server(ctx, c.Name)
+		if err != nil {
+			return nil, err
+		}
+		list, err := s.Leftovers(ctx, t.Database())
+		if err != nil {
+			return nil, err
+		}
+		for _, l := range list {
+			l.Component = c.Name
+			out = append(out, l)
+		}
+	}
+	return out, nil
+}
+
+// Drop drops leftovers by their names; all of them are known to be leftovers
+// before the first is dropped.
+func (p Place) Drop(ctx context.Context, names []string) error {
+	list, err := p.Leftovers(ctx)
+	if err != nil {
+		return err
+	}
+	var chosen []Leftover
+	for _, name := range names {
+		i := slices.IndexFunc(list, func(l Leftover) bool { return l.Name == name })
+		if i < 0 {
+			return &holdfast.Problem{Class: holdfast.Refused, What: fmt.Sprintf("%s is not a database that a restore left", name),
+				Why: "Only what a restore made or moved is dropped.", Do: "`holdfast restore clean` lists them."}
+		}
+		chosen = append(chosen, list[i])
+	}
+	for _, l := range chosen {
+		s, _, err := p.server(ctx, l.Component)
+		if err != nil {
+			return err
+		}
+		if err := s.drop(ctx, l); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Undo puts the databases back that the newest restore replaced, and keeps the
+// restored ones aside. It returns the moves it made.
+func (p Place) Undo(ctx context.Context) ([]Move, error) {
+	list, err := p.Leftovers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	list = slices.DeleteFunc(list, func(l Leftover) bool { return l.Role != Before })
+	if len(list) == 0 {
+		return nil, &holdfast.Problem{Class: holdfast.Refused, What: "there is nothing to undo",
+			Why: "No database is kept that a restore replaced.", Do: "`holdfast restore clean` lists what restores have left."}
+	}
+	newest := slices.MaxFunc(list, func(a, b Leftover) int { return a.At.Compare(b.At) })
+	var all []Move
+	type batch struct {
+		server Server
+		moves  []Move
+	}
+	batches := map[string]*batch{}
+	for _, l := range list {
+		if l.Set != newest.Set {
+			continue
+		}
+		s, _, err := p.server(ctx, l.Component)
+		if err != nil {
+			return nil, err
+		}
+		b := batches[s.Target.String()]
+		if b == nil {
+			b = &batch{server: s}
+			batches[s.Target.String()] = b
+		}
+		aside := Label{Role: Undone, Database: l.Database, Component: l.Component, Set: l.Set, At: p.Now()}
+		moves := []Move{{l.Database, NameBeside(l.Database, Undone, l.Set), &aside}, {l.Name, l.Database, nil}}
+		b.moves = append(b.moves, moves...)
+		all = append(all, moves...)
+	}
+	for _, b := range batches {
+		if err := b.server.Move(ctx, b.moves); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}

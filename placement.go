@@ -1,0 +1,25 @@
+package holdfast
+
+// Fit is what a Postgres server has to say about taking a capture back.
+type Fit struct {
+	Server        Server   `json:"server"`
+	KeepOwners    bool     `json:"keep_owners"`             // every role exists, and we may act for it
+	MissingRoles  []string `json:"missing_roles,omitempty"` // why owners and grants cannot be kept
+	DatabaseBytes int64    `json:"database_bytes"`          // expected, indexes included
+}
+
+// Placement is where one component of a set goes back to: what is there now,
+// and what will be called what. New is built beside Database; on success
+// Database is renamed to Keep and New to Database.
+type Placement struct {
+	Component ComponentName `json:"component"`
+	Where     string        `json:"where"` // "database participant-4 at /run/postgresql"
+	Database  string        `json:"database"`
+	New       string        `json:"new"`
+	Keep      string        `json:"keep"`
+	Live      bool          `json:"live"` // a database of that name is there
+	Bytes     int64         `json:"bytes"`
+	Sessions  []string      `json:"sessions,omitempty"` // who is connected to it
+	Now       *Facts        `json:"now,omitempty"`      // what it says about itself, if it can be read
+	Fit       Fit           `json:"fit"`
+}

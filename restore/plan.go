@@ -1,0 +1,198 @@
+package restore
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"holdfast"
+)
+
+// Place is the node, or another place, that a set goes back to.
+type Place interface {
+	// Look says where a capture would go and what is there now.
+	Look(ctx context.Context, set holdfast.SetID, c holdfast.Capture) (holdfast.Placement, error)
+	// Build restores the capture into p.New, and proves it. A leftover of an
+	// earlier attempt under that name is replaced; anything else is refused.
+	Build(ctx context.Context, set holdfast.SetID, p holdfast.Placement, c holdfast.Capture, files holdfast.Files) error
+	// Swap puts every p.New into the place of p.Database, which becomes p.Keep.
+	// All of them change, or none.
+	Swap(ctx context.Context, set holdfast.SetID, placements []holdfast.Placement) error
+	// Discard drops p.New.
+	Discard(ctx context.Context, p holdfast.Placement) error
+}
+
+// Options choose what is restored.
+type Options struct {
+	Components []holdfast.ComponentName // empty: all
+	OnlyProve  bool                     // build and prove beside the live databases, then drop what was built
+	Unproven   bool                     // take a set that is not proven
+}
+
+// Plan is what a restore will do.
+type Plan struct {
+	Set        holdfast.SetID       `json:"set"`
+	Node       holdfast.NodeName    `json:"node"`
+	State      holdfast.State       `json:"state"`
+	Taken      time.Time            `json:"taken"`
+	Age        time.Duration        `json:"age_ns"`
+	OnlyProve  bool                 `json:"only_prove"`
+	Placements []holdfast.Placement `json:"placements"`
+	Losses     []string             `json:"losses"`   // what the live node has and the set does not
+	Warnings   []string             `json:"warnings"` // what may keep the restored node from catching up
+}
+
+// horizon is how old a restore point may be for the node to catch up: the
+// sequencers' retention, which the super validators are advised to set to 30
+// days (Splice: validator_disaster_recovery, sv_pruning).
+const horizon = 30 * 24 * time.Hour
+
+// Make looks at the set and at the place, and says what Apply would do. It
+// changes nothing. Now is the time that ages are counted to.
+func Make(ctx context.Context, place Place, set holdfast.Set, o Options, now time.Time) (Plan, error) {
+	if err := usable(set, o); err != nil {
+		return Plan{}, err
+	}
+	p := Plan{Set: set.ID, Node: set.Node.Name, State: set.State, Taken: set.Ended.Wall, Age: now.Sub(set.Ended.Wall), OnlyProve: o.OnlyProve}
+	captures, err := chosen(set, o.Components)
+	if err != nil {
+		return Plan{}, err
+	}
+	for _, c := range captures {
+		placement, err := place.Look(ctx, set.ID, c)
+		if err != nil {
+			return Plan{}, fmt.Errorf("%s: %w", c.Component, err)
+		}
+		p.Placements = append(p.Placements, placement)
+		if placement.Now != nil {
+			p.Losses = append(p.Losses, Losses(c.Facts, *placement.Now)...)
+			p.Warnings = append(p.Warnings, moved(c.Facts, *placement.Now)...)
+		}
+		p.Warnings = append(p.Warnings, tooOld(c, now)...)
+		if !placement.Fit.KeepOwners {
+			p.Warnings = append(p.Warnings, fmt.Sprintf("%s: objects will belong to the connecting user, and grants are left out: these roles are missing or not ours: %v",
+				c.Component, placement.Fit.MissingRoles))
+		}
+	}
+	if len(captures) < len(set.Captures) {
+		p.Warnings = append(p.Warnings, partial(set, captures)...)
+	}
+	return p, nil
+}
+
+// usable refuses sets that must not be restored.
+func usable(set holdfast.Set, o Options) error {
+	problems := set.Problems()
+	if len(problems) == 0 || o.Unproven && set.State == holdfast.Unproven {
+		return nil
+	}
+	p := &holdfast.Problem{Class: holdfast.Refused, What: fmt.Sprintf("set %s is %s: %s", set.ID, set.State, problems[0].What),
+		Why: "Databases that do not belong together start without complaint and lose updates silently.",
+		Do:  "Choose a proven set: `holdfast list --state proven`."}
+	if set.State == holdfast.Unproven {
+		p.Why = "Nothing contradicts it, but nothing proves it either."
+		p.Do += " If there is none, `--accept-unproven` takes this one."
+	}
+	return p
+}
+
+func chosen(set holdfast.Set, names []holdfast.ComponentName) ([]holdfast.Capture, error) {
+	if len(names) == 0 {
+		return set.Captures, nil
+	}
+	var out []holdfast.Capture
+	for _, name := range names {
+		c, ok := set.Capture(name)
+		if !ok {
+			var there []holdfast.ComponentName
+			for _, c := range set.Captures {
+				there = append(there, c.Component)
+			}
+			return nil, &holdfast.Problem{Class: holdfast.Usage, What: fmt.Sprintf("set %s has no component %s; it has %v", set.ID, name, there)}
+		}
+		out = append(out, c)
+	}
+	return out, nil
+}
+
+// partial warns of restoring one side of an edge without the other.
+func partial(set holdfast.Set, chosen []holdfast.Capture) []string {
+	in := func(name holdfast.ComponentName) bool {
+		return slices.ContainsFunc(chosen, func(c holdfast.Capture) bool { return c.Component == name })
+	}
+	var out []string
+	for _, e := range set.Order.Edges {
+		if in(e.First) != in(e.Then) {
+			out = append(out, fmt.Sprintf("%s and %s belong together (%s); only one of them is restored, so the pair is no longer proven", e.First, e.Then, e.Why))
+		}
+	}
+	return out
+}
+
+// Losses says what a live database has that the captured one has not.
+func Losses(then, now holdfast.Facts) []string {
+	var out []string
+	if t, n := then.Participant, now.Participant; t != nil && n != nil {
+		if t.LedgerEnd != nil && n.LedgerEnd != nil && *n.LedgerEnd > *t.LedgerEnd {
+			out = append(out, fmt.Sprintf("participant: %d ledger offsets (%d to %d); they are replayed from the synchronizer if it still has them",
+				*n.LedgerEnd-*t.LedgerEnd, *t.LedgerEnd+1, *n.LedgerEnd))
+		}
+		for _, u := range n.Users {
+			if !slices.ContainsFunc(t.Users, func(o holdfast.User) bool { return o.ID == u.ID }) {
+				out = append(out, fmt.Sprintf("participant: ledger API user %s, made since; it has to be made again", u.ID))
+			}
+		}
+		for _, k := range n.Keys {
+			if !slices.ContainsFunc(t.Keys, func(o holdfast.Key) bool { return o.Fingerprint == k.Fingerprint }) {
+				out = append(out, fmt.Sprintf("participant: private key %.16s… (%s), made since; what was signed for or encrypted to it needs it", k.Fingerprint, k.Name))
+			}
+		}
+	}
+	if t, n := then.Validator, now.Validator; t != nil && n != nil {
+		for _, u := range n.Users {
+			if !slices.Contains(t.Users, u) {
+				out = append(out, fmt.Sprintf("validator: wallet user %s, onboarded since; it has to be onboarded again", u))
+			}
+		}
+	}
+	return out
+}
+
+// moved warns of what changed between the capture and now.
+func moved(then, now holdfast.Facts) []string {
+	t, n := then.Participant, now.Participant
+	if t == nil || n == nil {
+		return nil
+	}
+	var out []string
+	if t.ParticipantID != n.ParticipantID {
+		out = append(out, fmt.Sprintf("participant: the live database is that of another participant, %s; the set is of %s", n.ParticipantID, t.ParticipantID))
+	}
+	for _, s := range n.Synchronizers {
+		serial, ok := s.Serial()
+		if !s.Active || !ok {
+			continue
+		}
+		for _, old := range t.Synchronizers {
+			if was, ok := old.Serial(); ok && old.Active && old.Alias == s.Alias && was != serial {
+				out = append(out, fmt.Sprintf("synchronizer %s had serial %d then and has %d now: the old one must still be served for the node to cross over", s.Alias, was, serial))
+			}
+		}
+	}
+	return out
+}
+
+func tooOld(c holdfast.Capture, now time.Time) []string {
+	if c.Facts.Participant == nil {
+		return nil
+	}
+	var out []string
+	for _, r := range c.Facts.Participant.RecordTimes {
+		if age := now.Sub(r.At); age > horizon {
+			out = append(out, fmt.Sprintf("the restore point on %s is %d days old; sequencers keep about 30, so the node may not catch up: route two, from the identities, may be the only way",
+				r.Synchronizer, int(age.Hours()/24)))
+		}
+	}
+	return out
+}
