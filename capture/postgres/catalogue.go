@@ -122,8 +122,12 @@ func columnsOf(ctx context.Context, q querier, list []relation) error {
 	}
 	for i := range list {
 		var oids []uint32
-		for _, c := range list[i].columns {
+		for j, c := range list[i].columns {
 			oids = append(oids, c.datatype)
+			// A domain's values are printed as those of the type it rests on.
+			if base := baseOf(c.datatype, types); base != c.datatype {
+				list[i].columns[j].typeName = types[base].name
+			}
 		}
 		list[i].format = formatOf(oids, types)
 	}
@@ -142,14 +146,14 @@ func datatypes(ctx context.Context, q querier, used map[uint32]bool) (map[uint32
 			SELECT oid, typtype, typbasetype FROM pg_type WHERE oid = ANY ($1::oid[])
 			UNION
 			SELECT b.oid, b.typtype, b.typbasetype FROM t JOIN pg_type b ON b.oid = t.typbasetype)
-		SELECT oid, typtype::text, typbasetype FROM t`, oids)
+		SELECT oid, typtype::text, typbasetype, format_type(oid, NULL) FROM t`, oids)
 	if err != nil {
 		return nil, err
 	}
 	out := map[uint32]datatype{}
 	var d datatype
 	var kind string
-	_, err = pgx.ForEachRow(rows, []any{&d.oid, &kind, &d.base}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&d.oid, &kind, &d.base, &d.name}, func() error {
 		d.kind = kind[0]
 		out[d.oid] = d
 		return nil
@@ -158,8 +162,8 @@ func datatypes(ctx context.Context, q querier, used map[uint32]bool) (map[uint32
 }
 
 // sequences reads the position of every sequence that is not an extension's.
-// A sequence is not part of a snapshot, so this has to run after the snapshot
-// was taken: then no row of the dump is ahead of its sequence.
+// Which sequences there are is part of a snapshot, where they stand is not: read
+// in the snapshot, they are those of the schema, and no row is ahead of them.
 func sequences(ctx context.Context, q querier) ([]holdfast.Sequence, error) {
 	rows, err := q.Query(ctx, `
 		SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace

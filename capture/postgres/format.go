@@ -20,6 +20,19 @@ type datatype struct {
 	oid  uint32
 	kind byte   // pg_type.typtype: b base, c composite, d domain, e enum, r range, m multirange
 	base uint32 // of a domain
+	name string // as format_type prints it
+}
+
+// baseOf returns the type that a domain rests on, or the type itself.
+func baseOf(oid uint32, types map[uint32]datatype) uint32 {
+	for range 32 { // a domain over a domain; the bound guards against a broken catalogue
+		t, known := types[oid]
+		if !known || t.kind != 'd' {
+			break
+		}
+		oid = t.base
+	}
+	return oid
 }
 
 // formatOf chooses the format of a table: binary when every column's type is
@@ -28,13 +41,7 @@ type datatype struct {
 // carry their numbers in binary form, so they go as text.
 func formatOf(columns []uint32, types map[uint32]datatype) string {
 	for _, oid := range columns {
-		for range 32 { // a domain over a domain; the bound guards against a broken catalogue
-			t, known := types[oid]
-			if !known || t.kind != 'd' {
-				break
-			}
-			oid = t.base
-		}
+		oid = baseOf(oid, types)
 		if !stable[oid] && types[oid].kind != 'e' {
 			return holdfast.TextFormat
 		}
