@@ -1,0 +1,10 @@
+// Package config reads holdfast.yaml: once, strictly, into plain values. An
+// unknown key is an error that names the line, and every other message names
+// the key. Nothing in the file is a secret: passwords and tokens are references
+// ("file:/etc/holdfast/password", "env:NAME", "exec:command"), read when they
+// are needed.
+//
+// An environment variable HOLDFAST_<KEY> (dots become underscores, as in
+// HOLDFAST_REPOSITORY_PATH) takes precedence over the file; Origin tells where
+// each value came from.
+package config
