@@ -50,11 +50,12 @@ type NodeOptions struct {
 // Node is a validator node's databases, filled and consistent: what the
 // validator app has ingested does not exceed the participant's ledger end.
 type Node struct {
-	Identities  identitiestest.Dump
-	Party       string  // the validator operator's
-	User        string  // the ledger API user: the one whom the validator app lets administrate
-	Participant *Server // the server of the participant's database
-	Validator   *Server // the server of the validator app's and the application's; may be the same
+	Identities   identitiestest.Dump
+	Party        string  // the validator operator's
+	User         string  // the ledger API user: the one whom the validator app lets administrate
+	Synchronizer string  // logical id; the connected physical one ends in ::35-5
+	Participant  *Server // the server of the participant's database
+	Validator    *Server // the server of the validator app's and the application's; may be the same
 
 	options NodeOptions
 	watch   watch
@@ -64,10 +65,12 @@ type Node struct {
 func StartNode(ctx context.Context, options NodeOptions) (*Node, error) {
 	options.Hint = cmp.Or(options.Hint, "demo-validator-1")
 	options.User = cmp.Or(options.User, LedgerUser)
+	synchronizer := sha256.Sum256([]byte("synchronizer"))
 	n := &Node{
-		Identities: identitiestest.New(options.Hint, options.Seed, identitiestest.Options{KMS: options.KMS, Version: SpliceVersion}),
-		User:       options.User,
-		options:    options,
+		Identities:   identitiestest.New(options.Hint, options.Seed, identitiestest.Options{KMS: options.KMS, Version: SpliceVersion}),
+		User:         options.User,
+		Synchronizer: "global-domain::1220" + hex.EncodeToString(synchronizer[:]),
+		options:      options,
 	}
 	n.Party = options.Hint + n.Identities.ParticipantID[len(options.Hint):]
 	if err := n.start(ctx); err != nil {
@@ -131,8 +134,7 @@ func (n *Node) create(ctx context.Context, s *Server, db, dsn string, schema fun
 // seed writes who the node is, and whom it knows.
 func (n *Node) seed(ctx context.Context) error {
 	hint, namespace := n.options.Hint, n.Identities.ParticipantID[len(n.options.Hint)+2:]
-	sum := sha256.Sum256([]byte("synchronizer"))
-	synchronizer := "1220" + hex.EncodeToString(sum[:])
+	_, synchronizer, _ := strings.Cut(n.Synchronizer, "::")
 	if err := execute(ctx, n.ParticipantDSN(), fill(participantSeedSQL, "identifier", hint, "namespace", namespace,
 		"synchronizer", synchronizer, "party", n.Party, "user", n.User)); err != nil {
 		return fmt.Errorf("seed the participant: %w", err)

@@ -71,6 +71,25 @@ func TestRunKeepsTheValidatorAppBehindTheParticipant(t *testing.T) {
 	})
 }
 
+func TestLongestWaitShowsAnothersLock(t *testing.T) {
+	ctx := t.Context()
+	n := NewNode(t, NodeOptions{})
+	stop := running(t, n, Load{Rate: 100})
+	time.Sleep(300 * time.Millisecond)
+	n.ResetWaits()
+	err := execute(ctx, n.ParticipantDSN(), "begin; lock table participant.lapi_update_meta in share mode; select pg_sleep(0.7); commit")
+	if err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(300 * time.Millisecond)
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	if w := n.LongestWait(); w.Statement != "append updates" || w.Took < 300*time.Millisecond {
+		t.Errorf("longest wait %+v", w)
+	}
+}
+
 func TestRunSurvivesACrashOfItsDatabase(t *testing.T) {
 	ctx := t.Context()
 	n := NewNode(t, NodeOptions{})
@@ -134,15 +153,15 @@ func TestUpdatesDoNotDependOnTheStepsTheyWereMadeIn(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		print, err := Fingerprint(ctx, s.DSN("p"))
+		state, err := Fingerprint(ctx, s.DSN("p"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		prints = append(prints, print)
+		prints = append(prints, state)
 	}
-	for name, print := range prints[0] {
-		if other := prints[1][name]; other != print && name != "participant.participant_event_publisher_local_offsets" {
-			t.Errorf("%s: %s and %s", name, print, other)
+	for name, state := range prints[0] {
+		if other := prints[1][name]; other != state && name != "participant.participant_event_publisher_local_offsets" {
+			t.Errorf("%s: %s and %s", name, state, other)
 		}
 	}
 }

@@ -108,7 +108,7 @@ func TestServerEndsWithItsParent(t *testing.T) {
 }
 
 func TestFindVersion(t *testing.T) {
-	if _, err := FindVersion("9"); err == nil || !strings.Contains(err.Error(), "Postgres 9 is not installed") {
+	if _, err := FindVersion("9"); err == nil || !strings.Contains(err.Error(), "no Postgres 9 is installed") {
 		t.Error(err)
 	}
 	t.Setenv("HOLDFAST_TEST_PG", "")

@@ -62,7 +62,7 @@ func FindVersion(major string) (Version, error) {
 			return v, nil
 		}
 	}
-	return Version{}, fmt.Errorf("Postgres %s is not installed; HOLDFAST_TEST_PG can name it (found: %v)", major, all)
+	return Version{}, fmt.Errorf("no Postgres %s is installed; HOLDFAST_TEST_PG can name one (found: %v)", major, all)
 }
 
 func (v Version) number() int {

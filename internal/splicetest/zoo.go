@@ -60,11 +60,11 @@ func Fingerprint(ctx context.Context, dsn string) (map[string]string, error) {
 			return err
 		}
 		for name, query := range queries {
-			var print string
-			if err := conn.QueryRow(ctx, query).Scan(&print); err != nil {
+			var state string
+			if err := conn.QueryRow(ctx, query).Scan(&state); err != nil {
 				return fmt.Errorf("fingerprint of %s: %w", name, err)
 			}
-			prints[name] = print
+			prints[name] = state
 		}
 		return nil
 	})

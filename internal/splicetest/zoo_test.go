@@ -39,8 +39,8 @@ func TestZooLoadsOnEveryVersion(t *testing.T) {
 			}
 			t.Errorf("two zoos differ, or %d tables are too few", len(a))
 		}
-		for name, print := range a {
-			if strings.HasPrefix(print, "0 ") && strings.HasPrefix(name, "zoo_types.") {
+		for name, state := range a {
+			if strings.HasPrefix(state, "0 ") && strings.HasPrefix(name, "zoo_types.") {
 				t.Errorf("%s is empty", name)
 			}
 		}

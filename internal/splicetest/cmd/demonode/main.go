@@ -35,7 +35,7 @@ func main() {
 	o := parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, o); err != nil && !errors.Is(err, context.Canceled) {
+	if err := run(ctx, o, os.Stdin, os.Stdout); err != nil && !errors.Is(err, context.Canceled) {
 		fmt.Fprintln(os.Stderr, "demonode:", err)
 		stop()
 		os.Exit(1)
@@ -68,7 +68,7 @@ func parse() options {
 
 // run starts everything, says where it is and keeps it going until the context
 // ends.
-func run(ctx context.Context, o options) (err error) {
+func run(ctx context.Context, o options, stdin io.Reader, stdout io.Writer) (err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	if o.output != "json" && o.output != "env" {
@@ -92,12 +92,12 @@ func run(ctx context.Context, o options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, app.Close()) }()
-	if err := describe(os.Stdout, o, node, app, issuer); err != nil {
+	if err := describe(stdout, o, node, app, issuer); err != nil {
 		return err
 	}
 	if o.untilEOF {
 		go func() {
-			_, _ = io.Copy(io.Discard, os.Stdin)
+			_, _ = io.Copy(io.Discard, stdin)
 			cancel()
 		}()
 	}
@@ -107,8 +107,7 @@ func run(ctx context.Context, o options) (err error) {
 // fact is one thing to know about the node.
 type fact struct{ name, value string }
 
-// describe says how to reach the node: as one JSON object, or as lines that a
-// shell can evaluate.
+// describe says how to reach the node.
 func describe(w io.Writer, o options, node *splicetest.Node, app *splicetest.ValidatorApp, issuer *splicetest.OIDC) error {
 	facts := []fact{
 		{"participant_dsn", node.ParticipantDSN()},
@@ -133,7 +132,13 @@ func describe(w io.Writer, o options, node *splicetest.Node, app *splicetest.Val
 	} else {
 		facts = append(facts, fact{"token", splicetest.UnsafeToken(node.User, o.app.Audience)})
 	}
-	if o.output == "env" {
+	return printFacts(w, o.output, facts)
+}
+
+// printFacts writes facts as one JSON object, or as lines that a shell can
+// evaluate.
+func printFacts(w io.Writer, output string, facts []fact) error {
+	if output == "env" {
 		for _, f := range facts {
 			if _, err := fmt.Fprintf(w, "DEMO_%s='%s'\n", strings.ToUpper(f.name), strings.ReplaceAll(f.value, "'", `'\''`)); err != nil {
 				return err
