@@ -481,8 +481,10 @@ func printFloat8(dst, v []byte) ([]byte, error) {
 }
 
 // appendFloat prints the shortest decimal that is nearer to f than to any
-// other value. One that lies exactly between two is not taken, though readers
-// that round to even would find f again: the server does not take it either.
+// other value; of two that are equally short and near, the one that ends in an
+// even digit. One that lies exactly between two values is not taken, though
+// readers that round to even would find f again: the server does not take it
+// either.
 func appendFloat(dst []byte, f float64, bits int) []byte {
 	switch {
 	case math.IsNaN(f):
@@ -491,41 +493,60 @@ func appendFloat(dst []byte, f float64, bits int) []byte {
 		return append(dst, "Infinity"...)
 	case math.IsInf(f, -1):
 		return append(dst, "-Infinity"...)
+	case f == 0 && math.Signbit(f):
+		return append(dst, "-0"...)
 	}
-	var buf [40]byte
+	var buf, other [40]byte
 	text := strconv.AppendFloat(buf[:0], f, 'e', -1, bits)
-	fixed := fixedFloat8
+	digits, exponent := decimal(text)
+	fixed, precise := fixedFloat8, 15
 	if bits == 32 {
-		fixed = fixedFloat4
+		fixed, precise = fixedFloat4, 6
 	}
-	exponent := exponentOf(text)
+	// Fewer digits leave no room for two that are equally near.
+	if len(digits) >= precise && digits[len(digits)-1]%2 == 1 {
+		even := strconv.AppendFloat(other[:0], f, 'e', len(digits)-1, bits)
+		if back, err := strconv.ParseFloat(string(even), bits); err == nil && back == f {
+			text = even
+		}
+	}
 	if exponent >= fixed {
-		for digits := len(text); betweenTwo(text, f, bits) && digits < len(buf); digits++ {
-			text = strconv.AppendFloat(buf[:0], f, 'e', significant(text), bits)
-		}
-		exponent = exponentOf(text)
-	}
-	if exponent >= -4 && exponent < fixed {
-		return strconv.AppendFloat(dst, f, 'f', -1, bits)
-	}
-	return append(dst, text...)
-}
-
-// exponentOf reads the exponent of a number in form 'e'.
-func exponentOf(text []byte) int {
-	n, _ := strconv.Atoi(string(text[bytes.IndexByte(text, 'e')+1:])) // it was printed as a number
-	return n
-}
-
-// significant counts the digits of a number in form 'e'.
-func significant(text []byte) int {
-	n := bytes.IndexByte(text, 'e')
-	for _, b := range text[:n] {
-		if b == '-' || b == '.' {
-			n--
+		for n := len(digits); n < 20 && betweenTwo(text, f, bits); n++ {
+			text = strconv.AppendFloat(text[:0], f, 'e', n, bits)
 		}
 	}
-	return n
+	digits, exponent = decimal(text)
+	if exponent < -4 || exponent >= fixed {
+		return append(dst, text...)
+	}
+	if f < 0 {
+		dst = append(dst, '-')
+	}
+	if exponent < 0 {
+		dst = append(append(dst, "0.000"[:1-exponent]...), digits...)
+		return dst
+	}
+	for len(digits) <= exponent {
+		digits = append(digits, '0')
+	}
+	dst = append(dst, digits[:exponent+1]...)
+	if len(digits) > exponent+1 {
+		dst = append(append(dst, '.'), digits[exponent+1:]...)
+	}
+	return dst
+}
+
+// decimal takes a number in form 'e' apart.
+func decimal(text []byte) (digits []byte, exponent int) {
+	mantissa, power, _ := bytes.Cut(text, []byte("e"))
+	exponent, _ = strconv.Atoi(string(power)) // it was printed as a number
+	digits = make([]byte, 0, len(mantissa))
+	for _, b := range mantissa {
+		if b >= '0' && b <= '9' {
+			digits = append(digits, b)
+		}
+	}
+	return digits, exponent
 }
 
 // betweenTwo reports whether a decimal lies exactly in the middle between f and
