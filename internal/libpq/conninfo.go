@@ -184,3 +184,6 @@ func quote(value string) string {
 	}
 	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(value) + "'"
 }
+
+// Secret is the password that the connection string carried, if any.
+func (c Conninfo) Secret() holdfast.Secret { return c.password }

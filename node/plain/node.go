@@ -66,16 +66,6 @@ func unreadable(t libpq.Target, err error) error {
 		Why: "What a database holds is told from its tables.", Do: "Grant the user the right to read: GRANT pg_read_all_data TO ...; docs/operate.md lists the grants."}
 }
 
-// Found recognises what the live database of a component holds.
-func (n Node) Found(ctx context.Context, c holdfast.ComponentName) (canton.Found, error) {
-	conn, err := n.Targets[c].Connect(ctx, libpq.Options{Application: "holdfast"})
-	if err != nil {
-		return canton.Found{}, err
-	}
-	defer hangUp(conn)
-	return canton.Recognise(ctx, conn)
-}
-
 // lockClass sets Holdfast's advisory locks apart from those of Canton and
 // Splice, which lock their databases as well.
 const lockClass = 0x686f6c64 // "hold"
@@ -138,4 +128,18 @@ func hangUp(conn *pgx.Conn) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
 	_ = conn.Close(ctx)
+}
+
+// Facts reads what the live database of a component says about itself.
+func (n Node) Facts(ctx context.Context, name holdfast.ComponentName) (holdfast.Facts, error) {
+	c, ok := n.Component(name)
+	if !ok {
+		return holdfast.Facts{}, fmt.Errorf("no component %s", name)
+	}
+	conn, err := n.Targets[name].Connect(ctx, libpq.Options{Application: "holdfast"})
+	if err != nil {
+		return holdfast.Facts{}, err
+	}
+	defer hangUp(conn)
+	return canton.Read(ctx, conn, c.Kind)
 }

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"holdfast"
+	"holdfast/backup"
+	"holdfast/config"
+	"holdfast/repository"
+)
+
+func newBackup(a *app) *cobra.Command {
+	var dryRun bool
+	var wait time.Duration
+	c := &cobra.Command{
+		Use:   "backup",
+		Short: "Take one proven set of the node",
+		Long: `Take one set: the identities first, then every database, the validator app's
+before the participant's. The set is stored encrypted, proven to be in order
+from the clock and from its contents, and read back.
+
+Exit code 0 means a proven set. 3 means that the set is stored but something
+the proof needs is missing.`,
+		Example: `  # what would be read, in which order, how long it may take
+  holdfast backup --dry-run
+
+  # from cron: wait for a run that is still going, print JSON
+  holdfast backup --wait 30m --output json`,
+		Args: exactly(0, "no arguments"),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx := cmd.Context()
+			return a.withRepository(ctx, func(conf *config.Config, r *repository.Repository) error {
+				w := wiring{conf, newProgress(a)}
+				job, node, err := w.job(r, wait)
+				if err != nil {
+					return err
+				}
+				if dryRun {
+					if err := node.Check(ctx); err != nil {
+						return err
+					}
+					plan, err := job.Plan(ctx)
+					if err != nil {
+						return err
+					}
+					return a.result("backup-plan", plan, func() { a.printPlan(plan) })
+				}
+				set, err := job.Run(ctx)
+				if set.ID == "" {
+					return err
+				}
+				if printErr := a.result("set", set, func() { a.printSet(set) }); printErr != nil {
+					return printErr
+				}
+				return err
+			})
+		},
+	}
+	c.Flags().BoolVarP(&dryRun, "dry-run", "n", false, "look at everything, capture nothing")
+	c.Flags().DurationVar(&wait, "wait", 0, "how long to wait for another run of this node to end")
+	return c
+}
+
+func (a *app) printPlan(p backup.Plan) {
+	a.printf("Node %s would be captured in %d stages:\n\n", p.Node, len(p.Stages))
+	rows := [][]string{{"STAGE", "COMPONENT", "POSTGRES", "TABLES", "SIZE", "FOUND"}}
+	for i, stage := range p.Stages {
+		for _, o := range stage {
+			rows = append(rows, []string{fmt.Sprint(i + 1), string(o.Component), strings.Fields(o.Postgres)[0], fmt.Sprint(len(o.Tables)), size(o.Bytes), o.Found})
+		}
+	}
+	a.table(rows)
+	for _, stage := range p.Stages {
+		for _, o := range stage {
+			a.printLargest(o)
+			for _, l := range o.LeftOut {
+				a.printf("%s: %s is left out: %s\n", o.Component, l.Name, l.Reason)
+			}
+		}
+	}
+	if p.Last == nil {
+		a.printf("\nThere is no set of this node yet, so there is no pace to estimate the time by.\n")
+		return
+	}
+	a.printf("\nThe last proven set is %s, of %s. At its pace this would take about %s.\n", p.Last.ID, when(p.Last.Ended), span(p.Estimate))
+}
+
+// printLargest lists the tables that make up most of a database.
+func (a *app) printLargest(o holdfast.Outlook) {
+	const most = 5
+	tables := largest(o.Tables, most)
+	if len(tables) == 0 {
+		return
+	}
+	a.printf("\nLargest tables of %s:\n", o.Component)
+	rows := [][]string{}
+	for _, t := range tables {
+		rows = append(rows, []string{"  " + t.Name, size(t.Bytes), t.Format})
+	}
+	a.table(rows)
+}

@@ -1,0 +1,291 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"holdfast"
+	"holdfast/config"
+	"holdfast/identities"
+	"holdfast/node/plain"
+	"holdfast/repository"
+)
+
+func newIdentities(a *app) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "identities",
+		Short: "The node's identities: fetch, check, show, open",
+		Long: `The identities dump holds the node's private keys: the second way back when no
+set is usable. It is fetched with every backup, and kept sealed.`,
+		Args: exactly(0, "a subcommand"), RunE: help,
+	}
+	c.AddCommand(newIdentitiesFetch(a), newIdentitiesCheck(a), newIdentitiesShow(a), newIdentitiesOpen(a))
+	return c
+}
+
+func newIdentitiesFetch(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "fetch",
+		Short: "Fetch the dump, check it, and keep it sealed in the configured directories",
+		Example: `  # into every directory of identities.keep
+  holdfast identities fetch
+
+  # for a program
+  holdfast identities fetch --output json`,
+		Args: exactly(0, "no arguments"),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx := cmd.Context()
+			conf, err := a.load()
+			if err != nil {
+				return err
+			}
+			w := wiring{conf, newProgress(a)}
+			keeper, err := w.keeper()
+			if err != nil {
+				return err
+			}
+			data, err := keeper.Fetch(ctx)
+			if err != nil {
+				return err
+			}
+			dump, err := identities.Parse(data)
+			if err != nil {
+				return err
+			}
+			report := dump.Check(w.liveParticipant(ctx))
+			var sealed bytes.Buffer
+			if err := identities.Seal(&sealed, data, keeper.Recipients); err != nil {
+				return err
+			}
+			facts := dump.Facts(report)
+			name := identities.FileName(dump.ID, dump.Content(), keeper.Recipients)
+			for _, r := range keeper.Recipients {
+				facts.Recipients = append(facts.Recipients, r.String())
+			}
+			for _, d := range keeper.Directories {
+				kept, _, err := d.Keep(name, sealed.Bytes())
+				if err != nil {
+					return err
+				}
+				facts.Kept = append(facts.Kept, kept.Path)
+			}
+			if err := a.result("identities", facts, func() {
+				a.printIdentities(facts)
+				if len(facts.Kept) == 0 {
+					a.printf("Kept nowhere: identities.keep names no directory. `holdfast backup` keeps it in the set.\n")
+				}
+			}); err != nil {
+				return err
+			}
+			return report.Err()
+		},
+	}
+}
+
+// liveParticipant is what the participant's database says about itself now; nil
+// when it cannot be asked, and the checks that need it then cannot tell.
+func (w wiring) liveParticipant(ctx context.Context) *identities.Participant {
+	n, err := w.node()
+	if err != nil {
+		return nil
+	}
+	for _, c := range n.Components {
+		if c.Kind == holdfast.Participant {
+			return participantOf(ctx, n, c.Name)
+		}
+	}
+	return nil
+}
+
+func participantOf(ctx context.Context, n plain.Node, name holdfast.ComponentName) *identities.Participant {
+	facts, err := n.Facts(ctx, name)
+	if err != nil || facts.Participant == nil {
+		return nil
+	}
+	p := &identities.Participant{ID: facts.Participant.ParticipantID, KMSKeys: facts.Participant.KMSKeys}
+	for _, k := range facts.Participant.Keys {
+		p.PrivateKeys = append(p.PrivateKeys, k.Fingerprint)
+	}
+	return p
+}
+
+func (a *app) printIdentities(f holdfast.IdentityFacts) {
+	a.printf("Identities of %s", f.ID)
+	if f.Version != "" {
+		a.printf(", exported by Splice %s", f.Version)
+	}
+	a.printf("\n")
+	if f.KMS {
+		a.printf("The keys are in a KMS: the dump restores the node only together with it.\n")
+	}
+	a.printf("\n")
+	rows := [][]string{{"KEY", "PURPOSE", "FINGERPRINT"}}
+	for _, k := range f.Keys {
+		id := k.Fingerprint
+		if id == "" {
+			id = k.KMSKey
+		}
+		rows = append(rows, []string{k.Name, k.Purpose, id})
+	}
+	a.table(rows)
+	a.printf("\n")
+	rows = [][]string{{"CHECK", "VERDICT", "EVIDENCE"}}
+	for _, c := range f.Checks {
+		rows = append(rows, []string{c.Title, string(c.Verdict), c.Evidence})
+	}
+	a.table(rows)
+	if len(f.Recipients) > 0 {
+		a.printf("\nSealed to:\n  %s\n", strings.Join(f.Recipients, "\n  "))
+	}
+	for _, path := range f.Kept {
+		a.printf("Kept in %s\n", path)
+	}
+}
+
+func newIdentitiesCheck(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "check FILE",
+		Short: "Check a dump that you already have, offline",
+		Long: `Check any identities dump, such as one fetched with curl years ago. Nothing is
+sent anywhere. With a configuration at hand it is also compared with the
+participant's database. FILE may be - for standard input.`,
+		Example: `  holdfast identities check identities.json
+
+  # one that is sealed, without a clear copy on disk
+  holdfast identities open backup.json.age --key-file key.txt | holdfast identities check -`,
+		Args: exactly(1, "one file"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			data, err := a.readFile(args[0])
+			if err != nil {
+				return err
+			}
+			dump, err := identities.Parse(data)
+			if err != nil {
+				return err
+			}
+			var against *identities.Participant
+			if conf, err := a.load(); err == nil {
+				against = wiring{conf, newProgress(a)}.liveParticipant(cmd.Context())
+			}
+			report := dump.Check(against)
+			facts := dump.Facts(report)
+			if err := a.result("identities", facts, func() { a.printIdentities(facts) }); err != nil {
+				return err
+			}
+			return report.Err()
+		},
+	}
+}
+
+func (a *app) readFile(name string) ([]byte, error) {
+	in := a.in
+	if name != "-" {
+		f, err := os.Open(name)
+		if err != nil {
+			return nil, &holdfast.Problem{Class: holdfast.Usage, What: "read the file", Err: err}
+		}
+		defer func() { _ = f.Close() }()
+		in = f
+	}
+	return io.ReadAll(io.LimitReader(in, identities.MaxSize+1))
+}
+
+func newIdentitiesShow(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "show [SET]",
+		Short: "Show what a set records about the identities",
+		Example: `  # of the newest proven set
+  holdfast identities show
+
+  holdfast identities show 20261122T154500Z --output json`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.withIdentities(cmd.Context(), args, func(set holdfast.Set, _ holdfast.Files) error {
+				return a.result("identities", set.Identities, func() {
+					a.printf("In set %s:\n", set.ID)
+					a.printIdentities(*set.Identities)
+				})
+			})
+		},
+	}
+}
+
+func (a *app) withIdentities(ctx context.Context, args []string, fn func(holdfast.Set, holdfast.Files) error) error {
+	id := "latest"
+	if len(args) > 0 {
+		id = args[0]
+	}
+	return a.withRepository(ctx, func(conf *config.Config, r *repository.Repository) error {
+		set, files, err := find(ctx, r, holdfast.NodeName(conf.Node), id)
+		if err != nil {
+			return err
+		}
+		if set.Identities == nil {
+			return &holdfast.Problem{Class: holdfast.Refused, What: fmt.Sprintf("set %s has no identities", set.ID), Do: "Choose another set, or `holdfast identities fetch`."}
+		}
+		return fn(set, files)
+	})
+}
+
+func newIdentitiesOpen(a *app) *cobra.Command {
+	var keyFile string
+	c := &cobra.Command{
+		Use:   "open [SET | FILE.age]",
+		Short: "Open sealed identities with the recovery key",
+		Long: `Write the dump in clear to standard output, opened with a recovery key or an SSH
+private key. It holds the node's private keys: pipe it to where it is needed,
+and do not leave it on a disk.`,
+		Example: `  # of the newest proven set, the key from a file
+  holdfast identities open --key-file recovery-key.txt
+
+  # from a kept copy, the key from standard input
+  holdfast identities open /mnt/usb/identities-x.json.age --key-file - <recovery-key.txt`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if keyFile == "" {
+				return usageError(nil, errors.New("--key-file: name the file with the recovery key"))
+			}
+			text, err := a.readFile(keyFile)
+			if err != nil {
+				return err
+			}
+			keys, err := identities.ParseKeys(holdfast.NewSecret(string(text)))
+			if err != nil {
+				return err
+			}
+			open := func(in io.Reader, to []string) error {
+				clear, err := identities.Open(in, keys, to)
+				if err != nil {
+					return err
+				}
+				_, err = a.out.Write(clear)
+				return err
+			}
+			if len(args) == 1 && strings.HasSuffix(args[0], ".age") {
+				f, err := os.Open(args[0])
+				if err != nil {
+					return &holdfast.Problem{Class: holdfast.Usage, What: "open the file", Err: err}
+				}
+				defer func() { _ = f.Close() }()
+				return open(f, nil)
+			}
+			return a.withIdentities(cmd.Context(), args, func(set holdfast.Set, files holdfast.Files) error {
+				in, err := files.Open(cmd.Context(), set.Identities.SealedFile)
+				if err != nil {
+					return err
+				}
+				defer func() { _ = in.Close() }()
+				return open(in, set.Identities.Recipients)
+			})
+		},
+	}
+	c.Flags().StringVarP(&keyFile, "key-file", "k", "", "file with the recovery key or an SSH private key; - for standard input")
+	return c
+}

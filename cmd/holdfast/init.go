@@ -1,0 +1,435 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"crypto/rand"
+	"encoding/base32"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"holdfast"
+	"holdfast/config"
+	"holdfast/identities"
+	"holdfast/internal/libpq"
+	"holdfast/repository"
+)
+
+type initFlags struct {
+	node       string
+	databases  []string
+	repository string
+	password   string
+	tools      string
+	url        string
+	address    string
+	mode       string
+	issuer     string
+	clientID   string
+	secret     string
+	audience   string
+	token      string
+	recipients []string
+	keep       []string
+	keyFile    string
+	noInput    bool
+}
+
+func newInit(a *app) *cobra.Command {
+	var f initFlags
+	c := &cobra.Command{
+		Use:   "init",
+		Short: "Write the configuration, try every connection, create the repository",
+		Long: `Set Holdfast up for a node: try every connection and say what each database
+holds, fetch the identities once, make the keys, create the repository, and
+write a commented configuration. What is not given by flags is asked for.
+Nothing is created before everything has been tried.
+
+The recovery key, which opens the sealed identities, is shown once and stored
+nowhere; only its public part goes into the configuration.`,
+		Example: `  # asks for what it needs
+  holdfast init
+
+  # a compose validator without authentication
+  holdfast init --node my-validator --repository /var/backups/holdfast \
+    --database validator=postgres://cnadmin@db/validator --database participant=postgres://cnadmin@db/participant-4 \
+    --identities-url http://wallet.localhost --auth unsafe --audience https://validator.example.com`,
+		Args: exactly(0, "no arguments"),
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.init(cmd.Context(), f) },
+	}
+	fl := c.Flags()
+	fl.StringVar(&f.node, "node", "", "the node's name in the repository")
+	fl.StringArrayVar(&f.databases, "database", nil, "COMPONENT=CONNECTION; the components validator and participant are known by name, others are apps'; repeatable")
+	fl.StringVar(&f.repository, "repository", "", "directory for the repository")
+	fl.StringVar(&f.password, "repository-password", "", "reference to an existing password (file:, env:, exec:); without it one is made")
+	fl.StringVar(&f.tools, "tools", "", "directory of pg_dump and pg_restore")
+	fl.StringVar(&f.url, "identities-url", "", "address of the validator app, such as http://wallet.localhost; - for none")
+	fl.StringVar(&f.address, "identities-address", "", "host:port to connect to instead of the URL's host")
+	fl.StringVar(&f.mode, "auth", "", "how to get a token: oidc, unsafe, token")
+	fl.StringVar(&f.issuer, "issuer", "", "oidc: the issuer, or its discovery document's URL")
+	fl.StringVar(&f.clientID, "client-id", "", "oidc: the validator app's client id")
+	fl.StringVar(&f.secret, "client-secret", "", "oidc: reference to the client secret (file:, env:, exec:)")
+	fl.StringVar(&f.audience, "audience", "", "the validator app's audience")
+	fl.StringVar(&f.token, "token", "", "token: reference to the token (file:, env:, exec:)")
+	fl.StringArrayVar(&f.recipients, "recipient", nil, "age or SSH public key to seal the identities to; without any a recovery key is made; repeatable")
+	fl.StringArrayVar(&f.keep, "keep", nil, "directory that gets a sealed copy of the identities; repeatable")
+	fl.StringVar(&f.keyFile, "recovery-key-file", "", "write the new recovery key into this file instead of showing it; it must not exist")
+	fl.BoolVar(&f.noInput, "no-input", false, "never ask; fail where something is missing")
+	return c
+}
+
+// setup is what init has gathered and will write.
+type setup struct {
+	initFlags
+	Dir         string
+	Passwords   map[string]holdfast.Secret // by component: taken out of connection strings, into files
+	NewPassword holdfast.Secret            // of the repository
+	NewKey      holdfast.Secret
+}
+
+func (a *app) init(ctx context.Context, f initFlags) error {
+	path, err := filepath.Abs(a.configPath)
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(path); err == nil {
+		return &holdfast.Problem{Class: holdfast.Refused, What: path + " exists already",
+			Why: "Its recovery key and its repository's password may be the only ones there are.",
+			Do:  "Use it as it is, or write another one: --config OTHER.yaml."}
+	}
+	s := &setup{initFlags: f, Dir: filepath.Dir(path), Passwords: map[string]holdfast.Secret{}}
+	if err := a.ask(s); err != nil {
+		return err
+	}
+	text, err := s.draft()
+	if err != nil {
+		return err
+	}
+	// The draft is parsed as any configuration is, and everything is tried with
+	// what came out, so that what was tried is what is written.
+	conf, err := config.Parse(path, []byte(text), nil)
+	if err != nil {
+		return err
+	}
+	if err := a.try(ctx, s, conf); err != nil {
+		return err
+	}
+	if err := s.create(ctx, conf, path, text); err != nil {
+		return err
+	}
+	a.printSetup(s, conf, path)
+	return nil
+}
+
+// ask asks for what the flags left open.
+func (a *app) ask(s *setup) error {
+	terminal := false
+	if file, ok := a.in.(*os.File); ok {
+		terminal = term.IsTerminal(int(file.Fd())) //nolint:gosec // a file descriptor is small
+	}
+	in := bufio.NewReader(a.in)
+	question := func(value *string, flag, text, fallback string) error {
+		if *value != "" {
+			return nil
+		}
+		if s.noInput || !terminal {
+			if fallback != "" {
+				*value = fallback
+				return nil
+			}
+			return usageError(nil, fmt.Errorf("%s is missing: %s", flag, text))
+		}
+		_, _ = fmt.Fprintf(a.err, "%s", text)
+		if fallback != "" {
+			_, _ = fmt.Fprintf(a.err, " [%s]", fallback)
+		}
+		_, _ = fmt.Fprint(a.err, ": ")
+		line, err := in.ReadString('\n')
+		if *value = strings.TrimSpace(line); *value == "" {
+			*value = fallback
+		}
+		if *value == "" {
+			return errors.Join(usageError(nil, fmt.Errorf("%s is missing", flag)), err)
+		}
+		return nil
+	}
+	if err := question(&s.node, "--node", "Name of the node", "my-validator"); err != nil {
+		return err
+	}
+	if len(s.databases) == 0 {
+		for _, name := range []string{"validator", "participant"} {
+			var dsn string
+			if err := question(&dsn, "--database "+name+"=...", "Connection string of the "+name+"'s database", ""); err != nil {
+				return err
+			}
+			s.databases = append(s.databases, name+"="+dsn)
+		}
+	}
+	if err := question(&s.repository, "--repository", "Directory for the repository", ""); err != nil {
+		return err
+	}
+	if err := question(&s.url, "--identities-url", "Address of the validator app (- for none)", "-"); err != nil {
+		return err
+	}
+	if s.url == "-" {
+		return nil
+	}
+	if err := question(&s.mode, "--auth", "How to get a token for it: oidc, unsafe or token", "oidc"); err != nil {
+		return err
+	}
+	for _, q := range map[string][]struct {
+		value      *string
+		flag, text string
+	}{
+		"oidc": {{&s.issuer, "--issuer", "Issuer, or URL of its discovery document"}, {&s.clientID, "--client-id", "Client id of the validator app"},
+			{&s.secret, "--client-secret", "Where the client secret is (file:PATH, env:NAME, exec:COMMAND)"}, {&s.audience, "--audience", "Audience of the validator app"}},
+		"unsafe": {{&s.audience, "--audience", "Audience of the validator app"}},
+		"token":  {{&s.token, "--token", "Where the token is (file:PATH, env:NAME, exec:COMMAND)"}},
+	}[s.mode] {
+		if err := question(q.value, q.flag, q.text, ""); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// try connects to everything and says what it found.
+func (a *app) try(ctx context.Context, s *setup, conf *config.Config) error {
+	w := wiring{conf, newProgress(a)}
+	n, err := w.node()
+	if err != nil {
+		return err
+	}
+	for name, t := range n.Targets {
+		if password, ok := s.Passwords[string(name)]; ok {
+			t.Password = holdfast.Fixed(password)
+			n.Targets[name] = t
+		}
+	}
+	if err := n.Check(ctx); err != nil {
+		return err
+	}
+	for _, c := range n.Components {
+		outlook, err := w.dumper(n.Targets[c.Name]).Look(ctx, c)
+		if err != nil {
+			return err
+		}
+		_, _ = fmt.Fprintf(a.err, "ok  %s: %s, Postgres %s, %d tables, %s\n", c.Name, outlook.Found, strings.Fields(outlook.Postgres)[0], len(outlook.Tables), size(outlook.Bytes))
+	}
+	if conf.Identities == nil {
+		return nil
+	}
+	f, err := w.fetcher()
+	if err != nil {
+		return err
+	}
+	data, err := f.Fetch(ctx)
+	if err != nil {
+		return err
+	}
+	dump, err := identities.Parse(data)
+	if err != nil {
+		return err
+	}
+	var against *identities.Participant
+	for _, c := range n.Components {
+		if c.Kind == holdfast.Participant {
+			against = participantOf(ctx, n, c.Name)
+		}
+	}
+	if err := dump.Check(against).Err(); err != nil {
+		return err
+	}
+	_, _ = fmt.Fprintf(a.err, "ok  identities: %s, %d keys\n", dump.ID, len(dump.Keys))
+	return nil
+}
+
+// create makes what init is there for: secrets into files of their own, then
+// the repository, and the configuration last, so that its being there means
+// that all of it is.
+func (s *setup) create(ctx context.Context, conf *config.Config, path, text string) error {
+	if err := os.MkdirAll(s.Dir, 0o755); err != nil { //nolint:gosec // the directory of a configuration file holds no secrets by itself
+		return err
+	}
+	for name, password := range s.Passwords {
+		if err := writeSecret(filepath.Join(s.Dir, name+".password"), password.Reveal()+"\n"); err != nil {
+			return err
+		}
+	}
+	if !s.NewPassword.IsEmpty() {
+		if err := writeSecret(filepath.Join(s.Dir, repositoryPassword), s.NewPassword.Reveal()+"\n"); err != nil {
+			return err
+		}
+	}
+	if !s.NewKey.IsEmpty() && s.keyFile != "" {
+		if err := writeSecret(s.keyFile, s.NewKey.Reveal()+"\n"); err != nil {
+			return err
+		}
+	}
+	password, err := conf.Repository.Password.Secret(s.Dir)(ctx)
+	if err != nil {
+		return err
+	}
+	if err := repository.Create(ctx, repository.Filesystem(conf.Repository.Path), password); err != nil {
+		return err
+	}
+	return writeSecret(path, text)
+}
+
+const repositoryPassword = "repository.password"
+
+// writeSecret writes a new file that only its owner can read.
+func writeSecret(path, text string) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return &holdfast.Problem{Class: holdfast.Refused, What: "write " + path, Err: err,
+			Why: "A file that exists is never overwritten: it may hold the only copy of a key.", Do: "Move it away, or write the configuration elsewhere: --config."}
+	}
+	_, err = f.WriteString(text)
+	return errors.Join(err, f.Sync(), f.Close())
+}
+
+func (a *app) printSetup(s *setup, conf *config.Config, path string) {
+	a.printf("\nWrote %s and created the repository %s.\n", path, conf.Repository.Path)
+	if !s.NewPassword.IsEmpty() {
+		a.printf("\nThe repository's password is in %s.\nWithout it no set can be read: keep a copy away from this machine.\n", filepath.Join(s.Dir, repositoryPassword))
+	}
+	switch {
+	case s.NewKey.IsEmpty():
+	case s.keyFile != "":
+		a.printf("\nThe recovery key, which opens the identities, is in %s.\nMove it away from this machine: here it protects nothing.\n", s.keyFile)
+	default:
+		a.printf("\nThe recovery key opens the identities. It is shown this once and stored nowhere.\nWrite it down and keep it away from this machine:\n\n  %s\n", s.NewKey.Reveal())
+	}
+	command := "holdfast backup"
+	if filepath.Base(path) != "holdfast.yaml" || filepath.Dir(path) != mustGetwd() {
+		command = "holdfast backup --config " + path
+	}
+	a.printf("\nNext: %s\n", command)
+}
+
+func mustGetwd() string {
+	dir, _ := os.Getwd()
+	return dir
+}
+
+// draft is the text of the configuration. It makes the keys that are missing.
+func (s *setup) draft() (string, error) {
+	var b strings.Builder
+	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
+	line("# Holdfast: what is backed up, and where to. Secrets are references: file:PATH,")
+	line("# env:NAME or exec:COMMAND. `holdfast config show --origin` prints what is in force.")
+	line("")
+	line("# The node's name in the repository.")
+	line("node: %s", yamlString(s.node))
+	line("")
+	line("# The validator app's database is captured before the participant's, always.")
+	line("# Further databases, such as an app's backend, take before: and after: lists.")
+	line("databases:")
+	for _, text := range s.databases {
+		name, dsn, found := strings.Cut(text, "=")
+		if !found || strings.ContainsAny(name, ":/ ") {
+			return "", usageError(nil, fmt.Errorf("--database: want COMPONENT=CONNECTION, such as participant=postgres://host/participant"))
+		}
+		info, err := libpq.Parse(dsn)
+		if err != nil {
+			return "", usageError(nil, fmt.Errorf("--database %s: %w", name, err))
+		}
+		line("  %s:", name)
+		line("    connection: %s", yamlString(info.String()))
+		if password := info.Secret(); !password.IsEmpty() {
+			s.Passwords[name] = password
+			line("    password: file:%s.password", name)
+		}
+		if !slices.Contains(holdfast.Kinds, holdfast.Kind(name)) {
+			line("    before: [participant]")
+		}
+	}
+	if s.url != "-" {
+		if err := s.draftIdentities(line); err != nil {
+			return "", err
+		}
+	}
+	line("")
+	line("# Where sets rest, encrypted. Keep the password away from this machine as well.")
+	line("repository:")
+	line("  path: %s", yamlString(s.repository))
+	password := s.password
+	if password == "" {
+		password = "file:" + repositoryPassword
+		s.NewPassword = newPassword()
+	}
+	line("  password: %s", yamlString(password))
+	if s.tools != "" {
+		line("")
+		line("# Postgres's client programs, of the server's version or later.")
+		line("tools: %s", yamlString(s.tools))
+	}
+	return b.String(), nil
+}
+
+func (s *setup) draftIdentities(line func(string, ...any)) error {
+	if len(s.recipients) == 0 {
+		key, recipient, err := identities.NewRecoveryKey()
+		if err != nil {
+			return err
+		}
+		s.NewKey, s.recipients = key, []string{recipient}
+	}
+	line("")
+	line("# The node's identities: its private keys. Fetched with every backup and sealed")
+	line("# to the recipients, whose keys are not on this machine.")
+	line("identities:")
+	line("  url: %s", yamlString(s.url))
+	if s.address != "" {
+		line("  address: %s", yamlString(s.address))
+	}
+	line("  auth:")
+	for _, kv := range [][2]string{{"mode", s.mode}, {"issuer", s.issuer}, {"client_id", s.clientID}, {"client_secret", s.secret}, {"audience", s.audience}, {"token", s.token}} {
+		if kv[1] != "" {
+			line("    %s: %s", kv[0], yamlString(kv[1]))
+		}
+	}
+	line("  recipients:")
+	for _, r := range s.recipients {
+		line("    - %s", yamlString(r))
+	}
+	if len(s.keep) > 0 {
+		line("  keep:")
+		for _, dir := range s.keep {
+			line("    - %s", yamlString(dir))
+		}
+	}
+	return nil
+}
+
+// yamlString quotes a value where YAML could take it for something else.
+func yamlString(s string) string {
+	plain := s != "" && strings.IndexFunc(s, func(r rune) bool {
+		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("/._-:+", r))
+	}) < 0 && !strings.HasSuffix(s, ":") && strings.IndexAny(s[:1], "-:+.0123456789") < 0 &&
+		!slices.Contains([]string{"true", "false", "yes", "no", "on", "off", "null", "y", "n"}, strings.ToLower(s))
+	if plain {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", "''") + "'"
+}
+
+// newPassword makes a password of 160 random bits that can be written down.
+func newPassword() holdfast.Secret {
+	var b [20]byte
+	_, _ = rand.Read(b[:]) // never fails
+	text := strings.ToLower(base32.StdEncoding.EncodeToString(b[:]))
+	var parts []string
+	for part := range slices.Chunk([]byte(text), 4) {
+		parts = append(parts, string(part))
+	}
+	return holdfast.NewSecret(strings.Join(parts, "-"))
+}

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"holdfast"
+)
+
+// outputSchema is the version of what --output json prints; docs/schema has
+// its description.
+const outputSchema = 1
+
+// result prints one value: as JSON with a header, or as the text that fn
+// prints.
+func (a *app) result(kind string, value any, text func()) error {
+	if a.output != "json" {
+		text()
+		return nil
+	}
+	encoder := json.NewEncoder(a.out)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(struct {
+		Schema int    `json:"schema"`
+		Kind   string `json:"kind"`
+		Value  any    `json:"value"`
+	}{outputSchema, kind, value})
+}
+
+func (a *app) printf(format string, args ...any) { _, _ = fmt.Fprintf(a.out, format, args...) }
+
+// table prints rows in columns, the first one being the header.
+func (a *app) table(rows [][]string) {
+	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+	for _, row := range rows {
+		_, _ = fmt.Fprintln(w, strings.Join(row, "\t"))
+	}
+	_ = w.Flush()
+}
+
+// printError prints what failed, why it matters, and what to type next.
+func (a *app) printError(err error) {
+	why, do := holdfast.Advice(err)
+	class := holdfast.ClassOf(err)
+	if a.output == "json" {
+		encoder := json.NewEncoder(a.err)
+		encoder.SetIndent("", "  ")
+		_ = encoder.Encode(struct {
+			Schema int            `json:"schema"`
+			Kind   string         `json:"kind"`
+			Class  holdfast.Class `json:"class"`
+			Exit   int            `json:"exit"`
+			What   string         `json:"what"`
+			Why    string         `json:"why,omitempty"`
+			Do     string         `json:"do,omitempty"`
+		}{outputSchema, "error", class, exitCode(class), err.Error(), why, do})
+		return
+	}
+	_, _ = fmt.Fprintf(a.err, "holdfast: %s\n", err)
+	if why != "" {
+		_, _ = fmt.Fprintf(a.err, "  %s\n", why)
+	}
+	if do != "" {
+		_, _ = fmt.Fprintf(a.err, "  next: %s\n", do)
+	}
+}
+
+// size prints bytes for people.
+func size(n int64) string {
+	const unit = 1024
+	if n < unit {
+		return fmt.Sprintf("%d B", n)
+	}
+	value, exp := float64(n)/unit, 0
+	for value >= unit && exp < 4 {
+		value /= unit
+		exp++
+	}
+	return fmt.Sprintf("%.1f %ciB", value, "KMGTP"[exp])
+}
+
+// span prints a duration for people.
+func span(d time.Duration) string {
+	switch {
+	case d < time.Minute:
+		return fmt.Sprintf("%.1fs", d.Seconds())
+	case d < time.Hour:
+		return d.Round(time.Second).String()
+	case d < 48*time.Hour:
+		return strings.TrimSuffix(d.Round(time.Minute).String(), "0s")
+	}
+	return fmt.Sprintf("%dd%dh", int(d.Hours())/24, int(d.Hours())%24)
+}
+
+func when(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05Z") }

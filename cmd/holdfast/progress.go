@@ -1,0 +1,79 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+	"golang.org/x/term"
+
+	"holdfast"
+)
+
+// progress shows how far a run is: bars on a terminal, a line a minute
+// elsewhere, nothing with JSON output.
+type progress struct {
+	out      io.Writer
+	terminal bool
+	quiet    bool
+
+	mu   sync.Mutex
+	bars map[string]*progressbar.ProgressBar
+	last map[string]time.Time
+}
+
+// lineEvery is how often a run that nobody watches says how far it is.
+const lineEvery = time.Minute
+
+func newProgress(a *app) *progress {
+	p := &progress{out: a.err, quiet: a.output == "json", bars: map[string]*progressbar.ProgressBar{}, last: map[string]time.Time{}}
+	if f, ok := a.err.(*os.File); ok {
+		p.terminal = term.IsTerminal(int(f.Fd())) //nolint:gosec // a file descriptor is small
+	}
+	return p
+}
+
+// step is a holdfast.Progress.
+func (p *progress) step(s holdfast.Step) {
+	if p.quiet {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.terminal {
+		if p.last[s.Subject].IsZero() {
+			p.last[s.Subject] = time.Now()
+		}
+		if time.Since(p.last[s.Subject]) >= lineEvery && s.Total > 0 {
+			p.last[s.Subject] = time.Now()
+			_, _ = fmt.Fprintf(p.out, "%s: %s of about %s\n", s.Subject, size(s.Done), size(s.Total))
+		}
+		return
+	}
+	bar := p.bars[s.Subject]
+	if bar == nil {
+		bar = progressbar.NewOptions64(s.Total, progressbar.OptionSetWriter(p.out), progressbar.OptionSetDescription(s.Subject),
+			progressbar.OptionShowBytes(true), progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionSetWidth(30),
+			progressbar.OptionClearOnFinish(), progressbar.OptionSetPredictTime(true))
+		p.bars[s.Subject] = bar
+	}
+	_ = bar.Set64(min(s.Done, s.Total))
+}
+
+// tell prints one line above the bars.
+func (p *progress) tell(text string) {
+	if p.quiet {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, bar := range p.bars {
+		if !bar.IsFinished() {
+			_ = bar.Clear()
+		}
+	}
+	_, _ = fmt.Fprintln(p.out, text)
+}

@@ -1,0 +1,236 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"holdfast"
+	"holdfast/config"
+	"holdfast/node/plain"
+	"holdfast/repository"
+	"holdfast/restore"
+)
+
+type restoreFlags struct {
+	components []string
+	to         []string
+	locale     string
+	yes        bool
+	onlyProve  bool
+	undo       bool
+	unproven   bool
+}
+
+func newRestore(a *app) *cobra.Command {
+	var f restoreFlags
+	c := &cobra.Command{
+		Use:   "restore [SET]",
+		Short: "Bring the node's databases back from a set",
+		Long: `Print what a restore would do and what would be lost; with --yes, do it. Every
+database is built under a new name beside the old one and proven row by row;
+only then do they change places, by rename. The old ones stay, under names that
+say which set replaced them, until "holdfast restore clean" drops them by name.
+
+SET is an ID, the beginning of one, its last eight digits, or "latest", the
+newest proven set, which is also the default. Stop the validator app and the
+participant first: a database that anybody is connected to is not touched.`,
+		Example: `  # what would happen
+  holdfast restore latest
+
+  # rehearse beside the running node, then for real, then take it back
+  holdfast restore latest --only-prove --yes
+  holdfast restore latest --yes
+  holdfast restore --undo --yes
+
+  # one database, to another server
+  holdfast restore latest --component participant --to participant=postgres://standby/participant --yes`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if f.undo {
+				if len(args) > 0 {
+					return usageError(nil, fmt.Errorf("--undo takes no set: it undoes the newest restore"))
+				}
+				return a.undo(cmd.Context(), f.yes)
+			}
+			id := "latest"
+			if len(args) == 1 {
+				id = args[0]
+			}
+			return a.restore(cmd.Context(), id, f)
+		},
+	}
+	c.Flags().BoolVar(&f.yes, "yes", false, "do it; without this only the plan is printed")
+	c.Flags().StringSliceVar(&f.components, "component", nil, "only these components")
+	c.Flags().StringArrayVar(&f.to, "to", nil, "COMPONENT=CONNECTION of another place to restore to; repeatable")
+	c.Flags().StringVar(&f.locale, "locale", "", "make the databases with this locale instead of the recorded one")
+	c.Flags().BoolVar(&f.onlyProve, "only-prove", false, "build and prove beside the live databases, then drop what was built")
+	c.Flags().BoolVar(&f.undo, "undo", false, "put the databases back that the newest restore replaced")
+	c.Flags().BoolVar(&f.unproven, "accept-unproven", false, "take a set that nothing contradicts but nothing proves either")
+	c.AddCommand(newRestoreClean(a))
+	return c
+}
+
+func (a *app) restore(ctx context.Context, id string, f restoreFlags) error {
+	return a.withRepository(ctx, func(conf *config.Config, r *repository.Repository) error {
+		w := wiring{conf, newProgress(a)}
+		set, files, err := find(ctx, r, holdfast.NodeName(conf.Node), id)
+		if err != nil {
+			return err
+		}
+		place, err := w.place(f.to, f.locale)
+		if err != nil {
+			return err
+		}
+		o := restore.Options{OnlyProve: f.onlyProve, Unproven: f.unproven}
+		for _, name := range f.components {
+			o.Components = append(o.Components, holdfast.ComponentName(name))
+		}
+		plan, err := restore.Make(ctx, place, set, o, time.Now())
+		if err != nil {
+			return err
+		}
+		if !f.yes {
+			return a.result("restore-plan", plan, func() {
+				a.printRestorePlan(plan)
+				a.printf("\nNothing was done. Add --yes to do it.\n")
+			})
+		}
+		if a.output == "text" {
+			a.printRestorePlan(plan)
+			a.printf("\n")
+		}
+		report, err := restore.Apply(ctx, place, plan, set, files, w.progress.tell)
+		if err != nil {
+			return err
+		}
+		return a.result("restore-report", report, func() { a.printReport(report) })
+	})
+}
+
+func (a *app) printRestorePlan(p restore.Plan) {
+	a.printf("Set %s of node %s: %s, taken %s, %s ago\n\n", p.Set, p.Node, p.State, when(p.Taken), span(p.Age))
+	for _, t := range p.Placements {
+		a.printf("%s, %s\n", t.Component, t.Where)
+		a.printf("  build   %s   (Postgres %d, about %s)\n", t.New, t.Fit.Server.Major(), size(t.Fit.DatabaseBytes))
+		a.printf("  prove   rows, sequences and facts against the manifest\n")
+		switch {
+		case p.OnlyProve:
+			a.printf("  drop    %s\n", t.New)
+			continue
+		case t.Live:
+			a.printf("  keep    %s as %s   (%s)\n", t.Database, t.Keep, size(t.Bytes))
+		}
+		a.printf("  rename  %s to %s\n", t.New, t.Database)
+		for _, s := range t.Sessions {
+			a.printf("  IN USE  by %s: stop it first\n", s)
+		}
+	}
+	a.printf("\nWhat the live node has and the set does not:\n")
+	if len(p.Losses) == 0 {
+		a.printf("  nothing that can be seen\n")
+	}
+	for _, l := range p.Losses {
+		a.printf("  - %s\n", l)
+	}
+	for _, w := range p.Warnings {
+		a.printf("Warning: %s\n", w)
+	}
+}
+
+func (a *app) printReport(r restore.Report) {
+	rows := [][]string{{"COMPONENT", "DATABASE", "TABLES", "ROWS", "TOOK", "KEPT AS"}}
+	for _, d := range r.Done {
+		rows = append(rows, []string{string(d.Component), d.Database, fmt.Sprint(d.Tables), fmt.Sprint(d.Rows), span(d.Took), d.Kept})
+	}
+	a.table(rows)
+	if !r.Swapped {
+		a.printf("\nProven: every table, sequence and fact of set %s came back equal. The live databases were not touched.\n", r.Set)
+		return
+	}
+	a.printf("\nRestored and proven in %s. Start the participant first, look at its identity, then the validator app.\n", span(r.Took))
+	a.printf("To go back: holdfast restore --undo --yes. When all is well: holdfast restore clean.\n")
+}
+
+func (a *app) undo(ctx context.Context, yes bool) error {
+	conf, err := a.load()
+	if err != nil {
+		return err
+	}
+	place, err := wiring{conf, newProgress(a)}.place(nil, "")
+	if err != nil {
+		return err
+	}
+	if !yes {
+		list, err := place.Leftovers(ctx)
+		if err != nil {
+			return err
+		}
+		return a.result("leftovers", list, func() {
+			a.printLeftovers(list)
+			a.printf("\n--undo puts the databases with role before of the newest set back. Nothing was done; add --yes to do it.\n")
+		})
+	}
+	moves, err := place.Undo(ctx)
+	if err != nil {
+		return err
+	}
+	return a.result("moves", moves, func() {
+		for _, m := range moves {
+			a.printf("%s is now %s\n", m.From, m.To)
+		}
+	})
+}
+
+func newRestoreClean(a *app) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "clean [DATABASE]...",
+		Short: "List, or drop by name, the databases that restores left",
+		Example: `  # what is there
+  holdfast restore clean
+
+  # drop one
+  holdfast restore clean 'participant-4~before~20261122T154500Z-1f0c9a3e'`,
+		RunE: func(cmd *cobra.Command, names []string) error {
+			ctx := cmd.Context()
+			conf, err := a.load()
+			if err != nil {
+				return err
+			}
+			place, err := wiring{conf, newProgress(a)}.place(nil, "")
+			if err != nil {
+				return err
+			}
+			if len(names) > 0 {
+				if err := place.Drop(ctx, names); err != nil {
+					return err
+				}
+				return a.result("dropped", names, func() {
+					for _, n := range names {
+						a.printf("dropped %s\n", n)
+					}
+				})
+			}
+			list, err := place.Leftovers(ctx)
+			if err != nil {
+				return err
+			}
+			return a.result("leftovers", list, func() { a.printLeftovers(list) })
+		},
+	}
+	return c
+}
+
+func (a *app) printLeftovers(list []plain.Leftover) {
+	if len(list) == 0 {
+		a.printf("Restores have left nothing.\n")
+		return
+	}
+	rows := [][]string{{"DATABASE", "COMPONENT", "ROLE", "SET", "SIZE"}}
+	for _, l := range list {
+		rows = append(rows, []string{l.Name, string(l.Component), string(l.Role), string(l.Set), size(l.Bytes)})
+	}
+	a.table(rows)
+}

@@ -1,0 +1,123 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"holdfast"
+	"holdfast/config"
+	"holdfast/repository"
+)
+
+// streams are where a command reads and prints, so that tests can run it.
+type streams struct {
+	in  io.Reader
+	out io.Writer
+	err io.Writer
+}
+
+// app is what every command shares: where it prints, and the global flags.
+type app struct {
+	streams
+	configPath string
+	output     string
+}
+
+func newRoot(a *app) *cobra.Command {
+	var codes strings.Builder
+	for _, e := range exits {
+		fmt.Fprintf(&codes, "  %-4d %s\n", e.code, e.meaning)
+	}
+	root := &cobra.Command{
+		Use:   "holdfast",
+		Short: "Backup and recovery for Canton Network validators",
+		Long: `Holdfast takes sets of a validator node in proven order, encrypted and
+deduplicated, and brings the node back from them.
+
+Exit codes:
+` + codes.String(),
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		Args:              cobra.NoArgs,
+		DisableAutoGenTag: true,
+		PersistentPreRunE: func(*cobra.Command, []string) error {
+			if a.output != "text" && a.output != "json" {
+				return usageError(nil, fmt.Errorf("--output %s: want text or json", a.output))
+			}
+			return nil
+		},
+	}
+	path := os.Getenv("HOLDFAST_CONFIG")
+	if path == "" {
+		path = "holdfast.yaml"
+	}
+	output := os.Getenv("HOLDFAST_OUTPUT")
+	if output == "" {
+		output = "text"
+	}
+	root.PersistentFlags().StringVarP(&a.configPath, "config", "c", path, "configuration file (or HOLDFAST_CONFIG)")
+	root.PersistentFlags().StringVarP(&a.output, "output", "o", output, "text or json (or HOLDFAST_OUTPUT)")
+	root.SetFlagErrorFunc(usageError)
+	root.AddGroup(&cobra.Group{ID: "daily", Title: "Daily:"}, &cobra.Group{ID: "more", Title: "More:"})
+	root.SetHelpCommandGroupID("more")
+	root.SetCompletionCommandGroupID("more")
+	for _, c := range []*cobra.Command{newInit(a), newBackup(a), newList(a), newShow(a), newRestore(a)} {
+		c.GroupID = "daily"
+		root.AddCommand(c)
+	}
+	for _, c := range []*cobra.Command{newExport(a), newIdentities(a), newConfig(a), newVersion(a)} {
+		c.GroupID = "more"
+		root.AddCommand(c)
+	}
+	root.AddCommand(newMan())
+	return root
+}
+
+// load reads the configuration.
+func (a *app) load() (*config.Config, error) { return config.Load(a.configPath, os.Environ()) }
+
+// withRepository runs fn with the configured repository open.
+func (a *app) withRepository(ctx context.Context, fn func(*config.Config, *repository.Repository) error) error {
+	c, err := a.load()
+	if err != nil {
+		return err
+	}
+	password, err := c.Repository.Password.Secret(c.Dir())(ctx)
+	if err != nil {
+		return err
+	}
+	r, err := repository.Open(ctx, repository.Filesystem(c.Repository.Path), password)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = r.Close(ctx) }()
+	return fn(c, r)
+}
+
+// exactly makes a command take n arguments, with a message of our own.
+func exactly(n int, what string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		if len(args) != n {
+			return usageError(nil, fmt.Errorf("want %s, got %d arguments", what, len(args)))
+		}
+		return nil
+	}
+}
+
+// setArg is the set a command is about: an ID, its beginning, or "latest".
+func find(ctx context.Context, r *repository.Repository, node holdfast.NodeName, id string) (holdfast.Set, holdfast.Files, error) {
+	if id != "latest" {
+		return r.Find(ctx, node, id)
+	}
+	set, files, err := r.Latest(ctx, node, holdfast.Proven)
+	if err == nil && set.ID == "" {
+		err = &holdfast.Problem{Class: holdfast.Refused, What: fmt.Sprintf("node %s has no proven set in %s", node, r.Name()),
+			Why: "Without one there is nothing that is known to restore.", Do: "`holdfast backup` takes one; `holdfast list` shows what there is."}
+	}
+	return set, files, err
+}

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"holdfast"
+	"holdfast/config"
+	"holdfast/repository"
+)
+
+func newList(a *app) *cobra.Command {
+	var state string
+	var all bool
+	c := &cobra.Command{
+		Use:   "list",
+		Short: "List the stored sets",
+		Long:  `List the sets of the configured node, oldest first, with what each is worth.`,
+		Example: `  # only those that a restore takes
+  holdfast list --state proven
+
+  # of every node in the repository, for a program
+  holdfast list --all-nodes --output json`,
+		Args: exactly(0, "no arguments"),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.withRepository(cmd.Context(), func(conf *config.Config, r *repository.Repository) error {
+				node := holdfast.NodeName(conf.Node)
+				if all {
+					node = ""
+				}
+				entries, err := r.Sets(cmd.Context(), node)
+				if err != nil {
+					return err
+				}
+				entries = slices.DeleteFunc(entries, func(e repository.Entry) bool { return state != "" && string(e.State) != state })
+				if entries == nil {
+					entries = []repository.Entry{}
+				}
+				return a.result("sets", entries, func() { a.printSets(entries, time.Now()) })
+			})
+		},
+	}
+	c.Flags().StringVar(&state, "state", "", "only sets in this state: proven, unproven, misordered, mismatched")
+	c.Flags().BoolVar(&all, "all-nodes", false, "sets of every node in the repository")
+	return c
+}
+
+func (a *app) printSets(entries []repository.Entry, now time.Time) {
+	if len(entries) == 0 {
+		a.printf("No sets. `holdfast backup` takes one.\n")
+		return
+	}
+	rows := [][]string{{"SET", "NODE", "STATE", "AGE", "TOOK", "SIZE", "FILES"}}
+	for _, e := range entries {
+		rows = append(rows, []string{string(e.ID), string(e.Node), string(e.State), span(now.Sub(e.Ended)), span(e.Ended.Sub(e.Began)), size(e.Bytes), fmt.Sprint(e.Files)})
+	}
+	a.table(rows)
+}
+
+func newShow(a *app) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "show SET",
+		Short: "Show one set with its evidence",
+		Long: `Show what a set holds, what Canton said about itself in it, and the evidence
+for its order. SET is an ID, the beginning of one, its last eight digits, or
+"latest" for the newest proven set. Verdicts are computed anew from the
+recorded facts.`,
+		Example: `  # the newest proven set
+  holdfast show latest
+
+  # the whole manifest
+  holdfast show 20261122T154500Z-1f0c9a3e --output json`,
+		Args: exactly(1, "one set"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.withRepository(cmd.Context(), func(conf *config.Config, r *repository.Repository) error {
+				set, _, err := find(cmd.Context(), r, holdfast.NodeName(conf.Node), args[0])
+				if err != nil {
+					return err
+				}
+				return a.result("set", set, func() { a.printSet(set) })
+			})
+		},
+	}
+	return c
+}
+
+func (a *app) printSet(set holdfast.Set) {
+	a.printf("Set        %s\nNode       %s\nState      %s\nTaken      %s, in %s, by Holdfast %s on %s\n",
+		set.ID, set.Node.Name, set.State, when(set.Began.Wall), span(set.Ended.Since-set.Began.Since), set.Holdfast, set.Host)
+	for _, c := range set.Captures {
+		if p := c.Facts.Participant; p != nil {
+			a.printf("Participant %s\n", p.ParticipantID)
+			for _, r := range p.RecordTimes {
+				a.printf("Reaches    %s on %s\n", when(r.At), r.Synchronizer)
+			}
+		}
+	}
+	a.printf("\n")
+	rows := [][]string{{"COMPONENT", "DATABASE", "POSTGRES", "BEGAN", "ENDED", "TABLES", "ROWS", "SIZE"}}
+	for _, c := range set.Captures {
+		var n int64
+		for _, t := range c.Tables {
+			n += t.Rows
+		}
+		rows = append(rows, []string{string(c.Component), c.Database.Name, fmt.Sprint(c.Server.Major()), offset(c.Began), offset(c.Ended), fmt.Sprint(len(c.Tables)), fmt.Sprint(n), size(c.Bytes)})
+	}
+	a.table(rows)
+	a.printf("\nOrder: %s\n", set.Order.Verdict)
+	for _, e := range set.Order.Edges {
+		a.printf("  %s before %s\n    clock: %s: %s\n    content: %s: %s\n", e.First, e.Then, e.Clock.Verdict, e.Clock.Evidence, e.Content.Verdict, e.Content.Evidence)
+	}
+	a.printf("One node: %s\n", set.Members.Verdict)
+	for _, f := range set.Members.Findings {
+		a.printf("  %s: %s\n", f.Verdict, f.Evidence)
+	}
+	if i := set.Identities; i != nil {
+		a.printf("Identities: %s, %d keys%s, sealed to %d recipients\n", i.ID, len(i.Keys), map[bool]string{true: " in a KMS"}[i.KMS], len(i.Recipients))
+		for _, c := range i.Checks {
+			if c.Verdict != holdfast.Holds {
+				a.printf("  %s: %s: %s\n", c.Verdict, c.Title, c.Evidence)
+			}
+		}
+	}
+	for _, c := range set.Captures {
+		for _, l := range c.LeftOut {
+			a.printf("Left out of %s: %s: %s\n", c.Component, l.Name, l.Reason)
+		}
+		for _, w := range c.Waits {
+			a.printf("Waited for %s: session %d, %s for %s on %s\n", c.Component, w.PID, span(w.Waited), w.Mode, w.Relation)
+		}
+	}
+	for _, p := range set.Problems() {
+		a.printf("Problem: %s\n", p.What)
+	}
+}
+
+// offset is a moment as the time since the run began.
+func offset(m holdfast.Moment) string { return fmt.Sprintf("+%.3fs", m.Since.Seconds()) }
+
+func largest(tables []holdfast.TableSize, most int) []holdfast.TableSize {
+	sorted := slices.Clone(tables)
+	slices.SortStableFunc(sorted, func(a, b holdfast.TableSize) int { return cmp.Compare(b.Bytes, a.Bytes) })
+	return sorted[:min(most, len(sorted))]
+}

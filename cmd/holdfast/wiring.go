@@ -1,0 +1,164 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"holdfast"
+	"holdfast/backup"
+	"holdfast/canton"
+	"holdfast/capture/postgres"
+	"holdfast/config"
+	"holdfast/identities"
+	"holdfast/internal/libpq"
+	"holdfast/node/plain"
+	"holdfast/repository"
+)
+
+// wiring turns a configuration into the parts a job needs.
+type wiring struct {
+	*config.Config
+	progress *progress
+}
+
+// node is the configured node with its databases.
+func (w wiring) node() (plain.Node, error) {
+	n := plain.Node{Node: w.DomainNode(), Targets: map[holdfast.ComponentName]libpq.Target{}}
+	for _, name := range slices.Sorted(maps.Keys(w.Databases)) {
+		t, err := target(w.Databases[name].Connection)
+		if err != nil {
+			return n, &holdfast.Problem{Class: holdfast.Usage, What: fmt.Sprintf("databases.%s: %v", name, err), Do: "Correct it in " + w.Dir() + "."}
+		}
+		t.Password = w.Databases[name].Password.Secret(w.Dir())
+		n.Targets[holdfast.ComponentName(name)] = t
+	}
+	return n, nil
+}
+
+func target(dsn string) (libpq.Target, error) {
+	info, err := libpq.Parse(dsn)
+	return libpq.Target{Conninfo: info}, err
+}
+
+// readFacts is what both directions read of Canton in a transaction.
+func readFacts(ctx context.Context, tx pgx.Tx, kind holdfast.Kind) (holdfast.Facts, error) {
+	return canton.Read(ctx, tx, kind)
+}
+
+// dumper makes the dumper of one database.
+func (w wiring) dumper(t libpq.Target) postgres.Dumper {
+	return postgres.Dumper{
+		Target: t, Tools: postgres.Tools{Dir: w.Tools}, Facts: readFacts,
+		Options: postgres.Options{
+			Lanes: w.Dump.Lanes, Connections: w.Dump.Connections,
+			WaitLimit: time.Duration(w.Dump.WaitLimit), LockWait: time.Duration(w.Dump.LockWait), Progress: w.progress.step,
+		},
+	}
+}
+
+// job is a backup of the configured node.
+func (w wiring) job(r *repository.Repository, wait time.Duration) (backup.Job, plain.Node, error) {
+	n, err := w.node()
+	if err != nil {
+		return backup.Job{}, n, err
+	}
+	j := backup.Job{
+		Node: n.Node, Sources: map[holdfast.ComponentName]backup.Source{}, Store: r, Version: version, Tell: w.progress.tell,
+		Lock: func(ctx context.Context) (func(), error) {
+			if err := n.Check(ctx); err != nil {
+				return nil, err
+			}
+			return n.Lock(ctx, wait)
+		},
+	}
+	for name, t := range n.Targets {
+		j.Sources[name] = w.dumper(t)
+	}
+	if w.Identities != nil {
+		keeper, err := w.keeper()
+		if err != nil {
+			return j, n, err
+		}
+		j.Identities = keeper
+	}
+	return j, n, nil
+}
+
+// fetcher reaches the validator app as configured.
+func (w wiring) fetcher() (identities.Fetcher, error) {
+	i := w.Identities
+	if i == nil {
+		return identities.Fetcher{}, &holdfast.Problem{Class: holdfast.Usage, What: "the configuration has no identities:",
+			Why: "The identities hold the node's keys and are the second way back.", Do: "Add identities: to holdfast.yaml; docs/operate.md has examples for each way to a token."}
+	}
+	var ca []byte
+	if i.CA != "" {
+		var err error
+		if ca, err = os.ReadFile(i.CA); err != nil {
+			return identities.Fetcher{}, &holdfast.Problem{Class: holdfast.Usage, What: "identities.ca", Err: err}
+		}
+	}
+	f := identities.Fetcher{BaseURL: i.URL, Address: i.Address, CA: ca}
+	switch i.Auth.Mode {
+	case "oidc":
+		f.Tokens = identities.ClientCredentials{
+			Issuer: i.Auth.Issuer, ClientID: i.Auth.ClientID, ClientSecret: i.Auth.ClientSecret.Secret(w.Dir()),
+			Audience: i.Auth.Audience, Resource: i.Auth.Resource, Scope: i.Auth.Scope, Basic: i.Auth.Basic, CA: ca,
+		}
+	case "unsafe":
+		f.Tokens = identities.UnsafeTokens{Audience: i.Auth.Audience, Users: i.Auth.Users}
+	default:
+		f.Tokens = identities.StaticToken{Read: i.Auth.Token.Secret(w.Dir())}
+	}
+	return f, nil
+}
+
+func (w wiring) keeper() (identities.Keeper, error) {
+	f, err := w.fetcher()
+	if err != nil {
+		return identities.Keeper{}, err
+	}
+	k := identities.Keeper{Fetch: f.Fetch}
+	if k.Recipients, err = identities.ParseRecipients(w.Identities.Recipients); err != nil {
+		return k, err
+	}
+	for _, dir := range w.Identities.Keep {
+		k.Directories = append(k.Directories, identities.Directory{Path: dir})
+	}
+	return k, nil
+}
+
+// place is where a restore goes: the configured databases, or those that --to
+// names instead.
+func (w wiring) place(to []string, locale string) (plain.Place, error) {
+	n, err := w.node()
+	if err != nil {
+		return plain.Place{}, err
+	}
+	if len(to) > 0 {
+		n.Targets = map[holdfast.ComponentName]libpq.Target{}
+	}
+	for _, text := range to {
+		name, dsn, found := strings.Cut(text, "=")
+		if !found || strings.Contains(name, ":") || strings.Contains(name, " ") {
+			return plain.Place{}, usageError(nil, errors.New("--to: want COMPONENT=CONNECTION, such as --to participant=postgres://host/participant"))
+		}
+		t, err := target(dsn)
+		if err != nil {
+			return plain.Place{}, usageError(nil, fmt.Errorf("--to %s: %w", name, err))
+		}
+		n.Targets[holdfast.ComponentName(name)] = t
+	}
+	return plain.Place{Node: n, Now: time.Now, Loader: func(_ holdfast.ComponentName, through libpq.Target) plain.Loader {
+		return postgres.Loader{Target: through, Tools: postgres.Tools{Dir: w.Tools}, Facts: readFacts,
+			Options: postgres.LoadOptions{Progress: w.progress.step, Locale: locale}}
+	}}, nil
+}
