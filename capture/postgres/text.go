@@ -29,7 +29,7 @@ import (
 //
 // One value has no text that every server understands: a "char" above 127 is
 // written as a backslash and three octal digits, which servers before version
-// 16 read as a lone backslash.
+// 15 read as a lone backslash.
 func TextRows(dst io.Writer, src io.Reader, t holdfast.Table) (rows int64, err error) {
 	c := &textCopy{in: bufio.NewReaderSize(src, textBuffer), dst: dst, table: t}
 	if err := c.resolve(); err != nil {
