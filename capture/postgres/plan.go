@@ -3,9 +3,10 @@ package postgres
 import (
 	"cmp"
 	"fmt"
-	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/zeebo/xxh3"
 
 	"holdfast"
 )
@@ -125,12 +126,36 @@ func copySQL(ident string, columns []string, where, format string) string {
 
 // file is the unit's name within the component's directory.
 func (u unit) file(r relation) string {
-	return fmt.Sprintf("data/%s.%s/%010d.copy", escape(r.schema), escape(r.name), u.from)
+	return fmt.Sprintf("data/%s/%010d.copy", directory(r), u.from)
 }
 
-// escape makes a schema's or table's name fit for a file name: what is not a
-// letter, digit, dash or underscore is percent-encoded, the dot as well, since
-// it stands between the two names.
+// directory is the name of a table's directory: "<schema>.<table>". A file
+// system takes 255 bytes, so what is longer is cut, and told apart by a digest.
+func directory(r relation) string {
+	const most = 200
+	name := escape(r.schema) + "." + escape(r.name)
+	if len(name) <= most {
+		return name
+	}
+	short := name[:most-17]
+	if i := strings.LastIndexByte(short, '%'); i > len(short)-3 {
+		short = short[:i] // not within an escape
+	}
+	return fmt.Sprintf("%s~%016x", short, xxh3.HashString(name))
+}
+
+// escape makes a schema's or table's name fit for a file name: what is not an
+// ASCII letter, digit, dash or underscore is percent-encoded, the dot as well,
+// since it stands between the two names.
 func escape(name string) string {
-	return strings.ReplaceAll(url.PathEscape(strings.NewReplacer("$", "%24", "&", "%26").Replace(name)), ".", "%2E")
+	var b strings.Builder
+	for _, ch := range []byte(name) {
+		switch {
+		case 'a' <= ch && ch <= 'z', 'A' <= ch && ch <= 'Z', '0' <= ch && ch <= '9', ch == '-', ch == '_':
+			b.WriteByte(ch)
+		default:
+			fmt.Fprintf(&b, "%%%02X", ch)
+		}
+	}
+	return b.String()
 }
