@@ -1,8 +1,10 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -30,7 +32,9 @@ func (g *givingWay) Error() string {
 }
 
 // run returns nil when ctx ends, and a givingWay when somebody has waited for
-// as long as the limit. pg_locks shows every session's waits to every user;
+// as long as the limit. Only ACCESS EXCLUSIVE conflicts with what we hold, so
+// whoever waits for less waits for us only if it stands behind such a request.
+// pg_locks shows every session's waits to every user;
 // only its application's name has to be our own, which it is.
 func (w *watcher) run(ctx context.Context) error {
 	tick := time.NewTicker(w.interval)
@@ -48,6 +52,8 @@ func (w *watcher) run(ctx context.Context) error {
 			SELECT l.pid, l.relation::regclass::text, l.mode, coalesce(extract(epoch FROM clock_timestamp() - l.waitstart), 0)::float8
 			FROM pg_locks l JOIN held h ON h.relation = l.relation
 			WHERE NOT l.granted AND l.locktype = 'relation' AND l.pid NOT IN (SELECT pid FROM us)
+			  AND (l.mode = 'AccessExclusiveLock' OR EXISTS (SELECT FROM pg_locks x WHERE NOT x.granted AND x.locktype = 'relation'
+			       AND x.mode = 'AccessExclusiveLock' AND x.database = l.database AND x.relation = l.relation AND x.waitstart < l.waitstart))
 			  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())`, w.application)
 		if err != nil {
 			return ignoreCancel(ctx, err)
@@ -98,5 +104,8 @@ func (w *watcher) caused() []holdfast.Wait {
 	for _, s := range w.waits {
 		out = append(out, s)
 	}
+	slices.SortFunc(out, func(a, b holdfast.Wait) int {
+		return cmp.Or(cmp.Compare(a.PID, b.PID), cmp.Compare(a.Relation, b.Relation))
+	})
 	return out
 }
