@@ -33,7 +33,7 @@ func obstacles(ctx context.Context, q querier, s holdfast.Server, where string) 
 	}
 	for _, o := range []struct{ sql, what, why, do string }{
 		{`SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-			WHERE c.relkind IN ('r', 'm', 'S') AND c.relpersistence <> 't' AND ` + ours + `
+			WHERE c.relkind IN ('r', 'p', 'S') AND c.relpersistence <> 't' AND ` + ours + `
 			AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
 			AND NOT (has_schema_privilege(n.oid, 'USAGE') AND CASE c.relkind WHEN 'S' THEN has_sequence_privilege(c.oid, 'SELECT') ELSE has_table_privilege(c.oid, 'SELECT') END)
 			ORDER BY 1`,
@@ -57,11 +57,11 @@ func obstacles(ctx context.Context, q querier, s holdfast.Server, where string) 
 	}
 	if s.Standby {
 		unlogged, err := names(`SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-			WHERE c.relkind = 'r' AND c.relpersistence = 'u' AND ` + ours + ` ORDER BY 1`)
+			WHERE c.relkind IN ('r', 'S') AND c.relpersistence = 'u' AND ` + ours + ` ORDER BY 1`)
 		if err != nil {
 			return nil, err
 		}
-		if err := refuse(unlogged, "it is a standby, which does not have the rows of unlogged tables", "They would be missing from the set.",
+		if err := refuse(unlogged, "it is a standby, which does not have what is unlogged", "They would be missing from the set.",
 			"Point the connection at the primary."); err != nil {
 			return nil, err
 		}
