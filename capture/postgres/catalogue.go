@@ -256,15 +256,30 @@ func database(ctx context.Context, q querier, major int) (holdfast.Database, err
 	if err != nil {
 		return d, err
 	}
-	rows, err := q.Query(ctx, `SELECT DISTINCT r.rolname::text FROM pg_shdepend s JOIN pg_roles r ON r.oid = s.refobjid
-		WHERE s.refclassid = 'pg_authid'::regclass AND s.dbid IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
-		  AND (s.dbid <> 0 OR s.classid = 'pg_database'::regclass AND s.objid = (SELECT oid FROM pg_database WHERE datname = current_database()))
-		  AND r.rolname !~ '^pg_' ORDER BY 1`)
+	// The server's first superuser is pinned: what belongs to it is not in
+	// pg_shdepend. In a container it may well be the application's role.
+	sql := `SELECT s.refobjid AS role FROM pg_shdepend s, pg_database d WHERE d.datname = current_database() AND s.refclassid = 'pg_authid'::regclass
+		AND (s.dbid = d.oid OR s.dbid = 0 AND s.classid = 'pg_database'::regclass AND s.objid = d.oid)
+		UNION SELECT datdba FROM pg_database WHERE datname = current_database()`
+	for _, o := range owned {
+		sql += fmt.Sprintf(` UNION SELECT %[2]s FROM %[1]s o WHERE oid >= 16384 AND NOT EXISTS (
+			SELECT FROM pg_depend d WHERE d.classid = '%[1]s'::regclass AND d.objid = o.oid AND d.deptype = 'e')`, o.catalogue, o.owner)
+	}
+	rows, err := q.Query(ctx, `SELECT r.rolname::text FROM (`+sql+`) u JOIN pg_roles r ON r.oid = u.role WHERE r.rolname !~ '^pg_' ORDER BY 1`)
 	if err != nil {
 		return d, err
 	}
 	d.Roles, err = pgx.CollectRows(rows, pgx.RowTo[string])
 	return d, err
+}
+
+// owned are the catalogues of what a role may own, numbered from 16384 on where
+// it is not Postgres's own.
+var owned = []struct{ catalogue, owner string }{
+	{"pg_class", "relowner"}, {"pg_namespace", "nspowner"}, {"pg_proc", "proowner"}, {"pg_type", "typowner"},
+	{"pg_operator", "oprowner"}, {"pg_opclass", "opcowner"}, {"pg_opfamily", "opfowner"}, {"pg_collation", "collowner"},
+	{"pg_conversion", "conowner"}, {"pg_ts_dict", "dictowner"}, {"pg_ts_config", "cfgowner"}, {"pg_statistic_ext", "stxowner"},
+	{"pg_publication", "pubowner"}, {"pg_event_trigger", "evtowner"}, {"pg_foreign_server", "srvowner"}, {"pg_foreign_data_wrapper", "fdwowner"},
 }
 
 // databaseSettings reads what ALTER DATABASE ... SET has set, as the text that
@@ -283,13 +298,21 @@ func databaseSettings(ctx context.Context, q querier) ([]string, error) {
 	for _, pair := range pairs {
 		name, value, _ := strings.Cut(pair, "=")
 		// Settings that hold lists are stored quoted already.
-		if lists[strings.ToLower(name)] {
-			out = append(out, fmt.Sprintf("%s TO %s", name, value))
-			continue
+		if !lists[strings.ToLower(name)] {
+			value = literal(value)
 		}
-		out = append(out, fmt.Sprintf("%s TO '%s'", name, strings.ReplaceAll(value, "'", "''")))
+		out = append(out, fmt.Sprintf("%s TO %s", pgx.Identifier(strings.Split(name, ".")).Sanitize(), value))
 	}
 	return out, nil
+}
+
+// literal quotes a value for SQL, on one line.
+func literal(value string) string {
+	quoted := "'" + strings.NewReplacer("'", "''", `\`, `\\`, "\n", `\n`, "\r", `\r`).Replace(value) + "'"
+	if strings.Contains(quoted, `\`) {
+		return "E" + quoted
+	}
+	return quoted
 }
 
 var lists = map[string]bool{
