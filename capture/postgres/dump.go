@@ -82,6 +82,8 @@ func (d Dumper) Capture(ctx context.Context, c holdfast.Component, clock holdfas
 			capture.Began = began
 			capture.Waits = append(waits, capture.Waits...)
 			return capture, nil
+		case ctx.Err() != nil:
+			return holdfast.Capture{}, ctx.Err()
 		case !errors.As(err, &g):
 			return holdfast.Capture{}, explain(d.Target.Where(), err)
 		case try == givingWayTries:
@@ -89,7 +91,9 @@ func (d Dumper) Capture(ctx context.Context, c holdfast.Component, clock holdfas
 				Why: "The node's own work comes first: TRUNCATE, DROP and ALTER cannot run beside a dump.",
 				Do:  "Find out what keeps locking that table (pg_stat_activity), and run the backup when it is done."}
 		}
-		waits = append(waits, g.wait)
+		if g.wait.PID != 0 {
+			waits = append(waits, g.wait)
+		}
 		select {
 		case <-ctx.Done():
 			return holdfast.Capture{}, ctx.Err()
@@ -106,7 +110,7 @@ type run struct {
 	out         holdfast.Sink
 	application string
 
-	ctl    *pgx.Conn // outside the snapshot: catalogue, exporter's creation, sequences
+	ctl    *pgx.Conn // outside the snapshot: the catalogue before it, and who holds locks
 	export *pgx.Conn // holds the snapshot, and no lock
 	common pgx.Tx    // on export
 	info   libpq.Conninfo
@@ -309,12 +313,13 @@ func (r *run) trySnap(ctx context.Context) (again bool, err error) {
 
 func (r *run) lockProblem(ctx context.Context, cause error) error {
 	var holders string
-	_ = r.ctl.QueryRow(ctx, `SELECT coalesce(string_agg(format('session %s on %s', l.pid, l.relation::regclass), ', '), 'nobody any more')
-		FROM pg_locks l WHERE l.granted AND l.mode = 'AccessExclusiveLock' AND l.locktype = 'relation'
+	_ = r.ctl.QueryRow(ctx, `SELECT coalesce(string_agg(format('session %s on %s%s', l.pid, l.relation::regclass,
+			CASE WHEN NOT l.granted THEN ' (it waits for session ' || array_to_string(pg_blocking_pids(l.pid), ', ') || ')' END), ', '), 'nobody any more')
+		FROM pg_locks l WHERE l.mode = 'AccessExclusiveLock' AND l.locktype = 'relation'
 		AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())`).Scan(&holders)
 	return &holdfast.Problem{Class: holdfast.Busy, What: fmt.Sprintf("dump %s: the tables could not be locked within %v", r.Target.Where(), r.Options.LockWait), Err: cause,
 		Why: "Without ACCESS SHARE on every table a TRUNCATE could make rows vanish from the middle of the dump.",
-		Do:  "Exclusive locks are held by: " + holders + ". Wait for them or end them, then run the backup again."}
+		Do:  "Exclusive locks are held or asked for by: " + holders + ". Wait for them or end them, then run the backup again."}
 }
 
 // dump reads everything in the snapshot.
@@ -368,9 +373,6 @@ func (r *run) dump(ctx context.Context, capture *holdfast.Capture) error {
 		capture.Tables = append(capture.Tables, table)
 		capture.Bytes += table.Bytes
 	}
-	if capture.Sequences, err = sequences(ctx, r.ctl); err != nil {
-		return err
-	}
 	return nil
 }
 
@@ -392,7 +394,7 @@ func (r *run) unit(ctx context.Context, l *lease, u unit) error {
 	t := r.tables[u.table]
 	name := r.file(u.file(t))
 	var got stream
-	_, err := r.out.Put(ctx, name, func(w io.Writer) error {
+	err := r.put(ctx, name, func(w io.Writer) error {
 		var err error
 		got, err = l.read(ctx, u.sql(t), t.format, w)
 		return err
@@ -405,13 +407,35 @@ func (r *run) unit(ctx context.Context, l *lease, u unit) error {
 	return nil
 }
 
+// put stores one file, and tells a failure of the store from one of what was
+// to fill the file.
+func (r *run) put(ctx context.Context, name string, fill func(io.Writer) error) error {
+	var filling error
+	_, err := r.out.Put(ctx, name, func(w io.Writer) error {
+		k := &keeper{Writer: w}
+		if filling = fill(k); k.err != nil {
+			filling = k.err
+		}
+		return filling
+	})
+	if err != nil && filling == nil {
+		return stored{err}
+	}
+	return err
+}
+
 // schema has pg_dump write the schema, in the common snapshot.
 func (r *run) schema(ctx context.Context) error {
-	_, err := r.out.Put(ctx, r.file("schema.dump"), func(w io.Writer) error {
+	err := r.put(ctx, r.file("schema.dump"), func(w io.Writer) error {
 		return r.Tools.run(ctx, r.server.Major(), r.info, []string{"PGAPPNAME=" + r.application}, nil, w, "pg_dump",
 			"--schema-only", "--format=custom", "--compress=0", "--snapshot="+r.snapshot, "--no-subscriptions",
 			fmt.Sprintf("--lock-wait-timeout=%d", r.Options.WaitLimit.Milliseconds()))
 	})
+	var tool *toolFailed
+	if errors.As(err, &tool) && strings.Contains(tool.complaint, "LOCK TABLE") {
+		// It asks for its own locks, and stood behind somebody who waits for ours.
+		return &givingWay{holdfast.Wait{Relation: "a table of the schema", Mode: "AccessShareLock", Waited: r.Options.WaitLimit}}
+	}
 	if err != nil {
 		return fmt.Errorf("schema: %w", err)
 	}
@@ -433,15 +457,17 @@ func (r *run) facts(ctx context.Context, capture *holdfast.Capture) error {
 	if capture.Views, err = populatedViews(ctx, tx); err != nil {
 		return err
 	}
+	if capture.Sequences, err = sequences(ctx, tx); err != nil {
+		return err
+	}
 	globals, err := globalsSQL(ctx, tx, r.base)
 	if err != nil {
 		return err
 	}
-	_, err = r.out.Put(ctx, r.file("globals.sql"), func(w io.Writer) error {
+	return r.put(ctx, r.file("globals.sql"), func(w io.Writer) error {
 		_, err := io.WriteString(w, globals)
 		return err
 	})
-	return err
 }
 
 // file is a name within the component's directory.

@@ -11,7 +11,6 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
-	"holdfast"
 	"holdfast/internal/libpq"
 )
 
@@ -29,23 +28,29 @@ type lease struct {
 	wire *wire
 }
 
-// reading are the settings of every session that reads or writes rows: they
-// pin the text form of values, keep scans in block order, and take our own
-// timeouts away from the server's defaults.
-func reading(encoding string, major int) []string {
+// patient are the settings that take our own timeouts, and the habits of roles
+// and databases that would stop us, away from the server's defaults.
+func patient(major int) []string {
 	settings := []string{
-		"SET client_encoding = '" + encoding + "'",
-		"SET datestyle = 'ISO, YMD'", "SET intervalstyle = 'postgres'", "SET timezone = 'UTC'", "SET bytea_output = 'hex'",
-		"SET extra_float_digits = 3", "SET lc_monetary = 'C'", "SET xmloption = 'content'", "SET search_path = ''",
-		"SET row_security = off", "SET synchronize_seqscans = off", "SET enable_seqscan = off", "SET enable_bitmapscan = off",
-		"SET enable_indexscan = off", "SET max_parallel_workers_per_gather = 0", "SET jit = off",
-		"SET statement_timeout = 0", "SET idle_in_transaction_session_timeout = 0", "SET idle_session_timeout = 0",
-		"SET synchronous_commit = off",
+		"SET statement_timeout = 0", "SET lock_timeout = 0", "SET idle_in_transaction_session_timeout = 0", "SET idle_session_timeout = 0",
+		"SET default_transaction_read_only = off", "SET synchronous_commit = off",
 	}
 	if major >= 17 {
 		settings = append(settings, "SET transaction_timeout = 0")
 	}
 	return settings
+}
+
+// reading are the settings of every session that reads or writes rows: they
+// pin the text form of values and keep scans in block order.
+func reading(encoding string, major int) []string {
+	return append([]string{
+		"SET client_encoding = '" + encoding + "'",
+		"SET datestyle = 'ISO, YMD'", "SET intervalstyle = 'postgres'", "SET timezone = 'UTC'", "SET bytea_output = 'hex'",
+		"SET extra_float_digits = 3", "SET lc_monetary = 'C'", "SET xmloption = 'content'", "SET search_path = ''",
+		"SET row_security = off", "SET synchronize_seqscans = off", "SET enable_seqscan = off", "SET enable_bitmapscan = off",
+		"SET enable_indexscan = off", "SET max_parallel_workers_per_gather = 0", "SET jit = off",
+	}, patient(major)...)
 }
 
 // connectReader opens a connection whose rows are read by a wire.
@@ -123,32 +128,4 @@ func code(err error) string {
 		return pg.Code
 	}
 	return ""
-}
-
-// explain gives advice on the failures of a dump that have a cause outside it.
-func explain(where string, err error) error {
-	var p *holdfast.Problem
-	if err == nil || errors.As(err, &p) || errors.Is(err, context.Canceled) {
-		return err
-	}
-	wrap := func(class holdfast.Class, why, do string) error {
-		return &holdfast.Problem{Class: class, What: "dump " + where, Why: why, Do: do, Err: err}
-	}
-	const nothing = "Nothing of this run was published; what was stored is found again by the next run."
-	switch code(err) {
-	case "57P01", "57P02", "57P03":
-		return wrap(holdfast.Unreachable, nothing, "The server shut down or restarted; run the backup again when it is up.")
-	case "57014":
-		return wrap(holdfast.Failed, nothing, "Somebody cancelled our statement (pg_cancel_backend); run the backup again.")
-	case "40001":
-		return wrap(holdfast.Failed, nothing, "The standby cancelled our read for replay; raise max_standby_streaming_delay there, or back up from the primary.")
-	case "53100":
-		return wrap(holdfast.NoSpace, nothing, "The database server's disk is full; make room there first.")
-	case "42501":
-		return wrap(holdfast.Refused, nothing, "Grant the missing right; docs/operate.md lists the grants.")
-	}
-	if code(err) == "" {
-		return wrap(holdfast.Unreachable, nothing, "The connection to the server was lost; check the server and the network, then run the backup again.")
-	}
-	return wrap(holdfast.Failed, nothing, "Run the backup again; if it fails the same way, the message above is the server's own.")
 }

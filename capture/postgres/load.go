@@ -108,10 +108,15 @@ func (l Loader) Load(ctx context.Context, name string, c holdfast.Capture, fit h
 	if b.info, err = b.Target.Resolve(ctx); err != nil {
 		return err
 	}
-	if err := b.run(ctx); err != nil {
-		return fmt.Errorf("restore %s into database %s: %w", c.Component, name, explain(b.Target.Where(), err))
+	err = b.run(ctx)
+	if ctx.Err() != nil {
+		return ctx.Err()
 	}
-	return nil
+	o := restoring(c.Component, name, l.Target.Where())
+	if explained := o.explain(err); explained != err || err == nil {
+		return explained
+	}
+	return fmt.Errorf("%s: %w", o.what, err)
 }
 
 // Drop drops a database that a Load made.
@@ -200,7 +205,7 @@ func (b *build) run(ctx context.Context) error {
 	if err := b.fetch(ctx, b.capture.Schema, schema); err != nil {
 		return err
 	}
-	if err := b.settings(ctx); err != nil {
+	if err := b.owner(ctx); err != nil {
 		return err
 	}
 	if err := b.section(ctx, schema, "pre-data", 1); err != nil {
@@ -212,11 +217,15 @@ func (b *build) run(ctx context.Context) error {
 	if err := b.section(ctx, schema, "post-data", b.Options.lanes()); err != nil {
 		return err
 	}
-	return b.finish(ctx)
+	if err := b.finish(ctx); err != nil {
+		return err
+	}
+	// Last, since a setting such as default_transaction_read_only would stop us.
+	return b.settings(ctx)
 }
 
 func (b *build) fetch(ctx context.Context, name, path string) error {
-	in, err := b.files.Open(ctx, name)
+	in, err := b.open(ctx, name)
 	if err != nil {
 		return err
 	}
@@ -225,50 +234,81 @@ func (b *build) fetch(ctx context.Context, name, path string) error {
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(out, in)
-	return errors.Join(err, out.Close())
+	from := &supplier{Reader: in}
+	_, err = io.Copy(out, from)
+	return errors.Join(cmp.Or(from.err, err), out.Close())
 }
 
-// settings applies the settings of the old database to the new one, and its
-// owner where that role exists.
-func (b *build) settings(ctx context.Context) error {
-	in, err := b.files.Open(ctx, b.capture.Globals)
+// open opens a file of the set.
+func (b *build) open(ctx context.Context, name string) (io.ReadCloser, error) {
+	in, err := b.files.Open(ctx, name)
 	if err != nil {
-		return err
+		return nil, stored{fmt.Errorf("file %s: %w", name, err)}
 	}
-	defer func() { _ = in.Close() }()
-	text, err := io.ReadAll(io.LimitReader(in, 1<<20))
-	if err != nil {
-		return err
+	return in, nil
+}
+
+// owner gives the new database to its old owner, where that role exists: its
+// schemas can only belong to roles that may create them.
+func (b *build) owner(ctx context.Context) error {
+	if !b.fit.KeepOwners {
+		return nil
 	}
 	conn, err := b.connect(ctx)
 	if err != nil {
 		return err
 	}
 	defer closeConn(conn)
-	old, fresh := "ALTER DATABASE "+pgx.Identifier{b.capture.Database.Name}.Sanitize()+" SET ", "ALTER DATABASE "+pgx.Identifier{b.name}.Sanitize()
+	if _, err := conn.Exec(ctx, "ALTER DATABASE "+pgx.Identifier{b.name}.Sanitize()+" OWNER TO "+pgx.Identifier{b.capture.Database.Owner}.Sanitize()); err != nil {
+		return fmt.Errorf("owner of the database: %w", err)
+	}
+	return nil
+}
+
+// settings applies the settings of the old database to the new one. Those that
+// only a superuser may set, or that this server does not know, are left out.
+func (b *build) settings(ctx context.Context) error {
+	in, err := b.open(ctx, b.capture.Globals)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = in.Close() }()
+	text, err := io.ReadAll(io.LimitReader(in, 1<<20))
+	if err != nil {
+		return stored{fmt.Errorf("file %s: %w", b.capture.Globals, err)}
+	}
+	conn, err := b.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer closeConn(conn)
+	old, fresh := "ALTER DATABASE "+pgx.Identifier{b.capture.Database.Name}.Sanitize()+" SET ", "ALTER DATABASE "+pgx.Identifier{b.name}.Sanitize()+" SET "
 	for _, line := range strings.Split(string(text), "\n") {
 		if rest, ok := strings.CutPrefix(line, old); ok {
-			if _, err := conn.Exec(ctx, fresh+" SET "+strings.TrimSuffix(rest, ";")); err != nil && code(err) != "42501" && code(err) != "42704" {
+			if _, err := conn.Exec(ctx, fresh+strings.TrimSuffix(rest, ";")); err != nil && code(err) != "42501" && code(err) != "42704" {
 				return fmt.Errorf("setting of the database (%s): %w", line, err)
 			}
-		}
-	}
-	if b.fit.KeepOwners {
-		if _, err := conn.Exec(ctx, fresh+" OWNER TO "+pgx.Identifier{b.capture.Database.Owner}.Sanitize()); err != nil {
-			return fmt.Errorf("owner of the database: %w", err)
 		}
 	}
 	return nil
 }
 
+// connect opens a session in the new database.
 func (b *build) connect(ctx context.Context) (*pgx.Conn, error) {
-	return b.Target.Connect(ctx, libpq.Options{Application: "holdfast restore"})
+	conn, err := b.Target.Connect(ctx, libpq.Options{Application: "holdfast restore"})
+	if err != nil {
+		return nil, err
+	}
+	if err := execute(ctx, conn, patient(b.fit.Server.Major())...); err != nil {
+		closeConn(conn)
+		return nil, err
+	}
+	return conn, nil
 }
 
 // section has pg_restore restore one section of the schema.
 func (b *build) section(ctx context.Context, schema, section string, jobs int) error {
-	args := []string{"--section=" + section, "--exit-on-error", "--no-tablespaces"}
+	args := []string{"--section=" + section, "--no-tablespaces"}
 	if jobs > 1 {
 		args = append(args, fmt.Sprintf("--jobs=%d", jobs))
 	}
@@ -279,9 +319,42 @@ func (b *build) section(ctx context.Context, schema, section string, jobs int) e
 	if err != nil {
 		return err
 	}
-	env := []string{"PGAPPNAME=holdfast restore", fmt.Sprintf("PGOPTIONS=-c maintenance_work_mem=%dkB -c synchronous_commit=off -c statement_timeout=0 -c lock_timeout=0 -c max_parallel_maintenance_workers=%d",
-		memory>>10, max(0, b.Options.lanes()-jobs))}
-	return b.Tools.run(ctx, max(b.fit.Server.Major(), b.capture.Server.Major()), b.info, env, nil, nil, "pg_restore", append(args, schema)...)
+	settings := fmt.Sprintf("-c maintenance_work_mem=%dkB -c max_parallel_maintenance_workers=%d -c synchronous_commit=off -c statement_timeout=0 -c lock_timeout=0"+
+		" -c idle_in_transaction_session_timeout=0 -c default_transaction_read_only=off", memory>>10, max(0, b.Options.lanes()-jobs))
+	info := b.info.With("options", strings.TrimSpace(b.info.Get("options")+" "+settings))
+	major := max(b.fit.Server.Major(), b.capture.Server.Major())
+	forgiving, err := b.forgiving(ctx, major)
+	if err != nil {
+		return err
+	}
+	if !forgiving {
+		args = append(args, "--exit-on-error")
+	}
+	err = b.Tools.run(ctx, major, info, []string{"PGAPPNAME=holdfast restore"}, nil, nil, "pg_restore", append(args, schema)...)
+	var tool *toolFailed
+	if forgiving && errors.As(err, &tool) && onlyUnknownTimeout(tool) {
+		return nil
+	}
+	return err
+}
+
+// forgiving says whether pg_restore will stumble over its own first statement:
+// since version 17 it sets transaction_timeout, whatever the server.
+func (b *build) forgiving(ctx context.Context, major int) (bool, error) {
+	if b.fit.Server.Major() >= 17 {
+		return false, nil
+	}
+	path, err := b.Tools.find(ctx, "pg_restore", major)
+	return err == nil && versionOf(ctx, path) >= 17, err
+}
+
+// onlyUnknownTimeout reads what pg_restore complained of before it ended:
+// whether every error that it passed over was that one. It is told by the
+// statement, as the server may speak any language.
+func onlyUnknownTimeout(t *toolFailed) bool {
+	errors := strings.Count(t.complaint, "error: ")
+	return !t.cut && errors > 0 && strings.Contains(t.complaint, "errors ignored on restore") &&
+		errors == strings.Count(t.complaint, "Command was: SET transaction_timeout = 0;")
 }
 
 // rows loads every segment, the largest tables first, and proves each table
@@ -346,11 +419,12 @@ type pending struct {
 func (b *build) load(ctx context.Context, l *lease, t holdfast.Table, s holdfast.Segment) error {
 	ident := pgx.Identifier{t.Schema, t.Name}.Sanitize()
 	if s.Rows > 0 {
-		in, err := b.files.Open(ctx, s.File)
+		in, err := b.open(ctx, s.File)
 		if err != nil {
-			return err
+			return fmt.Errorf("table %s: %w", ident, err)
 		}
 		defer func() { _ = in.Close() }()
+		from := &supplier{Reader: in}
 		into := ident
 		if len(t.Columns) > 0 {
 			into += " (" + selection(t.Columns) + ")"
@@ -359,8 +433,8 @@ func (b *build) load(ctx context.Context, l *lease, t holdfast.Table, s holdfast
 		if t.Format == holdfast.BinaryFormat {
 			sql += " (FORMAT binary)"
 		}
-		tag, err := l.conn.PgConn().CopyFrom(ctx, in, sql)
-		if err != nil {
+		tag, err := l.conn.PgConn().CopyFrom(ctx, from, sql)
+		if err := cmp.Or(from.err, err); err != nil {
 			return fmt.Errorf("table %s, file %s: %w", ident, s.File, err)
 		}
 		if tag.RowsAffected() != s.Rows {

@@ -95,9 +95,9 @@ func (t Tools) run(ctx context.Context, major int, info libpq.Conninfo, env []st
 		return err
 	}
 	cmd := exec.CommandContext(ctx, path, append(args, "--no-password", "--dbname="+info.String())...)
-	cmd.Env = append(append(os.Environ(), info.Env()...), env...)
+	cmd.Env = append(append(append(os.Environ(), "LC_ALL=C"), info.Env()...), env...)
 	cmd.Stdin, cmd.Stdout = in, out
-	complaint := &tail{most: 4 << 10}
+	complaint := &tail{most: 64 << 10}
 	cmd.Stderr = complaint
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 5 * time.Second
@@ -109,23 +109,39 @@ func (t Tools) run(ctx context.Context, major int, info libpq.Conninfo, env []st
 		}
 		var exit *exec.ExitError
 		if errors.As(err, &exit) {
-			return fmt.Errorf("%s of %s: %s", program, info.Where(), complaint)
+			return &toolFailed{program, info.Where(), complaint.String(), complaint.cut}
 		}
 		return fmt.Errorf("%s of %s: %w", program, info.Where(), err)
 	}
 	return nil
 }
 
+// toolFailed is what a client program said before it gave up.
+type toolFailed struct {
+	program, where, complaint string
+	cut                       bool // it said more than was kept
+}
+
+func (t *toolFailed) Error() string {
+	const most = 2 << 10
+	said := t.complaint
+	if len(said) > most {
+		said = "... " + said[len(said)-most:]
+	}
+	return t.program + " of " + t.where + ": " + said
+}
+
 // tail keeps the last bytes of a program's complaints.
 type tail struct {
 	most int
 	buf  []byte
+	cut  bool
 }
 
 func (t *tail) Write(p []byte) (int, error) {
 	t.buf = append(t.buf, p...)
 	if over := len(t.buf) - t.most; over > 0 {
-		t.buf = t.buf[over:]
+		t.buf, t.cut = t.buf[over:], true
 	}
 	return len(p), nil
 }
