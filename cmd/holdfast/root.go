@@ -41,9 +41,15 @@ deduplicated, and brings the node back from them.
 
 Exit codes:
 ` + codes.String(),
-		SilenceErrors:     true,
-		SilenceUsage:      true,
-		Args:              cobra.NoArgs,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usageError(nil, fmt.Errorf("there is no command %q", args[0]))
+			}
+			return nil
+		},
+		RunE:              help,
 		DisableAutoGenTag: true,
 		PersistentPreRunE: func(*cobra.Command, []string) error {
 			if a.output != "text" && a.output != "json" {
@@ -109,7 +115,7 @@ func exactly(n int, what string) cobra.PositionalArgs {
 	}
 }
 
-// setArg is the set a command is about: an ID, its beginning, or "latest".
+// find returns the set a command is about: an ID, its beginning, or "latest".
 func find(ctx context.Context, r *repository.Repository, node holdfast.NodeName, id string) (holdfast.Set, holdfast.Files, error) {
 	if id != "latest" {
 		return r.Find(ctx, node, id)
