@@ -47,7 +47,7 @@ func appendShare(ctx context.Context, dsn string, from, to int64, worker int) er
 			return err
 		}
 		for at := from + int64(worker)*batch; at < to; at += fillers * batch {
-			if _, err := conn.Exec(ctx, appendSQL, at, min(at+batch, to), false); err != nil {
+			if _, err := conn.Exec(ctx, dated(appendSQL), at, min(at+batch, to), false); err != nil {
 				return err
 			}
 		}
@@ -58,7 +58,7 @@ func appendShare(ctx context.Context, dsn string, from, to int64, worker int) er
 // moveLedgerEnd commits a ledger end, and with it the number of the next
 // contract.
 func moveLedgerEnd(ctx context.Context, conn *pgx.Conn, to int64) error {
-	if _, err := conn.Exec(ctx, ledgerEndSQL, to); err != nil {
+	if _, err := conn.Exec(ctx, dated(ledgerEndSQL), to); err != nil {
 		return fmt.Errorf("move the ledger end to %d: %w", to, err)
 	}
 	_, err := conn.Exec(ctx, "select setval('participant.par_contracts_internal_contract_id_seq', $1), nextval('participant.participant_event_publisher_local_offsets')", max(to, 1))
@@ -115,7 +115,7 @@ func EncodeOffset(offset int64) string { return fmt.Sprintf("%018x", offset) }
 // commits how far they are, in one transaction.
 func ingest(ctx context.Context, conn *pgx.Conn, party string, from, to int64) error {
 	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, ingestSQL, from, to, party); err != nil {
+		if _, err := tx.Exec(ctx, dated(ingestSQL), from, to, party); err != nil {
 			return fmt.Errorf("ingest updates %d to %d: %w", from+1, to, err)
 		}
 		_, err := tx.Exec(ctx, "update validator.store_last_ingested_offsets set last_ingested_offset = $1 where store_id in (2, 4, 5) and migration_id = 0", EncodeOffset(to))

@@ -55,7 +55,7 @@ func (n *Node) prune(ctx context.Context, conn *pgx.Conn, upTo int64) error {
 		return err
 	}
 	for _, step := range pruning {
-		if err := n.timed(ctx, conn, step.name, step.sql, upTo); err != nil {
+		if err := n.timed(ctx, conn, step.name, dated(step.sql), upTo); err != nil {
 			return fmt.Errorf("%s: %w", step.name, err)
 		}
 	}

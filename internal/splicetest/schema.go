@@ -3,7 +3,9 @@ package splicetest
 import (
 	"context"
 	_ "embed"
+	"strconv"
 	"strings"
+	"time"
 )
 
 var (
@@ -38,5 +40,15 @@ func fill(sql string, words ...string) string {
 	for i := 0; i < len(words); i += 2 {
 		words[i] = "@" + words[i] + "@"
 	}
-	return strings.NewReplacer(words...).Replace(sql)
+	return dated(strings.NewReplacer(words...).Replace(sql))
 }
+
+// written is the time of offset 0 as the SQL of this package has it, in
+// hundreds of seconds; epoch is the one in force: three days ago, so that a
+// node's record times are of these days whatever its size.
+const written = "17600000"
+
+var epoch = strconv.FormatInt(time.Now().Add(-3*24*time.Hour).Unix()/100, 10)
+
+// dated puts the epoch into a statement.
+func dated(sql string) string { return strings.ReplaceAll(sql, written, epoch) }
