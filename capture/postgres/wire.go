@@ -198,16 +198,12 @@ func copyOut(ctx context.Context, conn *pgconn.PgConn, w *wire, sql, format stri
 	if out != nil {
 		t.batch = make([]byte, 0, wireBuffer)
 	}
-	stop := context.AfterFunc(ctx, func() { _ = conn.Conn().SetDeadline(time.Unix(1, 0)) })
-	err := w.rows(t.piece)
-	if !stop() && ctx.Err() != nil {
-		return stream{}, ctx.Err()
-	}
-	if err != nil {
-		return stream{}, err
-	}
 	var counted int64 = -1
 	for {
+		// Rows, and between them at times a notice, which the library takes.
+		if err := takeRows(ctx, conn, w, t.piece); err != nil {
+			return stream{}, err
+		}
 		msg, err := conn.ReceiveMessage(ctx)
 		if err != nil {
 			return stream{}, err
@@ -228,6 +224,16 @@ func copyOut(ctx context.Context, conn *pgconn.PgConn, w *wire, sql, format stri
 			return t.stream, nil
 		}
 	}
+}
+
+// takeRows takes the rows that come next, until ctx ends.
+func takeRows(ctx context.Context, conn *pgconn.PgConn, w *wire, piece func(p []byte, first, last bool) error) error {
+	stop := context.AfterFunc(ctx, func() { _ = conn.Conn().SetDeadline(time.Unix(1, 0)) })
+	err := w.rows(piece)
+	if !stop() && ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return err
 }
 
 // tally counts and digests the rows of a stream on their way to out.
