@@ -98,9 +98,9 @@ func (n *Node) writeStep(ctx context.Context, tx pgx.Tx, end, next int64) error 
 		{"synchronous commit", "set local synchronous_commit = on", nil},
 		{"commit requests", `update participant.par_journal_requests set request_state_index = 2, commit_time = request_timestamp + 200000
 			where physical_synchronizer_idx = 5 and request_counter > $1 - 1000 and request_counter <= $1 and request_state_index <> 2`, []any{end}},
-		{"append updates", appendSQL, []any{end, next, true}},
+		{"append updates", dated(appendSQL), []any{end, next, true}},
 		{"offsets of events", "select nextval('participant.participant_event_publisher_local_offsets'), setval('participant.par_contracts_internal_contract_id_seq', $1)", []any{next}},
-		{"ledger end", ledgerEndSQL, []any{next}},
+		{"ledger end", dated(ledgerEndSQL), []any{next}},
 	} {
 		if err := n.timed(ctx, tx, s.name, s.sql, s.args...); err != nil {
 			return err

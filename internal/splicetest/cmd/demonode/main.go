@@ -3,6 +3,8 @@
 // and runs until it is interrupted; nothing of it stays behind.
 //
 //	go run ./internal/splicetest/cmd/demonode -mb 200 -rate 20 -output env
+//
+// SIGUSR1 stops the node's programs, its databases stay; another starts them.
 package main
 
 import (
@@ -101,7 +103,38 @@ func run(ctx context.Context, o options, stdin io.Reader, stdout io.Writer) (err
 			cancel()
 		}()
 	}
-	return node.Run(ctx, o.load)
+	return programs(ctx, stdout, func(ctx context.Context) error { return node.Run(ctx, o.load) })
+}
+
+// programs runs the node's programs. SIGUSR1 stops them and starts them again,
+// as an operator does around a restore; a comment on standard output says when
+// they have stopped and started.
+func programs(ctx context.Context, stdout io.Writer, run func(context.Context) error) error {
+	toggle := make(chan os.Signal, 1)
+	signal.Notify(toggle, syscall.SIGUSR1)
+	defer signal.Stop(toggle)
+	for {
+		running, stop := context.WithCancel(ctx)
+		ended := make(chan error, 1)
+		go func() { ended <- run(running) }()
+		select {
+		case err := <-ended:
+			stop()
+			return err
+		case <-toggle:
+			stop()
+			if err := <-ended; err != nil && !errors.Is(err, context.Canceled) {
+				return err
+			}
+			fmt.Fprintln(stdout, "# stopped")
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-toggle:
+			fmt.Fprintln(stdout, "# started")
+		}
+	}
 }
 
 // fact is one thing to know about the node.
