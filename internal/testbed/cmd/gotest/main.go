@@ -1,0 +1,152 @@
+// Gotest runs go test and lets nothing pass unnoticed: it prints the output of
+// what failed, names every skipped test, and fails when one was skipped whose
+// reason is not in the list of allowed ones. It ends with a line of totals.
+//
+//	go run ./internal/testbed/cmd/gotest -allow internal/testbed/skips.txt -- -race ./...
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"sort"
+	"strings"
+	"time"
+)
+
+// event is one line of go test -json.
+type event struct {
+	Action  string
+	Package string
+	Test    string
+	Output  string
+	Elapsed float64
+}
+
+func main() {
+	allow := flag.String("allow", "", "file with the reasons for which a test may be skipped, one per line")
+	flag.Parse()
+	failed, err := run(*allow, flag.Args(), os.Stdout)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "gotest:", err)
+		os.Exit(2)
+	}
+	if failed {
+		os.Exit(1)
+	}
+}
+
+func run(allow string, args []string, out io.Writer) (failed bool, err error) {
+	allowed, err := reasons(allow)
+	if err != nil {
+		return false, err
+	}
+	cmd := exec.Command("go", append([]string{"test", "-json"}, args...)...)
+	cmd.Stderr = os.Stderr
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		return false, err
+	}
+	if err := cmd.Start(); err != nil {
+		return false, err
+	}
+	t := tally{output: map[string]*strings.Builder{}, allowed: allowed, out: out}
+	lines := bufio.NewScanner(stdout)
+	lines.Buffer(nil, 16<<20)
+	for lines.Scan() {
+		var e event
+		if json.Unmarshal(lines.Bytes(), &e) != nil {
+			fmt.Fprintln(out, lines.Text()) // what the compiler says
+			continue
+		}
+		t.take(e)
+	}
+	waitErr := cmd.Wait()
+	return t.finish(waitErr != nil), lines.Err()
+}
+
+func reasons(path string) ([]string, error) {
+	if path == "" {
+		return nil, nil
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	for _, line := range strings.Split(string(text), "\n") {
+		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
+			out = append(out, line)
+		}
+	}
+	return out, nil
+}
+
+// tally counts tests and keeps their output until it is known to matter.
+type tally struct {
+	output                  map[string]*strings.Builder
+	allowed                 []string
+	out                     io.Writer
+	passed, failed, skipped int
+	unlisted                []string
+}
+
+func (t *tally) take(e event) {
+	key := e.Package + " " + e.Test
+	switch e.Action {
+	case "output", "build-output":
+		if t.output[key] == nil {
+			t.output[key] = &strings.Builder{}
+		}
+		t.output[key].WriteString(e.Output)
+	case "pass", "fail", "skip":
+		text := ""
+		if b := t.output[key]; b != nil {
+			text = b.String()
+		}
+		delete(t.output, key)
+		if e.Test == "" {
+			if e.Action == "fail" {
+				fmt.Fprint(t.out, text)
+			}
+			fmt.Fprintf(t.out, "%-4s %s %v\n", map[string]string{"pass": "ok", "fail": "FAIL", "skip": "-"}[e.Action], e.Package, time.Duration(e.Elapsed*float64(time.Second)).Round(100*time.Millisecond))
+			return
+		}
+		t.count(e, key, text)
+	}
+}
+
+func (t *tally) count(e event, key, text string) {
+	switch e.Action {
+	case "pass":
+		t.passed++
+	case "fail":
+		t.failed++
+		fmt.Fprint(t.out, text)
+	case "skip":
+		t.skipped++
+		for _, reason := range t.allowed {
+			if strings.Contains(text, reason) {
+				return
+			}
+		}
+		t.unlisted = append(t.unlisted, key+"\n"+text)
+	}
+}
+
+// finish prints the totals; broken tells that go test itself failed.
+func (t *tally) finish(broken bool) bool {
+	for _, b := range t.output {
+		fmt.Fprint(t.out, b.String()) // of what never ended
+	}
+	sort.Strings(t.unlisted)
+	for _, s := range t.unlisted {
+		fmt.Fprintf(t.out, "skipped for a reason that is not allowed: %s", s)
+	}
+	fmt.Fprintf(t.out, "\n%d passed, %d failed, %d skipped\n", t.passed, t.failed, t.skipped)
+	return broken || t.failed > 0 || len(t.unlisted) > 0 || t.passed == 0
+}
