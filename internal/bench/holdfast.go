@@ -1,0 +1,57 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"holdfast"
+)
+
+// repository is one Holdfast repository with its configuration.
+type repository struct {
+	program string
+	dir     string
+}
+
+// newRepository sets Holdfast up as an operator would, for a node of which only
+// the participant's database is backed up.
+func (b *bench) newRepository(ctx context.Context, name, dsn, tools string) (repository, error) {
+	r := repository{b.holdfast, filepath.Join(b.dir, name)}
+	if err := os.MkdirAll(r.dir, 0o700); err != nil {
+		return r, err
+	}
+	_, err := execute(ctx, r.command("init", "--no-input", "--node", "bench", "--database", "participant="+dsn,
+		"--repository", filepath.Join(r.dir, "repository"), "--identities-url", "-", "--tools", tools))
+	return r, err
+}
+
+func (r repository) command(args ...string) command {
+	return command{args: append([]string{r.program, "--config", filepath.Join(r.dir, "holdfast.yaml")}, args...)}
+}
+
+// backup takes one set and says how large the repository is then.
+func (r repository) backup(ctx context.Context) (sample, holdfast.Capture, error) {
+	s, err := execute(ctx, r.command("backup", "--output", "json"))
+	if err != nil {
+		return s, holdfast.Capture{}, err
+	}
+	var result struct{ Value holdfast.Set }
+	if err := json.Unmarshal(s.output, &result); err != nil {
+		return s, holdfast.Capture{}, err
+	}
+	if result.Value.State != holdfast.Proven || len(result.Value.Captures) != 1 {
+		return s, holdfast.Capture{}, fmt.Errorf("set %s is %s", result.Value.ID, result.Value.State)
+	}
+	s.stored, err = diskUse(filepath.Join(r.dir, "repository"))
+	return s, result.Value.Captures[0], err
+}
+
+// restore brings the newest set back as a new database.
+func (r repository) restore(ctx context.Context, dsn string) (sample, error) {
+	return execute(ctx, r.command("restore", "latest", "--to", "participant="+dsn, "--yes", "--output", "json"))
+}
+
+func (r repository) remove() error { return os.RemoveAll(r.dir) }

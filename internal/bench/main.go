@@ -1,0 +1,169 @@
+// Bench measures Holdfast against the tools one would use without it, on the
+// same database, in one run:
+//
+//	go run ./internal/bench
+//
+// Absolute times mean little on a machine that others share, so everything is
+// a ratio, and both sides of a ratio are measured within the same round; what
+// is printed is the median of the rounds' ratios, with the least and the
+// greatest beside it. Figures are not tests: the exit code is 0 whatever comes
+// out, unless something could not be measured at all. Everything it makes is in
+// one temporary directory, which is removed, with every process, at the end.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"holdfast/internal/splicetest"
+)
+
+// options are what the command line says.
+type options struct {
+	mb         int64
+	smallMB    int64
+	rounds     int
+	slowRounds int
+	rate       float64
+	waitFor    time.Duration
+	growth     float64
+	dir        string
+	holdfast   string
+	parts      string
+	alone      bool
+}
+
+// The parts of a run, in their order.
+var parts = []string{"sets", "restore", "waits", "memory"}
+
+func main() {
+	var o options
+	flag.Int64Var(&o.mb, "mb", 2048, "size of the participant's database on disk, indexes included, in MiB")
+	flag.Int64Var(&o.smallMB, "small-mb", 256, "size of the smaller database that the memory is compared with, in MiB")
+	flag.IntVar(&o.rounds, "rounds", 3, "how often everything is measured")
+	flag.IntVar(&o.slowRounds, "slow-rounds", 1, "in how many of the rounds the peers that take minutes take part")
+	flag.Float64Var(&o.rate, "rate", 50, "ledger updates a second while waits are measured")
+	flag.DurationVar(&o.waitFor, "wait-for", time.Minute, "how long waits are measured, and as long again without backups")
+	flag.Float64Var(&o.growth, "growth", 1, "growth between a first set and the next, in percent of the database")
+	flag.StringVar(&o.dir, "dir", "", "where to work (default: a new temporary directory)")
+	flag.StringVar(&o.holdfast, "holdfast", "", "the program to measure (default: it is built)")
+	flag.StringVar(&o.parts, "parts", strings.Join(parts, ","), "which parts to measure")
+	flag.BoolVar(&o.alone, "alone", false, "leave the other ways of backing up out, for a quick look")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, o, os.Stdout)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// bench is one run.
+type bench struct {
+	options
+	dir      string
+	node     *splicetest.Node
+	holdfast string // the program
+	out      io.Writer
+	peers    []peer
+	results  results
+}
+
+func run(ctx context.Context, o options, out io.Writer) (err error) {
+	for _, p := range strings.Split(o.parts, ",") {
+		if !slices.Contains(parts, p) {
+			return fmt.Errorf("-parts %s: the parts are %s", p, strings.Join(parts, ", "))
+		}
+	}
+	b := &bench{options: o, out: out}
+	if b.dir, err = workDir(o.dir); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(b.dir)) }()
+	if err := b.checkSpace(); err != nil {
+		return err
+	}
+	if err := b.build(ctx); err != nil {
+		return err
+	}
+	began := time.Now()
+	b.note("filling a participant database of %d MiB", o.mb)
+	if b.node, err = startNode(ctx, o.mb); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, b.node.Close()) }()
+	if !o.alone {
+		b.peers = findPeers(b.node.Participant.Version.Bin, b.note)
+	}
+	if err := b.settle(ctx); err != nil {
+		return err
+	}
+	measures := map[string]func(context.Context) error{"sets": b.sets, "restore": b.restores, "waits": b.waits, "memory": b.memory}
+	for _, name := range parts {
+		if strings.Contains(","+o.parts+",", ","+name+",") {
+			if err := measures[name](ctx); err != nil {
+				return fmt.Errorf("measure %s: %w", name, err)
+			}
+		}
+	}
+	b.printf("\n%d cores, %s, Postgres %s with the settings initdb writes (fsync on, shared_buffers 128MB), all on one machine, all data in the page cache; %s in all.\n\n",
+		runtime.NumCPU(), runtime.GOOS, b.node.Participant.Version.Major, time.Since(began).Round(time.Second))
+	b.results.print(out)
+	return nil
+}
+
+// workDir makes a directory that the server's user may pass through.
+func workDir(dir string) (string, error) {
+	if dir == "" {
+		dir = os.TempDir()
+	}
+	return os.MkdirTemp(dir, "holdfast-bench-")
+}
+
+// checkSpace refuses to begin what would fill the disk: the database, a
+// restored copy, the write-ahead log, and three dumps of it at a time.
+func (b *bench) checkSpace() error {
+	need := uint64(b.mb*6+4096) << 20
+	for _, dir := range []string{b.dir, os.TempDir()} {
+		var fs syscall.Statfs_t
+		if err := syscall.Statfs(dir, &fs); err != nil {
+			return err
+		}
+		if free := fs.Bavail * uint64(fs.Bsize); free < need { //nolint:gosec // a block's size is not negative
+			return fmt.Errorf("%s has %d MiB free; a database of %d MiB takes up to %d", dir, free>>20, b.mb, need>>20)
+		}
+	}
+	return nil
+}
+
+// build makes the program that is measured, as a release is made.
+func (b *bench) build(ctx context.Context) error {
+	if b.options.holdfast != "" {
+		var err error
+		b.holdfast, err = filepath.Abs(b.options.holdfast)
+		return err
+	}
+	b.note("building holdfast")
+	b.holdfast = filepath.Join(b.dir, "holdfast")
+	_, err := execute(ctx, command{args: []string{"go", "build", "-trimpath", "-ldflags=-s -w", "-o", b.holdfast, "holdfast/cmd/holdfast"}, env: []string{"CGO_ENABLED=0"}})
+	return err
+}
+
+func (b *bench) printf(format string, args ...any) { _, _ = fmt.Fprintf(b.out, format, args...) }
+
+// note says what is going on, beside the results.
+func (b *bench) note(format string, args ...any) {
+	fmt.Fprintf(os.Stderr, "%s  %s\n", time.Now().Format("15:04:05"), fmt.Sprintf(format, args...))
+}
