@@ -45,7 +45,7 @@ func (s *Set) Prove() {
 		s.State = Mismatched
 	case s.Order.Verdict == Violated:
 		s.State = Misordered
-	case s.Order.Verdict == Holds && s.Members.Verdict == Holds && len(s.Missing) == 0 && len(s.faultyIdentities()) == 0:
+	case s.Order.Verdict == Holds && s.Members.Verdict == Holds && len(s.Missing) == 0 && len(s.faultyIdentities()) == 0 && len(s.gaps()) == 0:
 		s.State = Proven
 	default:
 		s.State = Unproven
@@ -58,7 +58,7 @@ func (s Set) Problems() []Problem {
 	fresh := s
 	fresh.Prove()
 	var out []Problem
-	if s.Schema > ManifestSchema {
+	if s.Schema < 1 || s.Schema > ManifestSchema {
 		return []Problem{{Class: Undetermined, What: fmt.Sprintf("set %s has manifest version %d; this program reads up to %d", s.ID, s.Schema, ManifestSchema),
 			Do: "Use the Holdfast version that wrote it, or a later one."}}
 	}
@@ -74,10 +74,8 @@ func (s Set) Problems() []Problem {
 			}
 		}
 	}
-	for _, c := range s.Node.Components {
-		if !slices.ContainsFunc(s.Captures, func(o Capture) bool { return o.Component == c.Name }) {
-			out = append(out, Problem{Class: Violation, What: fmt.Sprintf("set %s has no capture of %s", s.ID, c.Name)})
-		}
+	for _, gap := range s.gaps() {
+		out = append(out, Problem{Class: Violation, What: fmt.Sprintf("set %s has %s", s.ID, gap)})
 	}
 	for _, c := range s.faultyIdentities() {
 		out = append(out, Problem{Class: Violation, What: fmt.Sprintf("set %s: identities: not so that %s: %s", s.ID, c.Title, c.Evidence)})
@@ -89,6 +87,20 @@ func (s Set) Problems() []Problem {
 		out = append(out, Problem{Class: Violation, What: fmt.Sprintf("set %s calls itself %s, but its facts say %s", s.ID, s.State, fresh.State)})
 	}
 	slices.SortStableFunc(out, func(a, b Problem) int { return rank(a.Class) - rank(b.Class) })
+	return out
+}
+
+// gaps are the captures that the set should have and has not.
+func (s Set) gaps() []string {
+	var out []string
+	for _, c := range s.Node.Components {
+		if _, ok := s.Capture(c.Name); !ok {
+			out = append(out, "no capture of "+string(c.Name))
+		}
+	}
+	if len(s.Captures) == 0 {
+		out = append(out, "no captures at all")
+	}
 	return out
 }
 
@@ -151,6 +163,11 @@ func find(captures []Capture, name ComponentName) (Capture, bool) {
 // clockOrder compares the end of one capture with the begin of the other on
 // the run's monotonic clock.
 func clockOrder(first, then Capture) Finding {
+	for _, c := range []Capture{first, then} {
+		if c.Ended.Since < c.Began.Since {
+			return Finding{CannotTell, fmt.Sprintf("%s ended before it began: its times are not those of one clock", c.Component)}
+		}
+	}
 	gap := then.Began.Since - first.Ended.Since
 	if gap <= 0 {
 		return Finding{Violated, fmt.Sprintf("%s began %v before %s had ended", then.Component, -gap, first.Component)}

@@ -49,17 +49,20 @@ func (p *Problem) Error() string {
 // Unwrap returns the cause.
 func (p *Problem) Unwrap() error { return p.Err }
 
-// ClassOf returns the class of the outermost Problem in err's chain,
-// Interrupted for a cancelled context, Failed for any other error and "" for
-// nil.
+// ClassOf returns the class of the outermost Problem in err's chain that has
+// one, Interrupted for a cancelled context, Failed for any other error and ""
+// for nil.
 func ClassOf(err error) Class {
-	var p *Problem
-	switch {
-	case err == nil:
+	if err == nil {
 		return ""
-	case errors.As(err, &p) && p.Class != "":
-		return p.Class
-	case errors.Is(err, context.Canceled):
+	}
+	var p *Problem
+	for e := err; errors.As(e, &p); e = p.Err {
+		if p.Class != "" {
+			return p.Class
+		}
+	}
+	if errors.Is(err, context.Canceled) {
 		return Interrupted
 	}
 	return Failed

@@ -13,16 +13,24 @@ const hidden = "[secret]"
 // Secret is a password, token or key. Every way of printing or encoding it
 // yields "[secret]"; only Reveal gives the value, so that a search for Reveal
 // finds every place where a secret leaves its wrapping.
-type Secret struct{ value string }
+//
+// The value is behind a pointer because fmt passes the methods below over for
+// verbs that do not suit the type, %p and a stray %w, and prints fields.
+type Secret struct{ value *string }
 
 // NewSecret wraps value.
-func NewSecret(value string) Secret { return Secret{value} }
+func NewSecret(value string) Secret { return Secret{&value} }
 
 // Reveal returns the value itself.
-func (s Secret) Reveal() string { return s.value }
+func (s Secret) Reveal() string {
+	if s.value == nil {
+		return ""
+	}
+	return *s.value
+}
 
 // IsEmpty reports whether there is no value.
-func (s Secret) IsEmpty() bool { return s.value == "" }
+func (s Secret) IsEmpty() bool { return s.Reveal() == "" }
 
 // String returns the placeholder.
 func (s Secret) String() string { return hidden }

@@ -2,6 +2,7 @@ package holdfast
 
 import (
 	"context"
+	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"io"
@@ -199,12 +200,11 @@ func (d Digest) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
 
 // UnmarshalText decodes what MarshalText wrote.
 func (d *Digest) UnmarshalText(text []byte) error {
-	if len(text) != 32 {
+	var b [16]byte
+	if n, err := hex.Decode(b[:], text[:min(len(text), 32)]); err != nil || n != len(b) || len(text) != 32 {
 		return fmt.Errorf("digest %q: want 32 hexadecimal digits", text)
 	}
-	if _, err := fmt.Sscanf(string(text), "%16x%16x", &d.Hi, &d.Lo); err != nil {
-		return fmt.Errorf("digest %q: want 32 hexadecimal digits", text)
-	}
+	d.Hi, d.Lo = binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:])
 	return nil
 }
 
