@@ -1,0 +1,187 @@
+package holdfast_test
+
+import (
+	"encoding/json"
+	"errors"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "holdfast"
+
+// pkg is one package of this module as `go list` knows it.
+type pkg struct {
+	ImportPath string
+	Dir        string
+	GoFiles    []string
+	Imports    []string
+}
+
+func (p pkg) name() string { return strings.TrimPrefix(strings.TrimPrefix(p.ImportPath, module), "/") }
+
+func packages(t *testing.T) []pkg {
+	t.Helper()
+	out, err := exec.Command("go", "list", "-json=ImportPath,Dir,GoFiles,Imports", "./...").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	var list []pkg
+	for d := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p pkg
+		if err := d.Decode(&p); errors.Is(err, io.EOF) {
+			return list
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, p)
+	}
+}
+
+// below reports whether a path is one of the roots or below one.
+func below(path string, roots ...string) bool {
+	return slices.ContainsFunc(roots, func(root string) bool { return path == root || strings.HasPrefix(path, root+"/") })
+}
+
+func standard(path string) bool {
+	first, _, _ := strings.Cut(path, "/")
+	return !strings.Contains(first, ".") && first != module
+}
+
+// The packages by what they are for.
+var (
+	jobs     = []string{"backup", "restore", "export", "verify", "drill", "retention", "schedule", "check"}
+	adapters = []string{"capture", "node", "identities", "repository", "notify", "metrics"}
+	programs = []string{"cmd"}
+	helpers  = []string{"internal/splicetest", "internal/bench", "internal/demo", "internal/testbed", "internal/endtoend", "identities/identitiestest"}
+)
+
+// rule says which imports a group of packages may have. Tests may import what
+// they like: they put parts together.
+type rule struct {
+	who    []string // packages, with what is below them; nil: all
+	except []string
+	may    func(path string) bool // path without the module's name for our own, whole otherwise
+	why    string
+}
+
+func ours(path string) (string, bool) {
+	if path == module {
+		return "", true
+	}
+	return strings.CutPrefix(path, module+"/")
+}
+
+func importRules() []rule {
+	never := func(own ...string) func(string) bool {
+		return func(path string) bool {
+			name, isOurs := ours(path)
+			return !isOurs || !below(name, own...)
+		}
+	}
+	not := func(paths ...string) func(string) bool { return func(path string) bool { return !below(path, paths...) } }
+	return []rule{
+		{[]string{""}, nil, standard,
+			"the root is the language everybody speaks; whatever it imported, everybody would import"},
+		{[]string{""}, nil, not("os", "net", "os/exec", "math/rand", "math/rand/v2", "crypto/rand", "sync", "database/sql"),
+			"the root opens nothing, starts nothing and draws no lots: its rules are pure"},
+		{jobs, nil, func(path string) bool {
+			return standard(path) || path == module || below(path, "golang.org/x/sync")
+		},
+			"a job declares what it needs and is given it; importing an adapter, or another job, would tie it to one way of doing things"},
+		{adapters, nil, never(slices.Concat(jobs, []string{"daemon", "web", "operator"})...),
+			"an adapter knows the outside world, not what it is used for"},
+		{[]string{"capture"}, nil, never("node", "identities", "repository", "notify", "metrics"), "adapters meet in cmd alone"},
+		{[]string{"node"}, nil, never("capture", "identities", "repository", "notify", "metrics"), "adapters meet in cmd alone"},
+		{[]string{"identities"}, nil, never("capture", "node", "repository", "notify", "metrics"), "adapters meet in cmd alone"},
+		{[]string{"repository"}, nil, never("capture", "node", "identities", "notify", "metrics", "canton", "internal"), "adapters meet in cmd alone"},
+		{[]string{"canton", "internal/libpq"}, nil, never(slices.Concat(jobs, adapters, []string{"config"})...),
+			"what adapters share lies below them"},
+		{nil, []string{"repository"}, not("github.com/kopia/kopia"),
+			"there is one repository; kopia is width that nobody else has to know"},
+		{nil, []string{"config"}, not("go.yaml.in/yaml", "gopkg.in/yaml.v2", "gopkg.in/yaml.v3", "sigs.k8s.io/yaml"),
+			"configuration is parsed once, strictly, in one place"},
+		{nil, programs, never("config"),
+			"adapters own their options and never see the whole configuration"},
+		{nil, slices.Concat(programs, helpers), never("cmd"),
+			"a program is the end of the arrows"},
+		{nil, helpers, never("internal/splicetest", "internal/bench", "internal/testbed", "internal/endtoend", "identities/identitiestest"),
+			"an imitated node does not belong into the program"},
+		{nil, helpers, not("testing"), "nor does the testing library"},
+		{nil, []string{"cmd", "internal/demo", "internal/testbed"}, not("log", "log/slog"),
+			"libraries return what happened; only the edge logs"},
+		{nil, slices.Concat(programs, helpers), not("flag", "github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/spf13/viper"),
+			"libraries take arguments, not flags"},
+		{nil, nil, not("github.com/spf13/viper", "github.com/sirupsen/logrus", "go.uber.org/zap", "github.com/pkg/errors", "github.com/lib/pq"),
+			"global configuration, global loggers and second drivers are what we do without"},
+	}
+}
+
+// exceptions are imports that a rule forbids and that are right all the same.
+var exceptions = map[string]string{
+	" log/slog": "a Secret has to say how it appears in a structured log",
+}
+
+func TestImportDirections(t *testing.T) {
+	list := packages(t)
+	for _, p := range list {
+		for _, r := range importRules() {
+			applies := r.who == nil || slices.Contains(r.who, p.name()) || p.name() != "" && below(p.name(), r.who...)
+			if !applies || below(p.name(), r.except...) && p.name() != "" {
+				continue
+			}
+			for _, path := range p.Imports {
+				if _, excepted := exceptions[p.name()+" "+path]; !excepted && !r.may(path) {
+					t.Errorf("%s imports %s: %s", p.ImportPath, path, r.why)
+				}
+			}
+		}
+	}
+	if len(list) < 10 {
+		t.Errorf("only %d packages were looked at", len(list))
+	}
+}
+
+// The rules are only worth something if they would find a breach.
+func TestImportRulesFindBreaches(t *testing.T) {
+	for _, breach := range []struct{ in, path string }{
+		{"", "github.com/jackc/pgx/v5"}, {"", "os"}, {"backup", "holdfast/capture/postgres"}, {"backup", "holdfast/restore"},
+		{"restore", "holdfast/node/plain"}, {"capture/postgres", "holdfast/backup"}, {"capture/postgres", "holdfast/repository"},
+		{"node/plain", "holdfast/capture/postgres"}, {"identities", "holdfast/repository"}, {"repository", "holdfast/canton"},
+		{"export", "github.com/kopia/kopia/repo"}, {"node/plain", "github.com/kopia/kopia/fs"}, {"backup", "go.yaml.in/yaml/v3"},
+		{"node/plain", "holdfast/config"}, {"cmd/holdfast", "holdfast/internal/splicetest"}, {"identities", "log"}, {"config", "log/slog"},
+		{"restore", "holdfast/cmd/holdfast"}, {"config", "github.com/spf13/cobra"}, {"canton", "holdfast/node/plain"}, {"backup", "testing"},
+	} {
+		found := slices.ContainsFunc(importRules(), func(r rule) bool {
+			applies := r.who == nil || slices.Contains(r.who, breach.in) || breach.in != "" && below(breach.in, r.who...)
+			return applies && (breach.in == "" || !below(breach.in, r.except...)) && !r.may(breach.path)
+		})
+		if !found {
+			t.Errorf("no rule forbids that %q imports %s", breach.in, breach.path)
+		}
+	}
+}
+
+// Nothing registers itself behind the reader's back: what there is, is built in
+// main and passed on.
+func TestNothingHappensBeforeMain(t *testing.T) {
+	for _, p := range packages(t) {
+		for _, name := range p.GoFiles {
+			file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(p.Dir, name), nil, parser.SkipObjectResolution)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, d := range file.Decls {
+				if f, ok := d.(*ast.FuncDecl); ok && f.Recv == nil && f.Name.Name == "init" {
+					t.Errorf("%s has an init function in %s", p.ImportPath, name)
+				}
+			}
+		}
+	}
+}
