@@ -121,13 +121,13 @@ func (x *exporter) run(ctx context.Context) error {
 			return err
 		}
 	}
-	worth, problems := worth(x.set)
+	state, problems := worth(x.set)
 	if len(problems) > 0 {
 		if err := x.write("", "_problems.txt", strings.Join(problems, "\n")+"\n"); err != nil {
 			return err
 		}
 	}
-	script := strings.NewReplacer("@SET@", shellWord(string(x.set.ID)), "@NODE@", shellWord(string(x.set.Node.Name)), "@STATE@", shellWord(string(worth))).Replace(restoreScript)
+	script := strings.NewReplacer("@SET@", shellWord(string(x.set.ID)), "@NODE@", shellWord(string(x.set.Node.Name)), "@STATE@", shellWord(string(state))).Replace(restoreScript)
 	if err := x.write("", "restore.sh", script); err != nil {
 		return err
 	}

@@ -52,7 +52,7 @@ END
 
 cd -- "$(dirname -- "$0")"
 
-jobs='' accept='' begun='' bad=0
+jobs='' accept='' bad=0
 while [ $# -gt 0 ]; do
 	case $1 in
 	-j) [ $# -ge 2 ] || usage; jobs=$2; shift 2 ;;
@@ -121,8 +121,11 @@ if [ -n "$missing" ]; then
 	owners='--no-owner --no-privileges'
 fi
 
-begun=1
-trap 'code=$?; [ "$code" -eq 0 ] || [ -z "$begun" ] || say "restore.sh: the database is NOT complete and must not be used; drop it and begin with an empty one"' EXIT
+# From here on the target is being changed.
+warn() {
+	[ "$1" -eq 0 ] || say "restore.sh: the database is NOT complete and must not be used; drop it and begin with an empty one"
+}
+trap 'warn $?' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
@@ -161,5 +164,4 @@ say "8/8 rows counted"
 sql -At -f "$own/pins.sql" -f "$own/count.sql" | diff "$own/rows.txt" - >&2 ||
 	die "the tables above do not have the rows that the set has (<: the set, >: the database)"
 
-begun=''
 say "restored: $component of set $set_id of node $node, as far as rows can tell"
