@@ -1,17 +1,16 @@
 package config
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
+	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
-
-	"go.yaml.in/yaml/v3"
 
 	"holdfast"
 )
@@ -36,18 +35,6 @@ type Database struct {
 	Kind       string    `yaml:"kind"`   // validator, participant, app; the name, if it is one of these
 	Before     []string  `yaml:"before"` // its capture ends before theirs begin
 	After      []string  `yaml:"after"`
-}
-
-// UnmarshalYAML takes the short form as well.
-func (d *Database) UnmarshalYAML(n *yaml.Node) error {
-	if n.Kind == yaml.ScalarNode {
-		return n.Decode(&d.Connection)
-	}
-	if err := known(n, "connection", "password", "kind", "before", "after"); err != nil {
-		return err
-	}
-	type plain Database
-	return n.Decode((*plain)(d))
 }
 
 // Identities says how the identities dump is fetched, sealed and kept.
@@ -91,25 +78,15 @@ type Dump struct {
 // Duration is a time such as 1s or 4h.
 type Duration time.Duration
 
-// UnmarshalYAML reads what time.ParseDuration does.
-func (d *Duration) UnmarshalYAML(n *yaml.Node) error {
-	v, err := time.ParseDuration(n.Value)
-	if err != nil {
-		return fmt.Errorf("line %d: %q is not a duration such as 1s or 4h", n.Line, n.Value)
-	}
-	*d = Duration(v)
-	return nil
-}
-
-// MarshalYAML writes the duration as it is read.
-func (d Duration) MarshalYAML() (any, error) { return time.Duration(d).String(), nil }
-
 // Load reads the file, applies the environment, and validates the whole.
 func Load(path string, environ []string) (*Config, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		p := &holdfast.Problem{Class: holdfast.Usage, What: "read the configuration", Err: err,
 			Do: "`holdfast init` writes one; --config or HOLDFAST_CONFIG names another file."}
+		if !errors.Is(err, fs.ErrNotExist) {
+			p.Do = "Run Holdfast as the user that `holdfast init` was run as, or name another file: --config or HOLDFAST_CONFIG."
+		}
 		return nil, p
 	}
 	return Parse(path, text, environ)
@@ -118,36 +95,29 @@ func Load(path string, environ []string) (*Config, error) {
 // Parse reads the text of a configuration file.
 func Parse(path string, text []byte, environ []string) (*Config, error) {
 	c := &Config{file: path}
-	fail := func(err error) error {
-		return &holdfast.Problem{Class: holdfast.Usage, What: "configuration " + path, Err: err, Do: "Correct the file; `holdfast config show --origin` prints what is in force."}
+	if abs, err := filepath.Abs(path); err == nil {
+		c.file = abs
 	}
-	var tree yaml.Node
-	if err := yaml.Unmarshal(text, &tree); err != nil {
-		return nil, fail(err)
-	}
-	decoder := yaml.NewDecoder(bytes.NewReader(text))
-	decoder.KnownFields(true)
-	if err := decoder.Decode(c); err != nil && !errors.Is(err, io.EOF) {
-		return nil, fail(err)
-	}
-	c.origins = origins(path, &tree)
-	if err := c.environment(environ); err != nil {
-		return nil, fail(err)
-	}
-	if err := c.complete(); err != nil {
-		return nil, fail(err)
+	if err := c.parse(text, environ); err != nil {
+		return nil, &holdfast.Problem{Class: holdfast.Usage, What: "configuration " + path, Err: err, Do: "Correct it there; `holdfast init --config OTHER.yaml` writes a commented one to compare with."}
 	}
 	return c, nil
 }
 
-// known refuses keys that a hand-written decoder would let through.
-func known(n *yaml.Node, keys ...string) error {
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		if !slices.Contains(keys, n.Content[i].Value) {
-			return fmt.Errorf("line %d: unknown key %s; known here are %s", n.Content[i].Line, n.Content[i].Value, strings.Join(keys, ", "))
-		}
+func (c *Config) parse(text []byte, environ []string) error {
+	tree, err := document(text)
+	if err != nil {
+		return err
 	}
-	return nil
+	d := decoder{from: func(line int) string { return fmt.Sprintf("%s:%d", filepath.Base(c.file), line) }}
+	if err := d.put("", tree, reflect.ValueOf(c).Elem()); err != nil {
+		return err
+	}
+	c.origins = d.origins
+	if err := c.environment(environ); err != nil {
+		return err
+	}
+	return c.complete()
 }
 
 // complete checks what a decoder cannot, and makes relative paths absolute
@@ -170,15 +140,14 @@ func (c *Config) complete() error {
 	}
 	abs(&c.Repository.Path)
 	abs(&c.Tools)
-	refs := map[string]*Reference{"repository.password": &c.Repository.Password}
 	if c.Repository.Password == "" {
 		return errors.New("repository.password: say where the password is, such as file:/etc/holdfast/password")
 	}
-	for name, d := range c.Databases {
-		if d.Connection == "" {
-			return fmt.Errorf("databases.%s.connection: it has no connection string", name)
-		}
-		if err := d.Password.check("databases." + name + ".password"); err != nil {
+	if err := c.Repository.Password.check("repository.password"); err != nil {
+		return err
+	}
+	for _, name := range c.names() {
+		if err := c.checkDatabase("databases."+name, c.Databases[name]); err != nil {
 			return err
 		}
 	}
@@ -187,18 +156,38 @@ func (c *Config) complete() error {
 		for k := range i.Keep {
 			abs(&i.Keep[k])
 		}
-		refs["identities.auth.client_secret"], refs["identities.auth.token"] = &i.Auth.ClientSecret, &i.Auth.Token
 		if err := i.check(); err != nil {
-			return err
-		}
-	}
-	for key, r := range refs {
-		if err := r.check(key); err != nil {
 			return err
 		}
 	}
 	_, err := c.node()
 	return err
+}
+
+// names are the databases' names, sorted.
+func (c *Config) names() []string { return slices.Sorted(maps.Keys(c.Databases)) }
+
+func (c *Config) checkDatabase(key string, d Database) error {
+	if d.Connection == "" {
+		return fmt.Errorf("%s.connection: it has no connection string, such as postgres://host/database", key)
+	}
+	if err := d.Password.check(key + ".password"); err != nil {
+		return err
+	}
+	if d.Kind != "" && !slices.Contains(holdfast.Kinds, holdfast.Kind(d.Kind)) {
+		return fmt.Errorf("%s.kind: want one of %v", key, holdfast.Kinds)
+	}
+	for _, list := range []struct {
+		key   string
+		names []string
+	}{{"before", d.Before}, {"after", d.After}} {
+		for _, name := range list.names {
+			if _, ok := c.Databases[name]; !ok {
+				return fmt.Errorf("%s.%s: there is no database %s; there are %s", key, list.key, name, strings.Join(c.names(), ", "))
+			}
+		}
+	}
+	return nil
 }
 
 func (i *Identities) check() error {
@@ -217,6 +206,9 @@ func (i *Identities) check() error {
 		return nil
 	}
 	a := i.Auth
+	if err := errors.Join(a.ClientSecret.check("identities.auth.client_secret"), a.Token.check("identities.auth.token")); err != nil {
+		return err
+	}
 	switch a.Mode {
 	case "oidc":
 		return need("oidc", "issuer", a.Issuer, "client_id", a.ClientID, "client_secret", string(a.ClientSecret))
@@ -225,7 +217,7 @@ func (i *Identities) check() error {
 	case "token":
 		return need("token", "token", string(a.Token))
 	}
-	return fmt.Errorf("identities.auth.mode: %q is not one of oidc, unsafe, token", a.Mode)
+	return errors.New("identities.auth.mode: want one of oidc, unsafe, token")
 }
 
 // DomainNode is the node in the domain's words.
@@ -236,12 +228,7 @@ func (c *Config) DomainNode() holdfast.Node {
 
 func (c *Config) node() (holdfast.Node, error) {
 	n := holdfast.Node{Name: holdfast.NodeName(c.Node)}
-	names := make([]string, 0, len(c.Databases))
-	for name := range c.Databases {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	for _, name := range names {
+	for _, name := range c.names() {
 		d := c.Databases[name]
 		kind := holdfast.Kind(d.Kind)
 		if kind == "" {

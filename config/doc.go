@@ -4,7 +4,8 @@
 // ("file:/etc/holdfast/password", "env:NAME", "exec:command"), read when they
 // are needed.
 //
-// An environment variable HOLDFAST_<KEY> (dots become underscores, as in
-// HOLDFAST_REPOSITORY_PATH) takes precedence over the file; Origin tells where
-// each value came from.
+// An environment variable HOLDFAST_<KEY> (dots and dashes become underscores, as
+// in HOLDFAST_REPOSITORY_PATH) takes precedence over the file. It holds the
+// value itself, not YAML; lists are cut at commas. One that names no setting is
+// an error. Origin tells where each value came from.
 package config

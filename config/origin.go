@@ -6,8 +6,6 @@ import (
 	"reflect"
 	"slices"
 	"strings"
-
-	"go.yaml.in/yaml/v3"
 )
 
 // Origin is one value in force and where it came from.
@@ -36,128 +34,82 @@ func (c *Config) Origins() []Origin {
 // Dir is the directory of the configuration file.
 func (c *Config) Dir() string { return filepath.Dir(c.file) }
 
-// origins notes the line of every scalar in the file.
-func origins(path string, tree *yaml.Node) []Origin {
-	var out []Origin
-	var walk func(key string, n *yaml.Node)
-	walk = func(key string, n *yaml.Node) {
-		switch n.Kind {
-		case yaml.DocumentNode:
-			for _, c := range n.Content {
-				walk(key, c)
-			}
-		case yaml.MappingNode:
-			for i := 0; i+1 < len(n.Content); i += 2 {
-				walk(strings.TrimPrefix(key+"."+n.Content[i].Value, "."), n.Content[i+1])
-			}
-		case yaml.SequenceNode:
-			for i, c := range n.Content {
-				walk(fmt.Sprintf("%s[%d]", key, i), c)
-			}
-		case yaml.ScalarNode:
-			out = append(out, Origin{key, visible(key, n.Value), fmt.Sprintf("%s:%d", filepath.Base(path), n.Line)})
-		}
-	}
-	walk("", tree)
-	return out
-}
-
-// visible is a value fit to be shown: a connection string may carry a password
-// although it should not.
-func visible(key, value string) string {
-	if !strings.HasPrefix(key, "databases.") {
-		return value
-	}
-	return withoutPassword(value)
-}
-
 const prefix = "HOLDFAST_"
 
-// environment sets scalars from HOLDFAST_* variables. Only keys that the
-// configuration knows are taken; databases by name are, too, once the file has
-// them.
+// own are variables that are not settings of the file.
+var own = map[string]bool{"CONFIG": true, "OUTPUT": true}
+
+// setting is one value that a variable of the environment can set.
+type setting struct {
+	key   string
+	value reflect.Value
+	done  func() // to be called when the value was set
+}
+
+// environment sets single values from HOLDFAST_* variables. The text is taken
+// as it is, for a list it is cut at commas; an empty variable is as good as
+// none. Databases can be changed by name once the file has them.
 func (c *Config) environment(environ []string) error {
 	for _, pair := range environ {
 		name, value, _ := strings.Cut(pair, "=")
 		rest, ok := strings.CutPrefix(name, prefix)
-		if !ok || own[rest] || strings.HasPrefix(rest, "TEST_") {
+		if !ok || value == "" || own[rest] || strings.HasPrefix(rest, "TEST_") {
 			continue
 		}
-		key, target := c.find(rest)
-		if key == "" {
-			return fmt.Errorf("environment variable %s names no setting", name)
+		found := slices.DeleteFunc(c.settings(), func(s setting) bool { return upper(s.key) != rest })
+		switch len(found) {
+		case 0:
+			return fmt.Errorf("the environment variable %s names no setting: unset it, or correct its name", name)
+		case 1:
+		default:
+			return fmt.Errorf("the environment variable %s could be %s as well as %s: rename one of them", name, found[0].key, found[1].key)
 		}
-		if err := yaml.Unmarshal([]byte(value), target); err != nil {
-			return fmt.Errorf("environment variable %s: %w", name, err)
+		s := found[0]
+		if want := set(s.value, value); want != "" {
+			return fmt.Errorf("the environment variable %s: want %s", name, want)
 		}
-		c.origins = slices.DeleteFunc(c.origins, func(o Origin) bool { return o.Key == key })
-		c.origins = append(c.origins, Origin{key, visible(key, value), name})
+		s.done()
+		c.origins = slices.DeleteFunc(c.origins, func(o Origin) bool { return o.Key == s.key || strings.HasPrefix(o.Key, s.key+"[") })
+		c.origins = append(c.origins, Origin{s.key, withoutPassword(value), name})
 	}
 	return nil
 }
 
-// own are variables that are not settings of the file.
-var own = map[string]bool{"CONFIG": true, "PASSWORD": true, "OUTPUT": true}
-
-// find returns the key that an upper-case name stands for, and a pointer to
-// its value.
-func (c *Config) find(name string) (string, any) {
-	var key string
-	var target any
-	var walk func(path string, v reflect.Value)
-	walk = func(path string, v reflect.Value) {
-		if upper(path) == name && v.CanAddr() {
-			key, target = path, v.Addr().Interface()
-			return
-		}
-		switch v.Kind() {
-		case reflect.Pointer:
-			if v.IsNil() && strings.HasPrefix(name, upper(path)+"_") && v.CanSet() {
-				v.Set(reflect.New(v.Type().Elem()))
-			}
-			if !v.IsNil() {
-				walk(path, v.Elem())
-			}
-		case reflect.Struct:
-			for i := range v.NumField() {
-				if tag := v.Type().Field(i).Tag.Get("yaml"); tag != "" {
-					walk(strings.TrimPrefix(path+"."+tag, "."), v.Field(i))
-				}
-			}
-		}
+// settings lists every single value there is a key for.
+func (c *Config) settings() []setting {
+	out := leaves("", reflect.ValueOf(c).Elem(), func() {})
+	if c.Identities == nil {
+		fresh := &Identities{}
+		out = append(out, leaves("identities", reflect.ValueOf(fresh).Elem(), func() { c.Identities = fresh })...)
 	}
-	walk("", reflect.ValueOf(c).Elem())
-	if key != "" {
-		return key, target
+	for _, name := range c.names() {
+		changed := c.Databases[name]
+		v := reflect.ValueOf(&changed).Elem()
+		done := func() { c.Databases[name] = v.Interface().(Database) }
+		out = append(out, leaves("databases."+name, v, done)...)
+		out = append(out, setting{"databases." + name, v.FieldByName("Connection"), done})
 	}
-	for name2, d := range c.Databases {
-		if upper("databases."+name2+".connection") == name || upper("databases."+name2) == name {
-			return "databases." + name2 + ".connection", &mapped{c, name2, d, "connection"}
-		}
-		if upper("databases."+name2+".password") == name {
-			return "databases." + name2 + ".password", &mapped{c, name2, d, "password"}
-		}
-	}
-	return "", nil
+	return out
 }
 
-// mapped sets one field of a database, which a map does not let one point at.
-type mapped struct {
-	c     *Config
-	name  string
-	value Database
-	field string
-}
-
-// UnmarshalYAML sets the field and puts the database back into the map.
-func (m *mapped) UnmarshalYAML(n *yaml.Node) error {
-	if m.field == "password" {
-		m.value.Password = Reference(n.Value)
-	} else {
-		m.value.Connection = n.Value
+func leaves(key string, v reflect.Value, done func()) []setting {
+	switch v.Kind() {
+	case reflect.Map:
+		return nil
+	case reflect.Pointer:
+		if v.IsNil() {
+			return nil
+		}
+		return leaves(key, v.Elem(), done)
+	case reflect.Struct:
+		var out []setting
+		for _, k := range keys(v.Type()) {
+			field, _ := fieldOf(v, k)
+			out = append(out, leaves(strings.TrimPrefix(key+"."+k, "."), field, done)...)
+		}
+		return out
 	}
-	m.c.Databases[m.name] = m.value
-	return nil
+	return []setting{{key, v, done}}
 }
 
 func upper(key string) string {

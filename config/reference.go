@@ -47,13 +47,11 @@ func (r Reference) Secret(dir string) holdfast.SecretFunc {
 			}
 			text = []byte(value)
 		case "exec":
-			ctx, cancel := context.WithTimeout(ctx, time.Minute)
-			defer cancel()
-			var complaint bytes.Buffer
-			cmd := exec.CommandContext(ctx, "/bin/sh", "-c", rest)
-			cmd.Stderr = &complaint
-			if text, err = cmd.Output(); err != nil {
-				return holdfast.Secret{}, r.problem(fmt.Errorf("the command failed: %w: %.200s", err, complaint.String()))
+			if text, err = output(ctx, rest); err != nil {
+				if ctx.Err() != nil {
+					return holdfast.Secret{}, context.Cause(ctx)
+				}
+				return holdfast.Secret{}, r.problem(err)
 			}
 		default:
 			if !filepath.IsAbs(rest) {
@@ -69,6 +67,31 @@ func (r Reference) Secret(dir string) holdfast.SecretFunc {
 		}
 		return holdfast.NewSecret(secret), nil
 	}
+}
+
+// commandTime is how long a command may take to print a secret.
+const commandTime = time.Minute
+
+// output runs a command and returns what it prints. Of a failure it tells what
+// the command complained of, never what it printed.
+func output(ctx context.Context, command string) ([]byte, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, commandTime, fmt.Errorf("it took longer than %v", commandTime))
+	defer cancel()
+	var complaint bytes.Buffer
+	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", command)
+	cmd.Stderr = &complaint
+	cmd.WaitDelay = time.Second // whatever it has started must not keep us
+	text, err := cmd.Output()
+	if err == nil {
+		return text, nil
+	}
+	if ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	if said := strings.Join(strings.Fields(complaint.String()), " "); said != "" {
+		return nil, fmt.Errorf("the command failed: %w: %.200s", err, said)
+	}
+	return nil, fmt.Errorf("the command failed: %w", err)
 }
 
 func (r Reference) problem(err error) error {

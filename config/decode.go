@@ -1,0 +1,205 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// decoder puts a document into a Config: only keys that exist, each once, each
+// with a value of its type, and none of YAML's surprises. It notes where every
+// value stands. Its errors name line and key, never a value, which may be a
+// secret in the wrong place.
+type decoder struct {
+	from    func(line int) string
+	origins []Origin
+}
+
+// document reads the one document of a file. An empty file has none.
+func document(text []byte) (*yaml.Node, error) {
+	d := yaml.NewDecoder(bytes.NewReader(text))
+	var tree, second yaml.Node
+	err := d.Decode(&tree)
+	if errors.Is(err, io.EOF) {
+		return &yaml.Node{Kind: yaml.MappingNode, Line: 1}, nil
+	}
+	if err != nil {
+		return nil, wellFormed(err)
+	}
+	if err := d.Decode(&second); !errors.Is(err, io.EOF) {
+		return nil, errors.New("it has more than one YAML document (a line of ---)")
+	}
+	return tree.Content[0], nil
+}
+
+// wellFormed says what is wrong with the YAML. The text of an unknown alias
+// may be a password that begins with a star.
+func wellFormed(err error) error {
+	text := strings.TrimPrefix(err.Error(), "yaml: ")
+	if strings.Contains(text, "anchor") {
+		return errors.New("it is not valid YAML: a value that begins with * or & has to be quoted")
+	}
+	return errors.New("it is not valid YAML: " + text)
+}
+
+// put decodes a node into v, whose key is key.
+func (d *decoder) put(key string, n *yaml.Node, v reflect.Value) error {
+	line := n.Line
+	for n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	bad := func(want string) error {
+		if key == "" {
+			return fmt.Errorf("line %d: want keys and their values, such as node: my-validator", line)
+		}
+		return fmt.Errorf("line %d: %s: want %s", line, key, want)
+	}
+	if n.Style&yaml.TaggedStyle != 0 {
+		return bad("a value without a tag (" + n.Tag + ")")
+	}
+	if n.Kind == yaml.ScalarNode && n.Tag == "!!null" {
+		return nil
+	}
+	switch {
+	case v.Type() == reflect.TypeFor[Database]() && n.Kind == yaml.ScalarNode:
+		return d.put(key+".connection", n, v.FieldByName("Connection"))
+	case v.Kind() == reflect.Pointer:
+		if v.IsNil() {
+			v.Set(reflect.New(v.Type().Elem()))
+		}
+		return d.put(key, n, v.Elem())
+	case v.Kind() == reflect.Struct || v.Kind() == reflect.Map:
+		if n.Kind != yaml.MappingNode {
+			return bad("keys below it, such as " + example(v.Type()))
+		}
+		return d.mapping(key, n, v)
+	case v.Kind() == reflect.Slice:
+		if n.Kind != yaml.SequenceNode {
+			return bad("a list, such as [first, second]")
+		}
+		v.Set(reflect.MakeSlice(v.Type(), len(n.Content), len(n.Content)))
+		for i, c := range n.Content {
+			if err := d.put(fmt.Sprintf("%s[%d]", key, i), c, v.Index(i)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if n.Kind != yaml.ScalarNode {
+		return bad("one value")
+	}
+	if want := set(v, n.Value); want != "" {
+		return bad(want)
+	}
+	d.origins = append(d.origins, Origin{key, withoutPassword(n.Value), d.from(line)})
+	return nil
+}
+
+// mapping decodes keys and values into a struct or a map.
+func (d *decoder) mapping(key string, n *yaml.Node, v reflect.Value) error {
+	seen := map[string]int{}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		name, value := n.Content[i], n.Content[i+1]
+		path := strings.TrimPrefix(key+"."+name.Value, ".")
+		if name.Kind != yaml.ScalarNode {
+			return fmt.Errorf("line %d: a key is not a word", name.Line)
+		}
+		if first, twice := seen[name.Value]; twice {
+			return fmt.Errorf("line %d: %s is there twice; the first is in line %d", name.Line, path, first)
+		}
+		seen[name.Value] = name.Line
+		if v.Kind() == reflect.Map {
+			element := reflect.New(v.Type().Elem()).Elem()
+			if err := d.put(path, value, element); err != nil {
+				return err
+			}
+			if v.IsNil() {
+				v.Set(reflect.MakeMap(v.Type()))
+			}
+			v.SetMapIndex(reflect.ValueOf(name.Value), element)
+			continue
+		}
+		field, known := fieldOf(v, name.Value)
+		if !known {
+			return fmt.Errorf("line %d: unknown key %s; known here are %s", name.Line, path, strings.Join(keys(v.Type()), ", "))
+		}
+		if err := d.put(path, value, field); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fieldOf is the field with that key, and whether there is one.
+func fieldOf(v reflect.Value, key string) (reflect.Value, bool) {
+	for i := range v.NumField() {
+		if tag := v.Type().Field(i).Tag.Get("yaml"); tag != "" && tag == key {
+			return v.Field(i), true
+		}
+	}
+	return reflect.Value{}, false
+}
+
+func keys(t reflect.Type) []string {
+	var out []string
+	for i := range t.NumField() {
+		if tag := t.Field(i).Tag.Get("yaml"); tag != "" {
+			out = append(out, tag)
+		}
+	}
+	return out
+}
+
+func example(t reflect.Type) string {
+	if t.Kind() == reflect.Map {
+		return "participant"
+	}
+	return keys(t)[0]
+}
+
+var wholeNumber = regexp.MustCompile(`^(0|[1-9][0-9]{0,8})$`)
+
+// set gives a value its text. It returns what is wanted instead when the text
+// does not suit the type.
+func set(v reflect.Value, text string) (want string) {
+	if v.Type() == reflect.TypeFor[Duration]() {
+		t, err := time.ParseDuration(text)
+		if err != nil || t < 0 {
+			return "a duration, such as 1s or 4h"
+		}
+		v.SetInt(int64(t))
+		return ""
+	}
+	switch v.Kind() {
+	case reflect.String:
+		v.SetString(text)
+	case reflect.Bool:
+		if !slices.Contains([]string{"true", "false"}, text) {
+			return "true or false"
+		}
+		v.SetBool(text == "true")
+	case reflect.Int:
+		n, err := strconv.Atoi(text)
+		if err != nil || !wholeNumber.MatchString(text) {
+			return "a whole number"
+		}
+		v.SetInt(int64(n))
+	case reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), 0, 1))
+		for _, part := range strings.Split(text, ",") {
+			v.Set(reflect.Append(v, reflect.ValueOf(strings.TrimSpace(part))))
+		}
+	default:
+		return "one value"
+	}
+	return ""
+}
