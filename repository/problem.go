@@ -1,6 +1,7 @@
 package repository
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -18,7 +19,7 @@ import (
 // can act on. doing is what was being done: "open", "write to".
 func (l Location) explain(doing string, err error) error {
 	var already *holdfast.Problem
-	if err == nil || errors.As(err, &already) {
+	if err == nil || errors.As(err, &already) || errors.Is(err, context.Canceled) {
 		return err
 	}
 	what := fmt.Sprintf("%s repository %s", doing, l.Name)

@@ -3,7 +3,6 @@ package repository
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -132,11 +131,14 @@ func (r *Repository) write(ctx context.Context, purpose string, fn func(context.
 		err = ctx.Err()
 	}
 	if err == nil {
-		err = w.Flush(ctx)
+		err = r.location.explain("write to", w.Flush(ctx))
 	}
 	if fatal := r.fatal.Load(); err == nil && fatal != nil {
-		err = *fatal
+		err = r.location.explain("write to", *fatal)
 	}
-	closeErr := w.Close(context.WithoutCancel(ctx))
-	return r.location.explain("write to", errors.Join(err, closeErr))
+	closed := r.location.explain("write to", w.Close(context.WithoutCancel(ctx)))
+	if err != nil {
+		return err // as fn gave it: what the node did wrong is not the repository's
+	}
+	return closed
 }

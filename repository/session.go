@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"path/filepath"
 	"strings"
 	"sync"
 
@@ -30,6 +31,7 @@ type Session struct {
 	mu        sync.Mutex
 	files     map[string]file
 	unindexed int64
+	sealed    bool
 }
 
 type file struct {
@@ -42,8 +44,14 @@ type file struct {
 // are stored and will be part of the set that is sealed; closing alone commits
 // nothing, so a fill that fails leaves no file.
 func (s *Session) Put(ctx context.Context, name string, fill func(io.Writer) error) (holdfast.Artifact, error) {
-	if name == "" || path.Clean(name) != name || strings.HasPrefix(name, "/") || strings.HasPrefix(name, "../") {
+	if path.Clean(name) != name || !filepath.IsLocal(name) || name == "." {
 		return holdfast.Artifact{}, fmt.Errorf("store %q: not a path within a set", name)
+	}
+	s.mu.Lock()
+	sealed := s.sealed
+	s.mu.Unlock()
+	if sealed {
+		return holdfast.Artifact{}, fmt.Errorf("store %s: the set is sealed already", name)
 	}
 	w := s.w.NewObjectWriter(ctx, writerOptions(name))
 	defer func() { _ = w.Close() }()
@@ -81,7 +89,8 @@ func (l Location) explainStoring(err, stored error) error {
 }
 
 // Seal writes the manifest and stores the files that it names as one set. The
-// set is visible once Write has returned nil.
+// set is visible once Write has returned nil. It comes last: an index written
+// for a file put after it would publish the set.
 func (s *Session) Seal(ctx context.Context, set *holdfast.Set) error {
 	manifest, err := json.MarshalIndent(set, "", " ")
 	if err != nil {
@@ -93,6 +102,9 @@ func (s *Session) Seal(ctx context.Context, set *holdfast.Set) error {
 	}); err != nil {
 		return err
 	}
+	s.mu.Lock()
+	s.sealed = true
+	s.mu.Unlock()
 	at := fs.UTCTimestampFromTime(set.Ended.Wall)
 	files, err := s.take(append(set.FileNames(), holdfast.ManifestName))
 	if err != nil {
