@@ -1,6 +1,7 @@
 package repository
 
 import (
+	"os"
 	"path/filepath"
 
 	"github.com/kopia/kopia/repo/blob"
@@ -26,4 +27,13 @@ func Filesystem(path string) Location {
 			Path: path, FileMode: 0o600, DirectoryMode: 0o700,
 		}},
 	}
+}
+
+// makeDirectory makes the directory of a repository in one. Kopia would do so
+// as well, but not say why it could not.
+func (l Location) makeDirectory() error {
+	if o, ok := l.Storage.Config.(*filesystem.Options); ok {
+		return os.MkdirAll(o.Path, o.DirectoryMode)
+	}
+	return nil
 }

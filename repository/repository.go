@@ -43,6 +43,9 @@ func Create(ctx context.Context, at Location, password holdfast.Secret) error {
 		return &holdfast.Problem{Class: holdfast.Usage, What: "create repository: the password is empty",
 			Do: "Put a long random password where repository.password points."}
 	}
+	if err := at.makeDirectory(); err != nil {
+		return at.explain("create", err)
+	}
 	st, err := blob.NewStorage(ctx, at.Storage, true)
 	if err != nil {
 		return at.explain("create", err)
@@ -125,7 +128,7 @@ func (r *Repository) write(ctx context.Context, purpose string, fn func(context.
 	}
 	// kopia's scope function only logs the error of the last close; every
 	// error counts here.
-	s := &Session{w: w, location: r.location, files: map[string]file{}}
+	s := newSession(w, r.location)
 	err = fn(ctx, s)
 	if err == nil {
 		err = ctx.Err()

@@ -19,14 +19,15 @@ import (
 )
 
 // After this many bytes a session writes its index, so that a later run finds
-// what this one has stored even if this one is killed.
-const checkpointBytes = 2 << 30
+// what this one has stored even if this one is killed. Tests set it lower.
+var checkpointBytes int64 = 2 << 30
 
 // Session writes the files of one set. Put may be called from several
 // goroutines.
 type Session struct {
 	w        repo.RepositoryWriter
 	location Location
+	buffers  sync.Pool // of pieces
 
 	mu        sync.Mutex
 	files     map[string]file
@@ -38,6 +39,13 @@ type file struct {
 	name  string
 	bytes int64
 	id    object.ID
+}
+
+func newSession(w repo.RepositoryWriter, at Location) *Session {
+	return &Session{w: w, location: at, files: map[string]file{}, buffers: sync.Pool{New: func() any {
+		b := make([]byte, 0, pieceMost)
+		return &b
+	}}}
 }
 
 // Put stores what fill writes under name. A nil return means that the bytes
@@ -53,7 +61,7 @@ func (s *Session) Put(ctx context.Context, name string, fill func(io.Writer) err
 	if sealed {
 		return holdfast.Artifact{}, fmt.Errorf("store %s: the set is sealed already", name)
 	}
-	w := s.w.NewObjectWriter(ctx, writerOptions(name))
+	w := s.writer(ctx, name)
 	defer func() { _ = w.Close() }()
 	counted := &counter{w: w}
 	if err := fill(counted); err != nil {
@@ -158,21 +166,25 @@ func (c *counter) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// The rows of tables are cut into pieces of fixed size. They come in heap order
-// from fixed block ranges, so an unchanged range gives unchanged pieces, an
-// appended row changes the last piece only, and a deleted one at most the rest
-// of its range; a rolling hash would cost more than everything else that is
-// done to a byte. docs/decisions/ has the measurements.
-const rowSplitter = "FIXED-1M"
-
-// rowWriters is how many pieces of one file may be on their way to the disk
-// while the next rows are being read.
-const rowWriters = 2
-
-func writerOptions(name string) object.WriterOptions {
-	opt := object.WriterOptions{Description: name, Compressor: "zstd-fastest", MetadataCompressor: "zstd-fastest"}
-	if strings.HasSuffix(name, ".copy") {
-		opt.Splitter, opt.AsyncWrites = rowSplitter, rowWriters
+// Divide says that the file may be divided here: what follows does not depend
+// on what came before.
+func (c *counter) Divide() {
+	if d, ok := c.w.(*pieces); ok {
+		d.Divide()
 	}
-	return opt
+}
+
+// How files are compressed: rows, of which there are many, fast; the rest well.
+const (
+	rowCompressor   = "s2-default"
+	otherCompressor = "zstd-fastest"
+)
+
+// writer is what a file is stored through; files of rows are divided where the
+// rows say.
+func (s *Session) writer(ctx context.Context, name string) storing {
+	if strings.HasSuffix(name, ".copy") {
+		return &pieces{ctx: ctx, w: s.w, name: name, buffers: &s.buffers, slots: make(chan struct{}, pieceWriters)}
+	}
+	return s.w.NewObjectWriter(ctx, object.WriterOptions{Description: name, Compressor: otherCompressor, MetadataCompressor: otherCompressor})
 }

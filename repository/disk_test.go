@@ -1,0 +1,77 @@
+package repository_test
+
+import (
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"holdfast"
+	"holdfast/repository"
+)
+
+// mount puts a small file system of its own under a directory and takes it
+// away with the test.
+func mount(t *testing.T, dir, options string) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: it mounts a file system")
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, options); err != nil {
+		t.Skipf("needs root with the right to mount: %v", err)
+	}
+	t.Cleanup(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) })
+}
+
+func TestAFullDiskIsNamedAndCostsNoSet(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "disk")
+	mount(t, dir, "size=12m,mode=0700")
+	at := repository.Filesystem(filepath.Join(dir, "repository"))
+	copyInto(t, filepath.Join(dir, "repository"))
+	r := open(t, at)
+	if err := store(t.Context(), r, aSet("demo", 1, holdfast.Proven), nil); err != nil {
+		t.Fatal(err)
+	}
+	const name = "app/data/public.t/0000000000.copy"
+	class(t, store(t.Context(), r, aSet("demo", 2, holdfast.Proven, name), map[string][]byte{name: random(1, 40<<20)}), holdfast.NoSpace)
+	if list := sets(t, open(t, at), ""); len(list) != 1 || list[0].ID != aSet("demo", 1, holdfast.Proven).ID {
+		t.Errorf("the sets are %v", list)
+	}
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", syscall.MS_REMOUNT, "size=200m"); err != nil {
+		t.Fatal(err)
+	}
+	if err := store(t.Context(), r, aSet("demo", 3, holdfast.Proven, name), map[string][]byte{name: random(1, 40<<20)}); err != nil {
+		t.Errorf("with room again: %v", err)
+	}
+}
+
+func TestADiskThatIsFullFromTheBeginning(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "disk")
+	mount(t, dir, "size=4k,mode=0700")
+	class(t, repository.Create(t.Context(), repository.Filesystem(filepath.Join(dir, "repository")), holdfast.NewSecret(password)), holdfast.NoSpace)
+}
+
+// A repository on a disk mounted for reading only can be listed and read, as
+// in a rescue; writing says what is wrong.
+func TestAReadOnlyDiskReadsAndRefusesWriting(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "disk")
+	mount(t, dir, "size=64m,mode=0700")
+	at := repository.Filesystem(filepath.Join(dir, "repository"))
+	copyInto(t, filepath.Join(dir, "repository"))
+	want := aSet("demo", 1, holdfast.Proven)
+	if err := store(t.Context(), open(t, at), want, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", syscall.MS_REMOUNT|syscall.MS_RDONLY, ""); err != nil {
+		t.Fatal(err)
+	}
+	r := open(t, at)
+	if s, files, err := r.Latest(t.Context(), "demo", holdfast.Proven); err != nil || s.ID != want.ID || string(read(t, files, "app/schema.dump")) != "PGDMP" {
+		t.Errorf("reading gives %v, %v", s.ID, err)
+	}
+	class(t, store(t.Context(), r, aSet("demo", 2, holdfast.Proven), nil), holdfast.ReadOnly)
+	class(t, repository.Create(t.Context(), repository.Filesystem(filepath.Join(dir, "another")), holdfast.NewSecret(password)), holdfast.ReadOnly)
+}

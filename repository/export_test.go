@@ -1,0 +1,5 @@
+package repository
+
+// SetCheckpoint makes the sessions of this process write their index after so
+// many bytes.
+func SetCheckpoint(bytes int64) { checkpointBytes = bytes }

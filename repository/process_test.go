@@ -1,0 +1,141 @@
+package repository_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
+
+	"holdfast"
+	"holdfast/repository"
+)
+
+// TestMain lets the test binary play another process that writes a set.
+func TestMain(m *testing.M) {
+	if dir := os.Getenv("HOLDFAST_TEST_WRITER"); dir != "" {
+		if err := writer(dir); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// writer stores a set of the node and seed that the environment names. Before
+// it seals it says so, and waits until its input ends.
+func writer(dir string) error {
+	ctx := context.Background()
+	repository.SetCheckpoint(10 << 20)
+	seed, err := strconv.ParseUint(os.Getenv("HOLDFAST_TEST_SEED"), 10, 64)
+	if err != nil {
+		return err
+	}
+	r, err := repository.Open(ctx, repository.Filesystem(dir), holdfast.NewSecret(password))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = r.Close(ctx) }()
+	const name = "app/data/public.t/0000000000.copy"
+	set := aSet(holdfast.NodeName(os.Getenv("HOLDFAST_TEST_NODE")), int(seed), holdfast.Proven, name) //nolint:gosec // small
+	return r.Write(ctx, "set", func(ctx context.Context, w holdfast.SetWriter) error {
+		if err := fill(ctx, w, map[string][]byte{name: random(seed, 60<<20)}); err != nil {
+			return err
+		}
+		fmt.Println("put")
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		return w.Seal(ctx, set)
+	})
+}
+
+// process is a writer that has put its files and waits.
+type process struct {
+	*exec.Cmd
+	in io.WriteCloser
+}
+
+func start(t *testing.T, dir, node string, seed int) process {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(self)
+	cmd.Env = append(os.Environ(), "HOLDFAST_TEST_WRITER="+dir, "HOLDFAST_TEST_NODE="+node, "HOLDFAST_TEST_SEED="+strconv.Itoa(seed))
+	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill() })
+	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || strings.TrimSpace(line) != "put" {
+		t.Fatalf("the writer said %q, %v", line, err)
+	}
+	return process{cmd, in}
+}
+
+func TestTwoProcessesWriteAtOnce(t *testing.T) {
+	at, dir := make1(t)
+	a, b := start(t, dir, "a", 1), start(t, dir, "b", 2)
+	for _, p := range []process{b, a} {
+		_ = p.in.Close()
+		if err := p.Wait(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := open(t, at)
+	for node, seed := range map[holdfast.NodeName]uint64{"a": 1, "b": 2} {
+		_, files, err := r.Latest(t.Context(), node)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if string(read(t, files, "app/data/public.t/0000000000.copy")) != string(random(seed, 60<<20)) {
+			t.Errorf("what process %s put came back different", node)
+		}
+	}
+}
+
+// A process that dies leaves no set and a repository that opens. What it had
+// stored and indexed is found again by the next run.
+func TestAKilledWriterLeavesNoSetAndTheRetryIsCheap(t *testing.T) {
+	at, dir := make1(t)
+	p := start(t, dir, "demo", 1)
+	if err := p.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = p.Wait()
+	if list := sets(t, open(t, at), ""); len(list) > 0 {
+		t.Errorf("there is a set: %v", list)
+	}
+	before := size(t, dir)
+	if before < 50<<20 {
+		t.Fatalf("the killed process had stored %d bytes only", before)
+	}
+	again := start(t, dir, "demo", 1)
+	_ = again.in.Close()
+	if err := again.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if more := size(t, dir) - before; more > 5<<20 {
+		t.Errorf("the retry of a run with 60 MiB stored another %d KiB", more>>10)
+	}
+	_, files, err := open(t, at).Latest(t.Context(), "demo", holdfast.Proven)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(read(t, files, "app/data/public.t/0000000000.copy")) != string(random(1, 60<<20)) {
+		t.Error("what the retry put came back different")
+	}
+}
