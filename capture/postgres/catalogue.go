@@ -65,7 +65,7 @@ const ours = `n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'`
 func tables(ctx context.Context, q querier) ([]relation, error) {
 	rows, err := q.Query(ctx, `
 		SELECT c.oid, n.nspname, c.relname, coalesce(am.amname = 'heap', false),
-		       pg_relation_size(c.oid) / current_setting('block_size')::bigint, pg_table_size(c.oid), coalesce(e.condition, '')
+		       coalesce(pg_relation_size(c.oid), 0) / current_setting('block_size')::bigint, coalesce(pg_table_size(c.oid), 0), coalesce(e.condition, '')
 		FROM pg_class c
 		JOIN pg_namespace n ON n.oid = c.relnamespace
 		LEFT JOIN pg_am am ON am.oid = c.relam

@@ -84,6 +84,8 @@ func (d Dumper) Capture(ctx context.Context, c holdfast.Component, clock holdfas
 			return capture, nil
 		case ctx.Err() != nil:
 			return holdfast.Capture{}, ctx.Err()
+		case changed(err) && try < givingWayTries:
+			g = &givingWay{}
 		case !errors.As(err, &g):
 			return holdfast.Capture{}, explain(d.Target.Where(), err)
 		case try == givingWayTries:

@@ -105,9 +105,25 @@ func lost(err error) bool {
 	switch {
 	case errors.As(err, &tool):
 		return strings.Contains(tool.complaint, "server closed the connection") || strings.Contains(tool.complaint, "terminating connection") ||
-			strings.Contains(tool.complaint, "connection to server")
+			strings.Contains(tool.complaint, "connection to server") ||
+			strings.Contains(tool.complaint, "invalid snapshot identifier") // the session that holds it is gone
 	case errors.As(err, &network), errors.Is(err, net.ErrClosed), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return true
 	}
 	return pgconn.SafeToRetry(err) // the connection was closed before the statement was sent
+}
+
+// changed tells that the schema changed while it was being dumped: tables are
+// locked, but a sequence, a view or a function can be dropped at any time.
+func changed(err error) bool {
+	var tool *toolFailed
+	if !errors.As(err, &tool) {
+		return vanished(err)
+	}
+	for _, sign := range []string{"could not open relation", "cache lookup failed", "does not exist"} {
+		if strings.Contains(tool.complaint, sign) {
+			return true
+		}
+	}
+	return false
 }

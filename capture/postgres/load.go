@@ -121,7 +121,7 @@ func (l Loader) Load(ctx context.Context, name string, c holdfast.Capture, fit h
 
 // Drop drops a database that a Load made.
 func (l Loader) Drop(ctx context.Context, name string) error {
-	conn, err := l.Target.Connect(ctx, libpq.Options{Application: "holdfast restore"})
+	conn, err := l.connect(ctx)
 	if err != nil {
 		return err
 	}
@@ -130,9 +130,22 @@ func (l Loader) Drop(ctx context.Context, name string) error {
 	return err
 }
 
+// connect opens a session in a database beside the new one.
+func (l Loader) connect(ctx context.Context) (*pgx.Conn, error) {
+	conn, err := l.Target.Connect(ctx, libpq.Options{Application: "holdfast restore"})
+	if err != nil {
+		return nil, err
+	}
+	if err := execute(ctx, conn, patient(0)...); err != nil {
+		closeConn(conn)
+		return nil, err
+	}
+	return conn, nil
+}
+
 // create makes the empty database with the recorded encoding and locale.
 func (l Loader) create(ctx context.Context, name string, d holdfast.Database) error {
-	conn, err := l.Target.Connect(ctx, libpq.Options{Application: "holdfast restore"})
+	conn, err := l.connect(ctx)
 	if err != nil {
 		return err
 	}
