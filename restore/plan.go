@@ -40,6 +40,7 @@ type Plan struct {
 	OnlyProve  bool                 `json:"only_prove"`
 	Placements []holdfast.Placement `json:"placements"`
 	Losses     []string             `json:"losses"`   // what the live node has and the set does not
+	Untold     []string             `json:"untold"`   // why that cannot be told of a database
 	Warnings   []string             `json:"warnings"` // what may keep the restored node from catching up
 }
 
@@ -54,7 +55,7 @@ func Make(ctx context.Context, place Place, set holdfast.Set, o Options, now tim
 	if err := usable(set, o); err != nil {
 		return Plan{}, err
 	}
-	p := Plan{Set: set.ID, Node: set.Node.Name, State: set.State, Taken: set.Ended.Wall, Age: now.Sub(set.Ended.Wall), OnlyProve: o.OnlyProve}
+	p := Plan{Set: set.ID, Node: set.Node.Name, State: set.State, Taken: set.Ended.Wall, Age: now.Sub(set.Ended.Wall), OnlyProve: o.OnlyProve, Losses: []string{}, Untold: []string{}, Warnings: []string{}}
 	captures, err := chosen(set, o.Components)
 	if err != nil {
 		return Plan{}, err
@@ -65,6 +66,9 @@ func Make(ctx context.Context, place Place, set holdfast.Set, o Options, now tim
 			return Plan{}, fmt.Errorf("%s: %w", c.Component, err)
 		}
 		p.Placements = append(p.Placements, placement)
+		if why := untold(c.Facts, placement); why != "" {
+			p.Untold = append(p.Untold, fmt.Sprintf("%s: database %s %s", c.Component, placement.Database, why))
+		}
 		if placement.Now != nil {
 			p.Losses = append(p.Losses, Losses(c.Facts, *placement.Now)...)
 			p.Warnings = append(p.Warnings, moved(c.Facts, *placement.Now)...)
@@ -157,6 +161,24 @@ func Losses(then, now holdfast.Facts) []string {
 		}
 	}
 	return out
+}
+
+// untold says why a live database does not tell what it has; "" when it does,
+// and for the databases of apps, of which nothing is known.
+func untold(then holdfast.Facts, p holdfast.Placement) string {
+	if then.Participant == nil && then.Validator == nil {
+		return ""
+	}
+	switch now := p.Now; {
+	case !p.Live:
+		return "is not there"
+	case now == nil:
+		return "cannot be read"
+	case then.Participant != nil && (now.Participant == nil || now.Participant.LedgerEnd == nil && then.Participant.LedgerEnd != nil),
+		then.Validator != nil && (now.Validator == nil || len(now.Validator.Stores) < len(then.Validator.Stores)):
+		return "does not hold what it should"
+	}
+	return ""
 }
 
 // moved warns of what changed between the capture and now.
