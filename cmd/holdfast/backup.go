@@ -33,6 +33,7 @@ the proof needs is missing.`,
 		Args: exactly(0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx := cmd.Context()
+			a.ifInterrupted = "No set was published. What was stored is found again by the next run."
 			return a.withRepository(ctx, func(conf *config.Config, r *repository.Repository) error {
 				w := wiring{conf, newProgress(a)}
 				job, node, err := w.job(r, wait)
@@ -66,7 +67,7 @@ the proof needs is missing.`,
 }
 
 func (a *app) printPlan(p backup.Plan) {
-	a.printf("Node %s would be captured in %d stages:\n\n", p.Node, len(p.Stages))
+	a.printf("Node %s would be captured in this order:\n\n", p.Node)
 	rows := [][]string{{"STAGE", "COMPONENT", "POSTGRES", "TABLES", "SIZE", "FOUND"}}
 	for i, stage := range p.Stages {
 		for _, o := range stage {
@@ -77,9 +78,7 @@ func (a *app) printPlan(p backup.Plan) {
 	for _, stage := range p.Stages {
 		for _, o := range stage {
 			a.printLargest(o)
-			for _, l := range o.LeftOut {
-				a.printf("%s: %s is left out: %s\n", o.Component, l.Name, l.Reason)
-			}
+			a.printLeftOut(o.Component, o.LeftOut)
 		}
 	}
 	if p.Last == nil {
@@ -87,6 +86,19 @@ func (a *app) printPlan(p backup.Plan) {
 		return
 	}
 	a.printf("\nThe last proven set is %s, of %s. At its pace this would take about %s.\n", p.Last.ID, when(p.Last.Ended), span(p.Estimate))
+}
+
+// printLeftOut lists what a capture does not carry; a database may have very
+// much of one sort.
+func (a *app) printLeftOut(name holdfast.ComponentName, list []holdfast.LeftOut) {
+	const most = 10
+	for i, l := range list {
+		if i == most {
+			a.printf("Left out of %s: %d more; --output json lists them\n", name, len(list)-most)
+			return
+		}
+		a.printf("Left out of %s: %s: %s\n", name, l.Name, l.Reason)
+	}
 }
 
 // printLargest lists the tables that make up most of a database.

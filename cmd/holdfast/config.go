@@ -5,7 +5,7 @@ import (
 )
 
 func newConfig(a *app) *cobra.Command {
-	c := &cobra.Command{Use: "config", Short: "Look at the configuration", Args: exactly(0, "a subcommand"), RunE: help}
+	c := &cobra.Command{Use: "config", Short: "Look at the configuration", Args: subcommand, RunE: help}
 	var origin bool
 	show := &cobra.Command{
 		Use:   "show",
@@ -23,7 +23,10 @@ func newConfig(a *app) *cobra.Command {
 			}
 			origins := conf.Origins()
 			return a.result("config", origins, func() {
-				rows := [][]string{}
+				rows := [][]string{{"KEY", "VALUE"}}
+				if origin {
+					rows[0] = append(rows[0], "FROM")
+				}
 				for _, o := range origins {
 					row := []string{o.Key, o.Value}
 					if origin {

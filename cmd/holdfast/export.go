@@ -1,7 +1,109 @@
 package main
 
-import "github.com/spf13/cobra"
+import (
+	"context"
+	"errors"
+	"os"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"holdfast"
+	"holdfast/capture/postgres"
+	"holdfast/config"
+	"holdfast/export"
+	"holdfast/repository"
+)
+
+type exportFlags struct {
+	sql       bool
+	component string
+	owners    bool
+	unproven  bool
+}
 
 func newExport(a *app) *cobra.Command {
-	return &cobra.Command{Use: "export SET DIR", RunE: help}
+	var f exportFlags
+	c := &cobra.Command{
+		Use:   "export SET DIR",
+		Short: "Take a set out of the repository, for a restore without Holdfast",
+		Long: `Write the files of a set into a new directory, with a script that restores them
+by psql and pg_restore alone; or, with --sql, one component as SQL for psql to
+standard output. SET is as for "holdfast show".
+
+What is exported is not encrypted, and a participant's database holds private
+keys: the files are readable for their owner alone, and should not stay.`,
+		Example: `  # files, and a restore without Holdfast
+  holdfast export latest /mnt/usb/set
+  /mnt/usb/set/restore.sh participant 'host=db dbname=participant-4'
+
+  # one database, without files in between
+  holdfast export --sql --component participant latest | psql -X -v ON_ERROR_STOP=1 -d participant-4`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if f.sql {
+				return exactly(1, "one set")(nil, args)
+			}
+			return exactly(2, "a set and a directory")(nil, args)
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := f.check(a); err != nil {
+				return err
+			}
+			ctx := cmd.Context()
+			return a.withRepository(ctx, func(conf *config.Config, r *repository.Repository) error {
+				set, files, err := find(ctx, r, holdfast.NodeName(conf.Node), args[0])
+				if err != nil {
+					return err
+				}
+				w := wiring{conf, newProgress(a)}
+				if f.sql {
+					return a.exportSQL(ctx, w, set, files, f)
+				}
+				report, err := export.Files(ctx, set, files, args[1], export.Options{Progress: w.progress.step})
+				if err != nil {
+					return err
+				}
+				return a.result("export", report, func() { a.printExport(set, report) })
+			})
+		},
+	}
+	c.Flags().BoolVar(&f.sql, "sql", false, "write one component as SQL to standard output")
+	c.Flags().StringVar(&f.component, "component", "", "with --sql: which component")
+	c.Flags().BoolVar(&f.owners, "owners", false, "with --sql: keep owners and grants; the roles have to exist where it is restored")
+	c.Flags().BoolVar(&f.unproven, "accept-unproven", false, "with --sql: take a set that is not proven")
+	return c
+}
+
+func (f exportFlags) check(a *app) error {
+	switch out, _ := a.out.(*os.File); {
+	case !f.sql && (f.component != "" || f.owners || f.unproven):
+		return usageError(nil, errors.New("--component, --owners and --accept-unproven go with --sql; files are always exported whole"))
+	case !f.sql:
+		return nil
+	case f.component == "":
+		return usageError(nil, errors.New("--component: say which component's SQL is wanted"))
+	case a.output == "json":
+		return usageError(nil, errors.New("--sql writes SQL to standard output, which cannot be JSON as well"))
+	case out != nil && term.IsTerminal(int(out.Fd())): //nolint:gosec // a file descriptor is small
+		return usageError(nil, errors.New("--sql writes a whole database to standard output: redirect it, or pipe it to psql"))
+	}
+	return nil
+}
+
+func (a *app) exportSQL(ctx context.Context, w wiring, set holdfast.Set, files holdfast.Files, f exportFlags) error {
+	pg := export.Postgres{Script: postgres.Tools{Dir: w.Tools}.Script, Rows: postgres.TextRows}
+	return export.SQL(ctx, set, holdfast.ComponentName(f.component), files, a.out, pg,
+		export.SQLOptions{Owners: f.owners, Unproven: f.unproven, Progress: w.progress.step})
+}
+
+func (a *app) printExport(set holdfast.Set, r export.Report) {
+	a.printf("Exported set %s of node %s into %s: %s, %s.\n", set.ID, set.Node.Name, r.Dir, count(r.Files, "file"), size(r.Bytes))
+	a.printf("It is not encrypted, and holds private keys: remove it when it has served.\n")
+	if set.State != holdfast.Proven {
+		a.printf("The set is %s: restore.sh refuses it unless told otherwise; _problems.txt says why.\n", set.State)
+	}
+	a.printf("\nEach component goes into an empty database, without Holdfast:\n")
+	for _, c := range set.Captures {
+		a.printf("  %s/restore.sh %s 'host=... dbname=...'\n", r.Dir, c.Component)
+	}
 }

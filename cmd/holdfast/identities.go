@@ -24,7 +24,7 @@ func newIdentities(a *app) *cobra.Command {
 		Short: "The node's identities: fetch, check, show, open",
 		Long: `The identities dump holds the node's private keys: the second way back when no
 set is usable. It is fetched with every backup, and kept sealed.`,
-		Args: exactly(0, "a subcommand"), RunE: help,
+		Args: subcommand, RunE: help,
 	}
 	c.AddCommand(newIdentitiesFetch(a), newIdentitiesCheck(a), newIdentitiesShow(a), newIdentitiesOpen(a))
 	return c
@@ -155,7 +155,8 @@ func newIdentitiesCheck(a *app) *cobra.Command {
 		Short: "Check a dump that you already have, offline",
 		Long: `Check any identities dump, such as one fetched with curl years ago. Nothing is
 sent anywhere. With a configuration at hand it is also compared with the
-participant's database. FILE may be - for standard input.`,
+participant's database. FILE may be - for standard input. Exit code 4 means
+that the dump is not what it should be.`,
 		Example: `  holdfast identities check identities.json
 
   # one that is sealed, without a clear copy on disk
@@ -205,7 +206,7 @@ func newIdentitiesShow(a *app) *cobra.Command {
   holdfast identities show
 
   holdfast identities show 20261122T154500Z --output json`,
-		Args: cobra.MaximumNArgs(1),
+		Args: atMost(1, "one set"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withIdentities(cmd.Context(), args, func(set holdfast.Set, _ holdfast.Files) error {
 				return a.result("identities", set.Identities, func() {
@@ -247,7 +248,7 @@ and do not leave it on a disk.`,
 
   # from a kept copy, the key from standard input
   holdfast identities open /mnt/usb/identities-x.json.age --key-file - <recovery-key.txt`,
-		Args: cobra.MaximumNArgs(1),
+		Args: atMost(1, "one set or file"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if keyFile == "" {
 				return usageError(nil, errors.New("--key-file: name the file with the recovery key"))

@@ -7,6 +7,8 @@ import (
 	"encoding/base32"
 	"errors"
 	"fmt"
+	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -92,6 +94,7 @@ type setup struct {
 	Passwords   map[string]holdfast.Secret // by component: taken out of connection strings, into files
 	NewPassword holdfast.Secret            // of the repository
 	NewKey      holdfast.Secret
+	Existing    bool // the repository is there already, and its password opens it
 }
 
 func (a *app) init(ctx context.Context, f initFlags) error {
@@ -108,6 +111,9 @@ func (a *app) init(ctx context.Context, f initFlags) error {
 	if err := a.ask(s); err != nil {
 		return err
 	}
+	if a.output == "json" && s.url != "-" && len(s.recipients) == 0 && s.keyFile == "" {
+		return usageError(nil, errors.New("--recovery-key-file is missing: JSON output does not show the recovery key that is made"))
+	}
 	text, err := s.draft()
 	if err != nil {
 		return err
@@ -118,14 +124,38 @@ func (a *app) init(ctx context.Context, f initFlags) error {
 	if err != nil {
 		return err
 	}
+	a.ifInterrupted = "Nothing was created, or the configuration is there and all that belongs to it."
 	if err := a.try(ctx, s, conf); err != nil {
 		return err
 	}
 	if err := s.create(ctx, conf, path, text); err != nil {
 		return err
 	}
-	a.printSetup(s, conf, path)
-	return nil
+	made := setupMade{Config: path, Repository: conf.Repository.Path, Secrets: atLeast(slices.Sorted(maps.Keys(s.secrets()))), Recipients: atLeast(s.recipients)}
+	return a.result("setup", made, func() { a.printSetup(s, conf, path) })
+}
+
+// setupMade is what init says it made.
+type setupMade struct {
+	Config     string   `json:"config"`
+	Repository string   `json:"repository"`
+	Secrets    []string `json:"secret_files"` // new files with a secret each
+	Recipients []string `json:"recipients"`
+}
+
+// secrets are the files to be made with a secret in each.
+func (s *setup) secrets() map[string]holdfast.Secret {
+	out := map[string]holdfast.Secret{}
+	for name, password := range s.Passwords {
+		out[filepath.Join(s.Dir, name+".password")] = password
+	}
+	if !s.NewPassword.IsEmpty() {
+		out[filepath.Join(s.Dir, repositoryPassword)] = s.NewPassword
+	}
+	if !s.NewKey.IsEmpty() && s.keyFile != "" {
+		out[s.keyFile] = s.NewKey
+	}
+	return out
 }
 
 // ask asks for what the flags left open.
@@ -140,10 +170,6 @@ func (a *app) ask(s *setup) error {
 			return nil
 		}
 		if s.noInput || !terminal {
-			if fallback != "" {
-				*value = fallback
-				return nil
-			}
 			return usageError(nil, fmt.Errorf("%s is missing: %s", flag, text))
 		}
 		_, _ = fmt.Fprintf(a.err, "%s", text)
@@ -152,11 +178,11 @@ func (a *app) ask(s *setup) error {
 		}
 		_, _ = fmt.Fprint(a.err, ": ")
 		line, err := in.ReadString('\n')
-		if *value = strings.TrimSpace(line); *value == "" {
+		if *value = strings.TrimSpace(line); *value == "" && err == nil {
 			*value = fallback
 		}
 		if *value == "" {
-			return errors.Join(usageError(nil, fmt.Errorf("%s is missing", flag)), err)
+			return usageError(nil, fmt.Errorf("%s is missing: %s", flag, text))
 		}
 		return nil
 	}
@@ -184,7 +210,7 @@ func (a *app) ask(s *setup) error {
 	if err := question(&s.mode, "--auth", "How to get a token for it: oidc, unsafe or token", "oidc"); err != nil {
 		return err
 	}
-	for _, q := range map[string][]struct {
+	questions, known := map[string][]struct {
 		value      *string
 		flag, text string
 	}{
@@ -192,7 +218,11 @@ func (a *app) ask(s *setup) error {
 			{&s.secret, "--client-secret", "Where the client secret is (file:PATH, env:NAME, exec:COMMAND)"}, {&s.audience, "--audience", "Audience of the validator app"}},
 		"unsafe": {{&s.audience, "--audience", "Audience of the validator app"}},
 		"token":  {{&s.token, "--token", "Where the token is (file:PATH, env:NAME, exec:COMMAND)"}},
-	}[s.mode] {
+	}[s.mode]
+	if !known {
+		return usageError(nil, errors.New("--auth: want one of oidc, unsafe, token"))
+	}
+	for _, q := range questions {
 		if err := question(q.value, q.flag, q.text, ""); err != nil {
 			return err
 		}
@@ -202,6 +232,9 @@ func (a *app) ask(s *setup) error {
 
 // try connects to everything and says what it found.
 func (a *app) try(ctx context.Context, s *setup, conf *config.Config) error {
+	if err := s.free(ctx, conf); err != nil {
+		return err
+	}
 	w := wiring{conf, newProgress(a)}
 	n, err := w.node()
 	if err != nil {
@@ -221,7 +254,7 @@ func (a *app) try(ctx context.Context, s *setup, conf *config.Config) error {
 		if err != nil {
 			return err
 		}
-		_, _ = fmt.Fprintf(a.err, "ok  %s: %s, Postgres %s, %d tables, %s\n", c.Name, outlook.Found, strings.Fields(outlook.Postgres)[0], len(outlook.Tables), size(outlook.Bytes))
+		_, _ = fmt.Fprintf(a.err, "ok  %s: %s, Postgres %s, %d tables, %s\n", c.Name, short(outlook.Found), strings.Fields(outlook.Postgres)[0], len(outlook.Tables), size(outlook.Bytes))
 	}
 	if conf.Identities == nil {
 		return nil
@@ -247,31 +280,65 @@ func (a *app) try(ctx context.Context, s *setup, conf *config.Config) error {
 	if err := dump.Check(against).Err(); err != nil {
 		return err
 	}
-	_, _ = fmt.Fprintf(a.err, "ok  identities: %s, %d keys\n", dump.ID, len(dump.Keys))
+	_, _ = fmt.Fprintf(a.err, "ok  identities: %s, %s\n", short(dump.ID), count(len(dump.Keys), "key"))
 	return nil
+}
+
+// free makes sure that what is to be created is not there yet. A repository
+// that is there is taken when its password is given, as that of several nodes.
+func (s *setup) free(ctx context.Context, conf *config.Config) error {
+	for path := range s.secrets() {
+		if _, err := os.Lstat(path); err == nil {
+			return &holdfast.Problem{Class: holdfast.Refused, What: path + " exists already",
+				Why: "A file that exists is never overwritten: it may hold the only copy of a key.", Do: "Move it away, or write the configuration elsewhere: --config."}
+		}
+	}
+	there, err := os.ReadDir(conf.Repository.Path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) || err == nil && len(there) == 0:
+		return nil
+	case err != nil:
+		return &holdfast.Problem{Class: holdfast.Refused, What: "look at --repository", Err: err, Do: "Name another directory, or run as a user that may write there."}
+	case s.password == "":
+		return &holdfast.Problem{Class: holdfast.Refused, What: conf.Repository.Path + " is not empty",
+			Why: "If it is a repository, a new one over it would make the sets in it unreadable.",
+			Do:  "Name another directory; or use the repository that is there: --repository-password with a reference to its password."}
+	}
+	password, err := conf.Repository.Password.Secret(s.Dir)(ctx)
+	if err != nil {
+		return err
+	}
+	r, err := repository.Open(ctx, repository.Filesystem(conf.Repository.Path), password)
+	if err != nil {
+		return err
+	}
+	s.Existing = true
+	return r.Close(ctx)
 }
 
 // create makes what init is there for: secrets into files of their own, then
 // the repository, and the configuration last, so that its being there means
-// that all of it is.
-func (s *setup) create(ctx context.Context, conf *config.Config, path, text string) error {
+// that all of it is. Should one fail, those before it are taken away again.
+func (s *setup) create(ctx context.Context, conf *config.Config, path, text string) (err error) {
 	if err := os.MkdirAll(s.Dir, 0o755); err != nil { //nolint:gosec // the directory of a configuration file holds no secrets by itself
 		return err
 	}
-	for name, password := range s.Passwords {
-		if err := writeSecret(filepath.Join(s.Dir, name+".password"), password.Reveal()+"\n"); err != nil {
+	var made []string
+	defer func() {
+		if err != nil {
+			for _, file := range made {
+				err = errors.Join(err, os.Remove(file))
+			}
+		}
+	}()
+	for file, secret := range s.secrets() {
+		if err := writeSecret(file, secret.Reveal()+"\n"); err != nil {
 			return err
 		}
+		made = append(made, file)
 	}
-	if !s.NewPassword.IsEmpty() {
-		if err := writeSecret(filepath.Join(s.Dir, repositoryPassword), s.NewPassword.Reveal()+"\n"); err != nil {
-			return err
-		}
-	}
-	if !s.NewKey.IsEmpty() && s.keyFile != "" {
-		if err := writeSecret(s.keyFile, s.NewKey.Reveal()+"\n"); err != nil {
-			return err
-		}
+	if s.Existing {
+		return writeSecret(path, text)
 	}
 	password, err := conf.Repository.Password.Secret(s.Dir)(ctx)
 	if err != nil {
@@ -280,6 +347,7 @@ func (s *setup) create(ctx context.Context, conf *config.Config, path, text stri
 	if err := repository.Create(ctx, repository.Filesystem(conf.Repository.Path), password); err != nil {
 		return err
 	}
+	made = nil // the repository is there: nothing may take its password away
 	return writeSecret(path, text)
 }
 
@@ -297,7 +365,11 @@ func writeSecret(path, text string) error {
 }
 
 func (a *app) printSetup(s *setup, conf *config.Config, path string) {
-	a.printf("\nWrote %s and created the repository %s.\n", path, conf.Repository.Path)
+	if s.Existing {
+		a.printf("\nWrote %s. It uses the repository that was there: %s.\n", path, conf.Repository.Path)
+	} else {
+		a.printf("\nWrote %s and created the repository %s.\n", path, conf.Repository.Path)
+	}
 	if !s.NewPassword.IsEmpty() {
 		a.printf("\nThe repository's password is in %s.\nWithout it no set can be read: keep a copy away from this machine.\n", filepath.Join(s.Dir, repositoryPassword))
 	}
@@ -348,7 +420,7 @@ func (s *setup) draft() (string, error) {
 			s.Passwords[name] = password
 			line("    password: file:%s.password", name)
 		}
-		if !slices.Contains(holdfast.Kinds, holdfast.Kind(name)) {
+		if !slices.Contains(holdfast.Kinds, holdfast.Kind(name)) && slices.ContainsFunc(s.databases, func(d string) bool { return strings.HasPrefix(d, "participant=") }) {
 			line("    before: [participant]")
 		}
 	}

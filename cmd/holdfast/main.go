@@ -28,7 +28,11 @@ func main() {
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(memoryLimit)
 	}
+	// A reader that goes away, as in "holdfast backup | head", is an error of
+	// that write and not the end of a backup.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second one ends the program at once
 	code := run(ctx, os.Args[1:], streams{in: os.Stdin, out: os.Stdout, err: os.Stderr})
 	stop()
 	os.Exit(code)
@@ -46,11 +50,21 @@ func run(ctx context.Context, args []string, s streams) int {
 	if err == nil {
 		return 0
 	}
-	if ctx.Err() != nil && !errors.As(err, new(*holdfast.Problem)) {
-		err = &holdfast.Problem{Class: holdfast.Interrupted, What: "interrupted", Why: "Nothing of this run was published; what was stored is found again by the next run."}
+	if ctx.Err() != nil && holdfast.ClassOf(err) != holdfast.NotProven {
+		err = a.interruption(err)
 	}
-	a.printError(err)
+	a.printError(err, asksForJSON(args))
 	return exitCode(holdfast.ClassOf(err))
+}
+
+// interruption is what a run says that somebody ended. A command's own words on
+// what that means go before those of whatever broke off.
+func (a *app) interruption(err error) error {
+	p := &holdfast.Problem{Class: holdfast.Interrupted, What: "interrupted", Why: a.ifInterrupted}
+	if !errors.Is(err, context.Canceled) {
+		p.Err = err
+	}
+	return p
 }
 
 // exits is the one place that maps what went wrong to an exit code; the help

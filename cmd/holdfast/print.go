@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -36,16 +37,40 @@ func (a *app) printf(format string, args ...any) { _, _ = fmt.Fprintf(a.out, for
 func (a *app) table(rows [][]string) {
 	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
 	for _, row := range rows {
-		_, _ = fmt.Fprintln(w, strings.Join(row, "\t"))
+		_, _ = fmt.Fprintln(w, short(strings.Join(row, "\t")))
 	}
 	_ = w.Flush()
 }
 
+var fingerprint = regexp.MustCompile(`(1220[0-9a-f]{8})[0-9a-f]{56}`)
+
+// short cuts Canton's fingerprints as Canton's own console does; JSON output
+// has them whole.
+func short(text string) string { return fingerprint.ReplaceAllString(text, "$1...") }
+
+// asksForJSON tells whether a command line wants JSON, for errors that come
+// before it has been read.
+func asksForJSON(args []string) bool {
+	for i, arg := range args {
+		switch arg {
+		case "--":
+			return false
+		case "-ojson", "-o=json", "--output=json":
+			return true
+		case "json":
+			if i > 0 && (args[i-1] == "-o" || args[i-1] == "--output") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // printError prints what failed, why it matters, and what to type next.
-func (a *app) printError(err error) {
+func (a *app) printError(err error, asJSON bool) {
 	why, do := holdfast.Advice(err)
 	class := holdfast.ClassOf(err)
-	if a.output == "json" {
+	if asJSON || a.output == "json" {
 		encoder := json.NewEncoder(a.err)
 		encoder.SetIndent("", "  ")
 		_ = encoder.Encode(struct {
@@ -59,7 +84,7 @@ func (a *app) printError(err error) {
 		}{outputSchema, "error", class, exitCode(class), err.Error(), why, do})
 		return
 	}
-	_, _ = fmt.Fprintf(a.err, "holdfast: %s\n", err)
+	_, _ = fmt.Fprintf(a.err, "holdfast: %s\n", strings.ReplaceAll(err.Error(), "\n", "\n  "))
 	if why != "" {
 		_, _ = fmt.Fprintf(a.err, "  %s\n", why)
 	}

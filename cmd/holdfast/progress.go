@@ -20,6 +20,8 @@ type progress struct {
 	terminal bool
 	quiet    bool
 
+	now func() time.Time
+
 	mu   sync.Mutex
 	bars map[string]*progressbar.ProgressBar
 	last map[string]time.Time
@@ -29,9 +31,9 @@ type progress struct {
 const lineEvery = time.Minute
 
 func newProgress(a *app) *progress {
-	p := &progress{out: a.err, quiet: a.output == "json", bars: map[string]*progressbar.ProgressBar{}, last: map[string]time.Time{}}
+	p := &progress{out: a.err, quiet: a.output == "json", now: time.Now, bars: map[string]*progressbar.ProgressBar{}, last: map[string]time.Time{}}
 	if f, ok := a.err.(*os.File); ok {
-		p.terminal = term.IsTerminal(int(f.Fd())) //nolint:gosec // a file descriptor is small
+		p.terminal = term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb" //nolint:gosec // a file descriptor is small
 	}
 	return p
 }
@@ -44,13 +46,7 @@ func (p *progress) step(s holdfast.Step) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.terminal {
-		if p.last[s.Subject].IsZero() {
-			p.last[s.Subject] = time.Now()
-		}
-		if time.Since(p.last[s.Subject]) >= lineEvery && s.Total > 0 {
-			p.last[s.Subject] = time.Now()
-			_, _ = fmt.Fprintf(p.out, "%s: %s of about %s\n", s.Subject, size(s.Done), size(s.Total))
-		}
+		p.line(s)
 		return
 	}
 	bar := p.bars[s.Subject]
@@ -61,6 +57,23 @@ func (p *progress) step(s holdfast.Step) {
 		p.bars[s.Subject] = bar
 	}
 	_ = bar.Set64(min(s.Done, s.Total))
+}
+
+// line says how far a piece of work is, if it has not for a while.
+func (p *progress) line(s holdfast.Step) {
+	now := p.now()
+	if p.last[s.Subject].IsZero() {
+		p.last[s.Subject] = now
+	}
+	if now.Sub(p.last[s.Subject]) < lineEvery {
+		return
+	}
+	p.last[s.Subject] = now
+	if s.Total <= 0 {
+		_, _ = fmt.Fprintf(p.out, "%s: %s\n", s.Subject, size(s.Done))
+		return
+	}
+	_, _ = fmt.Fprintf(p.out, "%s: %s of about %s (%d%%)\n", s.Subject, size(s.Done), size(s.Total), min(100, 100*s.Done/s.Total))
 }
 
 // tell prints one line above the bars.
@@ -75,5 +88,5 @@ func (p *progress) tell(text string) {
 			_ = bar.Clear()
 		}
 	}
-	_, _ = fmt.Fprintln(p.out, text)
+	_, _ = fmt.Fprintln(p.out, short(text))
 }

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -47,14 +49,15 @@ participant first: a database that anybody is connected to is not touched.`,
 
   # one database, to another server
   holdfast restore latest --component participant --to participant=postgres://standby/participant --yes`,
-		Args: cobra.MaximumNArgs(1),
+		Args: atMost(1, "one set"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if f.undo {
 				if len(args) > 0 {
 					return usageError(nil, fmt.Errorf("--undo takes no set: it undoes the newest restore"))
 				}
-				return a.undo(cmd.Context(), f.yes)
+				return a.undo(cmd.Context(), f)
 			}
+			a.ifInterrupted = "The live databases are as they were, or the restored ones are whole in their place: `holdfast restore clean` shows which."
 			id := "latest"
 			if len(args) == 1 {
 				id = args[0]
@@ -88,6 +91,9 @@ func (a *app) restore(ctx context.Context, id string, f restoreFlags) error {
 		for _, name := range f.components {
 			o.Components = append(o.Components, holdfast.ComponentName(name))
 		}
+		if err := f.covers(set, place); err != nil {
+			return err
+		}
 		plan, err := restore.Make(ctx, place, set, o, time.Now())
 		if err != nil {
 			return err
@@ -99,7 +105,8 @@ func (a *app) restore(ctx context.Context, id string, f restoreFlags) error {
 			})
 		}
 		if a.output == "text" {
-			a.printRestorePlan(plan)
+			a.printRestoreHead(plan)
+			a.printLosses(plan)
 			a.printf("\n")
 		}
 		report, err := restore.Apply(ctx, place, plan, set, files, w.progress.tell)
@@ -110,8 +117,34 @@ func (a *app) restore(ctx context.Context, id string, f restoreFlags) error {
 	})
 }
 
+// covers makes sure that --to and --component name the same components, and
+// such as the set has: a restore to another place must not touch this one.
+func (f restoreFlags) covers(set holdfast.Set, place plain.Place) error {
+	if len(f.to) == 0 {
+		return nil
+	}
+	var names []string
+	for _, c := range set.Captures {
+		names = append(names, string(c.Component))
+	}
+	for name := range place.Targets {
+		if !slices.Contains(names, string(name)) {
+			return usageError(nil, fmt.Errorf("--to %s: set %s has no such component; it has %s", name, set.ID, strings.Join(names, ", ")))
+		}
+	}
+	if len(f.components) > 0 {
+		names = f.components
+	}
+	for _, name := range names {
+		if _, ok := place.Targets[holdfast.ComponentName(name)]; !ok {
+			return usageError(nil, fmt.Errorf("--to names no place for %s: add --to %s=CONNECTION, or choose with --component", name, name))
+		}
+	}
+	return nil
+}
+
 func (a *app) printRestorePlan(p restore.Plan) {
-	a.printf("Set %s of node %s: %s, taken %s, %s ago\n\n", p.Set, p.Node, p.State, when(p.Taken), span(p.Age))
+	a.printRestoreHead(p)
 	for _, t := range p.Placements {
 		a.printf("%s, %s\n", t.Component, t.Where)
 		a.printf("  build   %s   (Postgres %d, about %s)\n", t.New, t.Fit.Server.Major(), size(t.Fit.DatabaseBytes))
@@ -128,15 +161,27 @@ func (a *app) printRestorePlan(p restore.Plan) {
 			a.printf("  IN USE  by %s: stop it first\n", s)
 		}
 	}
-	a.printf("\nWhat the live node has and the set does not:\n")
-	if len(p.Losses) == 0 {
+	a.printf("\n")
+	a.printLosses(p)
+}
+
+func (a *app) printRestoreHead(p restore.Plan) {
+	a.printf("Set %s of node %s: %s, taken %s, %s ago\n\n", p.Set, p.Node, p.State, when(p.Taken), span(p.Age))
+}
+
+func (a *app) printLosses(p restore.Plan) {
+	a.printf("What the live node has and the set does not:\n")
+	if len(p.Losses) == 0 && len(p.Untold) == 0 {
 		a.printf("  nothing that can be seen\n")
 	}
 	for _, l := range p.Losses {
 		a.printf("  - %s\n", l)
 	}
+	for _, u := range p.Untold {
+		a.printf("  ? %s; what it had since the set was taken cannot be told\n", u)
+	}
 	for _, w := range p.Warnings {
-		a.printf("Warning: %s\n", w)
+		a.printf("Warning: %s\n", short(w))
 	}
 }
 
@@ -151,26 +196,31 @@ func (a *app) printReport(r restore.Report) {
 		return
 	}
 	a.printf("\nRestored and proven in %s. Start the participant first, look at its identity, then the validator app.\n", span(r.Took))
-	a.printf("To go back: holdfast restore --undo --yes. When all is well: holdfast restore clean.\n")
+	for _, d := range r.Done {
+		if d.Kept != "" {
+			a.printf("To go back: holdfast restore --undo --yes. When all is well, holdfast restore clean lists what can be dropped.\n")
+			return
+		}
+	}
 }
 
-func (a *app) undo(ctx context.Context, yes bool) error {
+func (a *app) undo(ctx context.Context, f restoreFlags) error {
 	conf, err := a.load()
 	if err != nil {
 		return err
 	}
-	place, err := wiring{conf, newProgress(a)}.place(nil, "")
+	place, err := wiring{conf, newProgress(a)}.place(f.to, "")
 	if err != nil {
 		return err
 	}
-	if !yes {
+	if !f.yes {
 		list, err := place.Leftovers(ctx)
 		if err != nil {
 			return err
 		}
-		return a.result("leftovers", list, func() {
+		return a.result("leftovers", atLeast(list), func() {
 			a.printLeftovers(list)
-			a.printf("\n--undo puts the databases with role before of the newest set back. Nothing was done; add --yes to do it.\n")
+			a.printf("\n--undo puts those back that were live before the newest restore.\nNothing was done. Add --yes to do it.\n")
 		})
 	}
 	moves, err := place.Undo(ctx)
@@ -184,10 +234,22 @@ func (a *app) undo(ctx context.Context, yes bool) error {
 	})
 }
 
+// atLeast makes JSON of no elements an empty list.
+func atLeast[T any](list []T) []T {
+	if list == nil {
+		return []T{}
+	}
+	return list
+}
+
 func newRestoreClean(a *app) *cobra.Command {
+	var to []string
 	c := &cobra.Command{
 		Use:   "clean [DATABASE]...",
 		Short: "List, or drop by name, the databases that restores left",
+		Long: `Without names, list the databases that restores have left beside the live ones;
+with names, drop exactly those. Nothing else can be dropped this way, and none
+that anybody is connected to.`,
 		Example: `  # what is there
   holdfast restore clean
 
@@ -199,7 +261,7 @@ func newRestoreClean(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			place, err := wiring{conf, newProgress(a)}.place(nil, "")
+			place, err := wiring{conf, newProgress(a)}.place(to, "")
 			if err != nil {
 				return err
 			}
@@ -217,9 +279,15 @@ func newRestoreClean(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.result("leftovers", list, func() { a.printLeftovers(list) })
+			return a.result("leftovers", atLeast(list), func() {
+				a.printLeftovers(list)
+				if len(list) > 0 {
+					a.printf("\nTo drop one: holdfast restore clean '%s'\n", list[0].Name)
+				}
+			})
 		},
 	}
+	c.Flags().StringArrayVar(&to, "to", nil, "COMPONENT=CONNECTION of another place that was restored to; repeatable")
 	return c
 }
 
@@ -228,9 +296,10 @@ func (a *app) printLeftovers(list []plain.Leftover) {
 		a.printf("Restores have left nothing.\n")
 		return
 	}
-	rows := [][]string{{"DATABASE", "COMPONENT", "ROLE", "SET", "SIZE"}}
+	is := map[plain.Role]string{plain.New: "built, never in place", plain.Before: "live until the set replaced it", plain.Undone: "restored, and taken back"}
+	rows := [][]string{{"DATABASE", "COMPONENT", "SIZE", "WHAT IT IS"}}
 	for _, l := range list {
-		rows = append(rows, []string{l.Name, string(l.Component), string(l.Role), string(l.Set), size(l.Bytes)})
+		rows = append(rows, []string{l.Name, string(l.Component), size(l.Bytes), is[l.Role]})
 	}
 	a.table(rows)
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -24,8 +25,9 @@ type streams struct {
 // app is what every command shares: where it prints, and the global flags.
 type app struct {
 	streams
-	configPath string
-	output     string
+	configPath    string
+	output        string
+	ifInterrupted string // what an interruption of the command means
 }
 
 func newRoot(a *app) *cobra.Command {
@@ -41,19 +43,15 @@ deduplicated, and brings the node back from them.
 
 Exit codes:
 ` + codes.String(),
-		SilenceErrors: true,
-		SilenceUsage:  true,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usageError(nil, fmt.Errorf("there is no command %q", args[0]))
-			}
-			return nil
-		},
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		Args:              subcommand,
 		RunE:              help,
 		DisableAutoGenTag: true,
 		PersistentPreRunE: func(*cobra.Command, []string) error {
 			if a.output != "text" && a.output != "json" {
-				return usageError(nil, fmt.Errorf("--output %s: want text or json", a.output))
+				a.output = "text"
+				return usageError(nil, errors.New("--output (or HOLDFAST_OUTPUT): want text or json"))
 			}
 			return nil
 		},
@@ -81,7 +79,30 @@ Exit codes:
 		root.AddCommand(c)
 	}
 	root.AddCommand(newMan())
+	root.InitDefaultHelpCmd()
+	for _, c := range root.Commands() {
+		if c.Name() == "help" {
+			c.Args = func(_ *cobra.Command, args []string) error {
+				found, rest, _ := root.Find(args)
+				return subcommand(found, rest)
+			}
+		}
+	}
 	return root
+}
+
+// subcommand refuses the arguments of a command that only groups others: what
+// is left over is a command that does not exist.
+func subcommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	text := fmt.Sprintf("there is no command %q", cmd.CommandPath()+" "+args[0])
+	cmd.SuggestionsMinimumDistance = 2
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		text += fmt.Sprintf("; did you mean %s?", strings.Join(near, " or "))
+	}
+	return usageError(nil, errors.New(text))
 }
 
 // load reads the configuration.
@@ -110,6 +131,16 @@ func exactly(n int, what string) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {
 		if len(args) != n {
 			return usageError(nil, fmt.Errorf("want %s, got %d arguments", what, len(args)))
+		}
+		return nil
+	}
+}
+
+// atMost makes a command take up to n arguments, with a message of our own.
+func atMost(n int, what string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		if len(args) > n {
+			return usageError(nil, fmt.Errorf("want at most %s, got %d arguments", what, len(args)))
 		}
 		return nil
 	}

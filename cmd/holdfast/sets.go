@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -28,6 +29,9 @@ func newList(a *app) *cobra.Command {
 		Args: exactly(0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.withRepository(cmd.Context(), func(conf *config.Config, r *repository.Repository) error {
+				if state != "" && !slices.Contains(states, state) {
+					return usageError(nil, fmt.Errorf("--state: want one of %s", strings.Join(states, ", ")))
+				}
 				node := holdfast.NodeName(conf.Node)
 				if all {
 					node = ""
@@ -44,14 +48,16 @@ func newList(a *app) *cobra.Command {
 			})
 		},
 	}
-	c.Flags().StringVar(&state, "state", "", "only sets in this state: proven, unproven, misordered, mismatched")
+	c.Flags().StringVar(&state, "state", "", "only sets in this state: "+strings.Join(states, ", "))
 	c.Flags().BoolVar(&all, "all-nodes", false, "sets of every node in the repository")
 	return c
 }
 
+var states = []string{string(holdfast.Proven), string(holdfast.Unproven), string(holdfast.Misordered), string(holdfast.Mismatched)}
+
 func (a *app) printSets(entries []repository.Entry, now time.Time) {
 	if len(entries) == 0 {
-		a.printf("No sets. `holdfast backup` takes one.\n")
+		a.printf("No such sets. `holdfast backup` takes one.\n")
 		return
 	}
 	rows := [][]string{{"SET", "NODE", "STATE", "AGE", "TOOK", "SIZE", "FILES"}}
@@ -115,10 +121,10 @@ func (a *app) printSet(set holdfast.Set) {
 	}
 	a.printf("One node: %s\n", set.Members.Verdict)
 	for _, f := range set.Members.Findings {
-		a.printf("  %s: %s\n", f.Verdict, f.Evidence)
+		a.printf("  %s: %s\n", f.Verdict, short(f.Evidence))
 	}
 	if i := set.Identities; i != nil {
-		a.printf("Identities: %s, %d keys%s, sealed to %d recipients\n", i.ID, len(i.Keys), map[bool]string{true: " in a KMS"}[i.KMS], len(i.Recipients))
+		a.printf("Identities: %s, %s%s, sealed to %s\n", short(i.ID), count(len(i.Keys), "key"), map[bool]string{true: " in a KMS"}[i.KMS], count(len(i.Recipients), "recipient"))
 		for _, c := range i.Checks {
 			if c.Verdict != holdfast.Holds {
 				a.printf("  %s: %s: %s\n", c.Verdict, c.Title, c.Evidence)
@@ -126,9 +132,7 @@ func (a *app) printSet(set holdfast.Set) {
 		}
 	}
 	for _, c := range set.Captures {
-		for _, l := range c.LeftOut {
-			a.printf("Left out of %s: %s: %s\n", c.Component, l.Name, l.Reason)
-		}
+		a.printLeftOut(c.Component, c.LeftOut)
 		for _, w := range c.Waits {
 			a.printf("Waited for %s: session %d, %s for %s on %s\n", c.Component, w.PID, span(w.Waited), w.Mode, w.Relation)
 		}
@@ -136,6 +140,14 @@ func (a *app) printSet(set holdfast.Set) {
 	for _, p := range set.Problems() {
 		a.printf("Problem: %s\n", p.What)
 	}
+}
+
+// count says how many there are of a thing.
+func count(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
 }
 
 // offset is a moment as the time since the run began.

@@ -103,7 +103,7 @@ func (w wiring) fetcher() (identities.Fetcher, error) {
 	if i.CA != "" {
 		var err error
 		if ca, err = os.ReadFile(i.CA); err != nil {
-			return identities.Fetcher{}, &holdfast.Problem{Class: holdfast.Usage, What: "identities.ca", Err: err}
+			return identities.Fetcher{}, &holdfast.Problem{Class: holdfast.Usage, What: "identities.ca", Err: err, Do: "Correct it in holdfast.yaml, or make the file readable."}
 		}
 	}
 	f := identities.Fetcher{BaseURL: i.URL, Address: i.Address, CA: ca}
@@ -152,6 +152,13 @@ func (w wiring) place(to []string, locale string) (plain.Place, error) {
 			return plain.Place{}, usageError(nil, errors.New("--to: want COMPONENT=CONNECTION, such as --to participant=postgres://host/participant"))
 		}
 		t, err := target(dsn)
+		switch {
+		case err != nil:
+		case !t.Secret().IsEmpty():
+			err = errors.New("a password in an argument can be read by every user of this machine: use PGPASSWORD or a password file")
+		case t.Get("dbname") == "":
+			err = errors.New("the connection string names no database (dbname)")
+		}
 		if err != nil {
 			return plain.Place{}, usageError(nil, fmt.Errorf("--to %s: %w", name, err))
 		}
