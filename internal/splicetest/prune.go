@@ -25,8 +25,8 @@ var pruning = []struct{ name, sql string }{
 	{"prune archived contracts", `delete from participant.par_active_contracts where synchronizer_idx = 1
 		and ts <= 1760000000000000 + case change when 'activation' then $1::bigint - 40 else $1 end * 700000`},
 	{"prune contracts", "delete from participant.par_contracts where internal_contract_id <= $1 - 40"},
-	{"prune commitments", "delete from participant.par_computed_acs_commitments where synchronizer_idx = 1 and to_inclusive <= 1760000000000000 + $1 * 700000"},
-	{"pruned active contracts", `insert into participant.par_active_contract_pruning values (1, 'completed', 1760000000000000 + $1 * 700000, 1760000000000000 + $1 * 700000)
+	{"prune commitments", "delete from participant.par_computed_acs_commitments where synchronizer_idx = 1 and to_inclusive <= 1760000000000000 + $1::bigint * 700000"},
+	{"pruned active contracts", `insert into participant.par_active_contract_pruning values (1, 'completed', 1760000000000000 + $1::bigint * 700000, 1760000000000000 + $1::bigint * 700000)
 		on conflict (synchronizer_idx) do update set phase = excluded.phase, ts = excluded.ts, succeeded = excluded.succeeded`},
 }
 
