@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -36,10 +37,18 @@ func Parse(dsn string) (Conninfo, error) {
 	return c, nil
 }
 
+// parseURL takes the part that names users and hosts apart by itself: libpq
+// allows lists of hosts, and percent-encoded directories of sockets.
 func parseURL(dsn string) (map[string]string, error) {
-	u, err := url.Parse(dsn)
-	if err != nil {
-		return nil, fmt.Errorf("the connection URL does not parse (characters such as / @ : # in a password have to be percent-encoded)")
+	wrong := fmt.Errorf("the connection URL does not parse (characters such as / @ : # in a password have to be percent-encoded)")
+	_, rest, _ := strings.Cut(dsn, "://")
+	authority, tail := rest, ""
+	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
+		authority, tail = rest[:i], rest[i:]
+	}
+	u, err := url.Parse("postgres://" + tail)
+	if err != nil || u.Fragment != "" {
+		return nil, wrong
 	}
 	values := map[string]string{}
 	set := func(key, value string) {
@@ -47,11 +56,20 @@ func parseURL(dsn string) (map[string]string, error) {
 			values[key] = value
 		}
 	}
-	set("user", u.User.Username())
-	password, _ := u.User.Password()
-	set("password", password)
+	if i := strings.LastIndex(authority, "@"); i >= 0 {
+		user, password, _ := strings.Cut(authority[:i], ":")
+		authority = authority[i+1:]
+		if user, err = url.PathUnescape(user); err != nil {
+			return nil, wrong
+		}
+		if password, err = url.PathUnescape(password); err != nil {
+			return nil, wrong
+		}
+		set("user", user)
+		set("password", password)
+	}
 	var hosts, ports []string
-	for _, hp := range strings.Split(u.Host, ",") {
+	for _, hp := range strings.Split(authority, ",") {
 		host, port := hp, ""
 		if i := strings.LastIndex(hp, ":"); i >= 0 && !strings.HasSuffix(hp, "]") {
 			host, port = hp[:i], hp[i+1:]
@@ -59,6 +77,9 @@ func parseURL(dsn string) (map[string]string, error) {
 		host, err = url.PathUnescape(strings.Trim(host, "[]"))
 		if err != nil {
 			return nil, fmt.Errorf("the host in the connection URL does not parse")
+		}
+		if strings.Trim(port, "0123456789") != "" {
+			return nil, wrong
 		}
 		hosts, ports = append(hosts, host), append(ports, port)
 	}
@@ -69,10 +90,16 @@ func parseURL(dsn string) (map[string]string, error) {
 		if key == "ssl" && v[0] == "true" {
 			key, v[0] = "sslmode", "require"
 		}
+		if !keyword.MatchString(key) {
+			return nil, wrong
+		}
 		values[key] = v[0]
 	}
 	return values, nil
 }
+
+// keyword is what a word before an equals sign may look like.
+var keyword = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.]*$`)
 
 func parseKeywords(dsn string) (map[string]string, error) {
 	values := map[string]string{}
@@ -80,7 +107,7 @@ func parseKeywords(dsn string) (map[string]string, error) {
 	for rest != "" {
 		key, after, found := strings.Cut(rest, "=")
 		key = strings.TrimSpace(key)
-		if !found || key == "" || strings.ContainsAny(key, " \t\n") {
+		if !found || !keyword.MatchString(key) {
 			return nil, fmt.Errorf("the connection string is not a list of keyword=value pairs")
 		}
 		after = strings.TrimLeft(after, " \t\n")
@@ -179,7 +206,7 @@ func (c Conninfo) Env() []string {
 }
 
 func quote(value string) string {
-	if value != "" && !strings.ContainsAny(value, " \t\n'\\") {
+	if value != "" && !strings.ContainsAny(value, " \t\n\r\v\f'\\") {
 		return value
 	}
 	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(value) + "'"
