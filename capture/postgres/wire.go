@@ -195,7 +195,10 @@ func copyOut(ctx context.Context, conn *pgconn.PgConn, w *wire, sql, format stri
 		}
 	}
 	t := tally{format: format, out: out}
-	if out != nil {
+	if k, ok := out.(*keeper); ok {
+		t.divider, _ = k.Writer.(divider)
+	}
+	if out != nil && t.divider == nil {
 		t.batch = make([]byte, 0, wireBuffer)
 	}
 	var counted int64 = -1
@@ -241,10 +244,35 @@ type tally struct {
 	stream
 	format  string
 	out     io.Writer
+	divider divider // out, if it wants to be told where it may divide
+	since   int     // bytes since the stream was divided
 	batch   []byte
 	large   *xxh3.Hasher // of a row that comes in pieces
 	begun   bool
 	trailer bool
+}
+
+// divider is a writer that stores what it is given in pieces, and finds pieces
+// again that it has already. It gathers small writes by itself.
+type divider interface{ Divide() }
+
+// A stream is divided behind a row that is chosen by its own digest, so that
+// the same rows are divided in the same places whatever came before them. The
+// likelihood grows with the row's length, for pieces of about the same size
+// from rows of any.
+const (
+	pieceLeast = 256 << 10
+	pieceMean  = 20 // bits, beyond the least
+)
+
+func (t *tally) divide(length int, digest uint64) {
+	if t.divider == nil {
+		return
+	}
+	if t.since += length; t.since >= pieceLeast && digest>>(64-pieceMean) < uint64(length) { //nolint:gosec // a length is not negative
+		t.divider.Divide()
+		t.since = 0
+	}
 }
 
 // piece takes one message, or a piece of it. The server puts the header of a
@@ -283,6 +311,7 @@ func (t *tally) piece(p []byte, first, last bool) error {
 		h := xxh3.Hash128(p)
 		t.digest = t.digest.Plus(holdfast.Digest{Hi: h.Hi, Lo: h.Lo})
 		t.rows++
+		t.divide(len(p), h.Lo)
 		return nil
 	}
 	if first {
@@ -293,6 +322,7 @@ func (t *tally) piece(p []byte, first, last bool) error {
 		h := t.large.Sum128()
 		t.digest = t.digest.Plus(holdfast.Digest{Hi: h.Hi, Lo: h.Lo})
 		t.rows++
+		t.divide(wireBuffer, h.Lo)
 	}
 	return nil
 }
@@ -301,6 +331,10 @@ func (t *tally) write(p []byte) error {
 	t.bytes += int64(len(p))
 	if t.out == nil {
 		return nil
+	}
+	if t.divider != nil {
+		_, err := t.out.Write(p)
+		return err
 	}
 	if len(t.batch)+len(p) > cap(t.batch) {
 		if err := t.flush(); err != nil {
