@@ -259,15 +259,19 @@ func (r *run) trySnap(ctx context.Context) (again bool, err error) {
 	perLane := (r.Options.Connections - 3) / r.Options.Lanes // beside control, exporter and watcher
 	r.groups = groups(r.tables, r.Options.SegmentBlocks, max(perLane, 2))
 	r.leases = make([][]*lease, r.Options.Lanes)
+	opening, openCtx := errgroup.WithContext(ctx)
 	for lane := range r.leases {
 		r.leases[lane] = make([]*lease, len(r.groups))
 		for i := range r.groups {
-			l, err := connectReader(ctx, r.Target, r.application, r.base.Encoding, r.server.Major())
-			if err != nil {
-				return false, err
-			}
-			r.leases[lane][i] = l
+			opening.Go(func() error {
+				l, err := connectReader(openCtx, r.Target, r.application, r.base.Encoding, r.server.Major())
+				r.leases[lane][i] = l
+				return err
+			})
 		}
+	}
+	if err := opening.Wait(); err != nil {
+		return false, err
 	}
 	for lane := range r.leases {
 		for i, g := range r.groups {
