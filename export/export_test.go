@@ -169,6 +169,9 @@ func createDB(t testing.TB, s *splicetest.Server, name, options string) string {
 // run runs a program against a server and returns what it said.
 func run(t testing.TB, s *splicetest.Server, in io.Reader, env []string, name string, args ...string) (string, error) {
 	t.Helper()
+	if dir := os.Getenv("HOLDFAST_TEST_PG_TOOLS"); dir != "" && !strings.Contains(name, "/") {
+		name = filepath.Join(dir, name)
+	}
 	cmd := exec.CommandContext(t.Context(), name, args...)
 	cmd.Env = append(append(os.Environ(), "PATH="+path(), "PGHOST="+s.Socket(), "PGPORT="+strconv.Itoa(s.Port()), "PGUSER=postgres", "LC_ALL=C"), env...)
 	cmd.Stdin = in
@@ -232,7 +235,7 @@ func compare(t testing.TB, s *splicetest.Server, from, to string, args ...string
 	}
 }
 
-var noise = regexp.MustCompile(`^(\\(un)?restrict |-- Dumped |$)`)
+var noise = regexp.MustCompile(`^(\\(un)?restrict |-- Dumped |SET transaction_timeout = 0;$|$)`)
 
 func dumped(t testing.TB, s *splicetest.Server, dsn string, args ...string) []string {
 	t.Helper()
