@@ -1,0 +1,311 @@
+package endtoend
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"holdfast"
+	"holdfast/backup"
+	"holdfast/canton"
+	"holdfast/capture/postgres"
+	"holdfast/identities"
+	"holdfast/internal/libpq"
+	"holdfast/internal/splicetest"
+	"holdfast/node/plain"
+	"holdfast/repository"
+	"holdfast/restore"
+)
+
+const (
+	password     = "a long and random password"
+	recipientKey = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"
+)
+
+// parts are a node and where it is backed up to, put together as the program
+// does it. Fields may be changed before a run.
+type parts struct {
+	Node       plain.Node
+	Repository *repository.Repository
+	Identities backup.Identities
+	Wait       time.Duration // for another run
+	Dump       postgres.Options
+	Clock      holdfast.Clock
+	Said       []string // what the last run told
+}
+
+// bed is a node, its validator app and a repository, all of them alive.
+type bed struct {
+	*splicetest.Node
+	parts
+	App *splicetest.ValidatorApp
+	At  repository.Location
+	Dir string // of the repository
+}
+
+func newBed(t testing.TB, o splicetest.NodeOptions) *bed {
+	t.Helper()
+	b := &bed{Node: splicetest.NewNode(t, o), Dir: filepath.Join(t.TempDir(), "repository")}
+	b.App = splicetest.NewValidatorApp(t, b.Node, splicetest.AppOptions{})
+	b.At = repository.Filesystem(b.Dir)
+	if err := repository.Create(t.Context(), b.At, holdfast.NewSecret(password)); err != nil {
+		t.Fatal(err)
+	}
+	b.parts = parts{
+		Node: nodeAt(t, b.ParticipantDSN(), b.ValidatorDSN()), Repository: openAt(t, b.At),
+		Identities: keeper(b.App.URL(), recipient(t)),
+		Dump:       postgres.Options{Lanes: 1, Connections: 6},
+	}
+	if o.App {
+		b.addApp(t, b.AppDSN(), "participant")
+	}
+	return b
+}
+
+func openAt(t testing.TB, at repository.Location) *repository.Repository {
+	t.Helper()
+	r, err := repository.Open(t.Context(), at, holdfast.NewSecret(password))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = r.Close(context.Background()) })
+	return r
+}
+
+func target(t testing.TB, dsn string) libpq.Target {
+	t.Helper()
+	info, err := libpq.Parse(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return libpq.Target{Conninfo: info}
+}
+
+// nodeAt is a validator node with its two databases.
+func nodeAt(t testing.TB, participant, validator string) plain.Node {
+	return plain.Node{
+		Node: holdfast.Node{Name: "demo", Components: []holdfast.Component{
+			{Name: "participant", Kind: holdfast.Participant}, {Name: "validator", Kind: holdfast.Validator},
+		}},
+		Targets: map[holdfast.ComponentName]libpq.Target{"participant": target(t, participant), "validator": target(t, validator)},
+	}
+}
+
+// addApp adds an app's database, captured before those components.
+func (b *bed) addApp(t testing.TB, dsn string, before ...holdfast.ComponentName) {
+	b.parts.Node.Components = append(b.parts.Node.Components, holdfast.Component{Name: "app", Kind: holdfast.App, Before: before})
+	b.parts.Node.Targets["app"] = target(t, dsn)
+}
+
+func recipient(t testing.TB) []identities.Recipient {
+	t.Helper()
+	list, err := identities.ParseRecipients([]string{recipientKey})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
+
+func keeper(url string, to []identities.Recipient) identities.Keeper {
+	f := identities.Fetcher{BaseURL: url, Attempts: 1, Tokens: identities.UnsafeTokens{Audience: splicetest.DefaultAudience, Users: []string{splicetest.LedgerUser}}}
+	return identities.Keeper{Fetch: f.Fetch, Recipients: to}
+}
+
+func readFacts(ctx context.Context, tx pgx.Tx, kind holdfast.Kind) (holdfast.Facts, error) {
+	return canton.Read(ctx, tx, kind)
+}
+
+// job puts the parts together for a backup.
+func (p *parts) job() backup.Job {
+	j := backup.Job{
+		Node: p.Node.Node, Sources: map[holdfast.ComponentName]backup.Source{}, Store: p.Repository, Version: "test", Clock: p.Clock,
+		Tell: func(text string) { p.Said = append(p.Said, text) },
+		Lock: func(ctx context.Context) (func(), error) {
+			if err := p.Node.Check(ctx); err != nil {
+				return nil, err
+			}
+			return p.Node.Lock(ctx, p.Wait)
+		},
+		Identities: p.Identities,
+	}
+	p.Said = nil
+	for name, t := range p.Node.Targets {
+		j.Sources[name] = p.dumper(t)
+	}
+	return j
+}
+
+func (p *parts) dumper(t libpq.Target) postgres.Dumper {
+	return postgres.Dumper{Target: t, Facts: readFacts, Options: p.Dump}
+}
+
+// place puts the parts together for a restore.
+func (p *parts) place() plain.Place {
+	return plain.Place{Node: p.Node, Now: time.Now, Loader: func(_ holdfast.ComponentName, through libpq.Target) plain.Loader {
+		return postgres.Loader{Target: through, Facts: readFacts, Options: postgres.LoadOptions{Lanes: 2}}
+	}}
+}
+
+// backup takes a set that has to be proven.
+func (p *parts) backup(t testing.TB) holdfast.Set {
+	t.Helper()
+	set, err := p.job().Run(t.Context())
+	if err != nil {
+		t.Fatalf("backup: %v", err)
+	}
+	if set.State != holdfast.Proven || len(set.Problems()) > 0 {
+		t.Fatalf("the set is %s: %v", set.State, set.Problems())
+	}
+	return set
+}
+
+// find reads a stored set.
+func (p *parts) find(t testing.TB, id holdfast.SetID) (holdfast.Set, holdfast.Files) {
+	t.Helper()
+	set, files, err := p.Repository.Find(t.Context(), p.Node.Name, string(id))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return set, files
+}
+
+// restore makes a plan and applies it.
+func (p *parts) restore(t testing.TB, id holdfast.SetID, o restore.Options) (restore.Report, error) {
+	t.Helper()
+	set, files := p.find(t, id)
+	plan, err := restore.Make(t.Context(), p.place(), set, o, time.Now())
+	if err != nil {
+		return restore.Report{}, err
+	}
+	return restore.Apply(t.Context(), p.place(), plan, set, files, nil)
+}
+
+func (p *parts) mustRestore(t testing.TB, id holdfast.SetID, o restore.Options) restore.Report {
+	t.Helper()
+	report, err := p.restore(t, id, o)
+	if err != nil {
+		t.Fatalf("restore: %v", err)
+	}
+	return report
+}
+
+// leftovers are the names of the databases that restores have left.
+func (p *parts) leftovers(t testing.TB) []string {
+	t.Helper()
+	list, err := p.place().Leftovers(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, l := range list {
+		names = append(names, l.Name)
+	}
+	return names
+}
+
+// live runs the node's programs until the function it returns is called.
+func (b *bed) live(t testing.TB, load splicetest.Load) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- b.Run(ctx, load) }()
+	done := false
+	stop = func() {
+		if done {
+			return
+		}
+		done = true
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("the node's programs failed: %v", err)
+		}
+	}
+	t.Cleanup(stop)
+	return stop
+}
+
+// says makes sure that an error is of a class, contains those words, and comes
+// with advice.
+func says(t testing.TB, err error, class holdfast.Class, words ...string) {
+	t.Helper()
+	if holdfast.ClassOf(err) != class {
+		t.Errorf("the error is of class %q, want %q: %v", holdfast.ClassOf(err), class, err)
+	}
+	if err == nil {
+		return
+	}
+	why, do := holdfast.Advice(err)
+	if class != holdfast.Interrupted && why == "" && do == "" {
+		t.Errorf("no advice comes with: %v", err)
+	}
+	for _, word := range words {
+		if !strings.Contains(err.Error(), word) {
+			t.Errorf("the error does not say %q: %v", word, err)
+		}
+	}
+}
+
+// query reads one value.
+func query[T any](t testing.TB, dsn, sql string, args ...any) (v T) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	if err := conn.QueryRow(t.Context(), sql, args...).Scan(&v); err != nil {
+		t.Fatalf("%s: %v", sql, err)
+	}
+	return v
+}
+
+func execute(t testing.TB, dsn, sql string) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	if _, err := conn.Exec(t.Context(), sql); err != nil {
+		t.Fatalf("%s: %v", sql, err)
+	}
+}
+
+// connect holds a session open until the function it returns is called.
+func connect(t testing.TB, dsn string) (hangUp func()) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), dsn+"&application_name=canton-participant")
+	if err != nil {
+		t.Fatal(err)
+	}
+	hangUp = func() { _ = conn.Close(context.Background()) }
+	t.Cleanup(hangUp)
+	return hangUp
+}
+
+// entries lists the node's sets.
+func (p *parts) entries(t testing.TB) []repository.Entry {
+	t.Helper()
+	list, err := p.Repository.Sets(t.Context(), p.Node.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
+
+func contains(list []string, part string) bool {
+	return slices.ContainsFunc(list, func(s string) bool { return strings.Contains(s, part) })
+}
+
+func TestMain(m *testing.M) {
+	if os.Getenv(childEnv) != "" {
+		os.Exit(child())
+	}
+	os.Exit(m.Run())
+}

@@ -1,0 +1,159 @@
+package endtoend
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"holdfast"
+	"holdfast/capture/postgres"
+	"holdfast/identities"
+	"holdfast/internal/libpq"
+	"holdfast/node/plain"
+	"holdfast/repository"
+	"holdfast/restore"
+)
+
+// childEnv makes the test binary play one run of the program, which may then
+// be killed.
+const childEnv = "HOLDFAST_TEST_CHILD"
+
+// errand is what a child is to do.
+type errand struct {
+	Do                     string // "lock", "backup" or "restore"
+	Participant, Validator string
+	App                    string // the validator app's URL
+	Repository             string
+	Set                    holdfast.SetID
+	StorageAt, DatabaseAt  int64 // the call at which to be killed; 0 never
+}
+
+func (e errand) parts() (*parts, error) {
+	p := &parts{Node: plain.Node{
+		Node: holdfast.Node{Name: "demo", Components: []holdfast.Component{
+			{Name: "participant", Kind: holdfast.Participant}, {Name: "validator", Kind: holdfast.Validator},
+		}},
+		Targets: map[holdfast.ComponentName]libpq.Target{},
+	}, Dump: postgres.Options{Lanes: 1, Connections: 6}}
+	calls := &counter{at: e.DatabaseAt, kill: true}
+	for name, dsn := range map[holdfast.ComponentName]string{"participant": e.Participant, "validator": e.Validator} {
+		info, err := libpq.Parse(dsn)
+		if err != nil {
+			return nil, err
+		}
+		p.Node.Targets[name] = libpq.Target{Conninfo: info, Dial: calls.dial}
+	}
+	var err error
+	p.Repository, err = repository.Open(context.Background(), faulty(e.Repository, &counter{at: e.StorageAt, kill: true}), holdfast.NewSecret(password))
+	if err != nil {
+		return nil, err
+	}
+	to, err := identities.ParseRecipients([]string{recipientKey})
+	p.Identities = keeper(e.App, to)
+	return p, err
+}
+
+// child does its errand and says so.
+func child() int {
+	var e errand
+	err := json.Unmarshal([]byte(os.Getenv(childEnv)), &e)
+	if err == nil {
+		err = e.run(context.Background())
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	fmt.Println("done")
+	return 0
+}
+
+func (e errand) run(ctx context.Context) error {
+	p, err := e.parts()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = p.Repository.Close(ctx) }()
+	switch e.Do {
+	case "lock":
+		if _, err := p.Node.Lock(ctx, 0); err != nil {
+			return err
+		}
+		fmt.Println("locked")
+		_, err = io.Copy(io.Discard, os.Stdin)
+		return err
+	case "backup":
+		_, err = p.job().Run(ctx)
+		return err
+	case "restore":
+		set, files, err := p.Repository.Find(ctx, p.Node.Name, string(e.Set))
+		if err != nil {
+			return err
+		}
+		plan, err := restore.Make(ctx, p.place(), set, restore.Options{}, time.Now())
+		if err != nil {
+			return err
+		}
+		_, err = restore.Apply(ctx, p.place(), plan, set, files, nil)
+		return err
+	}
+	return errors.New("nothing to do")
+}
+
+// running is a child at work.
+type running struct {
+	cmd   *exec.Cmd
+	lines *bufio.Reader
+	in    io.Closer
+}
+
+func (b *bed) errand(do string) errand {
+	return errand{Do: do, Participant: b.ParticipantDSN(), Validator: b.ValidatorDSN(), App: b.App.URL(), Repository: b.Dir}
+}
+
+func startChild(t testing.TB, b *bed, do string) *running { return start(t, b.errand(do)) }
+
+func start(t testing.TB, e errand) *running {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(self)
+	cmd.Env = append(os.Environ(), childEnv+"="+string(text))
+	cmd.Stderr = io.Discard
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = in.Close() })
+	return &running{cmd, bufio.NewReader(out), in}
+}
+
+// await waits until the child has said that line.
+func (r *running) await(t testing.TB, want string) {
+	t.Helper()
+	line, err := r.lines.ReadString('\n')
+	if err != nil || strings.TrimSpace(line) != want {
+		t.Fatalf("the child said %q, %v; want %q", line, err, want)
+	}
+}

@@ -1,0 +1,145 @@
+package endtoend
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/kopia/kopia/repo/blob"
+	"github.com/kopia/kopia/repo/blob/filesystem"
+
+	"holdfast/repository"
+)
+
+// counter counts calls and makes one of them fail, or be the process's last.
+// From the failing call on every call fails until failures calls have: an
+// outage rather than a hiccup, which retries would cover up.
+type counter struct {
+	at       int64 // 0: never
+	failures int64
+	kill     bool
+	calls    atomic.Int64
+}
+
+var errFault = errors.New("planted fault")
+
+func (c *counter) call() error {
+	n := c.calls.Add(1)
+	switch {
+	case c.at == 0 || n < c.at:
+		return nil
+	case c.kill:
+		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+		time.Sleep(time.Minute) // until it arrives
+	case n < c.at+max(1, c.failures):
+		return errFault
+	}
+	return nil
+}
+
+// dial connects so that every write to the database is counted. The first
+// bytes of a write that fails are not sent, and the connection is gone.
+func (c *counter) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	return countedConn{conn, c}, nil
+}
+
+type countedConn struct {
+	net.Conn
+	c *counter
+}
+
+func (c countedConn) Write(p []byte) (int, error) {
+	if err := c.c.call(); err != nil {
+		_ = c.Close()
+		return 0, err
+	}
+	return c.Conn.Write(p)
+}
+
+// faultyType is a kind of storage of our own: a directory whose calls are
+// counted.
+const faultyType = "holdfast-faulty"
+
+// faultyOptions has to survive the configuration file that a repository is
+// opened from, so the counter is looked up by name.
+type faultyOptions struct {
+	Path    string `json:"path"`
+	Counter int64  `json:"counter"`
+}
+
+var (
+	counters      sync.Map
+	counterNumber atomic.Int64
+	register      = sync.OnceFunc(func() {
+		blob.AddSupportedStorage(faultyType, faultyOptions{}, func(ctx context.Context, o *faultyOptions, create bool) (blob.Storage, error) {
+			st, err := filesystem.New(ctx, &filesystem.Options{Path: o.Path, FileMode: 0o600, DirectoryMode: 0o700}, create)
+			if err != nil {
+				return nil, err
+			}
+			c, _ := counters.Load(o.Counter)
+			return &faultyStorage{st, c.(*counter), o}, nil
+		})
+	})
+)
+
+// faulty is a repository in a directory whose calls c counts.
+func faulty(dir string, c *counter) repository.Location {
+	register()
+	n := counterNumber.Add(1)
+	counters.Store(n, c)
+	return repository.Location{Name: dir, Storage: blob.ConnectionInfo{Type: faultyType, Config: &faultyOptions{dir, n}}}
+}
+
+type faultyStorage struct {
+	blob.Storage
+	c *counter
+	o *faultyOptions
+}
+
+func (s *faultyStorage) ConnectionInfo() blob.ConnectionInfo {
+	return blob.ConnectionInfo{Type: faultyType, Config: s.o}
+}
+
+func (s *faultyStorage) GetBlob(ctx context.Context, id blob.ID, offset, length int64, out blob.OutputBuffer) error {
+	if err := s.c.call(); err != nil {
+		return err
+	}
+	return s.Storage.GetBlob(ctx, id, offset, length, out)
+}
+
+func (s *faultyStorage) GetMetadata(ctx context.Context, id blob.ID) (blob.Metadata, error) {
+	if err := s.c.call(); err != nil {
+		return blob.Metadata{}, err
+	}
+	return s.Storage.GetMetadata(ctx, id)
+}
+
+func (s *faultyStorage) ListBlobs(ctx context.Context, prefix blob.ID, fn func(blob.Metadata) error) error {
+	if err := s.c.call(); err != nil {
+		return err
+	}
+	return s.Storage.ListBlobs(ctx, prefix, fn)
+}
+
+func (s *faultyStorage) PutBlob(ctx context.Context, id blob.ID, data blob.Bytes, o blob.PutOptions) error {
+	if err := s.c.call(); err != nil {
+		return err
+	}
+	return s.Storage.PutBlob(ctx, id, data, o)
+}
+
+func (s *faultyStorage) DeleteBlob(ctx context.Context, id blob.ID) error {
+	if err := s.c.call(); err != nil {
+		return err
+	}
+	return s.Storage.DeleteBlob(ctx, id)
+}
