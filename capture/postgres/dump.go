@@ -362,10 +362,15 @@ func (r *run) dump(ctx context.Context, capture *holdfast.Capture) error {
 		readers.Go(func() error { return r.facts(ctx, capture) })
 		return readers.Wait()
 	})
-	if err := work.Wait(); err != nil {
+	err = work.Wait()
+	capture.Waits = watch.caused()
+	var g *givingWay
+	if errors.As(err, &g) && g.wait.PID == 0 && len(capture.Waits) > 0 {
+		g.wait = capture.Waits[0]
+	}
+	if err != nil {
 		return err
 	}
-	capture.Waits = watch.caused()
 	for i, t := range r.tables {
 		table := holdfast.Table{Schema: t.schema, Name: t.name, Format: t.format, Columns: t.columnNames(), Condition: t.condition, Segments: r.segments[i]}
 		for _, c := range t.columns {
@@ -435,7 +440,8 @@ func (r *run) schema(ctx context.Context) error {
 	err := r.put(ctx, r.file("schema.dump"), func(w io.Writer) error {
 		return r.Tools.run(ctx, r.server.Major(), r.info, []string{"PGAPPNAME=" + r.application}, nil, w, "pg_dump",
 			"--schema-only", "--format=custom", "--compress=0", "--snapshot="+r.snapshot, "--no-subscriptions",
-			fmt.Sprintf("--lock-wait-timeout=%d", r.Options.WaitLimit.Milliseconds()))
+			// Later than the watcher, which knows who waits and records it.
+			fmt.Sprintf("--lock-wait-timeout=%d", (2*r.Options.WaitLimit+time.Second).Milliseconds()))
 	})
 	var tool *toolFailed
 	if errors.As(err, &tool) && strings.Contains(tool.complaint, "LOCK TABLE") {
