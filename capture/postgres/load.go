@@ -316,8 +316,21 @@ func (b *build) connect(ctx context.Context) (*pgx.Conn, error) {
 		closeConn(conn)
 		return nil, err
 	}
+	if isSuperuser(conn) {
+		if err := execute(ctx, conn, "SET "+hurry); err != nil {
+			closeConn(conn)
+			return nil, err
+		}
+	}
 	return conn, nil
 }
+
+func isSuperuser(conn *pgx.Conn) bool { return conn.PgConn().ParameterStatus("is_superuser") == "on" }
+
+// hurry makes autovacuum, which finds much to do in a database that is being
+// restored, give way sooner to an index that is to be built: it does so to
+// whoever has waited for it that long. Only a superuser may set it.
+const hurry = "deadlock_timeout=100" // milliseconds
 
 // section has pg_restore restore one section of the schema.
 func (b *build) section(ctx context.Context, schema, section string, jobs int) error {
@@ -328,12 +341,21 @@ func (b *build) section(ctx context.Context, schema, section string, jobs int) e
 	if !b.fit.KeepOwners {
 		args = append(args, "--no-owner", "--no-privileges")
 	}
-	memory, err := b.indexMemory(ctx, jobs)
+	conn, err := b.connect(ctx)
+	if err != nil {
+		return err
+	}
+	memory, err := b.indexMemory(ctx, conn, jobs)
+	super := isSuperuser(conn)
+	closeConn(conn)
 	if err != nil {
 		return err
 	}
 	settings := fmt.Sprintf("-c maintenance_work_mem=%dkB -c max_parallel_maintenance_workers=%d -c synchronous_commit=off -c statement_timeout=0 -c lock_timeout=0"+
 		" -c idle_in_transaction_session_timeout=0 -c default_transaction_read_only=off", memory>>10, max(0, b.Options.lanes()-jobs))
+	if super {
+		settings += " -c " + hurry
+	}
 	info := b.info.With("options", strings.TrimSpace(b.info.Get("options")+" "+settings))
 	major := max(b.fit.Server.Major(), b.capture.Server.Major())
 	forgiving, err := b.forgiving(ctx, major)
@@ -517,7 +539,7 @@ func (b *build) finish(ctx context.Context) error {
 			return fmt.Errorf("materialized view %s.%s: %w", v.Schema, v.Name, err)
 		}
 	}
-	if _, err := conn.Exec(ctx, "ANALYZE"); err != nil {
+	if err := b.analyze(ctx, conn); err != nil {
 		return fmt.Errorf("gather statistics: %w", err)
 	}
 	got, err := sequences(ctx, conn)
@@ -545,15 +567,64 @@ func (b *build) finish(ctx context.Context) error {
 	return nil
 }
 
+// analyze gathers statistics as ANALYZE alone does, of several tables at once.
+func (b *build) analyze(ctx context.Context, conn *pgx.Conn) error {
+	rows, err := conn.Query(ctx, `SELECT format('%I.%I', n.nspname, c.relname), c.relkind = 'p' FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+		WHERE c.relkind IN ('r', 'm', 'p') AND c.relpersistence <> 't' ORDER BY c.relpages DESC`)
+	if err != nil {
+		return err
+	}
+	var name string
+	var parent bool
+	var single, parents []string
+	if _, err := pgx.ForEachRow(rows, []any{&name, &parent}, func() error {
+		if parent {
+			parents = append(parents, name)
+		} else {
+			single = append(single, name)
+		}
+		return nil
+	}); err != nil {
+		return err
+	}
+	queue := make(chan string, len(single))
+	for _, name := range single {
+		queue <- name
+	}
+	close(queue)
+	work, lane := errgroup.WithContext(ctx)
+	for range b.Options.lanes() {
+		work.Go(func() error {
+			conn, err := b.connect(lane)
+			if err != nil {
+				return err
+			}
+			defer closeConn(conn)
+			for name := range queue {
+				if _, err := conn.Exec(lane, "ANALYZE "+name); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	if err := work.Wait(); err != nil {
+		return err
+	}
+	// A partitioned table's own statistics come from its partitions, which
+	// Postgres then reads again.
+	for _, name := range parents {
+		if _, err := conn.Exec(ctx, "ANALYZE "+name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // indexMemory is how much memory one of jobs index builds may use: what the
 // machine has, when the server is on it, else what the server's own settings
 // suggest; never less than the server would use by itself.
-func (b *build) indexMemory(ctx context.Context, jobs int) (int64, error) {
-	conn, err := b.connect(ctx)
-	if err != nil {
-		return 0, err
-	}
-	defer closeConn(conn)
+func (b *build) indexMemory(ctx context.Context, conn *pgx.Conn, jobs int) (int64, error) {
 	var own, shared int64
 	if err := conn.QueryRow(ctx, `SELECT pg_size_bytes(current_setting('maintenance_work_mem')), pg_size_bytes(current_setting('shared_buffers'))`).Scan(&own, &shared); err != nil {
 		return 0, err
