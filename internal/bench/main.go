@@ -118,10 +118,20 @@ func run(ctx context.Context, o options, out io.Writer) (err error) {
 			}
 		}
 	}
-	b.printf("\n%d cores, %s, Postgres %s with the settings initdb writes (fsync on, shared_buffers 128MB), all on one machine, all data in the page cache; %s in all.\n\n",
-		runtime.NumCPU(), runtime.GOOS, b.node.Participant.Version.Major, time.Since(began).Round(time.Second))
+	b.printf("\nDatabase of %d MiB; %d cores, %s; Postgres %s with the settings initdb writes (fsync on, shared_buffers 128MB); all on one machine, all data in the page cache; %s in all; load average at the end %s.\n\n",
+		o.mb, runtime.NumCPU(), runtime.GOOS, b.node.Participant.Version.Major, time.Since(began).Round(time.Second), loadAverage())
 	b.results.print(out)
 	return nil
+}
+
+// loadAverage tells how busy the machine was, the bench included.
+func loadAverage() string {
+	text, err := os.ReadFile("/proc/loadavg")
+	fields := strings.Fields(string(text))
+	if err != nil || len(fields) < 3 {
+		return "unknown"
+	}
+	return fields[2] + " over 15 minutes"
 }
 
 // workDir makes a directory that the server's user may pass through.

@@ -89,7 +89,36 @@ func (b *bench) sets(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return b.afterVacuum(ctx)
+}
+
+// afterVacuum measures what a next set adds when VACUUM has just run: new rows
+// then go into gaps of old pages first, and old ranges change.
+func (b *bench) afterVacuum(ctx context.Context) error {
+	if err := b.sql(ctx, "VACUUM", "CHECKPOINT"); err != nil {
+		return err
+	}
+	r, err := b.newRepository(ctx, "vacuum", b.node.ParticipantDSN(), b.node.Participant.Version.Bin)
+	if err != nil {
+		return err
+	}
+	first, _, err := r.backup(ctx)
+	if err != nil {
+		return err
+	}
+	size, err := b.size(ctx)
+	if err != nil {
+		return err
+	}
+	if err := b.node.Grow(ctx, size+int64(float64(size)*b.growth/100)); err != nil {
+		return err
+	}
+	next, _, err := r.backup(ctx)
+	if err != nil {
+		return err
+	}
+	b.results.add("repository growth (% of it after the first set), right after VACUUM", nil, 100*float64(next.stored-first.stored)/float64(first.stored))
+	return r.remove()
 }
 
 // bare is a bare read after another, unmeasured one has brought everything into
