@@ -14,6 +14,7 @@ import (
 	"holdfast"
 	"holdfast/backup"
 	"holdfast/config"
+	"holdfast/export"
 	"holdfast/internal/splicetest"
 	"holdfast/node/plain"
 	"holdfast/repository"
@@ -104,7 +105,6 @@ func (v validator) check(t *testing.T, kind, text string) {
 func TestOutputIsAsTheSchemaSays(t *testing.T) {
 	v := validator{compileSchema(t, "output.schema.json", true), compileSchema(t, "output.schema.json", false), map[string]bool{}}
 	s := newSite(t, splicetest.NodeOptions{App: true})
-	s.init(t, "--database", "app="+s.node.AppDSN())
 	out := func(kind string, exit int, args ...string) string {
 		t.Helper()
 		r := s.holdfast(t, exit, append(args, "--output", "json")...)
@@ -116,6 +116,7 @@ func TestOutputIsAsTheSchemaSays(t *testing.T) {
 		}
 		return r.stdout
 	}
+	v.check(t, "setup", s.init(t, "--database", "app="+s.node.AppDSN(), "--output", "json").stdout)
 	out("version", 0, "version")
 	out("config", 0, "config", "show", "--origin")
 	out("sets", 0, "list")
@@ -127,6 +128,7 @@ func TestOutputIsAsTheSchemaSays(t *testing.T) {
 	out("sets", 0, "list")
 	out("identities", 0, "identities", "fetch")
 	out("identities", 0, "identities", "show")
+	out("export", 0, "export", "latest", "exported")
 	out("restore-plan", 0, "restore", "latest")
 	out("restore-report", 0, "restore", "latest", "--only-prove", "--yes")
 	out("error", 7, "restore", "--undo", "--yes")
@@ -188,6 +190,7 @@ func TestSchemaHasEveryField(t *testing.T) {
 		{"output.schema.json", "restorePlan", restore.Plan{}},
 		{"output.schema.json", "restoreReport", restore.Report{}},
 		{"output.schema.json", "entry", repository.Entry{}},
+		{"output.schema.json", "export", export.Report{}},
 		{"output.schema.json", "leftover", plain.Leftover{}},
 		{"output.schema.json", "move", plain.Move{}},
 		{"output.schema.json", "setting", config.Origin{}},

@@ -45,10 +45,11 @@ func build(m *testing.M) (int, error) {
 // site is where a page's commands are typed: a node whose programs are
 // stopped, a directory, and the variables that the page tells the reader to set.
 type site struct {
-	node *splicetest.Node
-	app  *splicetest.ValidatorApp
-	dir  string
-	env  []string
+	node  *splicetest.Node
+	app   *splicetest.ValidatorApp
+	other *splicetest.Server // another server, to restore to
+	dir   string
+	env   []string
 }
 
 func newSite(t *testing.T, options splicetest.NodeOptions, variables ...string) *site {
@@ -101,9 +102,9 @@ func (s *site) holdfast(t *testing.T, exit int, args ...string) result {
 }
 
 // init sets Holdfast up for the site's node.
-func (s *site) init(t *testing.T, more ...string) {
+func (s *site) init(t *testing.T, more ...string) result {
 	t.Helper()
-	s.holdfast(t, 0, append([]string{
+	return s.holdfast(t, 0, append([]string{
 		"init", "--node", "my-validator", "--repository", "repository", "--keep", "kept", "--recovery-key-file", "recovery.key",
 		"--database", "validator=" + s.node.ValidatorDSN(), "--database", "participant=" + s.node.ParticipantDSN(),
 		"--identities-url", s.app.URL(), "--auth", "unsafe", "--audience", splicetest.DefaultAudience,
