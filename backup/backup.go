@@ -123,11 +123,8 @@ func (j Job) Run(ctx context.Context) (holdfast.Set, error) {
 	if err != nil {
 		return holdfast.Set{}, err
 	}
-	last, files, err := j.Store.Latest(ctx, j.Node.Name, holdfast.Proven, holdfast.Unproven)
+	last, files, err := j.last(ctx, stages)
 	if err != nil {
-		return holdfast.Set{}, err
-	}
-	if err := sameNode(last, stages); err != nil {
 		return holdfast.Set{}, err
 	}
 	const attempts = 2
@@ -142,6 +139,26 @@ func (j Job) Run(ctx context.Context) (holdfast.Set, error) {
 		}
 		return set, verdict(set)
 	}
+}
+
+// last reads the set to go on from, and refuses to go on from another node's.
+// One that cannot be read must not keep new ones from being taken.
+func (j Job) last(ctx context.Context, stages [][]holdfast.Outlook) (holdfast.Set, holdfast.Files, error) {
+	last, files, err := j.Store.Latest(ctx, j.Node.Name, holdfast.Proven, holdfast.Unproven)
+	if ctx.Err() != nil {
+		return holdfast.Set{}, nil, ctx.Err()
+	}
+	if err != nil {
+		j.tell("the last set could not be read, so nothing can be carried over from it: %v", err)
+		return holdfast.Set{}, nil, nil
+	}
+	witness := last
+	if participantOf(last) == nil {
+		if proven, _, err := j.Store.Latest(ctx, j.Node.Name, holdfast.Proven); err == nil {
+			witness = proven
+		}
+	}
+	return last, files, sameNode(witness, stages)
 }
 
 // look asks every source, side by side, what it has.
@@ -195,17 +212,16 @@ func oneParticipant(n holdfast.Node, stages [][]holdfast.Outlook) error {
 
 // sameNode refuses to add a set of another participant to a node's history.
 func sameNode(last holdfast.Set, stages [][]holdfast.Outlook) error {
-	for _, c := range last.Captures {
-		if c.Facts.Participant == nil {
-			continue
-		}
-		for _, o := range slices.Concat(stages...) {
-			if o.Component == c.Component && o.Participant != "" && o.Participant != c.Facts.Participant.ParticipantID {
-				return &holdfast.Problem{Class: holdfast.Refused,
-					What: fmt.Sprintf("%s is %s, but the sets of node %s so far are of participant %s", o.Database, o.Found, last.Node.Name, c.Facts.Participant.ParticipantID),
-					Why:  "Either this is another node's database, or the node was given a new identity; one history must not mix the two.",
-					Do:   "If the node really has a new identity, give it a new name: `node:` in holdfast.yaml."}
-			}
+	known := participantOf(last)
+	if known == nil {
+		return nil
+	}
+	for _, o := range slices.Concat(stages...) {
+		if o.Participant != "" && o.Participant != known.ParticipantID {
+			return &holdfast.Problem{Class: holdfast.Refused,
+				What: fmt.Sprintf("%s is %s, but the sets of node %s so far are of participant %s", o.Database, o.Found, last.Node.Name, known.ParticipantID),
+				Why:  "Either this is another node's database, or the node was given a new identity; one history must not mix the two.",
+				Do:   "If the node really has a new identity, give it a new name: `node:` in holdfast.yaml."}
 		}
 	}
 	return nil

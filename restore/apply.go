@@ -75,7 +75,10 @@ func Apply(ctx context.Context, place Place, p Plan, set holdfast.Set, files hol
 	}
 	tell("put the restored databases in place")
 	if err := place.Swap(ctx, set.ID, p.Placements); err != nil {
-		return report, fmt.Errorf("nothing was changed: %w", err)
+		if holdfast.ClassOf(err) == holdfast.Refused {
+			err = fmt.Errorf("nothing was changed: %w", err)
+		}
+		return report, err
 	}
 	built = nil
 	report.Swapped, report.Took = true, time.Since(began)

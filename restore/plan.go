@@ -88,13 +88,21 @@ func Make(ctx context.Context, place Place, set holdfast.Set, o Options, now tim
 // usable refuses sets that must not be restored.
 func usable(set holdfast.Set, o Options) error {
 	problems := set.Problems()
-	if len(problems) == 0 || o.Unproven && set.State == holdfast.Unproven {
+	if len(problems) == 0 {
 		return nil
 	}
-	p := &holdfast.Problem{Class: holdfast.Refused, What: fmt.Sprintf("set %s is %s: %s", set.ID, set.State, problems[0].What),
+	if set.Schema < 1 || set.Schema > holdfast.ManifestSchema {
+		return &problems[0]
+	}
+	worth := set
+	worth.Prove() // what the facts say, not what the manifest claims
+	if o.Unproven && worth.State == holdfast.Unproven {
+		return nil
+	}
+	p := &holdfast.Problem{Class: holdfast.Refused, What: fmt.Sprintf("set %s is %s: %s", set.ID, worth.State, problems[0].What),
 		Why: "Databases that do not belong together start without complaint and lose updates silently.",
 		Do:  "Choose a proven set: `holdfast list --state proven`."}
-	if set.State == holdfast.Unproven {
+	if worth.State == holdfast.Unproven {
 		p.Why = "Nothing contradicts it, but nothing proves it either."
 		p.Do += " If there is none, `--accept-unproven` takes this one."
 	}

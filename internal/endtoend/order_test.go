@@ -106,7 +106,7 @@ func TestReversedSetsAreFound(t *testing.T) {
 			}
 		}
 	}
-	const runs = 5
+	const runs = 3
 	for _, lies := range []bool{true, false} {
 		for range runs {
 			before := len(b.entries(t))
@@ -133,7 +133,7 @@ func TestReversedSetsAreFound(t *testing.T) {
 	for _, e := range b.entries(t)[1:] {
 		for _, o := range []restore.Options{{}, {Unproven: true}, {OnlyProve: true, Unproven: true}} {
 			_, err := b.restore(t, e.ID, o)
-			says(t, err, holdfast.Refused, string(e.ID), "is misordered", "ledger ends at")
+			says(t, err, holdfast.Refused, string(e.ID), "is misordered")
 		}
 	}
 	for _, states := range [][]holdfast.State{{holdfast.Proven}, {holdfast.Proven, holdfast.Unproven}} {
@@ -151,10 +151,15 @@ func TestReversedSetsAreFound(t *testing.T) {
 // contents contradict: neither missed nor accused wrongly.
 func TestSetsReversedByChanceAreToldApart(t *testing.T) {
 	b := newBed(t, splicetest.NodeOptions{})
-	b.live(t, splicetest.Load{Rate: 2, IngestDelay: 30 * time.Millisecond})
 	found := map[bool]int{}
-	for n := range 24 {
-		set, err := reversed(b.job(), true, func(holdfast.Capture) { time.Sleep(time.Duration(n) * 20 * time.Millisecond) }).Run(t.Context())
+	for n := range 8 {
+		set, err := reversed(b.job(), true, func(holdfast.Capture) {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Duration(n)*25*time.Millisecond)
+			defer cancel()
+			if err := b.Run(ctx, splicetest.Load{Rate: 60, IngestDelay: 10 * time.Millisecond}); err != nil {
+				t.Error(err)
+			}
+		}).Run(t.Context())
 		if set.ID == "" {
 			t.Fatal(err)
 		}

@@ -2,6 +2,7 @@ package plain
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"time"
@@ -62,6 +63,9 @@ func look(ctx context.Context, t libpq.Target, c holdfast.Component) (string, er
 }
 
 func unreadable(t libpq.Target, err error) error {
+	if errors.Is(err, context.Canceled) {
+		return err
+	}
 	return &holdfast.Problem{Class: holdfast.Refused, What: "look at " + t.Where(), Err: err,
 		Why: "What a database holds is told from its tables.", Do: "Grant the user the right to read: GRANT pg_read_all_data TO ...; docs/operate.md lists the grants."}
 }

@@ -45,7 +45,10 @@ func (p Place) Look(ctx context.Context, set holdfast.SetID, c holdfast.Capture)
 		return holdfast.Placement{}, err
 	}
 	live := t.Database()
-	out := holdfast.Placement{Component: c.Component, Where: t.Where(), Database: live, New: NameBeside(live, New, set), Keep: NameBeside(live, Before, set)}
+	out := holdfast.Placement{Component: c.Component, Where: t.Where(), Database: live, New: NameBeside(live, New, set)}
+	if out.Keep, err = s.freeName(ctx, live, Before, set); err != nil {
+		return out, err
+	}
 	if out.Fit, err = p.Loader(c.Component, s.Target).Survey(ctx, c); err != nil {
 		return out, err
 	}
@@ -61,7 +64,7 @@ func (p Place) Look(ctx context.Context, set holdfast.SetID, c holdfast.Capture)
 	}
 	// What the live database says helps to tell what would be lost; a database
 	// that is wrecked says nothing, and that must not stop its rescue.
-	conn, err := t.Connect(ctx, libpq.Options{Application: "holdfast restore"})
+	conn, err := t.Connect(ctx, libpq.Options{Application: application})
 	if err != nil {
 		return out, nil
 	}
@@ -98,31 +101,25 @@ func (p Place) Build(ctx context.Context, set holdfast.SetID, placement holdfast
 	if err := loader.Load(ctx, placement.New, c, placement.Fit, files); err != nil {
 		return err
 	}
-	return s.SetLabel(ctx, placement.New, label)
+	if err := s.SetLabel(ctx, placement.New, label); err != nil {
+		return errors.Join(err, loader.Drop(context.WithoutCancel(ctx), placement.New))
+	}
+	return nil
 }
 
 // Swap moves every new database into place, server by server. Should a later
 // server refuse, the moves made on earlier ones are taken back.
 func (p Place) Swap(ctx context.Context, set holdfast.SetID, placements []holdfast.Placement) error {
-	type batch struct {
-		server      Server
-		there, back []Move
-	}
 	var batches []batch
 	for _, placement := range placements {
 		s, _, err := p.server(ctx, placement.Component)
 		if err != nil {
 			return err
 		}
-		i := slices.IndexFunc(batches, func(b batch) bool { return b.server.Target.String() == s.Target.String() })
-		if i < 0 {
-			batches = append(batches, batch{server: s})
-			i = len(batches) - 1
-		}
 		label := Label{Database: placement.Database, Component: placement.Component, Set: set, At: p.Now()}
 		before, fresh := label, label
 		before.Role, fresh.Role = Before, New
-		b := &batches[i]
+		b := on(&batches, s)
 		if placement.Live {
 			b.there = append(b.there, Move{placement.Database, placement.Keep, &before})
 		}
@@ -132,16 +129,39 @@ func (p Place) Swap(ctx context.Context, set holdfast.SetID, placements []holdfa
 			b.back = append(b.back, Move{placement.Keep, placement.Database, nil})
 		}
 	}
+	return moveAll(ctx, batches)
+}
+
+// batch are the moves on one server, and those that take them back.
+type batch struct {
+	server      Server
+	there, back []Move
+}
+
+// on returns the batch of a server, a new one if there is none yet.
+func on(batches *[]batch, s Server) *batch {
+	i := slices.IndexFunc(*batches, func(b batch) bool { return b.server.Target.String() == s.Target.String() })
+	if i < 0 {
+		*batches = append(*batches, batch{server: s})
+		i = len(*batches) - 1
+	}
+	return &(*batches)[i]
+}
+
+// moveAll makes all moves or none.
+func moveAll(ctx context.Context, batches []batch) error {
 	for i, b := range batches {
-		if err := b.server.Move(ctx, b.there); err != nil {
-			for _, done := range batches[:i] {
-				if failed := done.server.Move(context.WithoutCancel(ctx), done.back); failed != nil {
-					err = errors.Join(err, &holdfast.Problem{Class: holdfast.Failed, What: "the swap on " + done.server.Target.Where() + " could not be taken back", Err: failed,
-						Why: "One of the node's databases is restored and the other is not: do not start the node.", Do: "`holdfast restore --undo` puts the old databases back."})
-				}
-			}
-			return err
+		err := b.server.Move(ctx, b.there)
+		if err == nil {
+			continue
 		}
+		for _, done := range slices.Backward(batches[:i]) {
+			if failed := done.server.Move(context.WithoutCancel(ctx), done.back); failed != nil {
+				err = errors.Join(&holdfast.Problem{Class: holdfast.Failed, What: "the moves on " + done.server.Target.Where() + " could not be taken back", Err: failed,
+					Why: "One of the node's databases was exchanged and the other was not: do not start the node.", Do: "`holdfast restore --undo` puts the old databases back."}, err)
+			}
+		}
+		return err
 	}
 	return nil
 }
@@ -217,11 +237,7 @@ func (p Place) Undo(ctx context.Context) ([]Move, error) {
 	}
 	newest := slices.MaxFunc(list, func(a, b Leftover) int { return a.At.Compare(b.At) })
 	var all []Move
-	type batch struct {
-		server Server
-		moves  []Move
-	}
-	batches := map[string]*batch{}
+	var batches []batch
 	for _, l := range list {
 		if l.Set != newest.Set {
 			continue
@@ -230,20 +246,30 @@ func (p Place) Undo(ctx context.Context) ([]Move, error) {
 		if err != nil {
 			return nil, err
 		}
-		b := batches[s.Target.String()]
-		if b == nil {
-			b = &batch{server: s}
-			batches[s.Target.String()] = b
-		}
-		aside := Label{Role: Undone, Database: l.Database, Component: l.Component, Set: l.Set, At: p.Now()}
-		moves := []Move{{l.Database, NameBeside(l.Database, Undone, l.Set), &aside}, {l.Name, l.Database, nil}}
-		b.moves = append(b.moves, moves...)
-		all = append(all, moves...)
-	}
-	for _, b := range batches {
-		if err := b.server.Move(ctx, b.moves); err != nil {
+		live, err := s.Exists(ctx, l.Database)
+		if err != nil {
 			return nil, err
 		}
+		b := on(&batches, s)
+		before := l.Label
+		b.back = append([]Move{{l.Database, l.Name, &before}}, b.back...)
+		if live {
+			aside := Label{Role: Undone, Database: l.Database, Component: l.Component, Set: l.Set, At: p.Now()}
+			name, err := s.freeName(ctx, l.Database, Undone, l.Set)
+			if err != nil {
+				return nil, err
+			}
+			b.there = append(b.there, Move{l.Database, name, &aside})
+			b.back = append(b.back, Move{name, l.Database, nil})
+		}
+		b.there = append(b.there, Move{l.Name, l.Database, nil})
+		all = append(all, b.there[len(b.there)-1])
+		if live {
+			all = slices.Insert(all, len(all)-1, b.there[len(b.there)-2])
+		}
+	}
+	if err := moveAll(ctx, batches); err != nil {
+		return nil, err
 	}
 	return all, nil
 }

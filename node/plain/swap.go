@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"holdfast"
 	"holdfast/internal/libpq"
@@ -58,6 +60,9 @@ func (s Session) String() string {
 	return fmt.Sprintf("%s (pid %d, user %s, from %s)", name, s.PID, s.User, s.From)
 }
 
+// application is what a restore calls its sessions.
+const application = "holdfast restore"
+
 const nameLimit = 63 // bytes; NAMEDATALEN - 1
 
 // NameBeside is the name of a database beside live: "participant-4~new~<set>".
@@ -71,6 +76,22 @@ func NameBeside(live string, role Role, set holdfast.SetID) string {
 	_, _ = h.Write([]byte(live))
 	mark := fmt.Sprintf("~%08x", h.Sum32())
 	return strings.ToValidUTF8(live[:nameLimit-len(suffix)-len(mark)], "") + mark + suffix
+}
+
+// freeName is NameBeside with a number where that name is taken, as after the
+// same set was restored, undone and restored again.
+func (s Server) freeName(ctx context.Context, live string, role Role, set holdfast.SetID) (string, error) {
+	for n := 1; ; n++ {
+		numbered := role
+		if n > 1 {
+			numbered = Role(fmt.Sprintf("%s%d", role, n))
+		}
+		name := NameBeside(live, numbered, set)
+		taken, err := s.Exists(ctx, name)
+		if err != nil || !taken {
+			return name, err
+		}
+	}
 }
 
 // Server is one Postgres server, reached through a database that stays while
@@ -97,7 +118,7 @@ func ServerOf(ctx context.Context, t libpq.Target) (Server, error) {
 }
 
 func (s Server) connect(ctx context.Context) (*pgx.Conn, error) {
-	return s.Target.Connect(ctx, libpq.Options{Application: "holdfast restore"})
+	return s.Target.Connect(ctx, libpq.Options{Application: application})
 }
 
 // with runs fn with a connection.
@@ -187,14 +208,10 @@ func (s Server) Leftovers(ctx context.Context, live string) (out []Leftover, err
 // drop drops a leftover.
 func (s Server) drop(ctx context.Context, l Leftover) error {
 	return s.with(ctx, func(conn *pgx.Conn) error {
-		list, err := sessions(ctx, conn, l.Name)
-		if err != nil {
+		if err := deserted(ctx, conn, l.Name); err != nil {
 			return err
 		}
-		if len(list) > 0 {
-			return InUse(l.Name, list)
-		}
-		_, err = conn.Exec(ctx, "DROP DATABASE "+pgx.Identifier{l.Name}.Sanitize())
+		_, err := conn.Exec(ctx, "DROP DATABASE "+pgx.Identifier{l.Name}.Sanitize())
 		return err
 	})
 }
@@ -207,16 +224,13 @@ type Move struct {
 
 // Move makes all moves of one server in one transaction, so that nobody ever
 // sees one without the others. Anybody connected to a database that is to be
-// renamed stops it before anything happens.
+// renamed stops it before anything happens. When the connection is lost while
+// the transaction is committed, the server is asked what became of it.
 func (s Server) Move(ctx context.Context, moves []Move) error {
-	return s.with(ctx, func(conn *pgx.Conn) error {
+	err := s.with(ctx, func(conn *pgx.Conn) error {
 		for _, m := range moves {
-			list, err := sessions(ctx, conn, m.From)
-			if err != nil {
+			if err := deserted(ctx, conn, m.From); err != nil {
 				return err
-			}
-			if len(list) > 0 {
-				return InUse(m.From, list)
 			}
 		}
 		return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
@@ -225,7 +239,7 @@ func (s Server) Move(ctx context.Context, moves []Move) error {
 			}
 			for _, m := range moves {
 				if _, err := tx.Exec(ctx, "ALTER DATABASE "+pgx.Identifier{m.From}.Sanitize()+" RENAME TO "+pgx.Identifier{m.To}.Sanitize()); err != nil {
-					return fmt.Errorf("rename database %s to %s: %w", m.From, m.To, err)
+					return s.renaming(ctx, m, err)
 				}
 				if _, err := tx.Exec(ctx, comment(m.To, m.Label)); err != nil {
 					return fmt.Errorf("label database %s: %w", m.To, err)
@@ -234,6 +248,64 @@ func (s Server) Move(ctx context.Context, moves []Move) error {
 			return nil
 		})
 	})
+	var answered *pgconn.PgError
+	var refused *holdfast.Problem
+	if err == nil || errors.As(err, &answered) || errors.As(err, &refused) {
+		return err
+	}
+	if done, lookErr := s.moved(context.WithoutCancel(ctx), moves); lookErr == nil && done {
+		return nil
+	}
+	return err
+}
+
+// moved reports whether the moves were made: the last one takes its database
+// from a name that nothing else gets.
+func (s Server) moved(ctx context.Context, moves []Move) (bool, error) {
+	if len(moves) == 0 {
+		return true, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	last := moves[len(moves)-1]
+	there, err := s.Exists(ctx, last.To)
+	if err != nil || !there {
+		return false, err
+	}
+	there, err = s.Exists(ctx, last.From)
+	return !there, err
+}
+
+// deserted makes sure that nobody is connected to a database. Sessions of our
+// own that were closed a moment ago may still be on their way out.
+func deserted(ctx context.Context, conn *pgx.Conn, database string) error {
+	deadline := time.Now().Add(5 * time.Second)
+	for {
+		list, err := sessions(ctx, conn, database)
+		if err != nil || len(list) == 0 {
+			return err
+		}
+		strangers := slices.ContainsFunc(list, func(s Session) bool { return s.Application != application })
+		if strangers || time.Now().After(deadline) {
+			return InUse(database, list)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// renaming explains a rename that failed. Somebody may have connected after we
+// had looked.
+func (s Server) renaming(ctx context.Context, m Move, err error) error {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) && pg.Code == "55006" { // object in use
+		list, _ := s.Sessions(ctx, m.From)
+		return InUse(m.From, list)
+	}
+	return fmt.Errorf("rename database %s to %s: %w", m.From, m.To, err)
 }
 
 // InUse is the refusal to rename a database that somebody is connected to.
@@ -241,6 +313,9 @@ func InUse(database string, list []Session) error {
 	var who []string
 	for _, s := range list {
 		who = append(who, s.String())
+	}
+	if len(who) == 0 {
+		who = append(who, "somebody")
 	}
 	return &holdfast.Problem{Class: holdfast.Refused, What: fmt.Sprintf("database %s is in use by %s", database, strings.Join(who, ", ")),
 		Why: "A running participant or validator app would write into the database that is being replaced.",
