@@ -111,6 +111,7 @@ func (a *app) init(ctx context.Context, f initFlags) error {
 	if err := a.ask(s); err != nil {
 		return err
 	}
+	s.fromHere()
 	if a.output == "json" && s.url != "-" && len(s.recipients) == 0 && s.keyFile == "" {
 		return usageError(nil, errors.New("--recovery-key-file is missing: JSON output does not show the recovery key that is made"))
 	}
@@ -141,6 +142,31 @@ type setupMade struct {
 	Repository string   `json:"repository"`
 	Secrets    []string `json:"secret_files"` // new files with a secret each
 	Recipients []string `json:"recipients"`
+}
+
+// fromHere makes what was given relative to the working directory mean the
+// same in a configuration that lies elsewhere.
+func (s *setup) fromHere() {
+	if s.Dir == mustGetwd() {
+		return
+	}
+	abs := func(path *string) {
+		if *path != "" {
+			*path, _ = filepath.Abs(*path)
+		}
+	}
+	abs(&s.repository)
+	abs(&s.tools)
+	s.keep = slices.Clone(s.keep)
+	for i := range s.keep {
+		abs(&s.keep[i])
+	}
+	for _, reference := range []*string{&s.password, &s.secret, &s.token} {
+		if path, ok := strings.CutPrefix(*reference, "file:"); ok && path != "" {
+			abs(&path)
+			*reference = "file:" + path
+		}
+	}
 }
 
 // secrets are the files to be made with a secret in each.

@@ -144,7 +144,7 @@ func (w wiring) place(to []string, locale string) (plain.Place, error) {
 		return plain.Place{}, err
 	}
 	if len(to) > 0 {
-		n.Targets = map[holdfast.ComponentName]libpq.Target{}
+		n.Targets, n.Components = map[holdfast.ComponentName]libpq.Target{}, nil
 	}
 	for _, text := range to {
 		name, dsn, found := strings.Cut(text, "=")
@@ -163,6 +163,7 @@ func (w wiring) place(to []string, locale string) (plain.Place, error) {
 			return plain.Place{}, usageError(nil, fmt.Errorf("--to %s: %w", name, err))
 		}
 		n.Targets[holdfast.ComponentName(name)] = t
+		n.Components = append(n.Components, holdfast.Component{Name: holdfast.ComponentName(name)})
 	}
 	return plain.Place{Node: n, Now: time.Now, Loader: func(_ holdfast.ComponentName, through libpq.Target) plain.Loader {
 		return postgres.Loader{Target: through, Tools: postgres.Tools{Dir: w.Tools}, Facts: readFacts,

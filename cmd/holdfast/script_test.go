@@ -1,0 +1,351 @@
+package main
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/rogpeppe/go-internal/testscript"
+	"golang.org/x/crypto/ssh"
+
+	"holdfast/identities/identitiestest"
+	"holdfast/internal/splicetest"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(tests{m}, map[string]func(){"holdfast": main})
+}
+
+type tests struct{ *testing.M }
+
+// Run runs the tests and then ends the node they shared.
+func (t tests) Run() int {
+	defer shared.close()
+	return t.M.Run()
+}
+
+// TestScripts runs the scripts of testdata, which read as a manual does. The
+// command in them is the real one, in a process of its own; the node it is run
+// against has real databases and an imitated validator app. Beside the commands
+// that every testscript has:
+//
+//	node                     make a node; VALIDATOR_DSN, PARTICIPANT_DSN, VALIDATOR_URL, AUDIENCE say where
+//	ready [FLAG]...          the same, and set Holdfast up for it, as node "demo"
+//	exit CODE COMMAND...     run a command that has to end with that exit code
+//	app FAULT                make the validator app answer wrongly; "healthy" ends that, "another node" serves another's dump
+//	load start|stop          let the node's programs write and read; only after "node own"
+//	sql DATABASE STATEMENT   run SQL in the database validator or participant
+//	connect DATABASE         be connected to it, as a program of the node would; "disconnect" ends that
+//	lock DATABASE TABLE      lock a table against everybody; "disconnect" ends that
+//	json KIND                standard output is exactly one JSON document of that kind
+//	golden FILE              and has the shape of the document in testdata/FILE
+//	sshkey FILE              make an SSH key, FILE and FILE.pub
+//	waitfor DATABASE QUERY   until the query says true
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata",
+		RequireExplicitExec: true,
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("HOME", e.WorkDir)
+			e.Values["bench"] = &bench{}
+			b := e.Values["bench"].(*bench)
+			e.Defer(b.close)
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"node": cmdNode, "ready": cmdReady, "exit": cmdExit, "app": cmdApp, "load": cmdLoad, "sql": cmdSQL, "connect": cmdConnect,
+			"disconnect": cmdDisconnect, "lock": cmdLock, "json": cmdJSON, "golden": cmdGolden, "sshkey": cmdSSHKey, "waitfor": cmdWaitFor,
+		},
+	})
+}
+
+// shared is the server that every script has databases on.
+var shared sharedNode
+
+type sharedNode struct {
+	once sync.Once
+	node *splicetest.Node
+	err  error
+	mu   sync.Mutex
+}
+
+const (
+	nodePassword         = "of-the-database"
+	templateValidator    = "template_validator"
+	templateParticipant  = "template_participant"
+	serverWide, demoNode = "postgres", "demo"
+)
+
+func (s *sharedNode) get() (*splicetest.Node, error) {
+	s.once.Do(func() {
+		if s.node, s.err = splicetest.StartNode(context.Background(), splicetest.NodeOptions{TCP: true, Password: nodePassword}); s.err != nil {
+			return
+		}
+		s.err = errors.Join(s.clone(splicetest.ValidatorDatabase, templateValidator), s.clone(splicetest.ParticipantDatabase, templateParticipant))
+	})
+	return s.node, s.err
+}
+
+// clone copies a database. Postgres copies one at a time.
+func (s *sharedNode) clone(from, to string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.node.Participant.Exec(context.Background(), serverWide,
+		fmt.Sprintf("CREATE DATABASE %s TEMPLATE %s OWNER %s", pgx.Identifier{to}.Sanitize(), pgx.Identifier{from}.Sanitize(), splicetest.DatabaseOwner))
+}
+
+func (s *sharedNode) close() {
+	if s.node != nil {
+		_ = s.node.Close()
+	}
+}
+
+// bench is what one script has: two databases, a validator app, sessions.
+type bench struct {
+	node      *splicetest.Node
+	dsn       map[string]string
+	app       *splicetest.ValidatorApp
+	sessions  []*pgx.Conn
+	stopLoad  func()
+	ownServer bool
+}
+
+func of(ts *testscript.TestScript) *bench { return ts.Value("bench").(*bench) }
+
+func (b *bench) close() {
+	b.disconnect()
+	if b.stopLoad != nil {
+		b.stopLoad()
+	}
+	if b.app != nil {
+		_ = b.app.Close()
+	}
+}
+
+func (b *bench) disconnect() {
+	for _, c := range b.sessions {
+		_ = c.Close(context.Background())
+	}
+	b.sessions = nil
+}
+
+// start makes the databases, those of the shared node itself when a script is
+// to have its programs running.
+func (b *bench) start(name string, itself bool) error {
+	node, err := shared.get()
+	if err != nil {
+		return err
+	}
+	b.node, b.ownServer = node, itself
+	databases := map[string]string{"validator": splicetest.ValidatorDatabase, "participant": splicetest.ParticipantDatabase}
+	if !itself {
+		databases = map[string]string{"validator": "validator-" + name, "participant": "participant-" + name}
+		if err := errors.Join(shared.clone(templateValidator, databases["validator"]), shared.clone(templateParticipant, databases["participant"])); err != nil {
+			return err
+		}
+	}
+	b.dsn = map[string]string{"server": node.Participant.DSNAs(splicetest.DatabaseOwner, serverWide)}
+	for component, database := range databases {
+		b.dsn[component] = node.Participant.DSNAs(splicetest.DatabaseOwner, database)
+	}
+	b.app, err = node.StartValidatorApp(splicetest.AppOptions{Users: func(context.Context) ([]string, error) { return []string{"administrator"}, nil }})
+	return err
+}
+
+func (b *bench) env(set func(key, value string)) {
+	set("VALIDATOR_DSN", b.dsn["validator"])
+	set("PARTICIPANT_DSN", b.dsn["participant"])
+	set("SERVER_DSN", b.dsn["server"])
+	set("VALIDATOR_TCP_DSN", b.node.Participant.TCPDSN(databaseOf(b.dsn["validator"])))
+	set("PARTICIPANT_TCP_DSN", b.node.Participant.TCPDSN(databaseOf(b.dsn["participant"])))
+	set("VALIDATOR_DB", databaseOf(b.dsn["validator"]))
+	set("PARTICIPANT_DB", databaseOf(b.dsn["participant"]))
+	set("PARTICIPANT_ID", b.node.Identities.ParticipantID)
+	set("VALIDATOR_URL", b.app.URL())
+	set("AUDIENCE", splicetest.DefaultAudience)
+	set("SERVER_PORT", strconv.Itoa(b.node.Participant.Port()))
+	set("POSTGRES_BIN", b.node.Participant.Version.Bin)
+}
+
+func databaseOf(dsn string) string {
+	c, err := pgx.ParseConfig(dsn)
+	if err != nil {
+		panic(err)
+	}
+	return c.Database
+}
+
+// flags are those of init for the script's node.
+func (b *bench) flags() []string {
+	return []string{"init", "--node", demoNode, "--repository", "repository", "--recovery-key-file", "recovery.key",
+		"--database", "validator=" + b.dsn["validator"], "--database", "participant=" + b.dsn["participant"],
+		"--identities-url", b.app.URL(), "--auth", "unsafe", "--audience", splicetest.DefaultAudience}
+}
+
+func cmdNode(ts *testscript.TestScript, _ bool, args []string) {
+	b := of(ts)
+	ts.Check(b.start(ts.Name(), len(args) == 1 && args[0] == "own"))
+	b.env(ts.Setenv)
+}
+
+func cmdReady(ts *testscript.TestScript, _ bool, args []string) {
+	b := of(ts)
+	if b.node == nil {
+		cmdNode(ts, false, nil)
+	}
+	ts.Check(ts.Exec("holdfast", append(b.flags(), args...)...))
+}
+
+func cmdExit(ts *testscript.TestScript, _ bool, args []string) {
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	err = ts.Exec(args[1], args[2:]...)
+	code := 0
+	if exit := new(exec.ExitError); errors.As(err, &exit) {
+		code = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if code != want {
+		ts.Fatalf("exit code %d, want %d", code, want)
+	}
+}
+
+func cmdApp(ts *testscript.TestScript, _ bool, args []string) {
+	app := of(ts).app
+	app.SetDump(of(ts).node.Identities.JSON)
+	switch fault := strings.Join(args, " "); fault {
+	case "healthy":
+		app.SetFault(splicetest.Healthy)
+	case "another node":
+		app.SetDump(identitiestest.New("somebody-else-1", [32]byte{1}, identitiestest.Options{Version: splicetest.SpliceVersion}).JSON)
+	default:
+		app.SetFault(splicetest.Fault(fault))
+	}
+}
+
+func cmdLoad(ts *testscript.TestScript, _ bool, args []string) {
+	b := of(ts)
+	if args[0] == "stop" {
+		b.stopLoad()
+		return
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- b.node.Run(ctx, splicetest.Load{Rate: 50, Reconnect: true}) }()
+	b.stopLoad = sync.OnceFunc(func() {
+		cancel()
+		<-ended
+	})
+}
+
+func (b *bench) conn(ts *testscript.TestScript, database string) *pgx.Conn {
+	dsn, ok := b.dsn[database]
+	if !ok {
+		ts.Fatalf("no database %s", database)
+	}
+	config, err := pgx.ParseConfig(dsn)
+	ts.Check(err)
+	config.RuntimeParams["application_name"] = "canton"
+	conn, err := pgx.ConnectConfig(context.Background(), config)
+	ts.Check(err)
+	return conn
+}
+
+func cmdSQL(ts *testscript.TestScript, _ bool, args []string) {
+	conn := of(ts).conn(ts, args[0])
+	defer func() { _ = conn.Close(context.Background()) }()
+	for _, statement := range args[1:] {
+		results, err := conn.PgConn().Exec(context.Background(), statement).ReadAll()
+		ts.Check(err)
+		for _, r := range results {
+			for _, row := range r.Rows {
+				ts.Logf("%s", row)
+			}
+		}
+	}
+}
+
+func cmdWaitFor(ts *testscript.TestScript, _ bool, args []string) {
+	conn := of(ts).conn(ts, args[0])
+	defer func() { _ = conn.Close(context.Background()) }()
+	for range 600 {
+		var yes bool
+		ts.Check(conn.QueryRow(context.Background(), args[1]).Scan(&yes))
+		if yes {
+			return
+		}
+		_, err := conn.Exec(context.Background(), "SELECT pg_sleep(0.05)")
+		ts.Check(err)
+	}
+	ts.Fatalf("still not: %s", args[1])
+}
+
+func cmdConnect(ts *testscript.TestScript, _ bool, args []string) {
+	b := of(ts)
+	b.sessions = append(b.sessions, b.conn(ts, args[0]))
+}
+
+func cmdDisconnect(ts *testscript.TestScript, _ bool, _ []string) { of(ts).disconnect() }
+
+func cmdLock(ts *testscript.TestScript, _ bool, args []string) {
+	b := of(ts)
+	conn := b.conn(ts, args[0])
+	b.sessions = append(b.sessions, conn)
+	_, err := conn.Exec(context.Background(), "BEGIN; LOCK TABLE "+args[1]+" IN ACCESS EXCLUSIVE MODE")
+	ts.Check(err)
+}
+
+// document is what every command prints with --output json.
+type document struct {
+	Schema int             `json:"schema"`
+	Kind   string          `json:"kind"`
+	Value  json.RawMessage `json:"value"`
+}
+
+func oneDocument(text, kind string) error {
+	d := json.NewDecoder(strings.NewReader(text))
+	var doc document
+	if err := d.Decode(&doc); err != nil {
+		return fmt.Errorf("not JSON: %w", err)
+	}
+	if d.More() || !strings.HasSuffix(text, "}\n") || !strings.HasPrefix(text, "{") {
+		return errors.New("more than one JSON document")
+	}
+	if doc.Schema != outputSchema || doc.Kind != kind {
+		return fmt.Errorf("schema %d, kind %q; want %d, %q", doc.Schema, doc.Kind, outputSchema, kind)
+	}
+	return nil
+}
+
+func cmdJSON(ts *testscript.TestScript, _ bool, args []string) {
+	stream := "stdout"
+	if args[0] == "error" {
+		stream = "stderr"
+	}
+	ts.Check(oneDocument(ts.ReadFile(stream), args[0]))
+}
+
+func cmdSSHKey(ts *testscript.TestScript, _ bool, args []string) {
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	ts.Check(err)
+	block, err := ssh.MarshalPrivateKey(private, "")
+	ts.Check(err)
+	key, err := ssh.NewPublicKey(public)
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), pem.EncodeToMemory(block), 0o600))
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]+".pub"), ssh.MarshalAuthorizedKey(key), 0o600))
+	ts.Setenv(strings.ToUpper(filepath.Base(args[0]))+"_PUB", strings.TrimSpace(string(ssh.MarshalAuthorizedKey(key))))
+}
