@@ -181,8 +181,9 @@ func TestAReleaseWithAnotherSchemaIsNotAnError(t *testing.T) {
 		{`ALTER TABLE participant.lapi_users RENAME COLUMN user_id TO its_id`, "participant"},
 		{`ALTER TABLE participant.par_pruning_schedules DROP COLUMN retention CASCADE`, "participant"},
 		{`DROP TABLE participant.common_kms_metadata_store CASCADE`, "participant"},
-		{`ALTER TABLE participant.lapi_parameters DROP COLUMN participant_pruned_up_to_inclusive CASCADE`, "participant"},
 		{`DROP TABLE participant.flyway_schema_history CASCADE`, "participant"},
+		{`ALTER TABLE participant.lapi_parameters RENAME COLUMN participant_pruned_up_to_inclusive TO pruned`, "unknown"},
+		{`ALTER TABLE participant.lapi_parameters RENAME COLUMN pruned TO participant_pruned_up_to_inclusive`, "participant"},
 		{`DELETE FROM participant.lapi_parameters`, "unknown"},
 		{`ALTER TABLE participant.lapi_parameters RENAME COLUMN ledger_end TO last`, "unknown"},
 	} {

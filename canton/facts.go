@@ -35,7 +35,7 @@ func Read(ctx context.Context, q Querier, kind holdfast.Kind) (holdfast.Facts, e
 	if kind == holdfast.Participant {
 		facts.Participant, err = r.participant()
 		if err == nil && facts.Participant == nil {
-			facts.Schema, facts.Unknown = "unknown", "lapi_parameters has no row: this participant has no ledger yet"
+			facts.Schema, facts.Unknown = "unknown", "lapi_parameters has no row, or not the columns that are known"
 		}
 	} else {
 		facts.Validator, err = r.validator()
@@ -79,11 +79,16 @@ func (r reader) participant() (*holdfast.ParticipantFacts, error) {
 	var p *holdfast.ParticipantFacts
 	var id string
 	var end, pruned, published *int64
-	sql := `SELECT participant_id, ledger_end, NULL::bigint, NULL::bigint FROM `
-	if r.has("lapi_parameters", "participant_pruned_up_to_inclusive", "ledger_end_publication_time") {
-		sql = `SELECT participant_id, ledger_end, participant_pruned_up_to_inclusive, ledger_end_publication_time FROM `
+	// Without the pruned offset half of the order's proof is missing, so a
+	// schema that lacks it is not one that is known.
+	if !r.has("lapi_parameters", "participant_pruned_up_to_inclusive") {
+		return nil, nil
 	}
-	err := r.each(sql+r.table("lapi_parameters"), []any{&id, &end, &pruned, &published}, func() {
+	when := "NULL::bigint"
+	if r.has("lapi_parameters", "ledger_end_publication_time") {
+		when = "ledger_end_publication_time"
+	}
+	err := r.each(`SELECT participant_id, ledger_end, participant_pruned_up_to_inclusive, `+when+` FROM `+r.table("lapi_parameters"), []any{&id, &end, &pruned, &published}, func() {
 		p = &holdfast.ParticipantFacts{ParticipantID: id, LedgerEnd: end, PrunedUpTo: pruned}
 		if published != nil && *published > 0 {
 			at := micros(*published)

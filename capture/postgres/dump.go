@@ -522,23 +522,3 @@ func (q *queue) take() (unit, bool) {
 	q.units = q.units[1:]
 	return u, true
 }
-
-// globalsSQL writes the roles that the database's objects name, without
-// passwords, and the settings of the database: what a schema dump leaves out.
-func globalsSQL(ctx context.Context, q querier, d holdfast.Database) (string, error) {
-	var b strings.Builder
-	b.WriteString("-- Roles that this database's objects belong to or are granted to, without passwords.\n")
-	for _, role := range d.Roles {
-		ident := pgx.Identifier{role}.Sanitize()
-		fmt.Fprintf(&b, "DO $do$ BEGIN CREATE ROLE %s NOLOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $do$;\n", ident)
-	}
-	b.WriteString("-- Settings of the database itself.\n")
-	settings, err := databaseSettings(ctx, q)
-	if err != nil {
-		return "", err
-	}
-	for _, s := range settings {
-		fmt.Fprintf(&b, "ALTER DATABASE %s SET %s;\n", pgx.Identifier{d.Name}.Sanitize(), s)
-	}
-	return b.String(), nil
-}

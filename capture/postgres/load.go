@@ -295,12 +295,9 @@ func (b *build) settings(ctx context.Context) error {
 		return err
 	}
 	defer closeConn(conn)
-	old, fresh := "ALTER DATABASE "+pgx.Identifier{b.capture.Database.Name}.Sanitize()+" SET ", "ALTER DATABASE "+pgx.Identifier{b.name}.Sanitize()+" SET "
-	for _, line := range strings.Split(string(text), "\n") {
-		if rest, ok := strings.CutPrefix(line, old); ok {
-			if _, err := conn.Exec(ctx, fresh+strings.TrimSuffix(rest, ";")); err != nil && code(err) != "42501" && code(err) != "42704" {
-				return fmt.Errorf("setting of the database (%s): %w", line, err)
-			}
+	for _, statement := range ofDatabase(string(text), b.capture.Database.Name, b.name, b.fit.KeepOwners) {
+		if _, err := conn.Exec(ctx, statement); err != nil && code(err) != "42501" && code(err) != "42704" {
+			return fmt.Errorf("setting of the database (%s): %w", statement, err)
 		}
 	}
 	return nil

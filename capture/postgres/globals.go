@@ -1,0 +1,127 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"holdfast"
+)
+
+// globalsSQL writes what a schema dump leaves out: the roles that the
+// database's objects name, without passwords, the settings of the database and
+// of roles in it, and who may connect to it. One statement a line.
+func globalsSQL(ctx context.Context, q querier, d holdfast.Database) (string, error) {
+	var b strings.Builder
+	b.WriteString("-- Roles that this database's objects belong to or are granted to, without passwords.\n")
+	for _, role := range d.Roles {
+		ident := pgx.Identifier{role}.Sanitize()
+		fmt.Fprintf(&b, "DO $do$ BEGIN CREATE ROLE %s NOLOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $do$;\n", ident)
+	}
+	b.WriteString("-- Settings of the database itself, and of roles in it.\n")
+	settings, err := databaseSettings(ctx, q, d)
+	if err != nil {
+		return "", err
+	}
+	grants, err := databaseGrants(ctx, q, d)
+	if err != nil {
+		return "", err
+	}
+	for _, s := range append(settings, grants...) {
+		b.WriteString(s + ";\n")
+	}
+	return b.String(), nil
+}
+
+// ofDatabase picks from the globals what concerns the database itself, and
+// directs it at the one named fresh. Grants go to roles by name, so they are
+// left out where the roles are not the same.
+func ofDatabase(globals, old, fresh string, grants bool) []string {
+	from, to := " DATABASE "+pgx.Identifier{old}.Sanitize()+" ", " DATABASE "+pgx.Identifier{fresh}.Sanitize()+" "
+	var out []string
+	for _, line := range strings.Split(globals, "\n") {
+		before, after, found := strings.Cut(strings.TrimSuffix(line, ";"), from)
+		verb, _, _ := strings.Cut(before, " ")
+		switch {
+		case !found:
+		case verb == "ALTER", grants && (verb == "GRANT" || verb == "REVOKE"):
+			out = append(out, before+to+after)
+		}
+	}
+	return out
+}
+
+// databaseSettings reads what ALTER DATABASE ... SET and ALTER ROLE ... IN
+// DATABASE ... SET have set.
+func databaseSettings(ctx context.Context, q querier, d holdfast.Database) ([]string, error) {
+	rows, err := q.Query(ctx, `SELECT coalesce(r.rolname::text, ''), unnest(s.setconfig) FROM pg_db_role_setting s
+		JOIN pg_database d ON d.oid = s.setdatabase LEFT JOIN pg_roles r ON r.oid = s.setrole
+		WHERE d.datname = current_database() ORDER BY 1`)
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	var role, pair string
+	_, err = pgx.ForEachRow(rows, []any{&role, &pair}, func() error {
+		name, value, _ := strings.Cut(pair, "=")
+		// Settings that hold lists are stored quoted already.
+		if !lists[strings.ToLower(name)] {
+			value = literal(value)
+		}
+		whose := "ALTER"
+		if role != "" {
+			whose = "ALTER ROLE " + pgx.Identifier{role}.Sanitize() + " IN"
+		}
+		out = append(out, fmt.Sprintf("%s DATABASE %s SET %s TO %s", whose, pgx.Identifier{d.Name}.Sanitize(),
+			pgx.Identifier(strings.Split(name, ".")).Sanitize(), value))
+		return nil
+	})
+	return out, err
+}
+
+// databaseGrants reads who may do what with the database, unless that is as
+// Postgres has it by default.
+func databaseGrants(ctx context.Context, q querier, d holdfast.Database) ([]string, error) {
+	rows, err := q.Query(ctx, `SELECT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END, a.privilege_type, a.is_grantable
+		FROM pg_database d CROSS JOIN LATERAL aclexplode(d.datacl) a
+		WHERE d.datname = current_database() AND a.grantee <> d.datdba ORDER BY 1, 2`)
+	if err != nil {
+		return nil, err
+	}
+	ident := pgx.Identifier{d.Name}.Sanitize()
+	out := []string{"REVOKE ALL ON DATABASE " + ident + " FROM PUBLIC"}
+	var grantee, privilege string
+	var grantable bool
+	if _, err := pgx.ForEachRow(rows, []any{&grantee, &privilege, &grantable}, func() error {
+		grant := fmt.Sprintf("GRANT %s ON DATABASE %s TO %s", privilege, ident, grantee)
+		if grantable {
+			grant += " WITH GRANT OPTION"
+		}
+		out = append(out, grant)
+		return nil
+	}); err != nil {
+		return nil, err
+	}
+	var changed bool
+	err = q.QueryRow(ctx, `SELECT datacl IS NOT NULL FROM pg_database WHERE datname = current_database()`).Scan(&changed)
+	if !changed {
+		return nil, err
+	}
+	return out, err
+}
+
+// literal quotes a value for SQL, on one line.
+func literal(value string) string {
+	quoted := "'" + strings.NewReplacer("'", "''", `\`, `\\`, "\n", `\n`, "\r", `\r`).Replace(value) + "'"
+	if strings.Contains(quoted, `\`) {
+		return "E" + quoted
+	}
+	return quoted
+}
+
+var lists = map[string]bool{
+	"search_path": true, "temp_tablespaces": true, "session_preload_libraries": true, "shared_preload_libraries": true,
+	"local_preload_libraries": true, "unix_socket_directories": true,
+}
