@@ -254,11 +254,12 @@ func TestConfigurationsOfTheDocumentationParse(t *testing.T) {
 }
 
 var (
-	span     = regexp.MustCompile("`([^`\n]+)`")
-	flag     = regexp.MustCompile(`(^|[\s\[])(--[a-z][a-z-]*)`)
-	variable = regexp.MustCompile(`HOLDFAST_[A-Z_]+[A-Z]`)
-	named    = regexp.MustCompile(`^databases\.[a-z]+\.`)
-	link     = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	span      = regexp.MustCompile("`([^`\n]+)`")
+	flag      = regexp.MustCompile(`(^|[\s\[])(--[a-z][a-z-]*)`)
+	variable  = regexp.MustCompile(`HOLDFAST_[A-Z_]+[A-Z]`)
+	installed = regexp.MustCompile(`/bin/(holdfast .*)`)
+	named     = regexp.MustCompile(`^databases\.[a-z]+\.`)
+	link      = regexp.MustCompile(`\]\(([^)\s]+)\)`)
 )
 
 // Commands, flags, keys and variables that the pages name exist.
@@ -320,6 +321,9 @@ func commandLines(t *testing.T, file, text string) []string {
 				add(line)
 			}
 		}
+		for _, m := range installed.FindAllStringSubmatch(b.text, -1) {
+			add(strings.Split(m[1], " >")[0]) // in units and crontabs
+		}
 	}
 	for _, m := range span.FindAllStringSubmatch(text, -1) {
 		add(m[1])
@@ -338,8 +342,9 @@ func known(help map[string]string, line string) error {
 		}
 		command = longer
 	}
-	if command == "" && n < len(words) && !strings.HasPrefix(words[n], "-") && words[n] != strings.ToUpper(words[n]) {
-		return fmt.Errorf("there is no command %s", words[n])
+	only := strings.Contains(help[command], "holdfast "+command+" [flags]\n") && strings.Contains(help[command], "holdfast "+command+" [command]\n")
+	if (command == "" || only) && n < len(words) && !strings.HasPrefix(words[n], "-") && words[n] != strings.ToUpper(words[n]) {
+		return fmt.Errorf("there is no command %s %s", command, words[n])
 	}
 	for _, m := range flag.FindAllStringSubmatch(strings.Join(words[n:], " "), -1) {
 		if !strings.Contains(help[command], m[2]+" ") && !strings.Contains(help[command], m[2]+"\n") {
