@@ -22,7 +22,8 @@ Restores one component of the set beside this script into TARGET: the name of
 an existing, empty database, or a connection string (host=... dbname=...
 user=..., or postgresql://...).
 
-  -j JOBS         build that many indexes at once (default: the number of cores)
+  -j JOBS         build that many indexes at once (default: the number of cores;
+                  where there are partitioned tables it is one)
   --accept STATE  restore a set that is not proven; STATE is what it is instead,
                   in its own word: unproven, misordered, mismatched
 
@@ -172,6 +173,9 @@ done <"$own/segments.txt"
 say "5/8 sequences"
 sql -f "$own/pins.sql" -f "$own/sequences.sql" || die "the sequences of $component could not be set"
 
+# Jobs that attach the indexes of partitions can wait for each other in a circle.
+partitioned=$(sql -At -c "SELECT pg_catalog.count(*) FROM pg_catalog.pg_class WHERE relkind = 'p'") || die "the tables could not be counted"
+[ "$partitioned" -eq 0 ] || jobs=1
 say "6/8 indexes and constraints, $jobs at once"
 section post-data -j "$jobs"
 
