@@ -93,9 +93,7 @@ func joinSmallest(list []group) []group {
 			at = i
 		}
 	}
-	for _, u := range list[at+1].tables {
-		list[at].tables = append(list[at].tables, u)
-	}
+	list[at].tables = append(list[at].tables, list[at+1].tables...)
 	list[at].units = append(list[at].units, list[at+1].units...)
 	list[at].bytes += list[at+1].bytes
 	return slices.Delete(list, at+1, at+2)

@@ -512,7 +512,7 @@ func (s *setup) draftIdentities(line func(string, ...any)) error {
 func yamlString(s string) string {
 	plain := s != "" && strings.IndexFunc(s, func(r rune) bool {
 		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("/._-:+", r))
-	}) < 0 && !strings.HasSuffix(s, ":") && strings.IndexAny(s[:1], "-:+.0123456789") < 0 &&
+	}) < 0 && !strings.HasSuffix(s, ":") && !strings.ContainsAny(s[:1], "-:+.0123456789") &&
 		!slices.Contains([]string{"true", "false", "yes", "no", "on", "off", "null", "y", "n"}, strings.ToLower(s))
 	if plain {
 		return s
