@@ -122,7 +122,7 @@ func (b *bench) measured(ctx context.Context, run func(context.Context) (sample,
 // serverCPU is what the server and those of its processes that have ended have
 // used. A contestant's sessions have ended with it.
 func (b *bench) serverCPU() time.Duration {
-	time.Sleep(50 * time.Millisecond) // for the server to notice who has left
+	time.Sleep(time.Second) // for the server to notice who has left, on a busy machine as well
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", b.node.Participant.PID()))
 	if err != nil {
 		return 0

@@ -52,9 +52,12 @@ func (b *bench) waits(ctx context.Context) error {
 		b.node.ResetWaits()
 		ddl.reset()
 		watched.reset()
-		for began := time.Now(); time.Since(began) < b.waitFor; {
+		for began := time.Now(); ; {
 			if err := act(); err != nil {
 				return err
+			}
+			if time.Since(began) >= b.waitFor {
+				break
 			}
 		}
 		load, alter, behind := b.node.LongestWait(), ddl.longest(), watched.longest()
@@ -85,7 +88,7 @@ func (b *bench) waits(ctx context.Context) error {
 		for _, p := range b.peers {
 			if p.name == "pg_dump | zstd -T2" {
 				wait := b.waitFor
-				b.waitFor = time.Nanosecond // once
+				b.waitFor = 0 // once
 				defer func() { b.waitFor = wait }()
 				return during(p.name, func() error {
 					_, err := b.measure(ctx, p)
