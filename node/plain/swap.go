@@ -111,6 +111,9 @@ func ServerOf(ctx context.Context, t libpq.Target) (Server, error) {
 			hangUp(conn)
 			return s, nil
 		}
+		if holdfast.ClassOf(err) == holdfast.Unreachable { // for every database alike
+			return Server{}, err
+		}
 		first = errors.Join(first, err)
 	}
 	return Server{}, &holdfast.Problem{Class: holdfast.Refused, What: "no database to stand on while others are renamed", Err: first,
