@@ -54,6 +54,7 @@ type stored struct {
 	set    holdfast.Set
 	files  holdfast.Files
 	dsn    map[holdfast.ComponentName]string
+	plain  map[string]string // copies made the plain way, by the source's connection string
 }
 
 const settings = `
@@ -117,7 +118,7 @@ func seal(t testing.TB, s *splicetest.Server, dsn map[holdfast.ComponentName]str
 	must(t, err)
 	back, err := rep.Load(ctx, entries[0])
 	must(t, err)
-	return stored{s, back.Set, back, dsn}
+	return stored{s, back.Set, back, dsn, map[string]string{}}
 }
 
 func openRepository(t testing.TB) *repository.Repository {
@@ -182,14 +183,19 @@ func run(t testing.TB, s *splicetest.Server, in io.Reader, env []string, name st
 // plainCopy copies a database the plain way, pg_dump into psql: Postgres prints
 // some expressions in another form once they were read back, which is not for
 // an export to undo.
-func plainCopy(t testing.TB, s *splicetest.Server, dsn string) string {
+func (f stored) plainCopy(t testing.TB, dsn string) string {
 	t.Helper()
+	s := f.server
+	if copied, ok := f.plain[dsn]; ok {
+		return copied
+	}
 	name := createDB(t, s, fmt.Sprintf("plain copy %d", time.Now().UnixNano()), "ENCODING '"+encodingOf(t, dsn)+"' LC_COLLATE 'C' LC_CTYPE 'C'")
 	text := strings.NewReader(strings.Join(dumped(t, s, dsn), "\n") + "\n")
 	if out, err := run(t, s, text, nil, "psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", name); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	return s.DSN(name)
+	f.plain[dsn] = s.DSN(name)
+	return f.plain[dsn]
 }
 
 func encodingOf(t testing.TB, dsn string) (encoding string) {
@@ -203,7 +209,7 @@ func encodingOf(t testing.TB, dsn string) (encoding string) {
 
 // compare holds a restored database against its source: every row and
 // sequence, and what pg_dump prints.
-func compare(t testing.TB, s *splicetest.Server, from, to string, args ...string) {
+func (f stored) compare(t testing.TB, from, to string, args ...string) {
 	t.Helper()
 	want, err := splicetest.Fingerprint(t.Context(), from)
 	must(t, err)
@@ -218,7 +224,7 @@ func compare(t testing.TB, s *splicetest.Server, from, to string, args ...string
 	for name := range got {
 		t.Errorf("%s was not there", name)
 	}
-	a, b := dumped(t, s, plainCopy(t, s, from), args...), dumped(t, s, to, args...)
+	a, b := dumped(t, f.server, f.plainCopy(t, from), args...), dumped(t, f.server, to, args...)
 	lines := map[string]int{}
 	for _, l := range a {
 		lines[l]++
@@ -267,7 +273,7 @@ func TestRestoreScriptPutsEveryDatabaseBack(t *testing.T) {
 				if err != nil {
 					t.Fatalf("%v\n%s", err, out)
 				}
-				compare(t, from.server, dsn, from.server.DSN(to))
+				from.compare(t, dsn, from.server.DSN(to))
 				compareSettings(t, from.server, dsn, to)
 			})
 		}
@@ -308,7 +314,7 @@ func TestSQLPutsEveryDatabaseBack(t *testing.T) {
 					if owners {
 						args = nil
 					}
-					compare(t, from.server, dsn, from.server.DSN(to), args...)
+					from.compare(t, dsn, from.server.DSN(to), args...)
 					compareSettings(t, from.server, dsn, to)
 				})
 			}
@@ -350,7 +356,7 @@ func TestAnotherEncoding(t *testing.T) {
 	if out, err := run(t, from.server, nil, nil, filepath.Join(dir, "restore.sh"), "small", to); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	compare(t, from.server, from.dsn["small"], from.server.DSN(to))
+	from.compare(t, from.dsn["small"], from.server.DSN(to))
 	compareSettings(t, from.server, from.dsn["small"], to)
 
 	var stream bytes.Buffer
@@ -359,7 +365,7 @@ func TestAnotherEncoding(t *testing.T) {
 	if out, err := run(t, from.server, &stream, nil, "psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", to); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	compare(t, from.server, from.dsn["small"], from.server.DSN(to))
+	from.compare(t, from.dsn["small"], from.server.DSN(to))
 	compareSettings(t, from.server, from.dsn["small"], to)
 
 	out, err := run(t, from.server, nil, nil, filepath.Join(dir, "restore.sh"), "small", createDB(t, from.server, "unicode", "ENCODING 'UTF8'"))
@@ -479,7 +485,7 @@ func TestRestoreScriptRefuses(t *testing.T) {
 	if out, err := run(t, from.server, nil, nil, filepath.Join(unproven, "restore.sh"), "--accept", "unproven", "small", "dbname=empty"); err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}
-	compare(t, from.server, from.dsn["small"], from.server.DSN(empty))
+	from.compare(t, from.dsn["small"], from.server.DSN(empty))
 }
 
 func TestRestoreScriptLeavesOwnersOutWhereRolesAreMissing(t *testing.T) {
@@ -495,7 +501,7 @@ func TestRestoreScriptLeavesOwnersOutWhereRolesAreMissing(t *testing.T) {
 	if err != nil || !strings.Contains(out, `"the owner $x"`) {
 		t.Errorf("%v\n%s", err, out)
 	}
-	compare(t, from.server, owned.dsn["owned"], s.DSN("back"), "--no-owner", "--no-privileges")
+	owned.compare(t, owned.dsn["owned"], s.DSN("back"), "--no-owner", "--no-privileges")
 	var stream bytes.Buffer
 	must(t, export.SQL(t.Context(), owned.set, "owned", owned.files, &stream, adapter(t, "15"), export.SQLOptions{Owners: true}))
 	out, err = run(t, s, &stream, nil, "psql", "-X", "-q", "-d", createDB(t, s, "again", ""))
