@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -84,13 +85,25 @@ func (a *app) printError(err error, asJSON bool) {
 		}{outputSchema, "error", class, exitCode(class), err.Error(), why, do})
 		return
 	}
-	_, _ = fmt.Fprintf(a.err, "holdfast: %s\n", strings.ReplaceAll(err.Error(), "\n", "\n  "))
+	_, _ = fmt.Fprintf(a.err, "holdfast: %s\n", lines(err.Error()))
 	if why != "" {
 		_, _ = fmt.Fprintf(a.err, "  %s\n", why)
 	}
 	if do != "" {
 		_, _ = fmt.Fprintf(a.err, "  next: %s\n", do)
 	}
+}
+
+// lines indents the lines of an error that has several, and says each once: a
+// driver that tried one address in two ways says the same twice.
+func lines(text string) string {
+	var out []string
+	for _, line := range strings.Split(text, "\n") {
+		if line = strings.TrimSpace(line); line != "" && !slices.Contains(out, line) {
+			out = append(out, line)
+		}
+	}
+	return strings.Join(out, "\n  ")
 }
 
 // size prints bytes for people.

@@ -20,6 +20,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/crypto/ssh"
 
+	"holdfast/config"
 	"holdfast/identities/identitiestest"
 	"holdfast/internal/splicetest"
 )
@@ -49,6 +50,7 @@ func (t tests) Run() int {
 //	sql DATABASE STATEMENT   run SQL in the database validator or participant
 //	connect DATABASE         be connected to it, as a program of the node would; "disconnect" ends that
 //	lock DATABASE TABLE      lock a table against everybody; "disconnect" ends that
+//	busy                     be another run of the same node; "disconnect" ends that
 //	json KIND                standard output is exactly one JSON document of that kind
 //	golden FILE              and has the shape of the document in testdata/FILE
 //	sshkey FILE              make an SSH key, FILE and FILE.pub
@@ -66,7 +68,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"node": cmdNode, "ready": cmdReady, "exit": cmdExit, "app": cmdApp, "load": cmdLoad, "sql": cmdSQL, "connect": cmdConnect,
-			"disconnect": cmdDisconnect, "lock": cmdLock, "json": cmdJSON, "golden": cmdGolden, "sshkey": cmdSSHKey, "waitfor": cmdWaitFor,
+			"disconnect": cmdDisconnect, "busy": cmdBusy, "lock": cmdLock, "json": cmdJSON, "golden": cmdGolden, "sshkey": cmdSSHKey, "waitfor": cmdWaitFor,
 		},
 	})
 }
@@ -119,6 +121,7 @@ type bench struct {
 	app       *splicetest.ValidatorApp
 	sessions  []*pgx.Conn
 	stopLoad  func()
+	release   func()
 	ownServer bool
 }
 
@@ -139,6 +142,10 @@ func (b *bench) disconnect() {
 		_ = c.Close(context.Background())
 	}
 	b.sessions = nil
+	if b.release != nil {
+		b.release()
+		b.release = nil
+	}
 }
 
 // start makes the databases, those of the shared node itself when a script is
@@ -230,6 +237,7 @@ func cmdApp(ts *testscript.TestScript, _ bool, args []string) {
 	case "healthy":
 		app.SetFault(splicetest.Healthy)
 	case "another node":
+		app.SetFault(splicetest.Healthy)
 		app.SetDump(identitiestest.New("somebody-else-1", [32]byte{1}, identitiestest.Options{Version: splicetest.SpliceVersion}).JSON)
 	default:
 		app.SetFault(splicetest.Fault(fault))
@@ -299,6 +307,15 @@ func cmdConnect(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 func cmdDisconnect(ts *testscript.TestScript, _ bool, _ []string) { of(ts).disconnect() }
+
+func cmdBusy(ts *testscript.TestScript, _ bool, _ []string) {
+	conf, err := config.Load(ts.MkAbs("holdfast.yaml"), nil)
+	ts.Check(err)
+	node, err := wiring{conf, nil}.node()
+	ts.Check(err)
+	of(ts).release, err = node.Lock(context.Background(), 0)
+	ts.Check(err)
+}
 
 func cmdLock(ts *testscript.TestScript, _ bool, args []string) {
 	b := of(ts)
