@@ -1,6 +1,7 @@
 package endtoend
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net"
@@ -142,4 +143,41 @@ func (s *faultyStorage) DeleteBlob(ctx context.Context, id blob.ID) error {
 		return err
 	}
 	return s.Storage.DeleteBlob(ctx, id)
+}
+
+// answerless dials connections of which one, while armed, is cut right after a
+// commit was sent: the server commits and nobody hears of it.
+func answerless(armed *atomic.Bool) func(context.Context, string, string) (net.Conn, error) {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return &deafConn{Conn: conn, armed: armed}, nil
+	}
+}
+
+type deafConn struct {
+	net.Conn
+	armed   *atomic.Bool
+	renamed bool
+	deaf    atomic.Bool
+}
+
+func (c *deafConn) Write(p []byte) (int, error) {
+	c.renamed = c.renamed || bytes.Contains(p, []byte("RENAME TO"))
+	n, err := c.Conn.Write(p)
+	if c.renamed && bytes.Contains(bytes.ToLower(p), []byte("commit")) && !bytes.Contains(p, []byte("COMMENT")) && c.armed.CompareAndSwap(true, false) {
+		time.Sleep(300 * time.Millisecond) // until the server has committed
+		c.deaf.Store(true)
+		_ = c.Conn.Close()
+	}
+	return n, err
+}
+
+func (c *deafConn) Read(p []byte) (int, error) {
+	if c.deaf.Load() {
+		return 0, net.ErrClosed
+	}
+	return c.Conn.Read(p)
 }

@@ -111,12 +111,13 @@ func (p Place) Build(ctx context.Context, set holdfast.SetID, placement holdfast
 // server refuse, the moves made on earlier ones are taken back.
 func (p Place) Swap(ctx context.Context, set holdfast.SetID, placements []holdfast.Placement) error {
 	var batches []batch
+	now := p.Now() // one time for all: an undo knows by it what was swapped together
 	for _, placement := range placements {
 		s, _, err := p.server(ctx, placement.Component)
 		if err != nil {
 			return err
 		}
-		label := Label{Database: placement.Database, Component: placement.Component, Set: set, At: p.Now()}
+		label := Label{Database: placement.Database, Component: placement.Component, Set: set, At: now}
 		before, fresh := label, label
 		before.Role, fresh.Role = Before, New
 		b := on(&batches, s)
@@ -239,7 +240,7 @@ func (p Place) Undo(ctx context.Context) ([]Move, error) {
 	var all []Move
 	var batches []batch
 	for _, l := range list {
-		if l.Set != newest.Set {
+		if l.Set != newest.Set || !l.At.Equal(newest.At) {
 			continue
 		}
 		s, _, err := p.server(ctx, l.Component)
