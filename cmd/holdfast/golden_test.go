@@ -52,6 +52,7 @@ var volatile = []struct {
 	{regexp.MustCompile(`\d{4}-\d\d-\d\dT[\d:.]+(Z|\+00:00)`), "TIME"},
 	{regexp.MustCompile(`1220[0-9a-f]{64}`), "FINGERPRINT"},
 	{regexp.MustCompile(`age1[0-9a-z]{50,}`), "RECIPIENT"},
+	{regexp.MustCompile(`identities-[^/]*\.json\.age`), "identities-NAME.json.age"},
 	{regexp.MustCompile(`http://127\.0\.0\.1:\d+`), "URL"},
 	{regexp.MustCompile(`^[0-9A-F]+/[0-9A-F]+$`), "LSN"},
 	{regexp.MustCompile(`[0-9a-f]{16,}`), "HEX"},
@@ -71,7 +72,7 @@ func scrub(key string, value any, work string) any {
 	case map[string]any:
 		out := map[string]any{}
 		for k, element := range v {
-			if k != "waits_caused" { // by chance
+			if k != "waits_caused" && k != "settled" { // by chance
 				out[k] = scrub(k, element, work)
 			}
 		}

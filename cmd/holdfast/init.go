@@ -179,7 +179,8 @@ func (s *setup) secrets() map[string]holdfast.Secret {
 		out[filepath.Join(s.Dir, repositoryPassword)] = s.NewPassword
 	}
 	if !s.NewKey.IsEmpty() && s.keyFile != "" {
-		out[s.keyFile] = s.NewKey
+		file, _ := filepath.Abs(s.keyFile)
+		out[file] = s.NewKey
 	}
 	return out
 }
