@@ -1,10 +1,12 @@
 package repository_test
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"syscall"
 	"testing"
+	"time"
 
 	"holdfast"
 	"holdfast/repository"
@@ -74,4 +76,27 @@ func TestAReadOnlyDiskReadsAndRefusesWriting(t *testing.T) {
 	}
 	class(t, store(t.Context(), r, aSet("demo", 2, holdfast.Proven), nil), holdfast.ReadOnly)
 	class(t, repository.Create(t.Context(), repository.Filesystem(filepath.Join(dir, "another")), holdfast.NewSecret(password)), holdfast.ReadOnly)
+}
+
+// A disk that fails while the repository is open is named after a while, and
+// at once to somebody who interrupts.
+func TestADiskThatFailsIsNotWaitedForForEver(t *testing.T) {
+	defer repository.SetPatience(repository.SetPatience(500 * time.Millisecond))
+	at, dir := make1(t)
+	r := open(t, at)
+	if err := os.Rename(dir, dir+".gone"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(dir, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := r.Sets(t.Context(), "")
+	class(t, err, holdfast.Unreachable)
+	repository.SetPatience(time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	began := time.Now()
+	if _, err := r.Sets(ctx, ""); err == nil || time.Since(began) > 2*time.Second {
+		t.Errorf("interrupted, it ended after %v with %v", time.Since(began), err)
+	}
 }

@@ -42,8 +42,8 @@ type Entry struct {
 // Sets lists the stored sets of a node, or of every node when it is empty,
 // oldest first. Snapshots in the repository that are not sets are passed over.
 func (r *Repository) Sets(ctx context.Context, node holdfast.NodeName) ([]Entry, error) {
-	if err := r.rep.Refresh(ctx); err != nil {
-		return nil, r.location.explain("read", err)
+	if err := r.refresh(ctx); err != nil {
+		return nil, err
 	}
 	var source *snapshot.SourceInfo
 	if node != "" {
@@ -79,6 +79,32 @@ func (r *Repository) Sets(ctx context.Context, node holdfast.NodeName) ([]Entry,
 		return strings.Compare(string(a.ID), string(b.ID))
 	})
 	return out, nil
+}
+
+// patience is how long a storage that answers with errors is asked again.
+// Tests set it lower.
+var patience = time.Minute
+
+// refresh makes visible what others have written. While the storage fails,
+// kopia tries again for ever and sleeps through a cancelled context, so it is
+// left behind when patience or the context ends; it ends at its next try.
+func (r *Repository) refresh(ctx context.Context) error {
+	limited, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- r.rep.Refresh(limited) }()
+	select {
+	case err := <-done:
+		if err == nil || limited.Err() == nil {
+			return r.location.explain("read", err)
+		}
+	case <-limited.Done():
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return &holdfast.Problem{Class: holdfast.Unreachable, What: fmt.Sprintf("read repository %s: its storage has answered with errors for %v", r.location.Name, patience),
+		Why: "Neither can sets be read from it nor written to it.", Do: "Look at the disk or the network behind it: is it mounted, can its directory be listed?"}
 }
 
 // Latest reads the newest set of a node that is in one of the states, or in any
