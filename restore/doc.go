@@ -11,4 +11,8 @@
 // Undo puts it back. A run that fails or is killed at any point leaves the live
 // databases as they were, or the new ones complete in their place; it can be
 // run again.
+//
+// What is not promised: two servers have no transaction in common. A run that
+// is killed in the instant between the swap on one and the swap on the other
+// leaves one swapped; Undo puts it back.
 package restore
