@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -221,13 +222,13 @@ func (b *build) run(ctx context.Context) error {
 	if err := b.owner(ctx); err != nil {
 		return err
 	}
-	if err := b.section(ctx, schema, "pre-data", 1); err != nil {
+	if err := b.section(ctx, schema, 1, "--section=pre-data"); err != nil {
 		return err
 	}
 	if err := b.rows(ctx); err != nil {
 		return err
 	}
-	if err := b.section(ctx, schema, "post-data", b.Options.lanes()); err != nil {
+	if err := b.indexes(ctx, schema); err != nil {
 		return err
 	}
 	if err := b.finish(ctx); err != nil {
@@ -329,9 +330,53 @@ func isSuperuser(conn *pgx.Conn) bool { return conn.PgConn().ParameterStatus("is
 // whoever has waited for it that long. Only a superuser may set it.
 const hurry = "deadlock_timeout=100" // milliseconds
 
-// section has pg_restore restore one section of the schema.
-func (b *build) section(ctx context.Context, schema, section string, jobs int) error {
-	args := []string{"--section=" + section, "--no-tablespaces"}
+// indexes has pg_restore restore what comes behind the rows: indexes and
+// constraints first, several at once, then the rest one by one. Attaching the
+// indexes of partitions to those of their parents locks both, and two at once
+// have been seen to deadlock.
+func (b *build) indexes(ctx context.Context, schema string) error {
+	var list bytes.Buffer
+	if err := b.Tools.list(ctx, max(b.fit.Server.Major(), b.capture.Server.Major()), schema, &list); err != nil {
+		return err
+	}
+	first, rest := splitList(list.String())
+	for _, part := range []struct {
+		entries string
+		jobs    int
+	}{{first, b.Options.lanes()}, {rest, 1}} {
+		path := schema + ".list"
+		if err := os.WriteFile(path, []byte(part.entries), 0o600); err != nil {
+			return err
+		}
+		if err := b.section(ctx, schema, part.jobs, "--section=post-data", "--use-list="+path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// splitList divides pg_restore's list of a dump's entries into those that may
+// be restored side by side and the others. An entry reads "3456; 1259 16403
+// INDEX schema name owner".
+func splitList(list string) (parallel, serial string) {
+	var first, rest strings.Builder
+	for _, line := range strings.SplitAfter(list, "\n") {
+		if strings.HasPrefix(line, ";") {
+			continue
+		}
+		fields := strings.Fields(line)
+		if len(fields) > 4 && (fields[3] == "INDEX" && fields[4] != "ATTACH" || fields[3] == "CONSTRAINT") {
+			first.WriteString(line)
+		} else {
+			rest.WriteString(line)
+		}
+	}
+	return first.String(), rest.String()
+}
+
+// section has pg_restore restore the part of the schema that which chooses.
+func (b *build) section(ctx context.Context, schema string, jobs int, which ...string) error {
+	args := append(which, "--no-tablespaces")
 	if jobs > 1 {
 		args = append(args, fmt.Sprintf("--jobs=%d", jobs))
 	}
@@ -389,28 +434,29 @@ func onlyUnknownTimeout(t *toolFailed) bool {
 		errors == strings.Count(t.complaint, "Command was: SET transaction_timeout = 0;")
 }
 
-// rows loads every segment, the largest tables first, and proves each table
-// right after its last segment, while its pages are still in memory.
+// rows loads every table, the largest first, and proves each right after its
+// last row, while its pages are still in memory.
+//
+// A table is loaded by one lane in one transaction, which lets Postgres write
+// its rows frozen: nobody has to come back later to mark them visible, and the
+// proof and the index builds, which read them next, leave the pages clean. Only
+// a table that would keep one lane busy when all others are done is shared
+// between lanes, segment by segment.
 func (b *build) rows(ctx context.Context) error {
 	tables := slices.Clone(b.capture.Tables)
 	slices.SortStableFunc(tables, func(a, z holdfast.Table) int { return cmp.Compare(z.Bytes, a.Bytes) })
 	for _, t := range tables {
 		b.total += 2 * t.Bytes
 	}
-	type job struct {
-		table   *pending
-		segment holdfast.Segment
-	}
+	share := b.total / 2 / int64(b.Options.lanes())
 	jobs := make(chan job)
 	work, ctx := errgroup.WithContext(ctx)
 	work.Go(func() error {
 		defer close(jobs)
-		for i := range tables {
-			p := &pending{Table: tables[i]}
-			p.left.Store(int64(len(tables[i].Segments)))
-			for _, s := range tables[i].Segments {
+		for _, t := range tables {
+			for _, j := range divide(t, share) {
 				select {
-				case jobs <- job{p, s}:
+				case jobs <- j:
 				case <-ctx.Done():
 					return ctx.Err()
 				}
@@ -426,13 +472,14 @@ func (b *build) rows(ctx context.Context) error {
 			}
 			defer l.close()
 			for j := range jobs {
-				if err := b.load(ctx, l, j.table.Table, j.segment); err != nil {
+				if err := b.load(ctx, l, j); err != nil {
 					return err
 				}
-				if j.table.left.Add(-1) == 0 {
-					if err := b.prove(ctx, l, j.table.Table); err != nil {
-						return err
-					}
+				if j.left.Add(-1) > 0 {
+					continue
+				}
+				if err := b.prove(ctx, l, j.table); err != nil {
+					return err
 				}
 			}
 			return nil
@@ -441,39 +488,75 @@ func (b *build) rows(ctx context.Context) error {
 	return work.Wait()
 }
 
-// pending is a table some of whose segments are still to be loaded.
-type pending struct {
-	holdfast.Table
-	left atomic.Int64
+// job is what one lane loads at once: a whole table, or a segment of one.
+type job struct {
+	table    holdfast.Table
+	segments []holdfast.Segment
+	whole    bool
+	left     *atomic.Int64 // jobs of the table that are not done
 }
 
-// load writes one segment.
-func (b *build) load(ctx context.Context, l *lease, t holdfast.Table, s holdfast.Segment) error {
-	ident := pgx.Identifier{t.Schema, t.Name}.Sanitize()
-	if s.Rows > 0 {
-		in, err := b.open(ctx, s.File)
-		if err != nil {
+// divide makes the jobs of a table: one, unless it is larger than share bytes.
+func divide(t holdfast.Table, share int64) []job {
+	left := &atomic.Int64{}
+	if t.Bytes <= share || len(t.Segments) < 2 {
+		left.Store(1)
+		return []job{{t, t.Segments, true, left}}
+	}
+	left.Store(int64(len(t.Segments)))
+	var jobs []job
+	for i := range t.Segments {
+		jobs = append(jobs, job{t, t.Segments[i : i+1], false, left})
+	}
+	return jobs
+}
+
+// load writes the rows of a job.
+func (b *build) load(ctx context.Context, l *lease, j job) error {
+	ident := pgx.Identifier{j.table.Schema, j.table.Name}.Sanitize()
+	// An extension made the rows that its configuration table has already.
+	frozen := j.whole && j.table.Rows > 0 && j.table.Condition == ""
+	if frozen {
+		if err := execute(ctx, l.conn, "BEGIN", "TRUNCATE ONLY "+ident); err != nil {
 			return fmt.Errorf("table %s: %w", ident, err)
 		}
-		defer func() { _ = in.Close() }()
-		from := &supplier{Reader: in}
-		into := ident
-		if len(t.Columns) > 0 {
-			into += " (" + selection(t.Columns) + ")"
-		}
-		sql := "COPY " + into + " FROM STDIN"
-		if t.Format == holdfast.BinaryFormat {
-			sql += " (FORMAT binary)"
-		}
-		tag, err := l.conn.PgConn().CopyFrom(ctx, from, sql)
-		if err := cmp.Or(from.err, err); err != nil {
+	}
+	for _, s := range j.segments {
+		if err := b.segment(ctx, l, j.table, s, frozen); err != nil {
 			return fmt.Errorf("table %s, file %s: %w", ident, s.File, err)
 		}
-		if tag.RowsAffected() != s.Rows {
-			return fmt.Errorf("table %s, file %s: %d rows were written, the manifest has %d", ident, s.File, tag.RowsAffected(), s.Rows)
+	}
+	if frozen {
+		if err := execute(ctx, l.conn, "COMMIT"); err != nil {
+			return fmt.Errorf("table %s: %w", ident, err)
 		}
 	}
-	b.report(s.Bytes)
+	return nil
+}
+
+// segment writes the rows of one file.
+func (b *build) segment(ctx context.Context, l *lease, t holdfast.Table, s holdfast.Segment, frozen bool) error {
+	defer b.report(s.Bytes)
+	if s.Rows == 0 {
+		return nil
+	}
+	in, err := b.open(ctx, s.File)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = in.Close() }()
+	from := &supplier{Reader: in}
+	into := pgx.Identifier{t.Schema, t.Name}.Sanitize()
+	if len(t.Columns) > 0 {
+		into += " (" + selection(t.Columns) + ")"
+	}
+	tag, err := l.conn.PgConn().CopyFrom(ctx, from, fmt.Sprintf("COPY %s FROM STDIN (FORMAT %s, FREEZE %t)", into, t.Format, frozen))
+	if err := cmp.Or(from.err, err); err != nil {
+		return err
+	}
+	if tag.RowsAffected() != s.Rows {
+		return fmt.Errorf("%d rows were written, the manifest has %d", tag.RowsAffected(), s.Rows)
+	}
 	return nil
 }
 

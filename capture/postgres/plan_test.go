@@ -159,3 +159,22 @@ func FuzzEscape(f *testing.F) {
 		}
 	})
 }
+
+func TestIndexesAndConstraintsAreRestoredSideBySideAndTheRestOneByOne(t *testing.T) {
+	list := `;
+; Archive created at 2026-11-22
+;
+3456; 1259 16403 INDEX participant "odd name" cnadmin
+3457; 0 0 INDEX ATTACH participant ord_p0_pkey cnadmin
+3458; 2606 16405 CONSTRAINT participant t t_pkey cnadmin
+3459; 2606 16406 FK CONSTRAINT participant t t_fkey cnadmin
+3460; 0 0 COMMENT participant INDEX i cnadmin
+`
+	parallel, serial := splitList(list)
+	if want := "3456; 1259 16403 INDEX participant \"odd name\" cnadmin\n3458; 2606 16405 CONSTRAINT participant t t_pkey cnadmin\n"; parallel != want {
+		t.Errorf("side by side:\n%s", parallel)
+	}
+	if want := "3457; 0 0 INDEX ATTACH participant ord_p0_pkey cnadmin\n3459; 2606 16406 FK CONSTRAINT participant t t_fkey cnadmin\n3460; 0 0 COMMENT participant INDEX i cnadmin\n"; serial != want {
+		t.Errorf("one by one:\n%s", serial)
+	}
+}

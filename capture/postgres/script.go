@@ -16,16 +16,26 @@ import (
 // script also says whom its objects belong to and are granted to. No server is
 // asked.
 func (t Tools) Script(ctx context.Context, major int, schema io.Reader, section string, owners bool, w io.Writer) error {
-	path, err := t.find(ctx, "pg_restore", major)
-	if err != nil {
-		return err
-	}
 	args := []string{"--section=" + section, "--no-tablespaces", "--file=-"}
 	if !owners {
 		args = append(args, "--no-owner", "--no-privileges")
 	}
+	return t.read(ctx, major, schema, w, "the schema's "+section, args...)
+}
+
+// list writes pg_restore's list of the entries that come behind the rows.
+func (t Tools) list(ctx context.Context, major int, schema string, w io.Writer) error {
+	return t.read(ctx, major, nil, w, "the schema's list", "--list", "--section=post-data", schema)
+}
+
+// read runs pg_restore on a schema dump, without a server.
+func (t Tools) read(ctx context.Context, major int, in io.Reader, out io.Writer, what string, args ...string) error {
+	path, err := t.find(ctx, "pg_restore", major)
+	if err != nil {
+		return err
+	}
 	cmd := exec.CommandContext(ctx, path, args...)
-	cmd.Stdin, cmd.Stdout = schema, w
+	cmd.Stdin, cmd.Stdout = in, out
 	complaint := &tail{most: 4 << 10}
 	cmd.Stderr = complaint
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
@@ -36,9 +46,9 @@ func (t Tools) Script(ctx context.Context, major int, schema io.Reader, section 
 		}
 		var exit *exec.ExitError
 		if errors.As(err, &exit) && complaint.String() != "" {
-			return fmt.Errorf("pg_restore of the schema's %s: %s", section, complaint)
+			return fmt.Errorf("pg_restore of %s: %s", what, complaint)
 		}
-		return fmt.Errorf("pg_restore of the schema's %s: %w", section, err)
+		return fmt.Errorf("pg_restore of %s: %w", what, err)
 	}
 	return nil
 }

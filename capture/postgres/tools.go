@@ -33,28 +33,31 @@ var toolVersion = regexp.MustCompile(`\) ([0-9]+)`)
 // find returns the path of a program that suits a server of that major
 // version.
 func (t Tools) find(ctx context.Context, program string, major int) (string, error) {
-	var dirs []string
+	// The programs in PATH may be wrappers that take their time to say their
+	// version, so they are asked last.
+	packaged, _ := filepath.Glob("/usr/lib/postgresql/*/bin")
+	more, _ := filepath.Glob("/usr/pgsql-*/bin")
+	tiers := [][]string{append(packaged, more...), filepath.SplitList(os.Getenv("PATH"))}
 	if t.Dir != "" {
-		dirs = []string{t.Dir}
-	} else {
-		dirs, _ = filepath.Glob("/usr/lib/postgresql/*/bin")
-		more, _ := filepath.Glob("/usr/pgsql-*/bin")
-		dirs = append(append(dirs, more...), filepath.SplitList(os.Getenv("PATH"))...)
+		tiers = [][]string{{t.Dir}}
 	}
-	best, bestMajor, newest := "", 0, 0
-	for _, dir := range dirs {
-		path := filepath.Join(dir, program)
-		if info, err := os.Stat(path); err != nil || info.IsDir() {
-			continue
+	newest := 0
+	for _, dirs := range tiers {
+		best, bestMajor := "", 0
+		for _, dir := range dirs {
+			path := filepath.Join(dir, program)
+			if info, err := os.Stat(path); err != nil || info.IsDir() {
+				continue
+			}
+			v := versionOf(ctx, path)
+			newest = max(newest, v)
+			if v >= major && (best == "" || v < bestMajor) {
+				best, bestMajor = path, v
+			}
 		}
-		v := versionOf(ctx, path)
-		newest = max(newest, v)
-		if v >= major && (best == "" || v < bestMajor) {
-			best, bestMajor = path, v
+		if best != "" {
+			return best, nil
 		}
-	}
-	if best != "" {
-		return best, nil
 	}
 	install := fmt.Sprintf("Install Postgres's client programs of version %d or later (Debian, Ubuntu: apt-get install postgresql-client-%d), or set `tools:` to the directory that has them.", major, major)
 	if newest == 0 {
