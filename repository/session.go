@@ -129,7 +129,9 @@ func (s *Session) Seal(ctx context.Context, set *holdfast.Set) error {
 		EndTime:     at,
 		RootEntry:   root,
 		Stats:       snapshot.Stats{TotalFileCount: int32(len(files)), TotalFileSize: root.DirSummary.TotalFileSize}, //nolint:gosec // a set has fewer than 2^31 files
-		Tags:        map[string]string{tagNode: string(set.Node.Name), tagSet: string(set.ID), tagState: string(set.State)},
+		// A pin keeps kopia's own retention, which knows nothing of sets, away.
+		Pins: []string{hostName},
+		Tags: map[string]string{tagNode: string(set.Node.Name), tagSet: string(set.ID), tagState: string(set.State)},
 	})
 	return s.location.explain("write to", err)
 }

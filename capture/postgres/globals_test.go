@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -53,4 +54,29 @@ func TestSettingsOfRolesAndGrantsOnTheDatabaseComeBack(t *testing.T) {
 		t.Errorf("the two databases differ:\n%q", got)
 	}
 	t.Logf("%q", got)
+}
+
+func TestNamesBeyondASCIIInAnotherEncodingAreRefusedByName(t *testing.T) {
+	server := splicetest.NewServer(t, "")
+	for _, c := range []struct{ db, sql string }{
+		{"postgres", `CREATE DATABASE latin TEMPLATE template0 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'`},
+		{"latin", `CREATE TABLE plain (n int)`},
+	} {
+		if err := server.Exec(t.Context(), c.db, c.sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	dump := func() error {
+		_, err := postgres.Dumper{Target: target(t, server.DSN("latin"))}.Capture(t.Context(), holdfast.Component{Name: "app", Kind: holdfast.App}, clock(), folder(t.TempDir()))
+		return err
+	}
+	if err := dump(); err != nil {
+		t.Errorf("names in ASCII: %v", err)
+	}
+	if err := server.Exec(t.Context(), "latin", `CREATE TABLE "größe" (n int)`); err != nil {
+		t.Fatal(err)
+	}
+	if err := dump(); holdfast.ClassOf(err) != holdfast.Refused || !strings.Contains(err.Error(), "public.\"gr") {
+		t.Errorf("a name beyond ASCII: %v", err)
+	}
 }

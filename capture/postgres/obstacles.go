@@ -43,6 +43,12 @@ func obstacles(ctx context.Context, q querier, s holdfast.Server, where string) 
 			WHERE c.relkind = 'r' AND c.relrowsecurity AND ` + ours + ` AND row_security_active(c.oid) ORDER BY 1`,
 			"row security hides rows from the user " + role + " in", "The hidden rows would be missing from the set without a trace.",
 			fmt.Sprintf("As a superuser: ALTER ROLE %s BYPASSRLS;", pgx.Identifier{role}.Sanitize())},
+		{`SELECT DISTINCT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+			LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+			WHERE c.relkind IN ('r', 'p', 'S', 'm') AND ` + ours + ` AND current_setting('server_encoding') <> 'UTF8'
+			AND concat(n.nspname, c.relname, a.attname) ~ '[^\x01-\x7f]' ORDER BY 1`,
+			"its encoding is not UTF8, and there are names beyond ASCII in", "The sessions that read rows speak the database's encoding, in which such names would not be found.",
+			"Rename them, or leave this database to pg_dump; the databases of Canton and Splice are UTF8."},
 		{`SELECT oid::text FROM pg_largeobject_metadata ORDER BY oid LIMIT 1000`,
 			"it has large objects", "COPY does not carry large objects, so they would be missing.",
 			"Move them into bytea columns, or leave this database to pg_dump; Canton and Splice have none."},

@@ -221,8 +221,9 @@ func (s Server) drop(ctx context.Context, l Leftover) error {
 
 // Move renames one database, and sets or clears its label.
 type Move struct {
-	From, To string
-	Label    *Label // nil: the database is live again and carries none
+	From  string `json:"from"`
+	To    string `json:"to"`
+	Label *Label `json:"label,omitempty"` // nil: the database is live again and carries none
 }
 
 // Move makes all moves of one server in one transaction, so that nobody ever
