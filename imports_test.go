@@ -85,7 +85,9 @@ func importRules() []rule {
 			return !isOurs || !below(name, own...)
 		}
 	}
-	not := func(paths ...string) func(string) bool { return func(path string) bool { return !below(path, paths...) } }
+	not := func(paths ...string) func(string) bool {
+		return func(path string) bool { return !below(path, paths...) }
+	}
 	return []rule{
 		{[]string{""}, nil, standard,
 			"the root is the language everybody speaks; whatever it imported, everybody would import"},
