@@ -109,6 +109,11 @@ func (a *app) restore(ctx context.Context, id string, f restoreFlags) error {
 			a.printLosses(plan)
 			a.printf("\n")
 		}
+		unlock, err := place.Lock(ctx)
+		if err != nil {
+			return err
+		}
+		defer unlock()
 		report, err := restore.Apply(ctx, place, plan, set, files, w.progress.tell)
 		if err != nil {
 			return err

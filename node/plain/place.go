@@ -199,6 +199,11 @@ func (p Place) Leftovers(ctx context.Context) ([]Leftover, error) {
 // Drop drops leftovers by their names; all of them are known to be leftovers
 // before the first is dropped.
 func (p Place) Drop(ctx context.Context, names []string) error {
+	unlock, err := p.Lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	list, err := p.Leftovers(ctx)
 	if err != nil {
 		return err
@@ -227,6 +232,11 @@ func (p Place) Drop(ctx context.Context, names []string) error {
 // Undo puts the databases back that the newest restore replaced, and keeps the
 // restored ones aside. It returns the moves it made.
 func (p Place) Undo(ctx context.Context) ([]Move, error) {
+	unlock, err := p.Lock(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
 	list, err := p.Leftovers(ctx)
 	if err != nil {
 		return nil, err
