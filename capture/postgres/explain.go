@@ -106,7 +106,8 @@ func lost(err error) bool {
 	case errors.As(err, &tool):
 		return strings.Contains(tool.complaint, "server closed the connection") || strings.Contains(tool.complaint, "terminating connection") ||
 			strings.Contains(tool.complaint, "connection to server") ||
-			strings.Contains(tool.complaint, "invalid snapshot identifier") // the session that holds it is gone
+			// The session that holds the snapshot is gone, or about to be.
+			strings.Contains(tool.complaint, "invalid snapshot identifier") || strings.Contains(tool.complaint, "could not import the requested snapshot")
 	case errors.As(err, &network), errors.Is(err, net.ErrClosed), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return true
 	}
