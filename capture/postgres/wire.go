@@ -261,8 +261,8 @@ type divider interface{ Divide() }
 // likelihood grows with the row's length, for pieces of about the same size
 // from rows of any.
 const (
-	pieceLeast = 256 << 10
-	pieceMean  = 20 // bits, beyond the least
+	pieceLeast = 128 << 10
+	pieceMean  = 18 // bits, beyond the least
 )
 
 func (t *tally) divide(length int, digest uint64) {
