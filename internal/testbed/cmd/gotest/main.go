@@ -2,10 +2,6 @@
 // what failed, names every skipped test, and fails when one was skipped whose
 // reason is not in the list of allowed ones. It ends with a line of totals.
 //
-// The tests start real servers and watch real clocks, and a busy machine can
-// make one late. So a few failed tests are run once more, each alone; one that
-// passes then is named as unsteady, for somebody to look into.
-//
 //	go run ./internal/testbed/cmd/gotest -allow internal/testbed/skips.txt -- -race ./...
 package main
 
@@ -49,17 +45,6 @@ func run(allow string, args []string, out io.Writer) (failed bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	t := &tally{output: map[string]*strings.Builder{}, allowed: allowed, out: out}
-	broken, err := t.test(args)
-	if err != nil {
-		return false, err
-	}
-	broken = t.again(args, broken)
-	return t.finish(broken), nil
-}
-
-// test runs go test with the arguments; broken tells that it failed.
-func (t *tally) test(args []string) (broken bool, err error) {
 	cmd := exec.Command("go", append([]string{"test", "-json"}, args...)...)
 	cmd.Stderr = os.Stderr
 	stdout, err := cmd.StdoutPipe()
@@ -69,49 +54,19 @@ func (t *tally) test(args []string) (broken bool, err error) {
 	if err := cmd.Start(); err != nil {
 		return false, err
 	}
+	t := tally{output: map[string]*strings.Builder{}, allowed: allowed, out: out}
 	lines := bufio.NewScanner(stdout)
 	lines.Buffer(nil, 16<<20)
 	for lines.Scan() {
 		var e event
 		if json.Unmarshal(lines.Bytes(), &e) != nil {
-			fmt.Fprintln(t.out, lines.Text()) // what the compiler says
+			fmt.Fprintln(out, lines.Text()) // what the compiler says
 			continue
 		}
 		t.take(e)
 	}
-	return cmd.Wait() != nil, lines.Err()
-}
-
-// mostAgain is how many failed tests are tried again; more are no accident.
-const mostAgain = 5
-
-// again runs the failed tests once more, and returns whether anything is still
-// broken. What failed without a test's name, such as a package that does not
-// compile, is not tried again.
-func (t *tally) again(args []string, broken bool) bool {
-	if !broken || len(t.failures) == 0 || len(t.failures) > mostAgain || t.nameless > 0 {
-		return broken
-	}
-	var flags []string
-	for _, a := range args {
-		if strings.HasPrefix(a, "-race") || strings.HasPrefix(a, "-timeout") {
-			flags = append(flags, a)
-		}
-	}
-	still := false
-	for _, f := range t.failures {
-		second := &tally{output: map[string]*strings.Builder{}, allowed: t.allowed, out: t.out}
-		fmt.Fprintf(t.out, "once more, alone: %s %s\n", f.Package, f.Test)
-		failed, err := second.test(append(flags[:len(flags):len(flags)], "-count=1", "-run", "^"+f.Test+"$", f.Package))
-		if failed || err != nil || second.passed == 0 {
-			still = true
-			continue
-		}
-		t.unsteady = append(t.unsteady, f.Package+" "+f.Test)
-		t.failed--
-		t.passed++
-	}
-	return still
+	waitErr := cmd.Wait()
+	return t.finish(waitErr != nil), lines.Err()
 }
 
 func reasons(path string) ([]string, error) {
@@ -138,9 +93,6 @@ type tally struct {
 	out                     io.Writer
 	passed, failed, skipped int
 	unlisted                []string
-	failures                []event // of tests that are not part of another
-	nameless                int     // packages that failed without one
-	unsteady                []string
 }
 
 func (t *tally) take(e event) {
@@ -160,9 +112,6 @@ func (t *tally) take(e event) {
 		if e.Test == "" {
 			if e.Action == "fail" {
 				fmt.Fprint(t.out, text)
-				if !t.failedIn(e.Package) {
-					t.nameless++
-				}
 			}
 			fmt.Fprintf(t.out, "%-4s %s %v\n", map[string]string{"pass": "ok", "fail": "FAIL", "skip": "-"}[e.Action], e.Package, time.Duration(e.Elapsed*float64(time.Second)).Round(100*time.Millisecond))
 			return
@@ -176,12 +125,8 @@ func (t *tally) count(e event, key, text string) {
 	case "pass":
 		t.passed++
 	case "fail":
+		t.failed++
 		fmt.Fprint(t.out, text)
-		// A part that fails makes the whole fail, which is counted.
-		if !strings.Contains(e.Test, "/") {
-			t.failed++
-			t.failures = append(t.failures, e)
-		}
 	case "skip":
 		t.skipped++
 		for _, reason := range t.allowed {
@@ -193,15 +138,6 @@ func (t *tally) count(e event, key, text string) {
 	}
 }
 
-func (t *tally) failedIn(pkg string) bool {
-	for _, f := range t.failures {
-		if f.Package == pkg {
-			return true
-		}
-	}
-	return false
-}
-
 // finish prints the totals; broken tells that go test itself failed.
 func (t *tally) finish(broken bool) bool {
 	for _, b := range t.output {
@@ -210,9 +146,6 @@ func (t *tally) finish(broken bool) bool {
 	sort.Strings(t.unlisted)
 	for _, s := range t.unlisted {
 		fmt.Fprintf(t.out, "skipped for a reason that is not allowed: %s", s)
-	}
-	for _, name := range t.unsteady {
-		fmt.Fprintf(t.out, "UNSTEADY, passed when run again: %s\n", name)
 	}
 	fmt.Fprintf(t.out, "\n%d passed, %d failed, %d skipped\n", t.passed, t.failed, t.skipped)
 	return broken || t.failed > 0 || len(t.unlisted) > 0 || t.passed == 0
