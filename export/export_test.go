@@ -253,7 +253,7 @@ func dumped(t testing.TB, s *splicetest.Server, dsn string, args ...string) []st
 }
 
 func eachVersion(t *testing.T, test func(t *testing.T, version string)) {
-	splicetest.OldestAndNewest(t, func(t *testing.T, version string) {
+	splicetest.EachVersion(t, func(t *testing.T, version string) {
 		tools(t, version)
 		test(t, version)
 	})

@@ -20,7 +20,7 @@ func running(t *testing.T, n *Node, load Load) (stop func() error) {
 }
 
 func TestRunKeepsTheValidatorAppBehindTheParticipant(t *testing.T) {
-	OldestAndNewest(t, func(t *testing.T, version string) {
+	EachVersion(t, func(t *testing.T, version string) {
 		ctx := t.Context()
 		n := NewNode(t, NodeOptions{Version: version, App: true, TwoInstances: version == "15"})
 		start, err := n.LedgerEnd(ctx)

@@ -6,7 +6,7 @@ import (
 )
 
 func TestStandbyFollowsAndIsPromoted(t *testing.T) {
-	OldestAndNewest(t, func(t *testing.T, version string) {
+	EachVersion(t, func(t *testing.T, version string) {
 		ctx := t.Context()
 		s := NewServer(t, version)
 		if err := s.Exec(ctx, "postgres", "create table t as select generate_series(1, 20000) n"); err != nil {

@@ -85,20 +85,3 @@ func EachVersion(t *testing.T, test func(t *testing.T, version string)) {
 		t.Run("postgres"+v.Major, func(t *testing.T) { test(t, v.Major) })
 	}
 }
-
-// OldestAndNewest runs a test on the first and the last version at hand: for
-// what takes long and is tried on every version elsewhere.
-func OldestAndNewest(t *testing.T, test func(t *testing.T, version string)) {
-	t.Helper()
-	all := Versions()
-	if len(all) == 0 {
-		t.Fatal("no Postgres is installed, and HOLDFAST_TEST_PG names none")
-	}
-	ends := all[:1]
-	if len(all) > 1 {
-		ends = []Version{all[0], all[len(all)-1]}
-	}
-	for _, v := range ends {
-		t.Run("postgres"+v.Major, func(t *testing.T) { test(t, v.Major) })
-	}
-}
