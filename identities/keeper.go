@@ -51,21 +51,10 @@ func (k Keeper) Take(ctx context.Context, last *holdfast.IdentityFacts, files ho
 	}
 	kept, err := k.keep(FileName(dump.ID, content, k.Recipients), sealed)
 	return func(p *holdfast.ParticipantFacts) holdfast.IdentityFacts {
-		facts := dump.Facts(dump.Check(participant(p)))
+		facts := dump.Facts(dump.Check(ParticipantOf(p)))
 		facts.SealedFile, facts.Recipients, facts.Kept = sealedFile, k.recipients(), kept
 		return facts
 	}, err
-}
-
-func participant(p *holdfast.ParticipantFacts) *Participant {
-	if p == nil {
-		return nil
-	}
-	against := &Participant{ID: p.ParticipantID, KMSKeys: p.KMSKeys}
-	for _, key := range p.Keys {
-		against.PrivateKeys = append(against.PrivateKeys, key.Fingerprint)
-	}
-	return against
 }
 
 func (k Keeper) recipients() []string {

@@ -14,6 +14,19 @@ type Participant struct {
 	KMSKeys     []string // ids in common_kms_metadata_store
 }
 
+// ParticipantOf is the part of a participant's facts that the checks compare
+// with; nil of facts that are not known.
+func ParticipantOf(facts *holdfast.ParticipantFacts) *Participant {
+	if facts == nil {
+		return nil
+	}
+	p := &Participant{ID: facts.ParticipantID, KMSKeys: facts.KMSKeys}
+	for _, key := range facts.Keys {
+		p.PrivateKeys = append(p.PrivateKeys, key.Fingerprint)
+	}
+	return p
+}
+
 // Finding is the answer to one question about a dump.
 type Finding struct {
 	Number      int

@@ -51,15 +51,11 @@ func newIdentitiesFetch(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			data, err := keeper.Fetch(ctx)
+			n, _ := w.node() // of a node that is not to be had, the checks that compare cannot tell
+			data, dump, report, err := fetchIdentities(ctx, keeper.Fetch, n)
 			if err != nil {
 				return err
 			}
-			dump, err := identities.Parse(data)
-			if err != nil {
-				return err
-			}
-			report := dump.Check(w.liveParticipant(ctx))
 			var sealed bytes.Buffer
 			if err := identities.Seal(&sealed, data, keeper.Recipients); err != nil {
 				return err
@@ -89,31 +85,33 @@ func newIdentitiesFetch(a *app) *cobra.Command {
 	}
 }
 
+// fetchIdentities takes the dump out of the validator app, and asks of it what
+// can be asked with the node's participant database beside it.
+func fetchIdentities(ctx context.Context, fetch func(context.Context) ([]byte, error), n plain.Node) ([]byte, *identities.Dump, identities.Report, error) {
+	data, err := fetch(ctx)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	dump, err := identities.Parse(data)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	return data, dump, dump.Check(liveParticipant(ctx, n)), nil
+}
+
 // liveParticipant is what the participant's database says about itself now; nil
 // when it cannot be asked, and the checks that need it then cannot tell.
-func (w wiring) liveParticipant(ctx context.Context) *identities.Participant {
-	n, err := w.node()
-	if err != nil {
-		return nil
-	}
+func liveParticipant(ctx context.Context, n plain.Node) *identities.Participant {
 	for _, c := range n.Components {
 		if c.Kind == holdfast.Participant {
-			return participantOf(ctx, n, c.Name)
+			facts, err := n.Facts(ctx, c.Name)
+			if err != nil {
+				return nil
+			}
+			return identities.ParticipantOf(facts.Participant)
 		}
 	}
 	return nil
-}
-
-func participantOf(ctx context.Context, n plain.Node, name holdfast.ComponentName) *identities.Participant {
-	facts, err := n.Facts(ctx, name)
-	if err != nil || facts.Participant == nil {
-		return nil
-	}
-	p := &identities.Participant{ID: facts.Participant.ParticipantID, KMSKeys: facts.Participant.KMSKeys}
-	for _, k := range facts.Participant.Keys {
-		p.PrivateKeys = append(p.PrivateKeys, k.Fingerprint)
-	}
-	return p
 }
 
 func (a *app) printIdentities(f holdfast.IdentityFacts) {
@@ -173,7 +171,8 @@ that the dump is not what it should be.`,
 			}
 			var against *identities.Participant
 			if conf, err := a.load(); err == nil {
-				against = wiring{conf, newProgress(a)}.liveParticipant(cmd.Context())
+				n, _ := wiring{conf, newProgress(a)}.node()
+				against = liveParticipant(cmd.Context(), n)
 			}
 			report := dump.Check(against)
 			facts := dump.Facts(report)

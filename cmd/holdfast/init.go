@@ -290,21 +290,11 @@ func (a *app) try(ctx context.Context, s *setup, conf *config.Config) error {
 	if err != nil {
 		return err
 	}
-	data, err := f.Fetch(ctx)
+	_, dump, report, err := fetchIdentities(ctx, f.Fetch, n)
 	if err != nil {
 		return err
 	}
-	dump, err := identities.Parse(data)
-	if err != nil {
-		return err
-	}
-	var against *identities.Participant
-	for _, c := range n.Components {
-		if c.Kind == holdfast.Participant {
-			against = participantOf(ctx, n, c.Name)
-		}
-	}
-	if err := dump.Check(against).Err(); err != nil {
+	if err := report.Err(); err != nil {
 		return err
 	}
 	_, _ = fmt.Fprintf(a.err, "ok  identities: %s, %s\n", short(dump.ID), count(len(dump.Keys), "key"))

@@ -35,7 +35,7 @@ func (w wiring) node() (plain.Node, error) {
 	for _, name := range slices.Sorted(maps.Keys(w.Databases)) {
 		t, err := target(w.Databases[name].Connection)
 		if err != nil {
-			return n, &holdfast.Problem{Class: holdfast.Usage, What: fmt.Sprintf("databases.%s: %v", name, err), Do: "Correct it in holdfast.yaml."}
+			return plain.Node{}, &holdfast.Problem{Class: holdfast.Usage, What: fmt.Sprintf("databases.%s: %v", name, err), Do: "Correct it in holdfast.yaml."}
 		}
 		t.Password = w.Databases[name].Password.Secret(w.Dir())
 		n.Targets[holdfast.ComponentName(name)] = t
