@@ -1,0 +1,48 @@
+package holdfast
+
+import "time"
+
+// Drill is what is remembered of one rehearsed restore. It is kept in the
+// repository, beside the set, for whoever has to know which sets are known to
+// restore: retention, the conditions, the plan of a real restore.
+type Drill struct {
+	Set      SetID         `json:"set"`
+	Node     NodeName      `json:"node"`
+	At       time.Time     `json:"at"`      // when it began
+	Verdict  Verdict       `json:"verdict"` // holds: everything that was captured came back equal
+	Found    string        `json:"found"`   // the worst finding, in one sentence
+	Restore  time.Duration `json:"restore_ns"`
+	Took     time.Duration `json:"took_ns"` // the whole drill
+	Bytes    int64         `json:"bytes"`   // of the databases, as captured
+	Host     string        `json:"host"`
+	Isolated Verdict       `json:"isolated"` // whether it was proven that no network could be reached
+	Report   string        `json:"report"`   // SHA-256, in hex, of the signed report
+	Holdfast string        `json:"holdfast"` // version of the program
+}
+
+// Restores is what the drills of one set say: Holds when the newest that could
+// tell found it whole, Violated when it did not, CannotTell when there is none.
+func Restores(set SetID, drills []Drill) Verdict {
+	verdict, at := CannotTell, time.Time{}
+	for _, d := range drills {
+		if d.Set == set && d.Verdict != CannotTell && !d.At.Before(at) {
+			verdict, at = d.Verdict, d.At
+		}
+	}
+	return verdict
+}
+
+// RestoreEstimate is how long restoring that many bytes takes by the newest
+// drill that proved a set, and that drill; 0 when there is none to go by.
+func RestoreEstimate(bytes int64, drills []Drill) (time.Duration, Drill) {
+	var newest Drill
+	for _, d := range drills {
+		if d.Verdict == Holds && d.Bytes > 0 && d.Restore > 0 && d.At.After(newest.At) {
+			newest = d
+		}
+	}
+	if newest.Bytes == 0 {
+		return 0, newest
+	}
+	return time.Duration(float64(newest.Restore) * float64(bytes) / float64(newest.Bytes)), newest
+}

@@ -1,0 +1,31 @@
+package repository_test
+
+import (
+	"testing"
+	"time"
+
+	"holdfast"
+)
+
+// Drills are kept beside the sets and are no sets themselves.
+func TestDrillsAreRemembered(t *testing.T) {
+	at, _ := make1(t)
+	r := open(t, at)
+	when := time.Date(2026, 11, 22, 16, 0, 0, 0, time.UTC)
+	for i, node := range []holdfast.NodeName{"demo", "other", "demo"} {
+		if err := r.PutDrill(t.Context(), holdfast.Drill{Set: "s", Node: node, At: when.Add(-time.Duration(i) * time.Hour), Verdict: holdfast.Holds}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r = open(t, at)
+	got, err := r.Drills(t.Context(), "demo")
+	if err != nil || len(got) != 2 || !got[1].At.Equal(when) || got[0].Verdict != holdfast.Holds {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	if all, err := r.Drills(t.Context(), ""); err != nil || len(all) != 3 {
+		t.Errorf("of all nodes: %+v, %v", all, err)
+	}
+	if list := sets(t, r, ""); len(list) != 0 {
+		t.Errorf("drills are listed as sets: %v", list)
+	}
+}
