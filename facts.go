@@ -32,6 +32,14 @@ type ParticipantFacts struct {
 	Users         []User         `json:"users,omitempty"`
 	Keys          []Key          `json:"private_keys,omitempty"`
 	KMSKeys       []string       `json:"kms_keys,omitempty"`
+	Dars          []Dar          `json:"dars,omitempty"` // none: not recorded
+}
+
+// Dar is an uploaded archive of Daml packages, by its main package.
+type Dar struct {
+	ID      string `json:"id"`
+	Name    string `json:"name"`
+	Version string `json:"version"`
 }
 
 // RecordTime is the time on a synchronizer up to which the ledger end reaches:
@@ -72,10 +80,11 @@ type Pruning struct {
 // User is a user of the participant's ledger API. Rights are the numbers of
 // lapi_user_rights: 1 is ParticipantAdmin.
 type User struct {
-	ID           string `json:"id"`
-	PrimaryParty string `json:"primary_party,omitempty"`
-	Deactivated  bool   `json:"deactivated,omitempty"`
-	Rights       []int  `json:"rights,omitempty"`
+	ID           string     `json:"id"`
+	PrimaryParty string     `json:"primary_party,omitempty"`
+	Deactivated  bool       `json:"deactivated,omitempty"`
+	Rights       []int      `json:"rights,omitempty"`
+	Created      *time.Time `json:"created_at,omitempty"`
 }
 
 // Key is a private key the participant holds: its fingerprint and name, never

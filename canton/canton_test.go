@@ -139,6 +139,27 @@ func TestReadTheFactsOfANode(t *testing.T) {
 				t.Errorf("no serial in %s", s.PhysicalID)
 			}
 		}
+		if serial, ok := p.Participant.ActiveSerial(); !ok || serial != 5 {
+			t.Errorf("serial %d, %v", serial, ok)
+		}
+		if len(p.Participant.Dars) != 1 || p.Participant.Dars[0].Name != "splice-amulet" || p.Participant.Users[0].Created == nil {
+			t.Errorf("%+v, %+v", p.Participant.Dars, p.Participant.Users[0])
+		}
+		since := func(offset int64) []string {
+			conn, err := pgx.Connect(t.Context(), node.ParticipantDSN())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close(t.Context())
+			parties, err := PartiesSince(t.Context(), conn, offset)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return parties
+		}
+		if all, later := since(0), since(1); len(all) != 2 || len(later) != 1 || len(since(3)) != 0 { // the DSO's party is not local
+			t.Errorf("parties %v, later %v, last %v", all, later, since(3))
+		}
 		v := read(node.ValidatorDSN(), holdfast.Validator)
 		ingested, err := node.Ingested(t.Context())
 		if err != nil {

@@ -98,7 +98,7 @@ func (r reader) participant() (*holdfast.ParticipantFacts, error) {
 	if err != nil || p == nil {
 		return nil, err
 	}
-	for _, read := range []func(*holdfast.ParticipantFacts) error{r.recordTimes, r.synchronizers, r.pruning, r.users, r.keys, r.kmsKeys} {
+	for _, read := range []func(*holdfast.ParticipantFacts) error{r.recordTimes, r.synchronizers, r.pruning, r.users, r.keys, r.kmsKeys, r.dars} {
 		if err := read(p); err != nil {
 			return nil, err
 		}
@@ -148,10 +148,19 @@ func (r reader) users(p *holdfast.ParticipantFacts) error {
 	var id, party string
 	var gone bool
 	var rights []int32
+	var made *int64
+	created := "NULL::bigint"
+	if r.has("lapi_users", "created_at") {
+		created = "u.created_at"
+	}
 	return r.each(`SELECT u.user_id, coalesce(u.primary_party, ''), coalesce(u.is_deactivated, false),
-		coalesce((SELECT array_agg(DISTINCT r.user_right::int ORDER BY r.user_right::int) FROM `+r.table("lapi_user_rights")+` r WHERE r.user_internal_id = u.internal_id), '{}')
-		FROM `+r.table("lapi_users")+` u ORDER BY 1`, []any{&id, &party, &gone, &rights}, func() {
+		coalesce((SELECT array_agg(DISTINCT r.user_right::int ORDER BY r.user_right::int) FROM `+r.table("lapi_user_rights")+` r WHERE r.user_internal_id = u.internal_id), '{}'), `+created+`
+		FROM `+r.table("lapi_users")+` u ORDER BY 1`, []any{&id, &party, &gone, &rights, &made}, func() {
 		u := holdfast.User{ID: id, PrimaryParty: party, Deactivated: gone}
+		if made != nil {
+			at := micros(*made)
+			u.Created = &at
+		}
 		for _, right := range rights {
 			u.Rights = append(u.Rights, int(right))
 		}
@@ -178,6 +187,34 @@ func (r reader) kmsKeys(p *holdfast.ParticipantFacts) error {
 	return r.each(`SELECT kms_key_id FROM `+r.table("common_kms_metadata_store")+` ORDER BY 1`, []any{&id}, func() {
 		p.KMSKeys = append(p.KMSKeys, id)
 	})
+}
+
+func (r reader) dars(p *holdfast.ParticipantFacts) error {
+	if !r.has("par_dars", "main_package_id", "name", "version") {
+		return nil
+	}
+	var d holdfast.Dar
+	return r.each(`SELECT main_package_id, name, version FROM `+r.table("par_dars")+` ORDER BY 1`, []any{&d.ID, &d.Name, &d.Version}, func() {
+		p.Dars = append(p.Dars, d)
+	})
+}
+
+// mostParties bounds what PartiesSince returns.
+const mostParties = 1000
+
+// PartiesSince lists the parties that the participant came to host after a
+// ledger offset, at most a thousand of them. A schema that is not a
+// participant's has none.
+func PartiesSince(ctx context.Context, q Querier, offset int64) ([]string, error) {
+	found, s, err := recognise(ctx, q)
+	if err != nil || found.Kind != holdfast.Participant || !s.has("lapi_party_entries", "party", "ledger_offset", "is_local") {
+		return nil, err
+	}
+	var party string
+	var out []string
+	err = reader{ctx, q, s}.each(fmt.Sprintf(`SELECT DISTINCT party FROM %s WHERE is_local AND party IS NOT NULL AND ledger_offset > %d ORDER BY 1 LIMIT %d`,
+		s.table("lapi_party_entries"), offset, mostParties), []any{&party}, func() { out = append(out, party) })
+	return out, err
 }
 
 func (r reader) validator() (*holdfast.ValidatorFacts, error) {

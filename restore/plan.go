@@ -70,7 +70,9 @@ func Make(ctx context.Context, place Place, set holdfast.Set, o Options, now tim
 			p.Untold = append(p.Untold, fmt.Sprintf("%s: database %s %s", c.Component, placement.Database, why))
 		}
 		if placement.Now != nil {
-			p.Losses = append(p.Losses, Losses(c.Facts, *placement.Now)...)
+			for _, l := range holdfast.Losses(c.Facts, *placement.Now) {
+				p.Losses = append(p.Losses, l.What)
+			}
 			p.Warnings = append(p.Warnings, moved(c.Facts, *placement.Now)...)
 		}
 		p.Warnings = append(p.Warnings, tooOld(c, now)...)
@@ -137,35 +139,6 @@ func partial(set holdfast.Set, chosen []holdfast.Capture) []string {
 	for _, e := range set.Order.Edges {
 		if in(e.First) != in(e.Then) {
 			out = append(out, fmt.Sprintf("%s and %s belong together (%s); only one of them is restored, so the pair is no longer proven", e.First, e.Then, e.Why))
-		}
-	}
-	return out
-}
-
-// Losses says what a live database has that the captured one has not.
-func Losses(then, now holdfast.Facts) []string {
-	var out []string
-	if t, n := then.Participant, now.Participant; t != nil && n != nil {
-		if t.LedgerEnd != nil && n.LedgerEnd != nil && *n.LedgerEnd > *t.LedgerEnd {
-			out = append(out, fmt.Sprintf("participant: %d ledger offsets (%d to %d); they are replayed from the synchronizer if it still has them",
-				*n.LedgerEnd-*t.LedgerEnd, *t.LedgerEnd+1, *n.LedgerEnd))
-		}
-		for _, u := range n.Users {
-			if !slices.ContainsFunc(t.Users, func(o holdfast.User) bool { return o.ID == u.ID }) {
-				out = append(out, fmt.Sprintf("participant: ledger API user %s, made since; it has to be made again", u.ID))
-			}
-		}
-		for _, k := range n.Keys {
-			if !slices.ContainsFunc(t.Keys, func(o holdfast.Key) bool { return o.Fingerprint == k.Fingerprint }) {
-				out = append(out, fmt.Sprintf("participant: private key %.16s… (%s), made since; what was signed for or encrypted to it needs it", k.Fingerprint, k.Name))
-			}
-		}
-	}
-	if t, n := then.Validator, now.Validator; t != nil && n != nil {
-		for _, u := range n.Users {
-			if !slices.Contains(t.Users, u) {
-				out = append(out, fmt.Sprintf("validator: wallet user %s, onboarded since; it has to be onboarded again", u))
-			}
 		}
 	}
 	return out
