@@ -28,8 +28,8 @@ the proof needs is missing.`,
 		Example: `  # what would be read, in which order, how long it may take
   holdfast backup --dry-run
 
-  # from cron: wait for a run that is still going, print JSON
-  holdfast backup --wait 30m --output json`,
+  # from cron: wait for a run that is still going, print nothing unless it fails
+  holdfast backup --wait 30m --quiet`,
 		Args: exactly(0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx := cmd.Context()
@@ -54,7 +54,12 @@ the proof needs is missing.`,
 				if set.ID == "" {
 					return err
 				}
-				if printErr := a.result("set", set, func() { a.printSet(set) }); printErr != nil {
+				printErr := a.result("set", set, func() {
+					if !a.quiet || err != nil {
+						a.printSet(set)
+					}
+				})
+				if printErr != nil {
 					return printErr
 				}
 				return err
@@ -62,6 +67,7 @@ the proof needs is missing.`,
 		},
 	}
 	c.Flags().BoolVarP(&dryRun, "dry-run", "n", false, "look at everything, capture nothing")
+	c.Flags().BoolVarP(&a.quiet, "quiet", "q", false, "print nothing of a set that is proven, other than what --output json asks for")
 	c.Flags().DurationVar(&wait, "wait", 0, "how long to wait for another run of this node to end")
 	return c
 }

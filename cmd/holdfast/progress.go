@@ -14,7 +14,7 @@ import (
 )
 
 // progress shows how far a run is: bars on a terminal, a line a minute
-// elsewhere, nothing with JSON output.
+// elsewhere, nothing with JSON output or --quiet.
 type progress struct {
 	out      io.Writer
 	terminal bool
@@ -31,7 +31,7 @@ type progress struct {
 const lineEvery = time.Minute
 
 func newProgress(a *app) *progress {
-	p := &progress{out: a.err, quiet: a.output == "json", now: time.Now, bars: map[string]*progressbar.ProgressBar{}, last: map[string]time.Time{}}
+	p := &progress{out: a.err, quiet: a.quiet || a.output == "json", now: time.Now, bars: map[string]*progressbar.ProgressBar{}, last: map[string]time.Time{}}
 	if f, ok := a.err.(*os.File); ok {
 		p.terminal = term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb" //nolint:gosec // a file descriptor is small
 	}

@@ -27,6 +27,7 @@ type app struct {
 	streams
 	configPath    string
 	output        string
+	quiet         bool   // say nothing of what goes well; of the commands that cron runs
 	ifInterrupted string // what an interruption of the command means
 }
 
