@@ -1,0 +1,35 @@
+// Package bundle stands up the docker compose deployment of a validator node
+// against a Docker daemon of the tests' own.
+//
+// # The daemon
+//
+//	eval "$(internal/testbed/docker.sh)"
+//
+// starts it, once per checkout, and exports
+//
+//   - HOLDFAST_TEST_DOCKER: its address, for DOCKER_HOST;
+//   - HOLDFAST_TEST_DOCKER_CONFIG: a directory for DOCKER_CONFIG with the compose
+//     plugin, so that `docker compose` works;
+//   - HOLDFAST_TEST_DOCKER_NETNS: the network namespace that is its host.
+//
+// It is Debian's dockerd (20.10 on Debian 12: API 1.41, so a client has to
+// negotiate or accept that version) with the image postgres:15, made of
+// Debian's packages with the entrypoint, volume and stop signal of the
+// published one. `internal/testbed/docker.sh stop` ends it.
+//
+// # The network
+//
+// Bridges, user-defined networks with their name service, container addresses
+// and published ports all work as on an operator's machine, because the daemon
+// has a network namespace to itself (tried on Linux 6.18 with cgroup v1, with
+// nftables' and the older packet filter). Nothing of the machine changes. What
+// an operator does "on the host" has to be done inside that namespace: a
+// package whose tests connect to containers has
+//
+//	func TestMain(m *testing.M) { bundle.Main(m) }
+//
+// which starts the tests again there, with everything that they start: there
+// 127.0.0.1:80 is the bundle's nginx and 172.18.0.2 a container. Nothing outside
+// the machine is reached from there. The daemon's socket is a file, and works
+// from everywhere.
+package bundle
