@@ -1,13 +1,16 @@
 package canton
 
 import (
+	"bytes"
+	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 
 	"holdfast"
 )
@@ -19,6 +22,11 @@ func Read(ctx context.Context, q Querier, kind holdfast.Kind) (holdfast.Facts, e
 	if err != nil {
 		return holdfast.Facts{}, err
 	}
+	return facts(found, s, kind)
+}
+
+// facts reads the facts of a database that was found to be that.
+func facts(found Found, s source, kind holdfast.Kind) (holdfast.Facts, error) {
 	facts := holdfast.Facts{Schema: "unknown", Unknown: found.What}
 	if kind == holdfast.App {
 		facts.Schema, facts.Unknown = "app", ""
@@ -27,227 +35,311 @@ func Read(ctx context.Context, q Querier, kind holdfast.Kind) (holdfast.Facts, e
 	if found.Kind != kind {
 		return facts, nil
 	}
-	r := reader{ctx, q, s}
+	r := reader{source: s}
 	facts.Schema, facts.Unknown = string(kind), ""
-	if facts.Migrations, err = r.migrations(); err != nil {
-		return facts, err
-	}
+	facts.Migrations = r.migrations()
 	if kind == holdfast.Participant {
-		facts.Participant, err = r.participant()
-		if err == nil && facts.Participant == nil {
-			facts.Schema, facts.Unknown = "unknown", "lapi_parameters has no row, or not the columns that are known"
-		}
+		facts.Participant = r.participant()
 	} else {
-		facts.Validator, err = r.validator()
+		facts.Validator = r.validator()
 	}
-	return facts, err
+	if r.err != nil {
+		return holdfast.Facts{}, r.err
+	}
+	if r.unknown != "" {
+		return holdfast.Facts{Schema: "unknown", Unknown: r.unknown, Migrations: facts.Migrations}, nil
+	}
+	return facts, nil
 }
 
-// reader reads one schema's facts.
+// reader reads one schema's facts. The first thing that fails, and the first
+// that is not as it is known, stay.
 type reader struct {
-	ctx context.Context
-	q   Querier
-	schema
+	source
+	err     error
+	unknown string
 }
 
-// each runs a query and calls fn after scanning each row into into.
-func (r reader) each(sql string, into []any, fn func()) error {
-	rows, err := r.q.Query(r.ctx, sql)
-	if err == nil {
-		_, err = pgx.ForEachRow(rows, into, func() error { fn(); return nil })
+func (r *reader) each(q query, fn func(row []*string)) {
+	if r.err == nil && q.known(r.source) {
+		r.err = r.source.each(q, fn)
 	}
+}
+
+func (r *reader) doubt(format string, args ...any) {
+	if r.unknown == "" {
+		r.unknown = fmt.Sprintf(format, args...)
+	}
+}
+
+func text(v *string) string {
+	if v == nil {
+		return ""
+	}
+	return *v
+}
+
+// truth reads a boolean as SQL prints it, or as COPY does.
+func truth(v *string) bool { return text(v) == "true" || text(v) == "t" }
+
+// number reads a value that has to be a number or NULL.
+func (r *reader) number(q query, column string, v *string) *int64 {
+	if v == nil {
+		return nil
+	}
+	n, err := strconv.ParseInt(*v, 10, 64)
 	if err != nil {
-		return fmt.Errorf("read facts (%s): %w", strings.Join(strings.Fields(sql), " "), err)
+		r.doubt("%s.%s is not a number: %.40q", q.table, column, *v)
+		return nil
 	}
-	return nil
+	return &n
 }
 
-// migrations is the newest version in Flyway's history: the schema's version.
-func (r reader) migrations() (string, error) {
-	if !r.has("flyway_schema_history", "version", "installed_rank", "success") {
-		return "", nil
+// count is number for a column that has to have a value.
+func (r *reader) count(q query, column string, v *string) int64 {
+	n := r.number(q, column, v)
+	if n == nil {
+		r.doubt("%s.%s has no value", q.table, column)
+		return 0
 	}
-	var version, out string
-	err := r.each(`SELECT coalesce(version, '') FROM `+r.table("flyway_schema_history")+
-		` WHERE success AND version IS NOT NULL ORDER BY installed_rank DESC LIMIT 1`, []any{&version}, func() { out = version })
-	return out, err
+	return *n
 }
 
 func micros(us int64) time.Time { return time.UnixMicro(us).UTC() }
 
-func (r reader) participant() (*holdfast.ParticipantFacts, error) {
+// migrations is the newest version in Flyway's history: the schema's version.
+func (r *reader) migrations() string {
+	var newest int64 = -1
+	var version string
+	r.each(history, func(row []*string) {
+		if row[1] == nil || !truth(row[2]) {
+			return
+		}
+		if rank, err := strconv.ParseInt(text(row[0]), 10, 64); err == nil && rank > newest {
+			newest, version = rank, *row[1]
+		}
+	})
+	return version
+}
+
+func (r *reader) participant() *holdfast.ParticipantFacts {
 	var p *holdfast.ParticipantFacts
-	var id string
-	var end, pruned, published *int64
 	// Without the pruned offset half of the order's proof is missing, so a
 	// schema that lacks it is not one that is known.
-	if !r.has("lapi_parameters", "participant_pruned_up_to_inclusive") {
-		return nil, nil
-	}
-	when := "NULL::bigint"
-	if r.has("lapi_parameters", "ledger_end_publication_time") {
-		when = "ledger_end_publication_time"
-	}
-	err := r.each(`SELECT participant_id, ledger_end, participant_pruned_up_to_inclusive, `+when+` FROM `+r.table("lapi_parameters"), []any{&id, &end, &pruned, &published}, func() {
-		p = &holdfast.ParticipantFacts{ParticipantID: id, LedgerEnd: end, PrunedUpTo: pruned}
-		if published != nil && *published > 0 {
-			at := micros(*published)
+	rows := 0
+	r.each(parameters, func(row []*string) {
+		rows++
+		p = &holdfast.ParticipantFacts{
+			ParticipantID: text(row[0]),
+			LedgerEnd:     r.number(parameters, "ledger_end", row[1]),
+			PrunedUpTo:    r.number(parameters, "participant_pruned_up_to_inclusive", row[2]),
+		}
+		if us := r.number(parameters, "ledger_end_publication_time", row[3]); us != nil && *us > 0 {
+			at := micros(*us)
 			p.Published = &at
 		}
 	})
-	if err != nil || p == nil {
-		return nil, err
+	switch {
+	case p == nil:
+		r.doubt("lapi_parameters has no row, or not the columns that are known")
+		return nil
+	case rows > 1:
+		r.doubt("lapi_parameters has %d rows instead of one", rows)
 	}
-	for _, read := range []func(*holdfast.ParticipantFacts) error{r.recordTimes, r.synchronizers, r.pruning, r.users, r.keys, r.kmsKeys, r.dars} {
-		if err := read(p); err != nil {
-			return nil, err
+	r.recordTimes(p)
+	r.connections(p)
+	r.pruning(p)
+	r.users(p)
+	r.keys(p)
+	r.each(dars, func(row []*string) {
+		p.Dars = append(p.Dars, holdfast.Dar{ID: text(row[0]), Name: text(row[1]), Version: text(row[2])})
+	})
+	slices.SortFunc(p.Dars, func(a, b holdfast.Dar) int { return strings.Compare(a.ID, b.ID) })
+	return p
+}
+
+// recordTimes resolves the synchronizers' numbers: an interned synchronizer's
+// text is "d|" and its id.
+func (r *reader) recordTimes(p *holdfast.ParticipantFacts) {
+	names := map[string]string{}
+	r.each(synchronizers, func(row []*string) { names[text(row[0])] = strings.TrimPrefix(text(row[1]), synchronizers.prefix) })
+	r.each(recordTimes, func(row []*string) {
+		if name, ok := names[text(row[0])]; ok && row[1] != nil {
+			p.RecordTimes = append(p.RecordTimes, holdfast.RecordTime{Synchronizer: name, At: micros(r.count(recordTimes, "record_time", row[1]))})
 		}
-	}
-	return p, nil
+	})
+	slices.SortFunc(p.RecordTimes, func(a, b holdfast.RecordTime) int { return strings.Compare(a.Synchronizer, b.Synchronizer) })
 }
 
-func (r reader) recordTimes(p *holdfast.ParticipantFacts) error {
-	if !r.has("lapi_ledger_end_synchronizer_index", "synchronizer_id", "record_time") || !r.has("lapi_string_interning", "internal_id", "external_string") {
-		return nil
-	}
-	var name string
-	var at int64
-	return r.each(`SELECT substr(s.external_string, 3), x.record_time FROM `+r.table("lapi_ledger_end_synchronizer_index")+` x
-		JOIN `+r.table("lapi_string_interning")+` s ON s.internal_id = x.synchronizer_id
-		WHERE left(s.external_string, 2) = 'd|' AND x.record_time IS NOT NULL ORDER BY 1`, []any{&name, &at}, func() {
-		p.RecordTimes = append(p.RecordTimes, holdfast.RecordTime{Synchronizer: name, At: micros(at)})
+func (r *reader) connections(p *holdfast.ParticipantFacts) {
+	r.each(connections, func(row []*string) {
+		p.Synchronizers = append(p.Synchronizers, holdfast.Synchronizer{Alias: text(row[0]), PhysicalID: text(row[1]), Active: text(row[2]) == "A"})
+	})
+	slices.SortFunc(p.Synchronizers, func(a, b holdfast.Synchronizer) int {
+		return cmp.Or(strings.Compare(a.Alias, b.Alias), strings.Compare(a.PhysicalID, b.PhysicalID))
 	})
 }
 
-func (r reader) synchronizers(p *holdfast.ParticipantFacts) error {
-	if !r.has("par_synchronizer_connection_configs", "synchronizer_alias", "status", "physical_synchronizer_id") {
-		return nil
-	}
-	var s holdfast.Synchronizer
-	return r.each(`SELECT synchronizer_alias, coalesce(physical_synchronizer_id, ''), status = 'A' FROM `+
-		r.table("par_synchronizer_connection_configs")+` ORDER BY 1, 2`, []any{&s.Alias, &s.PhysicalID, &s.Active}, func() {
-		p.Synchronizers = append(p.Synchronizers, s)
+// pruning reads the schedule, whose durations are in seconds.
+func (r *reader) pruning(p *holdfast.ParticipantFacts) {
+	r.each(schedules, func(row []*string) {
+		p.Pruning = &holdfast.Pruning{
+			Cron:        text(row[0]),
+			MaxDuration: time.Duration(r.count(schedules, "max_duration", row[1])) * time.Second,
+			Retention:   time.Duration(r.count(schedules, "retention", row[2])) * time.Second,
+		}
 	})
 }
 
-func (r reader) pruning(p *holdfast.ParticipantFacts) error {
-	if !r.has("par_pruning_schedules", "cron", "max_duration", "retention") {
-		return nil
+func (r *reader) users(p *holdfast.ParticipantFacts) {
+	if !rights.known(r.source) {
+		return
 	}
-	var cron string
-	var longest, retention int64 // seconds
-	return r.each(`SELECT cron, max_duration, retention FROM `+r.table("par_pruning_schedules"), []any{&cron, &longest, &retention}, func() {
-		p.Pruning = &holdfast.Pruning{Cron: cron, MaxDuration: time.Duration(longest) * time.Second, Retention: time.Duration(retention) * time.Second}
+	held := map[string]map[int]bool{} // by the user's internal id
+	r.each(rights, func(row []*string) {
+		id := text(row[0])
+		if held[id] == nil {
+			held[id] = map[int]bool{}
+		}
+		held[id][int(r.count(rights, "user_right", row[1]))] = true
 	})
-}
-
-func (r reader) users(p *holdfast.ParticipantFacts) error {
-	if !r.has("lapi_users", "internal_id", "user_id", "primary_party", "is_deactivated") || !r.has("lapi_user_rights", "user_internal_id", "user_right") {
-		return nil
-	}
-	var id, party string
-	var gone bool
-	var rights []int32
-	var made *int64
-	created := "NULL::bigint"
-	if r.has("lapi_users", "created_at") {
-		created = "u.created_at"
-	}
-	return r.each(`SELECT u.user_id, coalesce(u.primary_party, ''), coalesce(u.is_deactivated, false),
-		coalesce((SELECT array_agg(DISTINCT r.user_right::int ORDER BY r.user_right::int) FROM `+r.table("lapi_user_rights")+` r WHERE r.user_internal_id = u.internal_id), '{}'), `+created+`
-		FROM `+r.table("lapi_users")+` u ORDER BY 1`, []any{&id, &party, &gone, &rights, &made}, func() {
-		u := holdfast.User{ID: id, PrimaryParty: party, Deactivated: gone}
-		if made != nil {
-			at := micros(*made)
+	r.each(users, func(row []*string) {
+		u := holdfast.User{
+			ID: text(row[1]), PrimaryParty: text(row[2]), Deactivated: truth(row[3]),
+			Rights: slices.Sorted(maps.Keys(held[text(row[0])])),
+		}
+		if us := r.number(users, "created_at", row[4]); us != nil {
+			at := micros(*us)
 			u.Created = &at
-		}
-		for _, right := range rights {
-			u.Rights = append(u.Rights, int(right))
 		}
 		p.Users = append(p.Users, u)
 	})
+	slices.SortFunc(p.Users, func(a, b holdfast.User) int { return strings.Compare(a.ID, b.ID) })
 }
 
-func (r reader) keys(p *holdfast.ParticipantFacts) error {
-	if !r.has("common_crypto_private_keys", "key_id", "name", "purpose", "wrapper_key_id") {
-		return nil
-	}
-	var k holdfast.Key
-	return r.each(`SELECT key_id, coalesce(name, ''), purpose::int, wrapper_key_id IS NOT NULL FROM `+
-		r.table("common_crypto_private_keys")+` ORDER BY 1`, []any{&k.Fingerprint, &k.Name, &k.Purpose, &k.Wrapped}, func() {
-		p.Keys = append(p.Keys, k)
-	})
-}
-
-func (r reader) kmsKeys(p *holdfast.ParticipantFacts) error {
-	if !r.has("common_kms_metadata_store", "kms_key_id") {
-		return nil
-	}
-	var id string
-	return r.each(`SELECT kms_key_id FROM `+r.table("common_kms_metadata_store")+` ORDER BY 1`, []any{&id}, func() {
-		p.KMSKeys = append(p.KMSKeys, id)
-	})
-}
-
-func (r reader) dars(p *holdfast.ParticipantFacts) error {
-	if !r.has("par_dars", "main_package_id", "name", "version") {
-		return nil
-	}
-	var d holdfast.Dar
-	return r.each(`SELECT main_package_id, name, version FROM `+r.table("par_dars")+` ORDER BY 1`, []any{&d.ID, &d.Name, &d.Version}, func() {
-		p.Dars = append(p.Dars, d)
-	})
-}
-
-// mostParties bounds what PartiesSince returns.
-const mostParties = 1000
-
-// PartiesSince lists the parties that the participant came to host after a
-// ledger offset, at most a thousand of them. A schema that is not a
-// participant's has none.
-func PartiesSince(ctx context.Context, q Querier, offset int64) ([]string, error) {
-	found, s, err := recognise(ctx, q)
-	if err != nil || found.Kind != holdfast.Participant || !s.has("lapi_party_entries", "party", "ledger_offset", "is_local") {
-		return nil, err
-	}
-	var party string
-	var out []string
-	err = reader{ctx, q, s}.each(fmt.Sprintf(`SELECT DISTINCT party FROM %s WHERE is_local AND party IS NOT NULL AND ledger_offset > %d ORDER BY 1 LIMIT %d`,
-		s.table("lapi_party_entries"), offset, mostParties), []any{&party}, func() { out = append(out, party) })
-	return out, err
-}
-
-func (r reader) validator() (*holdfast.ValidatorFacts, error) {
-	v := &holdfast.ValidatorFacts{}
-	var s holdfast.Store
-	var raw *string
-	var migration int64
-	var version string
-	// A store that gets a new version gets a new row and ingests again; the row
-	// of the old version stays for ever. What else is in the descriptor says
-	// which store it is.
-	err := r.each(`SELECT coalesce(d.descriptor->>'name', ''), coalesce(d.descriptor->>'version', ''), coalesce(d.descriptor->>'party', ''),
-		coalesce(d.descriptor->>'participant', ''), o.migration_id, o.last_ingested_offset,
-		d.id = max(d.id) OVER (PARTITION BY d.descriptor - 'version' - 'userVersion', o.migration_id)
-		FROM `+r.table("store_last_ingested_offsets")+` o JOIN `+r.table("store_descriptors")+` d ON d.id = o.store_id ORDER BY d.id, o.migration_id`,
-		[]any{&s.Name, &version, &s.Party, &s.Participant, &migration, &raw, &s.Current}, func() {
-			store := s
-			store.MigrationID = migration
-			store.Version, _ = strconv.Atoi(version)
-			if raw != nil {
-				store.Raw = *raw
-				if n, ok := holdfast.DecodeOffset(*raw); ok {
-					store.Offset = &n
-				}
-			}
-			v.Stores = append(v.Stores, store)
-			v.MigrationID = max(v.MigrationID, store.MigrationID)
+func (r *reader) keys(p *holdfast.ParticipantFacts) {
+	r.each(privateKeys, func(row []*string) {
+		p.Keys = append(p.Keys, holdfast.Key{
+			Fingerprint: text(row[0]), Name: text(row[1]), Purpose: int(r.count(privateKeys, "purpose", row[2])), Wrapped: row[3] != nil,
 		})
-	if err != nil || !r.has("validator_acs_store", "user_name", "template_id_qualified_name", "migration_id") {
-		return v, err
+	})
+	slices.SortFunc(p.Keys, func(a, b holdfast.Key) int { return strings.Compare(a.Fingerprint, b.Fingerprint) })
+	r.each(kmsKeys, func(row []*string) { p.KMSKeys = append(p.KMSKeys, text(row[0])) })
+	slices.Sort(p.KMSKeys)
+}
+
+// descriptor is one row of store_descriptors: which store of which party.
+type descriptor struct {
+	id                       int64
+	name, participant, party string
+	version                  int
+	same                     string // what all versions of the store have in common
+	unreadable               bool
+}
+
+// readDescriptor reads the JSON with which an app of Splice describes a store.
+// A store that gets a new version gets a new row and ingests again; the row of
+// the old version stays for ever. What else is in the descriptor says which
+// store it is.
+func readDescriptor(id int64, text string) descriptor {
+	d := descriptor{id: id}
+	fields := map[string]any{}
+	decoder := json.NewDecoder(bytes.NewReader([]byte(text)))
+	decoder.UseNumber()
+	if err := decoder.Decode(&fields); err != nil {
+		d.unreadable = true
+		return d
 	}
-	var user string
-	err = r.each(fmt.Sprintf(`SELECT DISTINCT user_name FROM %s WHERE template_id_qualified_name = 'Splice.Wallet.Install:WalletAppInstall'
-		AND migration_id = %d AND user_name IS NOT NULL ORDER BY 1`, r.table("validator_acs_store"), v.MigrationID), []any{&user}, func() { v.Users = append(v.Users, user) })
-	return v, err
+	word := func(key string) string {
+		switch v := fields[key].(type) {
+		case string:
+			return v
+		case json.Number:
+			return v.String()
+		}
+		return ""
+	}
+	d.name, d.party, d.participant = word("name"), word("party"), word("participant")
+	d.version, _ = strconv.Atoi(word("version"))
+	delete(fields, "version")
+	delete(fields, "userVersion")
+	same, _ := json.Marshal(fields) // keys come out sorted
+	d.same = string(same)
+	return d
+}
+
+func (r *reader) descriptors() map[int64]descriptor {
+	stores := map[int64]descriptor{}
+	r.each(descriptors, func(row []*string) {
+		id := r.count(descriptors, "id", row[0])
+		d := readDescriptor(id, text(row[1]))
+		if d.unreadable {
+			r.doubt("the descriptor of store %d is not JSON", id)
+		}
+		stores[id] = d
+	})
+	return stores
+}
+
+func (r *reader) validator() *holdfast.ValidatorFacts {
+	v := &holdfast.ValidatorFacts{}
+	stores := r.descriptors()
+	type place struct {
+		same      string
+		migration int64
+	}
+	newest := map[place]int64{}
+	var ids []int64 // of the stores, row by row
+	r.each(offsets, func(row []*string) {
+		d, ok := stores[r.count(offsets, "store_id", row[0])]
+		if !ok {
+			return
+		}
+		s := holdfast.Store{
+			Name: d.name, Version: d.version, Party: d.party, Participant: d.participant,
+			MigrationID: r.count(offsets, "migration_id", row[1]),
+		}
+		if row[2] != nil {
+			s.Raw = *row[2]
+			if n, ok := holdfast.DecodeOffset(s.Raw); ok {
+				s.Offset = &n
+			}
+		}
+		at := place{d.same, s.MigrationID}
+		newest[at] = max(newest[at], d.id)
+		ids = append(ids, d.id)
+		v.Stores = append(v.Stores, s)
+		v.MigrationID = max(v.MigrationID, s.MigrationID)
+	})
+	order := make([]int, len(ids))
+	for i, id := range ids {
+		order[i] = i
+		v.Stores[i].Current = newest[place{stores[id].same, v.Stores[i].MigrationID}] == id
+	}
+	slices.SortFunc(order, func(a, b int) int {
+		return cmp.Or(cmp.Compare(ids[a], ids[b]), cmp.Compare(v.Stores[a].MigrationID, v.Stores[b].MigrationID))
+	})
+	sorted := make([]holdfast.Store, 0, len(order))
+	for _, i := range order {
+		sorted = append(sorted, v.Stores[i])
+	}
+	if v.Stores != nil {
+		v.Stores = sorted
+	}
+	r.walletUsers(v)
+	return v
+}
+
+// walletUsers are those onboarded under the migration in use.
+func (r *reader) walletUsers(v *holdfast.ValidatorFacts) {
+	current := strconv.FormatInt(v.MigrationID, 10)
+	names := map[string]bool{}
+	r.each(wallets, func(row []*string) {
+		if text(row[0]) == wallets.prefix && row[1] != nil && text(row[2]) == current {
+			names[*row[1]] = true
+		}
+	})
+	if len(names) > 0 {
+		v.Users = slices.Sorted(maps.Keys(names))
+	}
 }

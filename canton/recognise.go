@@ -43,11 +43,11 @@ func (s schema) has(table string, columns ...string) bool {
 // table quotes a table's name for SQL.
 func (s schema) table(name string) string { return pgx.Identifier{s.name, name}.Sanitize() }
 
-func (s schema) isCanton() bool {
+func isCanton(s source) bool {
 	return s.has("lapi_parameters", "participant_id", "ledger_end") && s.has("common_node_id", "identifier", "namespace")
 }
 
-func (s schema) isSplice() bool {
+func isSplice(s source) bool {
 	return s.has("store_descriptors", "id", "descriptor") &&
 		s.has("store_last_ingested_offsets", "store_id", "migration_id", "last_ingested_offset")
 }
@@ -81,81 +81,86 @@ func Recognise(ctx context.Context, q Querier) (Found, error) {
 	return found, err
 }
 
-func recognise(ctx context.Context, q Querier) (Found, schema, error) {
+func recognise(ctx context.Context, q Querier) (Found, source, error) {
 	all, err := schemas(ctx, q)
 	if err != nil {
-		return Found{}, schema{}, fmt.Errorf("read the catalogue: %w", err)
+		return Found{}, nil, fmt.Errorf("read the catalogue: %w", err)
 	}
-	if len(all) == 0 {
-		return Found{Empty: true, What: "an empty database: no tables at all"}, schema{}, nil
+	sources := make([]source, len(all))
+	for i, s := range all {
+		sources[i] = database{ctx, q, s}
 	}
-	for _, s := range all {
-		switch {
-		case s.isCanton():
-			found, err := recogniseCanton(ctx, q, s)
-			return found, s, err
-		case s.isSplice():
-			found, err := recogniseSplice(ctx, q, s)
-			return found, s, err
-		}
+	return recogniseOne(sources)
+}
+
+// recogniseOne finds the schema that says what a database is.
+func recogniseOne(schemas []source) (Found, source, error) {
+	if len(schemas) == 0 {
+		return Found{Empty: true, What: "an empty database: no tables at all"}, nil, nil
 	}
 	var names []string
-	for _, s := range all {
-		names = append(names, s.name)
+	for _, s := range schemas {
+		switch {
+		case isCanton(s):
+			found, err := recogniseCanton(s)
+			return found, s, err
+		case isSplice(s):
+			found, err := recogniseSplice(s)
+			return found, s, err
+		}
+		names = append(names, s.name())
 	}
-	return Found{What: "a database with none of the tables of Canton or Splice (schemas: " + strings.Join(names, ", ") + ")"}, schema{}, nil
+	return Found{What: "a database with none of the tables of Canton or Splice (schemas: " + strings.Join(names, ", ") + ")"}, nil, nil
 }
 
 // recogniseCanton tells a participant from the other Canton nodes, whose
 // databases have the same tables: only a participant fills the ledger API's.
-func recogniseCanton(ctx context.Context, q Querier, s schema) (Found, error) {
-	found := Found{Kind: holdfast.Participant, Schema: s.name}
-	var identifier, namespace, participant string
-	err := q.QueryRow(ctx, fmt.Sprintf(`SELECT coalesce((SELECT identifier FROM %[1]s LIMIT 1), ''),
-		coalesce((SELECT namespace FROM %[1]s LIMIT 1), ''), coalesce((SELECT participant_id FROM %[2]s LIMIT 1), '')`,
-		s.table("common_node_id"), s.table("lapi_parameters"))).Scan(&identifier, &namespace, &participant)
-	if err != nil {
-		return Found{}, fmt.Errorf("read the node's id: %w", err)
-	}
+func recogniseCanton(s source) (Found, error) {
+	found := Found{Kind: holdfast.Participant, Schema: s.name()}
+	var id, participant string
+	r := reader{source: s}
+	r.each(nodeIDs, func(row []*string) { id = text(row[0]) + "::" + text(row[1]) })
+	r.each(participantIDs, func(row []*string) { participant = text(row[0]) })
 	switch {
+	case r.err != nil:
+		return Found{}, fmt.Errorf("read the node's id: %w", r.err)
 	case participant != "":
-		found.ID, found.What = participant, fmt.Sprintf("the database of the Canton participant %s (schema %s)", participant, s.name)
-	case identifier != "":
-		found.ID = identifier + "::" + namespace
-		found.What = fmt.Sprintf("the database of the Canton node %s (schema %s), which has no ledger yet or is not a participant", found.ID, s.name)
+		found.ID, found.What = participant, fmt.Sprintf("the database of the Canton participant %s (schema %s)", participant, s.name())
+	case id != "":
+		found.ID = id
+		found.What = fmt.Sprintf("the database of the Canton node %s (schema %s), which has no ledger yet or is not a participant", id, s.name())
 	default:
-		found.What = fmt.Sprintf("the database of a Canton node that was never initialised (schema %s): it has no identity", s.name)
+		found.What = fmt.Sprintf("the database of a Canton node that was never initialised (schema %s): it has no identity", s.name())
 	}
 	return found, nil
 }
 
 // recogniseSplice tells a validator app from the other Splice apps, which run
 // the same migrations, by the stores it has.
-func recogniseSplice(ctx context.Context, q Querier, s schema) (Found, error) {
-	rows, err := q.Query(ctx, `SELECT DISTINCT coalesce(descriptor->>'name', ''), coalesce(descriptor->>'participant', '') FROM `+s.table("store_descriptors"))
-	if err != nil {
-		return Found{}, fmt.Errorf("read the stores: %w", err)
-	}
+func recogniseSplice(s source) (Found, error) {
+	r := reader{source: s}
 	stores := map[string]bool{}
-	var name, participant, id string
-	if _, err := pgx.ForEachRow(rows, []any{&name, &participant}, func() error {
-		stores[name] = true
-		if name == "DbValidatorStore" {
-			id = strings.TrimPrefix(participant, "PAR::")
+	var id string
+	newest := int64(-1)
+	for _, d := range r.descriptors() {
+		stores[d.name] = true
+		if d.name == "DbValidatorStore" && d.id > newest {
+			newest = d.id
+			id = strings.TrimPrefix(d.participant, "PAR::")
 		}
-		return nil
-	}); err != nil {
-		return Found{}, fmt.Errorf("read the stores: %w", err)
 	}
+	name := s.name()
 	switch {
+	case r.err != nil:
+		return Found{}, fmt.Errorf("read the stores: %w", r.err)
 	case stores["DbValidatorStore"]:
-		return Found{Kind: holdfast.Validator, Schema: s.name, ID: id, What: fmt.Sprintf("the database of the validator app of participant %s (schema %s)", id, s.name)}, nil
+		return Found{Kind: holdfast.Validator, Schema: name, ID: id, What: fmt.Sprintf("the database of the validator app of participant %s (schema %s)", id, name)}, nil
 	case stores["DbScanStore"]:
-		return Found{Kind: holdfast.App, Schema: s.name, What: fmt.Sprintf("the database of a scan app (schema %s)", s.name)}, nil
+		return Found{Kind: holdfast.App, Schema: name, What: fmt.Sprintf("the database of a scan app (schema %s)", name)}, nil
 	case stores["DbSvSvStore"], stores["DbSvDsoStore"]:
-		return Found{Kind: holdfast.App, Schema: s.name, What: fmt.Sprintf("the database of an SV app (schema %s)", s.name)}, nil
+		return Found{Kind: holdfast.App, Schema: name, What: fmt.Sprintf("the database of an SV app (schema %s)", name)}, nil
 	}
-	return Found{Kind: holdfast.Validator, Schema: s.name, What: fmt.Sprintf("the database of a Splice app that has no stores yet (schema %s)", s.name)}, nil
+	return Found{Kind: holdfast.Validator, Schema: name, What: fmt.Sprintf("the database of a Splice app that has no stores yet (schema %s)", name)}, nil
 }
 
 // Refuse says why a database that was found to be that cannot be captured as a
