@@ -3,8 +3,10 @@ package holdfast
 // Fit is what a Postgres server has to say about taking a capture back.
 type Fit struct {
 	Server        Server   `json:"server"`
-	KeepOwners    bool     `json:"keep_owners"`             // every role exists, and we may act for it
-	MissingRoles  []string `json:"missing_roles,omitempty"` // why owners and grants cannot be kept
+	KeepOwners    bool     `json:"keep_owners"`             // objects will belong to whom they belonged; else to the connecting user
+	UnfitOwners   []string `json:"unfit_owners,omitempty"`  // owners that are not there, or for whom we may not act
+	MissingRoles  []string `json:"missing_roles,omitempty"` // roles that are not there
+	LostGrants    []Grant  `json:"lost_grants,omitempty"`   // what is granted to missing roles, and is left out
 	DatabaseBytes int64    `json:"database_bytes"`          // expected, indexes included
 }
 

@@ -106,7 +106,16 @@ type Database struct {
 	Locale   string   `json:"locale,omitempty"`
 	Rules    string   `json:"icu_rules,omitempty"`
 	Bytes    int64    `json:"bytes"`
-	Roles    []string `json:"roles,omitempty"` // owners and grantees of its objects
+	Roles    []string `json:"roles,omitempty"`  // owners and grantees of its objects
+	Owners   []string `json:"owners,omitempty"` // those of them that own something; none in sets of before it was recorded
+	Grants   []Grant  `json:"grants,omitempty"` // what is granted to those that do not own it
+}
+
+// Grant is what a role may do with others' objects: a row security policy that
+// names it counts as well.
+type Grant struct {
+	Role string   `json:"role"`
+	On   []string `json:"on,omitempty"` // as Postgres describes objects: "table participant.par_contracts"
 }
 
 // WAL says where in the write-ahead log the capture stands. Every change

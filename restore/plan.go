@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"holdfast"
@@ -76,15 +77,33 @@ func Make(ctx context.Context, place Place, set holdfast.Set, o Options, now tim
 			p.Warnings = append(p.Warnings, moved(c.Facts, *placement.Now)...)
 		}
 		p.Warnings = append(p.Warnings, tooOld(c, now)...)
-		if !placement.Fit.KeepOwners {
-			p.Warnings = append(p.Warnings, fmt.Sprintf("%s: objects will belong to the connecting user, and grants are left out: these roles are missing or not ours: %v",
-				c.Component, placement.Fit.MissingRoles))
-		}
+		p.Warnings = append(p.Warnings, roles(c.Component, placement.Fit)...)
 	}
 	if len(captures) < len(set.Captures) {
 		p.Warnings = append(p.Warnings, partial(set, captures)...)
 	}
 	return p, nil
+}
+
+// roles says what will not be as it was for want of roles.
+func roles(name holdfast.ComponentName, fit holdfast.Fit) []string {
+	var out []string
+	if !fit.KeepOwners {
+		out = append(out, fmt.Sprintf("%s: objects will belong to the connecting user", name))
+	}
+	for _, g := range fit.LostGrants {
+		const most = 5
+		on := g.On
+		if len(on) > most {
+			on = append(slices.Clone(on[:most]), fmt.Sprintf("%d more", len(on)-most))
+		}
+		what := "all that is granted to it"
+		if len(on) > 0 {
+			what = "its rights on " + strings.Join(on, ", ")
+		}
+		out = append(out, fmt.Sprintf("%s: role %s is missing there; left out: %s", name, g.Role, what))
+	}
+	return out
 }
 
 // usable refuses sets that must not be restored.

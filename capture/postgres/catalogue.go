@@ -256,21 +256,48 @@ func database(ctx context.Context, q querier, major int) (holdfast.Database, err
 	if err != nil {
 		return d, err
 	}
-	// The server's first superuser is pinned: what belongs to it is not in
-	// pg_shdepend. In a container it may well be the application's role.
-	sql := `SELECT s.refobjid AS role FROM pg_shdepend s, pg_database d WHERE d.datname = current_database() AND s.refclassid = 'pg_authid'::regclass
-		AND (s.dbid = d.oid OR s.dbid = 0 AND s.classid = 'pg_database'::regclass AND s.objid = d.oid)
-		UNION SELECT datdba FROM pg_database WHERE datname = current_database()`
-	for _, o := range owned {
-		sql += fmt.Sprintf(` UNION SELECT %[2]s FROM %[1]s o WHERE oid >= 16384 AND NOT EXISTS (
-			SELECT FROM pg_depend d WHERE d.classid = '%[1]s'::regclass AND d.objid = o.oid AND d.deptype = 'e')`, o.catalogue, o.owner)
-	}
-	rows, err := q.Query(ctx, `SELECT r.rolname::text FROM (`+sql+`) u JOIN pg_roles r ON r.oid = u.role WHERE r.rolname !~ '^pg_' ORDER BY 1`)
-	if err != nil {
+	if err := rolesOf(ctx, q, &d); err != nil {
 		return d, err
 	}
-	d.Roles, err = pgx.CollectRows(rows, pgx.RowTo[string])
-	return d, err
+	return d, nil
+}
+
+// rolesOf reads which roles the database's objects name: those that own some,
+// and what is granted to those that do not.
+func rolesOf(ctx context.Context, q querier, d *holdfast.Database) error {
+	// The server's first superuser is pinned: what belongs to it is not in
+	// pg_shdepend. In a container it may well be the application's role.
+	const here = `pg_shdepend s JOIN pg_database d ON d.datname = current_database() AND s.refclassid = 'pg_authid'::regclass
+		AND (s.dbid = d.oid OR s.dbid = 0 AND s.classid = 'pg_database'::regclass AND s.objid = d.oid)`
+	owners := `SELECT s.refobjid AS role FROM ` + here + ` AND s.deptype = 'o' UNION SELECT datdba FROM pg_database WHERE datname = current_database()`
+	for _, o := range owned {
+		owners += fmt.Sprintf(` UNION SELECT %[2]s FROM %[1]s o WHERE oid >= 16384 AND NOT EXISTS (
+			SELECT FROM pg_depend d WHERE d.classid = '%[1]s'::regclass AND d.objid = o.oid AND d.deptype = 'e')`, o.catalogue, o.owner)
+	}
+	named := func(roles string) ([]string, error) {
+		rows, err := q.Query(ctx, `SELECT r.rolname::text FROM (`+roles+`) u JOIN pg_roles r ON r.oid = u.role WHERE r.rolname !~ '^pg_' ORDER BY 1`)
+		if err != nil {
+			return nil, err
+		}
+		return pgx.CollectRows(rows, pgx.RowTo[string])
+	}
+	var err error
+	if d.Owners, err = named(owners); err != nil {
+		return err
+	}
+	if d.Roles, err = named(owners + ` UNION SELECT s.refobjid FROM ` + here); err != nil {
+		return err
+	}
+	rows, err := q.Query(ctx, `SELECT r.rolname::text, array_agg(DISTINCT g.object ORDER BY g.object) FROM (
+			SELECT s.refobjid, coalesce(pg_describe_object(s.classid, s.objid, s.objsubid), 'an object') AS object FROM `+here+` AND s.deptype IN ('a', 'r')
+		) g JOIN pg_roles r ON r.oid = g.refobjid WHERE r.rolname !~ '^pg_' GROUP BY 1 ORDER BY 1`)
+	if err != nil {
+		return err
+	}
+	d.Grants, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (g holdfast.Grant, err error) {
+		return g, row.Scan(&g.Role, &g.On)
+	})
+	return err
 }
 
 // owned are the catalogues of what a role may own, numbered from 16384 on where

@@ -318,11 +318,7 @@ func (r *run) trySnap(ctx context.Context) (again bool, err error) {
 }
 
 func (r *run) lockProblem(ctx context.Context, cause error) error {
-	var holders string
-	_ = r.ctl.QueryRow(ctx, `SELECT coalesce(string_agg(format('session %s on %s%s', l.pid, l.relation::regclass,
-			CASE WHEN NOT l.granted THEN ' (it waits for session ' || array_to_string(pg_blocking_pids(l.pid), ', ') || ')' END), ', '), 'nobody any more')
-		FROM pg_locks l WHERE l.mode = 'AccessExclusiveLock' AND l.locktype = 'relation'
-		AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())`).Scan(&holders)
+	holders := holders(ctx, r.ctl)
 	return &holdfast.Problem{Class: holdfast.Busy, What: fmt.Sprintf("dump %s: the tables could not be locked within %v", r.Target.Where(), r.Options.LockWait), Err: cause,
 		Why: "Without ACCESS SHARE on every table a TRUNCATE could make rows vanish from the middle of the dump.",
 		Do:  "Exclusive locks are held or asked for by: " + holders + ". Wait for them or end them, then run the backup again."}

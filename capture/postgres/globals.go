@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -36,9 +37,9 @@ func globalsSQL(ctx context.Context, q querier, d holdfast.Database) (string, er
 }
 
 // ofDatabase picks from the globals what concerns the database itself, and
-// directs it at the one named fresh. Grants go to roles by name, so they are
-// left out where the roles are not the same.
-func ofDatabase(globals, old, fresh string, grants bool) []string {
+// directs it at the one named fresh. What is granted to missing roles is left
+// out.
+func ofDatabase(globals, old, fresh string, missing []string) []string {
 	from, to := " DATABASE "+pgx.Identifier{old}.Sanitize()+" ", " DATABASE "+pgx.Identifier{fresh}.Sanitize()+" "
 	var out []string
 	for _, line := range strings.Split(globals, "\n") {
@@ -46,7 +47,8 @@ func ofDatabase(globals, old, fresh string, grants bool) []string {
 		verb, _, _ := strings.Cut(before, " ")
 		switch {
 		case !found:
-		case verb == "ALTER", grants && (verb == "GRANT" || verb == "REVOKE"):
+		case verb == "GRANT" && slices.Contains(missing, grantee(line)):
+		case verb == "ALTER", verb == "GRANT", verb == "REVOKE":
 			out = append(out, before+to+after)
 		}
 	}

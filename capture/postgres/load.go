@@ -38,6 +38,7 @@ type Loader struct {
 type LoadOptions struct {
 	Lanes    int    // streams written and indexes built at once; 0 means the number of cores
 	Locale   string // collation and character type instead of the recorded ones
+	NoOwner  bool   // everything belongs to the connecting user
 	Progress holdfast.Progress
 }
 
@@ -76,15 +77,9 @@ func (l Loader) Survey(ctx context.Context, c holdfast.Capture) (holdfast.Fit, e
 		return p, &holdfast.Problem{Class: holdfast.Refused, What: fmt.Sprintf("the user of %s may not create databases", where),
 			Why: "A restore builds beside the old database, never over it.", Do: "ALTER ROLE ... CREATEDB, or restore as another user: --to."}
 	}
-	rows, err := conn.Query(ctx, `SELECT w.role FROM unnest($1::text[]) AS w(role) LEFT JOIN pg_roles r ON r.rolname = w.role
-		WHERE r.oid IS NULL OR NOT pg_has_role(current_user, r.oid, 'MEMBER') ORDER BY 1`, c.Database.Roles)
-	if err != nil {
+	if err := l.roles(ctx, conn, c, &p); err != nil {
 		return p, err
 	}
-	if p.MissingRoles, err = pgx.CollectRows(rows, pgx.RowTo[string]); err != nil {
-		return p, err
-	}
-	p.KeepOwners = len(p.MissingRoles) == 0
 	if _, err := l.Tools.find(ctx, "pg_restore", max(p.Server.Major(), c.Server.Major())); err != nil {
 		return p, err
 	}
@@ -231,6 +226,9 @@ func (b *build) run(ctx context.Context) error {
 	if err := b.indexes(ctx, schema); err != nil {
 		return err
 	}
+	if err := b.grants(ctx, schema); err != nil {
+		return err
+	}
 	if err := b.finish(ctx); err != nil {
 		return err
 	}
@@ -296,7 +294,7 @@ func (b *build) settings(ctx context.Context) error {
 		return err
 	}
 	defer closeConn(conn)
-	for _, statement := range ofDatabase(string(text), b.capture.Database.Name, b.name, b.fit.KeepOwners) {
+	for _, statement := range ofDatabase(string(text), b.capture.Database.Name, b.name, b.fit.MissingRoles) {
 		if _, err := conn.Exec(ctx, statement); err != nil && code(err) != "42501" && code(err) != "42704" {
 			return fmt.Errorf("setting of the database (%s): %w", statement, err)
 		}
@@ -381,7 +379,10 @@ func (b *build) section(ctx context.Context, schema string, jobs int, which ...s
 		args = append(args, fmt.Sprintf("--jobs=%d", jobs))
 	}
 	if !b.fit.KeepOwners {
-		args = append(args, "--no-owner", "--no-privileges")
+		args = append(args, "--no-owner")
+	}
+	if b.picksGrants() {
+		args = append(args, "--no-privileges")
 	}
 	conn, err := b.connect(ctx)
 	if err != nil {

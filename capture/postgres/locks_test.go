@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"holdfast"
 	"holdfast/capture/postgres"
 	"holdfast/internal/splicetest"
@@ -407,4 +409,27 @@ func (failingWriter) Write([]byte) (int, error) { return 0, errStore }
 func advice(err error) string {
 	why, do := holdfast.Advice(err)
 	return why + " " + do
+}
+
+func TestALookNamesWhoKeepsATableLocked(t *testing.T) {
+	t.Parallel()
+	server := splicetest.NewServer(t, "")
+	s := farm(t, server, "farm")
+	holder, err := pgx.Connect(t.Context(), s.dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer holder.Close(context.Background())
+	if _, err := holder.Exec(t.Context(), `SET application_name = 'migration'; BEGIN; LOCK TABLE a_small`); err != nil {
+		t.Fatal(err)
+	}
+	_, err = postgres.Dumper{Target: target(t, s.dsn), Tools: tools(t, "")}.Look(t.Context(), holdfast.Component{Name: "farm", Kind: holdfast.App})
+	if holdfast.ClassOf(err) != holdfast.Busy {
+		t.Fatalf("a locked table: %v", err)
+	}
+	for _, want := range []string{fmt.Sprintf("session %d on a_small", holder.PgConn().PID()), "application migration", "user postgres", "query since 20", "idle in transaction", "pg_terminate_backend"} {
+		if !strings.Contains(advice(err), want) {
+			t.Errorf("%q is not said: %s", want, advice(err))
+		}
+	}
 }

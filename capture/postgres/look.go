@@ -2,26 +2,41 @@ package postgres
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"holdfast"
 	"holdfast/canton"
 	"holdfast/internal/libpq"
 )
 
+// lookPatience is how long a look waits for a table that somebody has locked:
+// longer than most of what locks tables takes, and short enough for a person.
+const lookPatience = 5 * time.Second
+
 // Look tells what the database holds and what a dump of it would read, and
-// refuses what cannot be dumped. It reads catalogues only and locks nothing.
+// refuses what cannot be dumped. It reads catalogues only and locks
+// nothing; who keeps a table locked meanwhile is named.
 func (d Dumper) Look(ctx context.Context, c holdfast.Component) (holdfast.Outlook, error) {
 	conn, err := d.Target.Connect(ctx, libpq.Options{})
 	if err != nil {
 		return holdfast.Outlook{}, err
 	}
 	defer closeConn(conn)
-	fail := func(err error) (holdfast.Outlook, error) { return holdfast.Outlook{}, explain(d.Target.Where(), err) }
+	fail := func(err error) (holdfast.Outlook, error) {
+		if lockTimedOut(err) {
+			return holdfast.Outlook{}, d.locked(ctx, conn, err)
+		}
+		return holdfast.Outlook{}, explain(d.Target.Where(), err)
+	}
 	s, err := server(ctx, conn)
 	if err != nil {
 		return fail(err)
 	}
-	if err := execute(ctx, conn, "SET lock_timeout = '5s'"); err != nil {
+	if err := execute(ctx, conn, fmt.Sprintf("SET lock_timeout = %d", lookPatience.Milliseconds())); err != nil {
 		return fail(err)
 	}
 	left, err := obstacles(ctx, conn, s, d.Target.Where())
@@ -50,4 +65,34 @@ func (d Dumper) Look(ctx context.Context, c holdfast.Component) (holdfast.Outloo
 		out.Tables = append(out.Tables, holdfast.TableSize{Name: t.ident(), Bytes: t.bytes, Format: t.format})
 	}
 	return out, nil
+}
+
+// locked names who keeps us from looking.
+func (d Dumper) locked(ctx context.Context, conn *pgx.Conn, cause error) error {
+	return &holdfast.Problem{Class: holdfast.Busy, What: fmt.Sprintf("%s: a table has been locked for more than %v", d.Target.Where(), lookPatience), Err: cause,
+		Why: "A backup reads every table, and cannot read one that is locked exclusively (TRUNCATE, ALTER TABLE, VACUUM FULL, LOCK TABLE).",
+		Do:  "Exclusive locks are held or asked for by: " + holders(ctx, conn) + ". Wait for them, or end one with SELECT pg_terminate_backend(PID); then run the backup again."}
+}
+
+// holders describes the sessions that hold or ask for exclusive locks on
+// relations of the database. When a query began is shown to its own user and to
+// pg_monitor.
+func holders(ctx context.Context, conn *pgx.Conn) string {
+	// A statement that failed may have left a transaction behind.
+	var sessions string
+	err := execute(ctx, conn, "ROLLBACK")
+	err = errors.Join(err, conn.QueryRow(ctx, `SELECT coalesce(string_agg(
+			CASE WHEN l.pid IS NULL THEN format('a prepared transaction on %s (SELECT * FROM pg_prepared_xacts)', l.relation::regclass)
+			ELSE format('session %s on %s (application %s, user %s%s%s)', l.pid, l.relation::regclass,
+				coalesce(nullif(a.application_name, ''), 'unnamed'), coalesce(a.usename::text, 'unknown'),
+				', query since ' || date_trunc('second', a.query_start), ', ' || a.state) ||
+				CASE WHEN NOT l.granted THEN ', which waits for session ' || array_to_string(pg_blocking_pids(l.pid), ', ') ELSE '' END
+			END, '; ' ORDER BY l.granted DESC, l.pid, l.relation), 'nobody any more')
+		FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid
+		WHERE l.mode = 'AccessExclusiveLock' AND l.locktype = 'relation'
+		AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())`).Scan(&sessions))
+	if err != nil {
+		return "sessions that cannot be told (" + err.Error() + ")"
+	}
+	return sessions
 }

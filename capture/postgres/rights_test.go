@@ -128,8 +128,12 @@ func TestRestoreWhereTheOwnersAreMissing(t *testing.T) {
 		c, files := dump(t, "", s, postgres.Options{})
 		for _, role := range []string{"postgres", "restorer"} {
 			name := s.name + " for " + role
-			fit, err := load(t, "", away.DSNAs(role, "postgres"), name, c, files)
-			if err != nil || fit.KeepOwners || !slices.Contains(fit.MissingRoles, splicetest.DatabaseOwner) {
+			if _, err := load(t, "", away.DSNAs(role, "postgres"), name, c, files); holdfast.ClassOf(err) != holdfast.Refused ||
+				!strings.Contains(advice(err), "CREATE ROLE \""+splicetest.DatabaseOwner+"\"") || !strings.Contains(advice(err), "--no-owner") {
+				t.Errorf("%s: %v", name, err)
+			}
+			fit, err := loadWith(t, "", away.DSNAs(role, "postgres"), name, c, files, postgres.LoadOptions{NoOwner: true})
+			if err != nil || fit.KeepOwners || !slices.Contains(fit.MissingRoles, splicetest.DatabaseOwner) || !slices.Contains(fit.UnfitOwners, splicetest.DatabaseOwner) {
 				t.Errorf("%s: %+v, %v", name, fit, err)
 				continue
 			}
@@ -153,7 +157,10 @@ func TestRestoreWhereTheFirstSuperuserHasAnotherName(t *testing.T) {
 	exec1(t, away.DSNAs("root2", "postgres"), `ALTER ROLE postgres RENAME TO boss`)
 	t.Cleanup(func() { exec1(t, away.DSNAs("root2", "postgres"), `ALTER ROLE boss RENAME TO postgres`) })
 	c, files := dump(t, "", s, quick)
-	fit, err := load(t, "", away.DSNAs("boss", "postgres"), "farm", c, files)
+	if _, err := load(t, "", away.DSNAs("boss", "postgres"), "farm", c, files); holdfast.ClassOf(err) != holdfast.Refused {
+		t.Errorf("without its owner: %v", err)
+	}
+	fit, err := loadWith(t, "", away.DSNAs("boss", "postgres"), "farm", c, files, postgres.LoadOptions{NoOwner: true})
 	if err != nil || fit.KeepOwners || !slices.Equal(fit.MissingRoles, []string{"postgres"}) {
 		t.Errorf("%+v, %v", fit, err)
 	}

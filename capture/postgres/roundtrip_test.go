@@ -221,7 +221,12 @@ func dump(t testing.TB, major string, s source, options postgres.Options) (holdf
 // load restores beside, into a database of that name on the server.
 func load(t testing.TB, major, server, name string, c holdfast.Capture, files holdfast.Files) (holdfast.Fit, error) {
 	t.Helper()
-	l := postgres.Loader{Target: target(t, server), Tools: tools(t, major), Facts: facts}
+	return loadWith(t, major, server, name, c, files, postgres.LoadOptions{})
+}
+
+func loadWith(t testing.TB, major, server, name string, c holdfast.Capture, files holdfast.Files, o postgres.LoadOptions) (holdfast.Fit, error) {
+	t.Helper()
+	l := postgres.Loader{Target: target(t, server), Tools: tools(t, major), Facts: facts, Options: o}
 	plan, err := l.Survey(t.Context(), c)
 	if err != nil {
 		return plan, err

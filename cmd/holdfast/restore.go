@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"holdfast"
+	"holdfast/capture/postgres"
 	"holdfast/config"
 	"holdfast/node/plain"
 	"holdfast/repository"
@@ -20,6 +21,7 @@ type restoreFlags struct {
 	components []string
 	to         []string
 	locale     string
+	noOwner    bool
 	yes        bool
 	onlyProve  bool
 	undo       bool
@@ -69,6 +71,7 @@ participant first: a database that anybody is connected to is not touched.`,
 	c.Flags().StringSliceVar(&f.components, "component", nil, "only these components")
 	c.Flags().StringArrayVar(&f.to, "to", nil, "COMPONENT=CONNECTION of another place to restore to; repeatable")
 	c.Flags().StringVar(&f.locale, "locale", "", "make the databases with this locale instead of the recorded one")
+	c.Flags().BoolVar(&f.noOwner, "no-owner", false, "everything belongs to the connecting user; for a server that lacks the owners' roles")
 	c.Flags().BoolVar(&f.onlyProve, "only-prove", false, "build and prove beside the live databases, then drop what was built")
 	c.Flags().BoolVar(&f.undo, "undo", false, "put the databases back that the newest restore replaced")
 	c.Flags().BoolVar(&f.unproven, "accept-unproven", false, "take a set that nothing contradicts but nothing proves either")
@@ -83,7 +86,7 @@ func (a *app) restore(ctx context.Context, id string, f restoreFlags) error {
 		if err != nil {
 			return err
 		}
-		place, err := w.place(f.to, f.locale)
+		place, err := w.place(f.to, postgres.LoadOptions{Locale: f.locale, NoOwner: f.noOwner})
 		if err != nil {
 			return err
 		}
@@ -214,7 +217,7 @@ func (a *app) undo(ctx context.Context, f restoreFlags) error {
 	if err != nil {
 		return err
 	}
-	place, err := wiring{conf, newProgress(a)}.place(f.to, "")
+	place, err := wiring{conf, newProgress(a)}.place(f.to, postgres.LoadOptions{})
 	if err != nil {
 		return err
 	}
@@ -266,7 +269,7 @@ that anybody is connected to.`,
 			if err != nil {
 				return err
 			}
-			place, err := wiring{conf, newProgress(a)}.place(to, "")
+			place, err := wiring{conf, newProgress(a)}.place(to, postgres.LoadOptions{})
 			if err != nil {
 				return err
 			}

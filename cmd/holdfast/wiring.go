@@ -138,7 +138,7 @@ func (w wiring) keeper() (identities.Keeper, error) {
 
 // place is where a restore goes: the configured databases, or those that --to
 // names instead.
-func (w wiring) place(to []string, locale string) (plain.Place, error) {
+func (w wiring) place(to []string, options postgres.LoadOptions) (plain.Place, error) {
 	n, err := w.node()
 	if err != nil {
 		return plain.Place{}, err
@@ -165,8 +165,8 @@ func (w wiring) place(to []string, locale string) (plain.Place, error) {
 		n.Targets[holdfast.ComponentName(name)] = t
 		n.Components = append(n.Components, holdfast.Component{Name: holdfast.ComponentName(name)})
 	}
+	options.Progress = w.progress.step
 	return plain.Place{Node: n, Now: time.Now, Loader: func(_ holdfast.ComponentName, through libpq.Target) plain.Loader {
-		return postgres.Loader{Target: through, Tools: postgres.Tools{Dir: w.Tools}, Facts: readFacts,
-			Options: postgres.LoadOptions{Progress: w.progress.step, Locale: locale}}
+		return postgres.Loader{Target: through, Tools: postgres.Tools{Dir: w.Tools}, Facts: readFacts, Options: options}
 	}}, nil
 }
