@@ -29,6 +29,7 @@ type ParticipantFacts struct {
 	RecordTimes   []RecordTime   `json:"record_times,omitempty"`
 	Synchronizers []Synchronizer `json:"synchronizers,omitempty"`
 	Pruning       *Pruning       `json:"pruning_schedule,omitempty"`
+	NoPruning     bool           `json:"no_pruning,omitempty"` // the schedule was looked for, and there is none
 	Users         []User         `json:"users,omitempty"`
 	Keys          []Key          `json:"private_keys,omitempty"`
 	KMSKeys       []string       `json:"kms_keys,omitempty"`

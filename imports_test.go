@@ -107,6 +107,10 @@ func importRules() []rule {
 			"what adapters share lies below them"},
 		{nil, []string{"repository"}, not("github.com/kopia/kopia"),
 			"there is one repository; kopia is width that nobody else has to know"},
+		{nil, slices.Concat([]string{"canton/admin"}, helpers), not("google.golang.org/grpc"),
+			"one package speaks gRPC with Canton, and only knows how to read"},
+		{[]string{"canton/admin", "canton/scan", "canton/metrics"}, nil, never("internal"),
+			"what a participant, a Scan or an endpoint says is read in one place each"},
 		{nil, []string{"config"}, not("go.yaml.in/yaml", "gopkg.in/yaml.v2", "gopkg.in/yaml.v3", "sigs.k8s.io/yaml"),
 			"configuration is parsed once, strictly, in one place"},
 		{nil, programs, never("config"),
@@ -159,6 +163,7 @@ func TestImportRulesFindBreaches(t *testing.T) {
 		{"export", "github.com/kopia/kopia/repo"}, {"node/plain", "github.com/kopia/kopia/fs"}, {"backup", "go.yaml.in/yaml/v3"},
 		{"node/plain", "holdfast/config"}, {"cmd/holdfast", "holdfast/internal/splicetest"}, {"identities", "log"}, {"config", "log/slog"},
 		{"restore", "holdfast/cmd/holdfast"}, {"config", "github.com/spf13/cobra"}, {"canton", "holdfast/node/plain"}, {"backup", "testing"},
+		{"check", "holdfast/canton/scan"}, {"node/plain", "google.golang.org/grpc"}, {"canton/scan", "holdfast/internal/libpq"},
 	} {
 		found := slices.ContainsFunc(importRules(), func(r rule) bool {
 			applies := r.who == nil || slices.Contains(r.who, breach.in) || breach.in != "" && below(breach.in, r.who...)

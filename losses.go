@@ -3,6 +3,7 @@ package holdfast
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -95,12 +96,19 @@ func configurationLosses(then, now ParticipantFacts) []Loss {
 }
 
 // ReachesTo is the point in network time that the participant's database
-// returns to: the oldest of its record times, and whether it tells one.
+// returns to: the oldest record time of the synchronizers it is connected to,
+// and whether it tells one. One that it has left stands still for ever.
 func (p ParticipantFacts) ReachesTo() (time.Time, bool) {
-	if len(p.RecordTimes) == 0 {
+	connected := slices.DeleteFunc(slices.Clone(p.RecordTimes), func(r RecordTime) bool {
+		return !slices.ContainsFunc(p.Synchronizers, func(s Synchronizer) bool { return s.Active && strings.HasPrefix(s.PhysicalID, r.Synchronizer+"::") })
+	})
+	if len(connected) == 0 {
+		connected = p.RecordTimes
+	}
+	if len(connected) == 0 {
 		return time.Time{}, false
 	}
-	return slices.MinFunc(p.RecordTimes, func(a, b RecordTime) int { return a.At.Compare(b.At) }).At, true
+	return slices.MinFunc(connected, func(a, b RecordTime) int { return a.At.Compare(b.At) }).At, true
 }
 
 // ActiveSerial is the highest serial among the connections in use, and whether

@@ -70,6 +70,12 @@ func TestWhereAParticipantReachesTo(t *testing.T) {
 	if at, ok := p.ReachesTo(); !ok || !at.Equal(early) {
 		t.Errorf("%v, %v", at, ok)
 	}
+	p.RecordTimes = append(p.RecordTimes, holdfast.RecordTime{Synchronizer: "left::1220", At: time.Unix(1, 0)}, holdfast.RecordTime{Synchronizer: "global::1220", At: late})
+	p.Synchronizers = []holdfast.Synchronizer{{PhysicalID: "left::1220::34-1"}, {PhysicalID: "global::1220::35-5", Active: true}}
+	if at, _ := p.ReachesTo(); !at.Equal(late) {
+		t.Errorf("a synchronizer that was left counts: %v", at)
+	}
+	p.Synchronizers = nil
 	if _, ok := p.ActiveSerial(); ok {
 		t.Error("a participant without connections has a serial")
 	}

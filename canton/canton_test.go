@@ -157,6 +157,9 @@ func TestReadTheFactsOfANode(t *testing.T) {
 			}
 			return parties
 		}
+		if p.Participant.NoPruning {
+			t.Error("a schedule is there, and is not")
+		}
 		if all, later := since(0), since(1); len(all) != 2 || len(later) != 1 || len(since(3)) != 0 { // the DSO's party is not local
 			t.Errorf("parties %v, later %v, last %v", all, later, since(3))
 		}

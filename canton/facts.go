@@ -182,7 +182,9 @@ func (r *reader) connections(p *holdfast.ParticipantFacts) {
 
 // pruning reads the schedule, whose durations are in seconds.
 func (r *reader) pruning(p *holdfast.ParticipantFacts) {
+	p.NoPruning = schedules.known(r.source)
 	r.each(schedules, func(row []*string) {
+		p.NoPruning = false
 		p.Pruning = &holdfast.Pruning{
 			Cron:        text(row[0]),
 			MaxDuration: time.Duration(r.count(schedules, "max_duration", row[1])) * time.Second,

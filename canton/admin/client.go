@@ -1,0 +1,229 @@
+package admin
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
+
+	"holdfast"
+)
+
+// Client asks one participant. The zero value of everything but Address is
+// usable.
+type Client struct {
+	Address string        // host:port, such as localhost:5002
+	TLS     bool          // the API speaks TLS; Splice's deployments do not
+	CA      []byte        // PEM certificates trusted beside the system's
+	Timeout time.Duration // of each question; 10 s if 0
+}
+
+// largest is the most that an answer may have: a participant may host hundreds
+// of thousands of parties.
+const largest = 256 << 20
+
+// Codec carries the messages of this package; a server that imitates the API
+// uses it as well.
+type Codec struct{}
+
+// Marshal encodes a message.
+func (Codec) Marshal(v any) ([]byte, error) { return Marshal(v), nil }
+
+// Unmarshal decodes a message.
+func (Codec) Unmarshal(data []byte, v any) error { return Unmarshal(data, v) }
+
+// Name is that of the codec every gRPC server knows: the bytes are protobuf's.
+func (Codec) Name() string { return "proto" }
+
+// Look asks the participant who it is, what it is connected to, when it prunes
+// and whom it hosts. What a single question fails on is in that answer; only a
+// participant that does not say who it is, is an error.
+func (c Client) Look(ctx context.Context) (holdfast.ParticipantView, error) {
+	conn, err := c.dial()
+	if err != nil {
+		return holdfast.ParticipantView{}, err
+	}
+	defer func() { _ = conn.Close() }()
+	q := questions{conn, cmpTimeout(c.Timeout)}
+	var who StatusResponse
+	if err := q.ask(ctx, MethodStatus, &Empty{}, &who); err != nil {
+		return holdfast.ParticipantView{}, c.explain(err)
+	}
+	var view holdfast.ParticipantView
+	switch {
+	case who.Status != nil && who.Status.Common != nil:
+		s := who.Status
+		view = holdfast.ParticipantView{ID: s.Common.UID, Version: s.Common.Version, Initialized: true, Active: s.Active}
+		for _, synchronizer := range s.Connected {
+			view.Connected = append(view.Connected, holdfast.Connection{PhysicalID: synchronizer.PhysicalID, Healthy: synchronizer.Health == Healthy})
+		}
+	case who.NotInitialized != nil:
+		view = holdfast.ParticipantView{Version: who.NotInitialized.Version, Active: who.NotInitialized.Active}
+	default:
+		return view, &holdfast.Problem{Class: holdfast.Undetermined, What: "the admin API at " + c.Address + " answers in a form that is not known",
+			Do: "Is it a participant's? Port 5002 of the participant, not of a sequencer or mediator."}
+	}
+	view.Pruning = holdfast.Observe(q.pruning(ctx))
+	view.Keys = holdfast.Observe(q.keys(ctx))
+	view.Parties = holdfast.Observe(q.parties(ctx, view))
+	return view, nil
+}
+
+func cmpTimeout(d time.Duration) time.Duration {
+	if d <= 0 {
+		return 10 * time.Second
+	}
+	return d
+}
+
+func (c Client) dial() (*grpc.ClientConn, error) {
+	security := insecure.NewCredentials()
+	if c.TLS {
+		roots, err := x509.SystemCertPool()
+		if err != nil {
+			roots = x509.NewCertPool()
+		}
+		if len(c.CA) > 0 && !roots.AppendCertsFromPEM(c.CA) {
+			return nil, &holdfast.Problem{Class: holdfast.Usage, What: "the CA file for the admin API holds no PEM certificate"}
+		}
+		security = credentials.NewTLS(&tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12})
+	}
+	return grpc.NewClient("passthrough:///"+c.Address, grpc.WithTransportCredentials(security), grpc.WithDisableServiceConfig(),
+		grpc.WithDefaultCallOptions(grpc.ForceCodec(Codec{}), grpc.MaxCallRecvMsgSize(largest)))
+}
+
+// explain says why the participant did not tell who it is.
+func (c Client) explain(err error) error {
+	if errors.Is(err, context.Canceled) {
+		return err
+	}
+	p := &holdfast.Problem{Class: holdfast.Unreachable, What: "ask the participant's admin API at " + c.Address, Err: err,
+		Do: "Check that the participant runs and that its port 5002 is reached from here: in Compose it is published to nobody."}
+	switch status.Code(err) {
+	case codes.Unimplemented:
+		p.Class, p.Do = holdfast.Undetermined, "Is it a participant's admin API? Port 5002 of the participant, not its ledger API, a sequencer or a mediator."
+	case codes.Unauthenticated, codes.PermissionDenied:
+		p.Class, p.Do = holdfast.WrongKey, "Splice's admin API asks for no token; something in between does."
+	}
+	return p
+}
+
+// questions are asked over one connection.
+type questions struct {
+	conn    *grpc.ClientConn
+	timeout time.Duration
+}
+
+func (q questions) ask(ctx context.Context, method string, request, response any) error {
+	ctx, cancel := context.WithTimeout(ctx, q.timeout)
+	defer cancel()
+	err := q.conn.Invoke(ctx, method, request, response)
+	if err == nil {
+		return nil
+	}
+	if s, ok := status.FromError(err); ok {
+		return &answered{method[strings.LastIndex(method, "/")+1:], s}
+	}
+	return err
+}
+
+// answered is an error that came over gRPC, in few words.
+type answered struct {
+	method string
+	status *status.Status
+}
+
+func (a *answered) Error() string {
+	return fmt.Sprintf("%s: %s: %s", a.method, a.status.Code(), a.status.Message())
+}
+
+// GRPCStatus lets status.Code see through.
+func (a *answered) GRPCStatus() *status.Status { return a.status }
+
+func (q questions) pruning(ctx context.Context) (*holdfast.Pruning, error) {
+	var r ScheduleResponse
+	if err := q.ask(ctx, MethodSchedule, &Empty{}, &r); err != nil || r.Schedule == nil {
+		return nil, err
+	}
+	s := r.Schedule.Schedule
+	if s == nil {
+		return nil, errors.New("the pruning schedule is in a form that is not known")
+	}
+	return &holdfast.Pruning{Cron: s.Cron, MaxDuration: s.MaxDuration.Length(), Retention: s.Retention.Length()}, nil
+}
+
+func (q questions) keys(ctx context.Context) ([]string, error) {
+	var r KeysResponse
+	if err := q.ask(ctx, MethodKeys, &Empty{}, &r); err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, k := range r.Keys {
+		if k.Public != nil {
+			names = append(names, k.Public.Name)
+		}
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
+// parties asks every connected synchronizer's topology for the parties that
+// this participant hosts.
+func (q questions) parties(ctx context.Context, view holdfast.ParticipantView) ([]holdfast.HostedParty, error) {
+	if view.ID == "" {
+		return nil, errors.New("the participant has no identity")
+	}
+	if len(view.Connected) == 0 {
+		return nil, errors.New("the participant is connected to no synchronizer, whose topology would tell")
+	}
+	found := map[string]holdfast.HostedParty{}
+	for _, c := range view.Connected {
+		var r PartiesResponse
+		request := &PartiesRequest{Participant: view.ID, Query: &BaseQuery{Operation: AddReplace, Head: &Empty{}, Store: &StoreID{Synchronizer: &SynchronizerID{ID: logical(c.PhysicalID)}}}}
+		if err := q.ask(ctx, MethodParties, request, &r); err != nil {
+			return nil, err
+		}
+		for _, result := range r.Results {
+			p := result.Item
+			// The filter is a prefix, so that another participant's may match.
+			if p == nil || !slices.ContainsFunc(p.Participants, func(h HostingParticipant) bool { return h.UID == view.ID }) {
+				continue
+			}
+			one := holdfast.HostedParty{ID: p.Party, Participants: len(p.Participants),
+				External: p.SigningKeys != nil || namespace(p.Party) != namespace(view.ID)}
+			if known, twice := found[p.Party]; twice {
+				one.Participants, one.External = max(one.Participants, known.Participants), one.External || known.External
+			}
+			found[p.Party] = one
+		}
+	}
+	out := make([]holdfast.HostedParty, 0, len(found))
+	for _, p := range found {
+		out = append(out, p)
+	}
+	slices.SortFunc(out, func(a, b holdfast.HostedParty) int { return strings.Compare(a.ID, b.ID) })
+	return out, nil
+}
+
+// logical is the logical id within a physical one, "name::1220...::35-5".
+func logical(physical string) string {
+	if i := strings.LastIndex(physical, "::"); strings.Count(physical, "::") > 1 {
+		return physical[:i]
+	}
+	return physical
+}
+
+func namespace(id string) string {
+	_, after, _ := strings.Cut(id, "::")
+	return after
+}

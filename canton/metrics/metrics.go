@@ -1,0 +1,100 @@
+package metrics
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+
+	"holdfast"
+)
+
+// The series.
+const (
+	lastSequenced = "daml_sequencer_client_handler_last_sequencing_time_micros" // gauge, microseconds since 1970: of the participant
+	lastSeen      = "splice_store_last_seen_record_time_ms"                     // gauge, milliseconds since 1970: of each store of the validator app
+)
+
+// Client reads endpoints. The zero value is usable.
+type Client struct {
+	HTTP    *http.Client
+	Timeout time.Duration // of one endpoint; 10 s if 0
+}
+
+// Read reads the endpoints one after the other, such as
+// http://participant:10013/metrics, and puts together what they tell. It fails
+// when one of them does not answer, or when none has any of the series.
+func (c Client) Read(ctx context.Context, urls []string) (holdfast.NodeMetrics, error) {
+	var out holdfast.NodeMetrics
+	for _, address := range urls {
+		if err := c.read(ctx, address, &out); err != nil {
+			return holdfast.NodeMetrics{}, &holdfast.Problem{Class: holdfast.Unreachable, What: "metrics from " + address, Err: err,
+				Do: "Check the address in `check.metrics`: port 10013 of the participant and of the validator app, path /metrics."}
+		}
+	}
+	if out.LastSequenced.IsZero() && out.LastSeen.IsZero() {
+		return out, &holdfast.Problem{Class: holdfast.Undetermined, What: fmt.Sprintf("%s has neither %s nor %s", strings.Join(urls, ", "), lastSequenced, lastSeen),
+			Do: "Name the endpoints of the participant and of the validator app in `check.metrics`."}
+	}
+	return out, nil
+}
+
+func (c Client) read(ctx context.Context, address string, out *holdfast.NodeMetrics) error {
+	timeout := c.Timeout
+	if timeout <= 0 {
+		timeout = 10 * time.Second
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Accept", "text/plain;version=0.0.4")
+	client := c.HTTP
+	if client == nil {
+		client = http.DefaultClient
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = response.Body.Close() }()
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("status %d", response.StatusCode)
+	}
+	return parse(response.Body, out)
+}
+
+// largest is the most that is read of an endpoint; Scala's run to a few
+// megabytes.
+const largest = 64 << 20
+
+func parse(in io.Reader, out *holdfast.NodeMetrics) error {
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(io.LimitReader(in, largest))
+	if err != nil {
+		return errors.New("it is not Prometheus's text format")
+	}
+	newest(families[lastSequenced], &out.LastSequenced, time.UnixMicro)
+	newest(families[lastSeen], &out.LastSeen, time.UnixMilli)
+	return nil
+}
+
+// newest is the latest time of a family's gauges. A gauge that was never set
+// is 0, and no time.
+func newest(f *dto.MetricFamily, at *time.Time, from func(int64) time.Time) {
+	for _, m := range f.GetMetric() {
+		value := m.GetGauge().GetValue() + m.GetUntyped().GetValue()
+		if t := from(int64(value)).UTC(); value > 0 && t.After(*at) {
+			*at = t
+		}
+	}
+}

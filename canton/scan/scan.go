@@ -1,0 +1,308 @@
+package scan
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"holdfast"
+)
+
+// Client asks Scans. The zero value is usable.
+type Client struct {
+	HTTP    *http.Client  // http.DefaultClient's transport and no redirects if nil
+	Timeout time.Duration // of one question; 10 s if 0
+	Now     func() time.Time
+	Probe   func(serial int) bool // of which serials the sequencers' URLs are tried; nil: none
+}
+
+// Ask asks the Scans at those addresses, such as https://scan.sv-1.example.com,
+// side by side. The views are in the order of the addresses; one that did not
+// answer says why.
+func (c Client) Ask(ctx context.Context, urls []string) []holdfast.ScanView {
+	if c.HTTP == nil {
+		c.HTTP = &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	}
+	if c.Timeout <= 0 {
+		c.Timeout = 10 * time.Second
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	views := make([]holdfast.ScanView, len(urls))
+	var g errgroup.Group
+	for i, address := range urls {
+		g.Go(func() error {
+			views[i] = c.look(ctx, address)
+			return nil
+		})
+	}
+	_ = g.Wait()
+	if c.Probe != nil {
+		c.probe(ctx, views)
+	}
+	return views
+}
+
+// look asks one Scan. A limit that it imposes ends the questions: asking on
+// would make it longer.
+func (c Client) look(ctx context.Context, address string) holdfast.ScanView {
+	v := holdfast.ScanView{URL: strings.TrimRight(address, "/")}
+	base, err := baseOf(address)
+	if err != nil {
+		unknown(&v, err.Error())
+		return v
+	}
+	q := &questions{Client: c, ctx: ctx, base: base}
+	var version struct {
+		Version string `json:"version"`
+	}
+	err = q.get("/version", &version)
+	v.Version, v.Clock = holdfast.Observe(version.Version, err), q.clock
+	var names struct {
+		Network string `json:"network_name"`
+	}
+	err = q.get("/v0/splice-instance-names", &names)
+	v.Network = holdfast.Observe(names.Network, err)
+	v.Sequencers = holdfast.Observe(q.sequencers())
+	v.Serial = holdfast.Observe(q.serial(v.Sequencers))
+	v.Upgrade = holdfast.Observe(q.upgrade())
+	return v
+}
+
+func unknown(v *holdfast.ScanView, why string) {
+	v.Clock, v.Version, v.Network = holdfast.Unknown[time.Duration](why), holdfast.Unknown[string](why), holdfast.Unknown[string](why)
+	v.Serial, v.Sequencers, v.Upgrade = holdfast.Unknown[int](why), holdfast.Unknown[[]holdfast.Sequencer](why), holdfast.Unknown[holdfast.Upgrade](why)
+}
+
+func baseOf(address string) (*url.URL, error) {
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return nil, fmt.Errorf("%q is not an http or https address", address)
+	}
+	if !strings.Contains(u.Path, "/api/scan") {
+		u = u.JoinPath("/api/scan")
+	}
+	return u, nil
+}
+
+// questions are those to one Scan.
+type questions struct {
+	Client
+	ctx   context.Context
+	base  *url.URL
+	clock holdfast.Observed[time.Duration]
+	stop  error // why no further question is asked
+}
+
+// status is an answer other than 200.
+type status int
+
+func (s status) Error() string {
+	switch int(s) {
+	case http.StatusTooManyRequests:
+		return "it limits how often it is asked (429)"
+	case http.StatusNotFound:
+		return "it does not know that question (404): a release that is too old, or not a Scan"
+	case http.StatusServiceUnavailable, http.StatusBadGateway, http.StatusGatewayTimeout:
+		return fmt.Sprintf("it is not available (%d)", int(s))
+	}
+	return fmt.Sprintf("status %d", int(s))
+}
+
+// get asks one question. The first answer that has a date also tells the
+// Scan's clock.
+func (q *questions) get(path string, into any) error {
+	if q.stop != nil {
+		return q.stop
+	}
+	ctx, cancel := context.WithTimeout(q.ctx, q.Timeout)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, q.base.JoinPath(path).String(), nil)
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Accept", "application/json")
+	began := q.Now()
+	response, err := q.HTTP.Do(request)
+	if err != nil {
+		q.stop = brief(err) // whoever is not there is not asked on
+		return q.stop
+	}
+	defer func() { _ = response.Body.Close() }()
+	q.tellClock(response, began)
+	if response.StatusCode != http.StatusOK {
+		_, _ = io.CopyN(io.Discard, response.Body, 4<<10)
+		if code := status(response.StatusCode); code == http.StatusTooManyRequests || code == http.StatusServiceUnavailable {
+			q.stop = code
+		}
+		return status(response.StatusCode)
+	}
+	const largest = 16 << 20
+	if err := json.NewDecoder(io.LimitReader(response.Body, largest)).Decode(into); err != nil {
+		return errors.New("its answer is not the JSON that a Scan gives")
+	}
+	return nil
+}
+
+// tellClock compares the answer's date, which has no fraction of a second, with
+// the middle of the question.
+func (q *questions) tellClock(response *http.Response, began time.Time) {
+	if _, known := q.clock.Get(); known {
+		return
+	}
+	date, err := http.ParseTime(response.Header.Get("Date"))
+	if err != nil {
+		return
+	}
+	ended := q.Now()
+	middle := began.Add(ended.Sub(began) / 2)
+	q.clock = holdfast.Known(date.Add(time.Second / 2).Sub(middle))
+}
+
+func brief(err error) error {
+	var u *url.Error
+	if errors.As(err, &u) {
+		err = u.Err
+	}
+	return err
+}
+
+// serial is that of the synchronizer in use. Releases that do not answer it
+// publish the sequencers of one serial alone, unless an upgrade was lately.
+func (q *questions) serial(sequencers holdfast.Observed[[]holdfast.Sequencer]) (int, error) {
+	var active struct {
+		Serial *int `json:"serial"`
+	}
+	err := q.get("/v0/active-synchronizer-serial", &active)
+	if err == nil && active.Serial != nil {
+		return *active.Serial, nil
+	}
+	if err == nil {
+		err = errors.New("its answer has no serial")
+	}
+	list, ok := sequencers.Get()
+	if !ok || len(list) == 0 || q.stop != nil {
+		return 0, err
+	}
+	for _, s := range list {
+		if s.Serial < 0 || s.Serial != list[0].Serial {
+			return 0, err
+		}
+	}
+	return list[0].Serial, nil
+}
+
+func (q *questions) sequencers() ([]holdfast.Sequencer, error) {
+	var answer struct {
+		Synchronizers []struct {
+			Sequencers []struct {
+				Serial    *int       `json:"synchronizerSerial"`
+				URL       string     `json:"url"`
+				SV        string     `json:"svName"`
+				Available *time.Time `json:"availableAfter"`
+			} `json:"sequencers"`
+		} `json:"domainSequencers"`
+	}
+	if err := q.get("/v0/dso-sequencers", &answer); err != nil {
+		return nil, err
+	}
+	var out []holdfast.Sequencer
+	for _, domain := range answer.Synchronizers {
+		for _, s := range domain.Sequencers {
+			one := holdfast.Sequencer{SV: s.SV, URL: s.URL, Serial: -1}
+			if s.Serial != nil {
+				one.Serial = *s.Serial
+			}
+			if s.Available != nil {
+				one.Available = *s.Available
+			}
+			out = append(out, one)
+		}
+	}
+	if len(out) == 0 {
+		return nil, errors.New("it publishes no sequencers")
+	}
+	return out, nil
+}
+
+func (q *questions) upgrade() (holdfast.Upgrade, error) {
+	var answer struct {
+		LSU *struct {
+			At        time.Time `json:"upgradeTime"`
+			Successor string    `json:"successorPhysicalSynchronizerId"`
+		} `json:"lsu"`
+	}
+	err := q.get("/v0/lsu", &answer)
+	if err != nil || answer.LSU == nil {
+		return holdfast.Upgrade{}, err
+	}
+	return holdfast.Upgrade{At: answer.LSU.At, Successor: answer.LSU.Successor}, nil
+}
+
+// probe tries every published URL of the chosen serials once: whatever answers
+// over HTTP, answers. That a participant may connect there is not proven by it.
+func (c Client) probe(ctx context.Context, views []holdfast.ScanView) {
+	var mu sync.Mutex
+	answers := map[string]bool{}
+	var g errgroup.Group
+	g.SetLimit(8)
+	for _, v := range views {
+		list, _ := v.Sequencers.Get()
+		for _, s := range list {
+			mu.Lock()
+			_, asked := answers[s.URL]
+			if !asked && s.URL != "" && c.Probe(s.Serial) {
+				answers[s.URL] = false
+				g.Go(func() error {
+					ok := c.reach(ctx, s.URL)
+					mu.Lock()
+					defer mu.Unlock()
+					answers[s.URL] = ok
+					return nil
+				})
+			}
+			mu.Unlock()
+		}
+	}
+	_ = g.Wait()
+	for i, v := range views {
+		if list, ok := v.Sequencers.Get(); ok {
+			for k := range list {
+				list[k].Answers = answers[list[k].URL]
+			}
+			views[i].Sequencers = holdfast.Known(list)
+		}
+	}
+}
+
+func (c Client) reach(ctx context.Context, address string) bool {
+	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return false
+	}
+	response, err := c.HTTP.Do(request)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = response.Body.Close() }()
+	// A proxy that has nothing behind it answers as well.
+	return response.StatusCode != http.StatusBadGateway && response.StatusCode != http.StatusServiceUnavailable && response.StatusCode != http.StatusGatewayTimeout &&
+		response.StatusCode != http.StatusForbidden
+}
+
+// Serials is a Probe that tries every serial but the one.
+func Serials(but int) func(int) bool {
+	return func(serial int) bool { return serial != but && serial >= 0 }
+}

@@ -1,0 +1,215 @@
+package check
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"holdfast"
+)
+
+var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+
+const participantID = "demo::1220" + "abababababababababababababababababababababababababababababababab"
+
+func physical(serial int) string {
+	return fmt.Sprintf("global::1220%s::35-%d", strings.Repeat("0", 64), serial)
+}
+
+// participantAt is a participant that has come to a time, on a serial.
+func participantAt(at time.Time, serial int, users ...string) *holdfast.ParticipantFacts {
+	end, pruned := at.Unix(), at.Add(-48*time.Hour).Unix()
+	made := noon.Add(-400 * day)
+	p := &holdfast.ParticipantFacts{
+		ParticipantID: participantID, LedgerEnd: &end, PrunedUpTo: &pruned,
+		RecordTimes:   []holdfast.RecordTime{{Synchronizer: "global::1220" + strings.Repeat("0", 64), At: at}},
+		Synchronizers: []holdfast.Synchronizer{{Alias: "global", PhysicalID: physical(serial), Active: true}},
+		Pruning:       &holdfast.Pruning{Cron: "0 0 /6 * * ?", Retention: 48 * time.Hour},
+		Dars:          []holdfast.Dar{{ID: "a", Name: "amulet", Version: "1"}},
+	}
+	for _, u := range append([]string{"admin"}, users...) {
+		p.Users = append(p.Users, holdfast.User{ID: u, Created: &made})
+	}
+	return p
+}
+
+func validatorAt(at time.Time) *holdfast.ValidatorFacts {
+	offset := at.Unix() - 1
+	return &holdfast.ValidatorFacts{Stores: []holdfast.Store{{Name: "s", Participant: "PAR::" + participantID, Offset: &offset, Current: true}}, Users: []string{"admin"}}
+}
+
+func identitiesNow() holdfast.IdentityFacts {
+	return holdfast.IdentityFacts{
+		ID: "PAR::" + participantID, Content: "c", SealedFile: "identities/participant.json.age", Recipients: []string{"age1x"},
+		Keys: []holdfast.IdentityKey{{Name: "namespace", Fingerprint: "1220aa"}},
+		Checks: []holdfast.IdentityCheck{
+			{Code: "dump_whole", Title: "the dump is whole", Verdict: holdfast.Holds},
+			{Code: "same_participant", Title: "it belongs to this participant", Verdict: holdfast.Holds},
+			{Code: "keys_current", Title: "it has the keys in use now", Verdict: holdfast.Holds},
+		},
+	}
+}
+
+var components = []holdfast.Component{{Name: "participant", Kind: holdfast.Participant}, {Name: "validator", Kind: holdfast.Validator}}
+
+// setAt is a proven set whose participant was captured then.
+func setAt(at time.Time, serial int, users ...string) holdfast.Set {
+	moment := func(since time.Duration) holdfast.Moment {
+		return holdfast.Moment{Wall: at.Add(since - 2*time.Minute), Since: since}
+	}
+	ids := identitiesNow()
+	s := holdfast.Set{
+		Schema: 1, ID: holdfast.NewSetID(at, [4]byte{}), Node: holdfast.Node{Name: "demo", Components: components},
+		Began: moment(0), Ended: moment(4 * time.Minute), Identities: &ids,
+		Captures: []holdfast.Capture{
+			{Component: "validator", Kind: holdfast.Validator, Began: moment(time.Second), Ended: moment(time.Minute), Facts: holdfast.Facts{Schema: "validator", Validator: validatorAt(at)}},
+			{Component: "participant", Kind: holdfast.Participant, Began: moment(2 * time.Minute), Consistent: moment(2 * time.Minute), Ended: moment(4 * time.Minute),
+				Database: holdfast.Database{Bytes: 1 << 30}, Facts: holdfast.Facts{Schema: "participant", Participant: participantAt(at, serial, users...)}},
+		},
+	}
+	s.Prove()
+	if s.State != holdfast.Proven {
+		panic(fmt.Sprint(s.State, s.Problems()))
+	}
+	return s
+}
+
+func scanView(url string, serial int, served ...int) holdfast.ScanView {
+	v := holdfast.ScanView{URL: url, Clock: holdfast.Known(time.Second), Serial: holdfast.Known(serial), Upgrade: holdfast.Known(holdfast.Upgrade{})}
+	var list []holdfast.Sequencer
+	for _, n := range served {
+		for sv := range 3 {
+			list = append(list, holdfast.Sequencer{SV: fmt.Sprintf("SV-%d", sv+1), Serial: n, URL: fmt.Sprintf("https://sequencer-%d.sv-%d", n, sv+1), Answers: true})
+		}
+	}
+	v.Sequencers = holdfast.Known(list)
+	return v
+}
+
+func scans(serial int, served ...int) []holdfast.ScanView {
+	return []holdfast.ScanView{scanView("https://scan-1", serial, served...), scanView("https://scan-2", serial, served...), scanView("https://scan-3", serial, served...)}
+}
+
+// healthy is a node for which everything holds at noon.
+func healthy() *Observations {
+	live := func(facts holdfast.Facts) holdfast.Observed[holdfast.Live] {
+		return holdfast.Known(holdfast.Live{Facts: facts, Server: holdfast.Server{Number: 150018, Version: "15.18"}, Where: "db:5432", Free: holdfast.Known[int64](8 << 30)})
+	}
+	set := setAt(noon.Add(-time.Hour), 5)
+	return &Observations{
+		Node:       holdfast.Node{Name: "demo", Components: components},
+		Repository: holdfast.Known(Repository{Name: "/backups", Sets: []holdfast.Set{setAt(noon.Add(-9*time.Hour), 5), setAt(noon.Add(-5*time.Hour), 5), set}}),
+		Drills:     holdfast.Known([]holdfast.Drill{{Set: set.ID, At: noon.Add(-3 * day), Verdict: holdfast.Holds, Restore: time.Minute, Bytes: 1 << 30}}),
+		KeyTests:   holdfast.Known([]holdfast.KeyTest{{Set: set.ID, At: noon.Add(-day), Content: "c"}}),
+		Live: map[holdfast.ComponentName]holdfast.Observed[holdfast.Live]{
+			"participant": live(holdfast.Facts{Schema: "participant", Participant: participantAt(noon.Add(-time.Minute), 5)}),
+			"validator":   live(holdfast.Facts{Schema: "validator", Validator: validatorAt(noon.Add(-time.Minute))}),
+		},
+		Identities: holdfast.Known(identitiesNow()),
+		App:        holdfast.Known(holdfast.AppView{Active: true, Users: holdfast.Known([]string{"admin"})}),
+		Scans:      scans(5, 5),
+		Admin: holdfast.Known(holdfast.ParticipantView{ID: participantID, Initialized: true, Connected: []holdfast.Connection{{PhysicalID: physical(5), Healthy: true}},
+			Parties: holdfast.Known([]holdfast.HostedParty{{ID: "demo::1220", Participants: 1}})}),
+		Metrics:  holdfast.Known(holdfast.NodeMetrics{LastSequenced: noon.Add(-time.Minute)}),
+		Copy:     holdfast.Known(Copy{Where: "/elsewhere", Sets: []CopiedSet{{set.ID, holdfast.Proven, set.Ended.Wall}}}),
+		Declared: Declared{Retention: []Retention{{SV: EverySV, Keeps: 30 * day, Source: "asked on 2026-11-02"}}},
+	}
+}
+
+// changed lets a case change one repository, one live database.
+func (o *Observations) sets(list ...holdfast.Set) {
+	r, _ := o.Repository.Get()
+	r.Sets = list
+	o.Repository = holdfast.Known(r)
+}
+
+func (o *Observations) live(name holdfast.ComponentName, change func(*holdfast.Live)) {
+	l, _ := o.Live[name].Get()
+	change(&l)
+	o.Live[name] = holdfast.Known(l)
+}
+
+func (o *Observations) newest() holdfast.Set {
+	r, _ := o.Repository.Get()
+	return r.Sets[len(r.Sets)-1]
+}
+
+func with[T any](o holdfast.Observed[T], change func(*T)) holdfast.Observed[T] {
+	v, _ := o.Get()
+	change(&v)
+	return holdfast.Known(v)
+}
+
+func TestEveryConditionHoldsForAHealthyNode(t *testing.T) {
+	o := healthy()
+	r := Make(*o, noon)
+	for _, c := range r.Conditions {
+		if c.Verdict != holdfast.Holds || c.Evidence == "" || c.Next != "" || len(c.Missing) > 0 {
+			t.Errorf("%+v", c)
+		}
+	}
+	if r.Verdict != holdfast.Holds || r.Err() != nil || len(r.Conditions) != 20 {
+		t.Errorf("%s, %v, %d conditions", r.Verdict, r.Err(), len(r.Conditions))
+	}
+	if len(r.Runways) != 3 || r.Runways[0].Left == nil || *r.Runways[0].Left != 30*day-time.Minute || r.Runways[0].SV != "SV-1" {
+		t.Errorf("%+v", r.Runways)
+	}
+	if r.Loss == nil || r.Loss.Complete != holdfast.Holds || *r.Loss.Replay != 59*time.Minute || r.Loss.Estimate != time.Minute || len(r.Loss.Losses) != 1 || len(r.Loss.Steps) < 4 {
+		t.Errorf("%+v", r.Loss)
+	}
+}
+
+// Of whom nothing is known, nothing holds.
+func TestNothingHoldsOfTheUnknown(t *testing.T) {
+	for name, o := range map[string]Observations{"the zero value": {}, "a node alone": {Node: holdfast.Node{Name: "demo", Components: components}}} {
+		r := Make(o, noon)
+		for _, c := range r.Conditions {
+			if c.Verdict != holdfast.CannotTell || len(c.Missing) == 0 || c.Next == "" || !strings.Contains(c.Evidence, c.Missing[0]) && c.Code != RecoveryRoute {
+				t.Errorf("%s: %+v", name, c)
+			}
+		}
+		if r.Verdict != holdfast.CannotTell || holdfast.ClassOf(r.Err()) != holdfast.Undetermined || r.Loss != nil || len(r.Runways) != 0 {
+			t.Errorf("%s: %s, %v, %v", name, r.Verdict, r.Err(), r.Runways)
+		}
+	}
+}
+
+func TestTheCatalogueIsWhole(t *testing.T) {
+	codes := Codes()
+	seen := map[Code]bool{}
+	var walk func(Code, []Code)
+	entries := map[Code]Entry{}
+	for _, e := range Catalogue() {
+		entries[e.Code] = e
+		if seen[e.Code] || e.Title == "" || e.Observed == "" || e.Why == "" || e.Consequence == "" || e.Next == "" || e.judge == nil {
+			t.Errorf("%s: twice, or not whole", e.Code)
+		}
+		seen[e.Code] = true
+		if !regexp.MustCompile(`^[a-z_]+$`).MatchString(string(e.Code)) || !regexp.MustCompile(`\[.+\]|\.$`).MatchString(e.Why) {
+			t.Errorf("%s: %q", e.Code, e.Why)
+		}
+	}
+	walk = func(c Code, path []Code) {
+		if slices.Contains(path, c) {
+			t.Fatalf("dependencies go in a circle: %v", append(path, c))
+		}
+		for _, d := range entries[c].DependsOn {
+			if !slices.Contains(codes, d) {
+				t.Errorf("%s depends on %s, which is no condition", c, d)
+			}
+			walk(d, append(slices.Clone(path), c))
+		}
+	}
+	for _, c := range codes {
+		walk(c, nil)
+	}
+	for _, known := range []Code{"identities_backed_up", "postgres_cadence", "snapshot_ordering", "historical_spacing", "lsu_retention", "restore_point_within_retained_history",
+		"old_synchronizer_reachable", "pruning_schedule_configured", "recovery_route_available", "users_since_backup", "parties_not_migrated", "acknowledgement_age_within_retention"} {
+		if !seen[known] {
+			t.Errorf("the literature's %s is not in the catalogue", known)
+		}
+	}
+}

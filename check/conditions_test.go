@@ -1,0 +1,435 @@
+package check
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"holdfast"
+)
+
+// TestEvaluate changes one thing about a healthy node, and says which
+// conditions no longer hold, what their evidence says, and which of them is the
+// alarm.
+func TestEvaluate(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		change func(*Observations)
+		alarms map[Code]string // "violated: words" or "cannot tell: words"
+		silent map[Code]Code   // symptoms, and their cause
+	}{
+		{"the repository does not open", func(o *Observations) {
+			o.Repository = holdfast.Known(Repository{Name: "/b", Problem: "no repository there"})
+		},
+			map[Code]string{RepositoryReadable: "violated: no repository there", RecoveryRoute: "violated: route one"},
+			map[Code]Code{PostgresCadence: RepositoryReadable, SnapshotOrdering: RepositoryReadable, HistoricalSpacing: RepositoryReadable, UsersSinceBackup: RepositoryReadable,
+				RestorePointRetained: RepositoryReadable, OldSynchronizer: RepositoryReadable, LSURetention: RepositoryReadable, IdentitiesBackedUp: RepositoryReadable,
+				RestoreProven: RepositoryReadable, RecoveryKeyTested: RepositoryReadable, SecondCopy: RepositoryReadable, SpaceForRestore: RepositoryReadable}},
+		{"a manifest does not read", func(o *Observations) {
+			o.Repository = with(o.Repository, func(r *Repository) { r.Unreadable = []string{"20260101T000000Z-aa: cut off"} })
+		}, map[Code]string{RepositoryReadable: "violated: 1 set of this node cannot be read: 20260101T000000Z-aa"}, nil},
+		{"no set yet", func(o *Observations) { o.sets() },
+			map[Code]string{PostgresCadence: "violated: no proven set", RecoveryRoute: "violated: closed: no set holds identities", IdentitiesBackedUp: "violated: no set"},
+			map[Code]Code{SnapshotOrdering: PostgresCadence, HistoricalSpacing: PostgresCadence, UsersSinceBackup: PostgresCadence, RestorePointRetained: PostgresCadence,
+				OldSynchronizer: PostgresCadence, LSURetention: PostgresCadence, SpaceForRestore: PostgresCadence, RecoveryKeyTested: IdentitiesBackedUp}},
+		{"the newest set is late", func(o *Observations) {
+			o.sets(setAt(noon.Add(-9*time.Hour), 5), setAt(noon.Add(-5*time.Hour), 5))
+		}, map[Code]string{PostgresCadence: "violated: 5h0m old"}, nil},
+		{"the newest set is late, within the grace", func(o *Observations) {
+			o.sets(setAt(noon.Add(-8*time.Hour), 5), setAt(noon.Add(-4*time.Hour-20*time.Minute), 5))
+		}, nil, nil},
+		{"and users were made since", func(o *Observations) {
+			o.sets(setAt(noon.Add(-9*time.Hour), 5), setAt(noon.Add(-5*time.Hour), 5))
+			o.live("participant", func(l *holdfast.Live) {
+				made := noon.Add(-time.Hour)
+				l.Facts.Participant.Users = append(l.Facts.Participant.Users, holdfast.User{ID: "bob", Created: &made})
+			})
+		}, map[Code]string{PostgresCadence: "violated: 5h0m old"}, map[Code]Code{UsersSinceBackup: PostgresCadence}},
+		{"a user was made since a fresh set", func(o *Observations) {
+			o.live("participant", func(l *holdfast.Live) {
+				made := noon.Add(-time.Minute)
+				l.Facts.Participant.Users = append(l.Facts.Participant.Users, holdfast.User{ID: "bob", Created: &made})
+			})
+		}, nil, nil},
+		{"an old user is not in the set", func(o *Observations) {
+			o.live("validator", func(l *holdfast.Live) { l.Facts.Validator.Users = append(l.Facts.Validator.Users, "carol") })
+			o.live("participant", func(l *holdfast.Live) {
+				made := noon.Add(-day)
+				l.Facts.Participant.Users = append(l.Facts.Participant.Users, holdfast.User{ID: "carol", Created: &made})
+			})
+		}, map[Code]string{UsersSinceBackup: "violated: carol"}, nil},
+		{"the newest set is reversed", func(o *Observations) {
+			s := o.newest()
+			s.Captures = slices.Clone(s.Captures)
+			ahead := *s.Captures[1].Facts.Participant.LedgerEnd + 1
+			s.Captures[0].Facts.Validator = validatorAt(noon)
+			s.Captures[0].Facts.Validator.Stores[0].Offset = &ahead
+			o.sets(setAt(noon.Add(-2*time.Hour), 5), s)
+		}, map[Code]string{SnapshotOrdering: "violated: has ingested up to offset"}, nil},
+		{"the order of the newest set is not told", func(o *Observations) {
+			s := o.newest()
+			s.Captures = slices.Clone(s.Captures)
+			s.Captures[0].Facts = holdfast.Facts{Schema: "unknown", Unknown: "another release"}
+			o.sets(setAt(noon.Add(-2*time.Hour), 5), s)
+		}, map[Code]string{SnapshotOrdering: "cannot tell: another release"}, nil},
+		{"a gap in the history", func(o *Observations) { o.sets(setAt(noon.Add(-72*time.Hour), 5), o.newest()) },
+			map[Code]string{HistoricalSpacing: "violated: the participant prunes after 2d0h"}, nil},
+		{"a gap that is accepted", func(o *Observations) {
+			o.sets(setAt(noon.Add(-72*time.Hour), 5), o.newest())
+			o.Declared.NoHistory = true
+		}, nil, nil},
+		{"a gap in sets that hold all", func(o *Observations) {
+			o.sets(setAt(noon.Add(-72*time.Hour), 5), o.newest())
+			o.Declared.NoPruning = true
+			o.live("participant", func(l *holdfast.Live) { l.Facts.Participant.Pruning, l.Facts.Participant.NoPruning = nil, true })
+		}, nil, nil},
+		{"the live databases are away", func(o *Observations) {
+			for name := range o.Live {
+				o.Live[name] = holdfast.Unknown[holdfast.Live]("connection refused")
+			}
+		}, map[Code]string{PostgresSupported: "cannot tell: connection refused"},
+			map[Code]Code{HistoricalSpacing: PostgresSupported, UsersSinceBackup: PostgresSupported, IdentitiesMatchDatabase: PostgresSupported, PruningConfigured: PostgresSupported, SpaceForRestore: PostgresSupported}},
+		{"a server is too old", func(o *Observations) {
+			o.live("validator", func(l *holdfast.Live) { l.Server = holdfast.Server{Number: 130011, Version: "13.11"} })
+		}, map[Code]string{PostgresSupported: "violated: Postgres 13.11"}, nil},
+		{"the client programs are too old", func(o *Observations) {
+			o.live("validator", func(l *holdfast.Live) { l.Tools = "pg_dump is version 14" })
+		}, map[Code]string{PostgresSupported: "violated: pg_dump is version 14"}, nil},
+		{"the validator app is away", func(o *Observations) { o.Identities = holdfast.Unknown[holdfast.IdentityFacts]("503") },
+			map[Code]string{IdentitiesBackedUp: "cannot tell: 503"}, map[Code]Code{IdentitiesMatchDatabase: IdentitiesBackedUp}},
+		{"a key is not in the set", func(o *Observations) {
+			o.Identities = with(o.Identities, func(i *holdfast.IdentityFacts) {
+				i.Content, i.Keys = "d", append(i.Keys, holdfast.IdentityKey{Name: "signing-2", Fingerprint: "1220bb"})
+			})
+		}, map[Code]string{IdentitiesBackedUp: "violated: signing-2"}, nil},
+		{"the topology has changed", func(o *Observations) {
+			o.Identities = with(o.Identities, func(i *holdfast.IdentityFacts) { i.Content = "d" })
+		},
+			map[Code]string{IdentitiesBackedUp: "violated: changed"}, nil},
+		{"another node's identities", func(o *Observations) {
+			o.Identities = with(o.Identities, func(i *holdfast.IdentityFacts) {
+				i.ID = "PAR::other::1220"
+				i.Checks = []holdfast.IdentityCheck{{Code: "same_participant", Title: "it belongs to this participant", Verdict: holdfast.Violated}, {Code: "keys_current", Verdict: holdfast.Holds}}
+			})
+		}, map[Code]string{IdentitiesBackedUp: "violated: PAR::other", IdentitiesMatchDatabase: "violated: it belongs to this participant"}, nil},
+		{"identities that were not compared", func(o *Observations) {
+			o.Identities = with(o.Identities, func(i *holdfast.IdentityFacts) { i.Checks = nil })
+		}, map[Code]string{IdentitiesMatchDatabase: "cannot tell: not compared"}, nil},
+		{"the admin API is another participant's", func(o *Observations) {
+			o.Admin = with(o.Admin, func(p *holdfast.ParticipantView) { p.ID = "other::1220" })
+		}, map[Code]string{IdentitiesMatchDatabase: "violated: the participant says that it is other"}, nil},
+		{"a party hosted by several", func(o *Observations) {
+			o.Admin = with(o.Admin, func(p *holdfast.ParticipantView) {
+				p.Parties = holdfast.Known([]holdfast.HostedParty{{ID: "one", Participants: 1}, {ID: "shared", Participants: 2}, {ID: "ext", Participants: 1, External: true}})
+			})
+		}, map[Code]string{PartiesNotMigrated: "violated: of 3 parties 1 external: ext; 1 hosted by several participants: shared"}, nil},
+		{"no admin API", func(o *Observations) { o.Admin = holdfast.Unknown[holdfast.ParticipantView]("check.admin names none") },
+			map[Code]string{PartiesNotMigrated: "cannot tell: check.admin"}, nil},
+		{"no pruning", func(o *Observations) {
+			o.live("participant", func(l *holdfast.Live) { l.Facts.Participant.Pruning, l.Facts.Participant.NoPruning = nil, true })
+		}, map[Code]string{PruningConfigured: "violated: no pruning schedule"}, nil},
+		{"other pruning than declared", func(o *Observations) { o.Declared.Pruning = 30 * day }, map[Code]string{PruningConfigured: "violated: check.pruning is 30d0h"}, nil},
+		{"pruning where none is meant to be", func(o *Observations) { o.Declared.NoPruning = true }, map[Code]string{PruningConfigured: "violated: check.pruning is off"}, nil},
+		{"an unknown schedule, and one of the admin API", func(o *Observations) {
+			o.live("participant", func(l *holdfast.Live) { l.Facts.Participant.Pruning = nil })
+			o.Admin = with(o.Admin, func(p *holdfast.ParticipantView) {
+				p.Pruning = holdfast.Known(&holdfast.Pruning{Retention: 48 * time.Hour})
+			})
+		}, nil, nil},
+		{"an unknown schedule", func(o *Observations) {
+			o.live("participant", func(l *holdfast.Live) { l.Facts.Participant.Pruning = nil })
+		},
+			map[Code]string{PruningConfigured: "cannot tell: schedule", HistoricalSpacing: "cannot tell: schedule"}, nil},
+		{"no drill", func(o *Observations) { o.Drills = holdfast.Known([]holdfast.Drill(nil)) }, map[Code]string{RestoreProven: "violated: no restore was ever rehearsed"}, nil},
+		{"an old drill", func(o *Observations) {
+			o.Drills = with(o.Drills, func(d *[]holdfast.Drill) {
+				*d = []holdfast.Drill{{Set: "s", At: noon.Add(-40 * day), Verdict: holdfast.Holds}}
+			})
+		}, map[Code]string{RestoreProven: "violated: 40d0h ago"}, nil},
+		{"a drill that failed", func(o *Observations) {
+			o.Drills = with(o.Drills, func(d *[]holdfast.Drill) {
+				*d = append(*d, holdfast.Drill{Set: "s", At: noon.Add(-time.Hour), Verdict: holdfast.Violated, Found: "a row is gone"})
+			})
+		}, map[Code]string{RestoreProven: "violated: a row is gone"}, nil},
+		{"a drill that could not tell counts for nothing", func(o *Observations) {
+			o.Drills = with(o.Drills, func(d *[]holdfast.Drill) {
+				*d = append(*d, holdfast.Drill{Set: "s", At: noon.Add(-time.Hour), Verdict: holdfast.CannotTell})
+			})
+		}, nil, nil},
+		{"drills that cannot be read", func(o *Observations) { o.Drills = holdfast.Unknown[[]holdfast.Drill]("a broken record") },
+			map[Code]string{RestoreProven: "cannot tell: a broken record"}, nil},
+		{"no key test", func(o *Observations) { o.KeyTests = holdfast.Known([]holdfast.KeyTest(nil)) }, map[Code]string{RecoveryKeyTested: "violated: no key was ever tried"}, nil},
+		{"an old key test", func(o *Observations) {
+			o.KeyTests = holdfast.Known([]holdfast.KeyTest{{Set: "gone", Content: "c", At: noon.Add(-200 * day)}})
+		}, map[Code]string{RecoveryKeyTested: "violated: 200d0h ago"}, nil},
+		{"a key test of other identities", func(o *Observations) {
+			o.KeyTests = holdfast.Known([]holdfast.KeyTest{{Set: "gone", Content: "other", At: noon.Add(-day)}})
+		}, map[Code]string{RecoveryKeyTested: "violated: opened others"}, nil},
+		{"no second copy", func(o *Observations) { o.Copy = holdfast.Unknown[Copy]("check.second_copy names none") },
+			map[Code]string{SecondCopy: "cannot tell: check.second_copy"}, nil},
+		{"a second copy on the same disk", func(o *Observations) { o.Copy = with(o.Copy, func(c *Copy) { c.SameDisk = true }) },
+			map[Code]string{SecondCopy: "violated: same file system"}, nil},
+		{"a second copy that lags", func(o *Observations) {
+			o.Copy = with(o.Copy, func(c *Copy) { c.Sets = []CopiedSet{{"old", holdfast.Proven, noon.Add(-30 * time.Hour)}} })
+		}, map[Code]string{SecondCopy: "violated: older than the first copy's"}, nil},
+		{"a second copy that is not there", func(o *Observations) { o.Copy = with(o.Copy, func(c *Copy) { c.Problem = "not mounted" }) },
+			map[Code]string{SecondCopy: "violated: not mounted"}, nil},
+		{"a set from the future", func(o *Observations) { o.sets(o.newest(), setAt(noon.Add(day), 5)) }, map[Code]string{ClockSane: "violated: yet to come"}, nil},
+		{"every set from the future", func(o *Observations) { o.sets(setAt(noon.Add(day), 5)) },
+			map[Code]string{ClockSane: "violated: yet to come", RecoveryRoute: "violated: no proven set", IdentitiesBackedUp: "violated: no set"},
+			map[Code]Code{PostgresCadence: ClockSane, SnapshotOrdering: PostgresCadence, HistoricalSpacing: PostgresCadence, UsersSinceBackup: PostgresCadence, RestorePointRetained: PostgresCadence,
+				OldSynchronizer: PostgresCadence, LSURetention: PostgresCadence, SpaceForRestore: PostgresCadence, RecoveryKeyTested: IdentitiesBackedUp}},
+		{"this clock differs from all others", func(o *Observations) {
+			for i := range o.Scans {
+				o.Scans[i].Clock = holdfast.Known(-time.Hour)
+			}
+		}, map[Code]string{ClockSane: "violated: 1h0m behind of this one"}, nil},
+		{"one clock differs", func(o *Observations) { o.Scans[0].Clock = holdfast.Known(-time.Hour) }, nil, nil},
+		{"no other clock", func(o *Observations) {
+			for i := range o.Scans {
+				o.Scans[i].Clock = holdfast.Unknown[time.Duration]("no date")
+			}
+			for name := range o.Live {
+				o.live(name, func(l *holdfast.Live) { l.Local = true })
+			}
+		}, map[Code]string{ClockSane: "cannot tell: runs on this machine"}, nil},
+		{"a full disk", func(o *Observations) {
+			for name := range o.Live {
+				o.live(name, func(l *holdfast.Live) { l.Free = holdfast.Known[int64](1 << 20) })
+			}
+		}, map[Code]string{SpaceForRestore: "violated: has 1.0 MiB free"}, nil},
+		{"a disk that is elsewhere", func(o *Observations) {
+			for name := range o.Live {
+				o.live(name, func(l *holdfast.Live) { l.Free = holdfast.Unknown[int64]("the server is elsewhere") })
+			}
+		}, map[Code]string{SpaceForRestore: "cannot tell: the server is elsewhere"}, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			o := healthy()
+			c.change(o)
+			judged(t, Evaluate(*o, noon), c.alarms, c.silent)
+		})
+	}
+}
+
+// judged compares conditions with what is expected of them; all others have to
+// hold.
+func judged(t *testing.T, list []Condition, alarms map[Code]string, silent map[Code]Code) {
+	t.Helper()
+	for _, got := range list {
+		want, alarm := alarms[got.Code]
+		cause, symptom := silent[got.Code]
+		switch {
+		case alarm:
+			verdict, words, _ := strings.Cut(want, ": ")
+			if string(got.Verdict) != verdict || !strings.Contains(got.Evidence, words) || got.SilencedBy != "" || got.Next == "" {
+				t.Errorf("want %q, got %+v", want, got)
+			}
+		case symptom:
+			if got.Verdict == holdfast.Holds || got.SilencedBy != cause {
+				t.Errorf("want it silenced by %s, got %+v", cause, got)
+			}
+		case got.Verdict != holdfast.Holds:
+			t.Errorf("want it to hold, got %+v", got)
+		}
+		if got.SilencedBy != "" && !slices.Contains(Catalogue()[slices.Index(Codes(), got.Code)].DependsOn, got.SilencedBy) {
+			t.Errorf("%s is silenced by %s, which its entry does not name", got.Code, got.SilencedBy)
+		}
+	}
+}
+
+// The network's conditions: what Scans say, alone and together, and what is
+// left of the time.
+func TestEvaluateTheNetwork(t *testing.T) {
+	upgraded := func(o *Observations, served ...int) {
+		o.Scans = scans(6, served...)
+		o.live("participant", func(l *holdfast.Live) {
+			l.Facts.Participant = participantAt(noon.Add(-time.Minute), 6)
+			l.Facts.Participant.Synchronizers = append(l.Facts.Participant.Synchronizers, holdfast.Synchronizer{Alias: "global", PhysicalID: physical(5)})
+		})
+	}
+	for _, c := range []struct {
+		name   string
+		change func(*Observations)
+		alarms map[Code]string
+		silent map[Code]Code
+	}{
+		{"an upgrade since the newest set, the old one served", func(o *Observations) { upgraded(o, 5, 6) }, nil, nil},
+		{"an upgrade since the newest set, the old one gone", func(o *Observations) { upgraded(o, 6) },
+			map[Code]string{OldSynchronizer: "violated: no longer published"}, nil},
+		{"an upgrade, and no answer from the old one", func(o *Observations) {
+			upgraded(o, 5, 6)
+			for i := range o.Scans {
+				list, _ := o.Scans[i].Sequencers.Get()
+				for k := range list {
+					list[k].Answers = false
+				}
+			}
+		}, map[Code]string{OldSynchronizer: "cannot tell: none answers from here"}, nil},
+		{"an upgrade, sets of both sides", func(o *Observations) {
+			o.sets(setAt(noon.Add(-5*time.Hour), 5), setAt(noon.Add(-time.Hour), 6))
+			upgraded(o, 5, 6)
+		}, nil, nil},
+		{"an upgrade, and every older set dropped", func(o *Observations) {
+			o.sets(setAt(noon.Add(-time.Hour), 6))
+			upgraded(o, 5, 6)
+		}, map[Code]string{LSURetention: "violated: every proven set is from serial 6"}, nil},
+		{"an upgrade long ago", func(o *Observations) {
+			o.sets(setAt(noon.Add(-time.Hour), 6))
+			upgraded(o, 6)
+		}, nil, nil},
+		{"an upgrade that the node missed", func(o *Observations) { o.Scans = scans(6, 6) }, map[Code]string{OldSynchronizer: "violated: no longer published"}, nil},
+		{"one Scan lies", func(o *Observations) { o.Scans[1] = scanView("https://liar", 7, 7) }, nil, nil},
+		{"one Scan alone, of a node that follows", func(o *Observations) { o.Scans = o.Scans[:1] }, map[Code]string{}, nil},
+		{"one Scan alone says that there was an upgrade", func(o *Observations) { o.Scans = []holdfast.ScanView{scanView("https://liar", 7, 7)} }, nil, nil},
+		{"no Scan, of a node that follows", func(o *Observations) { o.Scans = nil; o.live("participant", local) }, nil, nil},
+		{"no Scan, of a node that knows an older serial", func(o *Observations) {
+			o.Scans = nil
+			o.live("participant", func(l *holdfast.Live) {
+				l.Facts.Participant.Synchronizers = append(l.Facts.Participant.Synchronizers, holdfast.Synchronizer{Alias: "global", PhysicalID: physical(4)})
+			})
+		}, map[Code]string{LSURetention: "cannot tell: no Scan was asked"}, nil},
+		{"no Scan, of a node that stands still", func(o *Observations) {
+			o.Scans = nil
+			o.Metrics = holdfast.Known(holdfast.NodeMetrics{LastSequenced: noon.Add(-3 * time.Hour)})
+		}, map[Code]string{OldSynchronizer: "cannot tell: no Scan was asked"}, map[Code]Code{LSURetention: OldSynchronizer}},
+		{"Scans that disagree, of a node that stands still", func(o *Observations) {
+			o.Scans = []holdfast.ScanView{scanView("https://a", 5, 5), scanView("https://b", 6, 6)}
+			o.Metrics = holdfast.Known(holdfast.NodeMetrics{LastSequenced: noon.Add(-3 * time.Hour)})
+		}, map[Code]string{OldSynchronizer: "cannot tell: https://b: serial 6 is in use"}, map[Code]Code{LSURetention: OldSynchronizer}},
+		{"Scans that limit", func(o *Observations) {
+			for i := range o.Scans {
+				o.Scans[i].Serial, o.Scans[i].Sequencers = holdfast.Unknown[int]("429"), holdfast.Unknown[[]holdfast.Sequencer]("429")
+			}
+			o.Metrics = holdfast.Known(holdfast.NodeMetrics{LastSequenced: noon.Add(-3 * time.Hour)})
+		}, map[Code]string{OldSynchronizer: "cannot tell: 429"}, map[Code]Code{LSURetention: OldSynchronizer}},
+		{"no retention is declared", func(o *Observations) { o.Declared.Retention = nil },
+			map[Code]string{RestorePointRetained: "cannot tell: not declared for SV-1, SV-2, SV-3"}, map[Code]Code{Acknowledgement: RestorePointRetained}},
+		{"one retention is not declared", func(o *Observations) {
+			o.Declared.Retention = []Retention{{SV: "SV-1", Keeps: 30 * day, Source: "s"}, {SV: "SV-2", Keeps: 30 * day, Source: "s"}}
+		}, map[Code]string{RestorePointRetained: "cannot tell: not declared for SV-3"}, map[Code]Code{Acknowledgement: RestorePointRetained}},
+		{"a node that was away for 28 days", func(o *Observations) {
+			o.Metrics = holdfast.Known(holdfast.NodeMetrics{LastSequenced: noon.Add(-28 * day)})
+		}, map[Code]string{Acknowledgement: "violated: 2d0h left"}, nil},
+		{"a super validator that keeps less", func(o *Observations) {
+			o.Declared.Retention = append(o.Declared.Retention, Retention{SV: "SV-2", Keeps: 8 * day, Source: "said so"})
+			o.Metrics = holdfast.Known(holdfast.NodeMetrics{LastSequenced: noon.Add(-2 * day)})
+		}, map[Code]string{Acknowledgement: "violated: SV-2 keeps 8d0h (declared: said so)"}, nil},
+		{"a restore point beyond the retention", func(o *Observations) {
+			o.Declared.Retention = []Retention{{SV: EverySV, Keeps: 30 * time.Minute, Source: "a test"}}
+			o.Limits.Runway = time.Minute
+		}, map[Code]string{RestorePointRetained: "violated: -30m left"}, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			o := healthy()
+			c.change(o)
+			judged(t, Evaluate(*o, noon), c.alarms, c.silent)
+		})
+	}
+}
+
+func local(*holdfast.Live) {}
+
+// A route that cannot be told does not close the other one, and both closed is
+// an alarm that no cause silences.
+func TestRecoveryRoute(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		change func(*Observations)
+		want   string
+	}{
+		{"both open", func(*Observations) {}, "holds: route one, from a set: open"},
+		{"only the identities", func(o *Observations) {
+			o.Declared.Retention = []Retention{{SV: EverySV, Keeps: time.Minute, Source: "s"}}
+		}, "holds: closed: restore_point_within_retained_history. Route two, from the identities: open"},
+		{"only a set", func(o *Observations) { o.KeyTests = holdfast.Known([]holdfast.KeyTest(nil)) }, "holds: cannot tell whether a key opens"},
+		{"identities in a KMS", func(o *Observations) {
+			s := o.newest()
+			ids := *s.Identities
+			ids.KMS = true
+			s.Identities = &ids
+			o.sets(s)
+			o.Declared.Retention = []Retention{{SV: EverySV, Keeps: time.Minute, Source: "s"}}
+		}, "cannot tell: only the names of keys"},
+		{"damaged identities, and a set too old", func(o *Observations) {
+			s := o.newest()
+			ids := *s.Identities
+			ids.Checks = []holdfast.IdentityCheck{{Title: "every part decodes", Verdict: holdfast.Violated, Evidence: "cut"}}
+			s.Identities = &ids
+			o.sets(s)
+			o.Declared.Retention = []Retention{{SV: EverySV, Keeps: time.Minute, Source: "s"}}
+		}, "violated: closed: those in set"},
+		{"neither told", func(o *Observations) {
+			o.KeyTests = holdfast.Known([]holdfast.KeyTest(nil))
+			o.Declared.Retention = nil
+		}, "cannot tell: route one"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			o := healthy()
+			c.change(o)
+			list := Evaluate(*o, noon)
+			got := list[slices.Index(Codes(), RecoveryRoute)]
+			verdict, words, _ := strings.Cut(c.want, ": ")
+			if string(got.Verdict) != verdict || !strings.Contains(got.Evidence, words) || got.Verdict == holdfast.Violated && got.SilencedBy != "" {
+				t.Errorf("want %q, got %+v", c.want, got)
+			}
+		})
+	}
+}
+
+func TestRunways(t *testing.T) {
+	o := healthy()
+	o.Declared.Retention = []Retention{{SV: "SV-1", Keeps: 30 * day, Source: "a"}, {SV: "SV-3", Keeps: 14 * day, Source: "b", Published: true}}
+	r := Runways(*o, noon)
+	if len(r) != 3 || r[0].SV != "SV-3" || r[1].SV != "SV-1" || r[2].SV != "SV-2" || r[2].Left != nil || r[2].Source != "unknown" || r[0].Source != "published: b" || *r[0].Left != 14*day-time.Minute {
+		t.Errorf("%+v", r)
+	}
+	o.Metrics, o.Live = holdfast.Unknown[holdfast.NodeMetrics]("x"), nil
+	for _, one := range Runways(*o, noon) {
+		if one.Left != nil || one.Acked != nil {
+			t.Errorf("computed without an acknowledgement: %+v", one)
+		}
+	}
+	o.Scans, o.Declared.Retention = nil, []Retention{{SV: EverySV, Keeps: 30 * day, Source: "a"}}
+	if r := Runways(*o, noon); len(r) != 1 || r[0].SV != "every super validator" {
+		t.Errorf("%+v", r)
+	}
+}
+
+func TestOnlyAndErr(t *testing.T) {
+	o := healthy()
+	o.sets()
+	r := Make(*o, noon)
+	if holdfast.ClassOf(r.Err()) != holdfast.Violation || !strings.Contains(r.Err().Error(), "recovery_route_available, postgres_cadence") || strings.Contains(r.Err().Error(), "lsu_retention") {
+		t.Error(r.Err())
+	}
+	if one := r.Only(PartiesNotMigrated); one.Verdict != holdfast.Holds || one.Err() != nil || len(one.Conditions) != 1 {
+		t.Errorf("%+v", one)
+	}
+	if one := r.Only(LSURetention); holdfast.ClassOf(one.Err()) != holdfast.Undetermined {
+		t.Errorf("a symptom alone: %+v, %v", one, one.Err())
+	}
+}
+
+func TestLossesSayWhatToDo(t *testing.T) {
+	o := healthy()
+	o.live("participant", func(l *holdfast.Live) {
+		l.Facts.Participant = participantAt(noon.Add(-time.Minute), 6, "bob")
+		l.Facts.Participant.Dars = append(l.Facts.Participant.Dars, holdfast.Dar{ID: "b", Name: "own-app", Version: "2"})
+		l.Parties = []string{"bob::1220"}
+	})
+	o.live("validator", func(l *holdfast.Live) { l.Facts.Validator.Users = []string{"admin", "bob"} })
+	o.Scans = scans(6, 5, 6)
+	l := Losses(*o, noon)
+	all := strings.Join(l.Steps, "\n")
+	for _, want := range []string{"stopped and stays so", "serial 5, in use is 6", "wallet user bob", "ledger API user bob", "own-app 2", "party bob::1220", "older than the participant's"} {
+		if !strings.Contains(all, want) {
+			t.Errorf("the steps do not say %q:\n%s", want, all)
+		}
+	}
+	o.Live["validator"] = holdfast.Unknown[holdfast.Live]("connection refused")
+	if l := Losses(*o, noon); l.Complete != holdfast.CannotTell || len(l.Untold) != 1 || !strings.Contains(l.Untold[0], "connection refused") {
+		t.Errorf("%+v", l)
+	}
+}

@@ -1,0 +1,275 @@
+package check
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"holdfast"
+)
+
+// agreed is what most Scans that answered say, at least two of them, and who
+// said otherwise or nothing. A Scan belongs to one super validator and may be
+// wrong, late or lying; two that agree are the least that is believed.
+func agreed[T comparable](scans []holdfast.ScanView, ask func(holdfast.ScanView) holdfast.Observed[T], say func(T) string) (T, string, bool) {
+	votes := map[T][]string{}
+	var values []T
+	var silent []string
+	answered := 0
+	for _, s := range scans {
+		value, ok := ask(s).Get()
+		if !ok {
+			silent = append(silent, fmt.Sprintf("%s: %s", s.URL, ask(s).Missing()))
+			continue
+		}
+		if votes[value] == nil {
+			values = append(values, value)
+		}
+		votes[value] = append(votes[value], s.URL)
+		answered++
+	}
+	var best T
+	switch {
+	case len(scans) == 0:
+		return best, "no Scan was asked", false
+	case answered == 0:
+		return best, strings.Join(silent, "; "), false
+	}
+	slices.SortStableFunc(values, func(a, b T) int { return len(votes[b]) - len(votes[a]) })
+	best = values[0]
+	evidence := fmt.Sprintf("%d of %s: %s", len(votes[best]), count(len(scans), "Scan"), say(best))
+	for _, value := range values[1:] {
+		silent = append(silent, fmt.Sprintf("%s: %s", strings.Join(votes[value], ", "), say(value)))
+	}
+	if len(silent) > 0 {
+		evidence += " (" + strings.Join(silent, "; ") + ")"
+	}
+	return best, evidence, len(votes[best]) >= 2 && 2*len(votes[best]) > answered
+}
+
+// following is how recent the participant's progress has to be to say that it
+// follows the network: a healthy one hears from it at least every half hour
+// (Splice source).
+const following = time.Hour
+
+// progress is how far the participant has come in network time, and from what
+// that was read. It acknowledges what it has processed, every ten minutes.
+func (v *view) progress() (time.Time, string, answer, bool) {
+	if m, ok := v.Metrics.Get(); ok && !m.LastSequenced.IsZero() {
+		return m.LastSequenced, "the participant's metrics", answer{}, true
+	}
+	p, a, ok := v.participant()
+	if ok {
+		if at, told := p.ReachesTo(); told {
+			return at, "the participant's database", answer{}, true
+		}
+		a = cannotTell(inProgress, "the participant's database has no record time yet")
+	}
+	if m, there := v.Metrics.Get(); there && !m.LastSeen.IsZero() {
+		return m.LastSeen, "the validator app's metrics", answer{}, true
+	}
+	if a.because != "" {
+		a = cannotTell(inProgress, strings.TrimPrefix(a.evidence, "missing: ")).dueTo(a.because)
+	}
+	return time.Time{}, "", a, false
+}
+
+// serial is the serial of the synchronizer in use, and who says so.
+func (v *view) serial() (int, string, bool) {
+	n, evidence, ok := agreed(v.Scans, func(s holdfast.ScanView) holdfast.Observed[int] { return s.Serial },
+		func(n int) string { return fmt.Sprintf("serial %d is in use", n) })
+	if ok {
+		return n, evidence, true
+	}
+	if at, from, _, ok := v.progress(); ok && v.now.Sub(at) <= following {
+		if p, _, ok := v.participant(); ok {
+			if own, ok := p.ActiveSerial(); ok {
+				return own, fmt.Sprintf("the node follows serial %d (%s, %s ago)", own, from, span(v.now.Sub(at))), true
+			}
+		}
+	}
+	return 0, evidence, false
+}
+
+// published counts the sequencers of a serial that at least two Scans list,
+// and how many of those answer.
+func (v *view) published(serial int) (listed bool, sequencers, answer int, evidence string, ok bool) {
+	listed, evidence, ok = agreed(v.Scans, func(s holdfast.ScanView) holdfast.Observed[bool] {
+		list, told := s.Sequencers.Get()
+		if !told {
+			return holdfast.Unknown[bool](s.Sequencers.Missing())
+		}
+		return holdfast.Known(slices.ContainsFunc(list, func(q holdfast.Sequencer) bool { return q.Serial == serial }))
+	}, func(listed bool) string {
+		return fmt.Sprintf("serial %d is %spublished", serial, map[bool]string{false: "not "}[listed])
+	})
+	seen := map[string]int{}
+	answers := map[string]bool{}
+	for _, s := range v.Scans {
+		list, _ := s.Sequencers.Get()
+		for _, q := range list {
+			if q.Serial == serial && q.URL != "" {
+				seen[q.URL]++
+				answers[q.URL] = answers[q.URL] || q.Answers
+			}
+		}
+	}
+	for url, n := range seen {
+		if n >= 2 {
+			sequencers++
+			if answers[url] {
+				answer++
+			}
+		}
+	}
+	return listed, sequencers, answer, evidence, ok
+}
+
+func oldSynchronizer(v *view) answer {
+	s, a, ok := v.newest()
+	if !ok {
+		return a
+	}
+	c, _ := captured(s)
+	var then int
+	if c.Facts.Participant != nil {
+		then, ok = c.Facts.Participant.ActiveSerial()
+	} else {
+		ok = false
+	}
+	if !ok {
+		return cannotTell(inSetFacts, fmt.Sprintf("set %s does not tell the serial of its synchronizer", s.ID))
+	}
+	now, who, ok := v.serial()
+	if !ok {
+		return cannotTell(inScans, who)
+	}
+	if then == now {
+		return holds("set %s was connected to serial %d, which is in use: %s", s.ID, then, who)
+	}
+	if then > now {
+		return cannotTell(inScans, fmt.Sprintf("set %s was connected to serial %d, later than the one in use: %s", s.ID, then, who))
+	}
+	listed, sequencers, answer, says, ok := v.published(then)
+	switch {
+	case !ok:
+		return cannotTell(inScans, fmt.Sprintf("set %s was connected to serial %d, in use is %d; whether the old one is published: %s", s.ID, then, now, says))
+	case !listed:
+		return violated("set %s was connected to serial %d, in use is %d, and the old one is no longer published: %s", s.ID, then, now, says)
+	case answer == 0:
+		return cannotTell(input{"an answer of an old sequencer", "Try it from the node's own network: super validators let only known addresses in."},
+			fmt.Sprintf("%s of serial %d published, none answers from here", count(sequencers, "sequencer"), then))
+	}
+	return holds("set %s was connected to serial %d, in use is %d; %d of %s of the old one answer", s.ID, then, now, answer, count(sequencers, "published sequencer"))
+}
+
+func lsuRetention(v *view) answer {
+	if _, a, ok := v.newest(); !ok {
+		return a
+	}
+	now, who, ok := v.serial()
+	if !ok {
+		return cannotTell(inScans, who).dueTo(OldSynchronizer)
+	}
+	oldest := now
+	for _, s := range slices.Backward(v.proven) {
+		c, _ := captured(s)
+		if c.Facts.Participant == nil {
+			continue
+		}
+		if then, ok := c.Facts.Participant.ActiveSerial(); ok && then < now {
+			return holds("set %s is from serial %d, before the upgrade to %d", s.ID, then, now)
+		}
+	}
+	for _, scan := range v.Scans {
+		list, _ := scan.Sequencers.Get()
+		for _, q := range list {
+			if q.Serial >= 0 {
+				oldest = min(oldest, q.Serial)
+			}
+		}
+	}
+	// What nobody publishes below the serial in use, all agree on as well.
+	listed, _, _, says, ok := v.published(oldest)
+	switch {
+	case ok && listed && oldest < now:
+		return violated("every proven set is from serial %d, and an older one is of use yet: %s", now, says)
+	case ok:
+		return holds("no serial before %d is published any more: a set from before would be of no use", now)
+	case v.alwaysOn(now):
+		return holds("the node has known no serial before %d", now)
+	}
+	return cannotTell(inScans, "whether an older serial is still published: "+says)
+}
+
+// alwaysOn reports whether the live participant knows of no serial before this
+// one. After an upgrade it keeps the connection to the old one.
+func (v *view) alwaysOn(serial int) bool {
+	p, _, ok := v.participant()
+	return ok && len(p.Synchronizers) > 0 && !slices.ContainsFunc(p.Synchronizers, func(s holdfast.Synchronizer) bool {
+		n, told := s.Serial()
+		return !told || n < serial
+	})
+}
+
+func restorePointRetained(v *view) answer {
+	s, a, ok := v.newest()
+	if !ok {
+		return a
+	}
+	c, _ := captured(s)
+	if c.Facts.Participant == nil {
+		return cannotTell(inSetFacts, fmt.Sprintf("set %s does not tell how far it reaches", s.ID))
+	}
+	point, ok := c.Facts.Participant.ReachesTo()
+	if !ok {
+		return cannotTell(inSetFacts, fmt.Sprintf("set %s has no record time", s.ID))
+	}
+	return v.within(point, 0, fmt.Sprintf("set %s reaches to %s", s.ID, when(point)))
+}
+
+func acknowledgement(v *view) answer {
+	at, from, a, ok := v.progress()
+	if !ok {
+		return a
+	}
+	out := v.within(at, v.Limits.Runway, fmt.Sprintf("the participant has processed events up to %s (%s)", when(at), from))
+	if admin, there := v.Admin.Get(); there && out.verdict != holdfast.Violated && v.now.Sub(at) > following &&
+		!slices.ContainsFunc(admin.Connected, func(c holdfast.Connection) bool { return c.Healthy }) {
+		out.evidence += "; it is connected to no synchronizer"
+	}
+	if len(out.missing) > 0 && out.missing[0] == inRetention.name {
+		return out.dueTo(RestorePointRetained)
+	}
+	return out
+}
+
+// within judges a time against what every super validator's sequencer keeps,
+// with so much to spare.
+func (v *view) within(at time.Time, spare time.Duration, evidence string) answer {
+	svs, all := v.retentions()
+	var unknown []string
+	var soonest *Runway
+	for _, r := range svs {
+		if r.Retention == nil {
+			unknown = append(unknown, r.SV)
+			continue
+		}
+		r.left(at, v.now)
+		if soonest == nil || *r.Left < *soonest.Left {
+			soonest = &r
+		}
+	}
+	switch {
+	case soonest != nil && *soonest.Left < spare:
+		return violated("%s; %s keeps %s (%s): %s left", evidence, soonest.SV, span(*soonest.Retention), soonest.Source, span(*soonest.Left))
+	case len(unknown) > 0:
+		return cannotTell(inRetention, fmt.Sprintf("not declared for %s; %s", some(unknown), evidence))
+	case soonest == nil:
+		return cannotTell(inRetention, "check.retention declares none; "+evidence)
+	case !all:
+		return cannotTell(inRetention, "which super validators there are is not known, and check.retention has no entry for '*'; "+evidence)
+	}
+	return holds("%s; %s keeps %s (%s): %s left", evidence, soonest.SV, span(*soonest.Retention), soonest.Source, span(*soonest.Left))
+}

@@ -1,0 +1,291 @@
+package check
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"holdfast"
+)
+
+// sealed is the newest set that holds identities, of any state but one whose
+// parts are of different nodes.
+func (v *view) sealed() (holdfast.Set, bool) {
+	for _, s := range slices.Backward(v.sets) {
+		if s.Identities != nil && s.Identities.SealedFile != "" && s.State != holdfast.Mismatched {
+			return s, true
+		}
+	}
+	return holdfast.Set{}, false
+}
+
+// failed is the first check of a dump with that verdict, "" if there is none.
+func failed(checks []holdfast.IdentityCheck, verdict holdfast.Verdict, codes ...string) string {
+	for _, c := range checks {
+		if c.Verdict == verdict && (len(codes) == 0 || slices.Contains(codes, c.Code)) {
+			return fmt.Sprintf("not so that %s: %s", c.Title, c.Evidence)
+		}
+	}
+	return ""
+}
+
+func identitiesBackedUp(v *view) answer {
+	if a, ok := v.listed(); !ok {
+		return a
+	}
+	s, ok := v.sealed()
+	if !ok {
+		return violated("no set of this node holds identities")
+	}
+	kept := *s.Identities
+	if why := failed(kept.Checks, holdfast.Violated); why != "" {
+		return violated("those in set %s: %s", s.ID, why)
+	}
+	now, ok := v.Identities.Get()
+	switch {
+	case !ok:
+		return cannotTell(inIdentities, v.Identities.Missing())
+	case now.ID != kept.ID:
+		return violated("the node is %s, the identities in set %s are those of %s", now.ID, s.ID, kept.ID)
+	}
+	for _, k := range now.Keys {
+		if !slices.ContainsFunc(kept.Keys, func(o holdfast.IdentityKey) bool { return o.Fingerprint == k.Fingerprint && o.KMSKey == k.KMSKey }) {
+			return violated("key %.16s… (%s) of the node is not in set %s", k.Fingerprint+k.KMSKey, k.Name, s.ID)
+		}
+	}
+	if now.Content != kept.Content {
+		return violated("the node's identities have changed since set %s: other keys or another topology", s.ID)
+	}
+	return holds("set %s holds the identities of %s as they are now, sealed to %s", s.ID, now.ID, count(len(kept.Recipients), "recipient"))
+}
+
+func identitiesMatchDatabase(v *view) answer {
+	now, ok := v.Identities.Get()
+	if !ok {
+		return cannotTell(inIdentities, v.Identities.Missing()).dueTo(IdentitiesBackedUp)
+	}
+	compare := []string{"same_participant", "keys_current"} // the checks of identities that compare
+	if why := failed(now.Checks, holdfast.Violated, compare...); why != "" {
+		return violated("%s", why)
+	}
+	if _, a, ok := v.participant(); !ok {
+		return a
+	}
+	if why := failed(now.Checks, holdfast.CannotTell, compare...); why != "" {
+		return cannotTell(inDatabase, why)
+	}
+	if n := len(slices.DeleteFunc(slices.Clone(now.Checks), func(c holdfast.IdentityCheck) bool { return !slices.Contains(compare, c.Code) })); n < len(compare) {
+		return cannotTell(inIdentities, "they were not compared with the database")
+	}
+	if admin, ok := v.Admin.Get(); ok && admin.ID != "" && "PAR::"+admin.ID != now.ID {
+		return violated("the validator app exports the identities of %s, the participant says that it is %s", now.ID, admin.ID)
+	}
+	return holds("both are %s, with the same keys", now.ID)
+}
+
+func recoveryKeyTested(v *view) answer {
+	if a, ok := v.listed(); !ok {
+		return a
+	}
+	s, ok := v.sealed()
+	if !ok {
+		return cannotTell(inIdentities, "no set of this node holds any").dueTo(IdentitiesBackedUp)
+	}
+	tests, ok := v.KeyTests.Get()
+	if !ok {
+		return cannotTell(inKeyTests, v.KeyTests.Missing()).dueTo(RepositoryReadable)
+	}
+	var last *holdfast.KeyTest
+	for _, t := range tests {
+		same := slices.ContainsFunc(v.sets, func(o holdfast.Set) bool {
+			return o.ID == t.Set && o.Identities != nil && slices.Equal(o.Identities.Recipients, s.Identities.Recipients)
+		})
+		if (same || t.Content == s.Identities.Content) && !t.At.After(v.now.Add(v.Limits.Skew)) && (last == nil || t.At.After(last.At)) {
+			last = &t
+		}
+	}
+	switch {
+	case last == nil && len(tests) > 0:
+		return violated("no key was tried on identities sealed to the recipients of set %s; those tried opened others", s.ID)
+	case last == nil:
+		return violated("no key was ever tried")
+	case v.now.Sub(last.At) > v.Limits.KeyTest:
+		return violated("a key was last tried %s ago; at most %s are allowed", span(v.now.Sub(last.At)), span(v.Limits.KeyTest))
+	}
+	return holds("a key opened those of set %s, %s ago", last.Set, span(v.now.Sub(last.At)))
+}
+
+// newUsers are the users that the live databases have and the set has not,
+// with when they were made, as far as that is known.
+func newUsers(then, now holdfast.ParticipantFacts, wasThen, isNow []string) map[string]time.Time {
+	out := map[string]time.Time{}
+	made := map[string]time.Time{}
+	for _, u := range now.Users {
+		if u.Created != nil {
+			made[u.ID] = *u.Created
+		}
+		if !slices.ContainsFunc(then.Users, func(o holdfast.User) bool { return o.ID == u.ID }) {
+			out[u.ID] = made[u.ID]
+		}
+	}
+	for _, u := range isNow {
+		if !slices.Contains(wasThen, u) {
+			out[u] = made[u] // a wallet user is a ledger API user of the same name
+		}
+	}
+	return out
+}
+
+func usersSinceBackup(v *view) answer {
+	s, a, ok := v.newest()
+	if !ok {
+		return a
+	}
+	c, ok := captured(s)
+	if !ok || len(c.Facts.Participant.Users) == 0 {
+		return cannotTell(inSetFacts, fmt.Sprintf("set %s records no users", s.ID))
+	}
+	p, a, ok := v.participant()
+	if !ok {
+		return a
+	}
+	var then, now []string
+	if live, _, ok := v.live(holdfast.Validator); ok && live.Facts.Validator != nil {
+		now = live.Facts.Validator.Users
+		for _, c := range s.Captures {
+			if c.Facts.Validator != nil {
+				then = c.Facts.Validator.Users
+			}
+		}
+	}
+	fresh := newUsers(*c.Facts.Participant, p, then, now)
+	names := make([]string, 0, len(fresh))
+	var odd []string
+	for name, made := range fresh {
+		names = append(names, name)
+		if !made.IsZero() && made.Before(takenAt(s).Add(-v.Limits.Skew)) {
+			odd = append(odd, name)
+		}
+	}
+	slices.Sort(names)
+	slices.Sort(odd)
+	switch {
+	case len(odd) > 0:
+		return violated("older than set %s and not in it: %s", s.ID, some(odd))
+	case len(names) == 0:
+		return holds("the %s of the live databases are in set %s", count(len(p.Users), "user"), s.ID)
+	case v.overdue(s):
+		return violated("made since set %s, %s ago: %s", s.ID, span(v.now.Sub(takenAt(s))), some(names)).dueTo(PostgresCadence)
+	}
+	return holds("made since set %s, %s ago, and in time for the next: %s", s.ID, span(v.now.Sub(takenAt(s))), some(names))
+}
+
+func partiesNotMigrated(v *view) answer {
+	admin, ok := v.Admin.Get()
+	if !ok {
+		return cannotTell(inParties, v.Admin.Missing())
+	}
+	parties, ok := admin.Parties.Get()
+	if !ok {
+		return cannotTell(inParties, admin.Parties.Missing())
+	}
+	var several, external []string
+	for _, p := range parties {
+		switch {
+		case p.External:
+			external = append(external, p.ID)
+		case p.Participants > 1:
+			several = append(several, p.ID)
+		}
+	}
+	var found []string
+	if len(external) > 0 {
+		found = append(found, fmt.Sprintf("%d external: %s", len(external), some(external)))
+	}
+	if len(several) > 0 {
+		found = append(found, fmt.Sprintf("%d hosted by several participants: %s", len(several), some(several)))
+	}
+	if len(found) > 0 {
+		return violated("of %d parties %s", len(parties), strings.Join(found, "; "))
+	}
+	return holds("each of the %d parties is hosted here alone, and none is external", len(parties))
+}
+
+func pruningConfigured(v *view) answer {
+	keeps, from, a, ok := v.pruningRetention()
+	want := v.Declared.Pruning
+	switch {
+	case !ok:
+		return a
+	case v.Declared.NoPruning && keeps > 0:
+		return violated("check.pruning is off, and the participant prunes after %s (%s)", span(keeps), from)
+	case v.Declared.NoPruning:
+		return holds("it does not prune, as declared (%s)", from)
+	case keeps == 0:
+		return violated("there is no pruning schedule (%s)", from)
+	case want > 0 && want != keeps:
+		return violated("check.pruning is %s, and the participant prunes after %s (%s)", span(want), span(keeps), from)
+	}
+	return holds("it prunes after %s (%s)", span(keeps), from)
+}
+
+func postgresSupported(v *view) answer {
+	var seen []string
+	for _, c := range v.Node.Components {
+		live, ok := v.Live[c.Name].Get()
+		if !ok {
+			return cannotTell(inDatabase, fmt.Sprintf("%s: %s", c.Name, v.Live[c.Name].Missing()))
+		}
+		major := live.Server.Major()
+		switch {
+		case major < OldestPostgres || major > NewestPostgres:
+			return violated("%s is on Postgres %s; supported are %d to %d", c.Name, live.Server.Version, OldestPostgres, NewestPostgres)
+		case live.Tools != "":
+			return violated("%s: %s", c.Name, live.Tools)
+		}
+		seen = append(seen, fmt.Sprintf("%s on Postgres %d", c.Name, major))
+	}
+	if len(seen) == 0 {
+		return cannotTell(inDatabase, "the configuration names none")
+	}
+	return holds("%s", strings.Join(seen, ", "))
+}
+
+// clockSane compares with the clocks of other machines. A server on this
+// machine has the same clock, and says nothing.
+func clockSane(v *view) answer {
+	if len(v.future) > 0 {
+		s := v.future[len(v.future)-1]
+		return violated("set %s ended at %s, which is yet to come: this clock was ahead then, or is behind now", s.ID, when(s.Ended.Wall))
+	}
+	var near, far []string
+	compare := func(whose string, ahead time.Duration) {
+		if ahead.Abs() > v.Limits.Skew {
+			far = append(far, fmt.Sprintf("%s is %s of this one", whose, map[bool]string{true: span(ahead.Abs()) + " ahead", false: span(ahead.Abs()) + " behind"}[ahead > 0]))
+			return
+		}
+		near = append(near, whose)
+	}
+	servers := map[string]bool{}
+	for _, c := range v.Node.Components {
+		if live, ok := v.Live[c.Name].Get(); ok && !live.Local && !servers[live.Where] {
+			servers[live.Where] = true
+			compare("the clock of "+live.Where, live.Clock)
+		}
+	}
+	for _, s := range v.Scans {
+		if ahead, ok := s.Clock.Get(); ok {
+			compare("that of "+s.URL, ahead)
+		}
+	}
+	switch {
+	case len(near)+len(far) == 0:
+		return cannotTell(inClock, "every server that answered runs on this machine")
+	case len(far) > len(near):
+		return violated("%s", some(far))
+	case len(far) > 0:
+		return holds("within %s of %d other clocks; not trusted: %s", span(v.Limits.Skew), len(near), some(far))
+	}
+	return holds("within %s of %s", span(v.Limits.Skew), some(near))
+}

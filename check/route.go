@@ -1,0 +1,73 @@
+package check
+
+import (
+	"fmt"
+
+	"holdfast"
+)
+
+// recoveryRoute looks whether one of the two ways back is open. A route that
+// cannot be told does not close the other one.
+func recoveryRoute(v *view) answer {
+	one, two := v.routeOne(), v.routeTwo()
+	say := func(a, b answer) string {
+		return fmt.Sprintf("route one, from a set: %s. Route two, from the identities: %s", a.evidence, b.evidence)
+	}
+	switch {
+	case one.verdict == holdfast.Holds || two.verdict == holdfast.Holds:
+		return holds("%s", say(one, two))
+	case one.verdict == holdfast.Violated && two.verdict == holdfast.Violated:
+		return violated("%s", say(one, two)) // never silenced: nothing matters more
+	}
+	a := one
+	if one.verdict != holdfast.CannotTell {
+		a = two
+	}
+	a.evidence = say(one, two)
+	return a
+}
+
+// routeOne is a restore of the newest proven set.
+func (v *view) routeOne() answer {
+	s, a, ok := v.newest()
+	switch {
+	case !ok && a.because == PostgresCadence:
+		return violated("closed: there is no proven set")
+	case !ok && v.of(RepositoryReadable).verdict == holdfast.Violated:
+		return violated("closed: %s", v.of(RepositoryReadable).evidence)
+	case !ok:
+		return a
+	}
+	for _, code := range []Code{RestorePointRetained, OldSynchronizer} {
+		if needed := v.of(code); needed.verdict != holdfast.Holds {
+			state := map[holdfast.Verdict]string{holdfast.Violated: "closed", holdfast.CannotTell: "cannot tell"}[needed.verdict]
+			return answer{verdict: needed.verdict, evidence: fmt.Sprintf("%s: %s", state, code), missing: needed.missing, next: needed.next, because: code}
+		}
+	}
+	return holds("open, with set %s", s.ID)
+}
+
+// routeTwo is a new onboarding with the identities of a set.
+func (v *view) routeTwo() answer {
+	if a, ok := v.listed(); !ok {
+		if v.of(RepositoryReadable).verdict == holdfast.Violated {
+			return violated("closed: %s", v.of(RepositoryReadable).evidence)
+		}
+		return a
+	}
+	s, ok := v.sealed()
+	if !ok {
+		return violated("closed: no set holds identities")
+	}
+	if why := failed(s.Identities.Checks, holdfast.Violated); why != "" {
+		return violated("closed: those in set %s: %s", s.ID, why)
+	}
+	if s.Identities.KMS {
+		return cannotTell(inKMS, fmt.Sprintf("those in set %s hold only the names of keys", s.ID))
+	}
+	if tested := v.of(RecoveryKeyTested); tested.verdict != holdfast.Holds {
+		return answer{verdict: holdfast.CannotTell, evidence: fmt.Sprintf("cannot tell whether a key opens those in set %s", s.ID),
+			missing: []string{inKeyTests.name}, next: v.entry(RecoveryKeyTested).Next, because: RecoveryKeyTested}
+	}
+	return holds("open, with those in set %s", s.ID)
+}
