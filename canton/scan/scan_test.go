@@ -80,4 +80,3 @@ func TestScansThatDoNotAnswerSayWhy(t *testing.T) {
 		t.Errorf("a clock that is late: %v", clock)
 	}
 }
-
