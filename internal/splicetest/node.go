@@ -57,26 +57,33 @@ type Node struct {
 	Participant  *Server // the server of the participant's database
 	Validator    *Server // the server of the validator app's and the application's; may be the same
 
-	options NodeOptions
-	watch   watch
+	options                      NodeOptions
+	watch                        watch
+	participantDSN, validatorDSN string // of an attached node
 }
 
 // StartNode makes a node.
 func StartNode(ctx context.Context, options NodeOptions) (*Node, error) {
-	options.Hint = cmp.Or(options.Hint, "demo-validator-1")
-	options.User = cmp.Or(options.User, LedgerUser)
-	synchronizer := sha256.Sum256([]byte("synchronizer"))
-	n := &Node{
-		Identities:   identitiestest.New(options.Hint, options.Seed, identitiestest.Options{KMS: options.KMS, Version: SpliceVersion}),
-		User:         options.User,
-		Synchronizer: "global-domain::1220" + hex.EncodeToString(synchronizer[:]),
-		options:      options,
-	}
+	n := newNode(options)
+	options = n.options
+	n.Identities = identitiestest.New(options.Hint, options.Seed, identitiestest.Options{KMS: options.KMS, Version: SpliceVersion})
 	n.Party = options.Hint + n.Identities.ParticipantID[len(options.Hint):]
 	if err := n.start(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("start node %s: %w", options.Hint, err), n.Close())
 	}
 	return n, nil
+}
+
+// newNode is a node without identity and databases.
+func newNode(options NodeOptions) *Node {
+	options.Hint = cmp.Or(options.Hint, "demo-validator-1")
+	options.User = cmp.Or(options.User, LedgerUser)
+	synchronizer := sha256.Sum256([]byte("synchronizer"))
+	return &Node{
+		User:         options.User,
+		Synchronizer: "global-domain::1220" + hex.EncodeToString(synchronizer[:]),
+		options:      options,
+	}
 }
 
 func (n *Node) start(ctx context.Context) error {
@@ -133,6 +140,13 @@ func (n *Node) create(ctx context.Context, s *Server, db, dsn string, schema fun
 
 // seed writes who the node is, and whom it knows.
 func (n *Node) seed(ctx context.Context) error {
+	if err := n.seedParticipant(ctx); err != nil {
+		return err
+	}
+	return n.seedValidator(ctx)
+}
+
+func (n *Node) seedParticipant(ctx context.Context) error {
 	hint, namespace := n.options.Hint, n.Identities.ParticipantID[len(n.options.Hint)+2:]
 	_, synchronizer, _ := strings.Cut(n.Synchronizer, "::")
 	if err := execute(ctx, n.ParticipantDSN(), fill(participantSeedSQL, "identifier", hint, "namespace", namespace,
@@ -142,6 +156,12 @@ func (n *Node) seed(ctx context.Context) error {
 	if err := withConn(ctx, n.ParticipantDSN(), func(conn *pgx.Conn) error { return n.seedKeys(ctx, conn) }); err != nil {
 		return fmt.Errorf("seed the participant's keys: %w", err)
 	}
+	return nil
+}
+
+func (n *Node) seedValidator(ctx context.Context) error {
+	namespace := n.Identities.ParticipantID[len(n.options.Hint)+2:]
+	_, synchronizer, _ := strings.Cut(n.Synchronizer, "::")
 	if err := execute(ctx, n.ValidatorDSN(), fill(validatorSeedSQL, "party", n.Party, "alice", "alice::"+namespace,
 		"participant", n.Identities.ParticipantID, "dso", "DSO::"+synchronizer)); err != nil {
 		return fmt.Errorf("seed the validator app: %w", err)
@@ -233,11 +253,19 @@ func (n *Node) LedgerEnd(ctx context.Context) (int64, error) {
 
 // ParticipantDSN is the connection string of the participant's database.
 func (n *Node) ParticipantDSN() string {
+	if n.Participant == nil {
+		return n.participantDSN
+	}
 	return n.Participant.DSNAs(DatabaseOwner, ParticipantDatabase)
 }
 
 // ValidatorDSN is the connection string of the validator app's database.
-func (n *Node) ValidatorDSN() string { return n.Validator.DSNAs(DatabaseOwner, ValidatorDatabase) }
+func (n *Node) ValidatorDSN() string {
+	if n.Validator == nil {
+		return n.validatorDSN
+	}
+	return n.Validator.DSNAs(DatabaseOwner, ValidatorDatabase)
+}
 
 // AppDSN is the connection string of the application's database.
 func (n *Node) AppDSN() string { return n.Validator.DSNAs(DatabaseOwner, AppDatabase) }

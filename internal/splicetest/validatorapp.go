@@ -116,6 +116,9 @@ func (a *ValidatorApp) SetFault(fault Fault) { a.change(func() { a.fault = fault
 // SetDump replaces the dump: by a newer one, a damaged one or another node's.
 func (a *ValidatorApp) SetDump(dump []byte) { a.change(func() { a.dump = dump }) }
 
+// SetParty replaces the operator's party, of an app that learns it late.
+func (a *ValidatorApp) SetParty(party string) { a.change(func() { a.options.Party = party }) }
+
 // SetDelay makes every answer take that long.
 func (a *ValidatorApp) SetDelay(delay time.Duration) { a.change(func() { a.delay = delay }) }
 
@@ -123,6 +126,11 @@ func (a *ValidatorApp) change(how func()) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	how()
+}
+
+func (a *ValidatorApp) party() (party string) {
+	a.change(func() { party = a.options.Party })
+	return party
 }
 
 // Requests lists what was answered so far.
@@ -188,7 +196,7 @@ func (a *ValidatorApp) route(w http.ResponseWriter, r *http.Request, dump []byte
 func (a *ValidatorApp) routeReady(w http.ResponseWriter, r *http.Request, dump []byte, fault Fault) {
 	switch r.Method + " " + r.URL.Path {
 	case "GET /api/validator/v0/validator-user":
-		answerJSON(w, http.StatusOK, map[string]any{"party_id": a.options.Party, "user_name": a.options.User, "featured": false})
+		answerJSON(w, http.StatusOK, map[string]any{"party_id": a.party(), "user_name": a.options.User, "featured": false})
 	case "GET /api/validator/v0/admin/participant/identities":
 		if a.admits(w, r) {
 			writeDump(w, dump, fault)

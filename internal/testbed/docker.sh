@@ -148,7 +148,7 @@ image() {
     mkdir -p "$home/images"
     rm -f "$home/images/postgres-$1-"*
     work=$(mktemp -d "$home/image.XXXXXX")
-    "$here/postgres-image/rootfs.sh" "$1" "$(suite "$1")" "$mirror" "$work/rootfs" >&2 || die "the root file system of Postgres $1 could not be made"
+    "$here/postgres-image/rootfs.sh" "$1" "$(suite "$1")" "$mirror" "$work/rootfs.tar" >&2 || die "the root file system of Postgres $1 could not be made"
     cp "$here/postgres-image/Dockerfile" "$work"
     DOCKER_BUILDKIT=0 docker -H "unix://$socket" build -q --build-arg "MAJOR=$1" -t "postgres:$1" "$work" >&2 || die "the image of Postgres $1 does not build"
     docker -H "unix://$socket" save -o "$file.new" "postgres:$1"

@@ -32,4 +32,25 @@
 // 127.0.0.1:80 is the bundle's nginx and 172.18.0.2 a container. Nothing outside
 // the machine is reached from there. The daemon's socket is a file, and works
 // from everywhere.
+//
+// # The bundle
+//
+//	b := bundle.Up(t, bundle.Options{Migration: "4"})
+//
+// unpacks a bundle into a temporary directory (b.Dir: compose.yaml, overlays,
+// .env, start.sh, stop.sh, the entrypoint of Postgres; VERSION two levels up)
+// and runs start.sh until everything is healthy: half a dozen seconds on a
+// machine with nothing else to do. The project, services, container names,
+// network, volumes, images' names and environment are those of the published
+// bundle; the database is real; the programs are those of package imitation,
+// whose dangers are real too. With no Project the project has a name of its
+// own, so that tests run side by side; with DefaultProject it is
+// splice-validator and tests wait for each other. b.Environ() is the operator's
+// shell: DOCKER_HOST, DOCKER_CONFIG and what tells the project's name.
+//
+// Deliberate differences from the published bundle: health is asked every
+// second; start.sh does not ask Scan for the names that the web UIs show and
+// leaves HOST_BIND_IP to the environment, because two bundles cannot share a
+// port; an operator's own overlay, compose-local.yaml, is used if it is there;
+// nginx is a program of ours with the same routes.
 package bundle

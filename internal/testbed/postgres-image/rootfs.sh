@@ -4,9 +4,10 @@
 # translations), and with the users and directories that their installation
 # would have made.
 #
-#     rootfs.sh major suite mirror directory
+#     rootfs.sh major suite mirror archive
 set -eu
-major=$1 suite=$2 mirror=$3 root=$4
+major=$1 suite=$2 mirror=$3 archive=$4
+root=$archive.d
 here=$(cd "$(dirname "$0")" && pwd -P)
 
 mmdebstrap --quiet --variant=extract --format=directory \
@@ -21,6 +22,7 @@ rm -rf usr/lib/*/libLLVM* usr/lib/*/libz3* usr/lib/postgresql/*/lib/llvmjit* usr
 for d in bin sbin lib lib64; do [ -e "$d" ] || ln -s "usr/$d" "$d"; done
 [ -e bin/sh ] || ln -s dash bin/sh
 ln -sf mawk usr/bin/awk
+rm -rf var/run && ln -s ../run var/run
 cat >etc/passwd <<USERS
 root:x:0:0:root:/root:/bin/sh
 postgres:x:999:999::/var/lib/postgresql:/bin/sh
@@ -39,3 +41,6 @@ install -m 755 "$here/docker-entrypoint.sh" usr/local/bin/
 for program in initdb postgres pg_ctl pg_dump psql pg_isready; do
   [ -x "usr/lib/postgresql/$major/bin/$program" ] || { echo "no $program $major in $suite" >&2; exit 1; }
 done
+
+tar --numeric-owner -C "$root" -cf "$archive" . # owners and all
+rm -rf "$root"
