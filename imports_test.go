@@ -56,8 +56,8 @@ func standard(path string) bool {
 
 // The packages by what they are for.
 var (
-	jobs     = []string{"backup", "restore", "export", "verify", "drill", "retention", "schedule", "check"}
-	adapters = []string{"capture", "node", "identities", "repository", "notify", "metrics"}
+	jobs     = []string{"backup", "restore", "export", "verify", "drill", "retention", "schedule", "check", "inspect"}
+	adapters = []string{"capture", "node", "identities", "repository", "notify", "metrics", "dumpfile"}
 	programs = []string{"cmd"}
 	helpers  = []string{"internal/splicetest", "internal/bench", "internal/demo", "internal/testbed", "internal/endtoend", "identities/identitiestest"}
 )
@@ -103,6 +103,7 @@ func importRules() []rule {
 		{[]string{"node"}, nil, never("capture", "identities", "repository", "notify", "metrics"), "adapters meet in cmd alone"},
 		{[]string{"identities"}, nil, never("capture", "node", "repository", "notify", "metrics"), "adapters meet in cmd alone"},
 		{[]string{"repository"}, nil, never("capture", "node", "identities", "notify", "metrics", "canton", "internal"), "adapters meet in cmd alone"},
+		{[]string{"dumpfile"}, nil, never("capture", "node", "identities", "repository", "notify", "metrics", "internal"), "adapters meet in cmd alone"},
 		{[]string{"canton", "internal/libpq"}, nil, never(slices.Concat(jobs, adapters, []string{"config"})...),
 			"what adapters share lies below them"},
 		{nil, []string{"repository"}, not("github.com/kopia/kopia"),
@@ -164,6 +165,7 @@ func TestImportRulesFindBreaches(t *testing.T) {
 		{"node/plain", "holdfast/config"}, {"cmd/holdfast", "holdfast/internal/splicetest"}, {"identities", "log"}, {"config", "log/slog"},
 		{"restore", "holdfast/cmd/holdfast"}, {"config", "github.com/spf13/cobra"}, {"canton", "holdfast/node/plain"}, {"backup", "testing"},
 		{"check", "holdfast/canton/scan"}, {"node/plain", "google.golang.org/grpc"}, {"canton/scan", "holdfast/internal/libpq"},
+		{"canton", "holdfast/dumpfile"}, {"inspect", "holdfast/dumpfile"}, {"inspect", "holdfast/canton"}, {"dumpfile", "holdfast/capture/postgres"},
 	} {
 		found := slices.ContainsFunc(importRules(), func(r rule) bool {
 			applies := r.who == nil || slices.Contains(r.who, breach.in) || breach.in != "" && below(breach.in, r.who...)

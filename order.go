@@ -39,7 +39,7 @@ type MembershipProof struct {
 // every reading, so that a manifest cannot claim more than its facts say.
 func (s *Set) Prove() {
 	s.Order = proveOrder(s.Node.Edges(), s.Captures)
-	s.Members = proveMembership(s.Captures, s.Identities)
+	s.Members = ProveMembership(s.Captures, s.Identities)
 	switch {
 	case s.Members.Verdict == Violated:
 		s.State = Mismatched
@@ -145,13 +145,13 @@ func proveOrder(edges []Edge, captures []Capture) OrderProof {
 		then, okThen := find(captures, e.Then)
 		p := EdgeProof{Edge: e}
 		if okFirst && okThen {
-			p.Clock, p.Content = clockOrder(first, then), contentOrder(first, then)
+			p.Clock, p.Content = clockOrder(first, then), ContentOrder(first, then)
 		} else {
 			p.Clock = Finding{CannotTell, "one of the two was not captured"}
 			p.Content = p.Clock
 		}
 		proof.Edges = append(proof.Edges, p)
-		proof.Verdict = worst(proof.Verdict, p.Clock.Verdict, p.Content.Verdict)
+		proof.Verdict = Worst(proof.Verdict, p.Clock.Verdict, p.Content.Verdict)
 	}
 	return proof
 }
@@ -175,10 +175,11 @@ func clockOrder(first, then Capture) Finding {
 	return Finding{Holds, fmt.Sprintf("%s ended %v before %s began", first.Component, gap.Round(time.Microsecond), then.Component)}
 }
 
-// contentOrder compares what two databases say about each other. Only a
+// ContentOrder compares what two databases say about each other, which is all
+// there is to go by when nobody has kept the time. Only a
 // validator app and its participant do; for other components the clock alone
 // decides, and the evidence says so.
-func contentOrder(first, then Capture) Finding {
+func ContentOrder(first, then Capture) Finding {
 	if first.Kind != Validator || then.Kind != Participant {
 		return Finding{Holds, fmt.Sprintf("the contents of %s and %s are not related by a rule; the clock decides", first.Component, then.Component)}
 	}
@@ -228,12 +229,12 @@ func offsetOrder(v ValidatorFacts, p ParticipantFacts) Finding {
 	return Finding{Holds, fmt.Sprintf("validator app ingested up to offset %d, participant's ledger end %d", ingested, *p.LedgerEnd)}
 }
 
-// proveMembership compares the ids of the node in every place that carries one.
-func proveMembership(captures []Capture, ids *IdentityFacts) MembershipProof {
+// ProveMembership compares the ids of the node in every place that carries one.
+func ProveMembership(captures []Capture, ids *IdentityFacts) MembershipProof {
 	proof := MembershipProof{Verdict: Holds}
 	add := func(v Verdict, format string, args ...any) {
 		proof.Findings = append(proof.Findings, Finding{v, fmt.Sprintf(format, args...)})
-		proof.Verdict = worst(proof.Verdict, v)
+		proof.Verdict = Worst(proof.Verdict, v)
 	}
 	var participant *ParticipantFacts
 	for _, c := range captures {
@@ -271,9 +272,9 @@ func proveMembership(captures []Capture, ids *IdentityFacts) MembershipProof {
 	return proof
 }
 
-// worst folds verdicts: a violation outweighs what cannot be told, which
+// Worst folds verdicts: a violation outweighs what cannot be told, which
 // outweighs what holds.
-func worst(verdicts ...Verdict) Verdict {
+func Worst(verdicts ...Verdict) Verdict {
 	switch {
 	case slices.Contains(verdicts, Violated):
 		return Violated

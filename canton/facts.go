@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -61,8 +62,11 @@ type reader struct {
 }
 
 func (r *reader) each(q query, fn func(row []*string)) {
-	if r.err == nil && q.known(r.source) {
-		r.err = r.source.each(q, fn)
+	if r.err != nil || !q.known(r.source) {
+		return
+	}
+	if err := r.source.each(q, fn); err != nil && (q.decides || !errors.Is(err, errUnread)) {
+		r.err = err
 	}
 }
 

@@ -2,6 +2,7 @@ package canton
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -29,7 +30,11 @@ type query struct {
 	optional []string // these follow the columns in a row
 	filter   string   // a column
 	prefix   string
+	decides  bool // without its rows nothing can be said; the others are left out of what a broken dump says
 }
+
+// errUnread is what a source says of a table whose rows it has not all.
+var errUnread = errors.New("unread")
 
 func (q query) all() []string { return slices.Concat(q.columns, q.optional) }
 
@@ -40,8 +45,8 @@ func (q query) known(s source) bool { return s.has(q.table, q.columns...) }
 var (
 	nodeIDs    = query{table: "common_node_id", columns: []string{"identifier", "namespace"}}
 	parameters = query{table: "lapi_parameters", columns: []string{"participant_id", "ledger_end", "participant_pruned_up_to_inclusive"},
-		optional: []string{"ledger_end_publication_time"}}
-	participantIDs = query{table: "lapi_parameters", columns: []string{"participant_id"}}
+		optional: []string{"ledger_end_publication_time"}, decides: true}
+	participantIDs = query{table: "lapi_parameters", columns: []string{"participant_id"}, decides: true}
 	recordTimes    = query{table: "lapi_ledger_end_synchronizer_index", columns: []string{"synchronizer_id", "record_time"}}
 	synchronizers  = query{table: "lapi_string_interning", columns: []string{"internal_id", "external_string"}, filter: "external_string", prefix: "d|"}
 	connections    = query{table: "par_synchronizer_connection_configs", columns: []string{"synchronizer_alias", "physical_synchronizer_id", "status"}}
@@ -53,8 +58,8 @@ var (
 	dars           = query{table: "par_dars", columns: []string{"main_package_id", "name", "version"}}
 	history        = query{table: "flyway_schema_history", columns: []string{"installed_rank", "version", "success"}}
 
-	descriptors = query{table: "store_descriptors", columns: []string{"id", "descriptor"}}
-	offsets     = query{table: "store_last_ingested_offsets", columns: []string{"store_id", "migration_id", "last_ingested_offset"}}
+	descriptors = query{table: "store_descriptors", columns: []string{"id", "descriptor"}, decides: true}
+	offsets     = query{table: "store_last_ingested_offsets", columns: []string{"store_id", "migration_id", "last_ingested_offset"}, decides: true}
 	wallets     = query{table: "validator_acs_store", columns: []string{"template_id_qualified_name", "user_name", "migration_id"},
 		filter: "template_id_qualified_name", prefix: "Splice.Wallet.Install:WalletAppInstall"}
 

@@ -15,6 +15,7 @@ import (
 	"holdfast/backup"
 	"holdfast/config"
 	"holdfast/export"
+	"holdfast/inspect"
 	"holdfast/internal/splicetest"
 	"holdfast/node/plain"
 	"holdfast/repository"
@@ -141,6 +142,10 @@ func TestOutputIsAsTheSchemaSays(t *testing.T) {
 		t.Fatalf("leftovers: %v, %v", left, err)
 	}
 	out("dropped", 0, "restore", "clean", left.Value[0].Name)
+	s.dump(t, s.node.ValidatorDSN(), "-f", "validator.sql")
+	s.dump(t, s.node.ParticipantDSN(), "-Fc", "-f", "participant.dump")
+	out("inspection", 0, "inspect", "validator.sql", "participant.dump")
+	out("inspection", 5, "inspect", "validator.sql")
 	out("error", 2, "nonsense")
 	out("error", 2, "restore", "no-such-set")
 
@@ -191,6 +196,7 @@ func TestSchemaHasEveryField(t *testing.T) {
 		{"output.schema.json", "restoreReport", restore.Report{}},
 		{"output.schema.json", "entry", repository.Entry{}},
 		{"output.schema.json", "export", export.Report{}},
+		{"output.schema.json", "inspection", inspect.Report{}},
 		{"output.schema.json", "leftover", plain.Leftover{}},
 		{"output.schema.json", "move", plain.Move{}},
 		{"output.schema.json", "setting", config.Origin{}},

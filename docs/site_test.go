@@ -110,3 +110,13 @@ func (s *site) init(t *testing.T, more ...string) result {
 		"--identities-url", s.app.URL(), "--auth", "unsafe", "--audience", splicetest.DefaultAudience,
 	}, more...)...)
 }
+
+// dump makes a dump in the site's directory as an operator would without
+// Holdfast.
+func (s *site) dump(t *testing.T, dsn string, args ...string) {
+	t.Helper()
+	r, err := s.run(t.Context(), filepath.Join(s.node.Participant.Version.Bin, "pg_dump"), append([]string{"-d", dsn}, args...)...)
+	if err != nil || r.exit != 0 {
+		t.Fatalf("pg_dump: %v, %s", err, r.stderr)
+	}
+}

@@ -1,0 +1,138 @@
+package dumpfile
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"holdfast"
+)
+
+// directory reads what pg_dump -Fd writes: toc.dat, and a file for each table.
+func (d Reader) directory(ctx context.Context, name string) (holdfast.Dump, error) {
+	root, err := os.OpenRoot(name)
+	if err != nil {
+		return holdfast.Dump{}, unreadable(name, err)
+	}
+	defer func() { _ = root.Close() }()
+	toc, err := root.Open("toc.dat")
+	if errors.Is(err, fs.ErrNotExist) {
+		r := newReading(name)
+		r.dump.Form = holdfast.DirectoryDump
+		r.fault(holdfast.UnclearDump, "it is a directory without toc.dat, so it is no dump of pg_dump -Fd, or one that was never finished")
+		return r.result(), nil
+	}
+	if err != nil {
+		return holdfast.Dump{}, unreadable(name, err)
+	}
+	defer func() { _ = toc.Close() }()
+	r := newReading(name)
+	r.dump.Form = holdfast.DirectoryDump
+	db := r.newDatabase()
+	a, err := r.member(ctx, toc, db)
+	if err != nil {
+		r.brokenContents(err)
+		return r.result(), ctx.Err()
+	}
+	r.dump.Checksums = a.compression == "gzip"
+	f := files{Reader: d, root: root, r: r, db: db}
+	for _, e := range a.order {
+		if err := f.read(ctx, e); err != nil {
+			return holdfast.Dump{}, err
+		}
+	}
+	return r.result(), nil
+}
+
+// files are those of a directory dump.
+type files struct {
+	Reader
+	root *os.Root
+	r    *reading
+	db   *database
+}
+
+// read reads the file of an entry. Large objects have a list of files.
+func (f files) read(ctx context.Context, e *entry) error {
+	if !strings.HasPrefix(e.what, "BLOBS") {
+		return f.one(ctx, e, e.file)
+	}
+	list, err := f.root.Open(e.file)
+	if err != nil {
+		f.r.fault(holdfast.TruncatedDump, "%s is missing, the list of the large objects", e.file)
+		return nil
+	}
+	defer func() { _ = list.Close() }()
+	for lines := bufio.NewScanner(list); lines.Scan(); {
+		_, name, ok := strings.Cut(lines.Text(), " ")
+		if !ok {
+			f.r.fault(holdfast.DamagedDump, "%s is damaged, the list of the large objects", e.file)
+			return nil
+		}
+		if err := f.one(ctx, e, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// one reads a file of data, under its name or with what a compression adds to
+// it.
+func (f files) one(ctx context.Context, e *entry, name string) error {
+	var file *os.File
+	err := fs.ErrNotExist
+	for _, suffix := range []string{"", ".gz", ".lz4", ".zst"} {
+		if name != filepath.Base(name) {
+			break
+		}
+		if file, err = f.root.Open(name + suffix); !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		f.r.fault(holdfast.TruncatedDump, "%s is missing, the data of %s", name, e)
+		return nil
+	}
+	if err != nil {
+		return unreadable(filepath.Join(f.root.Name(), name), err)
+	}
+	defer func() { _ = file.Close() }()
+	m := &meter{r: file, step: holdfast.Step{Subject: "inspect " + f.r.dump.Name}, report: f.Progress}
+	plain, done, err := f.unwrap(m)
+	if err == nil {
+		f.r.file(ctx, plain, f.db, e)
+	}
+	done()
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case m.err != nil:
+		return &holdfast.Problem{Class: holdfast.Failed, What: "read " + filepath.Join(f.root.Name(), file.Name()), Err: m.err}
+	case err != nil:
+		f.r.broken("the data of "+e.String(), err)
+	}
+	return nil
+}
+
+// unwrap undoes the compression of one file.
+func (f files) unwrap(from io.Reader) (io.Reader, func(), error) {
+	b := bufio.NewReaderSize(from, pieceSize)
+	head, err := b.Peek(headroom)
+	if err != nil && err != io.EOF {
+		return nil, func() {}, err
+	}
+	w := wrappingOf(head)
+	if w == nil {
+		return b, func() {}, nil
+	}
+	plain, done, err := w.begin(b)
+	if err != nil {
+		return nil, func() {}, err
+	}
+	return plain, done, nil
+}
