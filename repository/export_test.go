@@ -1,6 +1,12 @@
 package repository
 
-import "time"
+import (
+	"context"
+	"time"
+
+	"github.com/kopia/kopia/repo/content"
+	"github.com/kopia/kopia/repo/manifest"
+)
 
 // SetCheckpoint makes the sessions of this process write their index after so
 // many bytes.
@@ -12,4 +18,13 @@ func SetPatience(d time.Duration) time.Duration {
 	old := patience
 	patience = d
 	return old
+}
+
+// DamageList flips a bit in every piece of the list of sets.
+func (i *Inspection) DamageList(ctx context.Context, flip func(blob string, at int64)) error {
+	list, err := i.pieces(ctx, func(c content.Info) bool { return c.ContentID.Prefix() == manifest.ContentPrefix })
+	for _, c := range list {
+		flip(string(c.PackBlobID), int64(c.PackOffset)+int64(c.PackedLength)/2)
+	}
+	return err
 }

@@ -13,6 +13,9 @@ import (
 type Location struct {
 	Storage blob.ConnectionInfo
 	Name    string // for people: "/var/backups/holdfast"
+	// ErrorCorrection is how much redundancy a new repository stores beside the
+	// data, in percent of it; only Create looks at it.
+	ErrorCorrection int
 }
 
 // Filesystem is a repository in a directory. Files are created with mode 0600

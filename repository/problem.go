@@ -33,6 +33,10 @@ func (l Location) explain(doing string, err error) error {
 		return &holdfast.Problem{Class: holdfast.NoRepository, What: what + ": there is none",
 			Why: "Either it was never created, or the disk it rests on is not mounted.",
 			Do:  "Check repository.path and its mount; `holdfast init` creates a new one.", Err: err}
+	case badIndex.MatchString(err.Error()) && !errors.Is(err, syscall.EIO):
+		return &holdfast.Problem{Class: holdfast.Violation, What: what + ": a blob of its index is damaged: " + badIndex.FindStringSubmatch(err.Error())[1],
+			Why: "Without the index nothing that is stored can be found; the data itself is untouched.",
+			Do:  "`holdfast verify --rebuild-index` makes the index anew from the data.", Err: err}
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return &holdfast.Problem{Class: holdfast.NoSpace, What: what + ": no space is left on the disk",
 			Why: "No set was added; every set that was there before is untouched.",

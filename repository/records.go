@@ -36,6 +36,21 @@ func (r *Repository) Drills(ctx context.Context, node holdfast.NodeName) ([]hold
 	return list, err
 }
 
+// NoteDropped tells the next verification that those sets were dropped on
+// purpose, so that it does not look for them.
+func (r *Repository) NoteDropped(ctx context.Context, sets ...holdfast.SetID) error {
+	v, err := r.Verification(ctx)
+	if err != nil {
+		return err
+	}
+	before := len(v.Sets)
+	v.Sets = slices.DeleteFunc(v.Sets, func(id holdfast.SetID) bool { return slices.Contains(sets, id) })
+	if len(v.Sets) == before {
+		return nil
+	}
+	return r.put(ctx, map[string]string{manifest.TypeLabelKey: verificationRecord}, v, true)
+}
+
 // put stores a record; replace takes the place of every one with those labels.
 func (r *Repository) put(ctx context.Context, labels map[string]string, value any, replace bool) error {
 	return r.write(ctx, "record "+labels[manifest.TypeLabelKey], func(ctx context.Context, s *Session) error {

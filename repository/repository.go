@@ -52,7 +52,7 @@ func Create(ctx context.Context, at Location, password holdfast.Secret) error {
 	}
 	defer func() { _ = st.Close(ctx) }()
 	opt := &repo.NewRepositoryOptions{
-		BlockFormat: format.ContentFormat{Hash: contentHash, Encryption: contentEncryption, EnablePasswordChange: true},
+		BlockFormat: format.ContentFormat{Hash: contentHash, Encryption: contentEncryption, EnablePasswordChange: true, ECCOverheadPercent: at.ErrorCorrection},
 	}
 	opt.ObjectFormat.Splitter = defaultSplitter
 	opt.BlockFormat.EnablePasswordChange = true

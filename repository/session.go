@@ -122,13 +122,18 @@ func (s *Session) Seal(ctx context.Context, set *holdfast.Set) error {
 	if err != nil {
 		return s.location.explain("write to", err)
 	}
-	_, err = snapshot.SaveSnapshot(ctx, s.w, &snapshot.Manifest{
+	return s.publish(ctx, set, root, len(files))
+}
+
+// publish makes a set of the tree below root.
+func (s *Session) publish(ctx context.Context, set *holdfast.Set, root *snapshot.DirEntry, files int) error {
+	_, err := snapshot.SaveSnapshot(ctx, s.w, &snapshot.Manifest{
 		Source:      sourceOf(set.Node.Name),
 		Description: fmt.Sprintf("Holdfast set %s of node %s: %s", set.ID, set.Node.Name, set.State),
 		StartTime:   fs.UTCTimestampFromTime(set.Began.Wall),
-		EndTime:     at,
+		EndTime:     fs.UTCTimestampFromTime(set.Ended.Wall),
 		RootEntry:   root,
-		Stats:       snapshot.Stats{TotalFileCount: int32(len(files)), TotalFileSize: root.DirSummary.TotalFileSize}, //nolint:gosec // a set has fewer than 2^31 files
+		Stats:       snapshot.Stats{TotalFileCount: int32(files), TotalFileSize: root.DirSummary.TotalFileSize}, //nolint:gosec // a set has fewer than 2^31 files
 		// A pin keeps kopia's own retention, which knows nothing of sets, away.
 		Pins: []string{hostName},
 		Tags: map[string]string{tagNode: string(set.Node.Name), tagSet: string(set.ID), tagState: string(set.State)},

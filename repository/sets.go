@@ -60,25 +60,37 @@ func (r *Repository) Sets(ctx context.Context, node holdfast.NodeName) ([]Entry,
 	}
 	var out []Entry
 	for _, m := range manifests {
-		if m == nil || m.Tags[tagSet] == "" || m.IncompleteReason != "" || m.RootEntry == nil {
-			continue
+		if e, ok := entryOf(m); ok {
+			out = append(out, e)
 		}
-		e := Entry{
-			ID: holdfast.SetID(m.Tags[tagSet]), Node: holdfast.NodeName(m.Tags[tagNode]), State: holdfast.State(m.Tags[tagState]),
-			Began: m.StartTime.ToTime(), Ended: m.EndTime.ToTime(), root: m.RootEntry.ObjectID,
-		}
-		if sum := m.RootEntry.DirSummary; sum != nil {
-			e.Bytes, e.Files = sum.TotalFileSize, sum.TotalFileCount
-		}
-		out = append(out, e)
 	}
-	slices.SortFunc(out, func(a, b Entry) int {
+	sortEntries(out)
+	return out, nil
+}
+
+// entryOf makes the entry of a snapshot, if that is a set.
+func entryOf(m *snapshot.Manifest) (Entry, bool) {
+	if m == nil || m.Tags[tagSet] == "" || m.IncompleteReason != "" || m.RootEntry == nil {
+		return Entry{}, false
+	}
+	e := Entry{
+		ID: holdfast.SetID(m.Tags[tagSet]), Node: holdfast.NodeName(m.Tags[tagNode]), State: holdfast.State(m.Tags[tagState]),
+		Began: m.StartTime.ToTime(), Ended: m.EndTime.ToTime(), root: m.RootEntry.ObjectID,
+	}
+	if sum := m.RootEntry.DirSummary; sum != nil {
+		e.Bytes, e.Files = sum.TotalFileSize, sum.TotalFileCount
+	}
+	return e, true
+}
+
+// sortEntries puts the oldest first.
+func sortEntries(list []Entry) {
+	slices.SortFunc(list, func(a, b Entry) int {
 		if c := a.Began.Compare(b.Began); c != 0 {
 			return c
 		}
 		return strings.Compare(string(a.ID), string(b.ID))
 	})
-	return out, nil
 }
 
 // patience is how long a storage that answers with errors is asked again.

@@ -1,0 +1,256 @@
+package repository
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/kopia/kopia/repo/blob"
+	"github.com/kopia/kopia/repo/content"
+	"github.com/kopia/kopia/repo/format"
+	"github.com/kopia/kopia/repo/object"
+
+	"holdfast"
+)
+
+// ReadObject reads every piece of a stored file and says which do not come
+// back. Its error means that the storage does not answer.
+func (i *Inspection) ReadObject(ctx context.Context, name string) ([]holdfast.Damage, error) {
+	id, err := object.ParseID(name)
+	if err != nil {
+		return nil, err
+	}
+	if index, ok := id.IndexObjectID(); ok {
+		// Its list of pieces comes first: without it there is nothing to walk.
+		if found, err := i.ReadObject(ctx, index.String()); err != nil || lost(found) {
+			return found, err
+		}
+	}
+	var found []holdfast.Damage
+	err = i.walk(ctx, id, func(c content.ID) error {
+		d, err := i.examine(ctx, c)
+		if d != nil {
+			found = append(found, *d)
+		}
+		return err
+	})
+	return found, err
+}
+
+// ReadBlobs reads every piece in the blobs of those names, in the order in
+// which they lie there, and tells fn how many bytes that were and what is
+// wrong. It ends when fn returns an error, or when the storage does not answer.
+func (i *Inspection) ReadBlobs(ctx context.Context, names []string, fn func(stored int64, d *holdfast.Damage) error) error {
+	wanted := make(map[blob.ID]bool, len(names))
+	for _, n := range names {
+		wanted[blob.ID(n)] = true
+	}
+	return i.readPieces(ctx, func(c content.Info) bool { return wanted[c.PackBlobID] }, fn)
+}
+
+// ReadRest reads every piece that Done was not told of: what no set needs any
+// more, or not yet. A backup may find it "already there".
+func (i *Inspection) ReadRest(ctx context.Context, fn func(stored int64, d *holdfast.Damage) error) error {
+	return i.readPieces(ctx, func(c content.Info) bool {
+		i.mu.Lock()
+		defer i.mu.Unlock()
+		return !i.read[keyOf(c.ContentID)]
+	}, fn)
+}
+
+// Done notes that a stored file was read whole.
+func (i *Inspection) Done(ctx context.Context, name string) error {
+	id, err := object.ParseID(name)
+	if err != nil {
+		return err
+	}
+	return i.walk(ctx, id, func(c content.ID) error {
+		i.mu.Lock()
+		defer i.mu.Unlock()
+		i.read[keyOf(c)] = true
+		return nil
+	})
+}
+
+// keyOf is a short key of a piece: part of its name, which is a hash.
+func keyOf(id content.ID) uint64 {
+	h := id.Hash()
+	if len(h) < 8 {
+		return 0
+	}
+	return binary.LittleEndian.Uint64(h) ^ uint64(len(id.Prefix()))
+}
+
+func (i *Inspection) readPieces(ctx context.Context, wanted func(content.Info) bool, fn func(stored int64, d *holdfast.Damage) error) error {
+	list, err := i.pieces(ctx, wanted)
+	if err != nil {
+		return err
+	}
+	slices.SortFunc(list, func(a, b content.Info) int {
+		return cmp.Or(cmp.Compare(a.PackBlobID, b.PackBlobID), cmp.Compare(a.PackOffset, b.PackOffset))
+	})
+	for _, c := range list {
+		d, err := i.examine(ctx, c.ContentID)
+		if err != nil {
+			return err
+		}
+		if err := fn(int64(c.PackedLength), d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// CorrectsErrors reports whether the repository stores redundancy beside the
+// data, and how much, in percent.
+func (i *Inspection) CorrectsErrors() int {
+	f := i.dr.ContentReader().ContentFormat()
+	p, ok := f.(interface {
+		GetECCAlgorithm() string
+		GetECCOverheadPercent() int
+	})
+	if !ok || p.GetECCAlgorithm() == "" {
+		return 0
+	}
+	return p.GetECCOverheadPercent()
+}
+
+// examine reads one piece: it has to decrypt, which proves that it is this
+// piece and no other, since each is encrypted under its own name. The error
+// means that the storage does not answer.
+func (i *Inspection) examine(ctx context.Context, id content.ID) (*holdfast.Damage, error) {
+	var last holdfast.Damage
+	for attempt := range 2 {
+		info, err := i.dr.ContentReader().ContentInfo(ctx, id)
+		if errors.Is(err, content.ErrContentNotFound) {
+			return i.note(id, holdfast.Damage{Kind: holdfast.Unindexed}), nil
+		}
+		if err == nil {
+			last = holdfast.Damage{Blob: string(info.PackBlobID), Bytes: int64(info.PackedLength)}
+			if _, err = i.dr.ContentReader().GetContent(ctx, id); err == nil {
+				return i.corrected(ctx, info)
+			}
+		}
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		last.Kind, last.Detail = kindOf(err), err.Error()
+		if last.Kind == holdfast.Unreadable {
+			if err := i.answers(ctx); err != nil {
+				return nil, err
+			}
+		}
+		if attempt == 0 {
+			// Maintenance may have moved the piece since the index was read.
+			if err := i.r.refresh(ctx); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return i.note(id, last), nil
+}
+
+func kindOf(err error) holdfast.DamageKind {
+	text := err.Error()
+	switch {
+	case errors.Is(err, blob.ErrBlobNotFound):
+		return holdfast.Missing
+	case errors.Is(err, blob.ErrInvalidRange), strings.Contains(text, "invalid length"):
+		return holdfast.Truncated
+	case strings.Contains(text, "invalid checksum"), strings.Contains(text, "error decompressing"):
+		return holdfast.Altered
+	}
+	return holdfast.Unreadable
+}
+
+// answers makes sure that the storage is there at all, so that one bad blob is
+// told from a storage that went away.
+func (i *Inspection) answers(ctx context.Context) error {
+	limited, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() {
+		_, err := i.dr.BlobReader().GetMetadata(limited, format.KopiaRepositoryBlobID)
+		done <- err
+	}()
+	var err error
+	select {
+	case err = <-done:
+	case <-limited.Done():
+		err = limited.Err()
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err == nil {
+		return nil
+	}
+	return &holdfast.Problem{Class: holdfast.Undetermined, What: fmt.Sprintf("the storage of repository %s does not answer any more", i.r.location.Name), Err: err,
+		Why: "What was not read until then cannot be told.", Do: "Look at the disk or the network behind it, then verify again."}
+}
+
+// corrected says whether a piece that came back well did so only because error
+// correction put it right: then what is stored is altered, and should be
+// written anew before more of it is.
+func (i *Inspection) corrected(ctx context.Context, info content.Info) (*holdfast.Damage, error) {
+	i.mu.Lock()
+	delete(i.bad, info.ContentID)
+	i.mu.Unlock()
+	overhead := i.CorrectsErrors()
+	if overhead == 0 {
+		return nil, nil
+	}
+	var raw raw
+	if err := i.dr.BlobReader().GetBlob(ctx, info.PackBlobID, int64(info.PackOffset), int64(info.PackedLength), &raw); err != nil {
+		return nil, i.r.location.explain("read", err)
+	}
+	if n := alteredShards(raw.Bytes(), overhead); n > 0 {
+		return i.note(info.ContentID, holdfast.Damage{Kind: holdfast.Corrected, Blob: string(info.PackBlobID), Bytes: int64(info.PackedLength),
+			Detail: fmt.Sprintf("%d shards were put right", n)}), nil
+	}
+	return nil, nil
+}
+
+// raw is what kopia reads the bytes of a blob into.
+type raw struct{ bytes.Buffer }
+
+// Length implements blob.OutputBuffer.
+func (r *raw) Length() int { return r.Len() }
+
+// verificationRecord is the type of the one record of past verifications.
+const verificationRecord = "holdfast-verification"
+
+// Verification is what the repository remembers of its last verification; the
+// zero value when there was none.
+func (r *Repository) Verification(ctx context.Context) (holdfast.Verification, error) {
+	var last holdfast.Verification
+	list, err := records[holdfast.Verification](ctx, r, map[string]string{"type": verificationRecord})
+	for _, v := range list {
+		if !v.At.Before(last.At) {
+			last = v
+		}
+	}
+	return last, err
+}
+
+// Recall is Verification for an inspection, which must not fail because of it:
+// forgetting costs no more than reading again.
+func (i *Inspection) Recall(ctx context.Context) holdfast.Verification {
+	v, err := i.r.Verification(ctx)
+	if err != nil {
+		return holdfast.Verification{}
+	}
+	v.Round, v.Since = v.Round.UTC().Truncate(time.Second), v.Since.UTC().Truncate(time.Second)
+	return v
+}
+
+// Remember replaces what the repository remembers of its last verification.
+func (i *Inspection) Remember(ctx context.Context, v holdfast.Verification) error {
+	return i.r.put(ctx, map[string]string{"type": verificationRecord}, v, true)
+}

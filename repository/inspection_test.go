@@ -1,0 +1,234 @@
+package repository_test
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"holdfast"
+	"holdfast/repository"
+)
+
+// blobFiles lists the repository's files whose blob names begin so.
+func blobFiles(t *testing.T, dir, prefix string) []string {
+	t.Helper()
+	var list []string
+	if err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			if name, _ := filepath.Rel(dir, path); strings.HasPrefix(blobName(name), prefix) {
+				list = append(list, path)
+			}
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
+
+// blobName undoes how kopia spreads blobs over directories.
+func blobName(path string) string {
+	return strings.TrimSuffix(strings.ReplaceAll(path, "/", ""), ".f")
+}
+
+// two stores two sets.
+func two(t *testing.T) (repository.Location, string) {
+	t.Helper()
+	at, dir := make1(t)
+	r := open(t, at)
+	for n := 1; n < 3; n++ {
+		const name = "app/data/public.t/0000000000.copy"
+		if err := store(t.Context(), r, aSet("demo", n, holdfast.Proven, name), map[string][]byte{name: random(uint64(n), 3<<20)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return at, dir
+}
+
+// inspected looks at a repository: how many sets, and which damage.
+func inspected(t *testing.T, at repository.Location) ([]holdfast.Holding, *repository.Inspection) {
+	t.Helper()
+	i, err := open(t, at).Inspect(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := i.Holdings(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h, i
+}
+
+func whole(h []holdfast.Holding) bool {
+	return len(h) == 2 && !slices.ContainsFunc(h, func(h holdfast.Holding) bool {
+		return h.Trouble != "" || len(h.Damages) > 0 || slices.ContainsFunc(h.Files, func(f holdfast.HeldFile) bool { return len(f.Damages) > 0 })
+	})
+}
+
+// A damaged index closes the whole repository, and one that is gone hides sets
+// without a word. Both are made anew from the data.
+func TestTheIndexIsRebuilt(t *testing.T) {
+	for name, damage := range map[string]func(path string) error{"altered": flip, "gone": os.Remove} {
+		t.Run(name, func(t *testing.T) {
+			at, dir := two(t)
+			for _, path := range blobFiles(t, dir, "xn") {
+				if err := damage(path); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if name == "gone" {
+				if h, i := inspected(t, at); len(h) != 0 || i.Stock().Orphans == 0 {
+					t.Fatalf("%d sets, %+v", len(h), i.Stock())
+				}
+			} else {
+				_, err := repository.Open(t.Context(), at, holdfast.NewSecret(password))
+				class(t, err, holdfast.Violation)
+			}
+			done, err := repository.RebuildIndex(t.Context(), at, holdfast.NewSecret(password))
+			if err != nil || done.Pieces == 0 || len(done.Untold) > 0 || (name == "altered") != (len(done.Aside) > 0) {
+				t.Fatalf("%v: %+v", err, done)
+			}
+			if h, i := inspected(t, at); !whole(h) {
+				t.Errorf("afterwards: %+v, %v", h, i.Damages())
+			}
+		})
+	}
+}
+
+// The list of sets is stored like anything else. When it is damaged nothing is
+// listed any more; mended, the sets are found again by their trees.
+func TestSetsAreFoundAgain(t *testing.T) {
+	at, dir := two(t)
+	_, i := inspected(t, at)
+	if err := i.DamageList(t.Context(), func(blob string, offset int64) {
+		for _, path := range blobFiles(t, dir, blob) {
+			content, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			content[offset] ^= 1
+			if err := os.WriteFile(path, content, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if list, err := open(t, at).Sets(t.Context(), ""); err == nil {
+		t.Fatalf("the list is not damaged: %v", list)
+	}
+	h, i := inspected(t, at)
+	if len(h) != 0 || !i.ListDamaged() {
+		t.Fatalf("%d sets, damaged: %v", len(h), i.ListDamaged())
+	}
+	if _, err := i.Mend(t.Context(), i.Damages()); err != nil {
+		t.Fatal(err)
+	}
+	found, err := i.FindAgain(t.Context())
+	if err != nil || len(found) != 2 {
+		t.Fatalf("found again: %v, %v", found, err)
+	}
+	if h, i := inspected(t, at); !whole(h) {
+		t.Errorf("afterwards: %+v, %v", h, i.Damages())
+	}
+	if list := sets(t, open(t, at), "demo"); len(list) != 2 || list[0].State != holdfast.Proven || list[0].Files == 0 {
+		t.Errorf("listed: %+v", list)
+	}
+}
+
+// Flipped bits are counted by the checksums that error correction keeps,
+// wherever they are and however large the piece is.
+func TestCorrectedDamageIsSeen(t *testing.T) {
+	for _, percent := range []int{1, 2, 5, 20} {
+		dir := filepath.Join(t.TempDir(), "repository")
+		at := repository.Filesystem(dir)
+		at.ErrorCorrection = percent
+		if err := repository.Create(t.Context(), at, holdfast.NewSecret(password)); err != nil {
+			t.Fatal(err)
+		}
+		const large, small = "app/data/public.l/0000000000.copy", "app/data/public.s/0000000000.copy"
+		files := map[string][]byte{large: random(3, 1<<20), small: random(4, 700)}
+		if err := store(t.Context(), open(t, at), aSet("demo", 1, holdfast.Proven, large, small), files); err != nil {
+			t.Fatal(err)
+		}
+		r := open(t, at)
+		look := func() (corrected int) {
+			i, err := r.Inspect(t.Context())
+			if err != nil || i.CorrectsErrors() != percent {
+				t.Fatal(i.CorrectsErrors(), err)
+			}
+			if err := i.ReadRest(t.Context(), func(_ int64, d *holdfast.Damage) error {
+				if d != nil && d.Kind != holdfast.Corrected {
+					t.Errorf("%d%%: %+v", percent, d)
+				}
+				if d != nil {
+					corrected++
+				}
+				return nil
+			}); err != nil {
+				t.Fatal(err)
+			}
+			return corrected
+		}
+		if n := look(); n != 0 {
+			t.Fatalf("%d%%: %d pieces of a healthy repository are corrected", percent, n)
+		}
+		if err := flip(largest(t, dir)); err != nil {
+			t.Fatal(err)
+		}
+		if n := look(); n != 1 {
+			t.Errorf("%d%%: %d pieces were corrected, one bit was flipped", percent, n)
+		}
+		_, got, err := r.Latest(t.Context(), "demo")
+		if err != nil || string(read(t, got, large)) != string(files[large]) {
+			t.Errorf("%d%%: it does not read: %v", percent, err)
+		}
+	}
+}
+
+// A repository mounted for reading only is looked at all the same; what it
+// cannot remember is an error of its own.
+func TestInspectingForReadingOnly(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "disk")
+	mount(t, dir, "size=64m,mode=0700")
+	at := repository.Filesystem(filepath.Join(dir, "repository"))
+	copyInto(t, filepath.Join(dir, "repository"))
+	if err := store(t.Context(), open(t, at), aSet("demo", 1, holdfast.Proven), nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", syscall.MS_REMOUNT|syscall.MS_RDONLY, ""); err != nil {
+		t.Fatal(err)
+	}
+	h, i := inspected(t, at)
+	if len(h) != 1 || len(i.Damages()) > 0 {
+		t.Errorf("%+v, %v", h, i.Damages())
+	}
+	class(t, i.Remember(t.Context(), holdfast.Verification{}), holdfast.ReadOnly)
+	_, err := i.Mend(t.Context(), []holdfast.Damage{{Piece: "k0102", Kind: holdfast.Unindexed}})
+	if err != nil {
+		class(t, err, holdfast.ReadOnly)
+	}
+}
+
+// A verification is remembered once, and forgets the sets that were dropped.
+func TestVerificationsAreRemembered(t *testing.T) {
+	at, _ := two(t)
+	r := open(t, at)
+	_, i := inspected(t, at)
+	for _, cursor := range []string{"a", "b"} {
+		if err := i.Remember(t.Context(), holdfast.Verification{Cursor: cursor, Sets: []holdfast.SetID{"one", "two"}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := r.NoteDropped(t.Context(), "one"); err != nil {
+		t.Fatal(err)
+	}
+	v, err := open(t, at).Verification(t.Context())
+	if err != nil || v.Cursor != "b" || !slices.Equal(v.Sets, []holdfast.SetID{"two"}) {
+		t.Errorf("%+v, %v", v, err)
+	}
+}

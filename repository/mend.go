@@ -1,0 +1,106 @@
+package repository
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/kopia/kopia/repo"
+	"github.com/kopia/kopia/repo/content"
+	"github.com/kopia/kopia/repo/object"
+
+	"holdfast"
+)
+
+// Mend does what can be done about damages, and says what it did: pieces that
+// error correction put right are written anew; those that Copy has are
+// taken from there; the rest is marked.
+//
+// A marked piece has a tombstone in the index. For kopia it is then a deleted
+// content: still listed, still read where it can be, but written anew when the
+// same bytes are stored again, under the same name. Without the mark the next
+// backup would find the piece "already there", and its new set would be as
+// damaged as the old ones. Marking what is whole after all costs no more than
+// storing it a second time.
+func (i *Inspection) Mend(ctx context.Context, damages []holdfast.Damage) ([]holdfast.Remedy, error) {
+	var done []holdfast.Remedy
+	err := i.r.write(ctx, "mend", func(ctx context.Context, s *Session) error {
+		w, ok := s.w.(repo.DirectRepositoryWriter)
+		if !ok {
+			return errors.New("the repository is not opened directly")
+		}
+		done = nil
+		for _, d := range damages {
+			how, err := mend(ctx, w, d, i.Copy)
+			if err != nil {
+				return i.r.location.explain("write to", err)
+			}
+			done = append(done, holdfast.Remedy{Damage: d, How: how})
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	i.mu.Lock()
+	for _, m := range done {
+		if id, err := content.ParseID(m.Piece); err == nil && (m.How == holdfast.Rewritten || m.How == holdfast.Copied) {
+			delete(i.bad, id)
+		}
+	}
+	i.mu.Unlock()
+	return done, i.r.refresh(ctx)
+}
+
+func mend(ctx context.Context, w repo.DirectRepositoryWriter, d holdfast.Damage, other *Repository) (holdfast.RemedyKind, error) {
+	id, err := content.ParseID(d.Piece)
+	if err != nil {
+		return "", err
+	}
+	cm := w.ContentManager()
+	if d.Kind == holdfast.Corrected {
+		return holdfast.Rewritten, cm.RewriteContent(ctx, id)
+	}
+	bytes, found := other.piece(ctx, id)
+	if d.Kind != holdfast.Unindexed {
+		if err := cm.DeleteContent(ctx, id); err != nil {
+			return "", err
+		}
+	} else if !found {
+		return holdfast.Helpless, nil
+	}
+	if !found {
+		return holdfast.Marked, nil
+	}
+	return holdfast.Copied, writePiece(ctx, w, id, bytes)
+}
+
+// piece reads a piece from another copy of the repository.
+func (r *Repository) piece(ctx context.Context, id content.ID) ([]byte, bool) {
+	if r == nil {
+		return nil, false
+	}
+	dr, ok := r.rep.(repo.DirectRepository)
+	if !ok {
+		return nil, false
+	}
+	b, err := dr.ContentReader().GetContent(ctx, id)
+	return b, err == nil
+}
+
+// writePiece stores bytes as one piece; they have to get the name they had.
+func writePiece(ctx context.Context, w repo.RepositoryWriter, id content.ID, bytes []byte) error {
+	out := w.NewObjectWriter(ctx, object.WriterOptions{Description: "mended", Prefix: id.Prefix(), Compressor: otherCompressor, MetadataCompressor: otherCompressor, Splitter: pieceWhole})
+	defer func() { _ = out.Close() }()
+	if _, err := out.Write(bytes); err != nil {
+		return err
+	}
+	got, err := out.Result()
+	if err != nil {
+		return err
+	}
+	if c, _, ok := got.ContentID(); !ok || c != id {
+		return fmt.Errorf("piece %s from the copy became %s: the copy is of another repository", id, got)
+	}
+	return nil
+}

@@ -1,0 +1,106 @@
+package holdfast
+
+import "time"
+
+// Damage is one piece of stored data that does not come back as it was stored.
+type Damage struct {
+	Piece  string     `json:"piece"`          // its name in the repository (kopia: the content)
+	Blob   string     `json:"blob,omitempty"` // the file or object of the storage that holds it, or should
+	Kind   DamageKind `json:"kind"`
+	Bytes  int64      `json:"bytes,omitempty"`
+	Detail string     `json:"detail,omitempty"` // as the storage said it
+}
+
+// DamageKind says what is wrong with a piece.
+type DamageKind string
+
+// The kinds of damage.
+const (
+	Missing    DamageKind = "missing"    // the blob is not there
+	Truncated  DamageKind = "truncated"  // the blob ends before the piece does
+	Altered    DamageKind = "altered"    // the bytes are not those that were stored: flipped, or another blob's
+	Unreadable DamageKind = "unreadable" // the storage answers for other blobs, but not for this one
+	Unindexed  DamageKind = "unindexed"  // a set needs it, and no index knows where it is
+	Corrected  DamageKind = "corrected"  // altered, and put right by error correction while reading
+)
+
+// Lost reports whether the piece cannot be had from its blob any more.
+func (d Damage) Lost() bool { return d.Kind != Corrected }
+
+// Remedy is what was done about a damage.
+type Remedy struct {
+	Damage
+	How RemedyKind `json:"how"`
+}
+
+// RemedyKind says what was done.
+type RemedyKind string
+
+// The remedies. Only a rewritten or copied piece is whole again at once. A
+// marked one counts as not stored, so that the next backup stores it anew if
+// the live database still has those rows; a set that needs it is whole again
+// from then on.
+const (
+	Rewritten RemedyKind = "rewritten" // from what error correction put right
+	Copied    RemedyKind = "copied"    // from another copy of the repository
+	Marked    RemedyKind = "marked"
+	Helpless  RemedyKind = "none"
+)
+
+// Stock is how much a repository holds.
+type Stock struct {
+	Blobs  int   `json:"blobs"`
+	Bytes  int64 `json:"bytes"`
+	Pieces int64 `json:"pieces"`
+	Index  int64 `json:"index_bytes"` // read by every look at the whole
+	// Blobs with data that no index names: of runs that were interrupted, of
+	// sets that were dropped, or because an index was lost.
+	Orphans     int   `json:"orphans"`
+	OrphanBytes int64 `json:"orphan_bytes"`
+}
+
+// Blob is one file or object of the storage that holds data.
+type Blob struct {
+	Name  string `json:"name"`
+	Bytes int64  `json:"bytes"`
+}
+
+// Holding is one stored set as its repository holds it.
+type Holding struct {
+	ID      SetID
+	Node    NodeName
+	State   State // as listed
+	Set     *Set  // nil when the manifest cannot be read
+	Trouble string
+	Files   []HeldFile
+	Damages []Damage // of its directories and its manifest
+}
+
+// HeldFile is one file of a stored set. Files with the same Object are the
+// same bytes, stored once.
+type HeldFile struct {
+	Name    string
+	Object  string
+	Bytes   int64 // as the directory has it
+	Stored  int64 // of its pieces, shared ones included
+	Damages []Damage
+}
+
+// Verification is what a repository remembers of being verified, so that
+// samples of its data follow one another until everything was read.
+type Verification struct {
+	At      time.Time `json:"at"`
+	Level   string    `json:"level"`
+	Verdict Verdict   `json:"verdict"`
+	Found   string    `json:"found,omitempty"` // the worst finding
+	Damaged []SetID   `json:"damaged,omitempty"`
+	// The current round of samples: when it began, the last blob that was read,
+	// and the share of the stored bytes read so far, 0 to 1.
+	Round  time.Time `json:"round_began,omitzero"`
+	Cursor string    `json:"cursor,omitempty"`
+	Share  float64   `json:"share"`
+	// Since is the begin of the last round that read everything: all data
+	// stored before then has been read since.
+	Since time.Time `json:"all_read_since,omitzero"`
+	Sets  []SetID   `json:"sets,omitempty"` // that were there
+}

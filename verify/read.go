@@ -1,0 +1,259 @@
+package verify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"holdfast"
+)
+
+// file is a stored file and what every set says of it.
+type file struct {
+	object string
+	stored int64
+	bytes  int64
+	format string // of rows; "" for a file that has none
+	uses   []use
+}
+
+// use is one set's word on a file.
+type use struct {
+	set     holdfast.SetID
+	part    Part
+	segment *holdfast.Segment
+}
+
+// distinct lists the files of those sets, each once however many sets share it.
+// Files that are known to be damaged are left out: there is nothing to read.
+func distinct(holdings []holdfast.Holding) []*file {
+	var list []*file
+	known := map[string]*file{}
+	for _, h := range holdings {
+		rows := segments(h.Set)
+		for _, f := range h.Files {
+			if lost(f.Damages) {
+				continue
+			}
+			g, seen := known[f.Object]
+			if !seen {
+				g = &file{object: f.Object, stored: f.Stored, bytes: f.Bytes}
+				known[f.Object] = g
+				list = append(list, g)
+			}
+			u := use{set: h.ID, part: Part{File: f.Name}}
+			if s, ok := rows[f.Name]; ok {
+				g.format, u.segment = s.table.Format, &s.segment
+				u.part = s.part(f.Name)
+			}
+			g.uses = append(g.uses, u)
+		}
+	}
+	return list
+}
+
+// row is where a file of rows belongs.
+type row struct {
+	component holdfast.ComponentName
+	table     *holdfast.Table
+	segment   holdfast.Segment
+}
+
+func (r row) part(file string) Part {
+	return Part{Component: r.component, Table: r.table.Schema + "." + r.table.Name, File: file}
+}
+
+// segments lists a set's files of rows by name.
+func segments(set *holdfast.Set) map[string]row {
+	out := map[string]row{}
+	if set == nil {
+		return out
+	}
+	for _, c := range set.Captures {
+		for i := range c.Tables {
+			t := &c.Tables[i]
+			for _, s := range t.Segments {
+				out[s.File] = row{c.Component, t, s}
+			}
+		}
+	}
+	return out
+}
+
+// reading reads the data that a plan names.
+type reading struct {
+	Job
+	pace
+	total int64
+
+	mu        sync.Mutex
+	stored    int64
+	differing []differing
+}
+
+// differing is a file that reads well and is not what a manifest says.
+type differing struct {
+	use  use
+	what string
+}
+
+func (r *reading) read(ctx context.Context, p Plan) error {
+	switch p.Level {
+	case Sample:
+		r.tell("read a sample of %s", bytesOf(p.Reads))
+		return r.Stock.ReadBlobs(ctx, p.Blobs, r.piece(ctx))
+	case Data:
+		files := distinct(p.holdings)
+		r.tell("read %d files, about %s", len(files), bytesOf(p.Reads))
+		group, lane := errgroup.WithContext(ctx)
+		group.SetLimit(max(1, r.lanes()))
+		for _, f := range files {
+			group.Go(func() error {
+				if lane.Err() != nil {
+					return lane.Err()
+				}
+				return r.file(lane, f)
+			})
+		}
+		if err := group.Wait(); err != nil || p.Set != "" {
+			return err
+		}
+		return r.Stock.ReadRest(ctx, r.piece(ctx))
+	}
+	return ctx.Err()
+}
+
+func (r *reading) lanes() int {
+	if r.Lanes > 0 {
+		return r.Lanes
+	}
+	return 2
+}
+
+func (r *reading) piece(ctx context.Context) func(int64, *holdfast.Damage) error {
+	return func(stored int64, _ *holdfast.Damage) error { return r.did(ctx, stored) }
+}
+
+// did counts what was read, and waits where a rate was asked for.
+func (r *reading) did(ctx context.Context, stored int64) error {
+	r.mu.Lock()
+	r.stored += stored
+	done := r.stored
+	r.mu.Unlock()
+	r.Progress.Report(holdfast.Step{Subject: "verify", Done: done, Total: max(done, r.total)})
+	return r.wait(ctx, done)
+}
+
+// file reads one file to its end. What fails is read again piece by piece, to
+// learn which of them fail, and whether the storage is there at all.
+func (r *reading) file(ctx context.Context, f *file) error {
+	err := r.compare(ctx, f)
+	if err != nil && ctx.Err() != nil {
+		return ctx.Err()
+	}
+	times := int64(1)
+	if err != nil || r.Stock.CorrectsErrors() > 0 {
+		times = 3
+		found, failed := r.Stock.ReadObject(ctx, f.object)
+		if failed != nil {
+			return failed
+		}
+		if err != nil && len(found) == 0 {
+			if err = r.compare(ctx, f); err != nil {
+				return fmt.Errorf("file %s of set %s is read with an error that none of its pieces has: %w", f.uses[0].part.File, f.uses[0].set, err)
+			}
+		}
+	}
+	if err == nil {
+		if err := r.Stock.Done(ctx, f.object); err != nil {
+			return err
+		}
+	}
+	return r.did(ctx, f.stored*times)
+}
+
+// compare reads a file and holds it against every manifest that names it.
+func (r *reading) compare(ctx context.Context, f *file) error {
+	in, err := r.Stock.Open(ctx, f.object)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = in.Close() }()
+	source := &counted{in: in}
+	var rows int64
+	var digest holdfast.Digest
+	var malformed error
+	if f.format != "" {
+		rows, digest, malformed = r.Digest(source, f.format)
+	}
+	if source.err == nil {
+		_, _ = io.Copy(io.Discard, source)
+	}
+	if source.err != nil {
+		return source.err
+	}
+	for _, u := range f.uses {
+		what := ""
+		switch {
+		case source.n != f.bytes:
+			what = fmt.Sprintf("it has %d bytes, its directory says %d", source.n, f.bytes)
+		case u.segment == nil:
+		case source.n != u.segment.Bytes:
+			what = fmt.Sprintf("it has %d bytes, the manifest says %d", source.n, u.segment.Bytes)
+		case malformed != nil && u.segment.Rows > 0:
+			what = malformed.Error()
+		case rows != u.segment.Rows || digest != u.segment.Digest:
+			what = fmt.Sprintf("it has %d rows with digest %s, the manifest says %d and %s", rows, digest, u.segment.Rows, u.segment.Digest)
+		}
+		if what != "" {
+			r.mu.Lock()
+			r.differing = append(r.differing, differing{u, what})
+			r.mu.Unlock()
+		}
+	}
+	return nil
+}
+
+// counted counts what is read and keeps the error of the source apart from
+// those of whoever reads.
+type counted struct {
+	in  io.Reader
+	n   int64
+	err error
+}
+
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.in.Read(p)
+	c.n += int64(n)
+	if err != nil && !errors.Is(err, io.EOF) {
+		c.err = err
+	}
+	return n, err
+}
+
+// pace keeps reading below a rate.
+type pace struct {
+	rate  int64
+	began time.Time
+	now   func() time.Time
+}
+
+// wait returns when done bytes may have been read since the beginning.
+func (p pace) wait(ctx context.Context, done int64) error {
+	if p.rate <= 0 {
+		return ctx.Err()
+	}
+	due := p.began.Add(time.Duration(float64(done) / float64(p.rate) * float64(time.Second)))
+	if ahead := due.Sub(p.now()); ahead > 0 {
+		select {
+		case <-time.After(ahead):
+		case <-ctx.Done():
+		}
+	}
+	return ctx.Err()
+}

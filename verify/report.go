@@ -1,0 +1,294 @@
+package verify
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"holdfast"
+)
+
+// Report is what a verification found.
+type Report struct {
+	Level     Level            `json:"level"`
+	Set       holdfast.SetID   `json:"set,omitempty"`
+	At        time.Time        `json:"at"`
+	Took      time.Duration    `json:"took_ns"`
+	Stock     holdfast.Stock   `json:"stock"`
+	Read      int64            `json:"read_bytes"` // of the stored data
+	Verdict   holdfast.Verdict `json:"verdict"`
+	Findings  []Finding        `json:"findings"` // worst first
+	Sets      []SetVerdict     `json:"sets"`
+	Share     float64          `json:"share_read"`               // of the stored data, in this round of samples
+	Since     time.Time        `json:"all_read_since,omitzero"`  // what was stored before was read since
+	Forgotten string           `json:"not_remembered,omitempty"` // why the run left no trace in the repository
+
+	FoundAgain []holdfast.SetID `json:"found_again,omitempty"` // sets put back on a list that was damaged
+}
+
+// Finding is one thing that is wrong, with what follows from it and what to do.
+type Finding struct {
+	Code        string                      `json:"code"`
+	Verdict     holdfast.Verdict            `json:"verdict"`
+	Evidence    string                      `json:"evidence"`
+	Consequence string                      `json:"consequence"`
+	Next        string                      `json:"next"`
+	Blob        string                      `json:"blob,omitempty"`
+	Pieces      int                         `json:"pieces,omitempty"`
+	Bytes       int64                       `json:"bytes,omitempty"`
+	Mended      map[holdfast.RemedyKind]int `json:"mended,omitempty"` // pieces by what was done
+	Suffers     []Suffering                 `json:"suffers,omitempty"`
+}
+
+// Suffering is a set and its parts that a finding touches.
+type Suffering struct {
+	Set   holdfast.SetID `json:"set"`
+	Parts []Part         `json:"parts"`
+}
+
+// Part is a part of a set: a table's file, or another one.
+type Part struct {
+	Component holdfast.ComponentName `json:"component,omitempty"`
+	Table     string                 `json:"table,omitempty"`
+	File      string                 `json:"file"`
+}
+
+func (p Part) String() string {
+	switch {
+	case p.Table != "":
+		return fmt.Sprintf("%s %s", p.Component, p.Table)
+	case p.Component != "":
+		return fmt.Sprintf("%s (%s)", p.Component, p.File)
+	}
+	return p.File
+}
+
+// SetVerdict is what was found of one set: holds means that nothing speaks
+// against it at the level that was asked for.
+type SetVerdict struct {
+	ID      holdfast.SetID    `json:"id"`
+	Node    holdfast.NodeName `json:"node"`
+	State   holdfast.State    `json:"state"`
+	Verdict holdfast.Verdict  `json:"verdict"`
+	Why     string            `json:"why,omitempty"`
+	Suffers []Part            `json:"suffers,omitempty"`
+}
+
+func (r *Report) add(f Finding) { r.Findings = append(r.Findings, f) }
+
+// judge turns what is known into findings and verdicts. Holdings are as they
+// are after any mending, before as they were until then.
+func (r *Report) judge(before, holdings []holdfast.Holding, damages []holdfast.Damage, remedies []holdfast.Remedy, differing []differing, memory holdfast.Verification) {
+	interrupted := len(r.Findings) > 0
+	for _, m := range remedies {
+		if !slices.ContainsFunc(damages, func(d holdfast.Damage) bool { return d.Piece == m.Piece }) {
+			damages = append(damages, m.Damage)
+		}
+	}
+	r.damages(before, holdings, damages, remedies)
+	for _, h := range holdings {
+		r.set(h)
+	}
+	r.differ(differing)
+	r.vanished(holdings, memory)
+	r.unknown(holdings)
+	for _, h := range holdings {
+		v := SetVerdict{ID: h.ID, Node: h.Node, State: h.State, Verdict: holdfast.Holds}
+		if interrupted && r.Level == Data {
+			v.Verdict, v.Why = holdfast.CannotTell, "the storage did not answer until its end"
+		}
+		for _, f := range r.Findings {
+			for _, s := range f.Suffers {
+				if s.Set == h.ID && f.Verdict == holdfast.Violated {
+					v.Verdict, v.Why = holdfast.Violated, cmp.Or(v.Why, f.Evidence)
+					v.Suffers = append(v.Suffers, s.Parts...)
+				}
+			}
+		}
+		r.Sets = append(r.Sets, v)
+	}
+	slices.SortStableFunc(r.Findings, func(a, b Finding) int { return rank(a.Verdict) - rank(b.Verdict) })
+	r.Verdict = holdfast.Holds
+	for _, f := range slices.Backward(r.Findings) {
+		if f.Verdict != holdfast.Holds {
+			r.Verdict = f.Verdict
+		}
+	}
+}
+
+func rank(v holdfast.Verdict) int {
+	return slices.Index([]holdfast.Verdict{holdfast.Violated, holdfast.CannotTell, holdfast.Holds}, v)
+}
+
+// damages makes a finding of each blob and each kind of damage in it.
+func (r *Report) damages(before, after []holdfast.Holding, damages []holdfast.Damage, remedies []holdfast.Remedy) {
+	type group struct {
+		blob string
+		kind holdfast.DamageKind
+	}
+	pieces := map[group]map[string]holdfast.Damage{}
+	var order []group
+	for _, d := range damages {
+		g := group{d.Blob, d.Kind}
+		if pieces[g] == nil {
+			pieces[g] = map[string]holdfast.Damage{}
+			order = append(order, g)
+		}
+		pieces[g][d.Piece] = d
+	}
+	for _, g := range order {
+		f := Finding{Code: "blob_" + string(g.kind), Verdict: holdfast.Violated, Blob: g.blob, Pieces: len(pieces[g])}
+		for _, d := range pieces[g] {
+			f.Bytes += d.Bytes
+		}
+		healed := 0
+		for _, m := range remedies {
+			if _, ours := pieces[g][m.Piece]; ours {
+				if f.Mended == nil {
+					f.Mended = map[holdfast.RemedyKind]int{}
+				}
+				f.Mended[m.How]++
+				if m.How == holdfast.Rewritten || m.How == holdfast.Copied {
+					healed++
+				}
+			}
+		}
+		if healed == f.Pieces || g.kind == holdfast.Corrected {
+			f.Verdict = holdfast.Holds
+		}
+		f.Suffers = sufferers(after, pieces[g])
+		if f.Verdict == holdfast.Holds {
+			f.Suffers = sufferers(before, pieces[g])
+		}
+		f.explain(g.kind, healed)
+		r.add(f)
+	}
+}
+
+// sufferers lists the sets, and in them the parts, that need those pieces.
+func sufferers(holdings []holdfast.Holding, pieces map[string]holdfast.Damage) []Suffering {
+	touched := func(list []holdfast.Damage) bool {
+		return slices.ContainsFunc(list, func(d holdfast.Damage) bool { _, ok := pieces[d.Piece]; return ok })
+	}
+	var out []Suffering
+	for _, h := range holdings {
+		s := Suffering{Set: h.ID, Parts: []Part{}}
+		if touched(h.Damages) {
+			s.Parts = append(s.Parts, Part{File: "its directories"})
+		}
+		rows := segments(h.Set)
+		for _, f := range h.Files {
+			if touched(f.Damages) {
+				s.Parts = append(s.Parts, partOf(h.Set, rows, f.Name))
+			}
+		}
+		if len(s.Parts) > 0 {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+func partOf(set *holdfast.Set, rows map[string]row, file string) Part {
+	if row, ok := rows[file]; ok {
+		return row.part(file)
+	}
+	if set != nil {
+		for _, c := range set.Captures {
+			if file == c.Schema || file == c.Globals {
+				return Part{Component: c.Component, File: file}
+			}
+		}
+	}
+	return Part{File: file}
+}
+
+// explain says in words what a damaged blob means.
+func (f *Finding) explain(kind holdfast.DamageKind, healed int) {
+	what := map[holdfast.DamageKind]string{
+		holdfast.Missing:    "blob %s is not in the storage",
+		holdfast.Truncated:  "blob %s ends before the data that should be in it",
+		holdfast.Altered:    "the bytes of blob %s are not those that were stored",
+		holdfast.Unreadable: "the storage cannot read blob %s",
+		holdfast.Corrected:  "bytes of blob %s were altered, and put right by error correction while reading",
+		holdfast.Unindexed:  "no index knows where %sthe data is",
+	}[kind]
+	f.Evidence = fmt.Sprintf(what, f.Blob) + fmt.Sprintf(": %d pieces, %s", f.Pieces, bytesOf(f.Bytes))
+	if kind == holdfast.Unindexed {
+		f.Evidence = fmt.Sprintf("no index knows where %d pieces are that sets need", f.Pieces)
+	}
+	switch {
+	case len(f.Suffers) == 0:
+		f.Consequence = "No set needs them now; the next backup may find them \"already there\" and be damaged by it."
+	case f.Verdict == holdfast.Holds && kind != holdfast.Corrected:
+		f.Consequence = "They were mended: the sets that need them are whole."
+	case kind == holdfast.Corrected:
+		f.Consequence = "Every set is whole; more damage to the same bytes would be one too much."
+	default:
+		f.Consequence = fmt.Sprintf("%s cannot be restored whole: %s.", countOf(len(f.Suffers), "set"), names(f.Suffers))
+	}
+	switch {
+	case f.Mended[holdfast.Marked] > 0:
+		f.Next = "Run `holdfast backup` now: it stores the marked pieces anew where the live databases still have those rows, and older sets that need them are whole again. Then `holdfast verify`."
+	case f.Mended[holdfast.Helpless] > 0:
+		f.Next = "`holdfast verify --rebuild-index` looks for them in the blobs themselves."
+	case healed == f.Pieces && healed > 0:
+		f.Next = "Find out what damaged the storage: look at its disk."
+	case kind == holdfast.Corrected:
+		f.Next = "`holdfast verify --repair` with the same level writes them anew."
+	case kind == holdfast.Unindexed:
+		f.Next = "`holdfast verify --rebuild-index` looks for them in the blobs themselves; `holdfast verify --repair --copy DIRECTORY` takes them from a copy of the repository."
+	default:
+		f.Next = "`holdfast verify --repair` takes them from a copy of the repository (--copy DIRECTORY) or marks them so that the next backup stores them anew."
+	}
+}
+
+func names(list []Suffering) string {
+	const most = 3
+	var out []string
+	for i, s := range list {
+		if i == most {
+			out = append(out, fmt.Sprintf("and %d more", len(list)-most))
+			break
+		}
+		out = append(out, string(s.Set))
+	}
+	return strings.Join(out, ", ")
+}
+
+// problem is the run's error: nil when everything holds.
+func (r *Report) problem() error {
+	switch r.Verdict {
+	case holdfast.Violated:
+		p := &holdfast.Problem{Class: holdfast.Violation, What: fmt.Sprintf("verify: %s", r.Findings[0].Evidence), Why: r.Findings[0].Consequence, Do: r.Findings[0].Next}
+		if len(r.Findings) > 1 {
+			p.What += fmt.Sprintf(", and %s more", countOf(len(r.Findings)-1, "finding"))
+		}
+		return p
+	case holdfast.CannotTell:
+		return &holdfast.Problem{Class: holdfast.Undetermined, What: "verify: " + r.Findings[0].Evidence, Why: r.Findings[0].Consequence, Do: r.Findings[0].Next}
+	}
+	return nil
+}
+
+func lost(list []holdfast.Damage) bool { return slices.ContainsFunc(list, holdfast.Damage.Lost) }
+
+func countOf(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}
+
+func bytesOf(n int64) string {
+	value, unit := float64(n), 0
+	for value >= 1024 && unit < 4 {
+		value, unit = value/1024, unit+1
+	}
+	if unit == 0 {
+		return fmt.Sprintf("%d B", n)
+	}
+	return fmt.Sprintf("%.1f %ciB", value, " KMGT"[unit])
+}

@@ -1,0 +1,74 @@
+package verify
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"holdfast"
+)
+
+// choose picks the blobs of the next sample: those behind the last one that
+// was read, in the order of their names, until their bytes are that share of
+// all. Names are random, so this is a sample like any other; and as it goes on
+// where the last one ended, every blob is read once in a round. A new round
+// begins when the last one is through.
+func choose(blobs []holdfast.Blob, percent float64, last holdfast.Verification, now time.Time) (names []string, bytes int64, memory holdfast.Verification) {
+	blobs = inOrder(blobs)
+	if last.Round.IsZero() || last.Share >= 1 {
+		last.Round, last.Cursor, last.Share = now.UTC(), "", 0
+	}
+	var total int64
+	for _, b := range blobs {
+		total += b.Bytes
+	}
+	want := int64(float64(total) * percent / 100)
+	for _, b := range blobs {
+		if key(b.Name) <= last.Cursor {
+			continue
+		}
+		if bytes >= want && len(names) > 0 {
+			break
+		}
+		names, bytes = append(names, b.Name), bytes+b.Bytes
+	}
+	return names, bytes, last
+}
+
+// advance notes that those blobs were read. A round that is through has read
+// everything that was stored when it began.
+func advance(v holdfast.Verification, read []string, blobs []holdfast.Blob, now time.Time) holdfast.Verification {
+	for _, name := range read {
+		v.Cursor = max(v.Cursor, key(name))
+	}
+	var done, total int64
+	for _, b := range blobs {
+		total += b.Bytes
+		if key(b.Name) <= v.Cursor {
+			done += b.Bytes
+		}
+	}
+	v.Share = 1
+	if total > 0 {
+		v.Share = float64(done) / float64(total)
+	}
+	if done == total {
+		v.Share, v.Since = 1, v.Round
+	}
+	return v
+}
+
+func inOrder(blobs []holdfast.Blob) []holdfast.Blob {
+	blobs = slices.Clone(blobs)
+	slices.SortFunc(blobs, func(a, b holdfast.Blob) int { return strings.Compare(key(a.Name), key(b.Name)) })
+	return blobs
+}
+
+// key is a blob's name without its first letter, which says what it holds:
+// small blobs with directories and large ones with rows are read as they come.
+func key(name string) string {
+	if name == "" {
+		return ""
+	}
+	return name[1:]
+}

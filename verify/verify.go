@@ -1,0 +1,231 @@
+package verify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"holdfast"
+)
+
+// Stock is an open repository, looked at once from the outside: its index was
+// compared with its storage, and no data was read yet.
+type Stock interface {
+	Stock() holdfast.Stock
+	Blobs() []holdfast.Blob
+	// Damages lists everything found so far, by the calls below too.
+	Damages() []holdfast.Damage
+	// CorrectsErrors is how much redundancy is stored, in percent; 0 for none.
+	CorrectsErrors() int
+	// ListDamaged reports whether the list of sets is incomplete.
+	ListDamaged() bool
+	Holdings(ctx context.Context) ([]holdfast.Holding, error)
+	// Open opens a stored file by its object; Done notes that it was read whole.
+	Open(ctx context.Context, object string) (io.ReadCloser, error)
+	Done(ctx context.Context, object string) error
+	// ReadObject, ReadBlobs and ReadRest read stored pieces. An error means that
+	// the storage does not answer, or is fn's.
+	ReadObject(ctx context.Context, object string) ([]holdfast.Damage, error)
+	ReadBlobs(ctx context.Context, names []string, fn func(stored int64, d *holdfast.Damage) error) error
+	ReadRest(ctx context.Context, fn func(stored int64, d *holdfast.Damage) error) error
+	// Mend does what can be done; FindAgain completes a list that was damaged.
+	Mend(ctx context.Context, damages []holdfast.Damage) ([]holdfast.Remedy, error)
+	FindAgain(ctx context.Context) ([]holdfast.SetID, error)
+	Recall(ctx context.Context) holdfast.Verification
+	Remember(ctx context.Context, v holdfast.Verification) error
+}
+
+// Level says how much is read.
+type Level string
+
+// The levels.
+const (
+	Structure Level = "structure"
+	Sample    Level = "sample"
+	Data      Level = "data"
+)
+
+// Request is what to verify.
+type Request struct {
+	Level   Level
+	Percent float64        // of the stored data, for Sample
+	Set     holdfast.SetID // only this one; "" for all
+	Rate    int64          // at most so many stored bytes a second; 0 for no limit
+	Repair  bool
+}
+
+// Job verifies a repository.
+type Job struct {
+	Stock Stock
+	// Digest counts and digests the rows of a stored file in a table's format.
+	Digest   func(in io.Reader, format string) (rows int64, digest holdfast.Digest, err error)
+	Lanes    int // files read at once; 0 means 2
+	Now      func() time.Time
+	Tell     func(text string)
+	Progress holdfast.Progress
+}
+
+// Plan is what a verification would read, and what it knows already.
+type Plan struct {
+	Level  Level          `json:"level"`
+	Set    holdfast.SetID `json:"set,omitempty"`
+	Stock  holdfast.Stock `json:"stock"`
+	Reads  int64          `json:"reads_bytes"` // of the stored data, about
+	Blobs  []string       `json:"-"`           // for Sample
+	Runs   int            `json:"runs,omitempty"`
+	Before float64        `json:"share_read_before"` // of the current round
+
+	request  Request
+	memory   holdfast.Verification
+	holdings []holdfast.Holding
+}
+
+// Plan looks at the structure and says what Run would read besides.
+func (j Job) Plan(ctx context.Context, r Request) (Plan, error) {
+	if r.Level == Sample && (r.Percent <= 0 || r.Percent > 100) {
+		return Plan{}, &holdfast.Problem{Class: holdfast.Usage, What: fmt.Sprintf("a sample of %v%%: want more than 0 and at most 100", r.Percent)}
+	}
+	p := Plan{Level: r.Level, Set: r.Set, Stock: j.Stock.Stock(), request: r, memory: j.Stock.Recall(ctx)}
+	var err error
+	if p.holdings, err = j.holdings(ctx, r.Set); err != nil {
+		return p, err
+	}
+	for _, h := range p.holdings { // manifests and directories, read by now
+		for _, f := range h.Files {
+			if f.Name == holdfast.ManifestName {
+				p.Reads += f.Stored
+			}
+		}
+	}
+	switch r.Level {
+	case Sample:
+		var read int64
+		p.Blobs, read, p.memory = choose(j.Stock.Blobs(), r.Percent, p.memory, j.Now())
+		p.Reads, p.Before = p.Reads+read, p.memory.Share
+		p.Runs = int(100/r.Percent + 0.999)
+	case Data:
+		times := int64(1)
+		if j.Stock.CorrectsErrors() > 0 {
+			times = 3 // as it came, and again to see whether it had to be corrected
+		}
+		if r.Set == "" {
+			for _, b := range j.Stock.Blobs() {
+				p.Reads += b.Bytes * times
+			}
+			break
+		}
+		for _, f := range distinct(p.holdings) {
+			p.Reads += f.stored * times
+		}
+	}
+	return p, nil
+}
+
+func (j Job) holdings(ctx context.Context, only holdfast.SetID) ([]holdfast.Holding, error) {
+	list, err := j.Stock.Holdings(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if only != "" {
+		list = slices.DeleteFunc(list, func(h holdfast.Holding) bool { return h.ID != only })
+	}
+	return list, nil
+}
+
+// Run carries out a plan. The report is complete as far as the storage
+// answered; the error says in one sentence what is wrong, if anything is.
+func (j Job) Run(ctx context.Context, p Plan) (Report, error) {
+	began := j.Now()
+	report := Report{Level: p.Level, Set: p.Set, At: began.UTC(), Stock: p.Stock, Findings: []Finding{}, Sets: []SetVerdict{}}
+	reader := &reading{Job: j, pace: pace{rate: p.request.Rate, began: began, now: j.Now}, total: p.Reads}
+	err := reader.read(ctx, p)
+	report.Read = reader.stored
+	if ctx.Err() != nil {
+		return report, ctx.Err()
+	}
+	if err != nil {
+		report.add(Finding{Code: "storage_gone", Verdict: holdfast.CannotTell, Evidence: err.Error(),
+			Consequence: fmt.Sprintf("Of about %s only %s were read; nothing is said of the rest.", bytesOf(p.Reads), bytesOf(reader.stored)),
+			Next:        "Look at the disk or the network behind the repository, then verify again."})
+	}
+	holdings, walked := p.holdings, error(nil)
+	if p.Level != Structure { // what was found since then counts
+		if holdings, walked = j.holdings(ctx, p.Set); walked != nil {
+			holdings = p.holdings
+		}
+	}
+	before := holdings
+	var remedies []holdfast.Remedy
+	if p.request.Repair && err == nil {
+		if remedies, holdings, err = j.repair(ctx, p, &report, holdings); err != nil {
+			return report, err
+		}
+	}
+	report.judge(before, holdings, j.Stock.Damages(), remedies, reader.differing, p.memory)
+	j.remember(ctx, p, &report, err == nil)
+	report.Took = j.Now().Sub(began)
+	return report, report.problem()
+}
+
+// repair mends, and looks again at what every set has then.
+func (j Job) repair(ctx context.Context, p Plan, report *Report, holdings []holdfast.Holding) ([]holdfast.Remedy, []holdfast.Holding, error) {
+	damages := j.Stock.Damages()
+	listDamaged := j.Stock.ListDamaged()
+	if len(damages) == 0 {
+		return nil, holdings, nil
+	}
+	j.tell("mend %d damaged pieces", len(damages))
+	remedies, err := j.Stock.Mend(ctx, damages)
+	if err != nil {
+		return nil, holdings, fmt.Errorf("nothing was mended: %w", err)
+	}
+	if listDamaged {
+		if report.FoundAgain, err = j.Stock.FindAgain(ctx); err != nil {
+			return remedies, holdings, err
+		}
+	}
+	holdings, err = j.holdings(ctx, p.Set)
+	return remedies, holdings, err
+}
+
+// remember records the run. A repository that cannot be written is verified
+// nevertheless; the report says that the run left no trace.
+func (j Job) remember(ctx context.Context, p Plan, report *Report, whole bool) {
+	v := p.memory
+	v.At, v.Level, v.Verdict, v.Found, v.Damaged, v.Sets = report.At, string(p.Level), report.Verdict, "", nil, nil
+	if len(report.Findings) > 0 {
+		v.Found = report.Findings[0].Evidence
+	}
+	for _, s := range report.Sets {
+		if s.Verdict == holdfast.Violated {
+			v.Damaged = append(v.Damaged, s.ID)
+		}
+		v.Sets = append(v.Sets, s.ID)
+	}
+	if p.Set != "" { // one set says nothing of the others
+		v.Sets, v.Damaged = p.memory.Sets, p.memory.Damaged
+	}
+	if p.Level == Sample && whole {
+		v = advance(v, p.Blobs, j.Stock.Blobs(), report.At)
+	}
+	if p.Level == Data && p.Set == "" && whole {
+		v.Since, v.Round, v.Cursor, v.Share = report.At, time.Time{}, "", 0
+	}
+	report.Share, report.Since = v.Share, v.Since
+	if err := j.Stock.Remember(ctx, v); err != nil {
+		report.Forgotten = err.Error()
+		var p *holdfast.Problem
+		if errors.As(err, &p) {
+			report.Forgotten = p.What
+		}
+	}
+}
+
+func (j Job) tell(format string, args ...any) {
+	if j.Tell != nil {
+		j.Tell(fmt.Sprintf(format, args...))
+	}
+}
