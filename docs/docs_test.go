@@ -55,6 +55,11 @@ type page struct {
 var pages = []page{
 	{file: "README.md", variables: func(s *site) []string { return nil }},
 	{file: "docs/operate.md", variables: asRole("holdfast", "holdfast_restore")},
+	{file: "docs/verify.md", variables: func(s *site) []string { return nil }, prepare: func(t *testing.T, s *site) {
+		t.Helper()
+		s.init(t)
+		s.holdfast(t, 0, "backup")
+	}},
 	{file: "docs/restore.md", variables: func(s *site) []string {
 		return []string{
 			"VALIDATOR_ELSEWHERE=" + s.other.DSN(splicetest.ValidatorDatabase), "PARTICIPANT_ELSEWHERE=" + s.other.DSN(splicetest.ParticipantDatabase),

@@ -20,6 +20,7 @@ import (
 	"holdfast/node/plain"
 	"holdfast/repository"
 	"holdfast/restore"
+	"holdfast/verify"
 )
 
 // loadSchema reads a schema file. A reader of version 1 has to pass over
@@ -129,6 +130,9 @@ func TestOutputIsAsTheSchemaSays(t *testing.T) {
 	out("sets", 0, "list")
 	out("identities", 0, "identities", "fetch")
 	out("identities", 0, "identities", "show")
+	out("verify-plan", 0, "verify", "--read-data", "--dry-run")
+	out("verify", 0, "verify", "--sample", "50%")
+	out("rebuilt-index", 0, "verify", "--rebuild-index")
 	out("export", 0, "export", "latest", "exported")
 	out("restore-plan", 0, "restore", "latest")
 	out("restore-report", 0, "restore", "latest", "--only-prove", "--yes")
@@ -199,6 +203,9 @@ func TestSchemaHasEveryField(t *testing.T) {
 		{"output.schema.json", "inspection", inspect.Report{}},
 		{"output.schema.json", "leftover", plain.Leftover{}},
 		{"output.schema.json", "move", plain.Move{}},
+		{"output.schema.json", "verifyPlan", verify.Plan{}},
+		{"output.schema.json", "verification", verify.Report{}},
+		{"output.schema.json", "rebuilt", repository.Rebuilt{}},
 		{"output.schema.json", "setting", config.Origin{}},
 	} {
 		t.Run(c.def, func(t *testing.T) {
@@ -295,7 +302,7 @@ func jsonFields(typ reflect.Type) map[string]jsonField {
 		if name == "" {
 			name = f.Name
 		}
-		out[name] = jsonField{f.Type, strings.Contains(options, "omitempty")}
+		out[name] = jsonField{f.Type, strings.Contains(options, "omitempty") || strings.Contains(options, "omitzero")}
 	}
 	return out
 }

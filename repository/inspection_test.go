@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"holdfast"
 	"holdfast/repository"
@@ -230,5 +231,25 @@ func TestVerificationsAreRemembered(t *testing.T) {
 	v, err := open(t, at).Verification(t.Context())
 	if err != nil || v.Cursor != "b" || !slices.Equal(v.Sets, []holdfast.SetID{"two"}) {
 		t.Errorf("%+v, %v", v, err)
+	}
+}
+
+// A storage that goes away is not taken for damage.
+func TestAStorageThatGoesAwayIsNotDamage(t *testing.T) {
+	defer repository.SetPatience(repository.SetPatience(300 * time.Millisecond))
+	at, dir := two(t)
+	_, i := inspected(t, at)
+	read := 0
+	err := i.ReadRest(t.Context(), func(int64, *holdfast.Damage) error {
+		if read++; read == 3 {
+			return os.Rename(dir, dir+".gone")
+		}
+		return os.WriteFile(filepath.Join(t.TempDir(), "x"), nil, 0o600)
+	})
+	if holdfast.ClassOf(err) != holdfast.Undetermined && holdfast.ClassOf(err) != holdfast.NoRepository && holdfast.ClassOf(err) != holdfast.Unreachable {
+		t.Errorf("class %s: %v", holdfast.ClassOf(err), err)
+	}
+	if d := i.Damages(); len(d) > 0 {
+		t.Errorf("taken for damage: %+v", d)
 	}
 }

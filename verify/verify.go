@@ -78,6 +78,7 @@ type Plan struct {
 	Runs   int            `json:"runs,omitempty"`
 	Before float64        `json:"share_read_before"` // of the current round
 
+	looked   int64 // index and manifests, read by now
 	request  Request
 	memory   holdfast.Verification
 	holdings []holdfast.Holding
@@ -93,13 +94,15 @@ func (j Job) Plan(ctx context.Context, r Request) (Plan, error) {
 	if p.holdings, err = j.holdings(ctx, r.Set); err != nil {
 		return p, err
 	}
-	for _, h := range p.holdings { // manifests and directories, read by now
+	p.looked = p.Stock.Index
+	for _, h := range p.holdings {
 		for _, f := range h.Files {
 			if f.Name == holdfast.ManifestName {
-				p.Reads += f.Stored
+				p.looked += f.Stored
 			}
 		}
 	}
+	p.Reads = p.looked
 	switch r.Level {
 	case Sample:
 		var read int64
@@ -140,7 +143,7 @@ func (j Job) holdings(ctx context.Context, only holdfast.SetID) ([]holdfast.Hold
 func (j Job) Run(ctx context.Context, p Plan) (Report, error) {
 	began := j.Now()
 	report := Report{Level: p.Level, Set: p.Set, At: began.UTC(), Stock: p.Stock, Findings: []Finding{}, Sets: []SetVerdict{}}
-	reader := &reading{Job: j, pace: pace{rate: p.request.Rate, began: began, now: j.Now}, total: p.Reads}
+	reader := &reading{Job: j, pace: pace{rate: p.request.Rate, began: began, now: j.Now}, total: p.Reads, stored: p.looked}
 	err := reader.read(ctx, p)
 	report.Read = reader.stored
 	if ctx.Err() != nil {

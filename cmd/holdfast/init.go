@@ -42,6 +42,7 @@ type initFlags struct {
 	keep       []string
 	keyFile    string
 	noInput    bool
+	correction int
 }
 
 func newInit(a *app) *cobra.Command {
@@ -83,6 +84,7 @@ nowhere; only its public part goes into the configuration.`,
 	fl.StringArrayVar(&f.recipients, "recipient", nil, "age or SSH public key to seal the identities to; without any a recovery key is made; repeatable")
 	fl.StringArrayVar(&f.keep, "keep", nil, "directory that gets a sealed copy of the identities; repeatable")
 	fl.StringVar(&f.keyFile, "recovery-key-file", "", "write the new recovery key into this file instead of showing it; it must not exist")
+	fl.IntVar(&f.correction, "error-correction", 0, "store this much redundancy beside the data, in percent (1 to 100), so that flipped bits can be put right")
 	fl.BoolVar(&f.noInput, "no-input", false, "never ask; fail where something is missing")
 	return c
 }
@@ -106,6 +108,9 @@ func (a *app) init(ctx context.Context, f initFlags) error {
 		return &holdfast.Problem{Class: holdfast.Refused, What: path + " exists already",
 			Why: "Its recovery key and its repository's password may be the only ones there are.",
 			Do:  "Use it as it is, or write another one: --config OTHER.yaml."}
+	}
+	if f.correction < 0 || f.correction > 100 {
+		return usageError(nil, errors.New("--error-correction: want percent, 0 to 100"))
 	}
 	s := &setup{initFlags: f, Dir: filepath.Dir(path), Passwords: map[string]holdfast.Secret{}}
 	if err := a.ask(s); err != nil {
@@ -361,7 +366,9 @@ func (s *setup) create(ctx context.Context, conf *config.Config, path, text stri
 	if err != nil {
 		return err
 	}
-	if err := repository.Create(ctx, repository.Filesystem(conf.Repository.Path), password); err != nil {
+	at := repository.Filesystem(conf.Repository.Path)
+	at.ErrorCorrection = s.correction
+	if err := repository.Create(ctx, at, password); err != nil {
 		return err
 	}
 	made = nil // the repository is there: nothing may take its password away

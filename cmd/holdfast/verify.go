@@ -58,8 +58,8 @@ storage did not answer until the end.`,
   # one set, every row of it
   holdfast verify latest --read-data
 
-  # something was found: mend it, then store anew what is lost
-  holdfast verify --read-data --repair && holdfast backup`,
+  # something was found: mend it; then a backup stores anew what is lost
+  holdfast verify --read-data --repair`,
 		Args: atMost(1, "one set"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			a.ifInterrupted = "Nothing was changed; what was found until then is not remembered."
@@ -245,7 +245,7 @@ func (a *app) printVerify(r verify.Report) {
 	if r.Level == verify.Sample {
 		a.printf("%.0f%% of the stored data are read in this round.\n", 100*r.Share)
 	}
-	if !r.Since.IsZero() {
+	if !r.Since.IsZero() && r.Verdict == holdfast.Holds {
 		a.printf("Everything stored before %s has been read since.\n", when(r.Since))
 	}
 	if r.Forgotten != "" {

@@ -50,7 +50,6 @@ func TestVerify(t *testing.T) {
 	t.Run("a copy mends", s.copyMends)
 	t.Run("error correction mends", s.correctionMends)
 	t.Run("samples read everything in time", s.samplesReadEverything)
-	t.Run("a storage that goes away", s.storageGoesAway)
 	t.Run("while a backup runs", s.whileABackupRuns)
 }
 
@@ -336,27 +335,6 @@ func (b stocked) samplesReadEverything(t *testing.T) {
 		}
 	}
 	t.Error("the damage was not found in a whole round")
-}
-
-// A storage that goes away half-way leaves a report that says so.
-func (b stocked) storageGoesAway(t *testing.T) {
-	dir := b.copied(t)
-	fault := &counter{}
-	at := faulty(dir, fault)
-	report, err := verified(t, at, everything, func(j *verify.Job, _ *repository.Inspection) {
-		j.Lanes = 1
-		n := 0
-		j.Progress = func(holdfast.Step) {
-			if n++; n == 5 {
-				fault.failures = 1 << 40
-				fault.at = 1
-			}
-		}
-	})
-	says(t, err, holdfast.Undetermined)
-	if report.Verdict != holdfast.CannotTell || code(report, "storage_gone") == nil || !strings.Contains(verdicts(report), "cannot tell") {
-		t.Errorf("%+v", report)
-	}
 }
 
 // A backup that runs meanwhile is neither disturbed nor taken for damage.

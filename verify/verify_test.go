@@ -1,0 +1,152 @@
+package verify_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"holdfast"
+	"holdfast/verify"
+)
+
+type inherited = verify.Stock
+
+// stock is a repository of one set with one file of two rows.
+type stock struct {
+	inherited
+	holdings   []holdfast.Holding
+	damages    []holdfast.Damage
+	content    string
+	gone       error
+	memory     holdfast.Verification
+	remembered *holdfast.Verification
+	remember   error
+}
+
+func (s *stock) Stock() holdfast.Stock                                { return holdfast.Stock{Blobs: 1, Bytes: 100, Pieces: 1} }
+func (s *stock) Blobs() []holdfast.Blob                               { return []holdfast.Blob{{Name: "p1", Bytes: 100}} }
+func (s *stock) Damages() []holdfast.Damage                           { return s.damages }
+func (s *stock) CorrectsErrors() int                                  { return 0 }
+func (s *stock) ListDamaged() bool                                    { return false }
+func (s *stock) Holdings(context.Context) ([]holdfast.Holding, error) { return s.holdings, nil }
+func (s *stock) Open(context.Context, string) (io.ReadCloser, error) {
+	if s.gone != nil {
+		return nil, s.gone
+	}
+	return io.NopCloser(strings.NewReader(s.content)), nil
+}
+func (s *stock) Done(context.Context, string) error                                  { return nil }
+func (s *stock) ReadObject(context.Context, string) ([]holdfast.Damage, error)       { return nil, s.gone }
+func (s *stock) ReadRest(context.Context, func(int64, *holdfast.Damage) error) error { return s.gone }
+func (s *stock) Recall(context.Context) holdfast.Verification                        { return s.memory }
+func (s *stock) Remember(_ context.Context, v holdfast.Verification) error {
+	s.remembered = &v
+	return s.remember
+}
+
+const content = "a\nb\n"
+
+// whole is a stock in which nothing is wrong.
+func whole() *stock {
+	set := holdfast.Set{Schema: holdfast.ManifestSchema, ID: "one", Node: holdfast.Node{Name: "demo", Components: []holdfast.Component{{Name: "app", Kind: holdfast.App}}},
+		Captures: []holdfast.Capture{{Component: "app", Kind: holdfast.App, Schema: "s", Globals: "g", Facts: holdfast.Facts{Schema: "app"}, Ended: holdfast.Moment{Since: 1},
+			Tables: []holdfast.Table{{Schema: "public", Name: "t", Format: holdfast.TextFormat, Rows: 2, Segments: []holdfast.Segment{{File: "f", Rows: 2, Bytes: 4, Digest: holdfast.Digest{Lo: 2}}}}}}}}
+	set.Prove()
+	s := &stock{content: content, holdings: []holdfast.Holding{{ID: "one", Node: "demo", State: set.State, Set: &set}}}
+	for name, bytes := range map[string]int64{"s": 4, "g": 4, "f": 4, holdfast.ManifestName: 4, holdfast.ReadmeName: 4} {
+		s.holdings[0].Files = append(s.holdings[0].Files, holdfast.HeldFile{Name: name, Object: "o" + name, Bytes: bytes, Stored: bytes})
+	}
+	return s
+}
+
+func run(t *testing.T, s *stock, r verify.Request) (verify.Report, error) {
+	t.Helper()
+	j := verify.Job{Stock: s, Now: time.Now, Digest: func(in io.Reader, _ string) (int64, holdfast.Digest, error) {
+		b, err := io.ReadAll(in)
+		n := int64(strings.Count(string(b), "\n"))
+		return n, holdfast.Digest{Lo: uint64(n)}, err //nolint:gosec // it is a count
+	}}
+	p, err := j.Plan(t.Context(), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return j.Run(t.Context(), p)
+}
+
+// Every way in which a set can be something else than it is listed as.
+func TestWhatIsWrongWithASet(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		change func(s *stock, set *holdfast.Set)
+		code   string
+		class  holdfast.Class
+	}{
+		{"nothing", func(*stock, *holdfast.Set) {}, "", ""},
+		{"another set's manifest", func(_ *stock, set *holdfast.Set) { set.ID = "two" }, "set_is_another", holdfast.Violation},
+		{"another node's manifest", func(_ *stock, set *holdfast.Set) { set.Node.Name = "other" }, "set_is_another", holdfast.Violation},
+		{"another state than listed", func(s *stock, _ *holdfast.Set) { s.holdings[0].State = holdfast.Misordered }, "set_is_another", holdfast.Violation},
+		{"a manifest that claims more", func(s *stock, set *holdfast.Set) { set.Missing = []string{"identities"} }, "set_claims_more", holdfast.Violation},
+		{"a file that is not there", func(s *stock, _ *holdfast.Set) { s.holdings[0].Files = s.holdings[0].Files[1:] }, "files_differ", holdfast.Violation},
+		{"a file of another size", func(_ *stock, set *holdfast.Set) { set.Captures[0].Tables[0].Segments[0].Bytes = 5 }, "files_differ", holdfast.Violation},
+		{"other rows", func(_ *stock, set *holdfast.Set) { set.Captures[0].Tables[0].Segments[0].Digest.Lo = 7 }, "rows_differ", holdfast.Violation},
+		{"fewer rows", func(_ *stock, set *holdfast.Set) { set.Captures[0].Tables[0].Segments[0].Rows = 3 }, "rows_differ", holdfast.Violation},
+		{"a manifest that cannot be read", func(s *stock, _ *holdfast.Set) {
+			s.holdings[0].Set, s.holdings[0].Trouble = nil, "its manifest is no JSON"
+		}, "manifest_unreadable", holdfast.Violation},
+		{"a later manifest", func(s *stock, _ *holdfast.Set) {
+			s.holdings[0].Set, s.holdings[0].Trouble = nil, "written in manifest version 9"
+		}, "manifest_of_later_version", holdfast.Undetermined},
+		{"a set that vanished", func(s *stock, _ *holdfast.Set) { s.memory.Sets = []holdfast.SetID{"zero", "one"} }, "sets_vanished", holdfast.Undetermined},
+		{"no set where there is data", func(s *stock, _ *holdfast.Set) { s.holdings = nil }, "", ""},
+		{"a storage that goes away", func(s *stock, _ *holdfast.Set) { s.gone = errors.New("no route to host") }, "storage_gone", holdfast.Undetermined},
+		{"a lost piece", func(s *stock, _ *holdfast.Set) {
+			s.damages = []holdfast.Damage{{Piece: "k", Blob: "p1", Kind: holdfast.Missing}}
+			s.holdings[0].Files[0].Damages = s.damages
+		}, "blob_missing", holdfast.Violation},
+		{"a piece that was corrected", func(s *stock, _ *holdfast.Set) {
+			s.damages = []holdfast.Damage{{Piece: "k", Blob: "p1", Kind: holdfast.Corrected}}
+			s.holdings[0].Files[0].Damages = s.damages
+		}, "blob_corrected", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := whole()
+			c.change(s, s.holdings[0].Set)
+			report, err := run(t, s, verify.Request{Level: verify.Data})
+			if holdfast.ClassOf(err) != c.class {
+				t.Errorf("class %q, want %q: %v", holdfast.ClassOf(err), c.class, err)
+			}
+			if c.code == "" && len(report.Findings) > 0 || c.code != "" && (len(report.Findings) != 1 || report.Findings[0].Code != c.code) {
+				t.Fatalf("findings %+v, want %s", report.Findings, c.code)
+			}
+			want := map[holdfast.Class]holdfast.Verdict{"": holdfast.Holds, holdfast.Violation: holdfast.Violated, holdfast.Undetermined: holdfast.CannotTell}[c.class]
+			if report.Verdict != want {
+				t.Errorf("verdict %s, want %s", report.Verdict, want)
+			}
+			for _, f := range report.Findings {
+				if f.Evidence == "" || f.Consequence == "" || f.Next == "" || strings.Contains(f.Evidence, "%!") {
+					t.Errorf("%+v", f)
+				}
+			}
+			if c.class == holdfast.Violation && report.Sets[0].Verdict != holdfast.Violated {
+				t.Errorf("the set %s", report.Sets[0].Verdict)
+			}
+		})
+	}
+}
+
+// A run that cannot be remembered says so and is no failure.
+func TestARunThatCannotBeRemembered(t *testing.T) {
+	s := whole()
+	s.remember = &holdfast.Problem{Class: holdfast.ReadOnly, What: "it cannot be written"}
+	report, err := run(t, s, verify.Request{})
+	if err != nil || report.Forgotten != "it cannot be written" {
+		t.Errorf("%q, %v", report.Forgotten, err)
+	}
+	s.remember = nil
+	if report, err = run(t, s, verify.Request{Level: verify.Data}); err != nil || report.Since.IsZero() || s.remembered.Level != "data" || len(s.remembered.Sets) != 1 {
+		t.Errorf("%v, %+v", err, s.remembered)
+	}
+}
