@@ -123,17 +123,25 @@ func (b *Bundle) unpack(root string) error {
 			return err
 		}
 	}
-	// What a container mounts has to be reached by the user in it.
-	for dir := b.Dir; dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
-		if err := os.Chmod(dir, 0o755); err != nil {
-			break
-		}
+	if err := reachable(b.Dir); err != nil {
+		return err
 	}
 	version, err := fs.ReadFile(files, "files/VERSION")
 	if err != nil {
 		return err
 	}
 	return os.WriteFile(filepath.Join(root, "VERSION"), []byte(strings.TrimSpace(string(version))), 0o644)
+}
+
+// reachable opens a temporary directory to the users of containers that mount
+// files in it.
+func reachable(dir string) error {
+	for ; dir != filepath.Clean(os.TempDir()) && dir != "/"; dir = filepath.Dir(dir) {
+		if err := os.Chmod(dir, 0o755); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // settings replaces values of the shipped .env.

@@ -49,7 +49,7 @@
 // shell: DOCKER_HOST, DOCKER_CONFIG and what tells the project's name.
 //
 // Deliberate differences from the published bundle: health is asked every
-// second; start.sh does not ask Scan for the names that the web UIs show and
+// two seconds; start.sh does not ask Scan for the names that the web UIs show and
 // leaves HOST_BIND_IP to the environment, because two bundles cannot share a
 // port; an operator's own overlay, compose-local.yaml, is used if it is there;
 // nginx is a program of ours with the same routes.

@@ -1,6 +1,8 @@
 package bundle
 
 import (
+	"cmp"
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -34,4 +36,32 @@ func (b *Bundle) smallDisk(t testing.TB, bytes int64) {
 	if err := os.WriteFile(filepath.Join(b.Dir, "compose-local.yaml"), []byte(overlay), 0o644); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// BreakPostgres makes the database's next start fail, until MendPostgres. A
+// server that runs goes on running.
+func (b *Bundle) BreakPostgres(ctx context.Context) error {
+	_, err := b.Exec(ctx, "postgres-splice", "sh", "-c", `echo "shared_preload_libraries = 'gone'" >>"$PGDATA/postgresql.auto.conf"`)
+	return err
+}
+
+// MendPostgres undoes BreakPostgres, whether or not the container runs.
+func (b *Bundle) MendPostgres(ctx context.Context) error {
+	_, err := b.Docker(ctx, "run", "--rm", "--network", "none", "-v", b.Volume("postgres-splice")+":/data", "--entrypoint", "sed",
+		"postgres:"+cmp.Or(b.options.Postgres, "15"), "-i", "/'gone'/d", "/data/postgresql.auto.conf")
+	return err
+}
+
+// FillDisk leaves the database's volume that many bytes, of a bundle with a
+// small disk, and returns the function that gives the rest back.
+func (b *Bundle) FillDisk(ctx context.Context, leave int64) (func() error, error) {
+	out, err := b.Exec(ctx, "postgres-splice", "sh", "-c", fmt.Sprintf(
+		`free=$(df -B1 --output=avail "$PGDATA" | tail -1); fallocate -l $((free - %d)) "$PGDATA/ballast" && echo filled`, leave))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s", err, out)
+	}
+	return func() error {
+		_, err := b.Exec(context.WithoutCancel(ctx), "postgres-splice", "sh", "-c", `rm "$PGDATA/ballast"`)
+		return err
+	}, nil
 }

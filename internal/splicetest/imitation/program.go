@@ -8,8 +8,10 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -68,29 +70,28 @@ func asked(name string, env func(string) string, log io.Writer) context.Context 
 // the digit that begins their ports.
 func localNet(ctx context.Context, name string, env func(string) string, log io.Writer) error {
 	group, ctx := errgroup.WithContext(ctx)
-	base := participantStorage(env)
 	for _, entry := range strings.Fields(env("IMITATION_NODES")) {
-		node, prefix, _ := strings.Cut(entry, "=")
-		number := 0
-		if _, err := fmt.Sscanf(prefix, "%d", &number); err != nil {
+		node, digit, _ := strings.Cut(entry, "=")
+		prefix, err := strconv.Atoi(digit)
+		if err != nil {
 			return fmt.Errorf("IMITATION_NODES: %q: %w", entry, err)
 		}
-		ports := Ports{Ledger: 1000*number + 901, Admin: 1000*number + 902, Health: 1000*number + 961, Metrics: 1000*number + 913}
+		ports := Ports{Ledger: 1000*prefix + 901, Admin: 1000*prefix + 902, Health: 1000*prefix + 961, Metrics: 1000*prefix + 913}
+		storage := func(program string) Storage {
+			return Storage{Server: env("DB_SERVER"), Port: "5432", Database: program + "-" + node, Schema: program, User: env("DB_USER"), Password: env("DB_PASSWORD")}
+		}
 		if name == "canton" {
-			storage := base
-			storage.Database, storage.Schema = "participant-"+node, "participant"
-			p := &Participant{Storage: storage, Ports: ports, Log: log}
-			group.Go(func() error { return p.Run(ctx) })
+			group.Go(func() error { return (&Participant{Storage: storage("participant"), Ports: ports, Log: log}).Run(ctx) })
 			continue
 		}
-		a, err := validatorAppOf(env, log)
-		if err != nil {
-			return err
+		of := func(what string) string {
+			return env("AUTH_" + strings.ToUpper(strings.ReplaceAll(node, "-", "_")) + "_" + what)
 		}
-		a.Storage = base
-		a.Storage.Database, a.Storage.Schema = "validator-"+node, "validator"
-		a.Ports, a.API, a.Metrics = ports, 1000*number+903, 1000*number+914
-		a.PartyHint, a.Identifier = node+"-localnet-1", node+"-localnet-1"
+		hint := node + "-localnet-1"
+		a := &ValidatorApp{
+			Storage: storage("validator"), Participant: "canton", Ports: ports, API: 1000*prefix + 903, Metrics: 1000*prefix + 914,
+			PartyHint: hint, Identifier: hint, User: of("VALIDATOR_USER_NAME"), Audience: of("AUDIENCE"), Grace: time.Second, Log: log,
+		}
 		group.Go(func() error { return a.Run(ctx) })
 	}
 	return group.Wait()

@@ -6,7 +6,7 @@ set -Eeo pipefail
 
 data=${PGDATA:-/var/lib/postgresql/data}
 if [ ! -s "$data/PG_VERSION" ]; then
-  initdb -D "$data" --username="$POSTGRES_USER" --pwfile=<(printf '%s\n' "$POSTGRES_PASSWORD") --data-checksums >/dev/null
+  initdb -D "$data" --username="$POSTGRES_USER" --pwfile=<(printf '%s\n' "$POSTGRES_PASSWORD") --data-checksums --no-sync >/dev/null
   printf '\nhost all all all scram-sha-256\n' >>"$data/pg_hba.conf"
 fi
 
@@ -32,7 +32,7 @@ create_database() {
   echo "Database '$1' created."
 }
 
-pg_ctl -D "$data" -o "-c listen_addresses=''" -w start
+pg_ctl -D "$data" -o "-c listen_addresses='' -c fsync=off" -w start
 for variable in $(compgen -v | grep '^CREATE_DATABASE_'); do
   create_database "${!variable}"
 done
