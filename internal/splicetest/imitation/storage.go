@@ -35,7 +35,7 @@ func participantStorage(env func(string) string) Storage {
 	return Storage{Server: of("SERVER"), Port: of("PORT"), Database: of("DB"), Schema: of("SCHEMA"), User: of("USER"), Password: of("PASSWORD")}
 }
 
-var property = regexp.MustCompile(`(?m)^\s*(\w+)\s*=\s*"?([^"\n]*?)"?\s*$`)
+var property = regexp.MustCompile(`(?m)^[ \t]*(\w+)[ \t]*=[ \t]*"?([^"\n]*?)"?[ \t]*$`)
 
 // appStorage reads the HOCON text of the validator app's environment, as far as
 // the bundle writes it.
