@@ -81,7 +81,7 @@ func lock(ctx context.Context, t libpq.Target, application, subject string, wait
 			return fail(err)
 		}
 		if got {
-			return func() { hangUp(conn) }, nil
+			return func() { release(conn, key) }, nil
 		}
 		if !time.Now().Before(deadline) {
 			return fail(busy(holder(ctx, conn, key)))
@@ -92,6 +92,16 @@ func lock(ctx context.Context, t libpq.Target, application, subject string, wait
 		case <-time.After(250 * time.Millisecond):
 		}
 	}
+}
+
+// release gives the lock back, and only then hangs up: a server may notice a
+// good while later that a session has ended, and whoever comes next would be
+// told that it goes on.
+func release(conn *pgx.Conn, key int32) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	_, _ = conn.Exec(ctx, `SELECT pg_advisory_unlock($1::int, $2::int)`, lockClass, key)
+	hangUp(conn)
 }
 
 // holder says who has the lock.

@@ -1,7 +1,6 @@
 package plain_test
 
 import (
-	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -39,21 +38,10 @@ func TestOneBackupAndOneRestoreAtATime(t *testing.T) {
 			t.Errorf("a second %s beside the first: %v", c.name, err)
 		}
 		release()
-		if release, err = again(c.lock); err != nil {
-			t.Errorf("a %s after the first: %v", c.name, err)
+		if release, err = c.lock(); err != nil {
+			t.Errorf("a %s at once after the first: %v", c.name, err)
 			continue
 		}
 		release()
 	}
-}
-
-// again tries for as long as a server takes to notice that a session ended.
-func again(lock func() (func(), error)) (release func(), err error) {
-	for range 50 {
-		if release, err = lock(); err == nil {
-			return release, nil
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-	return nil, errors.Join(errors.New("still locked"), err)
 }
