@@ -28,3 +28,11 @@ func (i *Inspection) DamageList(ctx context.Context, flip func(blob string, at i
 	}
 	return err
 }
+
+// SetKeyDerivation says how new repositories make their key from the password,
+// and returns how they did.
+func SetKeyDerivation(algorithm string) string {
+	old := keyDerivation
+	keyDerivation = algorithm
+	return old
+}

@@ -78,8 +78,15 @@ func (s shell) run(args ...string) []byte {
 // No lock-in: the kopia command alone lists, verifies, restores and maintains
 // what Holdfast stored.
 func TestKopiaAloneReadsAndKeepsTheSets(t *testing.T) {
+	// The kopia command does not know how repositories of the other tests make
+	// their key.
+	defer repository.SetKeyDerivation(repository.SetKeyDerivation("scrypt-65536-8-1"))
 	s := shell{t, kopia(t), t.TempDir()}
-	at, dir := make1(t)
+	dir := filepath.Join(t.TempDir(), "repository")
+	at := repository.Filesystem(dir)
+	if err := repository.Create(t.Context(), at, holdfast.NewSecret(password)); err != nil {
+		t.Fatal(err)
+	}
 	files := map[string][]byte{
 		"app/data/public.large/0000000000.copy":  random(1, 7<<20),
 		"app/data/public.large/0000002048.copy":  random(2, 3<<20),

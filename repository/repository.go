@@ -24,6 +24,10 @@ const (
 	defaultSplitter   = "DYNAMIC-1M-BUZHASH"
 )
 
+// keyDerivation makes the key from the password: kopia's choice, which is
+// scrypt, and costs nothing in a build for tests. A variable for tests alone.
+var keyDerivation = format.DefaultKeyDerivationAlgorithm
+
 // hostName is the host part of every snapshot's source and of the repository's
 // client, so that kopia attributes all sets to Holdfast whatever machine ran.
 const hostName = "holdfast"
@@ -54,6 +58,7 @@ func Create(ctx context.Context, at Location, password holdfast.Secret) error {
 	opt := &repo.NewRepositoryOptions{
 		BlockFormat: format.ContentFormat{Hash: contentHash, Encryption: contentEncryption, EnablePasswordChange: true, ECCOverheadPercent: at.ErrorCorrection},
 	}
+	opt.FormatBlockKeyDerivationAlgorithm = keyDerivation
 	opt.ObjectFormat.Splitter = defaultSplitter
 	opt.BlockFormat.EnablePasswordChange = true
 	if err := repo.Initialize(ctx, st, opt, password.Reveal()); err != nil {
