@@ -19,6 +19,8 @@
 //     initdb and postgres, nothing more.
 //   - HOLDFAST_TEST_USER: the user that runs Postgres when the tests are run
 //     by root, whom Postgres refuses; otherwise postgres, or else nobody.
+//   - HOLDFAST_TEST_MASTERS: a directory for data directories that servers and
+//     nodes are copied from; without it each is made from nothing.
 //   - HOLDFAST_TEST_OIDC_PROVIDER: a directory with node_modules/oidc-provider;
 //     tests that need it are skipped without it, and fail with
 //     HOLDFAST_TEST_ALL set.

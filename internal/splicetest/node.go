@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"path/filepath"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -91,17 +92,12 @@ func (n *Node) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	server := Options{
-		Bin: version.Bin, TCP: n.options.TCP, TLS: n.options.TLS, Password: n.options.Password, Settings: maps.Clone(n.options.Settings),
+	master := n.master(version)
+	if there(master) {
+		return n.startServers(ctx, version, master)
 	}
-	if n.Participant, err = Start(ctx, server); err != nil {
+	if err := n.startServers(ctx, version, ""); err != nil {
 		return err
-	}
-	n.Validator = n.Participant
-	if n.options.TwoInstances {
-		if n.Validator, err = Start(ctx, server); err != nil {
-			return err
-		}
 	}
 	if err := n.create(ctx, n.Participant, ParticipantDatabase, n.ParticipantDSN(), ParticipantSchema); err != nil {
 		return err
@@ -117,7 +113,35 @@ func (n *Node) start(ctx context.Context) error {
 	if err := n.seed(ctx); err != nil {
 		return err
 	}
-	return n.Grow(ctx, n.options.Bytes)
+	if err := n.Grow(ctx, n.options.Bytes); err != nil || master == "" {
+		return err
+	}
+	return n.keep(ctx, master)
+}
+
+// startServers starts the node's servers: copies of the master's, empty ones
+// with "".
+func (n *Node) startServers(ctx context.Context, version Version, master string) error {
+	start := func(name string) (*Server, error) {
+		options := Options{
+			Bin: version.Bin, TCP: n.options.TCP, TLS: n.options.TLS, Password: n.options.Password, Settings: maps.Clone(n.options.Settings),
+		}
+		if master != "" {
+			options.master = filepath.Join(master, name)
+		}
+		return Start(ctx, options)
+	}
+	var err error
+	if !n.options.TwoInstances {
+		n.Participant, err = start("both")
+		n.Validator = n.Participant
+		return err
+	}
+	if n.Participant, err = start("participant"); err != nil {
+		return err
+	}
+	n.Validator, err = start("validator")
+	return err
 }
 
 // create makes a database of the owner's and its schemas.

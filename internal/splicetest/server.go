@@ -33,6 +33,8 @@ type Options struct {
 	TCP      bool              // listen on a free port of 127.0.0.1 as well
 	TLS      bool              // accept TLS over TCP, with a certificate of our own (CAFile)
 	Password string            // ask for it over TCP (scram-sha-256); "" trusts everybody
+
+	master string // the data directory to begin with; "" for an empty server's
 }
 
 // Server is a Postgres server of ours. It does not outlive the process that
@@ -176,22 +178,10 @@ func (s *Server) Log() string {
 	return string(text)
 }
 
-// initialise runs initdb and writes who may connect and how.
+// initialise makes the data directory and writes who may connect and how.
 func (s *Server) initialise(ctx context.Context) error {
-	args := []string{"-D", s.Data(), "-U", superuser, "-A", "trust", "--no-locale", "-E", "UTF8", "--no-sync"}
-	if s.options.Password != "" {
-		file := filepath.Join(s.Dir, "password")
-		if err := s.owner.write(file, []byte(s.options.Password+"\n")); err != nil {
-			return err
-		}
-		defer os.Remove(file)
-		args = append(args, "--pwfile="+file)
-	}
-	cmd := exec.CommandContext(ctx, filepath.Join(s.Version.Bin, "initdb"), args...)
-	cmd.Dir = s.Dir // the owner may not be able to read ours
-	cmd.SysProcAttr = s.owner.process()
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("initdb %s: %w: %s", s.Version.Major, err, strings.TrimSpace(string(out)))
+	if err := s.data(ctx); err != nil {
+		return err
 	}
 	if s.options.TLS {
 		if err := s.certify(); err != nil {
@@ -208,6 +198,26 @@ func (s *Server) initialise(ctx context.Context) error {
 	rules := "local all all trust\nlocal replication all trust\n" +
 		fmt.Sprintf("%s all all 127.0.0.1/32 %s\n%s replication all 127.0.0.1/32 %s\n", host, method, host, method)
 	return s.owner.write(filepath.Join(s.Data(), "pg_hba.conf"), []byte(rules))
+}
+
+// initdb makes a data directory from nothing.
+func (s *Server) initdb(ctx context.Context) error {
+	args := []string{"-D", s.Data(), "-U", superuser, "-A", "trust", "--no-locale", "-E", "UTF8", "--no-sync"}
+	if s.options.Password != "" {
+		file := filepath.Join(s.Dir, "password")
+		if err := s.owner.write(file, []byte(s.options.Password+"\n")); err != nil {
+			return err
+		}
+		defer os.Remove(file)
+		args = append(args, "--pwfile="+file)
+	}
+	cmd := exec.CommandContext(ctx, filepath.Join(s.Version.Bin, "initdb"), args...)
+	cmd.Dir = s.Dir // the owner may not be able to read ours
+	cmd.SysProcAttr = s.owner.process()
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("initdb %s: %w: %s", s.Version.Major, err, strings.TrimSpace(string(out)))
+	}
+	return nil
 }
 
 // settings are what the server is started with. Nothing is synced to the disk:
