@@ -6,13 +6,38 @@ set -eu
 cd "$(dirname "$0")/../.."
 bed=$(internal/testbed/postgres.sh)
 eval "$bed"
+
+docker= memory= masters=
+finish() {
+  [ -z "$docker" ] || internal/testbed/docker.sh stop
+  rm -rf ${memory:+"$memory"} ${masters:+"$masters"}
+}
+trap finish EXIT
+trap 'exit 130' INT TERM
+
 if [ -z "${HOLDFAST_TEST_DOCKER:-}" ]; then # nobody has started one who may still want it
-  trap 'internal/testbed/docker.sh stop' EXIT
-  trap 'exit 130' INT TERM
+  docker=ours
   bed=$(internal/testbed/docker.sh)
   eval "$bed"
 fi
-export HOLDFAST_TEST_ALL=1
+
+# Databases and repositories of tests live in memory where there is room for
+# them: on a disk, making and removing their many files takes more time than
+# what is done with them.
+shared=/dev/shm
+room() { [ "$(df -Pk $shared 2>/dev/null | awk 'NR == 2 {print $4}')" -ge "$1" ] && [ "$(awk '/^MemAvailable/ {print $2}' /proc/meminfo)" -ge "$2" ]; }
+if room 4000000 8000000 2>/dev/null; then
+  memory=$(mktemp -d $shared/hf.XXXXXX) # short: a socket's path may have 107 bytes
+  chmod 1777 "$memory"
+  printf '#!/bin/sh\n' >"$memory/program"
+  chmod a+x "$memory/program"
+  if "$memory/program"; then export TMPDIR="$memory"; fi # it may be mounted so that nothing in it can be run
+fi
+
+masters=$(mktemp -d) # of servers and nodes, which are copied where they are wanted
+export HOLDFAST_TEST_MASTERS="$masters" HOLDFAST_TEST_ALL=1
 [ $# -gt 0 ] || set -- ./...
-# Two at a time: every package starts servers of its own.
-go run ./internal/testbed/cmd/gotest -allow internal/testbed/skips.txt -- -race -timeout 30m -p 2 "$@"
+# The tag is kopia's own for tests: a repository's key is derived from its
+# password at no cost. What the program does instead, a test of docs looks at.
+# Two packages at a time: each starts servers of its own.
+go run ./internal/testbed/cmd/gotest -allow internal/testbed/skips.txt -- -race -tags testing -timeout 30m -p 2 "$@"

@@ -1,6 +1,7 @@
 // Gotest runs go test and lets nothing pass unnoticed: it prints the output of
 // what failed, names every skipped test, and fails when one was skipped whose
-// reason is not in the list of allowed ones. It ends with a line of totals.
+// reason is not in the list of allowed ones. It ends with a line of totals; the
+// time is what processors spent, on every process that the tests waited for.
 //
 //	go run ./internal/testbed/cmd/gotest -allow internal/testbed/skips.txt -- -race ./...
 package main
@@ -66,6 +67,7 @@ func run(allow string, args []string, out io.Writer) (failed bool, err error) {
 		t.take(e)
 	}
 	waitErr := cmd.Wait()
+	t.spent = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 	return t.finish(waitErr != nil), lines.Err()
 }
 
@@ -93,6 +95,7 @@ type tally struct {
 	out                     io.Writer
 	passed, failed, skipped int
 	unlisted                []string
+	spent                   time.Duration
 }
 
 func (t *tally) take(e event) {
@@ -147,6 +150,6 @@ func (t *tally) finish(broken bool) bool {
 	for _, s := range t.unlisted {
 		fmt.Fprintf(t.out, "skipped for a reason that is not allowed: %s", s)
 	}
-	fmt.Fprintf(t.out, "\n%d passed, %d failed, %d skipped\n", t.passed, t.failed, t.skipped)
+	fmt.Fprintf(t.out, "\n%d passed, %d failed, %d skipped, %v of processors' time\n", t.passed, t.failed, t.skipped, t.spent.Round(time.Second))
 	return broken || t.failed > 0 || len(t.unlisted) > 0 || t.passed == 0
 }
