@@ -23,6 +23,7 @@ type Config struct {
 	Repository Repository          `yaml:"repository"`
 	Tools      string              `yaml:"tools"` // directory of pg_dump and pg_restore; searched for when empty
 	Dump       Dump                `yaml:"dump"`
+	Check      Check               `yaml:"check"`
 
 	file    string
 	origins []Origin
@@ -159,6 +160,11 @@ func (c *Config) complete() error {
 		if err := i.check(); err != nil {
 			return err
 		}
+	}
+	abs(&c.Check.SecondCopy)
+	abs(&c.Check.RestoreSpace)
+	if err := c.Check.check(); err != nil {
+		return err
 	}
 	_, err := c.node()
 	return err

@@ -166,15 +166,26 @@ func example(t reflect.Type) string {
 	return keys(t)[0]
 }
 
+// duration reads a time; whole days may be given as such.
+func duration(text string) (time.Duration, error) {
+	const most = 36500
+	if days, ok := strings.CutSuffix(text, "d"); ok && wholeNumber.MatchString(days) {
+		if n, err := strconv.Atoi(days); err == nil && n <= most {
+			return time.Duration(n) * 24 * time.Hour, nil
+		}
+	}
+	return time.ParseDuration(text)
+}
+
 var wholeNumber = regexp.MustCompile(`^(0|[1-9][0-9]{0,8})$`)
 
 // set gives a value its text. It returns what is wanted instead when the text
 // does not suit the type.
 func set(v reflect.Value, text string) (want string) {
 	if v.Type() == reflect.TypeFor[Duration]() {
-		t, err := time.ParseDuration(text)
+		t, err := duration(text)
 		if err != nil || t < 0 {
-			return "a duration, such as 1s or 4h"
+			return "a duration, such as 1s or 4h, or days such as 30d"
 		}
 		v.SetInt(int64(t))
 		return ""

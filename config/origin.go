@@ -22,6 +22,8 @@ func (c *Config) Origins() []Origin {
 	for _, d := range []Origin{
 		{"tools", "(searched for)", "default"}, {"dump.lanes", "cores, at most 4", "default"}, {"dump.connections", "16", "default"},
 		{"dump.wait_limit", "1s", "default"}, {"dump.lock_wait", "2m0s", "default"},
+		{"check.cadence", "4h", "default"}, {"check.grace", "30m, or twice what the last backup took", "default"}, {"check.drill_every", "31d", "default"},
+		{"check.key_test_every", "180d", "default"}, {"check.copy_behind", "24h", "default"}, {"check.runway", "7d", "default"}, {"check.clock_skew", "30s", "default"},
 	} {
 		if !slices.ContainsFunc(out, func(o Origin) bool { return o.Key == d.Key }) {
 			out = append(out, d)
@@ -96,6 +98,10 @@ func leaves(key string, v reflect.Value, done func()) []setting {
 	switch v.Kind() {
 	case reflect.Map:
 		return nil
+	case reflect.Slice:
+		if v.Type().Elem().Kind() == reflect.Struct {
+			return nil // a variable has no way to say it
+		}
 	case reflect.Pointer:
 		if v.IsNil() {
 			return nil

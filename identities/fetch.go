@@ -48,16 +48,7 @@ func (f Fetcher) Fetch(ctx context.Context) ([]byte, error) {
 	if path == "" {
 		path = ValidatorPath
 	}
-	u, err := baseURL("the validator app's address", f.BaseURL)
-	if err != nil {
-		return nil, err
-	}
-	u = u.JoinPath(path)
-	address := f.Address
-	if address == "" {
-		address = localAddress(u)
-	}
-	client, err := connection{ca: f.CA, address: address, timeout: f.Timeout}.client()
+	u, client, err := f.reach(path)
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -22,7 +23,7 @@ type Client struct {
 	HTTP    *http.Client  // http.DefaultClient's transport and no redirects if nil
 	Timeout time.Duration // of one question; 10 s if 0
 	Now     func() time.Time
-	Probe   func(serial int) bool // of which serials the sequencers' URLs are tried; nil: none
+	Probe   *int // a serial whose sequencers' URLs are tried, unless every Scan says that it is in use; nil: none
 }
 
 // Ask asks the Scans at those addresses, such as https://scan.sv-1.example.com,
@@ -47,7 +48,10 @@ func (c Client) Ask(ctx context.Context, urls []string) []holdfast.ScanView {
 		})
 	}
 	_ = g.Wait()
-	if c.Probe != nil {
+	if c.Probe != nil && slices.ContainsFunc(views, func(v holdfast.ScanView) bool {
+		serial, ok := v.Serial.Get()
+		return ok && serial != *c.Probe
+	}) {
 		c.probe(ctx, views)
 	}
 	return views
@@ -249,7 +253,7 @@ func (q *questions) upgrade() (holdfast.Upgrade, error) {
 	return holdfast.Upgrade{At: answer.LSU.At, Successor: answer.LSU.Successor}, nil
 }
 
-// probe tries every published URL of the chosen serials once: whatever answers
+// probe tries every published URL of the chosen serial once: whatever answers
 // over HTTP, answers. That a participant may connect there is not proven by it.
 func (c Client) probe(ctx context.Context, views []holdfast.ScanView) {
 	var mu sync.Mutex
@@ -261,7 +265,7 @@ func (c Client) probe(ctx context.Context, views []holdfast.ScanView) {
 		for _, s := range list {
 			mu.Lock()
 			_, asked := answers[s.URL]
-			if !asked && s.URL != "" && c.Probe(s.Serial) {
+			if !asked && s.URL != "" && s.Serial == *c.Probe {
 				answers[s.URL] = false
 				g.Go(func() error {
 					ok := c.reach(ctx, s.URL)
@@ -300,9 +304,4 @@ func (c Client) reach(ctx context.Context, address string) bool {
 	// A proxy that has nothing behind it answers as well.
 	return response.StatusCode != http.StatusBadGateway && response.StatusCode != http.StatusServiceUnavailable && response.StatusCode != http.StatusGatewayTimeout &&
 		response.StatusCode != http.StatusForbidden
-}
-
-// Serials is a Probe that tries every serial but the one.
-func Serials(but int) func(int) bool {
-	return func(serial int) bool { return serial != but && serial >= 0 }
 }

@@ -26,7 +26,8 @@ func TestEachScanSaysWhatItSays(t *testing.T) {
 	n.Announce(time.Date(2026, 12, 1, 12, 0, 0, 0, time.UTC))
 	n.Scans[1].SetFault(splicetest.ScanLies)
 	n.Scans[2].SetFault(splicetest.ScanLimits)
-	views := scan.Client{Probe: scan.Serials(6)}.Ask(t.Context(), n.URLs())
+	old := 5
+	views := scan.Client{Probe: &old}.Ask(t.Context(), n.URLs())
 	if len(views) != 3 || views[0].URL != n.Scans[0].URL() {
 		t.Fatalf("%+v", views)
 	}

@@ -67,6 +67,17 @@ func (t Tools) find(ctx context.Context, program string, major int) (string, err
 		Why: "Postgres's client programs refuse servers newer than themselves.", Do: install}
 }
 
+// Suit says why the programs found do not suit a server of that major version;
+// nil when they do.
+func (t Tools) Suit(ctx context.Context, major int) error {
+	for _, program := range []string{"pg_dump", "pg_restore"} {
+		if _, err := t.find(ctx, program, major); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func inDir(dir string) string {
 	if dir == "" {
 		return ""

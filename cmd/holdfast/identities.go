@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -207,7 +208,7 @@ func newIdentitiesShow(a *app) *cobra.Command {
   holdfast identities show 20261122T154500Z --output json`,
 		Args: atMost(1, "one set"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.withIdentities(cmd.Context(), args, func(set holdfast.Set, _ holdfast.Files) error {
+			return a.withIdentities(cmd.Context(), args, func(set holdfast.Set, _ holdfast.Files, _ *repository.Repository) error {
 				return a.result("identities", set.Identities, func() {
 					a.printf("In set %s:\n", set.ID)
 					a.printIdentities(*set.Identities)
@@ -217,7 +218,7 @@ func newIdentitiesShow(a *app) *cobra.Command {
 	}
 }
 
-func (a *app) withIdentities(ctx context.Context, args []string, fn func(holdfast.Set, holdfast.Files) error) error {
+func (a *app) withIdentities(ctx context.Context, args []string, fn func(holdfast.Set, holdfast.Files, *repository.Repository) error) error {
 	id := "latest"
 	if len(args) > 0 {
 		id = args[0]
@@ -230,7 +231,7 @@ func (a *app) withIdentities(ctx context.Context, args []string, fn func(holdfas
 		if set.Identities == nil {
 			return &holdfast.Problem{Class: holdfast.Refused, What: fmt.Sprintf("set %s has no identities", set.ID), Do: "Choose another set, or `holdfast identities fetch`."}
 		}
-		return fn(set, files)
+		return fn(set, files, r)
 	})
 }
 
@@ -241,7 +242,8 @@ func newIdentitiesOpen(a *app) *cobra.Command {
 		Short: "Open sealed identities with the recovery key",
 		Long: `Write the dump in clear to standard output, opened with a recovery key or an SSH
 private key. It holds the node's private keys: pipe it to where it is needed,
-and do not leave it on a disk.`,
+and do not leave it on a disk. That a key opened a set's identities is
+remembered in the repository, for the condition recovery_key_tested.`,
 		Example: `  # of the newest proven set, the key from a file
   holdfast identities open --key-file recovery-key.txt
 
@@ -276,16 +278,30 @@ and do not leave it on a disk.`,
 				defer func() { _ = f.Close() }()
 				return open(f, nil)
 			}
-			return a.withIdentities(cmd.Context(), args, func(set holdfast.Set, files holdfast.Files) error {
+			return a.withIdentities(cmd.Context(), args, func(set holdfast.Set, files holdfast.Files, r *repository.Repository) error {
 				in, err := files.Open(cmd.Context(), set.Identities.SealedFile)
 				if err != nil {
 					return err
 				}
 				defer func() { _ = in.Close() }()
-				return open(in, set.Identities.Recipients)
+				if err := open(in, set.Identities.Recipients); err != nil {
+					return err
+				}
+				a.rememberKeyTest(cmd.Context(), r, set)
+				return nil
 			})
 		},
 	}
 	c.Flags().StringVarP(&keyFile, "key-file", "k", "", "file with the recovery key or an SSH private key; - for standard input")
 	return c
+}
+
+// rememberKeyTest notes that a key opened the identities of a set. The dump is
+// out by then: a repository that takes no note is said, and no failure.
+func (a *app) rememberKeyTest(ctx context.Context, r *repository.Repository, set holdfast.Set) {
+	host, _ := os.Hostname()
+	err := r.PutKeyTest(ctx, holdfast.KeyTest{Set: set.ID, Node: set.Node.Name, At: time.Now().UTC(), Content: set.Identities.Content, Host: host})
+	if err != nil {
+		_, _ = fmt.Fprintf(a.err, "holdfast: the identities were opened; that a key opened them is not remembered: %v\n", err)
+	}
 }

@@ -1,0 +1,318 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"holdfast"
+	"holdfast/canton/admin"
+	"holdfast/canton/metrics"
+	"holdfast/canton/scan"
+	"holdfast/capture/postgres"
+	"holdfast/check"
+	"holdfast/identities"
+	"holdfast/node/plain"
+	"holdfast/repository"
+)
+
+// patience is how long a check waits for one of the places it looks at.
+const patience = time.Minute
+
+// observe looks everywhere the conditions need, side by side where it can.
+// What is not to be had is said in its place; only a configuration that makes
+// no sense, or an interruption, is an error.
+func (w wiring) observe(ctx context.Context) (check.Observations, error) {
+	n, err := w.node()
+	if err != nil {
+		return check.Observations{}, err
+	}
+	o := check.Observations{Node: n.Node, Live: map[holdfast.ComponentName]holdfast.Observed[holdfast.Live]{}, Declared: w.declared(), Limits: w.limits()}
+	w.observeRepository(ctx, &o)
+	last := newestProven(o)
+	var g errgroup.Group
+	for _, look := range []func(context.Context){
+		func(ctx context.Context) { w.observeNode(ctx, n, last, &o) },
+		func(ctx context.Context) { o.App = w.observeApp(ctx) },
+		func(ctx context.Context) { o.Scans = w.observeScans(ctx, last) },
+		func(ctx context.Context) { o.Admin = w.observeAdmin(ctx) },
+		func(ctx context.Context) { o.Metrics = w.observeMetrics(ctx) },
+		func(ctx context.Context) { o.Copy = w.observeCopy(ctx) },
+	} {
+		g.Go(func() error {
+			ctx, cancel := context.WithTimeout(ctx, patience)
+			defer cancel()
+			look(ctx)
+			return nil
+		})
+	}
+	_ = g.Wait()
+	return o, ctx.Err()
+}
+
+func (w wiring) limits() check.Limits {
+	c := w.Check
+	return check.Limits{
+		Cadence: time.Duration(c.Cadence), Grace: time.Duration(c.Grace), Drill: time.Duration(c.DrillEvery), KeyTest: time.Duration(c.KeyTestEvery),
+		Copy: time.Duration(c.CopyBehind), Runway: time.Duration(c.Runway), Skew: time.Duration(c.ClockSkew),
+	}
+}
+
+func (w wiring) declared() check.Declared {
+	d := check.Declared{NoHistory: w.Check.History != nil && !*w.Check.History}
+	d.Pruning, _ = w.Check.PruningKept() // Load has checked it
+	d.NoPruning = w.Check.Pruning != "" && d.Pruning == 0
+	for _, r := range w.Check.Retention {
+		d.Retention = append(d.Retention, check.Retention{SV: r.SV, Keeps: time.Duration(r.Keeps), Source: r.Source})
+	}
+	return d
+}
+
+// observeRepository reads every manifest of the node, and the newest proven
+// set's small files.
+func (w wiring) observeRepository(ctx context.Context, o *check.Observations) {
+	password, err := w.Repository.Password.Secret(w.Dir())(ctx)
+	if err != nil {
+		o.Repository = holdfast.Unknown[check.Repository](err.Error())
+		o.Drills, o.KeyTests = holdfast.Unknown[[]holdfast.Drill](err.Error()), holdfast.Unknown[[]holdfast.KeyTest](err.Error())
+		return
+	}
+	found := check.Repository{Name: w.Repository.Path}
+	r, err := repository.Open(ctx, repository.Filesystem(w.Repository.Path), password)
+	if err == nil {
+		defer func() { _ = r.Close(ctx) }()
+		var entries []repository.Entry
+		if entries, err = r.Sets(ctx, o.Node.Name); err == nil {
+			found.Sets, found.Unreadable, found.Newest = readSets(ctx, r, entries)
+			o.Drills, o.KeyTests = holdfast.Observe(r.Drills(ctx, o.Node.Name)), holdfast.Observe(r.KeyTests(ctx, o.Node.Name))
+		}
+	}
+	if err != nil {
+		found.Problem = err.Error()
+		o.Drills, o.KeyTests = holdfast.Unknown[[]holdfast.Drill](err.Error()), holdfast.Unknown[[]holdfast.KeyTest](err.Error())
+	}
+	o.Repository = holdfast.Known(found)
+}
+
+// readSets reads the manifests, several at a time. Tables and their segments
+// make up most of one and no condition asks for them.
+func readSets(ctx context.Context, r *repository.Repository, entries []repository.Entry) (sets []holdfast.Set, unreadable []string, newest string) {
+	const lanes = 4
+	var mu sync.Mutex
+	var g errgroup.Group
+	g.SetLimit(lanes)
+	read := map[int]holdfast.Set{}
+	last := -1
+	for i, e := range entries {
+		if e.State == holdfast.Proven {
+			last = i
+		}
+	}
+	for i, e := range entries {
+		g.Go(func() error {
+			stored, err := r.Load(ctx, e)
+			back := ""
+			if err == nil && i == last {
+				back = readBack(ctx, stored)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				unreadable = append(unreadable, fmt.Sprintf("%s: %v", e.ID, err))
+				return nil
+			}
+			newest += back
+			for k := range stored.Set.Captures {
+				stored.Set.Captures[k].Tables, stored.Set.Captures[k].Sequences = nil, nil
+			}
+			read[i] = stored.Set
+			return nil
+		})
+	}
+	_ = g.Wait()
+	slices.Sort(unreadable)
+	for _, i := range slices.Sorted(maps.Keys(read)) {
+		sets = append(sets, read[i])
+	}
+	return sets, unreadable, newest
+}
+
+// readBack says what is wrong with the files of a set: one that is missing, or
+// a small one that does not read. Reading all the rest is what verify is for.
+func readBack(ctx context.Context, s *repository.Stored) string {
+	there := s.Names()
+	for _, name := range s.Set.FileNames() {
+		if !slices.Contains(there, name) {
+			return fmt.Sprintf("set %s lacks its file %s", s.Set.ID, name)
+		}
+	}
+	small := []string{holdfast.ReadmeName}
+	for _, c := range s.Set.Captures {
+		small = append(small, c.Schema, c.Globals)
+	}
+	if i := s.Set.Identities; i != nil && i.SealedFile != "" {
+		small = append(small, i.SealedFile)
+	}
+	for _, name := range small {
+		if err := drain(ctx, s, name); err != nil {
+			return fmt.Sprintf("%s of set %s: %v", name, s.Set.ID, err)
+		}
+	}
+	return ""
+}
+
+// newestProven is the newest set that is proven by what it records.
+func newestProven(o check.Observations) *holdfast.ParticipantFacts {
+	r, _ := o.Repository.Get()
+	for _, s := range slices.Backward(r.Sets) {
+		if s.Prove(); s.State != holdfast.Proven {
+			continue
+		}
+		for _, c := range s.Captures {
+			if c.Facts.Participant != nil {
+				return c.Facts.Participant
+			}
+		}
+	}
+	return nil
+}
+
+// observeNode looks at the live databases, and then at the running node's
+// identities, which are compared with them.
+func (w wiring) observeNode(ctx context.Context, n plain.Node, last *holdfast.ParticipantFacts, o *check.Observations) {
+	var since *int64
+	if last != nil {
+		since = last.LedgerEnd
+	}
+	var mu sync.Mutex
+	var g errgroup.Group
+	unsuited := map[int]string{} // by the server's major version
+	for _, c := range n.Components {
+		g.Go(func() error {
+			live, err := n.Observe(ctx, c, since)
+			mu.Lock()
+			defer mu.Unlock()
+			if err == nil {
+				major := live.Server.Major()
+				if _, asked := unsuited[major]; !asked {
+					unsuited[major] = text((postgres.Tools{Dir: w.Tools}).Suit(ctx, major))
+				}
+				live.Tools = unsuited[major]
+				if w.Check.RestoreSpace != "" {
+					live.Free = plain.FreeAt(w.Check.RestoreSpace)
+				}
+			}
+			o.Live[c.Name] = holdfast.Observe(live, err)
+			return nil
+		})
+	}
+	_ = g.Wait()
+	o.Identities = holdfast.Observe(w.observeIdentities(ctx, n, o.Live))
+}
+
+func (w wiring) observeIdentities(ctx context.Context, n plain.Node, live map[holdfast.ComponentName]holdfast.Observed[holdfast.Live]) (holdfast.IdentityFacts, error) {
+	f, err := w.fetcher()
+	if err != nil {
+		return holdfast.IdentityFacts{}, err
+	}
+	f.Attempts = 1
+	data, err := f.Fetch(ctx)
+	if err != nil {
+		return holdfast.IdentityFacts{}, err
+	}
+	dump, err := identities.Parse(data)
+	if err != nil {
+		return holdfast.IdentityFacts{}, err
+	}
+	var against *identities.Participant
+	for _, c := range n.Components {
+		if l, ok := live[c.Name].Get(); ok && c.Kind == holdfast.Participant {
+			against = identities.ParticipantOf(l.Facts.Participant)
+		}
+	}
+	return dump.Facts(dump.Check(against)), nil
+}
+
+func (w wiring) observeApp(ctx context.Context) holdfast.Observed[holdfast.AppView] {
+	f, err := w.fetcher()
+	if err != nil {
+		return holdfast.Unknown[holdfast.AppView](err.Error())
+	}
+	return holdfast.Observe(f.App(ctx))
+}
+
+func (w wiring) observeScans(ctx context.Context, last *holdfast.ParticipantFacts) []holdfast.ScanView {
+	client := scan.Client{}
+	if last != nil {
+		if serial, ok := last.ActiveSerial(); ok {
+			client.Probe = &serial
+		}
+	}
+	return client.Ask(ctx, w.Check.Scans)
+}
+
+func (w wiring) observeAdmin(ctx context.Context) holdfast.Observed[holdfast.ParticipantView] {
+	if w.Check.Admin == "" {
+		return holdfast.Unknown[holdfast.ParticipantView]("check.admin names no admin API")
+	}
+	return holdfast.Observe(admin.Client{Address: w.Check.Admin}.Look(ctx))
+}
+
+func (w wiring) observeMetrics(ctx context.Context) holdfast.Observed[holdfast.NodeMetrics] {
+	if len(w.Check.Metrics) == 0 {
+		return holdfast.Unknown[holdfast.NodeMetrics]("check.metrics names no endpoint")
+	}
+	return holdfast.Observe(metrics.Client{}.Read(ctx, w.Check.Metrics))
+}
+
+func (w wiring) observeCopy(ctx context.Context) holdfast.Observed[check.Copy] {
+	path := w.Check.SecondCopy
+	if path == "" {
+		return holdfast.Unknown[check.Copy]("check.second_copy names none")
+	}
+	password, err := w.Repository.Password.Secret(w.Dir())(ctx)
+	if err != nil {
+		return holdfast.Unknown[check.Copy](err.Error())
+	}
+	found := check.Copy{Where: path, SameDisk: device(path) == device(w.Repository.Path)}
+	r, err := repository.Open(ctx, repository.Filesystem(path), password)
+	if err == nil {
+		defer func() { _ = r.Close(ctx) }()
+		var entries []repository.Entry
+		entries, err = r.Sets(ctx, holdfast.NodeName(w.Node))
+		for _, e := range entries {
+			found.Sets = append(found.Sets, check.CopiedSet{ID: e.ID, State: e.State, Ended: e.Ended})
+		}
+	}
+	if err != nil {
+		found.Problem = err.Error()
+	}
+	return holdfast.Known(found)
+}
+
+// device tells file systems apart; 0 for a path that is not there.
+func device(path string) uint64 {
+	info, err := os.Stat(path)
+	if err != nil {
+		return 0
+	}
+	if s, ok := info.Sys().(*syscall.Stat_t); ok {
+		return uint64(s.Dev) //nolint:unconvert // the type differs between systems
+	}
+	return 0
+}
+
+// text is an error's, "" for none.
+func text(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
