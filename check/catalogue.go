@@ -50,6 +50,9 @@ func Catalogue() []Entry {
 	for _, part := range [][]Entry{routes(), freshness(), network(), contents(), surroundings()} {
 		out = append(out, part...)
 	}
+	for i := range out {
+		out[i].DependsOn = append([]Code{}, out[i].DependsOn...) // an empty list in JSON, not null
+	}
 	return out
 }
 

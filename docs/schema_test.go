@@ -13,6 +13,7 @@ import (
 
 	"holdfast"
 	"holdfast/backup"
+	"holdfast/check"
 	"holdfast/config"
 	"holdfast/export"
 	"holdfast/inspect"
@@ -150,6 +151,10 @@ func TestOutputIsAsTheSchemaSays(t *testing.T) {
 	s.dump(t, s.node.ParticipantDSN(), "-Fc", "-f", "participant.dump")
 	out("inspection", 0, "inspect", "validator.sql", "participant.dump")
 	out("inspection", 5, "inspect", "validator.sql")
+	out("check", 4, "check") // nothing was rehearsed yet
+	out("check", 5, "check", "--only", "second_copy")
+	out("check", 0, "check", "--only", "repository_readable")
+	out("catalogue", 0, "check", "--list")
 	out("error", 2, "nonsense")
 	out("error", 2, "restore", "no-such-set")
 
@@ -207,6 +212,8 @@ func TestSchemaHasEveryField(t *testing.T) {
 		{"output.schema.json", "verification", verify.Report{}},
 		{"output.schema.json", "rebuilt", repository.Rebuilt{}},
 		{"output.schema.json", "setting", config.Origin{}},
+		{"output.schema.json", "check", check.Report{}},
+		{"output.schema.json", "catalogueEntry", check.Entry{}},
 	} {
 		t.Run(c.def, func(t *testing.T) {
 			w := walker{t: t, files: map[string]any{}}
