@@ -19,7 +19,7 @@ var nameRule = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
 
 // reserved are the names a set uses for itself beside the components'
 // directories.
-var reserved = []string{"identities", ManifestName, ReadmeName}
+var reserved = []string{"identities", DeploymentDirectory, ManifestName, ReadmeName}
 
 // Kind says what a component holds, and so which rules of order and which
 // facts belong to it.

@@ -24,4 +24,5 @@ type Placement struct {
 	Sessions  []string      `json:"sessions,omitempty"` // who is connected to it
 	Now       *Facts        `json:"now,omitempty"`      // what it says about itself, if it can be read
 	Fit       Fit           `json:"fit"`
+	Unseen    string        `json:"unseen,omitempty"` // why nothing of this could be looked at yet
 }

@@ -55,7 +55,8 @@ type Set struct {
 	Attempt    int             `json:"attempt"` // 1, or 2 after a retry
 	Captures   []Capture       `json:"captures"`
 	Identities *IdentityFacts  `json:"identities,omitempty"`
-	Missing    []string        `json:"missing,omitempty"` // what could not be taken, and why
+	Deployment *Deployment     `json:"deployment,omitempty"` // how the node ran; absent in sets of nodes given by connection strings
+	Missing    []string        `json:"missing,omitempty"`    // what could not be taken, and why
 	Order      OrderProof      `json:"order"`
 	Members    MembershipProof `json:"membership"`
 }
@@ -273,6 +274,14 @@ func (s Set) FileNames() []string {
 	}
 	if s.Identities != nil && s.Identities.SealedFile != "" {
 		names = append(names, s.Identities.SealedFile)
+	}
+	if d := s.Deployment; d != nil {
+		if d.Specs != "" {
+			names = append(names, d.Specs)
+		}
+		for _, k := range d.Kept {
+			names = append(names, k.File)
+		}
 	}
 	return names
 }

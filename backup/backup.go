@@ -35,6 +35,12 @@ type Identities interface {
 	Take(ctx context.Context, last *holdfast.IdentityFacts, files holdfast.Files, out holdfast.Sink) (func(*holdfast.ParticipantFacts) holdfast.IdentityFacts, error)
 }
 
+// Deployment says how the node runs, and puts what a restore on a fresh machine
+// needs of it into out.
+type Deployment interface {
+	Record(ctx context.Context, out holdfast.Sink) (holdfast.Deployment, error)
+}
+
 // Store is where sets rest.
 type Store interface {
 	Write(ctx context.Context, purpose string, fn func(context.Context, holdfast.SetWriter) error) error
@@ -47,6 +53,7 @@ type Job struct {
 	Node       holdfast.Node
 	Sources    map[holdfast.ComponentName]Source
 	Identities Identities // nil: the configuration says that there are none to fetch
+	Deployment Deployment // nil: nothing is known but the databases
 	Store      Store
 	// Lock makes sure that nobody else backs up the node meanwhile; the function
 	// it returns ends that. It may wait.
@@ -242,6 +249,9 @@ func (j Job) take(ctx context.Context, attempt int, last holdfast.Set, files hol
 		if err := ctx.Err(); err != nil {
 			return err
 		}
+		if err := j.deployment(ctx, &set, out); err != nil {
+			return err
+		}
 		if err := j.captures(ctx, &set, clock, out); err != nil {
 			return err
 		}
@@ -288,6 +298,25 @@ func (j Job) identities(ctx context.Context, set *holdfast.Set, last holdfast.Se
 		j.tell("identities could not be taken: %v", err)
 	}
 	return check
+}
+
+// deployment records how the node runs. Without it the databases are still
+// worth having.
+func (j Job) deployment(ctx context.Context, set *holdfast.Set, out holdfast.Sink) error {
+	if j.Deployment == nil {
+		return nil
+	}
+	d, err := j.Deployment.Record(ctx, out)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err != nil {
+		set.Missing = append(set.Missing, "how the node runs: "+err.Error())
+		j.tell("how the node runs could not be recorded: %v", err)
+		return nil
+	}
+	set.Deployment = &d
+	return nil
 }
 
 // captures walks the stages; a stage begins when the one before has ended.

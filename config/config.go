@@ -19,6 +19,7 @@ import (
 type Config struct {
 	Node       string              `yaml:"node"`
 	Databases  map[string]Database `yaml:"databases"`
+	Compose    *Compose            `yaml:"compose"`
 	Identities *Identities         `yaml:"identities"`
 	Repository Repository          `yaml:"repository"`
 	Tools      string              `yaml:"tools"` // directory of pg_dump and pg_restore; searched for when empty
@@ -36,6 +37,13 @@ type Database struct {
 	Kind       string    `yaml:"kind"`   // validator, participant, app; the name, if it is one of these
 	Before     []string  `yaml:"before"` // its capture ends before theirs begin
 	After      []string  `yaml:"after"`
+}
+
+// Compose says that the node is a validator of Docker Compose: its databases
+// are found through its containers. Further ones may be named beside them.
+type Compose struct {
+	Project    string `yaml:"project"`     // splice-validator, unless the bundle was changed
+	DockerHost string `yaml:"docker_host"` // the daemon; as the docker command finds it when empty
 }
 
 // Identities says how the identities dump is fetched, sealed and kept.
@@ -130,8 +138,13 @@ func (c *Config) complete() error {
 	if c.Repository.Path == "" {
 		return errors.New("repository.path: say where sets rest")
 	}
-	if len(c.Databases) == 0 {
-		return errors.New("databases: name at least one")
+	if len(c.Databases) == 0 && c.Compose == nil {
+		return errors.New("databases: name at least one, or a compose project: compose.project")
+	}
+	if c.Compose != nil {
+		if err := c.checkCompose(); err != nil {
+			return err
+		}
 	}
 	dir := filepath.Dir(c.file)
 	abs := func(path *string) {
@@ -166,12 +179,44 @@ func (c *Config) complete() error {
 	if err := c.Check.check(); err != nil {
 		return err
 	}
+	if c.Compose == nil && c.Identities != nil {
+		for _, r := range []Reference{c.Identities.Auth.ClientSecret, c.Identities.Auth.Token} {
+			if _, _, ok := r.Container(); ok {
+				return fmt.Errorf("%s: without compose.project there are no containers to look into", r)
+			}
+		}
+	}
 	_, err := c.node()
 	return err
 }
 
+// known are the names that before: and after: may name.
+func (c *Config) known() []string {
+	names := c.names()
+	if c.Compose != nil {
+		names = append(names, string(holdfast.Participant), string(holdfast.Validator))
+	}
+	slices.Sort(names)
+	return names
+}
+
 // names are the databases' names, sorted.
 func (c *Config) names() []string { return slices.Sorted(maps.Keys(c.Databases)) }
+
+// checkCompose makes sure that the node's own databases are named once.
+func (c *Config) checkCompose() error {
+	if c.Compose.Project == "" {
+		return errors.New("compose.project: the name of the node's compose project, such as splice-validator")
+	}
+	for _, kind := range []holdfast.Kind{holdfast.Participant, holdfast.Validator} {
+		for name, d := range c.Databases {
+			if name == string(kind) || d.Kind == string(kind) {
+				return fmt.Errorf("databases.%s: compose.project has the %s's database already", name, kind)
+			}
+		}
+	}
+	return nil
+}
 
 func (c *Config) checkDatabase(key string, d Database) error {
 	if d.Connection == "" {
@@ -188,8 +233,8 @@ func (c *Config) checkDatabase(key string, d Database) error {
 		names []string
 	}{{"before", d.Before}, {"after", d.After}} {
 		for _, name := range list.names {
-			if _, ok := c.Databases[name]; !ok {
-				return fmt.Errorf("%s.%s: there is no database %s; there are %s", key, list.key, name, strings.Join(c.names(), ", "))
+			if !slices.Contains(c.known(), name) {
+				return fmt.Errorf("%s.%s: there is no database %s; there are %s", key, list.key, name, strings.Join(c.known(), ", "))
 			}
 		}
 	}
@@ -212,7 +257,7 @@ func (i *Identities) check() error {
 		return nil
 	}
 	a := i.Auth
-	if err := errors.Join(a.ClientSecret.check("identities.auth.client_secret"), a.Token.check("identities.auth.token")); err != nil {
+	if err := errors.Join(a.ClientSecret.checkOr("identities.auth.client_secret"), a.Token.checkOr("identities.auth.token")); err != nil {
 		return err
 	}
 	switch a.Mode {
@@ -234,6 +279,9 @@ func (c *Config) DomainNode() holdfast.Node {
 
 func (c *Config) node() (holdfast.Node, error) {
 	n := holdfast.Node{Name: holdfast.NodeName(c.Node)}
+	if c.Compose != nil {
+		n.Components = []holdfast.Component{{Name: "participant", Kind: holdfast.Participant}, {Name: "validator", Kind: holdfast.Validator}}
+	}
 	for _, name := range c.names() {
 		d := c.Databases[name]
 		kind := holdfast.Kind(d.Kind)

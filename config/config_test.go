@@ -120,7 +120,7 @@ func replaced(old, text string) string {
 
 func TestMistakesAreNamed(t *testing.T) {
 	for _, x := range []struct{ name, text, want string }{
-		{"unknown key at the top", replaced("tools: tools", "tool: x"), "line 35: unknown key tool; known here are node, databases, identities, repository, tools, dump"},
+		{"unknown key at the top", replaced("tools: tools", "tool: x"), "line 35: unknown key tool; known here are node, databases, compose, identities, repository, tools, dump"},
 		{"unknown key of a database", replaced("    kind: app", "    sort: app"), "line 10: unknown key databases.scan-backend.sort; known here are connection, password, kind, before, after"},
 		{"unknown key of the identities", replaced("  ca: ca.pem", "  cacert: ca.pem"), "line 17: unknown key identities.cacert;"},
 		{"unknown key of auth", replaced("    scope: s", "    scopes: s"), "line 25: unknown key identities.auth.scopes;"},

@@ -29,6 +29,25 @@ func (r Reference) check(key string) error {
 	return nil
 }
 
+// checkOr is check where a variable of one of the node's containers will do as
+// well.
+func (r Reference) checkOr(key string) error {
+	if _, _, ok := r.Container(); ok {
+		return nil
+	}
+	return r.check(key)
+}
+
+// Container takes a reference of the form "container:ROLE/VARIABLE" apart: the
+// environment of a container of the node, "container:validator/NAME" or
+// "container:participant/NAME". It is read when the secret is needed, so that
+// the node's own settings stay the only copy.
+func (r Reference) Container() (role, variable string, ok bool) {
+	rest, is := strings.CutPrefix(string(r), "container:")
+	role, variable, ok = strings.Cut(rest, "/")
+	return role, variable, is && ok && role != "" && variable != ""
+}
+
 // Secret reads the secret behind the reference; paths are relative to dir. A
 // nil function stands for no reference.
 func (r Reference) Secret(dir string) holdfast.SecretFunc {

@@ -122,6 +122,7 @@ func TestOutputIsAsTheSchemaSays(t *testing.T) {
 	v.check(t, "setup", s.init(t, "--database", "app="+s.node.AppDSN(), "--output", "json").stdout)
 	out("version", 0, "version")
 	out("config", 0, "config", "show", "--origin")
+	out("node", 0, "node", "show")
 	out("sets", 0, "list")
 	out("error", 7, "show", "latest")
 	out("backup-plan", 0, "backup", "--dry-run")

@@ -111,6 +111,6 @@ func (f Fetcher) reach(path string) (*url.URL, *http.Client, error) {
 	if address == "" {
 		address = localAddress(u)
 	}
-	client, err := connection{ca: f.CA, address: address, timeout: f.Timeout}.client()
+	client, err := connection{ca: f.CA, address: address, timeout: f.Timeout, dial: f.Dial}.client()
 	return u, client, err
 }

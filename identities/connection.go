@@ -26,6 +26,7 @@ type connection struct {
 	ca      []byte        // PEM certificates trusted beside the system's
 	address string        // where to dial instead of the URL's host; "" for there
 	timeout time.Duration // of one request; 0 for defaultTimeout
+	dial    func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 // client returns an HTTP client for one request. It follows no redirects:
@@ -55,6 +56,9 @@ func (c connection) client() (*http.Client, error) {
 		transport.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
 			return (&net.Dialer{}).DialContext(ctx, network, c.address)
 		}
+	}
+	if c.dial != nil {
+		transport.Proxy, transport.DialContext = nil, c.dial
 	}
 	timeout := c.timeout
 	if timeout <= 0 {

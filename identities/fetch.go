@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -24,11 +25,14 @@ type Fetcher struct {
 	BaseURL string // http://wallet.localhost, https://wallet.validator.example.com, http://validator-app:5003
 	Tokens  Tokens
 
-	Path     string        // ValidatorPath if empty
-	Address  string        // host:port to dial instead of the URL's host; names in .localhost are dialled at 127.0.0.1
-	CA       []byte        // PEM certificates trusted beside the system's
-	Timeout  time.Duration // of one request; 30 s if 0
-	Attempts int           // while the app is starting or away; 6 if 0, which waits half a minute in all
+	Path    string        // ValidatorPath if empty
+	Address string        // host:port to dial instead of the URL's host; names in .localhost are dialled at 127.0.0.1
+	CA      []byte        // PEM certificates trusted beside the system's
+	Timeout time.Duration // of one request; 30 s if 0
+	// Dial connects to the app where an address does not lead to it, as in a
+	// container that publishes no port; nil: the network is dialled as usual.
+	Dial     func(ctx context.Context, network, address string) (net.Conn, error)
+	Attempts int // while the app is starting or away; 6 if 0, which waits half a minute in all
 
 	// Sleep waits between attempts; a timer if nil.
 	Sleep func(ctx context.Context, d time.Duration) error

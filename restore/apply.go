@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,6 +17,10 @@ type Report struct {
 	Swapped bool           `json:"swapped"` // false after OnlyProve
 	Done    []Done         `json:"done"`
 	Took    time.Duration  `json:"took_ns"`
+	Serving bool           `json:"serving"` // the node's programs were started and are ready
+	// Original is what was known of the original when the restored node was
+	// started; nil where Holdfast started nothing.
+	Original *holdfast.Original `json:"original,omitempty"`
 }
 
 // Done is one restored component.
@@ -29,18 +34,56 @@ type Done struct {
 }
 
 // Apply carries out a plan. Tell is told what is happening, a line at a time;
-// it may be nil.
+// it may be nil. Where the place is Living, the plan's Guard has been asked.
 func Apply(ctx context.Context, place Place, p Plan, set holdfast.Set, files holdfast.Files, tell func(string)) (report Report, err error) {
 	if tell == nil {
 		tell = func(string) {}
 	}
 	report.Set = set.ID
-	if !p.OnlyProve {
-		if err := idle(p); err != nil {
+	began := time.Now()
+	defer func() { report.Took = time.Since(began) }()
+	living, alive := place.(Living)
+	if alive = alive && !p.OnlyProve; alive {
+		if err := p.Guard(p.Standstill.Original.Statement); err != nil {
 			return report, err
 		}
+		report.Original = &p.Standstill.Original
+		p.Placements = slices.Clone(p.Placements)
+		if err := halt(ctx, living, &p, set, tell); err != nil {
+			return report, back(ctx, living, tell, fmt.Errorf("the databases were not touched: %w", err))
+		}
 	}
-	began := time.Now()
+	if err := exchange(ctx, place, p, set, files, tell, &report); err != nil {
+		if alive && !report.Swapped {
+			err = back(ctx, living, tell, err)
+		}
+		return report, err
+	}
+	if !alive {
+		return report, nil
+	}
+	if err := wake(ctx, living, p, set, tell); err != nil {
+		report.Swapped = false
+		return report, err
+	}
+	report.Serving = true
+	return report, nil
+}
+
+// exchange builds every database, and puts all of them in place.
+func exchange(ctx context.Context, place Place, p Plan, set holdfast.Set, files holdfast.Files, tell func(string), report *Report) (err error) {
+	if locker, ok := place.(Locker); ok {
+		unlock, err := locker.Lock(ctx)
+		if err != nil {
+			return err
+		}
+		defer unlock()
+	}
+	if !p.OnlyProve {
+		if err := idle(p); err != nil {
+			return err
+		}
+	}
 	var built []holdfast.Placement
 	defer func() {
 		// Whatever was built and not swapped in is of no use to anybody.
@@ -57,7 +100,7 @@ func Apply(ctx context.Context, place Place, p Plan, set holdfast.Set, files hol
 		tell(fmt.Sprintf("restore %s into database %s", c.Component, placement.New))
 		start := time.Now()
 		if err := place.Build(ctx, set.ID, placement, c, files); err != nil {
-			return report, fmt.Errorf("nothing was changed: %w", err)
+			return fmt.Errorf("nothing was changed: %w", err)
 		}
 		built = append(built, placement)
 		done := Done{Component: c.Component, Database: placement.Database, Tables: len(c.Tables), Took: time.Since(start)}
@@ -69,20 +112,18 @@ func Apply(ctx context.Context, place Place, p Plan, set holdfast.Set, files hol
 		}
 		report.Done = append(report.Done, done)
 	}
-	report.Took = time.Since(began)
 	if p.OnlyProve {
-		return report, nil
+		return nil
 	}
 	tell("put the restored databases in place")
 	if err := place.Swap(ctx, set.ID, p.Placements); err != nil {
 		if holdfast.ClassOf(err) == holdfast.Refused {
 			err = fmt.Errorf("nothing was changed: %w", err)
 		}
-		return report, err
+		return err
 	}
-	built = nil
-	report.Swapped, report.Took = true, time.Since(began)
-	return report, nil
+	built, report.Swapped = nil, true
+	return nil
 }
 
 // idle refuses before the long work begins what the swap would refuse after it.

@@ -43,6 +43,9 @@ type Plan struct {
 	Losses     []string             `json:"losses"`   // what the live node has and the set does not
 	Untold     []string             `json:"untold"`   // why that cannot be told of a database
 	Warnings   []string             `json:"warnings"` // what may keep the restored node from catching up
+	// Standstill is what happens to the node's programs; nil where the operator
+	// stops and starts them.
+	Standstill *holdfast.Standstill `json:"standstill,omitempty"`
 }
 
 // horizon is how old a restore point may be for the node to catch up: the
@@ -61,8 +64,13 @@ func Make(ctx context.Context, place Place, set holdfast.Set, o Options, now tim
 	if err != nil {
 		return Plan{}, err
 	}
+	if living, ok := place.(Living); ok && !o.OnlyProve {
+		if err := p.survey(ctx, living, set); err != nil {
+			return Plan{}, err
+		}
+	}
 	for _, c := range captures {
-		placement, err := place.Look(ctx, set.ID, c)
+		placement, err := p.look(ctx, place, set.ID, c)
 		if err != nil {
 			return Plan{}, fmt.Errorf("%s: %w", c.Component, err)
 		}
@@ -77,7 +85,9 @@ func Make(ctx context.Context, place Place, set holdfast.Set, o Options, now tim
 			p.Warnings = append(p.Warnings, moved(c.Facts, *placement.Now)...)
 		}
 		p.Warnings = append(p.Warnings, tooOld(c, now)...)
-		p.Warnings = append(p.Warnings, roles(c.Component, placement.Fit)...)
+		if placement.Unseen == "" {
+			p.Warnings = append(p.Warnings, roles(c.Component, placement.Fit)...)
+		}
 	}
 	if len(captures) < len(set.Captures) {
 		p.Warnings = append(p.Warnings, partial(set, captures)...)
@@ -104,6 +114,15 @@ func roles(name holdfast.ComponentName, fit holdfast.Fit) []string {
 		out = append(out, fmt.Sprintf("%s: role %s is missing there; left out: %s", name, g.Role, what))
 	}
 	return out
+}
+
+// look asks the place, unless its server has to be started first.
+func (p *Plan) look(ctx context.Context, place Place, set holdfast.SetID, c holdfast.Capture) (holdfast.Placement, error) {
+	if p.Standstill == nil || p.Standstill.Server == "" {
+		return place.Look(ctx, set, c)
+	}
+	return holdfast.Placement{Component: c.Component, Where: "database " + c.Database.Name, Database: c.Database.Name,
+		Fit: holdfast.Fit{Server: c.Server, DatabaseBytes: c.Database.Bytes}, Unseen: p.Standstill.Server}, nil
 }
 
 // usable refuses sets that must not be restored.
@@ -170,6 +189,8 @@ func untold(then holdfast.Facts, p holdfast.Placement) string {
 		return ""
 	}
 	switch now := p.Now; {
+	case p.Unseen != "":
+		return "cannot be looked at yet: " + p.Unseen
 	case !p.Live:
 		return "is not there"
 	case now == nil:

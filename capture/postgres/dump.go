@@ -183,7 +183,7 @@ func (r *run) open(ctx context.Context) error {
 	if r.base, err = database(ctx, r.ctl, r.server.Major()); err != nil {
 		return err
 	}
-	_, err = r.Tools.find(ctx, "pg_dump", r.server.Major())
+	_, err = r.Tools.beside(r.Target).find(ctx, "pg_dump", r.server.Major())
 	return err
 }
 
@@ -434,7 +434,7 @@ func (r *run) put(ctx context.Context, name string, fill func(io.Writer) error) 
 // schema has pg_dump write the schema, in the common snapshot.
 func (r *run) schema(ctx context.Context) error {
 	err := r.put(ctx, r.file("schema.dump"), func(w io.Writer) error {
-		return r.Tools.run(ctx, r.server.Major(), r.info, []string{"PGAPPNAME=" + r.application}, nil, w, "pg_dump",
+		return r.Tools.beside(r.Target).run(ctx, r.server.Major(), r.info, []string{"PGAPPNAME=" + r.application}, nil, w, "pg_dump",
 			"--schema-only", "--format=custom", "--compress=0", "--snapshot="+r.snapshot, "--no-subscriptions",
 			// Later than the watcher, which knows who waits and records it.
 			fmt.Sprintf("--lock-wait-timeout=%d", (2*r.Options.WaitLimit+time.Second).Milliseconds()))

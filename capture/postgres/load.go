@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -80,7 +79,7 @@ func (l Loader) Survey(ctx context.Context, c holdfast.Capture) (holdfast.Fit, e
 	if err := l.roles(ctx, conn, c, &p); err != nil {
 		return p, err
 	}
-	if _, err := l.Tools.find(ctx, "pg_restore", max(p.Server.Major(), c.Server.Major())); err != nil {
+	if _, err := l.Tools.beside(l.Target).find(ctx, "pg_restore", max(p.Server.Major(), c.Server.Major())); err != nil {
 		return p, err
 	}
 	return p, nil
@@ -99,6 +98,7 @@ func (l Loader) Load(ctx context.Context, name string, c holdfast.Capture, fit h
 			err = errors.Join(err, l.Drop(context.WithoutCancel(ctx), name))
 		}
 	}()
+	l.Tools = l.Tools.beside(l.Target)
 	b := &build{Loader: l, name: name, capture: c, fit: fit, files: files}
 	b.Target = l.Target.On(name)
 	if b.info, err = b.Target.Resolve(ctx); err != nil {
@@ -205,13 +205,13 @@ type build struct {
 func (b *build) run(ctx context.Context) error {
 	// pg_restore works in parallel only from a file it can seek in. The schema
 	// holds no rows.
-	dir, err := os.MkdirTemp("", "holdfast-")
+	desk, err := b.Tools.desk(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	schema := filepath.Join(dir, "schema.dump")
-	if err := b.fetch(ctx, b.capture.Schema, schema); err != nil {
+	defer desk.clear()
+	schema, err := b.fetch(ctx, b.capture.Schema, desk)
+	if err != nil {
 		return err
 	}
 	if err := b.owner(ctx); err != nil {
@@ -223,10 +223,10 @@ func (b *build) run(ctx context.Context) error {
 	if err := b.rows(ctx); err != nil {
 		return err
 	}
-	if err := b.indexes(ctx, schema); err != nil {
+	if err := b.indexes(ctx, desk, schema); err != nil {
 		return err
 	}
-	if err := b.grants(ctx, schema); err != nil {
+	if err := b.grants(ctx, desk, schema); err != nil {
 		return err
 	}
 	if err := b.finish(ctx); err != nil {
@@ -236,19 +236,15 @@ func (b *build) run(ctx context.Context) error {
 	return b.settings(ctx)
 }
 
-func (b *build) fetch(ctx context.Context, name, path string) error {
+func (b *build) fetch(ctx context.Context, name string, desk desk) (string, error) {
 	in, err := b.open(ctx, name)
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer func() { _ = in.Close() }()
-	out, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
 	from := &supplier{Reader: in}
-	_, err = io.Copy(out, from)
-	return errors.Join(cmp.Or(from.err, err), out.Close())
+	path, err := desk.put(ctx, "schema.dump", from)
+	return path, cmp.Or(from.err, err)
 }
 
 // open opens a file of the set.
@@ -332,7 +328,7 @@ const hurry = "deadlock_timeout=100" // milliseconds
 // constraints first, several at once, then the rest one by one. Attaching the
 // indexes of partitions to those of their parents locks both, and two at once
 // have been seen to deadlock.
-func (b *build) indexes(ctx context.Context, schema string) error {
+func (b *build) indexes(ctx context.Context, desk desk, schema string) error {
 	var list bytes.Buffer
 	if err := b.Tools.list(ctx, max(b.fit.Server.Major(), b.capture.Server.Major()), schema, &list); err != nil {
 		return err
@@ -342,8 +338,8 @@ func (b *build) indexes(ctx context.Context, schema string) error {
 		entries string
 		jobs    int
 	}{{first, b.Options.lanes()}, {rest, 1}} {
-		path := schema + ".list"
-		if err := os.WriteFile(path, []byte(part.entries), 0o600); err != nil {
+		path, err := desk.put(ctx, "schema.list", strings.NewReader(part.entries))
+		if err != nil {
 			return err
 		}
 		if err := b.section(ctx, schema, part.jobs, "--section=post-data", "--use-list="+path); err != nil {
@@ -423,7 +419,7 @@ func (b *build) forgiving(ctx context.Context, major int) (bool, error) {
 		return false, nil
 	}
 	path, err := b.Tools.find(ctx, "pg_restore", major)
-	return err == nil && versionOf(ctx, path) >= 17, err
+	return err == nil && b.Tools.versionOf(ctx, path) >= 17, err
 }
 
 // onlyUnknownTimeout reads what pg_restore complained of before it ended:

@@ -50,7 +50,7 @@ func (d Dumper) Look(ctx context.Context, c holdfast.Component) (holdfast.Outloo
 	if err := found.Refuse(c, d.Target.Where()); err != nil {
 		return fail(err)
 	}
-	if _, err := d.Tools.find(ctx, "pg_dump", s.Major()); err != nil {
+	if _, err := d.Tools.beside(d.Target).find(ctx, "pg_dump", s.Major()); err != nil {
 		return fail(err)
 	}
 	out := holdfast.Outlook{Component: c.Name, Found: found.What, Participant: found.ID, Database: d.Target.Where(), Postgres: s.Version, LeftOut: left}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 
@@ -107,7 +106,7 @@ func lostGrants(c holdfast.Capture, missing []string, where string) ([]holdfast.
 func (b *build) picksGrants() bool { return !b.fit.KeepOwners || len(b.fit.MissingRoles) > 0 }
 
 // grants grants what the capture had granted, except to roles that are missing.
-func (b *build) grants(ctx context.Context, schema string) error {
+func (b *build) grants(ctx context.Context, desk desk, schema string) error {
 	if !b.picksGrants() {
 		return nil
 	}
@@ -116,8 +115,8 @@ func (b *build) grants(ctx context.Context, schema string) error {
 	if err := b.Tools.read(ctx, major, nil, &list, "the schema's list", "--list", schema); err != nil {
 		return err
 	}
-	entries := schema + ".grants"
-	if err := os.WriteFile(entries, []byte(grantEntries(list.String())), 0o600); err != nil {
+	entries, err := desk.put(ctx, "schema.grants", strings.NewReader(grantEntries(list.String())))
+	if err != nil {
 		return err
 	}
 	if err := b.Tools.read(ctx, major, nil, &script, "the schema's grants", "--use-list="+entries, "--file=-", schema); err != nil {

@@ -2,12 +2,8 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"os/exec"
-	"syscall"
-	"time"
 )
 
 // Script writes one section of a schema dump, "pre-data" or "post-data", to w
@@ -34,21 +30,15 @@ func (t Tools) read(ctx context.Context, major int, in io.Reader, out io.Writer,
 	if err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(ctx, path, args...)
-	cmd.Stdin, cmd.Stdout = in, out
 	complaint := &tail{most: 4 << 10}
-	cmd.Stderr = complaint
-	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	cmd.WaitDelay = 5 * time.Second
-	if err := cmd.Run(); err != nil {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		var exit *exec.ExitError
-		if errors.As(err, &exit) && complaint.String() != "" {
-			return fmt.Errorf("pg_restore of %s: %s", what, complaint)
-		}
+	ok, err := t.start(ctx, nil, in, out, complaint, append([]string{path}, args...)...)
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err != nil:
 		return fmt.Errorf("pg_restore of %s: %w", what, err)
+	case !ok:
+		return fmt.Errorf("pg_restore of %s: %s", what, complaint)
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -26,6 +27,18 @@ import (
 // an older server cannot read back.
 type Tools struct {
 	Dir string
+	// Elsewhere, when it is set, runs the programs where the server is, such as
+	// in its container: they are then always of the server's version, and find
+	// it on its own machine.
+	Elsewhere libpq.Runner
+}
+
+// beside are the tools that run where the target's server is, if they do.
+func (t Tools) beside(target libpq.Target) Tools {
+	if t.Elsewhere == nil {
+		t.Elsewhere = target.Run
+	}
+	return t
 }
 
 var toolVersion = regexp.MustCompile(`\) ([0-9]+)`)
@@ -41,6 +54,9 @@ func (t Tools) find(ctx context.Context, program string, major int) (string, err
 	if t.Dir != "" {
 		tiers = [][]string{{t.Dir}}
 	}
+	if t.Elsewhere != nil {
+		return program, nil
+	}
 	newest := 0
 	for _, dirs := range tiers {
 		best, bestMajor := "", 0
@@ -49,7 +65,7 @@ func (t Tools) find(ctx context.Context, program string, major int) (string, err
 			if info, err := os.Stat(path); err != nil || info.IsDir() {
 				continue
 			}
-			v := versionOf(ctx, path)
+			v := t.versionOf(ctx, path)
 			newest = max(newest, v)
 			if v >= major && (best == "" || v < bestMajor) {
 				best, bestMajor = path, v
@@ -85,14 +101,14 @@ func inDir(dir string) string {
 	return " in " + dir
 }
 
-func versionOf(ctx context.Context, path string) int {
+func (t Tools) versionOf(ctx context.Context, path string) int {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, path, "--version").Output()
-	if err != nil {
+	var out bytes.Buffer
+	if ok, err := t.start(ctx, nil, nil, &out, io.Discard, path, "--version"); err != nil || !ok {
 		return 0
 	}
-	m := toolVersion.FindSubmatch(out)
+	m := toolVersion.FindSubmatch(out.Bytes())
 	if m == nil {
 		return 0
 	}
@@ -108,26 +124,94 @@ func (t Tools) run(ctx context.Context, major int, info libpq.Conninfo, env []st
 	if err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(ctx, path, append(args, "--no-password", "--dbname="+info.String())...)
-	cmd.Env = append(append(append(os.Environ(), "LC_ALL=C"), info.Env()...), env...)
-	cmd.Stdin, cmd.Stdout = in, out
 	complaint := &tail{most: 64 << 10}
-	cmd.Stderr = complaint
+	if t.Elsewhere != nil {
+		info = info.With("host", "").With("hostaddr", "") // the server's own socket
+	}
+	ok, err := t.start(ctx, append(append([]string{"LC_ALL=C"}, info.Env()...), env...), in, out, complaint, slices.Concat([]string{path}, args, []string{"--no-password", "--dbname=" + info.String()})...)
+	if err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		return fmt.Errorf("%s of %s: %w", program, info.Where(), err)
+	}
+	if !ok {
+		return &toolFailed{program, info.Where(), complaint.String(), complaint.cut}
+	}
+	return nil
+}
+
+// start runs a program and reports whether it ended well; the error says why
+// it could not be run or followed to its end.
+func (t Tools) start(ctx context.Context, env []string, in io.Reader, out, complaint io.Writer, argv ...string) (bool, error) {
+	if t.Elsewhere != nil {
+		code, err := t.Elsewhere(ctx, env, in, out, complaint, argv...)
+		return code == 0, err
+	}
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.Env = append(os.Environ(), env...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = in, out, complaint
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 5 * time.Second
 	// Should we be killed, the program must not go on holding locks.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
-	if err := cmd.Run(); err != nil {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		var exit *exec.ExitError
-		if errors.As(err, &exit) {
-			return &toolFailed{program, info.Where(), complaint.String(), complaint.cut}
-		}
-		return fmt.Errorf("%s of %s: %w", program, info.Where(), err)
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && ctx.Err() == nil {
+		return false, nil
 	}
-	return nil
+	return err == nil, err
+}
+
+// desk is a directory where the programs run, for the files they work on.
+type desk struct {
+	tools Tools
+	dir   string
+}
+
+// desk makes one; clear takes it away.
+func (t Tools) desk(ctx context.Context) (d desk, err error) {
+	d.tools = t
+	if t.Elsewhere == nil {
+		d.dir, err = os.MkdirTemp("", "holdfast-")
+		return d, err
+	}
+	var out bytes.Buffer
+	complaint := &tail{most: 4 << 10}
+	ok, err := t.start(ctx, nil, nil, &out, complaint, "mktemp", "-d", "-t", "holdfast-XXXXXX")
+	if d.dir = strings.TrimSpace(out.String()); err == nil && (!ok || d.dir == "") {
+		err = fmt.Errorf("make a directory where pg_restore runs: %s", complaint)
+	}
+	return d, err
+}
+
+// put lays a file on the desk and returns its path there.
+func (d desk) put(ctx context.Context, name string, content io.Reader) (string, error) {
+	path := d.dir + "/" + name
+	if d.tools.Elsewhere == nil {
+		f, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+		if err != nil {
+			return "", err
+		}
+		_, err = io.Copy(f, content)
+		return path, errors.Join(err, f.Close())
+	}
+	complaint := &tail{most: 4 << 10}
+	ok, err := d.tools.start(ctx, nil, content, io.Discard, complaint, "sh", "-c", `umask 077; exec cat >"$0"`, path)
+	if err == nil && !ok {
+		err = fmt.Errorf("write %s where pg_restore runs: %s", path, complaint)
+	}
+	return path, err
+}
+
+func (d desk) clear() {
+	if d.tools.Elsewhere == nil {
+		_ = os.RemoveAll(d.dir)
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	_, _ = d.tools.start(ctx, nil, nil, io.Discard, io.Discard, "rm", "-rf", d.dir)
 }
 
 // toolFailed is what a client program said before it gave up.

@@ -36,7 +36,7 @@ the proof needs is missing.`,
 			a.ifInterrupted = "No set was published. What was stored is found again by the next run."
 			return a.withRepository(ctx, func(conf *config.Config, r *repository.Repository) error {
 				w := wiring{conf, newProgress(a)}
-				job, node, err := w.job(r, wait)
+				job, node, err := w.job(ctx, r, wait)
 				if err != nil {
 					return err
 				}

@@ -48,11 +48,11 @@ func newIdentitiesFetch(a *app) *cobra.Command {
 				return err
 			}
 			w := wiring{conf, newProgress(a)}
-			keeper, err := w.keeper()
+			keeper, err := w.keeper(ctx)
 			if err != nil {
 				return err
 			}
-			n, _ := w.node() // of a node that is not to be had, the checks that compare cannot tell
+			n, _ := w.node(ctx) // of a node that is not to be had, the checks that compare cannot tell
 			data, dump, report, err := fetchIdentities(ctx, keeper.Fetch, n)
 			if err != nil {
 				return err
@@ -172,7 +172,7 @@ that the dump is not what it should be.`,
 			}
 			var against *identities.Participant
 			if conf, err := a.load(); err == nil {
-				n, _ := wiring{conf, newProgress(a)}.node()
+				n, _ := wiring{conf, newProgress(a)}.node(cmd.Context())
 				against = liveParticipant(cmd.Context(), n)
 			}
 			report := dump.Check(against)

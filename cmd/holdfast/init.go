@@ -43,6 +43,13 @@ type initFlags struct {
 	keyFile    string
 	noInput    bool
 	correction int
+
+	project    string
+	dockerHost string
+	scope      string
+	users      []string
+	yes        bool
+	noBackup   bool
 }
 
 func newInit(a *app) *cobra.Command {
@@ -55,10 +62,17 @@ holds, fetch the identities once, make the keys, create the repository, and
 write a commented configuration. What is not given by flags is asked for.
 Nothing is created before everything has been tried.
 
+On a machine that runs the Splice validator's compose bundle, nothing has to be
+given: the node is found through the Docker Engine, and after one confirmation
+Holdfast is set up and takes the first set.
+
 The recovery key, which opens the sealed identities, is shown once and stored
 nowhere; only its public part goes into the configuration.`,
 		Example: `  # asks for what it needs
   holdfast init
+
+  # a compose validator on this machine, from a script
+  holdfast init --yes --recovery-key-file /root/holdfast.key
 
   # a compose validator without authentication
   holdfast init --node my-validator --repository /var/backups/holdfast \
@@ -85,6 +99,10 @@ nowhere; only its public part goes into the configuration.`,
 	fl.StringArrayVar(&f.keep, "keep", nil, "directory that gets a sealed copy of the identities; repeatable")
 	fl.StringVar(&f.keyFile, "recovery-key-file", "", "write the new recovery key into this file instead of showing it; it must not exist")
 	fl.IntVar(&f.correction, "error-correction", 0, "store this much redundancy beside the data, in percent (1 to 100), so that flipped bits can be put right")
+	fl.StringVar(&f.project, "project", "", "compose project of the node, where several run here")
+	fl.StringVar(&f.dockerHost, "docker-host", "", "the Docker daemon, if not the one that the docker command finds")
+	fl.BoolVar(&f.yes, "yes", false, "set up the compose node that is found here without asking")
+	fl.BoolVar(&f.noBackup, "no-backup", false, "do not take the first set of a compose node")
 	fl.BoolVar(&f.noInput, "no-input", false, "never ask; fail where something is missing")
 	return c
 }
@@ -113,6 +131,9 @@ func (a *app) init(ctx context.Context, f initFlags) error {
 		return usageError(nil, errors.New("--error-correction: want percent, 0 to 100"))
 	}
 	s := &setup{initFlags: f, Dir: filepath.Dir(path), Passwords: map[string]holdfast.Secret{}}
+	if err := a.look(ctx, s); err != nil {
+		return err
+	}
 	if err := a.ask(s); err != nil {
 		return err
 	}
@@ -137,8 +158,17 @@ func (a *app) init(ctx context.Context, f initFlags) error {
 	if err := s.create(ctx, conf, path, text); err != nil {
 		return err
 	}
-	made := setupMade{Config: path, Repository: conf.Repository.Path, Secrets: atLeast(slices.Sorted(maps.Keys(s.secrets()))), Recipients: atLeast(s.recipients)}
-	return a.result("setup", made, func() { a.printSetup(s, conf, path) })
+	first, err := a.first(ctx, s)
+	if err != nil {
+		return err
+	}
+	made := setupMade{Set: first.ID, State: first.State, Config: path, Repository: conf.Repository.Path, Secrets: atLeast(slices.Sorted(maps.Keys(s.secrets()))), Recipients: atLeast(s.recipients)}
+	return a.result("setup", made, func() {
+		if first.ID != "" {
+			a.printSet(first)
+		}
+		a.printSetup(s, conf, path)
+	})
 }
 
 // setupMade is what init says it made.
@@ -147,6 +177,9 @@ type setupMade struct {
 	Repository string   `json:"repository"`
 	Secrets    []string `json:"secret_files"` // new files with a secret each
 	Recipients []string `json:"recipients"`
+	// Set is the first set of a compose node, which was taken at once.
+	Set   holdfast.SetID `json:"set,omitempty"`
+	State holdfast.State `json:"state,omitempty"`
 }
 
 // fromHere makes what was given relative to the working directory mean the
@@ -221,7 +254,7 @@ func (a *app) ask(s *setup) error {
 	if err := question(&s.node, "--node", "Name of the node", "my-validator"); err != nil {
 		return err
 	}
-	if len(s.databases) == 0 {
+	if len(s.databases) == 0 && s.project == "" {
 		for _, name := range []string{"validator", "participant"} {
 			var dsn string
 			if err := question(&dsn, "--database "+name+"=...", "Connection string of the "+name+"'s database", ""); err != nil {
@@ -268,7 +301,7 @@ func (a *app) try(ctx context.Context, s *setup, conf *config.Config) error {
 		return err
 	}
 	w := wiring{conf, newProgress(a)}
-	n, err := w.node()
+	n, err := w.node(ctx)
 	if err != nil {
 		return err
 	}
@@ -291,7 +324,7 @@ func (a *app) try(ctx context.Context, s *setup, conf *config.Config) error {
 	if conf.Identities == nil {
 		return nil
 	}
-	f, err := w.fetcher()
+	f, err := w.fetcher(ctx)
 	if err != nil {
 		return err
 	}
@@ -426,26 +459,18 @@ func (s *setup) draft() (string, error) {
 	line("# The node's name in the repository.")
 	line("node: %s", yamlString(s.node))
 	line("")
-	line("# The validator app's database is captured before the participant's, always.")
-	line("# Further databases, such as an app's backend, take before: and after: lists.")
-	line("databases:")
-	for _, text := range s.databases {
-		name, dsn, found := strings.Cut(text, "=")
-		if !found || strings.ContainsAny(name, ":/ ") {
-			return "", usageError(nil, fmt.Errorf("--database: want COMPONENT=CONNECTION, such as participant=postgres://host/participant"))
+	if s.project != "" {
+		line("# The node's containers tell where its databases are, and as whom to connect.")
+		line("compose:")
+		line("  project: %s", yamlString(s.project))
+		if s.dockerHost != "" {
+			line("  docker_host: %s", yamlString(s.dockerHost))
 		}
-		info, err := libpq.Parse(dsn)
-		if err != nil {
-			return "", usageError(nil, fmt.Errorf("--database %s: %w", name, err))
-		}
-		line("  %s:", name)
-		line("    connection: %s", yamlString(info.String()))
-		if password := info.Secret(); !password.IsEmpty() {
-			s.Passwords[name] = password
-			line("    password: file:%s.password", name)
-		}
-		if !slices.Contains(holdfast.Kinds, holdfast.Kind(name)) && slices.ContainsFunc(s.databases, func(d string) bool { return strings.HasPrefix(d, "participant=") }) {
-			line("    before: [participant]")
+		line("")
+	}
+	if len(s.databases) > 0 || s.project == "" {
+		if err := s.draftDatabases(line); err != nil {
+			return "", err
 		}
 	}
 	if s.url != "-" {
@@ -453,6 +478,39 @@ func (s *setup) draft() (string, error) {
 			return "", err
 		}
 	}
+	s.draftRepository(line)
+	return b.String(), nil
+}
+
+// draftDatabases writes the databases that are given by connection strings.
+func (s *setup) draftDatabases(line func(string, ...any)) error {
+	line("# The validator app's database is captured before the participant's, always.")
+	line("# Further databases, such as an app's backend, take before: and after: lists.")
+	line("databases:")
+	for _, text := range s.databases {
+		name, dsn, found := strings.Cut(text, "=")
+		if !found || strings.ContainsAny(name, ":/ ") {
+			return usageError(nil, fmt.Errorf("--database: want COMPONENT=CONNECTION, such as participant=postgres://host/participant"))
+		}
+		info, err := libpq.Parse(dsn)
+		if err != nil {
+			return usageError(nil, fmt.Errorf("--database %s: %w", name, err))
+		}
+		line("  %s:", name)
+		line("    connection: %s", yamlString(info.String()))
+		if password := info.Secret(); !password.IsEmpty() {
+			s.Passwords[name] = password
+			line("    password: file:%s.password", name)
+		}
+		if !slices.Contains(holdfast.Kinds, holdfast.Kind(name)) && slices.ContainsFunc(s.databases, func(d string) bool { return strings.HasPrefix(d, "participant=") }) || s.project != "" && !slices.Contains(holdfast.Kinds, holdfast.Kind(name)) {
+			line("    before: [participant]")
+		}
+	}
+	return nil
+}
+
+// draftRepository says where sets rest, and makes the password if there is none.
+func (s *setup) draftRepository(line func(string, ...any)) {
 	line("")
 	line("# Where sets rest, encrypted. Keep the password away from this machine as well.")
 	line("repository:")
@@ -468,7 +526,6 @@ func (s *setup) draft() (string, error) {
 		line("# Postgres's client programs, of the server's version or later.")
 		line("tools: %s", yamlString(s.tools))
 	}
-	return b.String(), nil
 }
 
 func (s *setup) draftIdentities(line func(string, ...any)) error {
@@ -488,10 +545,13 @@ func (s *setup) draftIdentities(line func(string, ...any)) error {
 		line("  address: %s", yamlString(s.address))
 	}
 	line("  auth:")
-	for _, kv := range [][2]string{{"mode", s.mode}, {"issuer", s.issuer}, {"client_id", s.clientID}, {"client_secret", s.secret}, {"audience", s.audience}, {"token", s.token}} {
+	for _, kv := range [][2]string{{"mode", s.mode}, {"issuer", s.issuer}, {"client_id", s.clientID}, {"client_secret", s.secret}, {"audience", s.audience}, {"scope", s.scope}, {"token", s.token}} {
 		if kv[1] != "" {
 			line("    %s: %s", kv[0], yamlString(kv[1]))
 		}
+	}
+	if len(s.users) > 0 {
+		line("    users: [%s]", yamlString(strings.Join(s.users, ", ")))
 	}
 	line("  recipients:")
 	for _, r := range s.recipients {

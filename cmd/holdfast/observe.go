@@ -30,7 +30,7 @@ const patience = time.Minute
 // What is not to be had is said in its place; only a configuration that makes
 // no sense, or an interruption, is an error.
 func (w wiring) observe(ctx context.Context) (check.Observations, error) {
-	n, err := w.node()
+	n, err := w.nodeOrWhyNot(ctx)
 	if err != nil {
 		return check.Observations{}, err
 	}
@@ -218,7 +218,7 @@ func (w wiring) observeNode(ctx context.Context, n plain.Node, last *holdfast.Pa
 }
 
 func (w wiring) observeIdentities(ctx context.Context, n plain.Node, live map[holdfast.ComponentName]holdfast.Observed[holdfast.Live]) (holdfast.IdentityFacts, error) {
-	f, err := w.fetcher()
+	f, err := w.fetcher(ctx)
 	if err != nil {
 		return holdfast.IdentityFacts{}, err
 	}
@@ -241,7 +241,7 @@ func (w wiring) observeIdentities(ctx context.Context, n plain.Node, live map[ho
 }
 
 func (w wiring) observeApp(ctx context.Context) holdfast.Observed[holdfast.AppView] {
-	f, err := w.fetcher()
+	f, err := w.fetcher(ctx)
 	if err != nil {
 		return holdfast.Unknown[holdfast.AppView](err.Error())
 	}

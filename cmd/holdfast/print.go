@@ -1,13 +1,17 @@
 package main
 
 import (
+	"bufio"
 	"encoding/json"
 	"fmt"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"golang.org/x/term"
 
 	"holdfast"
 )
@@ -33,6 +37,19 @@ func (a *app) result(kind string, value any, text func()) error {
 }
 
 func (a *app) printf(format string, args ...any) { _, _ = fmt.Fprintf(a.out, format, args...) }
+
+// asks says that somebody sits before a terminal who can be asked.
+func (a *app) asks() bool {
+	file, ok := a.in.(*os.File)
+	return ok && a.output == "text" && term.IsTerminal(int(file.Fd())) //nolint:gosec // a file descriptor is small
+}
+
+// confirm asks for a yes, written out.
+func (a *app) confirm(what string) bool {
+	_, _ = fmt.Fprintf(a.err, "\n%s? Type yes: ", what)
+	line, _ := bufio.NewReader(a.in).ReadString('\n')
+	return strings.TrimSpace(line) == "yes"
+}
 
 // table prints rows in columns, the first one being the header.
 func (a *app) table(rows [][]string) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -26,6 +27,8 @@ type restoreFlags struct {
 	onlyProve  bool
 	undo       bool
 	unproven   bool
+
+	originalStopped bool
 }
 
 func newRestore(a *app) *cobra.Command {
@@ -40,7 +43,15 @@ say which set replaced them, until "holdfast restore clean" drops them by name.
 
 SET is an ID, the beginning of one, its last eight digits, or "latest", the
 newest proven set, which is also the default. Stop the validator app and the
-participant first: a database that anybody is connected to is not touched.`,
+participant first: a database that anybody is connected to is not touched.
+
+A node of Docker Compose is stopped and started by the restore itself: validator
+app and participant stop, Postgres runs alone, and after the exchange the
+participant starts, shows that it is the one of the set, and only then the
+validator app. Containers that are missing, or were started with other flags,
+are made again as the set recorded them. On any failure everything runs again
+as it did before. If the set is of another machine, nothing starts until you
+say that the original is stopped: --original-stopped.`,
 		Example: `  # what would happen
   holdfast restore latest
 
@@ -75,6 +86,7 @@ participant first: a database that anybody is connected to is not touched.`,
 	c.Flags().BoolVar(&f.onlyProve, "only-prove", false, "build and prove beside the live databases, then drop what was built")
 	c.Flags().BoolVar(&f.undo, "undo", false, "put the databases back that the newest restore replaced")
 	c.Flags().BoolVar(&f.unproven, "accept-unproven", false, "take a set that nothing contradicts but nothing proves either")
+	c.Flags().BoolVar(&f.originalStopped, "original-stopped", false, "the node that the set was taken of is stopped and cannot start again")
 	c.AddCommand(newRestoreClean(a))
 	return c
 }
@@ -86,7 +98,7 @@ func (a *app) restore(ctx context.Context, id string, f restoreFlags) error {
 		if err != nil {
 			return err
 		}
-		place, err := w.place(f.to, postgres.LoadOptions{Locale: f.locale, NoOwner: f.noOwner})
+		place, databases, err := w.destination(ctx, f, set, files)
 		if err != nil {
 			return err
 		}
@@ -94,35 +106,54 @@ func (a *app) restore(ctx context.Context, id string, f restoreFlags) error {
 		for _, name := range f.components {
 			o.Components = append(o.Components, holdfast.ComponentName(name))
 		}
-		if err := f.covers(set, place); err != nil {
+		if err := f.covers(set, databases); err != nil {
 			return err
 		}
 		plan, err := restore.Make(ctx, place, set, o, time.Now())
 		if err != nil {
 			return err
 		}
+		refusal := plan.Guard(f.statement())
 		if !f.yes {
-			return a.result("restore-plan", plan, func() {
-				a.printRestorePlan(plan)
-				a.printf("\nNothing was done. Add --yes to do it.\n")
-			})
-		}
-		if a.output == "text" {
+			if !a.asks() {
+				return a.result("restore-plan", plan, func() {
+					a.printRestorePlan(plan)
+					a.printf("\nNothing was done. Add --yes to do it.\n")
+				})
+			}
+			a.printRestorePlan(plan)
+			if refusal == nil && !a.confirm("Do all of this") {
+				a.printf("Nothing was done.\n")
+				return nil
+			}
+		} else if a.output == "text" {
 			a.printRestoreHead(plan)
 			a.printLosses(plan)
 			a.printf("\n")
 		}
-		unlock, err := place.Lock(ctx)
-		if err != nil {
-			return err
+		if refusal != nil {
+			return refusal
 		}
-		defer unlock()
 		report, err := restore.Apply(ctx, place, plan, set, files, w.progress.tell)
 		if err != nil {
 			return err
 		}
 		return a.result("restore-report", report, func() { a.printReport(report) })
 	})
+}
+
+func (f restoreFlags) options() postgres.LoadOptions {
+	return postgres.LoadOptions{Locale: f.locale, NoOwner: f.noOwner}
+}
+
+// destination is where the set goes, and the databases there.
+func (w wiring) destination(ctx context.Context, f restoreFlags, set holdfast.Set, files holdfast.Files) (restore.Place, plain.Place, error) {
+	if w.Compose == nil || len(f.to) > 0 {
+		place, err := w.place(ctx, f.to, f.options())
+		return place, place, err
+	}
+	place, err := w.living(ctx, set, files, f.options())
+	return place, place.Place, err
 }
 
 // covers makes sure that --to and --component name the same components, and
@@ -153,19 +184,27 @@ func (f restoreFlags) covers(set holdfast.Set, place plain.Place) error {
 
 func (a *app) printRestorePlan(p restore.Plan) {
 	a.printRestoreHead(p)
+	if p.Standstill != nil {
+		a.printPrograms(*p.Standstill)
+	}
 	for _, t := range p.Placements {
 		a.printf("%s, %s\n", t.Component, t.Where)
-		a.printf("  build   %s   (Postgres %d, about %s)\n", t.New, t.Fit.Server.Major(), size(t.Fit.DatabaseBytes))
+		a.printf("  build   %s   (Postgres %d, about %s)\n", cmp.Or(t.New, "beside it"), t.Fit.Server.Major(), size(t.Fit.DatabaseBytes))
 		a.printf("  prove   rows, sequences and facts against the manifest\n")
 		switch {
 		case p.OnlyProve:
 			a.printf("  drop    %s\n", t.New)
 			continue
+		case t.Unseen != "":
+			a.printf("  keep    %s, if it is there\n", t.Database)
 		case t.Live:
 			a.printf("  keep    %s as %s   (%s)\n", t.Database, t.Keep, size(t.Bytes))
 		}
-		a.printf("  rename  %s to %s\n", t.New, t.Database)
+		a.printf("  rename  %s to %s\n", cmp.Or(t.New, "what was built"), t.Database)
 		for _, s := range t.Sessions {
+			if p.Standstill != nil {
+				break // they end when the node is halted; whoever stays is named then
+			}
 			a.printf("  IN USE  by %s: stop it first\n", s)
 		}
 	}
@@ -203,7 +242,11 @@ func (a *app) printReport(r restore.Report) {
 		a.printf("\nProven: every table, sequence and fact of set %s came back equal. The live databases were not touched.\n", r.Set)
 		return
 	}
-	a.printf("\nRestored and proven in %s. Start the participant first, look at its identity, then the validator app.\n", span(r.Took))
+	if r.Serving {
+		a.printf("\nRestored, proven and serving in %s.\n", span(r.Took))
+	} else {
+		a.printf("\nRestored and proven in %s. Start the participant first, look at its identity, then the validator app.\n", span(r.Took))
+	}
 	for _, d := range r.Done {
 		if d.Kept != "" {
 			a.printf("To go back: holdfast restore --undo --yes. When all is well, holdfast restore clean lists what can be dropped.\n")
@@ -212,12 +255,45 @@ func (a *app) printReport(r restore.Report) {
 	}
 }
 
+// printPrograms says what happens to the node's programs.
+func (a *app) printPrograms(s holdfast.Standstill) {
+	rows := [][]string{{"PROGRAM", "CONTAINER", "NOW", "WHAT HAPPENS"}}
+	for _, p := range s.Programs {
+		var acts []string
+		for _, act := range p.Acts {
+			acts = append(acts, string(act))
+		}
+		what := strings.Join(acts, ", ")
+		if len(acts) == 0 {
+			what = "nothing"
+		}
+		if p.Why != "" {
+			what += ": " + p.Why
+		}
+		rows = append(rows, []string{cmp.Or(p.Role, "-"), p.Name, p.State, what})
+	}
+	a.table(rows)
+	if s.Original.Verdict == holdfast.Holds {
+		a.printf("No second copy: %s.\n", strings.Join(s.Original.Evidence, "; "))
+	} else {
+		a.printf("A second copy may run: %s.\n", strings.Join(s.Original.Evidence, "; "))
+	}
+	a.printf("\n")
+}
+
 func (a *app) undo(ctx context.Context, f restoreFlags) error {
 	conf, err := a.load()
 	if err != nil {
 		return err
 	}
-	place, err := wiring{conf, newProgress(a)}.place(f.to, postgres.LoadOptions{})
+	if conf.Compose != nil && len(f.to) == 0 && f.yes {
+		moves, err := a.undoLiving(ctx, wiring{conf, newProgress(a)})
+		if err != nil {
+			return err
+		}
+		return a.result("moves", atLeast(moves), func() { a.printMoves(moves) })
+	}
+	place, err := wiring{conf, newProgress(a)}.place(ctx, f.to, postgres.LoadOptions{})
 	if err != nil {
 		return err
 	}
@@ -235,11 +311,13 @@ func (a *app) undo(ctx context.Context, f restoreFlags) error {
 	if err != nil {
 		return err
 	}
-	return a.result("moves", moves, func() {
-		for _, m := range moves {
-			a.printf("%s is now %s\n", m.From, m.To)
-		}
-	})
+	return a.result("moves", moves, func() { a.printMoves(moves) })
+}
+
+func (a *app) printMoves(moves []plain.Move) {
+	for _, m := range moves {
+		a.printf("%s is now %s\n", m.From, m.To)
+	}
 }
 
 // atLeast makes JSON of no elements an empty list.
@@ -269,7 +347,7 @@ that anybody is connected to.`,
 			if err != nil {
 				return err
 			}
-			place, err := wiring{conf, newProgress(a)}.place(to, postgres.LoadOptions{})
+			place, err := wiring{conf, newProgress(a)}.place(ctx, to, postgres.LoadOptions{})
 			if err != nil {
 				return err
 			}

@@ -311,7 +311,7 @@ func cmdDisconnect(ts *testscript.TestScript, _ bool, _ []string) { of(ts).disco
 func cmdBusy(ts *testscript.TestScript, _ bool, _ []string) {
 	conf, err := config.Load(ts.MkAbs("holdfast.yaml"), nil)
 	ts.Check(err)
-	node, err := wiring{conf, nil}.node()
+	node, err := wiring{conf, nil}.node(context.Background())
 	ts.Check(err)
 	of(ts).release, err = node.Lock(context.Background(), 0)
 	ts.Check(err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"os"
 	"slices"
 	"strings"
@@ -19,6 +20,7 @@ import (
 	"holdfast/config"
 	"holdfast/identities"
 	"holdfast/internal/libpq"
+	"holdfast/node/compose"
 	"holdfast/node/plain"
 	"holdfast/repository"
 )
@@ -30,7 +32,40 @@ type wiring struct {
 }
 
 // node is the configured node with its databases.
-func (w wiring) node() (plain.Node, error) {
+func (w wiring) node(ctx context.Context) (plain.Node, error) {
+	n, err := w.databases()
+	if err != nil || w.Compose == nil {
+		return n, err
+	}
+	of, err := w.compose(ctx)
+	if err != nil {
+		return plain.Node{}, err
+	}
+	targets(n, of)
+	return n, nil
+}
+
+// nodeOrWhyNot is the configured node; where its containers cannot be looked
+// at, its databases say why when they are connected to.
+func (w wiring) nodeOrWhyNot(ctx context.Context) (plain.Node, error) {
+	n, err := w.node(ctx)
+	if err == nil || w.Compose == nil || ctx.Err() != nil {
+		return n, err
+	}
+	why := err
+	if n, err = w.databases(); err != nil {
+		return n, err
+	}
+	for _, c := range n.Components {
+		if _, given := n.Targets[c.Name]; !given {
+			n.Targets[c.Name] = libpq.Target{Dial: func(context.Context, string, string) (net.Conn, error) { return nil, why }}
+		}
+	}
+	return n, nil
+}
+
+// databases are those that the configuration gives connections of.
+func (w wiring) databases() (plain.Node, error) {
 	n := plain.Node{Node: w.DomainNode(), Targets: map[holdfast.ComponentName]libpq.Target{}}
 	for _, name := range slices.Sorted(maps.Keys(w.Databases)) {
 		t, err := target(w.Databases[name].Connection)
@@ -42,6 +77,44 @@ func (w wiring) node() (plain.Node, error) {
 	}
 	return n, nil
 }
+
+// targets are the node's own databases, as its containers tell.
+func targets(n plain.Node, of *compose.Node) {
+	for _, c := range of.Components() {
+		n.Targets[c.Name] = of.Target(c.Kind)
+	}
+}
+
+// compose finds the node among the containers of the Docker daemon.
+func (w wiring) compose(ctx context.Context) (*compose.Node, error) {
+	if w.Compose == nil {
+		return nil, &holdfast.Problem{Class: holdfast.Usage, What: "the configuration has no compose:", Do: "`holdfast init` on the machine that runs the bundle writes it."}
+	}
+	engine, err := compose.Connect(w.Compose.DockerHost)
+	if err != nil {
+		return nil, err
+	}
+	return compose.Open(ctx, engine, w.Compose.Project)
+}
+
+// secret reads a secret where it rests, which may be a container of the node.
+func (w wiring) secret(r config.Reference) holdfast.SecretFunc {
+	role, variable, ok := r.Container()
+	if !ok {
+		return r.Secret(w.Dir())
+	}
+	return func(ctx context.Context) (holdfast.Secret, error) {
+		n, err := w.compose(ctx)
+		if err != nil {
+			return holdfast.Secret{}, err
+		}
+		return n.Secret(role, variable)
+	}
+}
+
+// throughContainer, as the address of the validator app, reaches it in its
+// container, where the bundle's nginx publishes no port.
+const throughContainer = "container"
 
 func target(dsn string) (libpq.Target, error) {
 	info, err := libpq.Parse(dsn)
@@ -65,8 +138,8 @@ func (w wiring) dumper(t libpq.Target) postgres.Dumper {
 }
 
 // job is a backup of the configured node.
-func (w wiring) job(r *repository.Repository, wait time.Duration) (backup.Job, plain.Node, error) {
-	n, err := w.node()
+func (w wiring) job(ctx context.Context, r *repository.Repository, wait time.Duration) (backup.Job, plain.Node, error) {
+	n, err := w.node(ctx)
 	if err != nil {
 		return backup.Job{}, n, err
 	}
@@ -82,8 +155,13 @@ func (w wiring) job(r *repository.Repository, wait time.Duration) (backup.Job, p
 	for name, t := range n.Targets {
 		j.Sources[name] = w.dumper(t)
 	}
+	if w.Compose != nil {
+		if j.Deployment, err = w.compose(ctx); err != nil {
+			return j, n, err
+		}
+	}
 	if w.Identities != nil {
-		keeper, err := w.keeper()
+		keeper, err := w.keeper(ctx)
 		if err != nil {
 			return j, n, err
 		}
@@ -93,7 +171,7 @@ func (w wiring) job(r *repository.Repository, wait time.Duration) (backup.Job, p
 }
 
 // fetcher reaches the validator app as configured.
-func (w wiring) fetcher() (identities.Fetcher, error) {
+func (w wiring) fetcher(ctx context.Context) (identities.Fetcher, error) {
 	i := w.Identities
 	if i == nil {
 		return identities.Fetcher{}, &holdfast.Problem{Class: holdfast.Usage, What: "the configuration has no identities:",
@@ -107,22 +185,29 @@ func (w wiring) fetcher() (identities.Fetcher, error) {
 		}
 	}
 	f := identities.Fetcher{BaseURL: i.URL, Address: i.Address, CA: ca}
+	if i.Address == throughContainer {
+		n, err := w.compose(ctx)
+		if err != nil {
+			return f, err
+		}
+		f.Address, f.Dial = "", n.AppReach().Dial
+	}
 	switch i.Auth.Mode {
 	case "oidc":
 		f.Tokens = identities.ClientCredentials{
-			Issuer: i.Auth.Issuer, ClientID: i.Auth.ClientID, ClientSecret: i.Auth.ClientSecret.Secret(w.Dir()),
+			Issuer: i.Auth.Issuer, ClientID: i.Auth.ClientID, ClientSecret: w.secret(i.Auth.ClientSecret),
 			Audience: i.Auth.Audience, Resource: i.Auth.Resource, Scope: i.Auth.Scope, Basic: i.Auth.Basic, CA: ca,
 		}
 	case "unsafe":
 		f.Tokens = identities.UnsafeTokens{Audience: i.Auth.Audience, Users: i.Auth.Users}
 	default:
-		f.Tokens = identities.StaticToken{Read: i.Auth.Token.Secret(w.Dir())}
+		f.Tokens = identities.StaticToken{Read: w.secret(i.Auth.Token)}
 	}
 	return f, nil
 }
 
-func (w wiring) keeper() (identities.Keeper, error) {
-	f, err := w.fetcher()
+func (w wiring) keeper(ctx context.Context) (identities.Keeper, error) {
+	f, err := w.fetcher(ctx)
 	if err != nil {
 		return identities.Keeper{}, err
 	}
@@ -138,8 +223,8 @@ func (w wiring) keeper() (identities.Keeper, error) {
 
 // place is where a restore goes: the configured databases, or those that --to
 // names instead.
-func (w wiring) place(to []string, options postgres.LoadOptions) (plain.Place, error) {
-	n, err := w.node()
+func (w wiring) place(ctx context.Context, to []string, options postgres.LoadOptions) (plain.Place, error) {
+	n, err := w.node(ctx)
 	if err != nil {
 		return plain.Place{}, err
 	}
@@ -165,8 +250,12 @@ func (w wiring) place(to []string, options postgres.LoadOptions) (plain.Place, e
 		n.Targets[holdfast.ComponentName(name)] = t
 		n.Components = append(n.Components, holdfast.Component{Name: holdfast.ComponentName(name)})
 	}
+	return w.placeOf(n, options), nil
+}
+
+func (w wiring) placeOf(n plain.Node, options postgres.LoadOptions) plain.Place {
 	options.Progress = w.progress.step
 	return plain.Place{Node: n, Now: time.Now, Loader: func(_ holdfast.ComponentName, through libpq.Target) plain.Loader {
 		return postgres.Loader{Target: through, Tools: postgres.Tools{Dir: w.Tools}, Facts: readFacts, Options: options}
-	}}, nil
+	}}
 }

@@ -23,7 +23,14 @@ type Target struct {
 	Conninfo
 	Password holdfast.SecretFunc
 	Dial     func(ctx context.Context, network, address string) (net.Conn, error)
+	// Run runs Postgres's client programs where the server is, such as in its
+	// container; nil: they run on this machine.
+	Run Runner
 }
+
+// Runner runs a program on another machine or in a container and returns its
+// exit code. The variables are added to those that are there.
+type Runner func(ctx context.Context, env []string, in io.Reader, out, complaint io.Writer, argv ...string) (int, error)
 
 // Resolve reads the password where it rests, once, so that the Conninfo can be
 // handed to child processes.

@@ -110,12 +110,34 @@ func (p Place) Build(ctx context.Context, set holdfast.SetID, placement holdfast
 // Swap moves every new database into place, server by server. Should a later
 // server refuse, the moves made on earlier ones are taken back.
 func (p Place) Swap(ctx context.Context, set holdfast.SetID, placements []holdfast.Placement) error {
+	batches, err := p.batches(ctx, set, placements)
+	if err != nil {
+		return err
+	}
+	return moveAll(ctx, batches)
+}
+
+// Unswap takes a Swap back: what it put in place is new again, and what it
+// kept is live.
+func (p Place) Unswap(ctx context.Context, set holdfast.SetID, placements []holdfast.Placement) error {
+	batches, err := p.batches(ctx, set, placements)
+	if err != nil {
+		return err
+	}
+	for i, b := range batches {
+		batches[i].there, batches[i].back = b.back, b.there
+	}
+	return moveAll(ctx, batches)
+}
+
+// batches are the moves of a swap.
+func (p Place) batches(ctx context.Context, set holdfast.SetID, placements []holdfast.Placement) ([]batch, error) {
 	var batches []batch
 	now := p.Now() // one time for all: an undo knows by it what was swapped together
 	for _, placement := range placements {
 		s, _, err := p.server(ctx, placement.Component)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		label := Label{Database: placement.Database, Component: placement.Component, Set: set, At: now}
 		before, fresh := label, label
@@ -130,7 +152,7 @@ func (p Place) Swap(ctx context.Context, set holdfast.SetID, placements []holdfa
 			b.back = append(b.back, Move{placement.Keep, placement.Database, nil})
 		}
 	}
-	return moveAll(ctx, batches)
+	return batches, nil
 }
 
 // batch are the moves on one server, and those that take them back.

@@ -1,0 +1,173 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"holdfast"
+	"holdfast/canton"
+	"holdfast/capture/postgres"
+	"holdfast/config"
+	"holdfast/internal/libpq"
+	"holdfast/node/compose"
+	"holdfast/node/plain"
+	"holdfast/repository"
+	"holdfast/restore"
+)
+
+// living is a compose node as the place of a restore: its databases, and its
+// programs.
+type living struct {
+	plain.Place
+	*compose.Programs
+}
+
+// living is the configured node as it is to be after a restore of the set.
+func (w wiring) living(ctx context.Context, set holdfast.Set, files holdfast.Files, options postgres.LoadOptions) (living, error) {
+	engine, err := compose.Connect(w.Compose.DockerHost)
+	if err != nil {
+		return living{}, err
+	}
+	programs, err := compose.Revive(ctx, engine, w.Compose.Project, set, files)
+	if err != nil {
+		return living{}, err
+	}
+	return w.with(programs, options)
+}
+
+// with makes a place of a node's programs.
+func (w wiring) with(programs *compose.Programs, options postgres.LoadOptions) (living, error) {
+	n, err := w.databases()
+	if err != nil {
+		return living{}, err
+	}
+	targets(n, programs.Node)
+	participant := programs.Node.Target(holdfast.Participant)
+	programs.Path = w.journal()
+	programs.Ready = func(ctx context.Context) error { return answers(ctx, participant) }
+	programs.Identity = func(ctx context.Context) (string, error) { return identityOf(ctx, participant) }
+	return living{w.placeOf(n, options), programs}, nil
+}
+
+// journal is where the restore of a compose node keeps its journal.
+func (w wiring) journal() string { return filepath.Join(w.Dir(), w.Config.Node+".restore.json") }
+
+// answers asks a database's server for a sign of life.
+func answers(ctx context.Context, t libpq.Target) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	conn, err := t.On("postgres").Connect(ctx, libpq.Options{})
+	if err != nil {
+		return err
+	}
+	return conn.Close(ctx)
+}
+
+// identityOf reads which participant a database is of; "" for one that has not
+// been made yet.
+func identityOf(ctx context.Context, t libpq.Target) (string, error) {
+	conn, err := t.Connect(ctx, libpq.Options{})
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	found, err := canton.Recognise(ctx, conn)
+	if err != nil || found.Kind != holdfast.Participant {
+		return "", err
+	}
+	return found.ID, nil
+}
+
+// statement is the operator's word that the original is stopped, and who gave
+// it; "" without one.
+func (f restoreFlags) statement() string {
+	if !f.originalStopped {
+		return ""
+	}
+	host, _ := os.Hostname()
+	return fmt.Sprintf("%s on %s, %s", os.Getenv("USER"), host, time.Now().UTC().Format(time.RFC3339))
+}
+
+// undoLiving puts back what the newest restore of a compose node replaced, or
+// what one that was broken off has left, and has the node run as before.
+func (a *app) undoLiving(ctx context.Context, w wiring) ([]plain.Move, error) {
+	left, err := compose.BrokenOff(w.journal())
+	if err != nil {
+		return nil, err
+	}
+	place, err := a.livingNow(ctx, w, left)
+	if err != nil {
+		return nil, err
+	}
+	tell := w.progress.tell
+	if err := place.Halt(ctx, holdfast.Standstill{}, tell); err != nil {
+		return nil, err
+	}
+	moves, err := a.undoDatabases(ctx, place.Place, left)
+	if err != nil {
+		return nil, errors.Join(err, place.Return(context.WithoutCancel(ctx), tell))
+	}
+	if left != nil {
+		return moves, place.Return(ctx, tell)
+	}
+	participant, err := place.Identity(ctx)
+	if err != nil || participant == "" {
+		return moves, errors.Join(err, place.Return(ctx, tell))
+	}
+	return moves, place.Wake(ctx, participant, tell)
+}
+
+// livingNow is the node as it runs; after a restore that was broken off, as
+// that one meant it to be.
+func (a *app) livingNow(ctx context.Context, w wiring, left *compose.Journal) (place living, err error) {
+	if left == nil {
+		n, err := w.compose(ctx)
+		if err != nil {
+			return place, err
+		}
+		return w.with(&compose.Programs{Node: n, Now: time.Now}, postgres.LoadOptions{})
+	}
+	err = a.withRepository(ctx, func(_ *config.Config, r *repository.Repository) error {
+		set, files, err := r.Find(ctx, holdfast.NodeName(w.Config.Node), string(left.Set))
+		if err != nil {
+			return err
+		}
+		place, err = w.living(ctx, set, files, postgres.LoadOptions{})
+		return err
+	})
+	return place, err
+}
+
+// undoDatabases takes the newest swap back; of a restore that was broken off,
+// only if it had come that far, and what it was building is dropped.
+func (a *app) undoDatabases(ctx context.Context, place plain.Place, left *compose.Journal) ([]plain.Move, error) {
+	if left == nil {
+		return place.Undo(ctx)
+	}
+	list, err := place.Leftovers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	moves := []plain.Move{}
+	if slices.ContainsFunc(list, func(l plain.Leftover) bool {
+		return l.Role == plain.Before && l.Set == left.Set && !l.At.Before(left.Began)
+	}) {
+		if moves, err = place.Undo(ctx); err != nil {
+			return moves, err
+		}
+	}
+	var half []string
+	for _, l := range list {
+		if l.Role == plain.New && l.Set == left.Set {
+			half = append(half, l.Name)
+		}
+	}
+	return moves, place.Drop(ctx, half)
+}
+
+var _ restore.Living = living{}

@@ -1,0 +1,278 @@
+package compose
+
+import (
+	"cmp"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"holdfast"
+)
+
+// Bundle is one validator node as Compose runs it. A role that is not there is
+// nil: Postgres where it runs elsewhere, the others where they were removed.
+type Bundle struct {
+	Project     string
+	Directory   string   // of the bundle's files, on the daemon's machine
+	Files       []string // compose.yaml and the overlays it was started with
+	Postgres    *Container
+	Participant *Container
+	Validator   *Container
+	Nginx       *Container
+	All         []Container // of the project
+}
+
+// Database is where one program of the node keeps its state, as it was told.
+type Database struct {
+	Server, Port, Name, Schema, User string
+	Password                         holdfast.Secret
+}
+
+// Find tells the validator nodes among containers, sorted by project.
+func Find(containers []Container) []Bundle {
+	var out []Bundle
+	for _, c := range containers {
+		if c.Project == "" || c.oneOff || isAside(c.Name) {
+			continue
+		}
+		i := slices.IndexFunc(out, func(b Bundle) bool { return b.Project == c.Project })
+		if i < 0 {
+			out = append(out, Bundle{Project: c.Project})
+			i = len(out) - 1
+		}
+		out[i].All = append(out[i].All, c)
+	}
+	for i := range out {
+		out[i].cast()
+	}
+	out = slices.DeleteFunc(out, func(b Bundle) bool { return b.Participant == nil && b.Validator == nil })
+	slices.SortFunc(out, func(a, b Bundle) int { return strings.Compare(a.Project, b.Project) })
+	return out
+}
+
+// cast gives every container its role. Roles are told from what a container
+// was given to do, not from its name: services can be renamed.
+func (b *Bundle) cast() {
+	slices.SortFunc(b.All, func(x, y Container) int { return strings.Compare(x.Name, y.Name) })
+	for i := range b.All {
+		c := &b.All[i]
+		switch {
+		case c.Env.Has("CANTON_PARTICIPANT_POSTGRES_DB"):
+			b.Participant = c
+		case c.Env.Has("SPLICE_APP_VALIDATOR_PARTICIPANT_ADDRESS") || c.Env.Has("SPLICE_APP_VALIDATOR_PARTY_HINT"):
+			b.Validator = c
+		case c.Base() == "nginx" || c.Service == "nginx":
+			b.Nginx = c
+		}
+		if c.Directory != "" {
+			b.Directory = c.Directory
+		}
+		if len(c.Files) > len(b.Files) {
+			b.Files = c.Files
+		}
+	}
+	server := cmp.Or(b.ParticipantDatabase().Server, b.ValidatorDatabase().Server)
+	for i := range b.All {
+		c := &b.All[i]
+		if server != "" && c.answersTo(server) || server == "" && c.Env.Has("POSTGRES_USER") {
+			b.Postgres = c
+		}
+	}
+}
+
+// answersTo says that others of the project reach the container under a name.
+func (c Container) answersTo(name string) bool {
+	if c.Service == name || c.Name == name {
+		return true
+	}
+	return slices.ContainsFunc(c.Networks, func(n Network) bool { return slices.Contains(n.Aliases, name) || n.Address != "" && n.Address == name })
+}
+
+// Choose returns the node of a project, or the only one when project is empty.
+func Choose(containers []Container, project string) (Bundle, error) {
+	found := Find(containers)
+	if project != "" {
+		found = slices.DeleteFunc(found, func(b Bundle) bool { return b.Project != project })
+	}
+	switch {
+	case len(found) == 1:
+		return found[0], found[0].complete()
+	case len(found) > 1:
+		var names []string
+		for _, b := range found {
+			names = append(names, b.Project)
+		}
+		return Bundle{}, &Several{holdfast.Problem{Class: holdfast.Usage, What: "several validator nodes run here: " + strings.Join(names, ", "),
+			Why: "Each is backed up by itself.", Do: "Choose one: --project " + names[0]}}
+	}
+	return Bundle{}, absent(containers, project)
+}
+
+// NotFound is the failure to find a node among the containers.
+type NotFound struct{ holdfast.Problem }
+
+// As lets the Problem in it be found.
+func (n *NotFound) As(target any) bool {
+	p, ok := target.(**holdfast.Problem)
+	if ok {
+		*p = &n.Problem
+	}
+	return ok
+}
+
+// Several is the failure to choose between nodes.
+type Several struct{ holdfast.Problem }
+
+// As lets the Problem in it be found.
+func (s *Several) As(target any) bool {
+	p, ok := target.(**holdfast.Problem)
+	if ok {
+		*p = &s.Problem
+	}
+	return ok
+}
+
+// absent explains that no node was found.
+func absent(containers []Container, project string) error {
+	p := holdfast.Problem{Class: holdfast.Refused, What: fmt.Sprintf("no validator node among %d containers", len(containers)),
+		Why: "A node is told by its participant and its validator app, running or stopped.",
+		Do:  "Start the bundle once (start.sh), or look whether DOCKER_HOST or the docker context leads elsewhere. Without Docker, name the databases: --database."}
+	if project != "" {
+		p.What = fmt.Sprintf("no containers of a validator node in project %s", project)
+		p.Why = "A node's containers are made by start.sh and removed by stop.sh."
+	}
+	for _, c := range containers {
+		if c.Base() == "splice-app" && c.Service == "splice" {
+			p.What = "project " + c.Project + " is Splice's LocalNet"
+			p.Why = "It runs several nodes of a throwaway network in one container; none of them can be stopped or restored by itself."
+			p.Do = "To try Holdfast on it, name one node's databases: --database participant=postgres://cnadmin@localhost/participant-app-provider and so on."
+		}
+	}
+	return &NotFound{p}
+}
+
+// complete refuses a node of which a part is missing that Holdfast cannot do
+// without.
+func (b Bundle) complete() error {
+	var missing []string
+	if b.Participant == nil {
+		missing = append(missing, "the participant")
+	}
+	if b.Validator == nil {
+		missing = append(missing, "the validator app")
+	}
+	if b.Postgres == nil && !b.External() {
+		missing = append(missing, "Postgres")
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	return &NotFound{holdfast.Problem{Class: holdfast.Refused, What: fmt.Sprintf("project %s has no container of %s", b.Project, strings.Join(missing, " nor of ")),
+		Why: "What it was started with is read from its containers.", Do: "Start the bundle once as usual (start.sh); it may be stopped again with `docker stop`."}}
+}
+
+// External says that the databases are on a server outside of the project.
+func (b Bundle) External() bool {
+	server := cmp.Or(b.ParticipantDatabase().Server, b.ValidatorDatabase().Server)
+	return b.Postgres == nil && server != "" && server != "postgres-splice"
+}
+
+// ParticipantDatabase is the database of the participant's environment.
+func (b Bundle) ParticipantDatabase() Database {
+	if b.Participant == nil {
+		return Database{}
+	}
+	e, prefix := b.Participant.Env, "CANTON_PARTICIPANT_POSTGRES_"
+	return Database{Server: e.Get(prefix + "SERVER"), Port: cmp.Or(e.Get(prefix+"PORT"), "5432"), Name: e.Get(prefix + "DB"),
+		Schema: e.Get(prefix + "SCHEMA"), User: e.Get(prefix + "USER"), Password: e.Secret(prefix + "PASSWORD")}
+}
+
+// ValidatorDatabase is the database of the validator app's persistence block,
+// a text in Lightbend's HOCON that the bundle writes line by line.
+func (b Bundle) ValidatorDatabase() Database {
+	if b.Validator == nil {
+		return Database{}
+	}
+	text := b.Validator.Env.Get("ADDITIONAL_CONFIG_PERSISTENCE")
+	return Database{Server: hocon(text, "serverName"), Port: cmp.Or(hocon(text, "portNumber"), "5432"), Name: hocon(text, "databaseName"),
+		Schema: hocon(text, "currentSchema"), User: hocon(text, "user"), Password: holdfast.NewSecret(hocon(text, "password"))}
+}
+
+// hocon finds the value of a key in a block that has it once.
+func hocon(text, key string) string {
+	m := regexp.MustCompile(`(?m)(?:^|[\s{,.])` + key + `"?[ \t]*[=:][ \t]*(?:"((?:[^"\\]|\\.)*)"|([^\n,}]*))`).FindStringSubmatch(text)
+	if m == nil {
+		return ""
+	}
+	if m[1] != "" {
+		return strings.NewReplacer(`\"`, `"`, `\\`, `\`).Replace(m[1])
+	}
+	return strings.TrimSpace(m[2])
+}
+
+// Splice is the version of the node's images, "" when their tags do not tell.
+func (b Bundle) Splice() string {
+	for _, c := range []*Container{b.Validator, b.Participant} {
+		if c != nil && c.Tag() != "" && c.Tag() != "latest" {
+			return c.Tag()
+		}
+	}
+	return ""
+}
+
+// Auth says how callers of the validator app prove who they are: "none" for
+// the bundle's overlay without authentication, else "oidc".
+func (b Bundle) Auth() string {
+	if b.Validator == nil {
+		return ""
+	}
+	if b.Validator.Env.Has("ADDITIONAL_CONFIG_DISABLE_AUTH") || b.Validator.Env.Get("SPLICE_APP_VALIDATOR_AUTH_JWKS_URL") == "" {
+		return "none"
+	}
+	return "oidc"
+}
+
+var migrationSuffix = regexp.MustCompile(`^participant-([0-9]+)$`)
+
+// Start are the flags of start.sh that the node runs with. The migration id is
+// read from the database's name, in which start.sh puts it.
+func (b Bundle) Start() holdfast.Start {
+	s := holdfast.Start{Auth: b.Auth(), Overlays: b.overlays()}
+	if m := migrationSuffix.FindStringSubmatch(b.ParticipantDatabase().Name); m != nil {
+		s.MigrationID = m[1]
+	}
+	if b.Validator != nil {
+		e := b.Validator.Env
+		s.PartyHint, s.Identifier = e.Get("SPLICE_APP_VALIDATOR_PARTY_HINT"), e.Get("SPLICE_APP_VALIDATOR_PARTICIPANT_IDENTIFIER")
+		s.Sponsor, s.Scan = e.Get("SPLICE_APP_VALIDATOR_SV_SPONSOR_ADDRESS"), e.Get("SPLICE_APP_VALIDATOR_SCAN_ADDRESS")
+	}
+	return s
+}
+
+// overlays are the names of the compose files beside the first.
+func (b Bundle) overlays() []string {
+	var out []string
+	for _, f := range b.Files {
+		if name := f[strings.LastIndexAny(f, `/\`)+1:]; name != "compose.yaml" {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+// ValidatorAddress is where the validator app's HTTP face is reached: through
+// nginx's published port, or the app's container. URL is for the Host header.
+func (b Bundle) ValidatorAddress() (url, address string) {
+	if b.Nginx != nil && b.Nginx.Up() {
+		if at := b.Nginx.publishedPorts["80"]; at != "" {
+			return "http://wallet.localhost", strings.Replace(at, "0.0.0.0:", "127.0.0.1:", 1)
+		}
+	}
+	return "http://validator.localhost:5003", ""
+}
+
+// aside marks a container that a restore replaced.
+const aside = ".before-"
+
+func isAside(name string) bool { return strings.Contains(name, aside) }

@@ -1,0 +1,199 @@
+package compose
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"holdfast"
+)
+
+const password = "pa$$ w0rd-of-the-database"
+
+// container is an answer of the daemon as it gives it, of a container of the
+// bundle; the text stands for the parts that a case changes.
+func inspected(t *testing.T, project, service, image, state string, env map[string]string, labels ...string) Container {
+	t.Helper()
+	pairs := []string{"PATH=/usr/bin"}
+	for k, v := range env {
+		pairs = append(pairs, k+"="+v)
+	}
+	all := map[string]string{}
+	if project != "" {
+		all = map[string]string{label + "project": project, label + "service": service, label + "oneoff": "False",
+			label + "project.working_dir": "/opt/splice-node/docker-compose/validator", label + "project.config_files": "/opt/splice-node/docker-compose/validator/compose.yaml,/opt/splice-node/docker-compose/validator/compose-disable-auth.yaml"}
+	}
+	for i := 0; i < len(labels); i += 2 {
+		all[labels[i]] = labels[i+1]
+	}
+	name := "/" + service
+	if project != "" {
+		name = "/" + project + "-" + service + "-1"
+	}
+	raw, err := json.Marshal(map[string]any{
+		"Id": fmt.Sprintf("%064x", len(name)+len(image)), "Name": name, "Image": "sha256:" + strings.Repeat("ab", 32),
+		"State":  map[string]any{"Status": state, "Running": state == "running"},
+		"Config": map[string]any{"Image": image, "Env": pairs, "Labels": all},
+		"HostConfig": map[string]any{"RestartPolicy": map[string]any{"Name": "always"}, "NetworkMode": project + "_splice_validator",
+			"PortBindings": map[string]any{"80/tcp": []any{map[string]any{"HostIp": "127.0.0.1", "HostPort": "80"}}}},
+		"NetworkSettings": map[string]any{"Networks": map[string]any{project + "_splice_validator": map[string]any{"IPAddress": "172.18.0.3", "Aliases": []string{service}}}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := parseContainer(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// node are the containers of one bundle.
+func node(t *testing.T, project, database, server, state string) []Container {
+	t.Helper()
+	const repo = "ghcr.io/digital-asset/decentralized-canton-sync/docker/"
+	return []Container{
+		inspected(t, project, "postgres-splice", "postgres:14", state, map[string]string{"POSTGRES_USER": "cnadmin", "POSTGRES_PASSWORD": password, "CREATE_DATABASE_participant": database}),
+		inspected(t, project, "participant", repo+"canton-participant:0.6.11", state, map[string]string{
+			"CANTON_PARTICIPANT_POSTGRES_SERVER": server, "CANTON_PARTICIPANT_POSTGRES_PORT": "5432", "CANTON_PARTICIPANT_POSTGRES_DB": database,
+			"CANTON_PARTICIPANT_POSTGRES_SCHEMA": "participant", "CANTON_PARTICIPANT_POSTGRES_USER": "cnadmin", "CANTON_PARTICIPANT_POSTGRES_PASSWORD": password}),
+		inspected(t, project, "validator", repo+"validator-app:0.6.11", state, map[string]string{
+			"SPLICE_APP_VALIDATOR_PARTY_HINT": "acme-validator-1", "SPLICE_APP_VALIDATOR_PARTICIPANT_IDENTIFIER": "acme-2", "SPLICE_APP_VALIDATOR_PARTICIPANT_ADDRESS": "participant",
+			"SPLICE_APP_VALIDATOR_SV_SPONSOR_ADDRESS": "https://sv.example", "SPLICE_APP_VALIDATOR_SCAN_ADDRESS": "https://scan.example",
+			"SPLICE_APP_VALIDATOR_AUTH_JWKS_URL": "", "ADDITIONAL_CONFIG_DISABLE_AUTH": "x",
+			"ADDITIONAL_CONFIG_PERSISTENCE": `
+            canton.validator-apps.validator_backend.storage {
+              type = postgres
+              config {
+                dataSourceClass = "org.postgresql.ds.PGSimpleDataSource"
+                properties = {
+                  databaseName = validator
+                  currentSchema = validator
+                  serverName = ` + server + `
+                  portNumber = 5432
+                  user = cnadmin
+                  password = ` + password + `
+                  tcpKeepAlive = true
+                }
+              }
+            }`}),
+		inspected(t, project, "nginx", "nginx:1.27.1", state, nil),
+	}
+}
+
+func TestNodeIsReadFromItsContainers(t *testing.T) {
+	b, err := Choose(node(t, "splice-validator", "participant-4", "postgres-splice", "running"), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	start := b.Start()
+	for what, pair := range map[string][2]string{
+		"project": {b.Project, "splice-validator"}, "directory": {b.Directory, "/opt/splice-node/docker-compose/validator"}, "version": {b.Splice(), "0.6.11"},
+		"hint": {start.PartyHint, "acme-validator-1"}, "identifier": {start.Identifier, "acme-2"}, "migration": {start.MigrationID, "4"}, "auth": {start.Auth, "none"},
+		"scan": {start.Scan, "https://scan.example"}, "sponsor": {start.Sponsor, "https://sv.example"}, "overlays": {strings.Join(start.Overlays, " "), "compose-disable-auth.yaml"},
+		"participant": {b.ParticipantDatabase().Name, "participant-4"}, "validator": {b.ValidatorDatabase().Name, "validator"}, "user": {b.ValidatorDatabase().User, "cnadmin"},
+		"password": {b.ValidatorDatabase().Password.Reveal(), password}, "postgres": {b.Postgres.Name, "splice-validator-postgres-splice-1"},
+	} {
+		if pair[0] != pair[1] {
+			t.Errorf("%s: got %q, want %q", what, pair[0], pair[1])
+		}
+	}
+	if url, address := b.ValidatorAddress(); url != "http://wallet.localhost" || address != "127.0.0.1:80" {
+		t.Errorf("validator app at %s, %s", url, address)
+	}
+}
+
+func TestNoPasswordIsPrinted(t *testing.T) {
+	b, err := Choose(node(t, "splice-validator", "participant-4", "postgres-splice", "running"), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s"} {
+		if text := fmt.Sprintf(verb, b.Participant.Env) + fmt.Sprintf(verb, b.ParticipantDatabase()) + fmt.Sprintf(verb, b.ValidatorDatabase()); strings.Contains(text, password) {
+			t.Errorf("%s prints the password: %s", verb, text)
+		}
+	}
+	if text, _ := json.Marshal(b.Start()); strings.Contains(string(text), password) {
+		t.Error("the start flags hold the password")
+	}
+}
+
+func TestDeploymentsThatAreNotTheUsual(t *testing.T) {
+	usual := node(t, "splice-validator", "participant-4", "postgres-splice", "running")
+	other := node(t, "second", "participant", "postgres-splice", "running")
+	local := []Container{inspected(t, "localnet", "splice", "x/splice-app:0.6.11", "running", nil), inspected(t, "localnet", "canton", "x/canton:0.6.11", "running", nil)}
+	for _, c := range []struct {
+		name       string
+		containers []Container
+		project    string
+		want       string // the project, or
+		explained  string // what the refusal says
+	}{
+		{"another project's name", other, "", "second", ""},
+		{"two nodes, one chosen", append(usual, other...), "second", "second", ""},
+		{"two nodes, none chosen", append(usual, other...), "", "", "several validator nodes run here: second, splice-validator"},
+		{"stopped", node(t, "splice-validator", "participant-4", "postgres-splice", "exited"), "", "splice-validator", ""},
+		{"Postgres elsewhere", node(t, "splice-validator", "participant-4", "db.example", "running")[1:], "", "splice-validator", ""},
+		{"LocalNet", local, "", "", "project localnet is Splice's LocalNet"},
+		{"nothing", nil, "", "", "no validator node among 0 containers"},
+		{"another daemon's project", usual, "absent", "", "no containers of a validator node in project absent"},
+		{"without the participant", []Container{usual[0], usual[2]}, "", "", "no container of the participant"},
+		{"without Postgres", usual[1:], "", "", "no container of Postgres"},
+		{"containers that a restore replaced are passed over", append(usual, func() Container {
+			c := inspected(t, "splice-validator", "participant", "x/canton-participant:0.6.11", "exited", map[string]string{"CANTON_PARTICIPANT_POSTGRES_DB": "participant-5"})
+			c.Name += aside + "20261122T154500Z-1f0c9a3e"
+			return c
+		}()), "", "splice-validator", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b, err := Choose(c.containers, c.project)
+			if c.explained != "" {
+				var p *holdfast.Problem
+				if err == nil || !strings.Contains(err.Error(), c.explained) || !errors.As(err, &p) || p.Do == "" {
+					t.Fatalf("got %v, want a problem that says %q and what to do", err, c.explained)
+				}
+				return
+			}
+			if err != nil || b.Project != c.want || b.ParticipantDatabase().Name == "participant-5" {
+				t.Fatalf("got project %q, %v; want %q", b.Project, err, c.want)
+			}
+		})
+	}
+	if b := Find(node(t, "splice-validator", "participant-4", "db.example", "running")[1:])[0]; !b.External() {
+		t.Error("a server outside of the project is not recognised")
+	}
+}
+
+func TestDifferencesOfTwoStarts(t *testing.T) {
+	then := Find(node(t, "splice-validator", "participant-4", "postgres-splice", "running"))[0]
+	if d := differences(then, then); len(d) != 0 {
+		t.Errorf("a node differs from itself: %v", d)
+	}
+	d := differences(Find(node(t, "splice-validator", "participant-5", "postgres-splice", "running"))[0], then)
+	for role, want := range map[string]string{"participant": `the database "participant-5", the set's with "participant-4"`, "postgres": `"participant-5"`} {
+		if !strings.Contains(d[role], want) {
+			t.Errorf("%s: got %q, want %q", role, d[role], want)
+		}
+	}
+	if d["validator"] != "" {
+		t.Errorf("the validator app differs: %s", d["validator"])
+	}
+}
+
+func TestValuesOfPersistenceBlocks(t *testing.T) {
+	for _, c := range []struct{ text, key, want string }{
+		{"databaseName = validator\n", "databaseName", "validator"},
+		{`{ databaseName: "val \"idator\"", user = x }`, "databaseName", `val "idator"`},
+		{`{ databaseName = validator, user = cnadmin }`, "user", "cnadmin"},
+		{"password = a b=c \n", "password", "a b=c"},
+		{"storage.config.properties.serverName = db\n", "serverName", "db"},
+		{"thedatabaseName = wrong\ndatabaseName=right", "databaseName", "right"},
+		{"", "user", ""},
+	} {
+		if got := hocon(c.text, c.key); got != c.want {
+			t.Errorf("%q of %q: got %q, want %q", c.key, c.text, got, c.want)
+		}
+	}
+}

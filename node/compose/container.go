@@ -1,0 +1,171 @@
+package compose
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/moby/moby/api/types/container"
+
+	"holdfast"
+)
+
+// Container is what the daemon says of one container, as far as Holdfast asks.
+type Container struct {
+	ID, Name       string
+	Project        string // of Compose; "" for one that Compose did not make
+	Service        string
+	Directory      string   // where the project's files are, on the daemon's machine
+	Files          []string // of the project: compose.yaml and its overlays
+	Image          string   // "ghcr.io/.../validator-app:0.6.11"
+	ImageID        string
+	Digest         string // of the image in its registry
+	State          string // "running", "exited", "restarting", "created", "paused", "dead"
+	Health         string // "healthy", "starting", "unhealthy", "" without a check
+	ExitCode       int
+	Restarts       int
+	Restart        Restart
+	Env            Environment
+	Networks       []Network
+	Volumes        map[string]string // mount point to the name of the volume
+	Binds          []string          // paths of the daemon's machine that are mounted
+	Ports          []string          // published: "127.0.0.1:80->80"
+	NetworkMode    string
+	oneOff         bool
+	raw            json.RawMessage // all that the daemon said: it holds passwords
+	publishedPorts map[string]string
+}
+
+// Restart is a restart policy.
+type Restart struct {
+	Name    string `json:"name"`
+	Retries int    `json:"retries,omitempty"`
+}
+
+// Network is a container's place in a network.
+type Network struct {
+	Name    string
+	Address string   // "" while the container does not run
+	Aliases []string // the names under which others reach it
+}
+
+// Environment are the variables a container was started with. Many of them are
+// secrets, so none of them can be printed as a whole.
+type Environment struct{ values map[string]string }
+
+// Get returns the value of a variable that is no secret.
+func (e Environment) Get(name string) string { return e.values[name] }
+
+// Secret returns the value of one that is.
+func (e Environment) Secret(name string) holdfast.Secret { return holdfast.NewSecret(e.values[name]) }
+
+// Has says whether there is such a variable, even an empty one.
+func (e Environment) Has(name string) bool { _, ok := e.values[name]; return ok }
+
+// Names lists the variables.
+func (e Environment) Names() []string { return slices.Sorted(maps.Keys(e.values)) }
+
+// String lists names only.
+func (e Environment) String() string { return strings.Join(e.Names(), " ") }
+
+// Format prints names only, whatever the verb.
+func (e Environment) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(e.String())) }
+
+// MarshalText encodes names only.
+func (e Environment) MarshalText() ([]byte, error) { return []byte(e.String()), nil }
+
+// Up says that a container's program may be at work, or may be again in a
+// moment.
+func (c Container) Up() bool {
+	return slices.Contains([]string{"running", "restarting", "paused"}, c.State)
+}
+
+// Base is the last part of the image's name, "validator-app".
+func (c Container) Base() string {
+	name, _ := splitImage(c.Image)
+	return path.Base(name)
+}
+
+// Tag is the image's tag, "0.6.11"; "" when it was named by digest alone.
+func (c Container) Tag() string {
+	_, tag := splitImage(c.Image)
+	return tag
+}
+
+func splitImage(image string) (name, tag string) {
+	image, _, _ = strings.Cut(image, "@")
+	if i := strings.LastIndex(image, ":"); i > strings.LastIndex(image, "/") {
+		return image[:i], image[i+1:]
+	}
+	return image, ""
+}
+
+// parseContainer reads an answer of the daemon to GET /containers/{id}/json.
+func parseContainer(raw []byte) (Container, error) {
+	var r container.InspectResponse
+	if err := json.Unmarshal(raw, &r); err != nil {
+		return Container{}, fmt.Errorf("what the Docker daemon says of a container: %w", err)
+	}
+	c := Container{ID: r.ID, Name: strings.TrimPrefix(r.Name, "/"), ImageID: r.Image, Restarts: r.RestartCount, Volumes: map[string]string{}, raw: slices.Clone(raw), publishedPorts: map[string]string{}}
+	if r.Config != nil {
+		c.Image = r.Config.Image
+		c.Env.values = map[string]string{}
+		for _, pair := range r.Config.Env {
+			name, value, _ := strings.Cut(pair, "=")
+			c.Env.values[name] = value
+		}
+		labels := r.Config.Labels
+		c.Project, c.Service, c.Directory = labels[label+"project"], labels[label+"service"], labels[label+"project.working_dir"]
+		if files := labels[label+"project.config_files"]; files != "" {
+			c.Files = strings.Split(files, ",")
+		}
+		c.oneOff = strings.EqualFold(labels[label+"oneoff"], "true")
+	}
+	if r.State != nil {
+		c.State, c.ExitCode = string(r.State.Status), r.State.ExitCode
+		if r.State.Health != nil {
+			c.Health = string(r.State.Health.Status)
+		}
+	}
+	if r.HostConfig != nil {
+		c.Restart = Restart{string(r.HostConfig.RestartPolicy.Name), r.HostConfig.RestartPolicy.MaximumRetryCount}
+		c.NetworkMode = string(r.HostConfig.NetworkMode)
+		for port, bindings := range r.HostConfig.PortBindings {
+			for _, b := range bindings {
+				address := b.HostIP.String()
+				if !b.HostIP.IsValid() {
+					address = "0.0.0.0"
+				}
+				c.Ports = append(c.Ports, fmt.Sprintf("%s:%s->%s", address, b.HostPort, port.Port()))
+				c.publishedPorts[port.Port()] = address + ":" + b.HostPort
+			}
+		}
+		slices.Sort(c.Ports)
+	}
+	for _, m := range r.Mounts {
+		if m.Type == "volume" {
+			c.Volumes[m.Destination] = m.Name
+		} else if m.Type == "bind" {
+			c.Binds = append(c.Binds, m.Source)
+		}
+	}
+	if r.NetworkSettings != nil {
+		for _, name := range slices.Sorted(maps.Keys(r.NetworkSettings.Networks)) {
+			n := Network{Name: name}
+			if at := r.NetworkSettings.Networks[name]; at != nil {
+				if at.IPAddress.IsValid() {
+					n.Address = at.IPAddress.String()
+				}
+				n.Aliases = at.Aliases
+			}
+			c.Networks = append(c.Networks, n)
+		}
+	}
+	return c, nil
+}
+
+// label is what Compose's labels begin with.
+const label = "com.docker.compose."

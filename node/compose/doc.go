@@ -1,0 +1,26 @@
+// Package compose is a validator node that runs from Splice's Docker Compose
+// bundle. It finds the node through the Docker Engine, reads what its
+// containers were really started with, reaches its databases and its validator
+// app, and halts and wakes it around a restore.
+//
+// What runs is read from the containers, never from the bundle's .env: start.sh
+// exports half of the settings only while it runs (Splice:
+// cluster/compose/validator/start.sh).
+//
+// # Reaching Postgres
+//
+// The bundle publishes no port of Postgres. A program on the host dials the
+// container's address on its bridge, one in a container of the same network
+// the service's name. Where neither answers, the bytes go through `docker
+// exec`, by way of bash or nc inside the Postgres container.
+//
+// # Halting and waking
+//
+// A validator app that meets a participant without an identity gives it a new
+// one after about five seconds (Splice: ParticipantInitializer). So during a
+// restore the containers stay down even if the Docker daemon restarts, because
+// their restart policy is put aside, and the validator app is started only
+// after the participant's database has shown the identity that was expected.
+// A journal remembers what ran, and how, so that a restore whose process was
+// killed can be repeated or undone.
+package compose

@@ -1,0 +1,140 @@
+package compose
+
+import (
+	"context"
+	"io"
+	"net/url"
+
+	"holdfast"
+	"holdfast/internal/libpq"
+)
+
+// Node is a validator node of one compose project.
+type Node struct {
+	Engine *Engine
+	Bundle
+	postgres *Reach
+	app      *Reach
+}
+
+// Open finds the node of a project, or the only one there is when project is
+// empty.
+func Open(ctx context.Context, e *Engine, project string) (*Node, error) {
+	containers, err := e.Containers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	b, err := Choose(containers, project)
+	if err != nil {
+		return nil, err
+	}
+	return NewNode(e, b), nil
+}
+
+// NewNode is the node of a bundle: of one that runs, or of one that a set
+// recorded.
+func NewNode(e *Engine, b Bundle) *Node {
+	n := &Node{Engine: e, Bundle: b}
+	n.postgres = n.reach("postgres", b.ParticipantDatabase().Port)
+	n.app = n.reach("validator", "5003")
+	return n
+}
+
+func (n *Node) reach(role, port string) *Reach {
+	return &Reach{engine: n.Engine, port: port, current: func(ctx context.Context) (Container, error) { return n.container(ctx, role) }}
+}
+
+// container looks up who plays a role now: a container may have been made anew
+// since the node was found.
+func (n *Node) container(ctx context.Context, role string) (Container, error) {
+	list, err := n.Engine.project(ctx, n.Project)
+	if err != nil {
+		return Container{}, err
+	}
+	b := Bundle{Project: n.Project, All: list}
+	b.cast()
+	for _, r := range b.Roles() {
+		if r.Role == role {
+			return *r.Container, nil
+		}
+	}
+	return Container{}, &NotFound{holdfast.Problem{Class: holdfast.Unreachable, What: "project " + n.Project + " has no container of " + titles[role],
+		Do: "`holdfast restore` makes it from the newest set; start.sh makes it from the bundle."}}
+}
+
+// Role is a container and what it does for the node.
+type Role struct {
+	Role      string
+	Container *Container
+}
+
+// titles are the roles in people's words.
+var titles = map[string]string{"postgres": "Postgres", "participant": "the participant", "validator": "the validator app", "nginx": "nginx"}
+
+// Roles lists the containers that have a role, in the order in which a node is
+// started.
+func (b Bundle) Roles() []Role {
+	var out []Role
+	for _, r := range []Role{{"postgres", b.Postgres}, {"participant", b.Participant}, {"validator", b.Validator}, {"nginx", b.Nginx}} {
+		if r.Container != nil {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// Target is how the database of a component is reached. The password is read
+// from the environment of the container that uses it, at that moment.
+func (n *Node) Target(kind holdfast.Kind) libpq.Target {
+	d, role := n.ParticipantDatabase(), "participant"
+	if kind == holdfast.Validator {
+		d, role = n.ValidatorDatabase(), "validator"
+	}
+	var info libpq.Conninfo
+	info = info.With("host", d.Server).With("port", d.Port).With("dbname", d.Name).With("user", d.User)
+	t := libpq.Target{Conninfo: info, Password: func(context.Context) (holdfast.Secret, error) { return n.password(role), nil }}
+	if !n.External() {
+		t.Conninfo = info.With("sslmode", "disable") // the bytes stay on this machine, or in the daemon's own connection
+		t.Dial, t.Run = n.postgres.Dial, n.RunTool
+	}
+	return t
+}
+
+func (n *Node) password(role string) holdfast.Secret {
+	if role == "validator" {
+		return n.ValidatorDatabase().Password
+	}
+	return n.ParticipantDatabase().Password
+}
+
+// Components are the node's databases in the domain's words.
+func (n *Node) Components() []holdfast.Component {
+	return []holdfast.Component{{Name: "participant", Kind: holdfast.Participant}, {Name: "validator", Kind: holdfast.Validator}}
+}
+
+// RunTool runs one of Postgres's client programs where the server is, in its
+// container.
+func (n *Node) RunTool(ctx context.Context, env []string, in io.Reader, out, complaint io.Writer, argv ...string) (int, error) {
+	c, err := n.container(ctx, "postgres")
+	if err != nil {
+		return 0, err
+	}
+	return n.Engine.Run(ctx, c.ID, env, in, out, complaint, argv...)
+}
+
+// App is the validator app's address and the dialler that reaches it where the
+// address alone does not: nil behind nginx's published port.
+func (n *Node) App() (base, address string, reach *Reach) {
+	base, address = n.ValidatorAddress()
+	if u, err := url.Parse(base); err == nil && address == "" {
+		n.app.port = u.Port()
+		return base, "", n.app
+	}
+	return base, address, nil
+}
+
+// AppReach connects to the validator app in its container.
+func (n *Node) AppReach() *Reach { return n.app }
+
+// PostgresWay is how the databases are reached; "" before the first connection.
+func (n *Node) PostgresWay() Way { return n.postgres.Way() }

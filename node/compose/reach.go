@@ -1,0 +1,144 @@
+package compose
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"time"
+
+	"holdfast"
+)
+
+// Way is how bytes get to a container's port.
+type Way string
+
+// The ways, in the order in which they are tried.
+const (
+	ByAddress Way = "the container's address" // from the host, over the bridge
+	ByName    Way = "the service's name"      // from a container in the same network
+	ByExec    Way = "docker exec"             // through a program in the container
+)
+
+// dialTime is how long a container that is there may take to answer: it is on
+// this machine.
+const dialTime = 2 * time.Second
+
+// relay passes standard input to a port of the container and what comes back
+// to standard output, until either side ends. The official Postgres images,
+// Debian's and Alpine's, both have bash; busybox has nc.
+const relay = `if command -v bash >/dev/null 2>&1; then
+  exec bash -c 'exec 3<>"/dev/tcp/127.0.0.1/$0" || exit 1
+    cat <&3 & reader=$!
+    cat <&0 >&3 & writer=$!
+    wait -n $reader $writer
+    kill $reader $writer 2>/dev/null' "$1"
+elif command -v nc >/dev/null 2>&1; then exec nc 127.0.0.1 "$1"
+else echo "neither bash nor nc is in the image" >&2; exit 127
+fi`
+
+// Reach makes connections to one port of one container. It finds out once
+// which way works.
+type Reach struct {
+	engine  *Engine
+	current func(ctx context.Context) (Container, error)
+	port    string
+	only    Way // when set, no other is tried
+
+	mu  sync.Mutex
+	way Way
+}
+
+// Dial connects. It suits libpq.Target and http.Transport: the address that it
+// is given is that of the container and is not looked at.
+func (r *Reach) Dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	c, err := r.current(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r.mu.Lock()
+	way := r.way
+	r.mu.Unlock()
+	if way != "" {
+		conn, err := r.by(ctx, way, c)
+		if err == nil || way == ByExec {
+			return conn, err
+		}
+	}
+	conn, way, err := r.try(ctx, c)
+	r.mu.Lock()
+	r.way = way
+	r.mu.Unlock()
+	return conn, err
+}
+
+// try tries the ways one after the other. What the first ones failed with is
+// only of interest when the last one fails too.
+func (r *Reach) try(ctx context.Context, c Container) (net.Conn, Way, error) {
+	if c.State != "running" {
+		return nil, "", &holdfast.Problem{Class: holdfast.Unreachable, What: fmt.Sprintf("container %s does not run: it is %s", c.Name, c.State),
+			Do: "Start it: `docker start " + c.Name + "`; what keeps it from running is in `docker logs " + c.Name + "`."}
+	}
+	var failures []error
+	for _, way := range []Way{ByAddress, ByName, ByExec} {
+		if r.only != "" && r.only != way || r.only == "" && way != ByExec && !r.engine.local() {
+			continue
+		}
+		conn, err := r.by(ctx, way, c)
+		if err == nil {
+			return conn, way, nil
+		}
+		if ctx.Err() != nil {
+			return nil, "", ctx.Err()
+		}
+		failures = append(failures, fmt.Errorf("by %s: %w", way, err))
+	}
+	return nil, "", &holdfast.Problem{Class: holdfast.Unreachable, What: fmt.Sprintf("port %s of container %s cannot be reached", r.port, c.Name), Err: errors.Join(failures...),
+		Do: "Check that the program in it is up (`docker logs " + c.Name + "`), and that Holdfast runs on the machine that runs Docker."}
+}
+
+func (r *Reach) by(ctx context.Context, way Way, c Container) (net.Conn, error) {
+	dialer := net.Dialer{Timeout: dialTime}
+	switch way {
+	case ByName:
+		return dialer.DialContext(ctx, "tcp", net.JoinHostPort(c.Service, r.port))
+	case ByAddress:
+		var failures []error
+		for _, n := range c.Networks {
+			if n.Address == "" {
+				continue
+			}
+			conn, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort(n.Address, r.port))
+			if err == nil {
+				return conn, nil
+			}
+			failures = append(failures, err)
+		}
+		if c.NetworkMode == "host" {
+			return dialer.DialContext(ctx, "tcp", net.JoinHostPort("127.0.0.1", r.port))
+		}
+		return nil, errors.Join(append(failures, errors.New("no address answers"))...)
+	}
+	return r.engine.relay(ctx, c, r.port)
+}
+
+// relay opens the way through `docker exec` and makes sure that somebody is at
+// the other end: a program that could not connect ends at once.
+func (e *Engine) relay(ctx context.Context, c Container, port string) (net.Conn, error) {
+	if code, err := e.Run(ctx, c.ID, nil, nil, nil, io.Discard, "sh", "-c", `command -v bash >/dev/null 2>&1 && exec bash -c 'exec 3<>"/dev/tcp/127.0.0.1/$0"' "$1"; command -v nc >/dev/null 2>&1`, "sh", port); err != nil || code != 0 {
+		if err == nil {
+			err = fmt.Errorf("nothing listens at port %s of container %s, or its image has neither bash nor nc (exit code %d)", port, c.Name, code)
+		}
+		return nil, err
+	}
+	return e.exec(ctx, c.ID, "sh", "-c", relay, "sh", port)
+}
+
+// Way is the way that worked last, "" before the first connection.
+func (r *Reach) Way() Way {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.way
+}

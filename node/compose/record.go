@@ -1,0 +1,222 @@
+package compose
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	cerrdefs "github.com/containerd/errdefs"
+	"github.com/moby/moby/api/types/network"
+	"github.com/moby/moby/api/types/volume"
+	"github.com/moby/moby/client"
+
+	"holdfast"
+)
+
+// Specs are what a node's containers were made from, as the daemon tells it:
+// enough to make each of them again. They hold the node's passwords.
+type Specs struct {
+	Containers []json.RawMessage `json:"containers"`
+	Volumes    []volume.Volume   `json:"volumes"`
+	Networks   []network.Inspect `json:"networks"`
+}
+
+// Record says how the node runs, and puts what its containers were made from
+// and the bundle's own files into out. Files that cannot be read, as from
+// within a container, are named instead.
+func (n *Node) Record(ctx context.Context, out holdfast.Sink) (holdfast.Deployment, error) {
+	now, err := Open(ctx, n.Engine, n.Project)
+	if err != nil {
+		return holdfast.Deployment{}, err
+	}
+	d, err := now.Deployment(ctx)
+	if err != nil {
+		return d, err
+	}
+	specs, err := now.specs(ctx)
+	if err != nil {
+		return d, err
+	}
+	d.Specs = holdfast.DeploymentDirectory + "/containers.json"
+	if err := put(ctx, out, d.Specs, specs); err != nil {
+		return d, err
+	}
+	for _, file := range now.files() {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			if !errors.Is(err, fs.ErrNotExist) || !strings.HasSuffix(file, ".env") {
+				d.NotKept = append(d.NotKept, err.Error())
+			}
+			continue
+		}
+		kept := holdfast.KeptFile{Path: file, File: n.within(file)}
+		if err := put(ctx, out, kept.File, text); err != nil {
+			return d, err
+		}
+		d.Kept = append(d.Kept, kept)
+	}
+	if !now.Engine.local() {
+		d.NotKept = append(d.NotKept, "the bundle's files are on the machine of the Docker daemon "+now.Engine.Host())
+	}
+	return d, nil
+}
+
+func put(ctx context.Context, out holdfast.Sink, name string, content []byte) error {
+	_, err := out.Put(ctx, name, func(w io.Writer) error {
+		_, err := w.Write(content)
+		return err
+	})
+	return err
+}
+
+// Deployment is how the node runs now, without secrets.
+func (n *Node) Deployment(ctx context.Context) (holdfast.Deployment, error) {
+	id, err := n.Engine.ID(ctx)
+	d := holdfast.Deployment{Kind: "compose", Project: n.Project, Engine: id, Directory: n.Directory, Splice: n.Splice(), Start: n.Start(), Containers: []holdfast.DeployedProgram{}}
+	roles := map[string]string{}
+	for _, r := range n.Roles() {
+		roles[r.Container.ID] = r.Role
+	}
+	for _, c := range n.All {
+		d.Containers = append(d.Containers, holdfast.DeployedProgram{Role: roles[c.ID], Service: c.Service, Name: c.Name, ID: c.ID, Image: c.Image, ImageID: c.ImageID, Digest: c.Digest})
+	}
+	return d, err
+}
+
+// specs are the answers of the daemon about all that the project is made of.
+func (n *Node) specs(ctx context.Context) ([]byte, error) {
+	var s Specs
+	seen := map[string]bool{}
+	for _, c := range n.All {
+		s.Containers = append(s.Containers, c.raw)
+		for _, name := range c.Volumes {
+			if seen["volume "+name] {
+				continue
+			}
+			seen["volume "+name] = true
+			v, err := n.Engine.api.VolumeInspect(ctx, name, client.VolumeInspectOptions{})
+			if err != nil {
+				return nil, n.Engine.explain("inspect volume "+name, err)
+			}
+			s.Volumes = append(s.Volumes, v.Volume)
+		}
+		for _, at := range c.Networks {
+			if seen["network "+at.Name] {
+				continue
+			}
+			seen["network "+at.Name] = true
+			v, err := n.Engine.api.NetworkInspect(ctx, at.Name, client.NetworkInspectOptions{})
+			if cerrdefs.IsNotFound(err) {
+				continue
+			}
+			if err != nil {
+				return nil, n.Engine.explain("inspect network "+at.Name, err)
+			}
+			s.Networks = append(s.Networks, v.Network)
+		}
+	}
+	return json.MarshalIndent(s, "", " ")
+}
+
+// files are the bundle's files on this machine: compose files, .env, and what
+// is mounted from the bundle's directory into its containers.
+func (n *Node) files() []string {
+	if !n.Engine.local() || n.Directory == "" {
+		return nil
+	}
+	list := append([]string{filepath.Join(n.Directory, ".env")}, n.Files...)
+	for _, c := range n.All {
+		for _, bind := range c.Binds {
+			if !strings.HasPrefix(bind, n.Directory+"/") {
+				continue
+			}
+			list = append(list, regular(bind)...)
+		}
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+// most is how many files of a mounted directory are taken, and how large one
+// may be: those of the bundle are few and small.
+const (
+	mostFiles = 50
+	mostBytes = 1 << 20
+)
+
+// regular lists the files at or below a path.
+func regular(root string) []string {
+	var out []string
+	err := filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || !e.Type().IsRegular() {
+			return err
+		}
+		if info, err := e.Info(); err == nil && info.Size() <= mostBytes && len(out) < mostFiles {
+			out = append(out, path)
+		}
+		return nil
+	})
+	if err != nil {
+		return []string{root} // reading it will say why not
+	}
+	return out
+}
+
+// within is the name of a bundle's file in a set.
+func (n *Node) within(file string) string {
+	name := filepath.Base(file)
+	if relative, err := filepath.Rel(n.Directory, file); err == nil && filepath.IsLocal(relative) {
+		name = filepath.ToSlash(relative)
+	}
+	return path.Join(holdfast.DeploymentDirectory, "bundle", name)
+}
+
+// Recorded is the node that a set recorded: what its containers were, whether
+// they are there or not.
+func Recorded(ctx context.Context, e *Engine, set holdfast.Set, files holdfast.Files) (*Node, Specs, error) {
+	var s Specs
+	none := func(err error) (*Node, Specs, error) {
+		return nil, s, &holdfast.Problem{Class: holdfast.Refused, What: fmt.Sprintf("set %s does not say how its node's containers were made", set.ID), Err: err,
+			Why: "Without that they cannot be made again.", Do: "Start the bundle with start.sh and the flags of the old node, stop the participant and the validator app with `docker stop`, and restore again."}
+	}
+	if set.Deployment == nil || set.Deployment.Specs == "" {
+		return none(nil)
+	}
+	in, err := files.Open(ctx, set.Deployment.Specs)
+	if err != nil {
+		return none(err)
+	}
+	defer func() { _ = in.Close() }()
+	if err := json.NewDecoder(in).Decode(&s); err != nil {
+		return none(err)
+	}
+	b := Bundle{Project: set.Deployment.Project}
+	for _, raw := range s.Containers {
+		c, err := parseContainer(raw)
+		if err != nil {
+			return none(err)
+		}
+		b.All = append(b.All, c)
+	}
+	b.cast()
+	return NewNode(e, b), s, b.complete()
+}
+
+// Secret reads a variable of the container that plays a role.
+func (n *Node) Secret(role, variable string) (holdfast.Secret, error) {
+	for _, r := range n.Roles() {
+		if r.Role == role && r.Container.Env.Get(variable) != "" {
+			return r.Container.Env.Secret(variable), nil
+		}
+	}
+	return holdfast.Secret{}, &holdfast.Problem{Class: holdfast.Usage, What: fmt.Sprintf("the container of %s has no variable %s", titles[role], variable),
+		Do: "Correct the reference in holdfast.yaml: container:validator/VARIABLE or container:participant/VARIABLE."}
+}
