@@ -1,0 +1,141 @@
+package compose_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"holdfast"
+	"holdfast/internal/splicetest/bundle"
+)
+
+// program is the holdfast command, built once.
+var program string
+
+func TestMain(m *testing.M) {
+	if err := bundle.Enter(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	dir, err := os.MkdirTemp("", "holdfast-program-")
+	if err == nil {
+		program = filepath.Join(dir, "holdfast")
+		var out []byte
+		if out, err = exec.Command("go", "build", "-o", program, "holdfast/cmd/holdfast").CombinedOutput(); err != nil {
+			err = fmt.Errorf("%w: %s", err, out)
+		}
+	}
+	code := 1
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "build the program:", err)
+	} else {
+		code = m.Run()
+	}
+	_ = os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+// site is an operator's machine: a bundle, and Holdfast set up beside it.
+type site struct {
+	*bundle.Bundle
+	dir    string
+	docker string
+}
+
+// newSite is a machine on which the bundle runs and nothing else has been done.
+func newSite(t *testing.T, o bundle.Options) *site {
+	t.Helper()
+	return &site{bundle.Up(t, o), t.TempDir(), os.Getenv("HOLDFAST_TEST_DOCKER")}
+}
+
+type result struct {
+	out, err string
+	exit     int
+}
+
+// command is a run of holdfast as the operator types it.
+func (s *site) command(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.Dir = s.dir
+	cmd.Env = append(os.Environ(), "DOCKER_HOST="+s.docker, "HOLDFAST_CONFIG=holdfast.yaml", "PATH=/usr/bin:/bin")
+	return cmd
+}
+
+func (s *site) try(t *testing.T, args ...string) result {
+	t.Helper()
+	var out, complaint bytes.Buffer
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	defer cancel()
+	cmd := s.command(ctx, args...)
+	cmd.Stdout, cmd.Stderr = &out, &complaint
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return result{out.String(), complaint.String(), cmd.ProcessState.ExitCode()}
+}
+
+// holdfast runs a command that has to end with that exit code.
+func (s *site) holdfast(t *testing.T, exit int, args ...string) result {
+	t.Helper()
+	r := s.try(t, args...)
+	if r.exit != exit {
+		t.Fatalf("holdfast %s: exit code %d, want %d\n%s%s", strings.Join(args, " "), r.exit, exit, r.out, r.err)
+	}
+	return r
+}
+
+// value runs a command with JSON output and decodes what it prints.
+func value[T any](t *testing.T, s *site, args ...string) T {
+	t.Helper()
+	var doc struct{ Value T }
+	r := s.holdfast(t, 0, append(args, "--output", "json")...)
+	if err := json.Unmarshal([]byte(r.out), &doc); err != nil {
+		t.Fatalf("holdfast %s: %v\n%s", strings.Join(args, " "), err, r.out)
+	}
+	return doc.Value
+}
+
+// setUp sets Holdfast up with one command, which takes the first set.
+func (s *site) setUp(t *testing.T) holdfast.Set {
+	t.Helper()
+	s.holdfast(t, 0, "init", "--project", s.Project, "--yes", "--recovery-key-file", "key")
+	return value[holdfast.Set](t, s, "show", "latest")
+}
+
+// must is a value that comes without an error.
+func must[T any](v T, err error) func(*testing.T) T {
+	return func(t *testing.T) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+}
+
+func check(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// eventually waits for something that takes a moment.
+func eventually(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); !is(); time.Sleep(100 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within a minute: %s", what)
+		}
+	}
+}
