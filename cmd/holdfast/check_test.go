@@ -125,7 +125,7 @@ func (c *checked) take(conf *config.Config, ago time.Duration) (holdfast.Set, er
 	c.Helper()
 	var set holdfast.Set
 	err := c.inside(conf, func(r *repository.Repository) error {
-		job, _, err := wiring{conf, newProgress(&app{streams: streams{out: &bytes.Buffer{}, err: &bytes.Buffer{}}})}.job(t.Context(), r, time.Minute)
+		job, _, err := wiring{conf, newProgress(&app{streams: streams{out: &bytes.Buffer{}, err: &bytes.Buffer{}}})}.job(context.Background(), r, time.Minute)
 		if err != nil {
 			return err
 		}
