@@ -3,10 +3,13 @@
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
-.PHONY: build demo test test-short lint bench docs clean
+.PHONY: build image demo test test-short lint bench docs clean
 
 build: ## bin/holdfast
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/holdfast ./cmd/holdfast
+
+image: build ## the container image holdfast, from BASE (postgres:18) with its client programs
+	docker build -t holdfast $(if $(BASE),--build-arg BASE=$(BASE)) .
 
 demo: build ## a node under load, backed up, destroyed, brought back; under three minutes
 	@./internal/demo/demo.sh

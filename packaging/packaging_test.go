@@ -1,0 +1,195 @@
+// Package packaging_test runs what Holdfast is shipped in: the container image
+// beside a bundle, by the commands of docs/operate.md, and systemd's units.
+package packaging_test
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"holdfast/internal/splicetest/bundle"
+)
+
+func TestMain(m *testing.M) {
+	err := bundle.Enter()
+	if err == nil {
+		built, err = os.MkdirTemp("", "holdfast-packaging-")
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	code := m.Run()
+	_ = os.RemoveAll(built)
+	os.Exit(code)
+}
+
+// built is the directory of what binary builds.
+var built string
+
+// binary is a build of the program as it is shipped: static.
+var binary = sync.OnceValue(func() error {
+	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w -X main.version=packaged", "-o", filepath.Join(built, "bin", "holdfast"), "holdfast/cmd/holdfast")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("build holdfast: %w: %s", err, out)
+	}
+	return nil
+})
+
+// image builds the image from the base that the test bed has and returns its
+// name.
+func image(t *testing.T) string {
+	t.Helper()
+	bundle.Require(t)
+	if err := binary(); err != nil {
+		t.Fatal(err)
+	}
+	recipe, err := os.ReadFile(filepath.Join("..", "Dockerfile"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(built, "Dockerfile"), recipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	run(t, built, bundle.Environ(), "docker", "build", "-q", "--build-arg", "BASE=postgres:15", "-t", "holdfast:packaged", ".")
+	return "holdfast:packaged"
+}
+
+// run runs a command and returns what it printed.
+func run(t *testing.T, dir string, env []string, name string, args ...string) string {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	cmd := exec.Command(name, args...)
+	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = dir, env, &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("%s %s: %v\n%s%s", name, strings.Join(args, " "), err, stdout.String(), stderr.String())
+	}
+	return stdout.String()
+}
+
+// documented are the blocks of commands that docs/operate.md marks with that
+// word.
+func documented(t *testing.T, mark string) []string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("..", "docs", "operate.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var blocks []string
+	for _, rest := range strings.Split(string(text), "```sh untested="+mark+"\n")[1:] {
+		block, _, _ := strings.Cut(rest, "```")
+		blocks = append(blocks, block)
+	}
+	if len(blocks) == 0 {
+		t.Fatalf("docs/operate.md has no commands marked %s", mark)
+	}
+	return blocks
+}
+
+// The image does without root, without a writable root file system, without a
+// capability and without a network.
+func TestTheImageNeedsNothing(t *testing.T) {
+	t.Parallel()
+	name := image(t)
+	said := run(t, ".", bundle.Environ(), "docker", "run", "--rm", "--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--network", "none", name, "version")
+	if !strings.HasPrefix(said, "holdfast packaged ") {
+		t.Errorf("it said %q", said)
+	}
+	config := run(t, ".", bundle.Environ(), "docker", "image", "inspect", "-f", "{{.Config.User}} {{.Config.Volumes}} {{.Config.ExposedPorts}}", name)
+	if strings.TrimSpace(config) != "65532:65532 map[] map[]" {
+		t.Errorf("user, volumes and ports are %s", config)
+	}
+}
+
+// Beside a bundle: the commands of the manual set it up, back up under load and
+// bring a wrecked node back.
+func TestBesideABundleByTheManual(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	name := image(t)
+	b := bundle.Up(t, bundle.Options{Migration: "4"})
+	blocks := documented(t, "container")
+	if len(blocks) != 3 {
+		t.Fatalf("%d blocks of commands, and this test knows what three are for", len(blocks))
+	}
+	dir := t.TempDir()
+	file, err := os.ReadFile(filepath.Join("compose", "compose-holdfast.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "compose-holdfast.yaml"), file, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	env := append(slices.DeleteFunc(b.Environ(), func(v string) bool { return strings.HasPrefix(v, "COMPOSE_PROJECT_NAME=") }),
+		"COMPOSE_PROJECT_NAME="+b.Project+"-holdfast", "HOLDFAST_IMAGE="+name, "HOLDFAST_NETWORK="+b.Network(),
+		"PROJECT="+b.Project, "SPLICE_DB_PASSWORD=supersafe", "PARTICIPANT_DATABASE="+b.ParticipantDatabase())
+	t.Cleanup(func() { run(t, dir, env, "docker", "compose", "-f", "compose-holdfast.yaml", "down", "-v") })
+	manual := func(n int) string { return run(t, dir, env, "/bin/sh", "-euc", blocks[n]) }
+
+	manual(0)
+	if err := b.StartLoad(ctx, 50); err != nil {
+		t.Fatal(err)
+	}
+	if said := manual(1); !strings.Contains(said, "proven") {
+		t.Errorf("under load there is no proven set:\n%s", said)
+	}
+	if err := b.StopLoad(ctx); err != nil {
+		t.Fatal(err)
+	}
+	manual(1) // of a node at rest, to compare with
+	before, err := b.Fingerprints(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Wreck(ctx, bundle.HalfTableLost); err != nil {
+		t.Fatal(err)
+	}
+	manual(2)
+	if err := b.Resume(ctx, "participant", "validator"); err != nil {
+		t.Fatal(err)
+	}
+	after, err := b.Fingerprints(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if differ := bundle.Differences(before, after); len(differ) > 0 {
+		t.Errorf("restored, the node differs: %s", strings.Join(differ, "\n"))
+	}
+}
+
+// systemd takes the units, and finds the service well locked in.
+func TestUnitsAreTakenAndHardened(t *testing.T) {
+	t.Parallel()
+	if _, err := exec.LookPath("systemd-analyze"); err != nil {
+		t.Skip("needs systemd-analyze")
+	}
+	if err := binary(); err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	for _, name := range []string{"holdfast.service", "holdfast.timer"} {
+		text, err := os.ReadFile(filepath.Join("systemd", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		// What exists on a node and not here: the installed program, and the operator's own unit.
+		unit := strings.ReplaceAll(string(text), "/usr/local/bin/holdfast", filepath.Join(built, "bin", "holdfast"))
+		unit = strings.ReplaceAll(unit, "OnFailure=holdfast-failed.service\n", "")
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(unit), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	service, timer := filepath.Join(dir, "holdfast.service"), filepath.Join(dir, "holdfast.timer")
+	verify := exec.Command("systemd-analyze", "verify", "--man=no", service, timer)
+	if out, err := verify.CombinedOutput(); err != nil || len(bytes.TrimSpace(out)) > 0 {
+		t.Errorf("systemd-analyze verify: %v\n%s", err, out)
+	}
+	run(t, dir, os.Environ(), "systemd-analyze", "security", "--no-pager", "--offline=yes", "--threshold=20", service)
+}
