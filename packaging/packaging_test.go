@@ -128,7 +128,7 @@ func TestBesideABundleByTheManual(t *testing.T) {
 		t.Fatal(err)
 	}
 	env := append(slices.DeleteFunc(b.Environ(), func(v string) bool { return strings.HasPrefix(v, "COMPOSE_PROJECT_NAME=") }),
-		"COMPOSE_PROJECT_NAME="+b.Project+"-holdfast", "HOLDFAST_IMAGE="+name, "HOLDFAST_NETWORK="+b.Network(),
+		"COMPOSE_PROJECT_NAME="+b.Project+"-holdfast", "BACKUP_IMAGE="+name, "BACKUP_NETWORK="+b.Network(),
 		"PROJECT="+b.Project, "SPLICE_DB_PASSWORD=supersafe", "PARTICIPANT_DATABASE="+b.ParticipantDatabase())
 	t.Cleanup(func() { run(t, dir, env, "docker", "compose", "-f", "compose-holdfast.yaml", "down", "-v") })
 	manual := func(n int) string { return run(t, dir, env, "/bin/sh", "-euc", blocks[n]) }
