@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"math"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -25,6 +26,7 @@ type Config struct {
 	Tools      string              `yaml:"tools"` // directory of pg_dump and pg_restore; searched for when empty
 	Dump       Dump                `yaml:"dump"`
 	Check      Check               `yaml:"check"`
+	Retention  Retention           `yaml:"retention"`
 
 	file    string
 	origins []Origin
@@ -84,8 +86,28 @@ type Dump struct {
 	LockWait    Duration `yaml:"lock_wait"`   // how long to keep trying to lock the tables
 }
 
+// Retention says which sets are kept; without it all are. docs/operate.md has
+// the rules.
+type Retention struct {
+	Within  Age `yaml:"within"` // all sets this close to the newest
+	Last    int `yaml:"last"`
+	Hourly  int `yaml:"hourly"`
+	Daily   int `yaml:"daily"`
+	Weekly  int `yaml:"weekly"`
+	Monthly int `yaml:"monthly"`
+	Yearly  int `yaml:"yearly"`
+	History Age `yaml:"history"` // how far back the ledger's history is wanted without a gap
+	Faulty  Age `yaml:"faulty"`  // sets that are no backup
+}
+
 // Duration is a time such as 1s or 4h.
 type Duration time.Duration
+
+// Age is a time such as 36h, 14d, 8w or forever.
+type Age time.Duration
+
+// Forever is an age that nothing reaches.
+const Forever = Age(math.MaxInt64)
 
 // Load reads the file, applies the environment, and validates the whole.
 func Load(path string, environ []string) (*Config, error) {
@@ -185,6 +207,9 @@ func (c *Config) complete() error {
 				return fmt.Errorf("%s: without compose.project there are no containers to look into", r)
 			}
 		}
+	}
+	if r := c.Retention; r.Faulty != 0 && r == (Retention{Faulty: r.Faulty}) {
+		return errors.New("retention: besides faulty it needs a rule that keeps sets, such as within: 7d or daily: 14")
 	}
 	_, err := c.node()
 	return err

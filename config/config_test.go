@@ -63,6 +63,16 @@ dump:
   connections: 8
   wait_limit: 2s
   lock_wait: 5m
+retention:
+  within: 36h
+  last: 6
+  hourly: 24
+  daily: 14
+  weekly: 8
+  monthly: 12
+  yearly: 3
+  history: forever
+  faulty: 1w
 `
 
 func parse(text string, environ ...string) (*config.Config, error) {
@@ -84,6 +94,8 @@ func TestEveryKeyArrives(t *testing.T) {
 		{"auth", c.Identities.Auth, config.Auth{Mode: "oidc", Issuer: "https://idp.example.com", ClientID: "backup", ClientSecret: "env:SECRET",
 			Audience: "https://validator.example.com", Resource: "r", Scope: "s", Basic: true, Users: []string{"a", "b"}, Token: "exec:cat token"}},
 		{"dump", c.Dump, config.Dump{Lanes: 3, Connections: 8, WaitLimit: config.Duration(2 * time.Second), LockWait: config.Duration(5 * time.Minute)}},
+		{"retention", c.Retention, config.Retention{Within: config.Age(36 * time.Hour), Last: 6, Hourly: 24, Daily: 14, Weekly: 8, Monthly: 12, Yearly: 3,
+			History: config.Forever, Faulty: config.Age(7 * 24 * time.Hour)}},
 		{"paths are relative to the file", []string{c.Repository.Path, c.Tools, c.Identities.CA, c.Identities.Keep[0], c.Identities.Keep[1]},
 			[]string{"/etc/holdfast/repository", "/etc/holdfast/tools", "/etc/holdfast/ca.pem", "/etc/holdfast/kept", "/mnt/usb"}},
 		{"kinds follow from names", c.DomainNode().Components, []holdfast.Component{
@@ -120,12 +132,18 @@ func replaced(old, text string) string {
 
 func TestMistakesAreNamed(t *testing.T) {
 	for _, x := range []struct{ name, text, want string }{
-		{"unknown key at the top", replaced("tools: tools", "tool: x"), "line 35: unknown key tool; known here are node, databases, compose, identities, repository, tools, dump"},
+		{"unknown key at the top", replaced("tools: tools", "tool: x"), "line 35: unknown key tool; known here are node, databases, compose, identities, repository, tools, dump, check, retention"},
 		{"unknown key of a database", replaced("    kind: app", "    sort: app"), "line 10: unknown key databases.scan-backend.sort; known here are connection, password, kind, before, after"},
 		{"unknown key of the identities", replaced("  ca: ca.pem", "  cacert: ca.pem"), "line 17: unknown key identities.cacert;"},
 		{"unknown key of auth", replaced("    scope: s", "    scopes: s"), "line 25: unknown key identities.auth.scopes;"},
 		{"unknown key of the repository", replaced("  path: repository", "  paths: repository"), "line 33: unknown key repository.paths; known here are path, password"},
 		{"unknown key of dump", replaced("  lanes: 3", "  lane: 3"), "line 37: unknown key dump.lane;"},
+		{"unknown key of retention", replaced("  weekly: 8", "  fortnightly: 8"), "line 46: unknown key retention.fortnightly;"},
+		{"an age without a unit", replaced("within: 36h", "within: 36"), "retention.within: want an age, such as 36h, 14d, 8w or forever"},
+		{"an age of another form", replaced("faulty: 1w", "faulty: 1w2d"), "retention.faulty: want an age"},
+		{"an age of nothing", replaced("history: forever", "history: 0d"), "retention.history: want an age"},
+		{"fewer than none", replaced("last: 6", "last: -1"), "retention.last: want a whole number"},
+		{"retention that keeps nothing", least + "retention: {faulty: 3d}\n", "retention: besides faulty it needs a rule that keeps sets"},
 		{"a key is case-sensitive", replaced("node: demo", "Node: demo"), "line 2: unknown key Node;"},
 
 		{"no node", replaced("node: demo\n", ""), "node: the node needs a name"},
@@ -176,7 +194,7 @@ func TestMistakesAreNamed(t *testing.T) {
 		{"a text", "hello", "line 1: want keys and their values"},
 		{"a list", "- hello", "line 1: want keys and their values"},
 		{"binary", "\x00\x01\x02", "it is not valid YAML"},
-		{"a key twice", whole + "node: other\n", "line 41: node is there twice; the first is in line 2"},
+		{"a key twice", whole + "node: other\n", "line 51: node is there twice; the first is in line 2"},
 		{"a database twice", replaced("  participant:\n", "  validator: hunter2\n  participant:\n"), "line 5: databases.validator is there twice; the first is in line 4"},
 		{"two documents", whole + "---\nnode: other\n", "more than one YAML document"},
 		{"a value of a type", replaced("file:password", "!!int hunter2"), "repository.password: want a value without a tag"},

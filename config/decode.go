@@ -190,6 +190,14 @@ func set(v reflect.Value, text string) (want string) {
 		v.SetInt(int64(t))
 		return ""
 	}
+	if v.Type() == reflect.TypeFor[Age]() {
+		a, ok := age(text)
+		if !ok {
+			return "an age, such as 36h, 14d, 8w or forever"
+		}
+		v.SetInt(int64(a))
+		return ""
+	}
 	switch v.Kind() {
 	case reflect.String:
 		v.SetString(text)
@@ -213,4 +221,28 @@ func set(v reflect.Value, text string) (want string) {
 		return "one value"
 	}
 	return ""
+}
+
+var ageRule = regexp.MustCompile(`^([1-9][0-9]{0,4})([hdw])$`)
+
+// ParseAge reads an age.
+func ParseAge(text string) (Age, error) {
+	a, ok := age(text)
+	if !ok {
+		return 0, errors.New("want an age, such as 36h, 14d, 8w or forever")
+	}
+	return a, nil
+}
+
+func age(text string) (Age, bool) {
+	if text == "forever" {
+		return Forever, true
+	}
+	m := ageRule.FindStringSubmatch(text)
+	if m == nil {
+		return 0, false
+	}
+	n, err := strconv.Atoi(m[1])
+	unit := map[string]time.Duration{"h": time.Hour, "d": 24 * time.Hour, "w": 7 * 24 * time.Hour}[m[2]]
+	return Age(n) * Age(unit), err == nil
 }

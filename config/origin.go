@@ -29,6 +29,11 @@ func (c *Config) Origins() []Origin {
 			out = append(out, d)
 		}
 	}
+	if c.Retention == (Retention{}) {
+		out = append(out, Origin{"retention", "(nothing is dropped)", "default"})
+	} else if c.Retention.Faulty == 0 {
+		out = append(out, Origin{"retention.faulty", "7d", "default"})
+	}
 	slices.SortStableFunc(out, func(a, b Origin) int { return strings.Compare(a.Key, b.Key) })
 	return out
 }

@@ -21,6 +21,7 @@ import (
 	"holdfast/node/plain"
 	"holdfast/repository"
 	"holdfast/restore"
+	"holdfast/retention"
 	"holdfast/verify"
 )
 
@@ -165,6 +166,10 @@ func TestOutputIsAsTheSchemaSays(t *testing.T) {
 	s.app.SetDump(splicetest.NewNode(t, splicetest.NodeOptions{Hint: "other-validator"}).Identities.JSON)
 	out("set", 1, "backup") // mismatched: another node's identities
 	out("sets", 0, "list", "--state", "mismatched")
+	out("retention-plan", 0, "retention")
+	out("pins", 0, "retention", "pin", "latest", "--reason", "audit", "--until", "30d")
+	out("retention-report", 0, "retention", "--yes")
+	out("error", 7, "retention", "drop", "latest", "--yes")
 
 	for _, kind := range schemaKinds(t) {
 		if !v.seen[kind] {
@@ -205,6 +210,10 @@ func TestSchemaHasEveryField(t *testing.T) {
 		{"output.schema.json", "restorePlan", restore.Plan{}},
 		{"output.schema.json", "restoreReport", restore.Report{}},
 		{"output.schema.json", "entry", repository.Entry{}},
+		{"output.schema.json", "retentionPlan", retention.Plan{}},
+		{"output.schema.json", "retentionReport", retention.Report{}},
+		{"output.schema.json", "upkeep", holdfast.Upkeep{}},
+		{"output.schema.json", "pin", holdfast.Pin{}},
 		{"output.schema.json", "export", export.Report{}},
 		{"output.schema.json", "inspection", inspect.Report{}},
 		{"output.schema.json", "leftover", plain.Leftover{}},

@@ -10,7 +10,11 @@ import (
 
 // SetCheckpoint makes the sessions of this process write their index after so
 // many bytes.
-func SetCheckpoint(bytes int64) { checkpointBytes = bytes }
+func SetCheckpoint(bytes int64) (undo func()) {
+	old := checkpointBytes
+	checkpointBytes = bytes
+	return func() { checkpointBytes = old }
+}
 
 // SetPatience says how long a failing storage is asked again, and returns how
 // long it was.
@@ -35,4 +39,24 @@ func SetKeyDerivation(algorithm string) string {
 	old := keyDerivation
 	keyDerivation = algorithm
 	return old
+}
+
+// SetNow gives the repositories that this process opens another clock.
+func SetNow(clock func() time.Time) (undo func()) {
+	old := now
+	now = clock
+	return func() { now = old }
+}
+
+// SetLease says how often a run renews its blob, when one that does not is
+// dead, and what a full maintenance does not wait for.
+func SetLease(every, dead, grace time.Duration) (undo func()) {
+	a, b, c := leaseEvery, leaseDead, runGrace
+	leaseEvery, leaseDead, runGrace = every, dead, grace
+	return func() { leaseEvery, leaseDead, runGrace = a, b, c }
+}
+
+// HoldMaintenance takes the lock of maintenance.
+func (r *Repository) HoldMaintenance(ctx context.Context) (func(), error) {
+	return r.lock(ctx, maintenanceLock, 0)
 }

@@ -16,6 +16,9 @@ type Location struct {
 	// ErrorCorrection is how much redundancy a new repository stores beside the
 	// data, in percent of it; only Create looks at it.
 	ErrorCorrection int
+	// Locks is a directory where processes keep each other from changing the
+	// history at the same time. Without one it is on whoever runs them.
+	Locks string
 }
 
 // Filesystem is a repository in a directory. Files are created with mode 0600
@@ -25,7 +28,7 @@ func Filesystem(path string) Location {
 		path = abs
 	}
 	return Location{
-		Name: path,
+		Name: path, Locks: path,
 		Storage: blob.ConnectionInfo{Type: "filesystem", Config: &filesystem.Options{
 			Path: path, FileMode: 0o600, DirectoryMode: 0o700,
 		}},

@@ -43,12 +43,18 @@ func (r *Repository) NoteDropped(ctx context.Context, sets ...holdfast.SetID) er
 	if err != nil {
 		return err
 	}
+	return r.write(ctx, "note dropped sets", func(ctx context.Context, s *Session) error { return s.noteDropped(ctx, v, sets) })
+}
+
+// noteDropped takes sets out of what verifications expect to find.
+func (s *Session) noteDropped(ctx context.Context, v holdfast.Verification, sets []holdfast.SetID) error {
 	before := len(v.Sets)
-	v.Sets = slices.DeleteFunc(v.Sets, func(id holdfast.SetID) bool { return slices.Contains(sets, id) })
+	v.Sets = slices.DeleteFunc(slices.Clone(v.Sets), func(id holdfast.SetID) bool { return slices.Contains(sets, id) })
 	if len(v.Sets) == before {
 		return nil
 	}
-	return r.put(ctx, map[string]string{manifest.TypeLabelKey: verificationRecord}, v, true)
+	_, err := s.w.ReplaceManifests(ctx, map[string]string{manifest.TypeLabelKey: verificationRecord}, v)
+	return s.location.explain("write to", err)
 }
 
 // put stores a record; replace takes the place of every one with those labels.

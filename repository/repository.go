@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync/atomic"
+	"time"
 
 	"github.com/kopia/kopia/repo"
 	"github.com/kopia/kopia/repo/blob"
@@ -32,9 +33,16 @@ var keyDerivation = format.DefaultKeyDerivationAlgorithm
 // client, so that kopia attributes all sets to Holdfast whatever machine ran.
 const hostName = "holdfast"
 
+// now is the clock. Tests set another.
+var now = time.Now
+
 // Repository is an open repository. It is safe for use by several goroutines,
 // and several processes may have the same one open.
 type Repository struct {
+	// Patience is how long to wait for another process that changes the history
+	// or maintains the repository. It is set before the repository is used.
+	Patience time.Duration
+
 	location Location
 	rep      repo.Repository
 	fatal    atomic.Pointer[error]
@@ -104,6 +112,7 @@ func Open(ctx context.Context, at Location, password holdfast.Secret) (*Reposito
 		DoNotWaitForUpgrade:  true,
 		// Without this kopia ends the process.
 		OnFatalError: func(err error) { r.fatal.Store(&err) },
+		TimeNowFunc:  now,
 	})
 	if err != nil {
 		return nil, at.explain("open", err)
@@ -123,7 +132,15 @@ func (r *Repository) Name() string { return r.location.Name }
 // flush after it have succeeded, all of it or none; bytes that were put stay
 // stored either way and are found again by the next session.
 func (r *Repository) Write(ctx context.Context, purpose string, fn func(context.Context, holdfast.SetWriter) error) error {
-	return r.write(ctx, purpose, func(ctx context.Context, s *Session) error { return fn(ctx, s) })
+	l, err := r.lend(ctx)
+	if err != nil {
+		return err
+	}
+	defer l.end(ctx)
+	return r.write(ctx, purpose, func(ctx context.Context, s *Session) error {
+		s.lease = l
+		return fn(ctx, s)
+	})
 }
 
 func (r *Repository) write(ctx context.Context, purpose string, fn func(context.Context, *Session) error) error {

@@ -27,6 +27,7 @@ var checkpointBytes int64 = 2 << 30
 type Session struct {
 	w        repo.RepositoryWriter
 	location Location
+	lease    *lease    // nil for a session that writes no set
 	buffers  sync.Pool // of pieces
 
 	mu        sync.Mutex
@@ -100,6 +101,9 @@ func (l Location) explainStoring(err, stored error) error {
 // set is visible once Write has returned nil. It comes last: an index written
 // for a file put after it would publish the set.
 func (s *Session) Seal(ctx context.Context, set *holdfast.Set) error {
+	if err := s.lease.lost(); err != nil {
+		return err
+	}
 	manifest, err := json.MarshalIndent(set, "", " ")
 	if err != nil {
 		return fmt.Errorf("manifest of set %s: %w", set.ID, err)

@@ -35,6 +35,9 @@ type Entry struct {
 	Ended time.Time         `json:"ended"`
 	Bytes int64             `json:"bytes"` // of all its files, before deduplication
 	Files int64             `json:"files"`
+	// Fate is what retention makes of it; the repository leaves that to whoever
+	// knows the policy.
+	Fate *holdfast.Fate `json:"retention,omitempty"`
 
 	root object.ID
 }
@@ -45,18 +48,9 @@ func (r *Repository) Sets(ctx context.Context, node holdfast.NodeName) ([]Entry,
 	if err := r.refresh(ctx); err != nil {
 		return nil, err
 	}
-	var source *snapshot.SourceInfo
-	if node != "" {
-		s := sourceOf(node)
-		source = &s
-	}
-	ids, err := snapshot.ListSnapshotManifests(ctx, r.rep, source, nil)
+	manifests, err := r.snapshots(ctx, node)
 	if err != nil {
-		return nil, r.location.explain("read", err)
-	}
-	manifests, err := snapshot.LoadSnapshots(ctx, r.rep, ids)
-	if err != nil {
-		return nil, r.location.explain("read", err)
+		return nil, err
 	}
 	var out []Entry
 	for _, m := range manifests {
@@ -91,6 +85,24 @@ func sortEntries(list []Entry) {
 		}
 		return strings.Compare(string(a.ID), string(b.ID))
 	})
+}
+
+// snapshots are the snapshots of the node's sets, or of every node's.
+func (r *Repository) snapshots(ctx context.Context, node holdfast.NodeName) ([]*snapshot.Manifest, error) {
+	var source *snapshot.SourceInfo
+	if node != "" {
+		s := sourceOf(node)
+		source = &s
+	}
+	ids, err := snapshot.ListSnapshotManifests(ctx, r.rep, source, nil)
+	if err != nil {
+		return nil, r.location.explain("read", err)
+	}
+	manifests, err := snapshot.LoadSnapshots(ctx, r.rep, ids)
+	if err != nil {
+		return nil, r.location.explain("read", err)
+	}
+	return slices.DeleteFunc(manifests, func(m *snapshot.Manifest) bool { return m == nil || m.Tags[tagSet] == "" }), nil
 }
 
 // patience is how long a storage that answers with errors is asked again.
@@ -141,15 +153,28 @@ func (r *Repository) Latest(ctx context.Context, node holdfast.NodeName, states 
 
 // Find reads the set whose ID begins with id, of any node when node is empty.
 func (r *Repository) Find(ctx context.Context, node holdfast.NodeName, id string) (holdfast.Set, holdfast.Files, error) {
-	entries, err := r.Sets(ctx, node)
+	e, err := r.Match(ctx, node, id)
 	if err != nil {
 		return holdfast.Set{}, nil, err
+	}
+	s, err := r.Load(ctx, e)
+	if err != nil {
+		return holdfast.Set{}, nil, err
+	}
+	return s.Set, s, nil
+}
+
+// Match finds the set whose ID begins with id, of any node when node is empty,
+// without reading it.
+func (r *Repository) Match(ctx context.Context, node holdfast.NodeName, id string) (Entry, error) {
+	entries, err := r.Sets(ctx, node)
+	if err != nil {
+		return Entry{}, err
 	}
 	var found []Entry
 	for _, e := range entries {
 		if string(e.ID) == id {
-			found = []Entry{e}
-			break
+			return e, nil
 		}
 		if id != "" && (strings.HasPrefix(string(e.ID), id) || strings.HasSuffix(string(e.ID), "-"+id)) {
 			found = append(found, e)
@@ -158,15 +183,11 @@ func (r *Repository) Find(ctx context.Context, node holdfast.NodeName, id string
 	const advice = "`holdfast list` shows the sets; the whole ID, its beginning or its last eight digits name one."
 	switch len(found) {
 	case 1:
-		s, err := r.Load(ctx, found[0])
-		if err != nil {
-			return holdfast.Set{}, nil, err
-		}
-		return s.Set, s, nil
+		return found[0], nil
 	case 0:
-		return holdfast.Set{}, nil, &holdfast.Problem{Class: holdfast.Usage, What: fmt.Sprintf("there is no set %q in %s", id, r.location.Name), Do: advice}
+		return Entry{}, &holdfast.Problem{Class: holdfast.Usage, What: fmt.Sprintf("there is no set %q in %s", id, r.location.Name), Do: advice}
 	}
-	return holdfast.Set{}, nil, &holdfast.Problem{Class: holdfast.Usage, What: fmt.Sprintf("%d sets begin with %q", len(found), id), Do: advice}
+	return Entry{}, &holdfast.Problem{Class: holdfast.Usage, What: fmt.Sprintf("%d sets begin with %q", len(found), id), Do: advice}
 }
 
 // Stored is one stored set, opened: its manifest, and its files by name.
@@ -189,17 +210,22 @@ func (r *Repository) Load(ctx context.Context, e Entry) (*Stored, error) {
 		return nil, err
 	}
 	defer func() { _ = in.Close() }()
-	if err := json.NewDecoder(in).Decode(&s.Set); err != nil {
-		return nil, &holdfast.Problem{Class: holdfast.Failed, What: fmt.Sprintf("read the manifest of set %s", e.ID), Err: err,
+	s.Set, err = decode(e.ID, in)
+	return s, err
+}
+
+func decode(id holdfast.SetID, in io.Reader) (set holdfast.Set, err error) {
+	if err := json.NewDecoder(in).Decode(&set); err != nil {
+		return set, &holdfast.Problem{Class: holdfast.Failed, What: fmt.Sprintf("read the manifest of set %s", id), Err: err,
 			Why: "Without its manifest the set cannot be proven.",
 			Do:  "Choose another set: `holdfast list`. The files of this one can still be read with the kopia command."}
 	}
-	if s.Set.Schema > holdfast.ManifestSchema {
-		return nil, &holdfast.Problem{Class: holdfast.Undetermined,
-			What: fmt.Sprintf("set %s was written in manifest version %d; this Holdfast reads up to %d", e.ID, s.Set.Schema, holdfast.ManifestSchema),
+	if set.Schema > holdfast.ManifestSchema {
+		return set, &holdfast.Problem{Class: holdfast.Undetermined,
+			What: fmt.Sprintf("set %s was written in manifest version %d; this Holdfast reads up to %d", id, set.Schema, holdfast.ManifestSchema),
 			Do:   "Use the Holdfast version that wrote it, or a later one."}
 	}
-	return s, nil
+	return set, nil
 }
 
 // index notes every file below one directory.

@@ -90,3 +90,6 @@ func (p *progress) tell(text string) {
 	}
 	_, _ = fmt.Fprintln(p.out, short(text))
 }
+
+// maintenance prints what a maintenance is at.
+func (p *progress) maintenance(text string) { p.tell("maintenance: " + text) }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -20,7 +21,8 @@ func newList(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "list",
 		Short: "List the stored sets",
-		Long:  `List the sets of the configured node, oldest first, with what each is worth.`,
+		Long: `List the sets of the configured node, oldest first, with what each is worth, and
+why retention keeps or drops it.`,
 		Example: `  # only those that a restore takes
   holdfast list --state proven
 
@@ -38,6 +40,9 @@ func newList(a *app) *cobra.Command {
 				}
 				entries, err := r.Sets(cmd.Context(), node)
 				if err != nil {
+					return err
+				}
+				if err := (wiring{conf, newProgress(a)}).fates(cmd.Context(), r, entries); err != nil {
 					return err
 				}
 				entries = slices.DeleteFunc(entries, func(e repository.Entry) bool { return state != "" && string(e.State) != state })
@@ -60,11 +65,39 @@ func (a *app) printSets(entries []repository.Entry, now time.Time) {
 		a.printf("No such sets. `holdfast backup` takes one.\n")
 		return
 	}
-	rows := [][]string{{"SET", "NODE", "STATE", "AGE", "TOOK", "SIZE", "FILES"}}
+	rows := [][]string{{"SET", "NODE", "STATE", "AGE", "TOOK", "SIZE", "FILES", "RETENTION"}}
 	for _, e := range entries {
-		rows = append(rows, []string{string(e.ID), string(e.Node), string(e.State), span(now.Sub(e.Ended)), span(e.Ended.Sub(e.Began)), size(e.Bytes), fmt.Sprint(e.Files)})
+		rows = append(rows, []string{string(e.ID), string(e.Node), string(e.State), span(now.Sub(e.Ended)), span(e.Ended.Sub(e.Began)), size(e.Bytes), fmt.Sprint(e.Files), fate(e)})
 	}
 	a.table(rows)
+}
+
+// fate says in short what retention makes of a set.
+func fate(e repository.Entry) string {
+	if e.Fate == nil {
+		return ""
+	}
+	text := map[bool]string{true: "keep: ", false: "drop: "}[e.Fate.Keep] + e.Fate.Reasons[0]
+	if more := len(e.Fate.Reasons) - 1; more > 0 {
+		text += fmt.Sprintf(" (and %d more)", more)
+	}
+	return text
+}
+
+// fates notes on the entries of the configured node what retention makes of
+// them. Other nodes have rules of their own, which are not known here.
+func (w wiring) fates(ctx context.Context, r *repository.Repository, entries []repository.Entry) error {
+	plan, err := w.retention(r).Plan(ctx)
+	if err != nil {
+		return err
+	}
+	for i := range entries {
+		if d, ok := plan.Of(entries[i].ID); ok {
+			f := d.Fate()
+			entries[i].Fate = &f
+		}
+	}
+	return nil
 }
 
 func newShow(a *app) *cobra.Command {

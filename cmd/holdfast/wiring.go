@@ -23,6 +23,7 @@ import (
 	"holdfast/node/compose"
 	"holdfast/node/plain"
 	"holdfast/repository"
+	"holdfast/retention"
 )
 
 // wiring turns a configuration into the parts a job needs.
@@ -258,4 +259,51 @@ func (w wiring) placeOf(n plain.Node, options postgres.LoadOptions) plain.Place 
 	return plain.Place{Node: n, Now: time.Now, Loader: func(_ holdfast.ComponentName, through libpq.Target) plain.Loader {
 		return postgres.Loader{Target: through, Tools: postgres.Tools{Dir: w.Tools}, Facts: readFacts, Options: options}
 	}}
+}
+
+// retention is the retention of the configured node's sets.
+func (w wiring) retention(r *repository.Repository) retention.Job {
+	node := holdfast.NodeName(w.Node)
+	return retention.Job{
+		Node: node, Policy: w.policy(), Store: r, Now: time.Now, Tell: w.progress.maintenance,
+		Look: func(ctx context.Context) ([]retention.Candidate, []holdfast.Pin, error) {
+			return candidates(ctx, r, node)
+		},
+	}
+}
+
+func (w wiring) policy() retention.Policy {
+	c := w.Retention
+	return retention.Policy{
+		Within: time.Duration(c.Within), Last: c.Last, Hourly: c.Hourly, Daily: c.Daily, Weekly: c.Weekly, Monthly: c.Monthly, Yearly: c.Yearly,
+		History: time.Duration(c.History), Faulty: time.Duration(c.Faulty),
+	}
+}
+
+// candidates are a node's sets as retention sees them, with what drills have
+// shown, and the pins.
+func candidates(ctx context.Context, r *repository.Repository, node holdfast.NodeName) ([]retention.Candidate, []holdfast.Pin, error) {
+	sets, err := r.Manifests(ctx, node)
+	if err != nil {
+		return nil, nil, err
+	}
+	drills, err := r.Drills(ctx, node)
+	if err != nil {
+		return nil, nil, err
+	}
+	pins, err := r.Pins(ctx, node)
+	if err != nil {
+		return nil, nil, err
+	}
+	var out []retention.Candidate
+	for _, s := range sets {
+		c := retention.Candidate{Set: s.ID, State: s.State, At: s.Began}
+		if s.Err != nil {
+			c.Unreadable = s.Err.Error()
+		} else {
+			c = retention.Look(s.Set, holdfast.Restores(s.ID, drills))
+		}
+		out = append(out, c)
+	}
+	return out, pins, nil
 }

@@ -1,0 +1,379 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/user"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"holdfast"
+	"holdfast/config"
+	"holdfast/repository"
+	"holdfast/retention"
+)
+
+func newRetention(a *app) *cobra.Command {
+	var yes bool
+	var o upkeepFlags
+	c := &cobra.Command{
+		Use:   "retention",
+		Short: "Drop the sets that no rule keeps",
+		Long: `Show which sets of the configured node the rules of "retention:" keep and
+which they drop, and why. With --yes, drop them, and maintain the repository:
+what no set needs any more is given back.
+
+Space comes back late, on purpose. A backup that is under way may be about to
+use what a dropped set has left, so bytes have to be found unneeded twice, hours
+apart, by a full maintenance. With one a day they are gone within a week.
+
+Without rules nothing is ever dropped. The newest proven set, the newest that a
+drill has restored, and pinned sets stay whatever the rules say.`,
+		Example: `  # what would go, and why
+  holdfast retention
+
+  # from cron, after the backups of the day
+  holdfast retention --yes --wait 30m --output json`,
+		Args: exactly(0, "no arguments"),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.withRetention(cmd.Context(), o, func(ctx context.Context, job retention.Job) error {
+				if !yes {
+					plan, err := job.Plan(ctx)
+					if err != nil {
+						return err
+					}
+					return a.result("retention-plan", plan, func() { a.printRetention(plan, "`holdfast retention --yes` drops them.") })
+				}
+				return a.reported(job.Apply(ctx, o.maintain()))
+			})
+		},
+	}
+	c.Flags().BoolVar(&yes, "yes", false, "do it")
+	o.add(c)
+	c.AddCommand(newPin(a), newUnpin(a), newPins(a), newDrop(a))
+	return c
+}
+
+// upkeepFlags are the flags of what changes the history.
+type upkeepFlags struct {
+	wait time.Duration
+	mode string
+}
+
+func (o *upkeepFlags) add(c *cobra.Command) {
+	c.Flags().DurationVar(&o.wait, "wait", 0, "how long to wait for another process that drops sets or maintains the repository")
+	c.Flags().StringVar(&o.mode, "maintenance", "auto", "auto: fully if sets were dropped or once a day, else quickly; full; none")
+}
+
+func (o *upkeepFlags) maintain() bool { return o.mode != "none" }
+
+// withRetention runs fn with what retention of the configured node needs.
+func (a *app) withRetention(ctx context.Context, o upkeepFlags, fn func(context.Context, retention.Job) error) error {
+	if o.mode != "auto" && o.mode != "full" && o.mode != "none" {
+		return usageError(nil, errors.New("--maintenance: want auto, full or none"))
+	}
+	a.ifInterrupted = "Sets are dropped all together or not at all. What was not given back is given back by the next maintenance."
+	return a.withRepository(ctx, func(conf *config.Config, r *repository.Repository) error {
+		r.Patience = o.wait
+		w := wiring{conf, newProgress(a)}
+		job := w.retention(r)
+		job.Store = upkeep{r, o.mode == "full"}
+		return fn(ctx, job)
+	})
+}
+
+// upkeep is the repository as retention needs it, with the operator's word on
+// how to maintain it.
+type upkeep struct {
+	*repository.Repository
+	full bool
+}
+
+// Maintain maintains fully if the operator wants it so.
+func (u upkeep) Maintain(ctx context.Context, full bool, tell func(string)) (holdfast.Upkeep, error) {
+	return u.Repository.Maintain(ctx, full || u.full, tell)
+}
+
+// reported prints what was done, also when an error ended it.
+func (a *app) reported(report retention.Report, err error) error {
+	if err != nil && len(report.Dropped) == 0 {
+		return err
+	}
+	return errors.Join(a.result("retention-report", report, func() { a.printDropped(report) }), err)
+}
+
+func (a *app) printRetention(p retention.Plan, next string) {
+	if len(p.Sets) == 0 {
+		a.printf("Node %s has no sets.\n", p.Node)
+		return
+	}
+	rows := [][]string{{"SET", "STATE", "AGE", "", "WHY"}}
+	for _, d := range p.Sets {
+		rows = append(rows, []string{string(d.Set), string(d.State), span(p.Now.Sub(d.At)), map[bool]string{true: "keep", false: "drop"}[d.Keep], d.Because()})
+	}
+	a.table(rows)
+	for _, g := range p.Gaps {
+		a.printf("Gap: the ledger's history between %s and %s is in no set: they are %s apart, the participant pruned after %s\n", g.From, g.To, span(g.Apart), span(g.Window))
+	}
+	n := len(p.Dropped())
+	switch {
+	case !p.Policy.Drops() && n == 0:
+		a.printf("\nThe configuration has no retention:, so nothing is dropped.\n")
+	case n == 0:
+		a.printf("\nAll %s are kept.\n", count(len(p.Sets), "set"))
+	default:
+		a.printf("\nOf %s, %d would be dropped. %s\n", count(len(p.Sets), "set"), n, next)
+	}
+}
+
+func (a *app) printDropped(r retention.Report) {
+	for _, id := range r.Dropped {
+		d, _ := r.Plan.Of(id)
+		a.printf("Dropped %s: %s\n", id, d.Because())
+	}
+	a.printf("%s dropped, %d kept.\n", count(len(r.Dropped), "set"), len(r.Plan.Sets)-len(r.Dropped))
+	if r.Upkeep != nil {
+		a.printUpkeep(*r.Upkeep)
+	}
+}
+
+func (a *app) printUpkeep(u holdfast.Upkeep) {
+	a.printf("Maintenance: %s; %s.\n", u.Mode, u.Why)
+	for _, run := range u.Running {
+		a.printf("  under way: %s\n", run)
+	}
+	if u.Mode == "none" {
+		return
+	}
+	a.printf("Stored: %s before, %s now", size(u.Before), size(u.After))
+	if u.Freed() > 0 {
+		a.printf("; %s given back", size(u.Freed()))
+	}
+	a.printf(".\n")
+	if u.NotBefore != nil {
+		a.printf("%s were found to belong to no set. What was found so for the first time is given back by the second full maintenance from now at the earliest, and not before %s; with one a day, within a week.\n",
+			size(u.Unneeded), when(*u.NotBefore))
+	}
+	if u.Young > 0 {
+		a.printf("%s belong to no set, but are less than a day old: a backup that is under way may need them.\n", size(u.Young))
+	}
+}
+
+func newDrop(a *app) *cobra.Command {
+	var yes bool
+	var o upkeepFlags
+	c := &cobra.Command{
+		Use:   "drop SET...",
+		Short: "Drop sets by name",
+		Long: `Drop the named sets whatever the rules say, a damaged one for instance, which
+keeps the repository from being maintained. The newest proven set, the newest
+that a drill has restored, and pinned sets are refused. Without --yes it shows
+what would go.`,
+		Example: `  # show what would go
+  holdfast retention drop 20261122T154500Z-1f0c9a3e
+
+  # drop two sets; what they needed is given back by later maintenance
+  holdfast retention drop 1f0c9a3e 77d0e2b1 --yes`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usageError(nil, errors.New("want at least one set"))
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.withRetention(cmd.Context(), o, func(ctx context.Context, job retention.Job) error {
+				ids, err := job.Store.(upkeep).named(ctx, job.Node, args)
+				if err != nil {
+					return err
+				}
+				if yes {
+					return a.reported(job.ApplyTo(ctx, o.maintain(), ids...))
+				}
+				plan, err := job.Plan(ctx)
+				if err == nil {
+					plan, err = plan.Naming(ids...)
+				}
+				if err != nil {
+					return err
+				}
+				return a.result("retention-plan", plan, func() { a.printRetention(plan, "With --yes they are.") })
+			})
+		},
+	}
+	c.Flags().BoolVar(&yes, "yes", false, "do it")
+	o.add(c)
+	return c
+}
+
+// named are the IDs of the sets that the arguments name.
+func (u upkeep) named(ctx context.Context, node holdfast.NodeName, args []string) ([]holdfast.SetID, error) {
+	var ids []holdfast.SetID
+	for _, arg := range args {
+		id, err := matched(ctx, u.Repository, node, arg)
+		if err != nil {
+			return nil, err
+		}
+		if !slices.Contains(ids, id) {
+			ids = append(ids, id)
+		}
+	}
+	return ids, nil
+}
+
+// pinPatience is how long pinning waits for somebody who drops sets: that is
+// done in moments.
+const pinPatience = 30 * time.Second
+
+func newPin(a *app) *cobra.Command {
+	var reason, until string
+	c := &cobra.Command{
+		Use:   "pin SET --reason TEXT --until WHEN",
+		Short: "Keep a set whatever the rules say, until a day",
+		Long: `Keep a set whatever the rules say. A pin has a reason and an end: the end of a
+day in UTC (2027-01-31), a time (2027-01-31T12:00:00Z), or a time from now (36h,
+90d, 8w). Pinning a set again changes its pin.`,
+		Example: `  # for an audit
+  holdfast retention pin latest --reason "audit 2026" --until 2027-03-31
+
+  # until the upgrade has proven itself
+  holdfast retention pin 1f0c9a3e --reason "before the upgrade" --until 30d`,
+		Args: exactly(1, "one set"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.withRepository(cmd.Context(), func(conf *config.Config, r *repository.Repository) error {
+				now := time.Now()
+				end, err := pinEnd(until, now)
+				if err == nil && strings.TrimSpace(reason) == "" {
+					err = errors.New("--reason: say why, for whoever finds the pin")
+				}
+				if err != nil {
+					return usageError(nil, err)
+				}
+				node := holdfast.NodeName(conf.Node)
+				id, err := matched(cmd.Context(), r, node, args[0])
+				if err != nil {
+					return err
+				}
+				r.Patience = pinPatience
+				if err := r.Pin(cmd.Context(), holdfast.Pin{Set: id, Node: node, Reason: reason, Until: end, Made: now.UTC().Round(time.Second), By: who()}); err != nil {
+					return err
+				}
+				return a.listPins(cmd.Context(), r, node)
+			})
+		},
+	}
+	c.Flags().StringVar(&reason, "reason", "", "why")
+	c.Flags().StringVar(&until, "until", "", "a day, a time, or a time from now")
+	return c
+}
+
+// matched is the ID of a set that an argument names.
+func matched(ctx context.Context, r *repository.Repository, node holdfast.NodeName, arg string) (holdfast.SetID, error) {
+	if arg == "latest" {
+		set, _, err := find(ctx, r, node, arg)
+		return set.ID, err
+	}
+	e, err := r.Match(ctx, node, arg)
+	return e.ID, err
+}
+
+// pinEnd reads when a pin ends.
+func pinEnd(text string, now time.Time) (time.Time, error) {
+	var end time.Time
+	if day, err := time.Parse(time.DateOnly, text); err == nil {
+		end = day.AddDate(0, 0, 1)
+	} else if at, err := time.Parse(time.RFC3339, text); err == nil {
+		end = at.UTC()
+	} else if age, err := config.ParseAge(text); err == nil && age != config.Forever {
+		end = now.Add(time.Duration(age)).UTC().Truncate(time.Second)
+	} else {
+		return end, errors.New("--until: a pin needs an end: a day such as 2027-01-31, a time such as 2027-01-31T12:00:00Z, or a time from now such as 90d")
+	}
+	if !end.After(now) {
+		return end, fmt.Errorf("--until: %s is over already", text)
+	}
+	return end, nil
+}
+
+// who is the user who pins.
+func who() string {
+	host, _ := os.Hostname()
+	if u, err := user.Current(); err == nil {
+		return u.Username + "@" + host
+	}
+	return host
+}
+
+func newUnpin(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "unpin SET",
+		Short: "Take a set's pin away",
+		Example: `  # the audit is over
+  holdfast retention unpin 1f0c9a3e
+
+  # and what the rules then make of it
+  holdfast retention`,
+		Args: exactly(1, "one set"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.withRepository(cmd.Context(), func(conf *config.Config, r *repository.Repository) error {
+				node := holdfast.NodeName(conf.Node)
+				id, err := matched(cmd.Context(), r, node, args[0])
+				if err != nil {
+					return err
+				}
+				r.Patience = pinPatience
+				if err := r.Unpin(cmd.Context(), node, id); err != nil {
+					return err
+				}
+				return a.listPins(cmd.Context(), r, node)
+			})
+		},
+	}
+}
+
+func newPins(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "pins",
+		Short: "List the pins",
+		Example: `  # of the configured node
+  holdfast retention pins
+
+  # for a program
+  holdfast retention pins --output json`,
+		Args: exactly(0, "no arguments"),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.withRepository(cmd.Context(), func(conf *config.Config, r *repository.Repository) error {
+				return a.listPins(cmd.Context(), r, holdfast.NodeName(conf.Node))
+			})
+		},
+	}
+}
+
+func (a *app) listPins(ctx context.Context, r *repository.Repository, node holdfast.NodeName) error {
+	pins, err := r.Pins(ctx, node)
+	if err != nil {
+		return err
+	}
+	if pins == nil {
+		pins = []holdfast.Pin{}
+	}
+	return a.result("pins", pins, func() {
+		if len(pins) == 0 {
+			a.printf("No set of node %s is pinned.\n", node)
+			return
+		}
+		rows := [][]string{{"SET", "UNTIL", "BY", "REASON"}}
+		for _, p := range pins {
+			until := when(p.Until)
+			if !p.HoldsAt(time.Now()) {
+				until += " (over)"
+			}
+			rows = append(rows, []string{string(p.Set), until, p.By, p.Reason})
+		}
+		a.table(rows)
+	})
+}

@@ -1,0 +1,115 @@
+package repository_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/kopia/kopia/repo/blob"
+	"github.com/kopia/kopia/repo/blob/filesystem"
+
+	"holdfast/repository"
+)
+
+// clock is a clock of our own: real time made faster, and moved by hand. A
+// storage of our own gives what is written its time, so kopia's rules of hours
+// and days work as they are, in seconds.
+type clock struct {
+	Base   time.Time     `json:"base"`
+	Factor float64       `json:"factor"` // 0: it only moves by hand
+	Ahead  time.Duration `json:"ahead"`
+
+	mu sync.Mutex
+}
+
+func (c *clock) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.Base.Add(c.Ahead + time.Duration(float64(time.Since(c.Base))*c.Factor)).Round(0)
+}
+
+func (c *clock) pass(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.Ahead += d
+}
+
+const clockType = "holdfast-test-clock"
+
+type clockOptions struct {
+	Path string `json:"path"`
+}
+
+// theClock is that of the storage; a process has one.
+var theClock *clock
+
+var registerClock = sync.OnceFunc(func() {
+	blob.AddSupportedStorage(clockType, clockOptions{}, func(ctx context.Context, o *clockOptions, create bool) (blob.Storage, error) {
+		st, err := filesystem.New(ctx, &filesystem.Options{Path: o.Path, FileMode: 0o600, DirectoryMode: 0o700}, create)
+		if err != nil {
+			return nil, err
+		}
+		return &clockStorage{st, o}, nil
+	})
+})
+
+type clockStorage struct {
+	blob.Storage
+	o *clockOptions
+}
+
+func (s *clockStorage) ConnectionInfo() blob.ConnectionInfo {
+	return blob.ConnectionInfo{Type: clockType, Config: s.o}
+}
+
+func (s *clockStorage) PutBlob(ctx context.Context, id blob.ID, data blob.Bytes, o blob.PutOptions) error {
+	o.SetModTime = theClock.now()
+	return s.Storage.PutBlob(ctx, id, data, o)
+}
+
+// use makes c the clock of this process.
+func (c *clock) use() (undo func()) {
+	registerClock()
+	theClock = c
+	return repository.SetNow(c.now)
+}
+
+// at is a repository on the clock's storage.
+func (c *clock) at(dir string) repository.Location {
+	at := repository.Filesystem(dir)
+	at.Storage = blob.ConnectionInfo{Type: clockType, Config: &clockOptions{dir}}
+	return at
+}
+
+// clocked is a new repository and its clock, which only moves by hand. Tests
+// that use it are not run beside others.
+func clocked(t *testing.T) (*clock, repository.Location, string) {
+	t.Helper()
+	c := &clock{Base: time.Now().Add(time.Minute)}
+	t.Cleanup(c.use())
+	_, dir := make1(t)
+	return c, c.at(dir), dir
+}
+
+// The environment hands a clock on to another process.
+const clockVariable = "HOLDFAST_TEST_CLOCK"
+
+func (c *clock) environment() string {
+	text, err := json.Marshal(c)
+	if err != nil {
+		panic(err)
+	}
+	return clockVariable + "=" + string(text)
+}
+
+func clockOfEnvironment() (*clock, error) {
+	c := &clock{}
+	if err := json.Unmarshal([]byte(os.Getenv(clockVariable)), c); err != nil {
+		return nil, fmt.Errorf("%s: %w", clockVariable, err)
+	}
+	return c, nil
+}

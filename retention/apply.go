@@ -1,0 +1,122 @@
+package retention
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"holdfast"
+)
+
+// Store is where the sets are.
+type Store interface {
+	// Drop drops the node's sets that choose names, all of them or none. From
+	// before choose is called until they are gone, nobody else drops or pins.
+	Drop(ctx context.Context, node holdfast.NodeName, choose func(context.Context) ([]holdfast.SetID, error)) error
+	// Maintain gives back what no set needs any more, as far as it is safe. A
+	// full one is done when it is asked for or due.
+	Maintain(ctx context.Context, full bool, tell func(string)) (holdfast.Upkeep, error)
+}
+
+// Job is a node's retention and what it needs.
+type Job struct {
+	Node   holdfast.NodeName
+	Policy Policy
+	Look   func(context.Context) ([]Candidate, []holdfast.Pin, error) // what there is of the node
+	Store  Store
+	Now    func() time.Time
+	Tell   func(text string) // what is happening, a line at a time; may be nil
+}
+
+// Report is what was done.
+type Report struct {
+	Plan    Plan             `json:"plan"`
+	Dropped []holdfast.SetID `json:"dropped"`
+	Upkeep  *holdfast.Upkeep `json:"maintenance,omitempty"`
+}
+
+// Plan decides, and changes nothing.
+func (j Job) Plan(ctx context.Context) (Plan, error) {
+	sets, pins, err := j.Look(ctx)
+	if err != nil {
+		return Plan{}, err
+	}
+	p := Decide(j.Policy, sets, pins, j.Now())
+	p.Node = j.Node
+	return p, nil
+}
+
+// Apply decides anew, drops what the decision says, and has the repository
+// maintained: fully after something was dropped. The report tells what was done
+// also when an error ended it.
+func (j Job) Apply(ctx context.Context, maintain bool) (Report, error) {
+	return j.apply(ctx, maintain, func(p *Plan) ([]holdfast.SetID, error) { return p.Dropped(), nil })
+}
+
+// ApplyTo drops the sets that the operator names, whatever the policy says. It
+// refuses what no policy may take either.
+func (j Job) ApplyTo(ctx context.Context, maintain bool, ids ...holdfast.SetID) (Report, error) {
+	return j.apply(ctx, maintain, func(p *Plan) ([]holdfast.SetID, error) { return ids, p.only(ids) })
+}
+
+func (j Job) apply(ctx context.Context, maintain bool, choose func(*Plan) ([]holdfast.SetID, error)) (Report, error) {
+	report := Report{Dropped: []holdfast.SetID{}}
+	var chosen []holdfast.SetID
+	err := j.Store.Drop(ctx, j.Node, func(ctx context.Context) ([]holdfast.SetID, error) {
+		var err error
+		if report.Plan, err = j.Plan(ctx); err != nil {
+			return nil, err
+		}
+		chosen, err = choose(&report.Plan)
+		return chosen, err
+	})
+	if err != nil {
+		return report, err
+	}
+	report.Dropped = append(report.Dropped, chosen...)
+	if !maintain {
+		return report, nil
+	}
+	tell := j.Tell
+	if tell == nil {
+		tell = func(string) {}
+	}
+	upkeep, err := j.Store.Maintain(ctx, len(chosen) > 0, tell)
+	if err != nil {
+		return report, err
+	}
+	report.Upkeep = &upkeep
+	return report, nil
+}
+
+// Naming returns the plan with those sets, and only those, to be dropped
+// because the operator names them.
+func (p Plan) Naming(ids ...holdfast.SetID) (Plan, error) {
+	p.Sets = slices.Clone(p.Sets)
+	return p, p.only(ids)
+}
+
+func (p *Plan) only(ids []holdfast.SetID) error {
+	for i := range p.Sets {
+		d := &p.Sets[i]
+		if !slices.Contains(ids, d.Set) {
+			if !d.Keep {
+				d.Keep, d.Reasons = true, append([]Reason{{ByName, "not named"}}, d.Reasons...)
+			}
+			continue
+		}
+		for _, r := range d.Reasons {
+			if d.Keep && slices.Contains([]Rule{Newest, Restores, BestThere, Pinned}, r.Rule) {
+				return &holdfast.Problem{Class: holdfast.Refused, What: fmt.Sprintf("set %s is not dropped: %s", d.Set, r.Text),
+					Why: "Without it the node may have no way back.", Do: "Take a newer set first, or `holdfast retention unpin` it."}
+			}
+		}
+		reason := Reason{ByName, "named by the operator"}
+		if d.Keep {
+			reason.Text += "; the rules would keep it: " + d.Because()
+		}
+		d.Keep, d.Reasons = false, []Reason{reason}
+	}
+	return nil
+}
