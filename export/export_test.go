@@ -11,7 +11,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -54,7 +53,15 @@ type stored struct {
 	set    holdfast.Set
 	files  holdfast.Files
 	dsn    map[holdfast.ComponentName]string
-	plain  map[string]string // copies made the plain way, by the source's connection string
+	known  *known
+}
+
+// known is what was found out about the databases of a set, which several
+// comparisons want.
+type known struct {
+	plain  map[string]string            // copies made the plain way, by the source's connection string
+	prints map[string]map[string]string // fingerprints, by connection string
+	texts  map[string][]string          // what pg_dump prints, by its arguments
 }
 
 const settings = `
@@ -118,7 +125,7 @@ func seal(t testing.TB, s *splicetest.Server, dsn map[holdfast.ComponentName]str
 	must(t, err)
 	back, err := rep.Load(ctx, entries[0])
 	must(t, err)
-	return stored{s, back.Set, back, dsn, map[string]string{}}
+	return stored{s, back.Set, back, dsn, &known{map[string]string{}, map[string]map[string]string{}, map[string][]string{}}}
 }
 
 func openRepository(t testing.TB) *repository.Repository {
@@ -186,7 +193,7 @@ func run(t testing.TB, s *splicetest.Server, in io.Reader, env []string, name st
 func (f stored) plainCopy(t testing.TB, dsn string) string {
 	t.Helper()
 	s := f.server
-	if copied, ok := f.plain[dsn]; ok {
+	if copied, ok := f.known.plain[dsn]; ok {
 		return copied
 	}
 	name := createDB(t, s, fmt.Sprintf("plain copy %d", time.Now().UnixNano()), "ENCODING '"+encodingOf(t, dsn)+"' LC_COLLATE 'C' LC_CTYPE 'C'")
@@ -194,8 +201,33 @@ func (f stored) plainCopy(t testing.TB, dsn string) string {
 	if out, err := run(t, s, text, nil, "psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", name); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	f.plain[dsn] = s.DSN(name)
-	return f.plain[dsn]
+	f.known.plain[dsn] = s.DSN(name)
+	return f.known.plain[dsn]
+}
+
+// fingerprint is that of a source, which nobody changes.
+func (f stored) fingerprint(t testing.TB, dsn string) map[string]string {
+	t.Helper()
+	prints, ok := f.known.prints[dsn]
+	if !ok {
+		var err error
+		prints, err = splicetest.Fingerprint(t.Context(), dsn)
+		must(t, err)
+		f.known.prints[dsn] = prints
+	}
+	return prints
+}
+
+// text is what pg_dump prints of a source's plain copy, which nobody changes.
+func (f stored) text(t testing.TB, dsn string, args ...string) []string {
+	t.Helper()
+	key := strings.Join(append(args, dsn), " ")
+	lines, ok := f.known.texts[key]
+	if !ok {
+		lines = dumped(t, f.server, f.plainCopy(t, dsn), args...)
+		f.known.texts[key] = lines
+	}
+	return lines
 }
 
 func encodingOf(t testing.TB, dsn string) (encoding string) {
@@ -211,8 +243,7 @@ func encodingOf(t testing.TB, dsn string) (encoding string) {
 // sequence, and what pg_dump prints.
 func (f stored) compare(t testing.TB, from, to string, args ...string) {
 	t.Helper()
-	want, err := splicetest.Fingerprint(t.Context(), from)
-	must(t, err)
+	want := f.fingerprint(t, from)
 	got, err := splicetest.Fingerprint(t.Context(), to)
 	must(t, err)
 	for name, print := range want {
@@ -224,7 +255,7 @@ func (f stored) compare(t testing.TB, from, to string, args ...string) {
 	for name := range got {
 		t.Errorf("%s was not there", name)
 	}
-	a, b := dumped(t, f.server, f.plainCopy(t, from), args...), dumped(t, f.server, to, args...)
+	a, b := f.text(t, from, args...), dumped(t, f.server, to, args...)
 	lines := map[string]int{}
 	for _, l := range a {
 		lines[l]++
@@ -241,7 +272,10 @@ func (f stored) compare(t testing.TB, from, to string, args ...string) {
 	}
 }
 
-var noise = regexp.MustCompile(`^(\\(un)?restrict |-- Dumped |SET transaction_timeout = 0;$|$)`)
+func noise(line string) bool {
+	return line == "" || line == "SET transaction_timeout = 0;" ||
+		strings.HasPrefix(line, `\restrict `) || strings.HasPrefix(line, `\unrestrict `) || strings.HasPrefix(line, "-- Dumped ")
+}
 
 func dumped(t testing.TB, s *splicetest.Server, dsn string, args ...string) []string {
 	t.Helper()
@@ -249,35 +283,41 @@ func dumped(t testing.TB, s *splicetest.Server, dsn string, args ...string) []st
 	if err != nil {
 		t.Fatalf("pg_dump: %v: %s", err, text)
 	}
-	return slices.DeleteFunc(strings.Split(text, "\n"), noise.MatchString)
+	return slices.DeleteFunc(strings.Split(text, "\n"), noise)
 }
 
 func eachVersion(t *testing.T, test func(t *testing.T, version string)) {
 	splicetest.EachVersion(t, func(t *testing.T, version string) {
+		t.Parallel()
 		tools(t, version)
 		test(t, version)
 	})
 }
 
-func TestRestoreScriptPutsEveryDatabaseBack(t *testing.T) {
+func TestEveryDatabaseComesBack(t *testing.T) {
 	eachVersion(t, func(t *testing.T, version string) {
 		from := store(t, version)
 		if from.set.State != holdfast.Proven {
 			t.Fatalf("the set is %s: %v", from.set.State, from.set.Problems())
 		}
-		dir := exported(t, from.set, from.files)
-		for name, dsn := range from.dsn {
-			t.Run(string(name), func(t *testing.T) {
-				to := createDB(t, from.server, "back of "+string(name), "")
-				out, err := run(t, from.server, nil, nil, filepath.Join(dir, "restore.sh"), "-j", "2", string(name), to)
-				if err != nil {
-					t.Fatalf("%v\n%s", err, out)
-				}
-				from.compare(t, dsn, from.server.DSN(to))
-				compareSettings(t, from.server, dsn, to)
-			})
-		}
+		t.Run("by the script", func(t *testing.T) { scriptPutsBack(t, from) })
+		t.Run("by SQL", func(t *testing.T) { sqlPutsBack(t, from, version) })
 	})
+}
+
+func scriptPutsBack(t *testing.T, from stored) {
+	dir := exported(t, from.set, from.files)
+	for name, dsn := range from.dsn {
+		t.Run(string(name), func(t *testing.T) {
+			to := createDB(t, from.server, "back of "+string(name), "")
+			out, err := run(t, from.server, nil, nil, filepath.Join(dir, "restore.sh"), "-j", "2", string(name), to)
+			if err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			from.compare(t, dsn, from.server.DSN(to))
+			compareSettings(t, from.server, dsn, to)
+		})
+	}
 }
 
 func compareSettings(t *testing.T, s *splicetest.Server, dsn, to string) {
@@ -295,31 +335,28 @@ func compareSettings(t *testing.T, s *splicetest.Server, dsn, to string) {
 	}
 }
 
-func TestSQLPutsEveryDatabaseBack(t *testing.T) {
-	eachVersion(t, func(t *testing.T, version string) {
-		from := store(t, version)
-		for name, dsn := range from.dsn {
-			for _, owners := range []bool{false, true} {
-				t.Run(fmt.Sprintf("%s, owners %t", name, owners), func(t *testing.T) {
-					var stream bytes.Buffer
-					must(t, export.SQL(t.Context(), from.set, name, from.files, &stream, adapter(t, version), export.SQLOptions{Owners: owners}))
-					if !strings.HasSuffix(stream.String(), ")\n") || !strings.Contains(stream.String()[stream.Len()-200:], "\n-- Holdfast: complete: ") {
-						t.Errorf("the stream ends with %q", stream.String()[stream.Len()-200:])
-					}
-					to := createDB(t, from.server, fmt.Sprintf("sql of %s %t", name, owners), "")
-					if out, err := run(t, from.server, &stream, nil, "psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", to); err != nil {
-						t.Fatalf("%v\n%s", err, out)
-					}
-					args := []string{"--no-owner", "--no-privileges"}
-					if owners {
-						args = nil
-					}
-					from.compare(t, dsn, from.server.DSN(to), args...)
-					compareSettings(t, from.server, dsn, to)
-				})
-			}
+func sqlPutsBack(t *testing.T, from stored, version string) {
+	for name, dsn := range from.dsn {
+		for _, owners := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, owners %t", name, owners), func(t *testing.T) {
+				var stream bytes.Buffer
+				must(t, export.SQL(t.Context(), from.set, name, from.files, &stream, adapter(t, version), export.SQLOptions{Owners: owners}))
+				if !strings.HasSuffix(stream.String(), ")\n") || !strings.Contains(stream.String()[stream.Len()-200:], "\n-- Holdfast: complete: ") {
+					t.Errorf("the stream ends with %q", stream.String()[stream.Len()-200:])
+				}
+				to := createDB(t, from.server, fmt.Sprintf("sql of %s %t", name, owners), "")
+				if out, err := run(t, from.server, &stream, nil, "psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", to); err != nil {
+					t.Fatalf("%v\n%s", err, out)
+				}
+				args := []string{"--no-owner", "--no-privileges"}
+				if owners {
+					args = nil
+				}
+				from.compare(t, dsn, from.server.DSN(to), args...)
+				compareSettings(t, from.server, dsn, to)
+			})
 		}
-	})
+	}
 }
 
 func adapter(t testing.TB, version string) export.Postgres {
