@@ -228,7 +228,7 @@ func (e *Engine) start(ctx context.Context, c Container) error {
 
 // stopTime is how long a container may take to stop before Docker kills it:
 // Canton closes its sequencer connections and its database pools first.
-const stopTime = 60 * time.Second
+const stopTime = 30 * time.Second
 
 // stop stops a container and makes sure that it has.
 func (e *Engine) stop(ctx context.Context, c Container) error {

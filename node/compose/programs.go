@@ -342,6 +342,9 @@ func (p *Programs) serve(ctx context.Context, tell func(string)) error {
 // patience is how long the bundle's start.sh -w waits for health.
 const patience = 10 * time.Minute
 
+// tries is how often Docker may start a container again before it is given up.
+const tries = 3
+
 // await waits until a container runs, keeps running, is healthy if it says,
 // and ready says so.
 func (p *Programs) await(ctx context.Context, c Container, what string, ready func(context.Context) error) error {
@@ -358,6 +361,9 @@ func (p *Programs) await(ctx context.Context, c Container, what string, ready fu
 		switch {
 		case now.State == "exited" || now.State == "dead":
 			err = fmt.Errorf("it ended with exit code %d: %s", now.ExitCode, p.Node.Engine.complaints(ctx, c))
+			deadline = time.Time{}
+		case now.Restarts >= c.Restarts+tries:
+			err = fmt.Errorf("it was started again and again: %s", p.Node.Engine.complaints(ctx, c))
 			deadline = time.Time{}
 		case now.State != "running":
 			err = fmt.Errorf("it is %s: %s", now.State, p.Node.Engine.complaints(ctx, c))

@@ -1,0 +1,161 @@
+package compose_test
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"strings"
+	"testing"
+
+	"holdfast"
+	"holdfast/internal/splicetest/bundle"
+)
+
+// damaged is a node that lost half of a table after its set was taken: what is
+// live can be told from what is in the set.
+type damaged struct {
+	*site
+	set           holdfast.SetID
+	identity      string
+	whole, broken map[string]string // the fingerprints in the set and of what is live
+}
+
+func newDamaged(t *testing.T, o bundle.Options) damaged {
+	t.Helper()
+	ctx := t.Context()
+	s := newSite(t, o)
+	check(t, s.StartLoad(ctx, 50))
+	eventually(t, "20 updates", func() bool { end, _, err := s.Progress(ctx); return err == nil && end > 20 })
+	check(t, s.StopLoad(ctx))
+	d := damaged{site: s, set: s.setUp(t).ID, identity: must(s.Identity(ctx))(t), whole: must(s.Fingerprints(ctx))(t)}
+	d.damage(t)
+	return d
+}
+
+func (d *damaged) damage(t *testing.T) {
+	t.Helper()
+	check(t, d.Wreck(t.Context(), bundle.HalfTableLost))
+	d.broken = must(d.Fingerprints(t.Context()))(t)
+}
+
+// untouched makes sure that the old node serves as before.
+func (d *damaged) untouched(t *testing.T) {
+	t.Helper()
+	d.serves(t, d.broken)
+}
+
+// complete makes sure that the new one serves.
+func (d *damaged) complete(t *testing.T) {
+	t.Helper()
+	d.serves(t, d.whole)
+}
+
+func (d *damaged) serves(t *testing.T, want map[string]string) {
+	t.Helper()
+	ctx := t.Context()
+	eventually(t, "the node is ready", func() bool { return d.Ready(ctx) == nil })
+	if now := must(d.Identity(ctx))(t); now != d.identity {
+		t.Errorf("the participant is %s, want %s", now, d.identity)
+	}
+	if differ := bundle.Differences(want, must(d.Fingerprints(ctx))(t)); len(differ) > 0 {
+		t.Errorf("the databases differ: %s", differ)
+	}
+	d.asItShouldRun(t)
+}
+
+// The daemon is lost in the middle, at every sort of request that changes
+// something: once it is back, one command takes the node back to what it was.
+func TestDockerIsLostDuringARestore(t *testing.T) {
+	t.Parallel()
+	cable := bundle.NewCable(t)
+	d := newDamaged(t, bundle.Options{Migration: "4"})
+	d.docker = cable.Host
+	for _, request := range []string{"/stop", "/update", "/start"} {
+		t.Run(request[1:], func(t *testing.T) {
+			cable.CutAt(request)
+			if r := d.try(t, "restore", string(d.set), "--yes"); r.exit == 0 {
+				t.Fatalf("the restore is done without a daemon\n%s%s", r.out, r.err)
+			}
+			if !cable.WasCut() {
+				t.Fatal("the daemon was never lost")
+			}
+			cable.Mend()
+			d.holdfast(t, 0, "restore", "--undo", "--yes")
+			d.untouched(t)
+		})
+	}
+}
+
+// Holdfast is killed whenever it has said what it does next: undone, the node
+// is what it was; repeated, it is the set's.
+func TestHoldfastIsKilledDuringARestore(t *testing.T) {
+	t.Parallel()
+	d := newDamaged(t, bundle.Options{Migration: "4"})
+	for i, moment := range []string{"stop ", "restore participant", "start "} {
+		t.Run(strings.ReplaceAll(strings.TrimSpace(moment), " ", "-"), func(t *testing.T) {
+			d.killed(t, moment)
+			if i%2 == 0 {
+				d.holdfast(t, 0, "restore", "--undo", "--yes")
+				d.untouched(t)
+				return
+			}
+			d.holdfast(t, 0, "restore", string(d.set), "--yes")
+			d.complete(t)
+			d.damage(t)
+		})
+	}
+}
+
+// killed runs a restore until it says that it begins something.
+func (d *damaged) killed(t *testing.T, moment string) {
+	t.Helper()
+	cmd := d.command(context.Background(), "restore", string(d.set), "--yes")
+	said, w := io.Pipe()
+	cmd.Stdout, cmd.Stderr = io.Discard, w
+	check(t, cmd.Start())
+	go func() { _ = cmd.Wait(); _ = w.Close() }()
+	var all strings.Builder
+	for lines := bufio.NewScanner(said); lines.Scan(); {
+		all.WriteString(lines.Text() + "\n")
+		if strings.Contains(lines.Text(), moment) {
+			check(t, cmd.Process.Kill())
+			_, _ = io.Copy(io.Discard, said)
+			return
+		}
+	}
+	t.Fatalf("the restore never said %q:\n%s", moment, all.String())
+}
+
+// The disk fills up, and Postgres cannot be started: nothing has changed.
+func TestPostgresFailsDuringARestore(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	d := newDamaged(t, bundle.Options{Migration: "4", Disk: 400 << 20})
+	t.Run("the-disk-is-full", func(t *testing.T) {
+		give := must(d.FillDisk(ctx, 4<<20))(t)
+		r := d.try(t, "restore", string(d.set), "--yes")
+		check(t, give())
+		if r.exit == 0 || !strings.Contains(r.err, "No space left") {
+			t.Fatalf("exit code %d\n%s%s", r.exit, r.out, r.err)
+		}
+		d.untouched(t)
+	})
+	t.Run("it-does-not-start", func(t *testing.T) {
+		check(t, d.BreakPostgres(ctx))
+		check(t, d.Halt(ctx))
+		if r := d.try(t, "restore", string(d.set), "--yes"); r.exit == 0 {
+			t.Fatalf("restored without a server\n%s%s", r.out, r.err)
+		}
+		check(t, d.MendPostgres(ctx))
+		check(t, d.Resume(ctx))
+		d.untouched(t)
+	})
+}
+
+// Programs that do not stop when asked to are killed, and the restore goes on.
+func TestContainersThatDoNotStop(t *testing.T) {
+	t.Parallel()
+	d := newDamaged(t, bundle.Options{Migration: "4", Stubborn: "participant validator"})
+	d.holdfast(t, 0, "restore", string(d.set), "--yes")
+	d.complete(t)
+}
