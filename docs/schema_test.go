@@ -124,6 +124,7 @@ func TestOutputIsAsTheSchemaSays(t *testing.T) {
 	out("version", 0, "version")
 	out("config", 0, "config", "show", "--origin")
 	out("node", 0, "node", "show")
+	out("findings", 0, "config", "check", "--live")
 	out("sets", 0, "list")
 	out("error", 7, "show", "latest")
 	out("backup-plan", 0, "backup", "--dry-run")

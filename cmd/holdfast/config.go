@@ -39,7 +39,7 @@ func newConfig(a *app) *cobra.Command {
 		},
 	}
 	show.Flags().BoolVar(&origin, "origin", false, "say where each value comes from")
-	c.AddCommand(show)
+	c.AddCommand(show, newConfigCheck(a))
 	return c
 }
 
