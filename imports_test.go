@@ -59,7 +59,7 @@ var (
 	jobs     = []string{"backup", "restore", "export", "verify", "drill", "retention", "schedule", "check", "inspect"}
 	adapters = []string{"capture", "node", "identities", "repository", "notify", "metrics", "dumpfile"}
 	programs = []string{"cmd"}
-	helpers  = []string{"internal/splicetest", "internal/bench", "internal/demo", "internal/testbed", "internal/endtoend", "identities/identitiestest"}
+	helpers  = []string{"internal/splicetest", "internal/bench", "internal/demo", "internal/testbed", "internal/endtoend", "internal/child", "identities/identitiestest", "repository/repositorytest"}
 )
 
 // rule says which imports a group of packages may have. Tests may import what
@@ -118,7 +118,7 @@ func importRules() []rule {
 			"adapters own their options and never see the whole configuration"},
 		{nil, slices.Concat(programs, helpers), never("cmd"),
 			"a program is the end of the arrows"},
-		{nil, helpers, never("internal/splicetest", "internal/bench", "internal/testbed", "internal/endtoend", "identities/identitiestest"),
+		{nil, helpers, never("internal/splicetest", "internal/bench", "internal/testbed", "internal/endtoend", "internal/child", "identities/identitiestest", "repository/repositorytest"),
 			"an imitated node does not belong into the program"},
 		{nil, helpers, not("testing"), "nor does the testing library"},
 		{nil, []string{"cmd", "internal/demo", "internal/testbed"}, not("log", "log/slog"),

@@ -10,6 +10,7 @@ import (
 
 	"holdfast"
 	"holdfast/repository"
+	"holdfast/repository/repositorytest"
 )
 
 // mount puts a small file system of its own under a directory and takes it
@@ -71,7 +72,7 @@ func TestAReadOnlyDiskReadsAndRefusesWriting(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := open(t, at)
-	if s, files, err := r.Latest(t.Context(), "demo", holdfast.Proven); err != nil || s.ID != want.ID || string(read(t, files, "app/schema.dump")) != "PGDMP" {
+	if s, files, err := r.Latest(t.Context(), "demo", holdfast.Proven); err != nil || s.ID != want.ID || string(repositorytest.Read(t, files, "app/schema.dump")) != "PGDMP" {
 		t.Errorf("reading gives %v, %v", s.ID, err)
 	}
 	class(t, store(t.Context(), r, aSet("demo", 2, holdfast.Proven), nil), holdfast.ReadOnly)

@@ -12,6 +12,7 @@ import (
 
 	"holdfast"
 	"holdfast/repository"
+	"holdfast/repository/repositorytest"
 )
 
 // blobFiles lists the repository's files whose blob names begin so.
@@ -185,7 +186,7 @@ func TestCorrectedDamageIsSeen(t *testing.T) {
 			t.Errorf("%d%%: %d pieces were corrected, one bit was flipped", percent, n)
 		}
 		_, got, err := r.Latest(t.Context(), "demo")
-		if err != nil || string(read(t, got, large)) != string(files[large]) {
+		if err != nil || string(repositorytest.Read(t, got, large)) != string(files[large]) {
 			t.Errorf("%d%%: it does not read: %v", percent, err)
 		}
 	}

@@ -14,6 +14,7 @@ import (
 
 	"holdfast"
 	"holdfast/repository"
+	"holdfast/repository/repositorytest"
 )
 
 // kopia is the kopia command of the very version that is linked in, built once
@@ -165,7 +166,7 @@ func compare(t *testing.T, r *repository.Repository, set *holdfast.Set, dir stri
 		}
 		got = append(got, name)
 		content, err := os.ReadFile(path)
-		if err == nil && !bytes.Equal(content, read(t, files, name)) {
+		if err == nil && !bytes.Equal(content, repositorytest.Read(t, files, name)) {
 			t.Errorf("kopia and Holdfast read %s differently", name)
 		}
 		return err

@@ -12,6 +12,7 @@ import (
 
 	"holdfast"
 	"holdfast/repository"
+	"holdfast/repository/repositorytest"
 )
 
 const rows = "app/data/public.t/0000000000.copy"
@@ -49,7 +50,7 @@ func readsWhole(t *testing.T, at repository.Location, id holdfast.SetID, want []
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !bytes.Equal(read(t, files, rows), want) {
+	if !bytes.Equal(repositorytest.Read(t, files, rows), want) {
 		t.Errorf("set %s came back different", id)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"holdfast"
+	"holdfast/repository/repositorytest"
 )
 
 // A row that comes in the middle costs the piece it is in, not those behind it.
@@ -44,7 +45,7 @@ func TestPiecesAreFoundAgainBehindANewRow(t *testing.T) {
 		if err != nil || set.ID == "" {
 			t.Fatal(set.ID, err)
 		}
-		if !bytes.Equal(read(t, files, "app/rows.copy"), bytes.Join(rows, nil)) {
+		if !bytes.Equal(repositorytest.Read(t, files, "app/rows.copy"), bytes.Join(rows, nil)) {
 			t.Fatal("the rows came back different")
 		}
 		return size(t, dir) - before
@@ -69,7 +70,7 @@ func TestAnEmptyFileOfRowsComesBackEmpty(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := read(t, files, "app/rows.copy"); len(got) != 0 {
+	if got := repositorytest.Read(t, files, "app/rows.copy"); len(got) != 0 {
 		t.Errorf("%d bytes", len(got))
 	}
 }

@@ -1,18 +1,17 @@
 package repository_test
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"strconv"
-	"strings"
 	"testing"
 
 	"holdfast"
+	"holdfast/internal/child"
 	"holdfast/repository"
+	"holdfast/repository/repositorytest"
 )
 
 // TestMain lets the test binary play another process that writes a set.
@@ -53,44 +52,19 @@ func writer(dir string) error {
 	})
 }
 
-// process is a writer that has put its files and waits.
-type process struct {
-	*exec.Cmd
-	in io.WriteCloser
-}
-
-func start(t *testing.T, dir, node string, seed int) process {
+// start starts a writer and waits until it has put its files.
+func start(t *testing.T, dir, node string, seed int) *child.Process {
 	t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(self)
-	cmd.Env = append(os.Environ(), "HOLDFAST_TEST_WRITER="+dir, "HOLDFAST_TEST_NODE="+node, "HOLDFAST_TEST_SEED="+strconv.Itoa(seed))
-	cmd.Stderr = os.Stderr
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = cmd.Process.Kill() })
-	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || strings.TrimSpace(line) != "put" {
-		t.Fatalf("the writer said %q, %v", line, err)
-	}
-	return process{cmd, in}
+	p := child.Start(t, os.Stderr, "HOLDFAST_TEST_WRITER="+dir, "HOLDFAST_TEST_NODE="+node, "HOLDFAST_TEST_SEED="+strconv.Itoa(seed))
+	p.Await(t, "put")
+	return p
 }
 
 func TestTwoProcessesWriteAtOnce(t *testing.T) {
 	at, dir := make1(t)
 	a, b := start(t, dir, "a", 1), start(t, dir, "b", 2)
-	for _, p := range []process{b, a} {
-		_ = p.in.Close()
+	for _, p := range []*child.Process{b, a} {
+		_ = p.In.Close()
 		if err := p.Wait(); err != nil {
 			t.Fatal(err)
 		}
@@ -101,7 +75,7 @@ func TestTwoProcessesWriteAtOnce(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if string(read(t, files, "app/data/public.t/0000000000.copy")) != string(random(seed, 60<<20)) {
+		if string(repositorytest.Read(t, files, "app/data/public.t/0000000000.copy")) != string(random(seed, 60<<20)) {
 			t.Errorf("what process %s put came back different", node)
 		}
 	}
@@ -124,7 +98,7 @@ func TestAKilledWriterLeavesNoSetAndTheRetryIsCheap(t *testing.T) {
 		t.Fatalf("the killed process had stored %d bytes only", before)
 	}
 	again := start(t, dir, "demo", 1)
-	_ = again.in.Close()
+	_ = again.In.Close()
 	if err := again.Wait(); err != nil {
 		t.Fatal(err)
 	}
@@ -135,7 +109,7 @@ func TestAKilledWriterLeavesNoSetAndTheRetryIsCheap(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if string(read(t, files, "app/data/public.t/0000000000.copy")) != string(random(1, 60<<20)) {
+	if string(repositorytest.Read(t, files, "app/data/public.t/0000000000.copy")) != string(random(1, 60<<20)) {
 		t.Error("what the retry put came back different")
 	}
 }

@@ -19,6 +19,7 @@ import (
 
 	"holdfast"
 	"holdfast/repository"
+	"holdfast/repository/repositorytest"
 )
 
 const password = "a long and random password"
@@ -72,12 +73,7 @@ func copyInto(t testing.TB, dir string) {
 
 func open(t testing.TB, at repository.Location) *repository.Repository {
 	t.Helper()
-	r, err := repository.Open(t.Context(), at, holdfast.NewSecret(password))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = r.Close(context.Background()) })
-	return r
+	return repositorytest.Open(t, at, password)
 }
 
 var began = time.Date(2026, 11, 22, 15, 45, 0, 0, time.UTC)
@@ -144,20 +140,6 @@ func sets(t testing.TB, r *repository.Repository, node holdfast.NodeName) []repo
 	return list
 }
 
-func read(t testing.TB, files holdfast.Files, name string) []byte {
-	t.Helper()
-	in, err := files.Open(t.Context(), name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer in.Close()
-	b, err := io.ReadAll(in)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
-
 // class makes sure that an error is of a class, and says what to do about it.
 func class(t testing.TB, err error, want holdfast.Class) {
 	t.Helper()
@@ -197,7 +179,7 @@ func TestASetComesBackAsItWasPut(t *testing.T) {
 			t.Errorf("the manifest came back as %+v", got)
 		}
 		for name, content := range files {
-			if !bytes.Equal(read(t, back, name), content) {
+			if !bytes.Equal(repositorytest.Read(t, back, name), content) {
 				t.Errorf("%s came back different", name)
 			}
 		}

@@ -20,22 +20,9 @@ import (
 	"holdfast/internal/libpq"
 	"holdfast/internal/splicetest"
 	"holdfast/node/plain"
+	"holdfast/repository/repositorytest"
 	"holdfast/restore"
 )
-
-func bytesOf(t testing.TB, files holdfast.Files, name string) []byte {
-	t.Helper()
-	in, err := files.Open(t.Context(), name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer in.Close()
-	b, err := io.ReadAll(in)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
 
 // undisturbed makes sure that nothing of ours is left in the servers: no
 // session, no lock. Servers notice a session's end a moment later.
@@ -63,7 +50,7 @@ func TestIdentitiesInASet(t *testing.T) {
 	b := newBed(t, splicetest.NodeOptions{})
 	sealed := func(set holdfast.Set) []byte {
 		_, files := b.find(t, set.ID)
-		return bytesOf(t, files, set.Identities.SealedFile)
+		return repositorytest.Read(t, files, set.Identities.SealedFile)
 	}
 
 	t.Run("no identities and none before: stored, not proven", func(t *testing.T) {
@@ -281,14 +268,14 @@ func TestOneRunAtATime(t *testing.T) {
 	unlock()
 
 	// A holder that is killed takes its lock with it.
-	holder := startChild(t, b, "lock")
-	holder.await(t, "locked")
+	holder := start(t, b.errand("lock"))
+	holder.Await(t, "locked")
 	_, err = b.job().Run(t.Context())
 	says(t, err, holdfast.Busy)
-	if err := holder.cmd.Process.Signal(syscall.SIGKILL); err != nil {
+	if err := holder.Process.Signal(syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	_ = holder.cmd.Wait()
+	_ = holder.Wait()
 	b.Wait = 5 * time.Second
 	b.backup(t)
 	undisturbed(t, b.ParticipantDSN())
@@ -376,7 +363,7 @@ func TestTheReadmeNamesWhatIsThere(t *testing.T) {
 	b := newBed(t, splicetest.NodeOptions{})
 	set := b.backup(t)
 	_, files := b.find(t, set.ID)
-	text := string(bytesOf(t, files, holdfast.ReadmeName))
+	text := string(repositorytest.Read(t, files, holdfast.ReadmeName))
 	for _, want := range []string{string(set.ID), "proven", "participant/schema.dump", "validator/globals.sql", "participant-4", set.Identities.Recipients[0], set.Captures[0].Server.Version} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the README does not say %q", want)
@@ -392,8 +379,8 @@ func TestNoPrivateKeyLeavesTheProcessInClear(t *testing.T) {
 	b := newBed(t, splicetest.NodeOptions{})
 	set := b.backup(t)
 	manifest, files := b.find(t, set.ID)
-	sealed := bytesOf(t, files, manifest.Identities.SealedFile)
-	everything := string(sealed) + string(bytesOf(t, files, holdfast.ManifestName)) + strings.Join(b.Said, "\n") + contentOf(t, b.Dir)
+	sealed := repositorytest.Read(t, files, manifest.Identities.SealedFile)
+	everything := string(sealed) + string(repositorytest.Read(t, files, holdfast.ManifestName)) + strings.Join(b.Said, "\n") + contentOf(t, b.Dir)
 	for _, key := range b.Node.Identities.Keys {
 		if strings.Contains(everything, string(key.Data)) {
 			t.Errorf("the private key %s stands somewhere in clear", key.Name)

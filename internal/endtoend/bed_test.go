@@ -20,6 +20,7 @@ import (
 	"holdfast/internal/splicetest"
 	"holdfast/node/plain"
 	"holdfast/repository"
+	"holdfast/repository/repositorytest"
 	"holdfast/restore"
 )
 
@@ -70,12 +71,7 @@ func newBed(t testing.TB, o splicetest.NodeOptions) *bed {
 
 func openAt(t testing.TB, at repository.Location) *repository.Repository {
 	t.Helper()
-	r, err := repository.Open(t.Context(), at, holdfast.NewSecret(password))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = r.Close(context.Background()) })
-	return r
+	return repositorytest.Open(t, at, password)
 }
 
 func target(t testing.TB, dsn string) libpq.Target {
@@ -305,7 +301,7 @@ func contains(list []string, part string) bool {
 
 func TestMain(m *testing.M) {
 	if os.Getenv(childEnv) != "" {
-		os.Exit(child())
+		os.Exit(runErrand())
 	}
 	os.Exit(m.Run())
 }

@@ -1,21 +1,19 @@
 package endtoend
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
-	"strings"
 	"testing"
 	"time"
 
 	"holdfast"
 	"holdfast/capture/postgres"
 	"holdfast/identities"
+	"holdfast/internal/child"
 	"holdfast/internal/libpq"
 	"holdfast/node/plain"
 	"holdfast/repository"
@@ -61,8 +59,8 @@ func (e errand) parts() (*parts, error) {
 	return p, err
 }
 
-// child does its errand and says so.
-func child() int {
+// runErrand does the errand of a child and says so.
+func runErrand() int {
 	var e errand
 	err := json.Unmarshal([]byte(os.Getenv(childEnv)), &e)
 	if err == nil {
@@ -108,52 +106,15 @@ func (e errand) run(ctx context.Context) error {
 	return errors.New("nothing to do")
 }
 
-// running is a child at work.
-type running struct {
-	cmd   *exec.Cmd
-	lines *bufio.Reader
-	in    io.Closer
-}
-
 func (b *bed) errand(do string) errand {
 	return errand{Do: do, Participant: b.ParticipantDSN(), Validator: b.ValidatorDSN(), App: b.App.URL(), Repository: b.Dir}
 }
 
-func startChild(t testing.TB, b *bed, do string) *running { return start(t, b.errand(do)) }
-
-func start(t testing.TB, e errand) *running {
+func start(t testing.TB, e errand) *child.Process {
 	t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
 	text, err := json.Marshal(e)
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(self)
-	cmd.Env = append(os.Environ(), childEnv+"="+string(text))
-	cmd.Stderr = io.Discard
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = in.Close() })
-	return &running{cmd, bufio.NewReader(out), in}
-}
-
-// await waits until the child has said that line.
-func (r *running) await(t testing.TB, want string) {
-	t.Helper()
-	line, err := r.lines.ReadString('\n')
-	if err != nil || strings.TrimSpace(line) != want {
-		t.Fatalf("the child said %q, %v; want %q", line, err, want)
-	}
+	return child.Start(t, nil, childEnv+"="+string(text))
 }

@@ -67,12 +67,7 @@ func (b *bed) wrapped(t testing.TB, storage, database *counter) *parts {
 		to.Dial = database.dial
 		p.Node.Targets[name] = to
 	}
-	r, err := repository.Open(t.Context(), faulty(b.Dir, storage), holdfast.NewSecret(password))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = r.Close(context.Background()) })
-	p.Repository = r
+	p.Repository = openAt(t, faulty(b.Dir, storage))
 	return &p
 }
 
@@ -158,7 +153,7 @@ func TestFaultSweepOfABackup(t *testing.T) {
 			} else {
 				e.DatabaseAt = at
 			}
-			err := start(t, e).cmd.Wait()
+			err := start(t, e).Wait()
 			b.sound(t, "after a kill at "+kind+" call "+strconv.FormatInt(at, 10)+", "+ended(err))
 		}
 		b.backup(t)
@@ -262,7 +257,7 @@ func TestFaultSweepOfARestore(t *testing.T) {
 			} else {
 				e.DatabaseAt = at
 			}
-			err := start(t, e).cmd.Wait()
+			err := start(t, e).Wait()
 			what := "after a kill at " + kind + " call " + strconv.FormatInt(at, 10) + ", " + ended(err)
 			if i%2 == 0 { // over what the killed one left, without cleaning first
 				undisturbed(t, b.ParticipantDSN())
