@@ -132,7 +132,9 @@ func (a *app) printDumped(d holdfast.Dump, db holdfast.DumpedDatabase) {
 		name += " (" + db.Name + ")"
 	}
 	a.printf("\n%s: %s\n", name, short(db.Found))
-	line := func(what, format string, args ...any) { a.printf("  %-16s %s\n", what, short(fmt.Sprintf(format, args...))) }
+	line := func(what, format string, args ...any) {
+		a.printf("  %-16s %s\n", what, short(fmt.Sprintf(format, args...)))
+	}
 	if db.Created != "" {
 		line("made", "%s, local time of the machine that made it; nothing vouches for it", db.Created)
 	}
