@@ -54,7 +54,7 @@ stop() {
     ! kill -0 "$pid" 2>/dev/null || kill -9 "$pid"
   fi
   # Deepest first; what was mounted below the data or the state of this daemon.
-  awk -v a="$data/" -v b="$state/" 'index($2, a) == 1 || index($2, b) == 1 {print $2}' /proc/self/mounts | sort -r | while read -r m; do umount -l "$m" 2>/dev/null || true; done
+  awk -v a="$data/" -v b="$state/" 'index($2 "/", a) == 1 || index($2 "/", b) == 1 {print $2}' /proc/self/mounts | sort -r | while read -r m; do umount -l "$m" 2>/dev/null || true; done
   [ ! -e "$namespace" ] || ip netns del "$name"
   rm -rf "$state" "$data"
 }
@@ -84,21 +84,25 @@ often() {
   "$@" >&2
 }
 
-updated=
 packages() {
-  if [ -z "$updated" ]; then often apt-get update -q; updated=yes; fi
   often env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$@"
 }
 
-# Packages. A daemon that their installation starts is not what we use.
+# Packages. A daemon that their installation starts is not what we use. Later
+# releases of Debian have the client in a package of its own.
 wanted=
 command -v dockerd >/dev/null || wanted="$wanted docker.io"
-command -v docker >/dev/null || wanted="$wanted $(apt-cache show docker-cli >/dev/null 2>&1 && echo docker-cli || echo docker.io)"
+command -v docker >/dev/null || wanted="$wanted docker-cli"
 command -v iptables >/dev/null || wanted="$wanted iptables"
 command -v ip >/dev/null || wanted="$wanted iproute2"
 command -v mmdebstrap >/dev/null || wanted="$wanted mmdebstrap"
 command -v nsenter >/dev/null || wanted="$wanted util-linux"
-if [ -n "$wanted" ]; then say "packages:$wanted"; packages $wanted; fi
+if [ -n "$wanted" ]; then
+  say "packages:$wanted"
+  often apt-get update -q
+  apt-cache show docker-cli >/dev/null 2>&1 || wanted=$(echo "$wanted" | sed 's/docker-cli/docker.io/')
+  packages $wanted
+fi
 
 # The cgroup hierarchy and the overlay file system are the kernel's; modules
 # that are not loaded may still be there.

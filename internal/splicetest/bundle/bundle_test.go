@@ -191,3 +191,31 @@ func TestACableIsCutAtARequest(t *testing.T) {
 		t.Errorf("the daemon has heard of it: %s", out)
 	}
 }
+
+// What may go wrong with a machine while something works on its node.
+func TestFaultsOfAMachine(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	b := Up(t, Options{Disk: 400 << 20, Stubborn: "participant"})
+
+	relieve := must(b.FillDisk(ctx, 1<<20))(t)
+	_, err := b.SQL(ctx, ValidatorDatabase, "create table public.ballast as select repeat('x', 1000) from generate_series(1, 20000)")
+	if err == nil || !strings.Contains(err.Error(), "No space left on device") {
+		t.Errorf("on a full disk: %v", err)
+	}
+	check(t, relieve())
+	must(b.SQL(ctx, ValidatorDatabase, "create table public.ballast as select repeat('x', 1000) from generate_series(1, 20000)"))(t)
+
+	must(b.Docker(ctx, "stop", "-t", "1", b.Container("participant")))(t)
+	if code := must(b.Docker(ctx, "inspect", "-f", "{{.State.ExitCode}}", b.Container("participant")))(t); code != "137\n" {
+		t.Errorf("the stubborn participant ended with %s, and not killed", code)
+	}
+
+	check(t, b.BreakPostgres(ctx))
+	must(b.Docker(ctx, "restart", b.Container("postgres-splice")))(t)
+	eventually(t, "Postgres does not start", func() bool {
+		return strings.Contains(b.Logs(ctx, "postgres-splice"), `could not access file "gone"`)
+	})
+	check(t, b.MendPostgres(ctx))
+	check(t, b.Resume(ctx, "postgres-splice"))
+}
