@@ -101,3 +101,57 @@ func TestADiskThatFailsIsNotWaitedForForEver(t *testing.T) {
 		t.Errorf("interrupted, it ended after %v with %v", time.Since(began), err)
 	}
 }
+
+// Where nothing can be written, nothing is dropped and nothing is given back,
+// and the operator hears why.
+func TestDroppingOnADiskThatCannotBeWritten(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "disk")
+	mount(t, dir, "size=24m,mode=0700")
+	at := repository.Filesystem(filepath.Join(dir, "repository"))
+	copyInto(t, filepath.Join(dir, "repository"))
+	r := open(t, at)
+	old := aSet("demo", 1, holdfast.Proven)
+	for n := range 2 {
+		if err := store(t.Context(), r, aSet("demo", n+1, holdfast.Proven), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	untouched := func(err error, want holdfast.Class) {
+		t.Helper()
+		class(t, err, want)
+		if why, _ := holdfast.Advice(err); why != "Nothing was dropped and nothing was given back; every set is as it was." {
+			t.Errorf("it says: %s", why)
+		}
+		if list := sets(t, open(t, at), ""); len(list) != 2 {
+			t.Errorf("the sets are %v", list)
+		}
+	}
+	attempt := func(r *repository.Repository) error {
+		return r.Drop(t.Context(), "demo", func(context.Context) ([]holdfast.SetID, error) { return []holdfast.SetID{old.ID}, nil })
+	}
+	full := filepath.Join(dir, "something else")
+	if err := os.WriteFile(full, make([]byte, 40<<20), 0o600); err == nil {
+		t.Fatal("the disk is larger than it should be")
+	}
+	untouched(attempt(r), holdfast.NoSpace)
+	_, err := r.Maintain(t.Context(), true, nil)
+	untouched(err, holdfast.NoSpace)
+	if err := os.Remove(full); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", syscall.MS_REMOUNT|syscall.MS_RDONLY, ""); err != nil {
+		t.Fatal(err)
+	}
+	untouched(attempt(open(t, at)), holdfast.ReadOnly)
+	_, err = open(t, at).Maintain(t.Context(), true, nil)
+	untouched(err, holdfast.ReadOnly)
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", syscall.MS_REMOUNT, ""); err != nil {
+		t.Fatal(err)
+	}
+	if err := attempt(open(t, at)); err != nil {
+		t.Errorf("with a disk that can be written: %v", err)
+	}
+	if _, err := open(t, at).Maintain(t.Context(), true, nil); err != nil {
+		t.Error(err)
+	}
+}

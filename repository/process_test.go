@@ -23,6 +23,10 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
+	if what := os.Getenv(besideVariable); what != "" {
+		fmt.Fprintln(os.Stderr, beside(what, os.Getenv("HOLDFAST_TEST_DIR")))
+		os.Exit(1)
+	}
 	os.Exit(m.Run())
 }
 

@@ -315,8 +315,8 @@ func newUnpin(a *app) *cobra.Command {
 		Example: `  # the audit is over
   holdfast retention unpin 1f0c9a3e
 
-  # and what the rules then make of it
-  holdfast retention`,
+  # of the newest proven set
+  holdfast retention unpin latest`,
 		Args: exactly(1, "one set"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withRepository(cmd.Context(), func(conf *config.Config, r *repository.Repository) error {
