@@ -238,10 +238,10 @@ func newPin(a *app) *cobra.Command {
 day in UTC (2027-01-31), a time (2027-01-31T12:00:00Z), or a time from now (36h,
 90d, 8w). Pinning a set again changes its pin.`,
 		Example: `  # for an audit
-  holdfast retention pin latest --reason "audit 2026" --until 2027-03-31
+  holdfast retention pin latest --reason audit-2026 --until 2027-03-31
 
   # until the upgrade has proven itself
-  holdfast retention pin 1f0c9a3e --reason "before the upgrade" --until 30d`,
+  holdfast retention pin 1f0c9a3e --reason upgrade --until 30d`,
 		Args: exactly(1, "one set"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withRepository(cmd.Context(), func(conf *config.Config, r *repository.Repository) error {
