@@ -27,6 +27,7 @@ type Config struct {
 	Dump       Dump                `yaml:"dump"`
 	Check      Check               `yaml:"check"`
 	Retention  Retention           `yaml:"retention"`
+	Drill      Drill               `yaml:"drill"`
 
 	file    string
 	origins []Origin
@@ -99,6 +100,19 @@ type Retention struct {
 	History Age `yaml:"history"` // how far back the ledger's history is wanted without a gap
 	Faulty  Age `yaml:"faulty"`  // sets that are no backup
 }
+
+// Drill says where and how restores are rehearsed; every zero has a good
+// default.
+type Drill struct {
+	Dir      string              `yaml:"dir"`       // where throwaway servers keep their data
+	Programs string              `yaml:"programs"`  // directory of initdb and postgres; searched for when empty
+	User     string              `yaml:"user"`      // to run them as, when Holdfast runs as root
+	KeepFree Size                `yaml:"keep_free"` // what stays free on a disk that a live server uses
+	Checks   map[string][]string `yaml:"checks"`    // by component: SQL that returns no row, or true
+}
+
+// Size is a number of bytes such as 512MiB or 20GiB.
+type Size int64
 
 // Duration is a time such as 1s or 4h.
 type Duration time.Duration
@@ -176,6 +190,13 @@ func (c *Config) complete() error {
 	}
 	abs(&c.Repository.Path)
 	abs(&c.Tools)
+	abs(&c.Drill.Dir)
+	abs(&c.Drill.Programs)
+	for name := range c.Drill.Checks {
+		if _, ok := c.Databases[name]; !ok {
+			return fmt.Errorf("drill.checks.%s: there is no database %s; there are %s", name, name, strings.Join(c.names(), ", "))
+		}
+	}
 	if c.Repository.Password == "" {
 		return errors.New("repository.password: say where the password is, such as file:/etc/holdfast/password")
 	}

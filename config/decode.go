@@ -177,6 +177,18 @@ func duration(text string) (time.Duration, error) {
 	return time.ParseDuration(text)
 }
 
+var sizes = regexp.MustCompile(`^([1-9][0-9]{0,8})(KiB|MiB|GiB|TiB)$`)
+
+// bytesOf reads a number of bytes with a unit.
+func bytesOf(text string) (int64, bool) {
+	m := sizes.FindStringSubmatch(text)
+	if m == nil {
+		return 0, false
+	}
+	n, err := strconv.ParseInt(m[1], 10, 64)
+	return n << (10 * (1 + strings.Index("KMGT", m[2][:1]))), err == nil && n < 1<<20
+}
+
 var wholeNumber = regexp.MustCompile(`^(0|[1-9][0-9]{0,8})$`)
 
 // set gives a value its text. It returns what is wanted instead when the text
@@ -196,6 +208,14 @@ func set(v reflect.Value, text string) (want string) {
 			return "an age, such as 36h, 14d, 8w or forever"
 		}
 		v.SetInt(int64(a))
+		return ""
+	}
+	if v.Type() == reflect.TypeFor[Size]() {
+		n, ok := bytesOf(text)
+		if !ok {
+			return "a number of bytes, such as 512MiB or 20GiB"
+		}
+		v.SetInt(n)
 		return ""
 	}
 	switch v.Kind() {

@@ -1,10 +1,12 @@
 package repository
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/kopia/kopia/repo/manifest"
 
@@ -16,7 +18,8 @@ import (
 // signed. They are kopia manifests of types of our own, beside the snapshots;
 // kopia's own commands pass over them.
 const (
-	drillRecord = "holdfast-drill"
+	drillRecord   = "holdfast-drill"
+	signingRecord = "holdfast-signing-key"
 )
 
 // PutDrill remembers a drill.
@@ -34,6 +37,47 @@ func (r *Repository) Drills(ctx context.Context, node holdfast.NodeName) ([]hold
 	list, err := records[holdfast.Drill](ctx, r, labels)
 	slices.SortStableFunc(list, func(a, b holdfast.Drill) int { return a.At.Compare(b.At) })
 	return list, err
+}
+
+// SigningKey is what reports are signed with: an SSH key whose private part
+// rests in the repository, encrypted as everything there.
+type SigningKey struct {
+	Private holdfast.Secret
+	Public  string // a line of an authorized_keys file
+	Made    time.Time
+}
+
+// signingKey is how it is stored.
+type signingKey struct {
+	Private string    `json:"private"`
+	Public  string    `json:"public"`
+	Made    time.Time `json:"made"`
+}
+
+// SigningKey reads the repository's key; the first call makes it with fresh,
+// which returns both parts. Should two runs make one at once, the older stays.
+func (r *Repository) SigningKey(ctx context.Context, fresh func() (private, public string, err error)) (SigningKey, error) {
+	labels := map[string]string{manifest.TypeLabelKey: signingRecord}
+	for made := false; ; made = true {
+		list, err := records[signingKey](ctx, r, labels)
+		if err != nil {
+			return SigningKey{}, err
+		}
+		if len(list) > 0 {
+			k := slices.MinFunc(list, func(a, b signingKey) int { return cmp.Or(a.Made.Compare(b.Made), cmp.Compare(a.Public, b.Public)) })
+			return SigningKey{holdfast.NewSecret(k.Private), k.Public, k.Made}, nil
+		}
+		if made {
+			return SigningKey{}, fmt.Errorf("repository %s does not keep its signing key", r.location.Name)
+		}
+		k := signingKey{Made: time.Now().UTC()}
+		if k.Private, k.Public, err = fresh(); err != nil {
+			return SigningKey{}, err
+		}
+		if err := r.put(ctx, labels, k, false); err != nil {
+			return SigningKey{}, err
+		}
+	}
 }
 
 // NoteDropped tells the next verification that those sets were dropped on

@@ -29,6 +29,7 @@ type Options struct {
 	Components []holdfast.ComponentName // empty: all
 	OnlyProve  bool                     // build and prove beside the live databases, then drop what was built
 	Unproven   bool                     // take a set that is not proven
+	Drills     []holdfast.Drill         // rehearsals so far, for the estimate
 }
 
 // Plan is what a restore will do.
@@ -39,6 +40,7 @@ type Plan struct {
 	Taken      time.Time            `json:"taken"`
 	Age        time.Duration        `json:"age_ns"`
 	OnlyProve  bool                 `json:"only_prove"`
+	Estimate   time.Duration        `json:"estimate_ns,omitempty"` // of Apply, at the pace of the last drill
 	Placements []holdfast.Placement `json:"placements"`
 	Losses     []string             `json:"losses"`   // what the live node has and the set does not
 	Untold     []string             `json:"untold"`   // why that cannot be told of a database
@@ -64,6 +66,11 @@ func Make(ctx context.Context, place Place, set holdfast.Set, o Options, now tim
 	if err != nil {
 		return Plan{}, err
 	}
+	var bytes int64
+	for _, c := range captures {
+		bytes += c.Database.Bytes
+	}
+	p.Estimate, _ = holdfast.RestoreEstimate(bytes, o.Drills)
 	if living, ok := place.(Living); ok && !o.OnlyProve {
 		if err := p.survey(ctx, living, set); err != nil {
 			return Plan{}, err

@@ -6,6 +6,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -14,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"holdfast"
+	"holdfast/node/throwaway"
 )
 
 // version is set by the build.
@@ -25,6 +27,11 @@ var version = "0.1.0-dev"
 const memoryLimit = 200 << 20
 
 func main() {
+	if throwaway.IsInside() {
+		err := throwaway.Inside(os.Args[1:])
+		_, _ = fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(memoryLimit)
 	}

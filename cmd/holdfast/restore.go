@@ -109,6 +109,9 @@ func (a *app) restore(ctx context.Context, id string, f restoreFlags) error {
 		if err := f.covers(set, databases); err != nil {
 			return err
 		}
+		if o.Drills, err = r.Drills(ctx, set.Node.Name); err != nil {
+			return err
+		}
 		plan, err := restore.Make(ctx, place, set, o, time.Now())
 		if err != nil {
 			return err
@@ -209,6 +212,9 @@ func (a *app) printRestorePlan(p restore.Plan) {
 		}
 	}
 	a.printf("\n")
+	if p.Estimate > 0 {
+		a.printf("At the pace of the last drill this takes about %s.\n", span(p.Estimate))
+	}
 	a.printLosses(p)
 }
 

@@ -1,0 +1,260 @@
+package drill
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"holdfast"
+	"holdfast/restore"
+)
+
+// Host is where throwaway places are made.
+type Host interface {
+	// Clean removes what drills that were killed have left.
+	Clean(ctx context.Context) ([]string, error)
+	// Room says whether that many bytes may be used here. It refuses with an
+	// error what would endanger a live database.
+	Room(bytes int64) (holdfast.Finding, error)
+	// Open makes a place for a set. Whatever it returns, nothing is left when the
+	// place is closed.
+	Open(ctx context.Context, set holdfast.Set) (Place, error)
+}
+
+// Place is a throwaway place.
+type Place interface {
+	restore.Place
+	// Isolation says whether it was proven that no network is reached from it.
+	Isolation() holdfast.Finding
+	// Server says what it runs: "Postgres 15.18".
+	Server() string
+	// Facts reads what a restored database says about itself.
+	Facts(ctx context.Context, c holdfast.ComponentName) (holdfast.Facts, error)
+	// Ask runs a question of the operator's, for reading only: it holds when it
+	// returns no row, or one that is true.
+	Ask(ctx context.Context, c holdfast.ComponentName, sql string) (holdfast.Finding, error)
+	// Close removes the place and everything in it.
+	Close() error
+}
+
+// Job rehearses restores.
+type Job struct {
+	Host Host
+	// Identities judges the sealed identities; nil when no key was given to open
+	// them.
+	Identities func(ctx context.Context, sealed io.Reader, set holdfast.Set) holdfast.Finding
+	Checks     map[holdfast.ComponentName][]string // questions in SQL
+	Version    string                              // of Holdfast
+	Machine    string
+	Now        func() time.Time
+	Tell       func(text string)
+}
+
+// Plan is what a drill needs, before anything is done.
+type Plan struct {
+	Set      holdfast.SetID    `json:"set"`
+	Node     holdfast.NodeName `json:"node"`
+	State    holdfast.State    `json:"state"`
+	Bytes    int64             `json:"bytes"` // of the databases, as captured
+	Needs    int64             `json:"needs_bytes"`
+	Room     holdfast.Finding  `json:"room"`
+	Estimate time.Duration     `json:"estimate_ns,omitempty"` // of the restore, by the last drill
+}
+
+// slack is what a restore needs beyond the databases: the write-ahead log, and
+// the sorting of indexes.
+const slack = 512 << 20
+
+// Plan says what a drill of the set needs. It returns the host's refusal with
+// the plan.
+func (j Job) Plan(set holdfast.Set, past []holdfast.Drill) (Plan, error) {
+	p := Plan{Set: set.ID, Node: set.Node.Name, State: set.State}
+	for _, c := range set.Captures {
+		p.Bytes += c.Database.Bytes
+	}
+	p.Needs = p.Bytes + p.Bytes/4 + slack
+	p.Estimate, _ = holdfast.RestoreEstimate(p.Bytes, past)
+	var err error
+	p.Room, err = j.Host.Room(p.Needs)
+	return p, err
+}
+
+// Run rehearses the restore of a set. The report is complete whatever was found;
+// the error is nil only when everything holds. Without a report, nothing could
+// be rehearsed.
+func (j Job) Run(ctx context.Context, p Plan, set holdfast.Set, files holdfast.Files) (*Report, error) {
+	began := j.Now()
+	cleaned, err := j.Host.Clean(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, what := range cleaned {
+		j.tell("removed what a killed drill had left: %s", what)
+	}
+	r := &Report{Schema: 1, Set: set.ID, Node: set.Node.Name, State: set.State, Taken: set.Ended.Wall, At: began.UTC(), Bytes: p.Bytes, Machine: j.Machine, Holdfast: j.Version, Cleaned: cleaned, Components: []Component{}}
+	j.tell("start a throwaway server")
+	place, err := j.Host.Open(ctx, set)
+	if err != nil {
+		return nil, err
+	}
+	r.Server = place.Server()
+	r.say(isolation, place.Isolation())
+	r.manifest(set)
+	err = j.rehearse(ctx, place, set, files, r)
+	closed := place.Close()
+	if ctx.Err() != nil {
+		return nil, errors.Join(ctx.Err(), closed)
+	}
+	if err != nil {
+		return nil, errors.Join(err, closed)
+	}
+	removed := holdfast.Finding{Verdict: holdfast.Holds, Evidence: "the throwaway server was stopped and its directory removed"}
+	if closed != nil {
+		removed = holdfast.Finding{Verdict: holdfast.Violated, Evidence: closed.Error()}
+	}
+	r.say(nothingLeft, removed)
+	r.Took = j.Now().Sub(began)
+	r.judge()
+	return r, r.problem()
+}
+
+// rehearse restores, compares and asks. An error means that nothing is said of
+// the set.
+func (j Job) rehearse(ctx context.Context, place Place, set holdfast.Set, files holdfast.Files, r *Report) error {
+	plan, err := restore.Make(ctx, place, set, restore.Options{Unproven: true}, j.Now())
+	if err != nil {
+		return err
+	}
+	done, err := restore.Apply(ctx, place, plan, set, files, j.Tell)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	for _, d := range done.Done {
+		c, _ := set.Capture(d.Component)
+		r.Components = append(r.Components, Component{Name: d.Component, Database: d.Database, Tables: d.Tables, Rows: d.Rows, Bytes: c.Database.Bytes, Took: d.Took})
+	}
+	if err != nil {
+		f := holdfast.Finding{Verdict: holdfast.Violated, Evidence: err.Error()}
+		switch holdfast.ClassOf(err) {
+		case holdfast.Usage, holdfast.Refused, holdfast.Busy:
+			return err // of the place, not of the set
+		case holdfast.NoSpace, holdfast.Unreachable, holdfast.Undetermined:
+			f.Verdict = holdfast.CannotTell
+		}
+		r.say(restored, f)
+		return nil
+	}
+	r.Restore = done.Took
+	r.say(restored, holdfast.Finding{Verdict: holdfast.Holds, Evidence: fmt.Sprintf("%s with %d rows: every row digest, every sequence, and what the databases say about themselves equal the manifest", tables(r.Components), rows(r.Components))})
+	if err := j.order(ctx, place, set, r); err != nil {
+		return err
+	}
+	j.identities(ctx, set, files, r)
+	return j.ask(ctx, place, set, r)
+}
+
+// order proves the order anew, from what the restored databases say.
+func (j Job) order(ctx context.Context, place Place, set holdfast.Set, r *Report) error {
+	fresh := set
+	fresh.Captures = slices.Clone(set.Captures)
+	for i, c := range fresh.Captures {
+		facts, err := place.Facts(ctx, c.Component)
+		if err != nil {
+			return fmt.Errorf("read the facts of the restored %s: %w", c.Component, err)
+		}
+		fresh.Captures[i].Facts = facts
+	}
+	fresh.Prove()
+	f := holdfast.Finding{Verdict: fresh.Order.Verdict}
+	var said []string
+	for _, e := range fresh.Order.Edges {
+		said = append(said, fmt.Sprintf("%s before %s: %s; %s", e.First, e.Then, e.Clock.Evidence, e.Content.Evidence))
+	}
+	if f.Evidence = strings.Join(said, ". "); f.Evidence == "" {
+		f.Evidence = "there is nothing to be in order"
+	}
+	r.say(inOrder, f)
+	f = holdfast.Finding{Verdict: fresh.Members.Verdict}
+	said = nil
+	for _, m := range fresh.Members.Findings {
+		said = append(said, m.Evidence)
+	}
+	if f.Evidence = strings.Join(said, ". "); f.Evidence == "" {
+		f.Evidence = "there is only one part"
+	}
+	r.say(oneNode, f)
+	return nil
+}
+
+// identities looks at the sealed identities; what is in them only a key tells.
+func (j Job) identities(ctx context.Context, set holdfast.Set, files holdfast.Files, r *Report) {
+	i := set.Identities
+	if i == nil || i.SealedFile == "" {
+		r.say(identities, holdfast.Finding{Verdict: holdfast.CannotTell, Evidence: "the set has no identities"})
+		return
+	}
+	in, err := files.Open(ctx, i.SealedFile)
+	if err != nil {
+		r.say(identities, holdfast.Finding{Verdict: holdfast.Violated, Evidence: err.Error()})
+		return
+	}
+	defer func() { _ = in.Close() }()
+	if j.Identities != nil {
+		r.say(identities, j.Identities(ctx, in, set))
+		return
+	}
+	n, err := io.Copy(io.Discard, in)
+	if err != nil || n == 0 {
+		r.say(identities, holdfast.Finding{Verdict: holdfast.Violated, Evidence: fmt.Sprintf("the sealed identities: %d bytes, %v", n, err)})
+		return
+	}
+	r.say(identities, holdfast.Finding{Verdict: holdfast.Holds, Evidence: fmt.Sprintf("the sealed identities are whole, %d bytes; they were not opened, as no key was given", n)})
+}
+
+// ask runs the operator's questions.
+func (j Job) ask(ctx context.Context, place Place, set holdfast.Set, r *Report) error {
+	for _, name := range slices.Sorted(maps.Keys(j.Checks)) {
+		if _, ok := set.Capture(name); !ok {
+			r.say(questions, holdfast.Finding{Verdict: holdfast.CannotTell, Evidence: fmt.Sprintf("the set has no component %s to ask", name)})
+			continue
+		}
+		for _, sql := range j.Checks[name] {
+			f, err := place.Ask(ctx, name, sql)
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			if err != nil {
+				f = holdfast.Finding{Verdict: holdfast.CannotTell, Evidence: err.Error()}
+			}
+			f.Evidence = fmt.Sprintf("%s: %s: %s", name, strings.Join(strings.Fields(sql), " "), f.Evidence)
+			r.say(questions, f)
+		}
+	}
+	return nil
+}
+
+func (j Job) tell(format string, args ...any) {
+	if j.Tell != nil {
+		j.Tell(fmt.Sprintf(format, args...))
+	}
+}
+
+func tables(list []Component) string {
+	n := 0
+	for _, c := range list {
+		n += c.Tables
+	}
+	return fmt.Sprintf("%d tables of %d databases", n, len(list))
+}
+
+func rows(list []Component) (n int64) {
+	for _, c := range list {
+		n += c.Rows
+	}
+	return n
+}
