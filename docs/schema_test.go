@@ -15,6 +15,7 @@ import (
 	"holdfast/backup"
 	"holdfast/check"
 	"holdfast/config"
+	"holdfast/drill"
 	"holdfast/export"
 	"holdfast/inspect"
 	"holdfast/internal/splicetest"
@@ -137,6 +138,9 @@ func TestOutputIsAsTheSchemaSays(t *testing.T) {
 	out("verify-plan", 0, "verify", "--read-data", "--dry-run")
 	out("verify", 0, "verify", "--sample", "50%")
 	out("rebuilt-index", 0, "verify", "--rebuild-index")
+	out("drill-plan", 0, "drill", "--dry-run")
+	out("drill", 0, "drill")
+	out("restore-plan", 0, "restore", "latest")
 	out("export", 0, "export", "latest", "exported")
 	out("restore-plan", 0, "restore", "latest")
 	out("restore-report", 0, "restore", "latest", "--only-prove", "--yes")
@@ -222,6 +226,8 @@ func TestSchemaHasEveryField(t *testing.T) {
 		{"output.schema.json", "verifyPlan", verify.Plan{}},
 		{"output.schema.json", "verification", verify.Report{}},
 		{"output.schema.json", "rebuilt", repository.Rebuilt{}},
+		{"output.schema.json", "drillPlan", drill.Plan{}},
+		{"output.schema.json", "drill", drill.Report{}},
 		{"output.schema.json", "setting", config.Origin{}},
 		{"output.schema.json", "check", check.Report{}},
 		{"output.schema.json", "catalogueEntry", check.Entry{}},

@@ -136,7 +136,7 @@ func (j Job) rehearse(ctx context.Context, place Place, set holdfast.Set, files 
 	}
 	for _, d := range done.Done {
 		c, _ := set.Capture(d.Component)
-		r.Components = append(r.Components, Component{Name: d.Component, Database: d.Database, Tables: d.Tables, Rows: d.Rows, Bytes: c.Database.Bytes, Took: d.Took})
+		r.Components = append(r.Components, Component{Name: d.Component, Database: c.Database.Name, Tables: d.Tables, Rows: d.Rows, Bytes: c.Database.Bytes, Took: d.Took})
 	}
 	if err != nil {
 		f := holdfast.Finding{Verdict: holdfast.Violated, Evidence: err.Error()}

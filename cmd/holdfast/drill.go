@@ -181,7 +181,9 @@ func (a *app) identityJudge(keyFile string) (func(context.Context, io.Reader, ho
 	if err != nil {
 		return nil, err
 	}
-	return func(_ context.Context, sealed io.Reader, set holdfast.Set) holdfast.Finding { return judgeIdentities(keys, sealed, set) }, nil
+	return func(_ context.Context, sealed io.Reader, set holdfast.Set) holdfast.Finding {
+		return judgeIdentities(keys, sealed, set)
+	}, nil
 }
 
 func judgeIdentities(keys []age.Identity, sealed io.Reader, set holdfast.Set) holdfast.Finding {

@@ -51,6 +51,7 @@ var volatile = []struct {
 	{regexp.MustCompile(`\d{8}T\d{6}Z-[0-9a-f]{8}`), "SET"},
 	{regexp.MustCompile(`\d{4}-\d\d-\d\dT[\d:.]+(Z|\+00:00)`), "TIME"},
 	{regexp.MustCompile(`1220[0-9a-f]{64}`), "FINGERPRINT"},
+	{regexp.MustCompile(`ssh-ed25519 [0-9A-Za-z+/=]+`), "SSHKEY"},
 	{regexp.MustCompile(`age1[0-9a-z]{50,}`), "RECIPIENT"},
 	{regexp.MustCompile(`identities-[^/]*\.json\.age`), "identities-NAME.json.age"},
 	{regexp.MustCompile(`http://127\.0\.0\.1:\d+`), "URL"},
@@ -65,7 +66,7 @@ var volatile = []struct {
 var constant = map[string]bool{"schema": true, "exit": true, "manifest_schema": true, "output_schema": true}
 
 // changing are strings that differ between machines.
-var changing = map[string]bool{"host": true, "version": true, "go": true, "postgres": true, "holdfast": true}
+var changing = map[string]bool{"host": true, "version": true, "go": true, "postgres": true, "holdfast": true, "machine": true, "server": true}
 
 func scrub(key string, value any, work string) any {
 	switch v := value.(type) {

@@ -1,0 +1,174 @@
+package drill_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"holdfast"
+	"holdfast/drill"
+)
+
+// place is a throwaway place in which everything goes as it is told.
+type place struct {
+	build, closed error
+	isolation     holdfast.Finding
+	facts         holdfast.Facts
+	answer        holdfast.Finding
+	open          bool
+}
+
+func (p *place) Look(_ context.Context, _ holdfast.SetID, c holdfast.Capture) (holdfast.Placement, error) {
+	return holdfast.Placement{Component: c.Component, Database: "x", New: "x~new", Fit: holdfast.Fit{KeepOwners: true}}, nil
+}
+func (p *place) Build(context.Context, holdfast.SetID, holdfast.Placement, holdfast.Capture, holdfast.Files) error {
+	return p.build
+}
+func (p *place) Swap(context.Context, holdfast.SetID, []holdfast.Placement) error { return nil }
+func (p *place) Discard(context.Context, holdfast.Placement) error                { return nil }
+func (p *place) Isolation() holdfast.Finding                                      { return p.isolation }
+func (p *place) Server() string                                                   { return "Postgres 15" }
+func (p *place) Facts(context.Context, holdfast.ComponentName) (holdfast.Facts, error) {
+	return p.facts, nil
+}
+func (p *place) Ask(context.Context, holdfast.ComponentName, string) (holdfast.Finding, error) {
+	return p.answer, nil
+}
+func (p *place) Close() error {
+	p.open = false
+	return p.closed
+}
+
+type host struct {
+	*place
+	room error
+}
+
+func (h host) Clean(context.Context) ([]string, error) { return nil, nil }
+func (h host) Room(int64) (holdfast.Finding, error) {
+	return holdfast.Finding{Verdict: holdfast.Holds, Evidence: "enough"}, h.room
+}
+func (h host) Open(context.Context, holdfast.Set) (drill.Place, error) {
+	h.open = true
+	return h.place, nil
+}
+
+type files struct{ err error }
+
+func (f files) Open(context.Context, string) (io.ReadCloser, error) {
+	return io.NopCloser(strings.NewReader("sealed")), f.err
+}
+
+func aSet() holdfast.Set {
+	c := holdfast.Component{Name: "app", Kind: holdfast.App}
+	set := holdfast.Set{Schema: 1, ID: "20261122T154500Z-1f0c9a3e", Node: holdfast.Node{Name: "<demo>", Components: []holdfast.Component{c}},
+		Identities: &holdfast.IdentityFacts{SealedFile: "identities/participant.json.age"},
+		Captures:   []holdfast.Capture{{Component: "app", Kind: holdfast.App, Ended: holdfast.Moment{Since: 1}, Facts: holdfast.Facts{Schema: "app"}, Database: holdfast.Database{Bytes: 1 << 20}, Tables: []holdfast.Table{{Rows: 7}}}}}
+	set.Prove()
+	return set
+}
+
+// What each thing that can go wrong makes of the drill, of what is remembered
+// of the set, and of the exit code.
+func TestVerdictsOfADrill(t *testing.T) {
+	holds := holdfast.Finding{Verdict: holdfast.Holds, Evidence: "so it is"}
+	for _, c := range []struct {
+		name       string
+		change     func(*place, *holdfast.Set, *files, *drill.Job)
+		code       string // of the finding that the verdict rests on
+		verdict    holdfast.Verdict
+		remembered holdfast.Verdict
+	}{
+		{"nothing", func(*place, *holdfast.Set, *files, *drill.Job) {}, "restored_equal", holdfast.Holds, holdfast.Holds},
+		{"no namespace", func(p *place, _ *holdfast.Set, _ *files, _ *drill.Job) { p.isolation.Verdict = holdfast.CannotTell }, "no_network", holdfast.CannotTell, holdfast.Holds},
+		{"a network", func(p *place, _ *holdfast.Set, _ *files, _ *drill.Job) { p.isolation.Verdict = holdfast.Violated }, "no_network", holdfast.Violated, holdfast.Holds},
+		{"rows differ", func(p *place, _ *holdfast.Set, _ *files, _ *drill.Job) {
+			p.build = &holdfast.Problem{Class: holdfast.NotProven, What: "table t came back different"}
+		}, "restored_equal", holdfast.Violated, holdfast.Violated},
+		{"the repository goes away", func(p *place, _ *holdfast.Set, _ *files, _ *drill.Job) {
+			p.build = &holdfast.Problem{Class: holdfast.Unreachable, What: "gone"}
+		}, "restored_equal", holdfast.CannotTell, holdfast.CannotTell},
+		{"an unproven set", func(_ *place, s *holdfast.Set, _ *files, _ *drill.Job) { s.Missing = []string{"identities"}; s.Prove() }, "set_proven", holdfast.CannotTell, holdfast.CannotTell},
+		{"no identities", func(_ *place, s *holdfast.Set, _ *files, _ *drill.Job) { s.Identities = nil }, "identities", holdfast.CannotTell, holdfast.CannotTell},
+		{"identities that cannot be read", func(_ *place, _ *holdfast.Set, f *files, _ *drill.Job) { f.err = errors.New("no") }, "identities", holdfast.Violated, holdfast.Violated},
+		{"another's identities", func(_ *place, _ *holdfast.Set, _ *files, j *drill.Job) {
+			j.Identities = func(context.Context, io.Reader, holdfast.Set) holdfast.Finding {
+				return holdfast.Finding{Verdict: holdfast.Violated, Evidence: "another's"}
+			}
+		}, "identities", holdfast.Violated, holdfast.Violated},
+		{"a question", func(p *place, _ *holdfast.Set, _ *files, _ *drill.Job) { p.answer.Verdict = holdfast.Violated }, "question", holdfast.Violated, holdfast.Holds},
+		{"a question to nobody", func(_ *place, _ *holdfast.Set, _ *files, j *drill.Job) {
+			j.Checks["elsewhere"] = []string{"SELECT true"}
+		}, "question", holdfast.CannotTell, holdfast.Holds},
+		{"something is left", func(p *place, _ *holdfast.Set, _ *files, _ *drill.Job) { p.closed = errors.New("busy") }, "nothing_left", holdfast.Violated, holdfast.Holds},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p, set, f := &place{isolation: holds, answer: holds, facts: holdfast.Facts{Schema: "app"}}, aSet(), files{}
+			j := drill.Job{Host: host{place: p}, Now: time.Now, Version: "test", Machine: "here", Checks: map[holdfast.ComponentName][]string{"app": {"SELECT true"}}}
+			c.change(p, &set, &f, &j)
+			plan, err := j.Plan(set, nil)
+			if err != nil || plan.Needs <= plan.Bytes {
+				t.Fatal(plan, err)
+			}
+			r, err := j.Run(t.Context(), plan, set, f)
+			if r == nil {
+				t.Fatal(err)
+			}
+			want := map[holdfast.Verdict]holdfast.Class{holdfast.Holds: "", holdfast.Violated: holdfast.Violation, holdfast.CannotTell: holdfast.Undetermined}[c.verdict]
+			if r.Verdict != c.verdict || r.Worst().Code != c.code || holdfast.ClassOf(err) != want {
+				t.Errorf("%s by %s, %v; want %s by %s: %+v", r.Verdict, r.Worst().Code, err, c.verdict, c.code, r.Findings)
+			}
+			if d := r.Remembered([]byte("x")); d.Verdict != c.remembered || d.Isolated != p.isolation.Verdict || len(d.Report) != 64 {
+				t.Errorf("remembered: %+v", d)
+			}
+			if p.open {
+				t.Error("the place was left open")
+			}
+			written(t, r)
+		})
+	}
+}
+
+// written makes sure that every form of the report says all that was found, and
+// that the page needs nothing from anywhere.
+func written(t *testing.T, r *drill.Report) {
+	t.Helper()
+	r.Key = "ssh-ed25519 AAAA"
+	page, err := r.HTML()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := r.JSON()
+	if err != nil || !json.Valid(text) {
+		t.Fatal(err)
+	}
+	for name, form := range map[string]string{"text": string(r.Text()), "page": string(page), "JSON": string(text)} {
+		for _, f := range r.Findings {
+			if !strings.Contains(form, f.Title) && !strings.Contains(form, strings.ReplaceAll(f.Title, "'", "&#39;")) || !strings.Contains(form, string(f.Verdict)) {
+				t.Errorf("%s does not say %s", name, f.Title)
+			}
+		}
+		for _, word := range []string{string(r.Set), "Postgres 15", "here", r.Key} {
+			if !strings.Contains(form, word) {
+				t.Errorf("%s does not say %s", name, word)
+			}
+		}
+	}
+	for _, outside := range []string{"http:", "https:", "src=", "href=", "@import", "url(", "<demo>"} {
+		if strings.Contains(string(page), outside) {
+			t.Errorf("the page has %s", outside)
+		}
+	}
+}
+
+// Where there is no room nothing is started.
+func TestNoRoom(t *testing.T) {
+	j := drill.Job{Host: host{place: &place{}, room: &holdfast.Problem{Class: holdfast.Refused, What: "full"}}, Now: time.Now}
+	if plan, err := j.Plan(aSet(), []holdfast.Drill{{Verdict: holdfast.Holds, Bytes: 1 << 20, Restore: time.Minute, At: time.Now()}}); holdfast.ClassOf(err) != holdfast.Refused || plan.Estimate != time.Minute {
+		t.Errorf("%+v, %v", plan, err)
+	}
+}
