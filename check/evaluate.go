@@ -210,10 +210,12 @@ func span(d time.Duration) string {
 	switch {
 	case d < 0:
 		return "-" + span(-d)
-	case d < time.Minute:
+	case d < time.Hour:
 		return d.Round(time.Second).String()
 	case d < 2*day:
 		return strings.TrimSuffix(d.Round(time.Minute).String(), "0s")
+	case d%day < time.Hour:
+		return fmt.Sprintf("%dd", int(d/day))
 	}
 	return fmt.Sprintf("%dd%dh", int(d/day), int(d%day/time.Hour))
 }

@@ -38,10 +38,13 @@ func (v *view) routeOne() answer {
 	case !ok:
 		return a
 	}
-	for _, code := range []Code{RestorePointRetained, OldSynchronizer} {
-		if needed := v.of(code); needed.verdict != holdfast.Holds {
-			state := map[holdfast.Verdict]string{holdfast.Violated: "closed", holdfast.CannotTell: "cannot tell"}[needed.verdict]
-			return answer{verdict: needed.verdict, evidence: fmt.Sprintf("%s: %s", state, code), missing: needed.missing, next: needed.next, because: code}
+	// One that is violated closes the route, whatever cannot be told beside it.
+	for _, verdict := range []holdfast.Verdict{holdfast.Violated, holdfast.CannotTell} {
+		for _, code := range []Code{RestorePointRetained, OldSynchronizer} {
+			if needed := v.of(code); needed.verdict == verdict {
+				state := map[holdfast.Verdict]string{holdfast.Violated: "closed", holdfast.CannotTell: "cannot tell"}[verdict]
+				return answer{verdict: verdict, evidence: fmt.Sprintf("%s: %s", state, code), missing: needed.missing, next: needed.next, because: code}
+			}
 		}
 	}
 	return holds("open, with set %s", s.ID)

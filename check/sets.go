@@ -3,6 +3,7 @@ package check
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"holdfast"
@@ -230,7 +231,7 @@ func spaceForRestore(v *view) answer {
 		}
 		places[live.Where].need += c.Database.Bytes + c.Database.Bytes/10
 	}
-	var evidence string
+	var evidence []string
 	for _, where := range order {
 		p := places[where]
 		free, ok := p.free.Get()
@@ -240,9 +241,9 @@ func spaceForRestore(v *view) answer {
 		if free < p.need {
 			return violated("%s has %s free; set %s needs %s there", where, size(free), s.ID, size(p.need))
 		}
-		evidence += fmt.Sprintf("%s has %s free of the %s needed; ", where, size(free), size(p.need))
+		evidence = append(evidence, fmt.Sprintf("%s has %s free, and needs %s", where, size(free), size(p.need)))
 	}
-	return holds("%sfor set %s", evidence, s.ID)
+	return holds("for set %s: %s", s.ID, strings.Join(evidence, "; "))
 }
 
 // size says bytes to a person.

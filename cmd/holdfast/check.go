@@ -161,10 +161,10 @@ func headline(r check.Report) string {
 // seen is the evidence, as much of it as a line takes.
 func seen(c check.Condition) string {
 	const most = 110
-	if c.SilencedBy != "" {
-		return "because of " + string(c.SilencedBy)
-	}
 	text := []rune(short(c.Evidence))
+	if c.SilencedBy != "" {
+		text = []rune("because of " + string(c.SilencedBy) + ": " + string(text))
+	}
 	if len(text) > most {
 		return string(text[:most-1]) + "…"
 	}
