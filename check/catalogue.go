@@ -136,7 +136,7 @@ func freshness() []Entry {
 		},
 		{
 			Code: HistoricalSpacing, Title: "no part of the history is in no set",
-			Observed:    "The distances between proven sets, and from the newest to now, against the retention of the participant's pruning schedule. Violated when one is longer, unless `check.history` is `false`.",
+			Observed:    "The distances between proven sets, and from the newest to now, against the retention of the participant's pruning schedule. Violated when one is longer, as far back as `retention.history` says; not at all when `check.history` is `false`, or when there are rules of retention without it.",
 			Why:         "Historical backups are spaced closer than the participant's pruning retention, or what lies between was pruned before it was captured [validator_backups].",
 			Consequence: "The transactions of the gap are in no set; no other record of them exists. A restore of the newest set is not affected.",
 			Next:        "The gap stays. Take sets more often than the participant prunes, and let retention keep them that close; `check.history: false` says that history is not wanted.",

@@ -79,6 +79,14 @@ func TestEvaluate(t *testing.T) {
 			o.sets(setAt(noon.Add(-72*time.Hour), 5), o.newest())
 			o.Declared.NoHistory = true
 		}, nil, nil},
+		{"a gap farther back than history is wanted", func(o *Observations) {
+			o.sets(setAt(noon.Add(-240*time.Hour), 5), setAt(noon.Add(-40*time.Hour), 5), o.newest())
+			o.Declared.History = 30 * time.Hour
+		}, nil, nil},
+		{"a gap within the history that is wanted", func(o *Observations) {
+			o.sets(setAt(noon.Add(-240*time.Hour), 5), setAt(noon.Add(-40*time.Hour), 5), o.newest())
+			o.Declared.History = 50 * time.Hour
+		}, map[Code]string{HistoricalSpacing: "violated: lie between"}, nil},
 		{"a gap in sets that hold all", func(o *Observations) {
 			o.sets(setAt(noon.Add(-72*time.Hour), 5), o.newest())
 			o.Declared.NoPruning = true

@@ -55,6 +55,7 @@ type CopiedSet struct {
 type Declared struct {
 	Retention []Retention
 	NoHistory bool          // gaps in the history are accepted
+	History   time.Duration // how far back none is; 0: as far as there are sets
 	NoPruning bool          // the participant is meant never to prune
 	Pruning   time.Duration // the participant is meant to keep this long; 0: nothing is declared
 }

@@ -125,7 +125,7 @@ func historicalSpacing(v *view) answer {
 	s, a, ok := v.newest()
 	switch {
 	case v.Declared.NoHistory:
-		return holds("declared: history is not wanted (check.history)")
+		return holds("declared: history is not wanted (check.history, or retention without history)")
 	case !ok:
 		return a
 	}
@@ -137,7 +137,7 @@ func historicalSpacing(v *view) answer {
 		return holds("the participant does not prune (%s), so that every set holds all the history", from)
 	}
 	for i, later := range v.proven {
-		if i == 0 {
+		if i == 0 || v.Declared.History > 0 && v.now.Sub(takenAt(later)) > v.Declared.History {
 			continue
 		}
 		earlier := v.proven[i-1]

@@ -18,6 +18,7 @@ import (
 	"holdfast/canton/scan"
 	"holdfast/capture/postgres"
 	"holdfast/check"
+	"holdfast/config"
 	"holdfast/identities"
 	"holdfast/node/plain"
 	"holdfast/repository"
@@ -66,7 +67,16 @@ func (w wiring) limits() check.Limits {
 }
 
 func (w wiring) declared() check.Declared {
-	d := check.Declared{NoHistory: w.Check.History != nil && !*w.Check.History}
+	d := check.Declared{}
+	switch rules := w.Retention; {
+	case w.Check.History != nil:
+		d.NoHistory = !*w.Check.History
+	case rules != (config.Retention{}):
+		d.NoHistory = rules.History == 0
+	}
+	if w.Retention.History != config.Forever {
+		d.History = time.Duration(w.Retention.History)
+	}
 	d.Pruning, _ = w.Check.PruningKept() // Load has checked it
 	d.NoPruning = w.Check.Pruning != "" && d.Pruning == 0
 	for _, r := range w.Check.Retention {
