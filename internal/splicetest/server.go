@@ -232,6 +232,7 @@ func (s *Server) settings() map[string]string {
 		"shared_buffers":          "64MB",
 		"max_connections":         "60",
 		"max_wal_size":            "1GB",
+		"min_wal_size":            "32MB", // kept for writing over: more would only be copied
 		"jit":                     "off",
 		"log_lock_waits":          "on",
 		"timezone":                "UTC",
