@@ -65,6 +65,7 @@ func start(t *testing.T, dir, node string, seed int) *child.Process {
 }
 
 func TestTwoProcessesWriteAtOnce(t *testing.T) {
+	t.Parallel()
 	at, dir := make1(t)
 	a, b := start(t, dir, "a", 1), start(t, dir, "b", 2)
 	for _, p := range []*child.Process{b, a} {
@@ -88,6 +89,7 @@ func TestTwoProcessesWriteAtOnce(t *testing.T) {
 // A process that dies leaves no set and a repository that opens. What it had
 // stored and indexed is found again by the next run.
 func TestAKilledWriterLeavesNoSetAndTheRetryIsCheap(t *testing.T) {
+	t.Parallel()
 	at, dir := make1(t)
 	p := start(t, dir, "demo", 1)
 	if err := p.Process.Kill(); err != nil {

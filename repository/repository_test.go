@@ -384,6 +384,7 @@ func TestAManifestOfALaterVersionIsRefused(t *testing.T) {
 }
 
 func TestOpeningWhatCannotBeOpened(t *testing.T) {
+	t.Parallel()
 	at, dir := make1(t)
 	t.Run("wrong password", func(t *testing.T) {
 		_, err := repository.Open(t.Context(), at, holdfast.NewSecret("another"))
