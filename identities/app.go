@@ -85,7 +85,7 @@ func (f Fetcher) look(ctx context.Context, path string, token holdfast.Secret, i
 	if err != nil {
 		return unreachable(what, err)
 	}
-	defer response.Body.Close()
+	defer func() { _ = response.Body.Close() }()
 	const largest = 4 << 20 // a thousand users
 	body, err := read(what, response.Body, largest)
 	if err != nil {

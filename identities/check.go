@@ -1,6 +1,7 @@
 package identities
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -86,9 +87,9 @@ func readable(d *Dump, _ *Participant) (holdfast.Verdict, string) {
 			unsure = append(unsure, fmt.Sprintf("%s: %s", k.label(n), k.Unknown))
 		}
 	}
-	switch d.snapshotError {
-	case nil:
-	case errNewer:
+	switch {
+	case d.snapshotError == nil:
+	case errors.Is(d.snapshotError, errNewer):
 		unsure = append(unsure, "snapshot: "+errNewer.Error())
 	default:
 		broken = append(broken, "snapshot: "+d.snapshotError.Error())

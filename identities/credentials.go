@@ -99,7 +99,7 @@ func (c ClientCredentials) discover(ctx context.Context, client *http.Client) (s
 	if err != nil {
 		return "", unreachable(what, err)
 	}
-	defer response.Body.Close()
+	defer func() { _ = response.Body.Close() }()
 	const limit = 1 << 20
 	data, err := read(what, response.Body, limit)
 	if err != nil {

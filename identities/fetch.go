@@ -100,7 +100,7 @@ func (f Fetcher) attempt(ctx context.Context, client *http.Client, u *url.URL) (
 			users = append(users, claimsOf(token).user)
 		}
 	}
-	if p, ok := first.(*holdfast.Problem); ok && len(users) > 0 {
+	if p := new(holdfast.Problem); len(users) > 0 && errors.As(first, &p) {
 		p.What += "; refused likewise: " + brief(strings.Join(users, ", "))
 	}
 	if first == nil {
@@ -122,7 +122,7 @@ func ask(ctx context.Context, client *http.Client, u *url.URL, token holdfast.Se
 	if err != nil {
 		return nil, unreachable(what, err)
 	}
-	defer response.Body.Close()
+	defer func() { _ = response.Body.Close() }()
 	if response.StatusCode != http.StatusOK {
 		const enough = 64 << 10
 		body, _ := read(what, response.Body, enough) // only for the explanation

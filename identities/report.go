@@ -46,10 +46,10 @@ type Report []Finding
 func (r Report) Verdict() holdfast.Verdict {
 	verdict := holdfast.Holds
 	for _, f := range r {
-		switch {
-		case f.Verdict == holdfast.Violated:
+		switch f.Verdict {
+		case holdfast.Violated:
 			return holdfast.Violated
-		case f.Verdict == holdfast.CannotTell:
+		case holdfast.CannotTell:
 			verdict = holdfast.CannotTell
 		}
 	}

@@ -45,7 +45,7 @@ func writer(dir string) error {
 	}
 	defer func() { _ = r.Close(ctx) }()
 	const name = "app/data/public.t/0000000000.copy"
-	set := aSet(holdfast.NodeName(os.Getenv("HOLDFAST_TEST_NODE")), int(seed), holdfast.Proven, name) //nolint:gosec // small
+	set := aSet(holdfast.NodeName(os.Getenv("HOLDFAST_TEST_NODE")), int(seed), holdfast.Proven, name)
 	return r.Write(ctx, "set", func(ctx context.Context, w holdfast.SetWriter) error {
 		if err := fill(ctx, w, map[string][]byte{name: random(seed, 60<<20)}); err != nil {
 			return err

@@ -130,7 +130,7 @@ func (c *textCopy) row() (more bool, err error) {
 	}
 	switch n := int16(binary.BigEndian.Uint16(head)); { //nolint:gosec // the field is signed
 	case n == -1:
-		if _, err := c.in.ReadByte(); err != io.EOF {
+		if _, err := c.in.ReadByte(); !errors.Is(err, io.EOF) {
 			if err == nil {
 				err = errors.New("the stream goes on behind its trailer")
 			}

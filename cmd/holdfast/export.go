@@ -84,7 +84,7 @@ func (f exportFlags) check(a *app) error {
 		return usageError(nil, errors.New("--component: say which component's SQL is wanted"))
 	case a.output == "json":
 		return usageError(nil, errors.New("--sql writes SQL to standard output, which cannot be JSON as well"))
-	case out != nil && term.IsTerminal(int(out.Fd())): //nolint:gosec // a file descriptor is small
+	case out != nil && term.IsTerminal(int(out.Fd())):
 		return usageError(nil, errors.New("--sql writes a whole database to standard output: redirect it, or pipe it to psql"))
 	}
 	return nil

@@ -41,7 +41,7 @@ func (a *app) printf(format string, args ...any) { _, _ = fmt.Fprintf(a.out, for
 // asks says that somebody sits before a terminal who can be asked.
 func (a *app) asks() bool {
 	file, ok := a.in.(*os.File)
-	return ok && a.output == "text" && term.IsTerminal(int(file.Fd())) //nolint:gosec // a file descriptor is small
+	return ok && a.output == "text" && term.IsTerminal(int(file.Fd()))
 }
 
 // confirm asks for a yes, written out.

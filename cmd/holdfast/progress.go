@@ -33,7 +33,7 @@ const lineEvery = time.Minute
 func newProgress(a *app) *progress {
 	p := &progress{out: a.err, quiet: a.quiet || a.output == "json", now: time.Now, bars: map[string]*progressbar.ProgressBar{}, last: map[string]time.Time{}}
 	if f, ok := a.err.(*os.File); ok {
-		p.terminal = term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb" //nolint:gosec // a file descriptor is small
+		p.terminal = term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb"
 	}
 	return p
 }

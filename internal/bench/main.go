@@ -151,7 +151,7 @@ func (b *bench) checkSpace() error {
 		if err := syscall.Statfs(dir, &fs); err != nil {
 			return err
 		}
-		if free := fs.Bavail * uint64(fs.Bsize); free < need { //nolint:gosec // a block's size is not negative
+		if free := fs.Bavail * uint64(fs.Bsize); free < need {
 			return fmt.Errorf("%s has %d MiB free; a database of %d MiB takes up to %d", dir, free>>20, b.mb, need>>20)
 		}
 	}

@@ -47,7 +47,7 @@ func pick(t testing.TB, r *rand.Rand, n int64) []int64 {
 
 func seeded(t testing.TB) *rand.Rand {
 	t.Helper()
-	seed := uint64(time.Now().UnixNano()) //nolint:gosec // any 64 bits will do
+	seed := uint64(time.Now().UnixNano())
 	if text := os.Getenv("HOLDFAST_TEST_SEED"); text != "" {
 		var err error
 		if seed, err = strconv.ParseUint(text, 10, 64); err != nil {

@@ -28,7 +28,7 @@ func Read(t testing.TB, files holdfast.Files, name string) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer in.Close()
+	defer func() { _ = in.Close() }()
 	b, err := io.ReadAll(in)
 	if err != nil {
 		t.Fatal(err)
