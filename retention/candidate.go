@@ -77,7 +77,9 @@ func (c *Candidate) participant(capture holdfast.Capture, p holdfast.Participant
 	if p.Pruning != nil {
 		c.Window = p.Pruning.Retention
 	}
-	c.Marks[windowMark] = window(c.Window)
+	if p.Pruning != nil || p.NoPruning {
+		c.Marks[windowMark] = window(c.Window)
+	}
 	var serials []string
 	for _, s := range p.Synchronizers {
 		if !s.Active {

@@ -123,8 +123,8 @@ func (m *maker) happen() {
 	s := &m.state
 	switch m.rand.IntN(24) {
 	case 0, 1:
-		s.users = append(s.users, fmt.Sprintf("user-%d", len(s.users)+1))
-		m.event("%s was onboarded", s.users[len(s.users)-1])
+		s.users = append(s.users, user{fmt.Sprintf("user-%d", len(s.users)+1), s.at})
+		m.event("%s was onboarded", s.users[len(s.users)-1].name)
 	case 2:
 		m.event("restart")
 		s.at = s.at.Add(m.between(10*time.Second, m.opt.Every/60)) // without a ledger

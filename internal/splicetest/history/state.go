@@ -24,8 +24,13 @@ type state struct {
 	ends              []end // the ledger end over time
 	pruned            *int64
 	window            time.Duration
-	users             []string
+	users             []user
 	systemID          string
+}
+
+type user struct {
+	name string
+	made time.Time
 }
 
 type end struct {
@@ -41,7 +46,7 @@ func (m *maker) born(seed uint64) state {
 		postgres: 150010 + m.rand.IntN(5), validatorSchema: 60 + m.rand.IntN(10), participantSchema: 4 + m.rand.IntN(4),
 		serial: m.rand.IntN(4), pace: 1 + 20*m.rand.Float64(), offset: 1000 + m.rand.Int64N(1_000_000),
 		window: []time.Duration{0, 48 * time.Hour, 30 * 24 * time.Hour}[m.rand.IntN(3)],
-		users:  []string{"administrator"}, systemID: strconv.FormatUint(m.rand.Uint64()>>1, 10),
+		users:  []user{{"administrator", m.opt.Begin.Add(-100 * 24 * time.Hour)}}, systemID: strconv.FormatUint(m.rand.Uint64()>>1, 10),
 	}
 	s.ends = []end{{s.at, s.offset}}
 	return s
@@ -90,17 +95,22 @@ func (s state) participantFacts() holdfast.Facts {
 		p.Synchronizers = append(p.Synchronizers, holdfast.Synchronizer{Alias: "global", PhysicalID: s.physicalID(serial)})
 	}
 	p.Synchronizers = append(p.Synchronizers, holdfast.Synchronizer{Alias: "global", PhysicalID: s.physicalID(s.serial), Active: true})
+	p.Dars = []holdfast.Dar{{ID: strings.Repeat("ef", 32), Name: "splice-amulet", Version: fmt.Sprintf("0.1.%d", s.validatorSchema)}}
+	p.NoPruning = s.window == 0
 	if s.window > 0 {
 		p.Pruning = &holdfast.Pruning{Cron: "0 /10 * * * ?", MaxDuration: 5 * time.Minute, Retention: s.window}
 	}
 	for _, u := range s.users {
-		p.Users = append(p.Users, holdfast.User{ID: u, Rights: []int{2, 3}})
+		p.Users = append(p.Users, holdfast.User{ID: u.name, Created: &u.made, Rights: []int{2, 3}})
 	}
 	return holdfast.Facts{Schema: "participant", Migrations: strconv.Itoa(s.participantSchema), Participant: p}
 }
 
 func (s state) validatorFacts(offset int64) holdfast.Facts {
-	v := &holdfast.ValidatorFacts{Users: slices.Clone(s.users)}
+	v := &holdfast.ValidatorFacts{}
+	for _, u := range s.users {
+		v.Users = append(v.Users, u.name)
+	}
 	for i, name := range []string{"DbValidatorStore", "DbUserWalletStore"} {
 		at := max(0, offset-int64(i))
 		v.Stores = append(v.Stores, holdfast.Store{Name: name, Version: 2, Participant: "PAR::" + s.id, Raw: fmt.Sprintf("%018x", at), Offset: &at, Current: true})
