@@ -193,21 +193,30 @@ func grantee(statement string) string {
 
 // unquote reads the identifier that text begins with.
 func unquote(text string) string {
-	rest, quoted := strings.CutPrefix(text, `"`)
-	if !quoted {
-		name, _, _ := strings.Cut(text, " ")
-		return strings.TrimSuffix(name, ";")
-	}
-	var name strings.Builder
-	for {
-		part, more, _ := strings.Cut(rest, `"`)
-		name.WriteString(part)
-		if rest = more; !strings.HasPrefix(rest, `"`) {
-			return name.String()
+	name, _ := identifier(text)
+	return name
+}
+
+// identifier reads the identifier that text begins with, and returns what is
+// behind it.
+func identifier(text string) (name, rest string) {
+	if !strings.HasPrefix(text, `"`) {
+		end := strings.IndexAny(text, " .;\n")
+		if end < 0 {
+			end = len(text)
 		}
-		name.WriteByte('"')
-		rest = rest[1:]
+		return text[:end], text[end:]
 	}
+	var b strings.Builder
+	for rest = text; strings.HasPrefix(rest, `"`); {
+		var part string
+		part, rest, _ = strings.Cut(rest[1:], `"`)
+		b.WriteString(part)
+		if strings.HasPrefix(rest, `"`) {
+			b.WriteByte('"')
+		}
+	}
+	return b.String(), rest
 }
 
 // unquoted is text with everything between double quotes made blank, at the

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -101,7 +102,33 @@ func inDir(dir string) string {
 	return " in " + dir
 }
 
+// versions remembers what programs on this machine said of themselves, as long
+// as they stay the same: a restore asks many times.
+var versions sync.Map // of program to int
+
+type program struct {
+	path  string
+	bytes int64
+	since time.Time
+}
+
 func (t Tools) versionOf(ctx context.Context, path string) int {
+	info, err := os.Stat(path)
+	if t.Elsewhere != nil || err != nil {
+		return t.askVersion(ctx, path)
+	}
+	key := program{path, info.Size(), info.ModTime()}
+	if v, ok := versions.Load(key); ok {
+		return v.(int) //nolint:forcetypeassert // nothing else is in it
+	}
+	v := t.askVersion(ctx, path)
+	if v > 0 {
+		versions.Store(key, v)
+	}
+	return v
+}
+
+func (t Tools) askVersion(ctx context.Context, path string) int {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	var out bytes.Buffer

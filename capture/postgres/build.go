@@ -1,0 +1,225 @@
+package postgres
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync/atomic"
+
+	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
+
+	"holdfast"
+	"holdfast/internal/libpq"
+)
+
+// build is one database being restored.
+type build struct {
+	Loader
+	name    string
+	capture holdfast.Capture
+	fit     holdfast.Fit
+	files   holdfast.Files
+	info    libpq.Conninfo
+
+	done  atomic.Int64
+	total int64
+}
+
+// run goes through the phases: what pg_restore makes before there are rows, all
+// that is done table by table, and the rest of what comes behind the rows.
+func (b *build) run(ctx context.Context) error {
+	// pg_restore works in parallel only from a file it can seek in. The schema
+	// holds no rows.
+	desk, err := b.Tools.desk(ctx)
+	if err != nil {
+		return err
+	}
+	defer desk.clear()
+	schema, err := b.fetch(ctx, b.capture.Schema, desk)
+	if err != nil {
+		return err
+	}
+	if err := b.owner(ctx); err != nil {
+		return err
+	}
+	var behind behind
+	before, beforeCtx := errgroup.WithContext(ctx)
+	before.Go(func() error { return b.section(beforeCtx, schema, 1, "--section=pre-data") })
+	before.Go(func() error {
+		var err error
+		behind, err = b.behind(beforeCtx, schema)
+		return err
+	})
+	if err := before.Wait(); err != nil {
+		return err
+	}
+	if err := b.tables(ctx, behind.indexes); err != nil {
+		return err
+	}
+	if err := b.rest(ctx, desk, schema, behind); err != nil {
+		return err
+	}
+	if err := b.grants(ctx, desk, schema); err != nil {
+		return err
+	}
+	if err := b.finish(ctx); err != nil {
+		return err
+	}
+	// Last, since a setting such as default_transaction_read_only would stop us.
+	return b.settings(ctx)
+}
+
+func (b *build) fetch(ctx context.Context, name string, desk desk) (string, error) {
+	in, err := b.open(ctx, name)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = in.Close() }()
+	from := &supplier{Reader: in}
+	path, err := desk.put(ctx, "schema.dump", from)
+	return path, cmp.Or(from.err, err)
+}
+
+// open opens a file of the set.
+func (b *build) open(ctx context.Context, name string) (io.ReadCloser, error) {
+	in, err := b.files.Open(ctx, name)
+	if err != nil {
+		return nil, stored{fmt.Errorf("file %s: %w", name, err)}
+	}
+	return in, nil
+}
+
+// owner gives the new database to its old owner, where that role exists: its
+// schemas can only belong to roles that may create them.
+func (b *build) owner(ctx context.Context) error {
+	if !b.fit.KeepOwners {
+		return nil
+	}
+	conn, err := b.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer closeConn(conn)
+	if _, err := conn.Exec(ctx, "ALTER DATABASE "+pgx.Identifier{b.name}.Sanitize()+" OWNER TO "+pgx.Identifier{b.capture.Database.Owner}.Sanitize()); err != nil {
+		return fmt.Errorf("owner of the database: %w", err)
+	}
+	return nil
+}
+
+// settings applies the settings of the old database to the new one. Those that
+// only a superuser may set, or that this server does not know, are left out.
+func (b *build) settings(ctx context.Context) error {
+	in, err := b.open(ctx, b.capture.Globals)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = in.Close() }()
+	text, err := io.ReadAll(io.LimitReader(in, 1<<20))
+	if err != nil {
+		return stored{fmt.Errorf("file %s: %w", b.capture.Globals, err)}
+	}
+	conn, err := b.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer closeConn(conn)
+	for _, statement := range ofDatabase(string(text), b.capture.Database.Name, b.name, b.fit.MissingRoles) {
+		if _, err := conn.Exec(ctx, statement); err != nil && code(err) != "42501" && code(err) != "42704" {
+			return fmt.Errorf("setting of the database (%s): %w", statement, err)
+		}
+	}
+	return nil
+}
+
+// connect opens a session in the new database.
+func (b *build) connect(ctx context.Context) (*pgx.Conn, error) {
+	conn, err := b.Target.Connect(ctx, libpq.Options{Application: "holdfast restore"})
+	if err != nil {
+		return nil, err
+	}
+	if err := execute(ctx, conn, patient(b.fit.Server.Major())...); err != nil {
+		closeConn(conn)
+		return nil, err
+	}
+	if isSuperuser(conn) {
+		if err := execute(ctx, conn, "SET "+hurry); err != nil {
+			closeConn(conn)
+			return nil, err
+		}
+	}
+	return conn, nil
+}
+
+func isSuperuser(conn *pgx.Conn) bool { return conn.PgConn().ParameterStatus("is_superuser") == "on" }
+
+// hurry makes autovacuum, which finds much to do in a database that is being
+// restored, give way sooner to an index that is to be built: it does so to
+// whoever has waited for it that long. Only a superuser may set it.
+const hurry = "deadlock_timeout=100" // milliseconds
+
+// section has pg_restore restore the part of the schema that which chooses.
+func (b *build) section(ctx context.Context, schema string, jobs int, which ...string) error {
+	args := append(which, "--no-tablespaces")
+	if jobs > 1 {
+		args = append(args, fmt.Sprintf("--jobs=%d", jobs))
+	}
+	if !b.fit.KeepOwners {
+		args = append(args, "--no-owner")
+	}
+	if b.picksGrants() {
+		args = append(args, "--no-privileges")
+	}
+	conn, err := b.connect(ctx)
+	if err != nil {
+		return err
+	}
+	memory, err := b.indexMemory(ctx, conn, jobs)
+	super := isSuperuser(conn)
+	closeConn(conn)
+	if err != nil {
+		return err
+	}
+	settings := fmt.Sprintf("-c maintenance_work_mem=%dkB -c max_parallel_maintenance_workers=%d -c synchronous_commit=off -c statement_timeout=0 -c lock_timeout=0"+
+		" -c idle_in_transaction_session_timeout=0 -c default_transaction_read_only=off", memory>>10, max(0, b.Options.lanes()-jobs))
+	if super {
+		settings += " -c " + hurry
+	}
+	info := b.info.With("options", strings.TrimSpace(b.info.Get("options")+" "+settings))
+	major := max(b.fit.Server.Major(), b.capture.Server.Major())
+	forgiving, err := b.forgiving(ctx, major)
+	if err != nil {
+		return err
+	}
+	if !forgiving {
+		args = append(args, "--exit-on-error")
+	}
+	err = b.Tools.run(ctx, major, info, []string{"PGAPPNAME=holdfast restore"}, nil, nil, "pg_restore", append(args, schema)...)
+	var tool *toolFailed
+	if forgiving && errors.As(err, &tool) && onlyUnknownTimeout(tool) {
+		return nil
+	}
+	return err
+}
+
+// forgiving says whether pg_restore will stumble over its own first statement:
+// since version 17 it sets transaction_timeout, whatever the server.
+func (b *build) forgiving(ctx context.Context, major int) (bool, error) {
+	if b.fit.Server.Major() >= 17 {
+		return false, nil
+	}
+	path, err := b.Tools.find(ctx, "pg_restore", major)
+	return err == nil && b.Tools.versionOf(ctx, path) >= 17, err
+}
+
+// onlyUnknownTimeout reads what pg_restore complained of before it ended:
+// whether every error that it passed over was that one. It is told by the
+// statement, as the server may speak any language.
+func onlyUnknownTimeout(t *toolFailed) bool {
+	errors := strings.Count(t.complaint, "error: ")
+	return !t.cut && errors > 0 && strings.Contains(t.complaint, "errors ignored on restore") &&
+		errors == strings.Count(t.complaint, "Command was: SET transaction_timeout = 0;")
+}
