@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"time"
@@ -10,7 +11,6 @@ import (
 	"holdfast"
 	"holdfast/backup"
 	"holdfast/config"
-	"holdfast/repository"
 )
 
 func newBackup(a *app) *cobra.Command {
@@ -32,9 +32,8 @@ the proof needs is missing.`,
   holdfast backup --wait 30m --quiet`,
 		Args: exactly(0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			ctx := cmd.Context()
 			a.ifInterrupted = "No set was published. What was stored is found again by the next run."
-			return a.withRepository(ctx, func(conf *config.Config, r *repository.Repository) error {
+			return a.whileOpening(cmd.Context(), func(ctx context.Context, conf *config.Config, r *opening) error {
 				w := wiring{conf, newProgress(a)}
 				job, node, err := w.job(ctx, r, wait)
 				if err != nil {

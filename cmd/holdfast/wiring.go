@@ -139,7 +139,7 @@ func (w wiring) dumper(t libpq.Target) postgres.Dumper {
 }
 
 // job is a backup of the configured node.
-func (w wiring) job(ctx context.Context, r *repository.Repository, wait time.Duration) (backup.Job, plain.Node, error) {
+func (w wiring) job(ctx context.Context, r backup.Store, wait time.Duration) (backup.Job, plain.Node, error) {
 	n, err := w.node(ctx)
 	if err != nil {
 		return backup.Job{}, n, err
