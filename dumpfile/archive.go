@@ -39,6 +39,8 @@ type archive struct {
 	compression string
 	entries     map[int64]*entry // those with data, by their number
 	order       []*entry
+
+	decompressor decompressor
 }
 
 // entry is one entry of the table of contents that has data.

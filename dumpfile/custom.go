@@ -36,6 +36,7 @@ func (r *reading) custom(ctx context.Context, in *input) {
 		r.fault(holdfast.UnclearDump, "it is the table of contents of a tar dump")
 		return
 	}
+	defer a.decompressor.close()
 	r.dump.Checksums = r.dump.Checksums || a.compression == "gzip" // zlib's Adler-32
 	if err := a.blocks(ctx, r, d); err != nil {
 		if errors.Is(err, errArchive) {
@@ -100,14 +101,13 @@ func (a *archive) blobs(ctx context.Context, r *reading, d *database, e *entry) 
 // block reads the data of one entry, or of one large object.
 func (a *archive) block(ctx context.Context, r *reading, d *database, e *entry) error {
 	c := &chunks{of: a}
-	plain, done, err := decompressor(a.compression, c)
+	plain, err := a.decompressor.begin(a.compression, c)
 	if err == nil {
 		in := newInput(ctx, plain)
 		r.data(d, e, in)
 		in.close()
 		r.dump.Read += in.at()
 		err = in.err
-		done()
 	}
 	if c.err != nil && c.err != io.EOF {
 		return c.err // the archive itself has ended or makes no sense
@@ -171,20 +171,43 @@ func (c *chunks) rest() error {
 	}
 }
 
-// decompressor undoes the compression of an archive's data.
-func decompressor(name string, r io.Reader) (io.Reader, func(), error) {
+// decompressor undoes the compression of an archive's data, block by block.
+type decompressor struct {
+	gzip io.ReadCloser
+	zstd *zstd.Decoder
+	lz4  *lz4.Reader
+}
+
+// begin begins a block. What begin gave before is not to be used any more.
+func (d *decompressor) begin(name string, r io.Reader) (plain io.Reader, err error) {
 	switch name {
 	case "gzip":
-		z, err := zlib.NewReader(r)
-		return z, func() {}, err
-	case "zstd":
-		z, err := zstd.NewReader(r, zstd.WithDecoderMaxWindow(mostWindow), zstd.WithDecoderConcurrency(1))
-		if err != nil {
-			return nil, nil, err
+		if d.gzip == nil {
+			d.gzip, err = zlib.NewReader(r)
+		} else {
+			err = d.gzip.(zlib.Resetter).Reset(r, nil)
 		}
-		return z, z.Close, nil
+		return d.gzip, err
+	case "zstd":
+		if d.zstd == nil {
+			d.zstd, err = zstd.NewReader(r, zstd.WithDecoderMaxWindow(mostWindow), zstd.WithDecoderConcurrency(1))
+		} else {
+			err = d.zstd.Reset(r)
+		}
+		return d.zstd, err
 	case "lz4":
-		return lz4.NewReader(r), func() {}, nil
+		if d.lz4 == nil {
+			d.lz4 = lz4.NewReader(r)
+		} else {
+			d.lz4.Reset(r)
+		}
+		return d.lz4, nil
 	}
-	return r, func() {}, nil
+	return r, nil
+}
+
+func (d *decompressor) close() {
+	if d.zstd != nil {
+		d.zstd.Close()
+	}
 }
