@@ -39,6 +39,7 @@ type archive struct {
 	compression string
 	entries     map[int64]*entry // those with data, by their number
 	order       []*entry
+	count       int // of all entries, with data or without
 
 	decompressor decompressor
 }
@@ -224,6 +225,7 @@ func (a *archive) contents(r *reading, d *database) error {
 		r.fault(holdfast.UnclearDump, "its table of contents has %d entries; %d are the most that is looked at", n, mostEntries)
 		return errArchive
 	}
+	a.count = int(n)
 	for range n {
 		if err := a.entry(r, d); err != nil {
 			return err

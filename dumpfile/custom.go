@@ -54,12 +54,15 @@ func (r *reading) custom(ctx context.Context, in *input) {
 
 // blocks reads the blocks of data behind the table of contents.
 func (a *archive) blocks(ctx context.Context, r *reading, d *database) error {
-	for {
+	for found := 0; ; found++ {
 		if len(a.in.window()) == 0 {
 			if a.in.err != io.EOF {
 				return a.in.err
 			}
 			return nil
+		}
+		if found == len(a.order) {
+			return a.repeated()
 		}
 		kind, err := a.byte()
 		if err != nil {
@@ -83,6 +86,24 @@ func (a *archive) blocks(ctx context.Context, r *reading, d *database) error {
 		}
 		e.found = true
 	}
+}
+
+// repeated reads the table of contents once more, behind the data: pg_dump
+// writes it again when it knows where the data are, over the first one if the
+// output can be written to anywhere, and behind everything if it is a standard
+// output that only takes more, as with "pg_dump -Fc > file" since Postgres 18.
+func (a *archive) repeated() error {
+	n, err := a.int()
+	if err == nil && n != int64(a.count) {
+		return errArchive
+	}
+	for ; err == nil && n > 0; n-- {
+		_, err = a.readEntry()
+	}
+	if err == nil && len(a.in.window()) > 0 {
+		return errArchive
+	}
+	return err
 }
 
 // blobs reads large objects: a number, then its data, until the number is 0.
