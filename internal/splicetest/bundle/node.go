@@ -111,7 +111,7 @@ func (b *Bundle) StopLoad(ctx context.Context) error {
 	if err := b.StartLoad(ctx, 0); err != nil {
 		return err
 	}
-	for deadline := time.Now().Add(30 * time.Second); ; {
+	for deadline := time.Now().Add(patience); ; {
 		before, ingested, err := b.Progress(ctx)
 		if err != nil {
 			return err
@@ -124,7 +124,7 @@ func (b *Bundle) StopLoad(ctx context.Context) error {
 		case before == after && ingested == after:
 			return nil
 		case time.Now().After(deadline):
-			return fmt.Errorf("the validator app is at %d half a minute after the load, the participant at %d", ingested, after)
+			return fmt.Errorf("the validator app is at %d, %s after the load, and the participant at %d", ingested, patience, after)
 		}
 	}
 }

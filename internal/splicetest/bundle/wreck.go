@@ -136,14 +136,14 @@ func (b *Bundle) loseHalfATable(ctx context.Context) error {
 // awaitNewIdentity waits until the participant is somebody, and nobody of
 // those.
 func (b *Bundle) awaitNewIdentity(ctx context.Context, known ...string) error {
-	deadline := time.Now().Add(time.Minute)
+	deadline := time.Now().Add(patience)
 	for {
 		id, err := b.Identity(ctx)
 		if err == nil && id != "" && !slices.Contains(known, id) {
 			return nil
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("after a minute the participant's identity is %q: %w", id, err)
+			return fmt.Errorf("after %s the participant's identity is %q: %w", patience, id, err)
 		}
 		time.Sleep(100 * time.Millisecond)
 	}

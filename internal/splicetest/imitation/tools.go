@@ -89,7 +89,7 @@ func healthy(target string) error {
 // chown is `chown -R user:group path...`.
 func chown(args []string) error {
 	if len(args) < 3 || args[0] != "-R" {
-		return fmt.Errorf("usage: chown -R user:group path...")
+		return fmt.Errorf("chown takes -R user:group and paths, not %q", args)
 	}
 	user, group, _ := strings.Cut(args[1], ":")
 	uid, err := strconv.Atoi(user)

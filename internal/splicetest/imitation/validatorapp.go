@@ -149,7 +149,7 @@ func (a *ValidatorApp) awaitParticipant(ctx context.Context) (string, error) {
 			}
 		default:
 			if identifier, _, _ := strings.Cut(id, "::"); identifier != a.Identifier {
-				return "", fmt.Errorf("Node has identity %s, but identifier %s was expected", identifier, a.Identifier) //nolint:staticcheck // the words of the real one
+				return "", fmt.Errorf("node has identity %s, but identifier %s was expected", identifier, a.Identifier)
 			}
 			return id, nil
 		}
