@@ -81,7 +81,7 @@ func routes() []Entry {
 			Observed:    "The newest conclusive drill in the repository. Violated when it failed, when it is older than `check.drill_every` (31 days), or when there is none.",
 			Why:         "Only a restore shows that a set restores; Postgres accepts broken and reversed sets without complaint.",
 			Consequence: "The first restore would be the real one.",
-			Next:        "Rehearse one: `holdfast restore latest --only-prove --yes` builds beside the live databases and drops again; a drill does it in a throwaway place and is remembered.",
+			Next:        "Rehearse one: `holdfast drill` restores the newest proven set into a throwaway server, compares everything, and is remembered.",
 			DependsOn:   []Code{RepositoryReadable},
 			judge:       restoreProven,
 		},
