@@ -2,6 +2,7 @@ package endtoend
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -19,6 +20,7 @@ import (
 	"holdfast/internal/libpq"
 	"holdfast/internal/splicetest"
 	"holdfast/node/plain"
+	"holdfast/node/throwaway"
 	"holdfast/repository"
 	"holdfast/repository/repositorytest"
 	"holdfast/restore"
@@ -300,6 +302,10 @@ func contains(list []string, part string) bool {
 }
 
 func TestMain(m *testing.M) {
+	if throwaway.IsInside() {
+		fmt.Fprintln(os.Stderr, throwaway.Inside(os.Args[1:]))
+		os.Exit(1)
+	}
 	if os.Getenv(childEnv) != "" {
 		os.Exit(runErrand())
 	}

@@ -1,0 +1,98 @@
+package endtoend
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"holdfast"
+	"holdfast/capture/postgres"
+	"holdfast/drill"
+	"holdfast/internal/libpq"
+	"holdfast/internal/splicetest"
+	"holdfast/node/plain"
+	"holdfast/node/throwaway"
+)
+
+// rehearsals are throwaway servers below one directory, put together as the
+// program does it.
+type rehearsals struct{ throwaway.Host }
+
+func newRehearsals(t *testing.T) rehearsals {
+	t.Helper()
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := splicetest.FindVersion("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, err := os.MkdirTemp("/tmp", "hfe-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // the server's user goes through it
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if left, _ := filepath.Glob(filepath.Join(dir, "*")); len(left) > 0 {
+			t.Errorf("drills have left %v", left)
+		}
+		_ = os.RemoveAll(dir)
+	})
+	return rehearsals{throwaway.Host{Dir: dir, Programs: v.Bin, Inside: []string{program}, KeepFree: 1}}
+}
+
+func (h rehearsals) Clean(context.Context) ([]string, error) { return h.Host.Clean() }
+
+func (h rehearsals) Open(ctx context.Context, set holdfast.Set) (drill.Place, error) {
+	s, err := h.Start(ctx, 0, "set "+string(set.ID))
+	if err != nil {
+		return nil, err
+	}
+	p := rehearsed{server: s}
+	p.Place = plain.Place{Node: plain.Node{Node: set.Node, Targets: map[holdfast.ComponentName]libpq.Target{}}, Now: time.Now,
+		Loader: func(_ holdfast.ComponentName, through libpq.Target) plain.Loader {
+			return postgres.Loader{Target: through, Facts: readFacts, Options: postgres.LoadOptions{Lanes: 2}}
+		}}
+	for _, c := range set.Captures {
+		p.Targets[c.Component] = s.Target.On("drill-" + string(c.Component))
+		if err := s.Roles(ctx, append(c.Database.Roles, c.Database.Owner)); err != nil {
+			return nil, errors.Join(err, s.Stop())
+		}
+	}
+	return p, nil
+}
+
+type rehearsed struct {
+	plain.Place
+	server *throwaway.Server
+}
+
+func (p rehearsed) Isolation() holdfast.Finding { return p.server.Isolation }
+func (p rehearsed) Server() string              { return p.server.Version }
+func (p rehearsed) Close() error                { return p.server.Stop() }
+func (p rehearsed) Ask(ctx context.Context, c holdfast.ComponentName, sql string) (holdfast.Finding, error) {
+	return p.server.Ask(ctx, "drill-"+string(c), sql)
+}
+
+// rehearse drills a set.
+func (p *parts) rehearse(t *testing.T, id holdfast.SetID) (*drill.Report, error) {
+	t.Helper()
+	set, files := p.find(t, id)
+	return rehearse(t, set, files)
+}
+
+func rehearse(t *testing.T, set holdfast.Set, files holdfast.Files) (*drill.Report, error) {
+	t.Helper()
+	j := drill.Job{Host: newRehearsals(t), Now: time.Now, Version: "test", Machine: "test"}
+	plan, err := j.Plan(set, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return j.Run(t.Context(), plan, set, files)
+}
