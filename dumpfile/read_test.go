@@ -179,7 +179,7 @@ func TestTruncatedDumps(t *testing.T) {
 			if d := readBytes(t, data); d.State != holdfast.CompleteDump && name != "tar" {
 				t.Fatalf("whole, it is %s: %v", d.State, d.Faults)
 			}
-			for _, at := range offsets(0, len(data), 40) {
+			for _, at := range offsets(0, len(data), 24) {
 				d := readBytes(t, data[:at])
 				if d.State == holdfast.CompleteDump || d.State == holdfast.UnclearDump && at > 200 || len(d.Faults) == 0 {
 					t.Errorf("cut at %d of %d: %s, %v", at, len(data), d.State, d.Faults)
@@ -223,7 +223,7 @@ func TestChangedBytes(t *testing.T) {
 			if d := readBytes(t, c.data); d.State != holdfast.CompleteDump || !d.Checksums {
 				t.Fatalf("whole, it is %s: %v", d.State, d.Faults)
 			}
-			for i, at := range offsets(c.from, len(c.data), 60) {
+			for i, at := range offsets(c.from, len(c.data), 36) {
 				changed := slices.Clone(c.data)
 				changed[at] ^= 1 << (i % 8)
 				if d := readBytes(t, changed); d.State == holdfast.CompleteDump && c.unpack(t, changed) != c.unpack(t, c.data) || d.State != holdfast.CompleteDump && len(d.Faults) == 0 {
