@@ -210,7 +210,7 @@ func span(d time.Duration) string {
 	switch {
 	case d < 0:
 		return "-" + span(-d)
-	case d < time.Hour:
+	case d.Round(time.Second) < time.Hour:
 		return d.Round(time.Second).String()
 	case d < 2*day:
 		return strings.TrimSuffix(d.Round(time.Minute).String(), "0s")

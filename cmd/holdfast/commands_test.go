@@ -154,7 +154,7 @@ func TestSizesAndSpans(t *testing.T) {
 			t.Errorf("size(%d) is %s, want %s", n, got, want)
 		}
 	}
-	for d, want := range map[time.Duration]string{0: "0.0s", 1500 * time.Millisecond: "1.5s", 90 * time.Second: "1m30s", 4 * time.Hour: "4h0m", 75 * time.Hour: "3d3h"} {
+	for d, want := range map[time.Duration]string{0: "0.0s", 1500 * time.Millisecond: "1.5s", 90 * time.Second: "1m30s", time.Hour - time.Millisecond: "1h0m", 4 * time.Hour: "4h0m", 75 * time.Hour: "3d3h"} {
 		if got := span(d); got != want {
 			t.Errorf("span(%v) is %s, want %s", d, got, want)
 		}
