@@ -145,6 +145,7 @@ func TestOutputIsAsTheSchemaSays(t *testing.T) {
 	out("restore-plan", 0, "restore", "latest")
 	out("restore-report", 0, "restore", "latest", "--only-prove", "--yes")
 	out("error", 7, "restore", "--undo", "--yes")
+	out("reonboarding", 0, "restore", "--from-identities", "--key-file", "recovery.key")
 	out("leftovers", 0, "restore", "clean")
 	out("restore-report", 0, "restore", "latest", "--yes")
 	out("leftovers", 0, "restore", "--undo")

@@ -29,6 +29,11 @@ type restoreFlags struct {
 	unproven   bool
 
 	originalStopped bool
+
+	fromIdentities bool
+	identifier     string
+	keyFile        string
+	remove         bool
 }
 
 func newRestore(a *app) *cobra.Command {
@@ -64,6 +69,9 @@ say that the original is stopped: --original-stopped.`,
   holdfast restore latest --component participant --to participant=postgres://standby/participant --yes`,
 		Args: atMost(1, "one set"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if f.fromIdentities || f.remove {
+				return a.routeTwo(cmd.Context(), args, f)
+			}
 			if f.undo {
 				if len(args) > 0 {
 					return usageError(nil, fmt.Errorf("--undo takes no set: it undoes the newest restore"))
@@ -87,6 +95,10 @@ say that the original is stopped: --original-stopped.`,
 	c.Flags().BoolVar(&f.undo, "undo", false, "put the databases back that the newest restore replaced")
 	c.Flags().BoolVar(&f.unproven, "accept-unproven", false, "take a set that nothing contradicts but nothing proves either")
 	c.Flags().BoolVar(&f.originalStopped, "original-stopped", false, "the node that the set was taken of is stopped and cannot start again")
+	c.Flags().BoolVar(&f.fromIdentities, "from-identities", false, "route two, for compose: write the identities in clear and print the line that starts the node from them")
+	c.Flags().StringVar(&f.identifier, "identifier", "", "with --from-identities: the new participant's identifier, never used before; without it one is made")
+	c.Flags().StringVarP(&f.keyFile, "key-file", "k", "", "with --from-identities: file with the recovery key; - for standard input")
+	c.Flags().BoolVar(&f.remove, "remove", false, "with --from-identities: remove the identities in clear")
 	c.AddCommand(newRestoreClean(a))
 	return c
 }

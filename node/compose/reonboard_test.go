@@ -1,0 +1,47 @@
+package compose
+
+import (
+	"path/filepath"
+	"testing"
+	"time"
+
+	"holdfast"
+)
+
+func TestIdentifiersAreNeverUsedTwice(t *testing.T) {
+	day := time.Date(2026, 11, 22, 23, 0, 0, 0, time.UTC)
+	used := []string{"acme", "acme-20261122", "acme-20261122-2"}
+	for _, c := range []struct {
+		wanted, want string
+		class        holdfast.Class
+	}{
+		{"", "acme-20261122-3", ""}, {"acme-again", "acme-again", ""},
+		{"acme", "", holdfast.Refused}, {"acme::1220", "", holdfast.Usage}, {"ümlaut", "", holdfast.Usage},
+	} {
+		got, err := ChooseIdentifier(c.wanted, "acme", used, day)
+		if got != c.want || holdfast.ClassOf(err) != c.class {
+			t.Errorf("%q: got %q, %v", c.wanted, got, err)
+		}
+	}
+}
+
+func TestLedgerRemembers(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "identifiers.json")
+	for _, name := range []string{"one", "two"} {
+		if err := NoteUsed(path, Used{name, time.Unix(1, 0).UTC()}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	list, err := ReadUsed(path)
+	if err != nil || len(list) != 2 || list[0].Identifier != "one" || list[1].Identifier != "two" {
+		t.Errorf("got %v, %v", list, err)
+	}
+}
+
+func TestStartLine(t *testing.T) {
+	s := holdfast.Start{PartyHint: "acme-validator-1", Identifier: "acme-validator-1", MigrationID: "4", Auth: "oidc", Sponsor: "https://sv.example", Scan: "https://scan.example"}
+	want := `./start.sh -s https://sv.example -o "" -p acme-validator-1 -c https://scan.example -m 4 -a -i '/etc/hold fast/x.json' -P acme-2 -w`
+	if got := StartLine(s, "/etc/hold fast/x.json", "acme-2"); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
