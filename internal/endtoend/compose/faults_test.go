@@ -142,12 +142,13 @@ func TestPostgresFailsDuringARestore(t *testing.T) {
 	})
 	t.Run("it-does-not-start", func(t *testing.T) {
 		check(t, d.BreakPostgres(ctx))
-		check(t, d.Halt(ctx))
+		node := []string{"postgres-splice", "participant", "validator"}
+		check(t, d.Halt(ctx, node...))
 		if r := d.try(t, "restore", string(d.set), "--yes"); r.exit == 0 {
 			t.Fatalf("restored without a server\n%s%s", r.out, r.err)
 		}
 		check(t, d.MendPostgres(ctx))
-		check(t, d.Resume(ctx))
+		check(t, d.Resume(ctx, node...))
 		d.untouched(t)
 	})
 }
