@@ -1,0 +1,118 @@
+package compose
+
+import (
+	"context"
+
+	cerrdefs "github.com/containerd/errdefs"
+)
+
+// Return takes back what Halt did: containers that it made go, those that made
+// room for them come back, and what ran runs again. The validator app is left
+// stopped where the participant has no identity: it would give it a new one.
+func (p *Programs) Return(ctx context.Context, tell func(string)) error {
+	if p.journal == nil {
+		j, err := readJournal(p.Path)
+		if err != nil || j == nil {
+			return err
+		}
+		if p.journal, err = begin(p.Path, *j); err != nil {
+			return err
+		}
+	}
+	if err := p.unmake(ctx); err != nil {
+		return err
+	}
+	if err := p.restartAll(ctx, tell); err != nil {
+		return err
+	}
+	err := p.journal.end()
+	p.journal = nil
+	return err
+}
+
+// unmake removes the containers that were made and gives the replaced ones
+// their names back.
+func (p *Programs) unmake(ctx context.Context) error {
+	e := p.Node.Engine
+	gone := func(name string) error {
+		c, err := e.inspect(ctx, name)
+		if err != nil {
+			return nil // it is not there, or the next call says why not
+		}
+		if c.Up() {
+			if err := e.stop(ctx, c); err != nil {
+				return err
+			}
+		}
+		return e.remove(ctx, name)
+	}
+	for _, name := range p.journal.Created {
+		if err := gone(name); err != nil {
+			return err
+		}
+	}
+	for _, r := range p.journal.Replaced {
+		if _, err := e.inspect(ctx, r.Aside); err != nil {
+			continue // it had not been renamed yet, or is back already
+		}
+		if err := gone(r.Name); err != nil {
+			return err
+		}
+		if err := e.rename(ctx, r.Aside, r.Name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// restartAll has every container run as it did, Postgres first.
+func (p *Programs) restartAll(ctx context.Context, tell func(string)) error {
+	order := []string{"postgres", "participant", "validator"}
+	for _, role := range order {
+		for _, b := range p.journal.Before {
+			if b.Role != role {
+				continue
+			}
+			c, err := p.Node.Engine.inspect(ctx, b.ID)
+			if cerrdefs.IsNotFound(err) { // somebody removed it meanwhile
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			if role == "validator" && b.Up && !p.known(ctx, tell) {
+				continue
+			}
+			if b.Up && !c.Up() {
+				tell("start " + c.Name)
+				if err := p.Node.Engine.start(ctx, c); err != nil {
+					return err
+				}
+			}
+			if !b.Up && c.Up() {
+				tell("stop " + c.Name)
+				if err := p.Node.Engine.stop(ctx, c); err != nil {
+					return err
+				}
+			}
+			if err := p.Node.Engine.restart(ctx, c, b.Restart); err != nil {
+				return err
+			}
+			if role == "postgres" && b.Up {
+				_ = p.await(ctx, c, "to take connections", p.Ready)
+			}
+		}
+	}
+	return nil
+}
+
+// known says whether the participant has an identity that a validator app may
+// be started beside.
+func (p *Programs) known(ctx context.Context, tell func(string)) bool {
+	found, err := p.Identity(ctx)
+	if err == nil && found != "" {
+		return true
+	}
+	tell("the validator app stays down: the participant's database has no identity, and it would make a new one; its restart policy is set to no")
+	return false
+}

@@ -1,0 +1,95 @@
+package compose
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"slices"
+	"time"
+
+	"holdfast"
+)
+
+// Survey says what a restore would do with the node's programs.
+func (p *Programs) Survey(ctx context.Context, set holdfast.Set) (holdfast.Standstill, error) {
+	now, err := p.current(ctx)
+	if err != nil {
+		return holdfast.Standstill{}, err
+	}
+	s := holdfast.Standstill{Programs: []holdfast.Program{}}
+	other := differences(now, p.Node.Bundle)
+	for _, r := range slices.Backward(now.Roles()) {
+		program := holdfast.Program{Role: r.Role, Name: r.Container.Name, State: r.Container.State, Acts: []holdfast.Act{}, Why: other[r.Role]}
+		writes := r.Role == "participant" || r.Role == "validator"
+		if r.Container.Up() && (writes || program.Why != "") {
+			program.Acts = append(program.Acts, holdfast.StopIt)
+		}
+		if program.Why != "" {
+			program.Acts = append(program.Acts, holdfast.ReplaceIt)
+		}
+		if writes || !r.Container.Up() || program.Why != "" {
+			program.Acts = append(program.Acts, holdfast.StartIt)
+		}
+		s.Programs = append(s.Programs, program)
+	}
+	for _, c := range p.missing(now) {
+		s.Programs = append(s.Programs, holdfast.Program{Role: p.Node.roleOf(c.ID), Name: c.Name, State: "missing", Acts: []holdfast.Act{holdfast.CreateIt, holdfast.StartIt}})
+	}
+	if err := p.Ready(ctx); err != nil {
+		s.Server = err.Error()
+	}
+	if j, err := readJournal(p.Path); err != nil {
+		return s, err
+	} else if j != nil {
+		s.BrokenOff = fmt.Sprintf("a restore of set %s, begun %s, did not come to its end: this one takes over from it; `holdfast restore --undo --yes` goes back to what was before it", j.Set, j.Began.UTC().Format(time.RFC3339))
+	}
+	s.Original, err = p.original(ctx, set)
+	return s, err
+}
+
+// original weighs whether the node that the set was taken of may still run.
+func (p *Programs) original(ctx context.Context, set holdfast.Set) (holdfast.Original, error) {
+	id, err := p.Node.Engine.ID(ctx)
+	if err != nil {
+		return holdfast.Original{}, err
+	}
+	d := set.Deployment
+	if d != nil && d.Engine != "" && d.Engine == id && d.Project == p.Node.Project {
+		return holdfast.Original{Verdict: holdfast.Holds, Evidence: []string{
+			fmt.Sprintf("the set was taken on this Docker daemon, of project %s, whose participant and validator app this restore stops", d.Project)}}, nil
+	}
+	o := holdfast.Original{Verdict: holdfast.CannotTell}
+	if d == nil {
+		o.Evidence = append(o.Evidence, "the set does not say which machine it was taken on")
+	} else {
+		o.Evidence = append(o.Evidence, fmt.Sprintf("the set was taken on another machine, %s", set.Host))
+	}
+	for _, c := range set.Captures {
+		if f := c.Facts.Participant; f != nil {
+			for _, r := range f.RecordTimes {
+				o.Evidence = append(o.Evidence, "the last it had seen of the synchronizer was at "+r.At.UTC().Format(time.RFC3339))
+			}
+		}
+	}
+	if here, _ := os.Hostname(); d != nil && set.Host != here {
+		if at, ok := answers(ctx, set.Host); ok {
+			o.Verdict = holdfast.Violated
+			o.Evidence = append(o.Evidence, at+" answers")
+		}
+	}
+	return o, nil
+}
+
+// answers says whether the old machine still serves the bundle's web port.
+func answers(ctx context.Context, host string) (string, bool) {
+	ctx, cancel := context.WithTimeout(ctx, dialTime)
+	defer cancel()
+	at := net.JoinHostPort(host, "80")
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", at)
+	if err != nil {
+		return at, false
+	}
+	_ = conn.Close()
+	return at, true
+}
