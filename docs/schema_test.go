@@ -145,7 +145,6 @@ func TestOutputIsAsTheSchemaSays(t *testing.T) {
 	out("restore-plan", 0, "restore", "latest")
 	out("restore-report", 0, "restore", "latest", "--only-prove", "--yes")
 	out("error", 7, "restore", "--undo", "--yes")
-	out("reonboarding", 0, "restore", "--from-identities", "--key-file", "recovery.key")
 	out("leftovers", 0, "restore", "clean")
 	out("restore-report", 0, "restore", "latest", "--yes")
 	out("leftovers", 0, "restore", "--undo")
@@ -163,6 +162,7 @@ func TestOutputIsAsTheSchemaSays(t *testing.T) {
 	out("check", 5, "check", "--only", "second_copy")
 	out("check", 0, "check", "--only", "repository_readable")
 	out("catalogue", 0, "check", "--list")
+	out("reonboarding", 0, "restore", "--from-identities", "--key-file", "recovery.key")
 	out("error", 2, "nonsense")
 	out("error", 2, "restore", "no-such-set")
 
