@@ -72,6 +72,9 @@ func answers(ctx context.Context, t libpq.Target) error {
 // been made yet.
 func identityOf(ctx context.Context, t libpq.Target) (string, error) {
 	conn, err := t.Connect(ctx, libpq.Options{})
+	if holdfast.ClassOf(err) == holdfast.Usage { // the server says that there is no such database
+		return "", nil
+	}
 	if err != nil {
 		return "", err
 	}

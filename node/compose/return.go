@@ -2,6 +2,8 @@ package compose
 
 import (
 	"context"
+	"fmt"
+	"time"
 
 	cerrdefs "github.com/containerd/errdefs"
 )
@@ -80,8 +82,14 @@ func (p *Programs) restartAll(ctx context.Context, tell func(string)) error {
 			if err != nil {
 				return err
 			}
-			if role == "validator" && b.Up && !p.known(ctx, tell) {
-				continue
+			if role == "validator" && b.Up {
+				known, err := p.known(ctx, tell)
+				if err != nil {
+					return err
+				}
+				if !known {
+					continue
+				}
 			}
 			if b.Up && !c.Up() {
 				tell("start " + c.Name)
@@ -106,13 +114,29 @@ func (p *Programs) restartAll(ctx context.Context, tell func(string)) error {
 	return nil
 }
 
+// recovery is how long Postgres may take to answer again after a crash, as when
+// its disk was full.
+const recovery = time.Minute
+
 // known says whether the participant has an identity that a validator app may
-// be started beside.
-func (p *Programs) known(ctx context.Context, tell func(string)) bool {
-	found, err := p.Identity(ctx)
-	if err == nil && found != "" {
-		return true
+// be started beside. That it cannot be read is an error, and not an answer.
+func (p *Programs) known(ctx context.Context, tell func(string)) (bool, error) {
+	deadline := p.Now().Add(recovery)
+	for {
+		found, err := p.Identity(ctx)
+		if err == nil && found == "" {
+			tell("the validator app stays down: the participant's database has no identity, and it would make a new one; its restart policy is set to no")
+		}
+		if err == nil {
+			return found != "", nil
+		}
+		if ctx.Err() != nil || p.Now().After(deadline) {
+			return false, fmt.Errorf("whether the participant has an identity cannot be told, so the validator app is not started beside it: %w", err)
+		}
+		select {
+		case <-ctx.Done():
+			return false, ctx.Err()
+		case <-time.After(time.Second):
+		}
 	}
-	tell("the validator app stays down: the participant's database has no identity, and it would make a new one; its restart policy is set to no")
-	return false
 }
