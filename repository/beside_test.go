@@ -29,7 +29,7 @@ const besideVariable = "HOLDFAST_TEST_BESIDE" // "backup", "retention" or "reade
 func contents(n int) []byte {
 	var out []byte
 	for i := range 6 {
-		out = append(out, random(uint64((n+i)/3*7+i), 300<<10)...)
+		out = append(out, random(uint64((n+i)/3*7+i), 100<<10)...)
 	}
 	return out
 }
@@ -69,7 +69,7 @@ func backUp(r *repository.Repository, n int) error {
 		if err := fill(ctx, w, map[string][]byte{rows: contents(n)}); err != nil {
 			return err
 		}
-		time.Sleep(time.Duration(rand.IntN(3000)) * time.Millisecond)
+		time.Sleep(time.Duration(rand.IntN(1500)) * time.Millisecond)
 		return w.Seal(ctx, set)
 	})
 }
@@ -203,11 +203,11 @@ func (p *troupe) kill(name string) {
 
 // A backup, two retentions with maintenance and a reader of everything, in
 // processes of their own that are killed at random instants, on a clock that
-// makes half an hour of every second. Whatever is listed can be read whole, at
+// makes a quarter of an hour of every second. Whatever is listed can be read whole, at
 // every moment and afterwards.
 func TestBesideEachOther(t *testing.T) {
 	_, dir := make1(t)
-	c := &clock{Base: time.Now(), Factor: 1800}
+	c := &clock{Base: time.Now(), Factor: 900}
 	defer c.use()()
 	// What there is in the beginning is old enough to be given back.
 	c.Ahead = -72 * time.Hour
@@ -228,9 +228,14 @@ func TestBesideEachOther(t *testing.T) {
 	for _, name := range names {
 		p.start(name)
 	}
+	// How long a round takes here and now says how long to wait before a kill.
 	began := time.Now()
-	for kills := 0; time.Since(began) < 12*time.Second || time.Since(began) < time.Minute && (kills < 10 || !p.enough()); kills++ {
-		time.Sleep(time.Duration(100+lots.IntN(2000)) * time.Millisecond)
+	for !p.done(1, 1, 1) && time.Since(began) < 2*time.Minute {
+		time.Sleep(50 * time.Millisecond)
+	}
+	round := time.Since(began)
+	for kills := 0; time.Since(began) < 4*time.Minute && (kills < 8 || !p.enough()); kills++ {
+		time.Sleep(time.Duration(lots.Int64N(int64(round))))
 		name := names[lots.IntN(3)]
 		p.kill(name)
 		p.start(name)
@@ -275,7 +280,10 @@ func (p *troupe) judge() {
 }
 
 // enough reports whether enough was done between the kills.
-func (p *troupe) enough() bool {
+func (p *troupe) enough() bool { return p.done(2, 3, 3) }
+
+// done reports whether so many rounds of each sort came to their end.
+func (p *troupe) done(backups, retentions, readings int) bool {
 	done := map[string]int{}
 	for name, says := range p.says {
 		says.mu.Lock()
@@ -283,5 +291,5 @@ func (p *troupe) enough() bool {
 		done[what] += says.done
 		says.mu.Unlock()
 	}
-	return done["backup"] >= 3 && done["retention"] >= 4 && done["reader"] >= 4
+	return done["backup"] >= backups && done["retention"] >= retentions && done["reader"] >= readings
 }
