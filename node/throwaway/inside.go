@@ -37,7 +37,7 @@ type probe struct {
 // of postgres and its arguments.
 func Inside(args []string) error {
 	if len(args) < 3 {
-		return errors.New("usage: ADDRESS ACCOUNT PROGRAM [ARGUMENT]...")
+		return errors.New("want an address, an account, a program and its arguments")
 	}
 	runtime.LockOSThread() // what is set for a thread has to hold for the one that becomes the server
 	out := os.NewFile(3, "probe")
