@@ -104,7 +104,7 @@ func (a *app) first(ctx context.Context, s *setup) (set holdfast.Set, err error)
 		return err
 	})
 	if err != nil {
-		return set, fmt.Errorf("Holdfast is set up, but the first set is not proven: %w", err) //nolint:staticcheck // a name
+		return set, fmt.Errorf("everything is set up, but the first set is not proven: %w", err)
 	}
 	return set, nil
 }
