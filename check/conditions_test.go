@@ -192,7 +192,7 @@ func TestEvaluate(t *testing.T) {
 			for i := range o.Scans {
 				o.Scans[i].Clock = holdfast.Known(-time.Hour)
 			}
-		}, map[Code]string{ClockSane: "violated: 1h0m behind of this one"}, nil},
+		}, map[Code]string{ClockSane: "violated: 1h0m behind this one"}, nil},
 		{"one clock differs", func(o *Observations) { o.Scans[0].Clock = holdfast.Known(-time.Hour) }, nil, nil},
 		{"no other clock", func(o *Observations) {
 			for i := range o.Scans {
@@ -402,6 +402,17 @@ func TestRunways(t *testing.T) {
 	o.Scans, o.Declared.Retention = nil, []Retention{{SV: EverySV, Keeps: 30 * day, Source: "a"}}
 	if r := Runways(*o, noon); len(r) != 1 || r[0].SV != "every super validator" {
 		t.Errorf("%+v", r)
+	}
+}
+
+func TestSpans(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		0: "0s", 400 * time.Millisecond: "0s", time.Hour - 400*time.Millisecond: "1h0m", 90 * time.Second: "1m30s", 25*time.Hour + time.Minute: "25h1m",
+		48 * time.Hour: "2d", 50 * time.Hour: "2d2h", -time.Minute: "-1m0s",
+	} {
+		if got := span(d); got != want {
+			t.Errorf("%v is %q, want %q", d, got, want)
+		}
 	}
 }
 

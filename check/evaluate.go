@@ -207,11 +207,12 @@ func takenAt(s holdfast.Set) time.Time {
 
 // span says a length of time to a person.
 func span(d time.Duration) string {
-	switch {
-	case d < 0:
+	if d < 0 {
 		return "-" + span(-d)
-	case d.Round(time.Second) < time.Hour:
-		return d.Round(time.Second).String()
+	}
+	switch d = d.Round(time.Second); {
+	case d < time.Hour:
+		return d.String()
 	case d < 2*day:
 		return strings.TrimSuffix(d.Round(time.Minute).String(), "0s")
 	case d%day < time.Hour:

@@ -262,7 +262,7 @@ func clockSane(v *view) answer {
 	var near, far []string
 	compare := func(whose string, ahead time.Duration) {
 		if ahead.Abs() > v.Limits.Skew {
-			far = append(far, fmt.Sprintf("%s is %s of this one", whose, map[bool]string{true: span(ahead.Abs()) + " ahead", false: span(ahead.Abs()) + " behind"}[ahead > 0]))
+			far = append(far, fmt.Sprintf("%s is %s %s this one", whose, span(ahead.Abs()), map[bool]string{true: "ahead of", false: "behind"}[ahead > 0]))
 			return
 		}
 		near = append(near, whose)
