@@ -36,7 +36,10 @@ type piece struct {
 	err   error
 }
 
-var spaces = sync.Pool{New: func() any { return make([]byte, headroom+pieceSize) }}
+// spaces are room for pieces, used again.
+var spaces = sync.Pool{New: func() any { return new(room) }}
+
+type room [headroom + pieceSize]byte
 
 // newInput reads from r ahead of its reader. Close has to be called before r
 // is used again.
@@ -50,7 +53,7 @@ func newInput(ctx context.Context, r io.Reader) *input {
 		defer close(full)
 		for p := range free {
 			if p.space == nil {
-				p.space = spaces.Get().([]byte)
+				p.space = spaces.Get().(*room)[:]
 			}
 			p.n, p.err = readPiece(r, p.space[headroom:])
 			if ctx.Err() != nil {
@@ -81,7 +84,7 @@ func newInput(ctx context.Context, r io.Reader) *input {
 
 func release(p piece) {
 	if p.space != nil {
-		spaces.Put(p.space) //nolint:staticcheck // a slice's header is little beside what is saved
+		spaces.Put((*room)(p.space))
 	}
 }
 
