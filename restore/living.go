@@ -85,9 +85,10 @@ func halt(ctx context.Context, place Living, p *Plan, set holdfast.Set, tell fun
 // deserted looks at a database until the sessions of programs that have just
 // stopped are gone from it. Those that stay are told by the look.
 func deserted(ctx context.Context, place Place, set holdfast.SetID, c holdfast.Capture) (holdfast.Placement, error) {
-	for tries := 20; ; tries-- {
+	for tries := 40; ; tries-- {
 		now, err := place.Look(ctx, set, c)
-		if err != nil || len(now.Sessions) == 0 || tries == 0 {
+		starting := holdfast.ClassOf(err) == holdfast.Unreachable // a server that has just been started may go down once more
+		if !starting && (err != nil || len(now.Sessions) == 0) || tries == 0 {
 			return now, err
 		}
 		select {
