@@ -41,6 +41,7 @@ type parts struct {
 	Dump       postgres.Options
 	Clock      holdfast.Clock
 	Said       []string // what the last run told
+	noOwner    bool     // restores give everything to the connecting user
 }
 
 // bed is a node, its validator app and a repository, all of them alive.
@@ -146,7 +147,7 @@ func (p *parts) dumper(t libpq.Target) postgres.Dumper {
 // place puts the parts together for a restore.
 func (p *parts) place() plain.Place {
 	return plain.Place{Node: p.Node, Now: time.Now, Loader: func(_ holdfast.ComponentName, through libpq.Target) plain.Loader {
-		return postgres.Loader{Target: through, Facts: readFacts, Options: postgres.LoadOptions{Lanes: 2}}
+		return postgres.Loader{Target: through, Facts: readFacts, Options: postgres.LoadOptions{Lanes: 2, NoOwner: p.noOwner}}
 	}}
 }
 

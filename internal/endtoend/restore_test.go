@@ -200,12 +200,18 @@ func TestWreckedAndMissingDatabasesComeBack(t *testing.T) {
 	b.parts.Node.Targets = map[holdfast.ComponentName]libpq.Target{
 		"participant": target(t, elsewhere.DSN("participant-4")), "validator": target(t, elsewhere.DSN("validator")),
 	}
+	_, err := restore.Make(t.Context(), b.place(), set, restore.Options{}, time.Now())
+	says(t, err, holdfast.Refused, "the owner of validator is missing")
+	if _, do := holdfast.Advice(err); !strings.Contains(do, `CREATE ROLE "cnadmin"`) || !strings.Contains(do, "--no-owner") {
+		t.Errorf("the way on is %q", do)
+	}
+	b.noOwner = true
 	plan, err := restore.Make(t.Context(), b.place(), set, restore.Options{}, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !contains(plan.Warnings, "cnadmin") {
-		t.Errorf("a role is missing, and the plan does not say so: %v", plan.Warnings)
+	if !contains(plan.Warnings, "connecting user") {
+		t.Errorf("the owners are left out, and the plan does not say so: %v", plan.Warnings)
 	}
 	b.mustRestore(t, set.ID, restore.Options{})
 	if got, err := splicetest.LedgerEnd(t.Context(), elsewhere.DSN("participant-4")); err != nil || got != end {
