@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"time"
@@ -26,6 +27,10 @@ type Client struct {
 	TLS     bool          // the API speaks TLS; Splice's deployments do not
 	CA      []byte        // PEM certificates trusted beside the system's
 	Timeout time.Duration // of each question; 10 s if 0
+
+	// Dial makes the connection where the address alone does not lead there; nil:
+	// as usual.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 // largest is the most that an answer may have: a participant may host hundreds
@@ -55,11 +60,34 @@ func (c Client) Look(ctx context.Context) (holdfast.ParticipantView, error) {
 	}
 	defer func() { _ = conn.Close() }()
 	q := questions{conn, cmpTimeout(c.Timeout)}
+	view, err := c.status(ctx, q)
+	if err != nil {
+		return view, err
+	}
+	view.Pruning = holdfast.Observe(q.pruning(ctx))
+	view.Keys = holdfast.Observe(q.keys(ctx))
+	view.Parties = holdfast.Observe(q.parties(ctx, view))
+	return view, nil
+}
+
+// Who asks the participant for its id alone, without "PAR::"; "" from one that
+// has none yet.
+func (c Client) Who(ctx context.Context) (string, error) {
+	conn, err := c.dial()
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = conn.Close() }()
+	view, err := c.status(ctx, questions{conn, cmpTimeout(c.Timeout)})
+	return view.ID, err
+}
+
+// status asks for what a participant says even before it has an identity.
+func (c Client) status(ctx context.Context, q questions) (view holdfast.ParticipantView, err error) {
 	var who StatusResponse
 	if err := q.ask(ctx, MethodStatus, &Empty{}, &who); err != nil {
-		return holdfast.ParticipantView{}, c.explain(err)
+		return view, c.explain(err)
 	}
-	var view holdfast.ParticipantView
 	switch {
 	case who.Status != nil && who.Status.Common != nil:
 		s := who.Status
@@ -67,16 +95,12 @@ func (c Client) Look(ctx context.Context) (holdfast.ParticipantView, error) {
 		for _, synchronizer := range s.Connected {
 			view.Connected = append(view.Connected, holdfast.Connection{PhysicalID: synchronizer.PhysicalID, Healthy: synchronizer.Health == Healthy})
 		}
+		return view, nil
 	case who.NotInitialized != nil:
-		view = holdfast.ParticipantView{Version: who.NotInitialized.Version, Active: who.NotInitialized.Active}
-	default:
-		return view, &holdfast.Problem{Class: holdfast.Undetermined, What: "the admin API at " + c.Address + " answers in a form that is not known",
-			Do: "Is it a participant's? Port 5002 of the participant, not of a sequencer or mediator."}
+		return holdfast.ParticipantView{Version: who.NotInitialized.Version, Active: who.NotInitialized.Active}, nil
 	}
-	view.Pruning = holdfast.Observe(q.pruning(ctx))
-	view.Keys = holdfast.Observe(q.keys(ctx))
-	view.Parties = holdfast.Observe(q.parties(ctx, view))
-	return view, nil
+	return view, &holdfast.Problem{Class: holdfast.Undetermined, What: "the admin API at " + c.Address + " answers in a form that is not known",
+		Do: "Is it a participant's? Port 5002 of the participant, not of a sequencer or mediator."}
 }
 
 func cmpTimeout(d time.Duration) time.Duration {
@@ -98,8 +122,12 @@ func (c Client) dial() (*grpc.ClientConn, error) {
 		}
 		security = credentials.NewTLS(&tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12})
 	}
-	return grpc.NewClient("passthrough:///"+c.Address, grpc.WithTransportCredentials(security), grpc.WithDisableServiceConfig(),
-		grpc.WithDefaultCallOptions(grpc.ForceCodec(Codec{}), grpc.MaxCallRecvMsgSize(largest)))
+	options := []grpc.DialOption{grpc.WithTransportCredentials(security), grpc.WithDisableServiceConfig(),
+		grpc.WithDefaultCallOptions(grpc.ForceCodec(Codec{}), grpc.MaxCallRecvMsgSize(largest))}
+	if c.Dial != nil {
+		options = append(options, grpc.WithContextDialer(func(ctx context.Context, address string) (net.Conn, error) { return c.Dial(ctx, "tcp", address) }))
+	}
+	return grpc.NewClient("passthrough:///"+c.Address, options...)
 }
 
 // explain says why the participant did not tell who it is.

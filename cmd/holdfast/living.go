@@ -11,6 +11,7 @@ import (
 
 	"holdfast"
 	"holdfast/canton"
+	"holdfast/canton/admin"
 	"holdfast/capture/postgres"
 	"holdfast/config"
 	"holdfast/internal/libpq"
@@ -51,11 +52,18 @@ func (w wiring) with(programs *compose.Programs, options postgres.LoadOptions) (
 	programs.Path = w.journal()
 	programs.Ready = func(ctx context.Context) error { return answers(ctx, participant) }
 	programs.Identity = func(ctx context.Context) (string, error) { return identityOf(ctx, participant) }
+	programs.Asked = adminOf(programs.Node).Who
 	return living{w.placeOf(n, options), programs}, nil
 }
 
 // journal is where the restore of a compose node keeps its journal.
 func (w wiring) journal() string { return filepath.Join(w.Dir(), w.Config.Node+".restore.json") }
+
+// adminOf asks a compose node's participant at its container, because the
+// bundle publishes no port for the admin API.
+func adminOf(n *compose.Node) admin.Client {
+	return admin.Client{Address: "participant:5002", Dial: n.AdminReach().Dial}
+}
 
 // answers asks a database's server for a sign of life.
 func answers(ctx context.Context, t libpq.Target) error {

@@ -269,10 +269,17 @@ func (w wiring) observeScans(ctx context.Context, last *holdfast.ParticipantFact
 }
 
 func (w wiring) observeAdmin(ctx context.Context) holdfast.Observed[holdfast.ParticipantView] {
-	if w.Check.Admin == "" {
-		return holdfast.Unknown[holdfast.ParticipantView]("check.admin names no admin API")
+	switch {
+	case w.Check.Admin != "":
+		return holdfast.Observe(admin.Client{Address: w.Check.Admin}.Look(ctx))
+	case w.Compose != nil:
+		n, err := w.compose(ctx)
+		if err != nil {
+			return holdfast.Unknown[holdfast.ParticipantView](err.Error())
+		}
+		return holdfast.Observe(adminOf(n).Look(ctx))
 	}
-	return holdfast.Observe(admin.Client{Address: w.Check.Admin}.Look(ctx))
+	return holdfast.Unknown[holdfast.ParticipantView]("check.admin names no admin API")
 }
 
 func (w wiring) observeMetrics(ctx context.Context) holdfast.Observed[holdfast.NodeMetrics] {

@@ -15,6 +15,7 @@ type Node struct {
 	Bundle
 	postgres *Reach
 	app      *Reach
+	admin    *Reach
 }
 
 // Open finds the node of a project, or the only one there is when project is
@@ -37,6 +38,7 @@ func NewNode(e *Engine, b Bundle) *Node {
 	n := &Node{Engine: e, Bundle: b}
 	n.postgres = n.reach("postgres", b.ParticipantDatabase().Port)
 	n.app = n.reach("validator", "5003")
+	n.admin = n.reach("participant", "5002")
 	return n
 }
 
@@ -132,6 +134,10 @@ func (n *Node) App() (base, address string, reach *Reach) {
 	}
 	return base, address, nil
 }
+
+// AdminReach connects to the participant's admin API in its container; the
+// bundle publishes no port for it.
+func (n *Node) AdminReach() *Reach { return n.admin }
 
 // AppReach connects to the validator app in its container.
 func (n *Node) AppReach() *Reach { return n.app }

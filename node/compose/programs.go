@@ -25,6 +25,9 @@ type Programs struct {
 	// Identity reads from the participant's database which participant it is;
 	// "" for one that has not been made yet.
 	Identity func(ctx context.Context) (string, error)
+	// Asked asks the participant that runs which one it is. One that cannot be
+	// asked is believed by its database; nil: none is asked.
+	Asked func(ctx context.Context) (string, error)
 	// Patience is how long a container may take to become ready; 10 minutes if 0,
 	// as start.sh -w waits.
 	Patience time.Duration

@@ -31,6 +31,9 @@ func (p *Programs) Wake(ctx context.Context, participant string, tell func(strin
 	if err := p.expect(ctx, participant); err != nil {
 		return err
 	}
+	if err := p.confirm(ctx, participant, tell); err != nil {
+		return err
+	}
 	if err := p.wake(ctx, now, "validator", "to be ready", p.appReady, tell); err != nil {
 		return err
 	}
@@ -60,6 +63,41 @@ func (p *Programs) expect(ctx context.Context, participant string) error {
 	return &holdfast.Problem{Class: holdfast.Refused, What: fmt.Sprintf("the participant's database has identity %s, expected is %s", found, participant),
 		Why: "The validator app would give an empty participant a new identity; it is not started."}
 }
+
+// confirm asks the participant itself, which may have opened another database
+// than the one that was looked at. Its admin API may be out of reach, or take
+// its time to come up; a wrong answer counts, none does not.
+func (p *Programs) confirm(ctx context.Context, participant string, tell func(string)) error {
+	if p.Asked == nil {
+		return nil
+	}
+	var found string
+	var err error
+	for began := p.Now(); ; {
+		if found, err = p.Asked(ctx); err == nil || ctx.Err() != nil || p.Now().Sub(began) > askedFor {
+			break
+		}
+		time.Sleep(settle / 6)
+	}
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err != nil:
+		tell(fmt.Sprintf("the participant itself could not be asked who it is (%v); its database says it", err))
+		return nil
+	case found == participant:
+		tell("the participant says that it is " + found)
+		return nil
+	case found == "":
+		found = "none"
+	}
+	return &holdfast.Problem{Class: holdfast.Refused, What: fmt.Sprintf("the participant runs with identity %s, its database has %s", found, participant),
+		Why: "It opened another database than the restored one; the validator app would take that one for its own, and is not started.",
+		Do:  "Compare CANTON_PARTICIPANT_POSTGRES_DB of its container with the plan: `holdfast node show`."}
+}
+
+// askedFor is how long a participant that runs is asked who it is.
+const askedFor = 20 * time.Second
 
 func (p *Programs) wake(ctx context.Context, now Bundle, role, what string, ready func(context.Context) error, tell func(string)) error {
 	c := now.role(role)
