@@ -31,7 +31,10 @@ func TestEveryWreckIsRestored(t *testing.T) {
 	for _, wreck := range bundle.Wrecks {
 		t.Run(strings.ReplaceAll(string(wreck), " ", "-"), func(t *testing.T) {
 			check(t, s.Wreck(ctx, wreck))
-			report := value[restore.Report](t, s, "restore", string(set.ID), "--yes")
+			report, said := told[restore.Report](t, s, "restore", string(set.ID), "--yes")
+			if !strings.Contains(said, "the participant says that it is "+strings.TrimPrefix(identity, "PAR::")) {
+				t.Errorf("the participant itself was not asked: %s", said)
+			}
 			if !report.Serving || !report.Swapped {
 				t.Errorf("the report says serving %v, swapped %v", report.Serving, report.Swapped)
 			}
