@@ -247,10 +247,23 @@ func (e *Engine) stop(ctx context.Context, c Container) error {
 	return nil
 }
 
-// restart gives a container a restart policy.
+// restart gives a container a restart policy. The engine refuses that in the
+// instant in which a program that starts over and over has ended and is still
+// thought to run, so it is asked again for a while.
 func (e *Engine) restart(ctx context.Context, c Container, policy Restart) error {
-	_, err := e.api.ContainerUpdate(ctx, c.ID, client.ContainerUpdateOptions{RestartPolicy: &container.RestartPolicy{
-		Name: container.RestartPolicyMode(policy.Name), MaximumRetryCount: policy.Retries}})
+	var err error
+	for range 40 {
+		_, err = e.api.ContainerUpdate(ctx, c.ID, client.ContainerUpdateOptions{RestartPolicy: &container.RestartPolicy{
+			Name: container.RestartPolicyMode(policy.Name), MaximumRetryCount: policy.Retries}})
+		if err == nil || !strings.Contains(err.Error(), "cannot update a stopped container") {
+			break
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(250 * time.Millisecond):
+		}
+	}
 	return e.explain("set the restart policy of container "+c.Name, err)
 }
 

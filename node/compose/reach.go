@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"syscall"
 	"time"
 
 	"holdfast"
@@ -29,12 +30,17 @@ const dialTime = 2 * time.Second
 // relay passes standard input to a port of the container and what comes back
 // to standard output, until either side ends. The official Postgres images,
 // Debian's and Alpine's, both have bash; busybox has nc.
+//
+// It waits for what it has killed. Postgres is the first process of its
+// container, to which orphans fall, and takes any child that did not end well
+// for a session that crashed: it would throw everybody out and recover.
 const relay = `if command -v bash >/dev/null 2>&1; then
   exec bash -c 'exec 3<>"/dev/tcp/127.0.0.1/$0" || exit 1
     cat <&3 & reader=$!
     cat <&0 >&3 & writer=$!
     wait -n $reader $writer
-    kill $reader $writer 2>/dev/null' "$1"
+    kill $reader $writer 2>/dev/null
+    wait $reader $writer' "$1"
 elif command -v nc >/dev/null 2>&1; then exec nc 127.0.0.1 "$1"
 else echo "neither bash nor nc is in the image" >&2; exit 127
 fi`
@@ -67,35 +73,41 @@ func (r *Reach) Dial(ctx context.Context, _, _ string) (net.Conn, error) {
 			return conn, err
 		}
 	}
-	conn, way, err := r.try(ctx, c)
+	conn, way, sure, err := r.try(ctx, c)
 	r.mu.Lock()
-	r.way = way
+	if r.way = way; !sure {
+		r.way = ""
+	}
 	r.mu.Unlock()
 	return conn, err
 }
 
 // try tries the ways one after the other. What the first ones failed with is
-// only of interest when the last one fails too.
-func (r *Reach) try(ctx context.Context, c Container) (net.Conn, Way, error) {
+// only of interest when the last one fails too. The way that worked is not sure
+// to be the best where an earlier one was refused: an address that refuses is
+// there, and its program was only not up yet.
+func (r *Reach) try(ctx context.Context, c Container) (conn net.Conn, way Way, sure bool, err error) {
 	if c.State != "running" {
-		return nil, "", &holdfast.Problem{Class: holdfast.Unreachable, What: fmt.Sprintf("container %s does not run: it is %s", c.Name, c.State),
+		return nil, "", false, &holdfast.Problem{Class: holdfast.Unreachable, What: fmt.Sprintf("container %s does not run: it is %s", c.Name, c.State),
 			Do: "Start it: `docker start " + c.Name + "`; what keeps it from running is in `docker logs " + c.Name + "`."}
 	}
 	var failures []error
+	sure = true
 	for _, way := range []Way{ByAddress, ByName, ByExec} {
 		if r.only != "" && r.only != way || r.only == "" && way != ByExec && !r.engine.local() {
 			continue
 		}
 		conn, err := r.by(ctx, way, c)
 		if err == nil {
-			return conn, way, nil
+			return conn, way, sure, nil
 		}
 		if ctx.Err() != nil {
-			return nil, "", ctx.Err()
+			return nil, "", false, ctx.Err()
 		}
+		sure = sure && !errors.Is(err, syscall.ECONNREFUSED)
 		failures = append(failures, fmt.Errorf("by %s: %w", way, err))
 	}
-	return nil, "", &holdfast.Problem{Class: holdfast.Unreachable, What: fmt.Sprintf("port %s of container %s cannot be reached", r.port, c.Name), Err: errors.Join(failures...),
+	return nil, "", false, &holdfast.Problem{Class: holdfast.Unreachable, What: fmt.Sprintf("port %s of container %s cannot be reached", r.port, c.Name), Err: errors.Join(failures...),
 		Do: "Check that the program in it is up (`docker logs " + c.Name + "`), and that Holdfast runs on the machine that runs Docker."}
 }
 
@@ -103,6 +115,9 @@ func (r *Reach) by(ctx context.Context, way Way, c Container) (net.Conn, error) 
 	dialer := net.Dialer{Timeout: dialTime}
 	switch way {
 	case ByName:
+		if c.Service == "" {
+			return nil, errors.New("it belongs to no service")
+		}
 		return dialer.DialContext(ctx, "tcp", net.JoinHostPort(c.Service, r.port))
 	case ByAddress:
 		var failures []error
