@@ -78,12 +78,12 @@ func (d Dumper) Capture(ctx context.Context, c holdfast.Component, clock holdfas
 		capture, err := d.once(ctx, c, clock, out)
 		var g *givingWay
 		switch {
+		case ctx.Err() != nil: // even where the last row had come already: who cancels wants no capture
+			return holdfast.Capture{}, ctx.Err()
 		case err == nil:
 			capture.Began = began
 			capture.Waits = append(waits, capture.Waits...)
 			return capture, nil
-		case ctx.Err() != nil:
-			return holdfast.Capture{}, ctx.Err()
 		case changed(err) && try < givingWayTries:
 			g = &givingWay{}
 		case !errors.As(err, &g):
