@@ -175,6 +175,7 @@ func (b *bench) env(set func(key, value string)) {
 	set("VALIDATOR_DSN", b.dsn["validator"])
 	set("PARTICIPANT_DSN", b.dsn["participant"])
 	set("SERVER_DSN", b.dsn["server"])
+	set("SERVER_DIR", filepath.Dir(b.node.Participant.Socket()))
 	set("VALIDATOR_TCP_DSN", b.node.Participant.TCPDSN(databaseOf(b.dsn["validator"])))
 	set("PARTICIPANT_TCP_DSN", b.node.Participant.TCPDSN(databaseOf(b.dsn["participant"])))
 	set("VALIDATOR_DB", databaseOf(b.dsn["validator"]))

@@ -161,7 +161,7 @@ func alive(pid int) bool {
 // be.
 func TestRoomBesideALiveServer(t *testing.T) {
 	live := splicetest.NewServer(t, "")
-	h := host(base(t))
+	h := host(filepath.Dir(live.Socket()))
 	h.KeepFree = 1
 	if f, err := h.Room(1 << 20); err != nil || f.Verdict != holdfast.Holds {
 		t.Errorf("a MiB beside %s: %+v, %v", live.DSN("postgres"), f, err)
