@@ -97,19 +97,12 @@ func (s *site) holdfast(t *testing.T, exit int, args ...string) result {
 // value runs a command with JSON output and decodes what it prints.
 func value[T any](t *testing.T, s *site, args ...string) T {
 	t.Helper()
-	v, _ := told[T](t, s, args...)
-	return v
-}
-
-// told is what a command prints as JSON, and what it told on the way.
-func told[T any](t *testing.T, s *site, args ...string) (T, string) {
-	t.Helper()
 	var doc struct{ Value T }
 	r := s.holdfast(t, 0, append(args, "--output", "json")...)
 	if err := json.Unmarshal([]byte(r.out), &doc); err != nil {
 		t.Fatalf("holdfast %s: %v\n%s", strings.Join(args, " "), err, r.out)
 	}
-	return doc.Value, r.err
+	return doc.Value
 }
 
 // setUp sets Holdfast up with one command, which takes the first set.
