@@ -247,15 +247,15 @@ func (e *Engine) stop(ctx context.Context, c Container) error {
 	return nil
 }
 
-// restart gives a container a restart policy. The engine refuses that in the
-// instant in which a program that starts over and over has ended and is still
-// thought to run, so it is asked again for a while.
+// restart gives a container a restart policy. The engine fails at that, in
+// several words, in the instant in which a program that starts over and over has
+// ended and is still thought to run, so it is asked again for a while.
 func (e *Engine) restart(ctx context.Context, c Container, policy Restart) error {
 	var err error
 	for range 40 {
 		_, err = e.api.ContainerUpdate(ctx, c.ID, client.ContainerUpdateOptions{RestartPolicy: &container.RestartPolicy{
 			Name: container.RestartPolicyMode(policy.Name), MaximumRetryCount: policy.Retries}})
-		if err == nil || !strings.Contains(err.Error(), "cannot update a stopped container") {
+		if err == nil || cerrdefs.IsNotFound(err) || client.IsErrConnectionFailed(err) {
 			break
 		}
 		select {
