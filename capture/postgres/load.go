@@ -44,7 +44,7 @@ func (o LoadOptions) lanes() int {
 // Survey looks at the target server: whether it can take the capture, and
 // whose its objects will be.
 func (l Loader) Survey(ctx context.Context, c holdfast.Capture) (holdfast.Fit, error) {
-	conn, err := l.Target.Connect(ctx, libpq.Options{Application: "holdfast restore"})
+	conn, err := l.connect(ctx)
 	if err != nil {
 		return holdfast.Fit{}, err
 	}
