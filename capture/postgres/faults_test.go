@@ -137,6 +137,9 @@ func TestTimeoutsOfARoleDoNotStopADumpOrARestore(t *testing.T) {
 		exec1(t, server.DSN("postgres"), `ALTER ROLE hasty SET `+setting)
 	}
 	s.dsn = server.DSNAs("hasty", "farm")
+	if _, err := dumper(t, s, quick).Look(t.Context(), component(s)); err != nil {
+		t.Error(err)
+	}
 	out := hooked{folder(t.TempDir()), func(_ context.Context, name string) {
 		if strings.Contains(name, ".large/") {
 			time.Sleep(60 * time.Millisecond)

@@ -32,11 +32,11 @@ func (d Dumper) Look(ctx context.Context, c holdfast.Component) (holdfast.Outloo
 		}
 		return holdfast.Outlook{}, explain(d.Target.Where(), err)
 	}
-	s, err := server(ctx, conn)
-	if err != nil {
+	if err := execute(ctx, conn, append(patient(0), fmt.Sprintf("SET lock_timeout = %d", lookPatience.Milliseconds()))...); err != nil {
 		return fail(err)
 	}
-	if err := execute(ctx, conn, fmt.Sprintf("SET lock_timeout = %d", lookPatience.Milliseconds())); err != nil {
+	s, err := server(ctx, conn)
+	if err != nil {
 		return fail(err)
 	}
 	left, err := obstacles(ctx, conn, s, d.Target.Where())
