@@ -61,7 +61,8 @@ func (p *Programs) expect(ctx context.Context, participant string) error {
 		found = "none"
 	}
 	return &holdfast.Problem{Class: holdfast.Refused, What: fmt.Sprintf("the participant's database has identity %s, expected is %s", found, participant),
-		Why: "The validator app would give an empty participant a new identity; it is not started."}
+		Why: "The validator app would give an empty participant a new identity; it is not started.",
+		Do:  "Compare CANTON_PARTICIPANT_POSTGRES_DB of its container with the plan: `holdfast node show`. `holdfast restore --undo --yes` goes back to what was."}
 }
 
 // confirm asks the participant itself, which may have opened another database
@@ -102,7 +103,8 @@ const askedFor = 20 * time.Second
 func (p *Programs) wake(ctx context.Context, now Bundle, role, what string, ready func(context.Context) error, tell func(string)) error {
 	c := now.role(role)
 	if c == nil {
-		return &holdfast.Problem{Class: holdfast.Failed, What: "there is no container of " + titles[role]}
+		return &holdfast.Problem{Class: holdfast.Failed, What: "there is no container of " + titles[role],
+			Why: "The node cannot serve without it.", Do: "Repeat the restore, which makes it as the set recorded it; or start.sh makes it from the bundle."}
 	}
 	tell("start " + c.Name)
 	if err := p.Node.Engine.start(ctx, *c); err != nil {
