@@ -159,15 +159,15 @@ func (p *Programs) await(ctx context.Context, c Container, what string, ready fu
 		}
 		switch {
 		case now.State == "exited" || now.State == "dead":
-			err = fmt.Errorf("it ended with exit code %d: %s", now.ExitCode, p.Node.Engine.complaints(ctx, c))
+			err = fmt.Errorf("it ended with exit code %d: %s", now.ExitCode, p.Node.Engine.Complaints(ctx, c.ID))
 			deadline = time.Time{}
 		case now.Restarts >= c.Restarts+tries:
-			err = fmt.Errorf("it was started again and again: %s", p.Node.Engine.complaints(ctx, c))
+			err = fmt.Errorf("it was started again and again: %s", p.Node.Engine.Complaints(ctx, c.ID))
 			deadline = time.Time{}
 		case now.State != "running":
-			err = fmt.Errorf("it is %s: %s", now.State, p.Node.Engine.complaints(ctx, c))
+			err = fmt.Errorf("it is %s: %s", now.State, p.Node.Engine.Complaints(ctx, c.ID))
 		case now.Health == "unhealthy":
-			err = errors.New("Docker says that it is unhealthy: " + p.Node.Engine.complaints(ctx, c)) //nolint:staticcheck // Docker is a name
+			err = errors.New("Docker says that it is unhealthy: " + p.Node.Engine.Complaints(ctx, c.ID)) //nolint:staticcheck // Docker is a name
 		default:
 			err = ready(ctx)
 		}

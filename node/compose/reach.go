@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"sync"
 	"syscall"
@@ -26,24 +25,6 @@ const (
 // dialTime is how long a container that is there may take to answer: it is on
 // this machine.
 const dialTime = 2 * time.Second
-
-// relay passes standard input to a port of the container and what comes back
-// to standard output, until either side ends. The official Postgres images,
-// Debian's and Alpine's, both have bash; busybox has nc.
-//
-// It waits for what it has killed. Postgres is the first process of its
-// container, to which orphans fall, and takes any child that did not end well
-// for a session that crashed: it would throw everybody out and recover.
-const relay = `if command -v bash >/dev/null 2>&1; then
-  exec bash -c 'exec 3<>"/dev/tcp/127.0.0.1/$0" || exit 1
-    cat <&3 & reader=$!
-    cat <&0 >&3 & writer=$!
-    wait -n $reader $writer
-    kill $reader $writer 2>/dev/null
-    wait $reader $writer' "$1"
-elif command -v nc >/dev/null 2>&1; then exec nc 127.0.0.1 "$1"
-else echo "neither bash nor nc is in the image" >&2; exit 127
-fi`
 
 // Reach makes connections to one port of one container. It finds out once
 // which way works.
@@ -94,7 +75,7 @@ func (r *Reach) try(ctx context.Context, c Container) (conn net.Conn, way Way, s
 	var failures []error
 	sure = true
 	for _, way := range []Way{ByAddress, ByName, ByExec} {
-		if r.only != "" && r.only != way || r.only == "" && way != ByExec && !r.engine.local() {
+		if r.only != "" && r.only != way || r.only == "" && way != ByExec && !r.engine.Local() {
 			continue
 		}
 		conn, err := r.by(ctx, way, c)
@@ -136,19 +117,7 @@ func (r *Reach) by(ctx context.Context, way Way, c Container) (net.Conn, error) 
 		}
 		return nil, errors.Join(append(failures, errors.New("no address answers"))...)
 	}
-	return r.engine.relay(ctx, c, r.port)
-}
-
-// relay opens the way through `docker exec` and makes sure that somebody is at
-// the other end: a program that could not connect ends at once.
-func (e *Engine) relay(ctx context.Context, c Container, port string) (net.Conn, error) {
-	if code, err := e.Run(ctx, c.ID, nil, nil, nil, io.Discard, "sh", "-c", `command -v bash >/dev/null 2>&1 && exec bash -c 'exec 3<>"/dev/tcp/127.0.0.1/$0"' "$1"; command -v nc >/dev/null 2>&1`, "sh", port); err != nil || code != 0 {
-		if err == nil {
-			err = fmt.Errorf("nothing listens at port %s of container %s, or its image has neither bash nor nc (exit code %d)", port, c.Name, code)
-		}
-		return nil, err
-	}
-	return e.exec(ctx, c.ID, "sh", "-c", relay, "sh", port)
+	return r.engine.Dial(ctx, c.Name, r.port)
 }
 
 // Way is the way that worked last, "" before the first connection.

@@ -63,7 +63,7 @@ func (n *Node) Record(ctx context.Context, out holdfast.Sink) (holdfast.Deployme
 		}
 		d.Kept = append(d.Kept, kept)
 	}
-	if !now.Engine.local() {
+	if !now.Engine.Local() {
 		d.NotKept = append(d.NotKept, "the bundle's files are on the machine of the Docker daemon "+now.Engine.Host())
 	}
 	return d, nil
@@ -102,9 +102,9 @@ func (n *Node) specs(ctx context.Context) ([]byte, error) {
 				continue
 			}
 			seen["volume "+name] = true
-			v, err := n.Engine.api.VolumeInspect(ctx, name, client.VolumeInspectOptions{})
+			v, err := n.Engine.API.VolumeInspect(ctx, name, client.VolumeInspectOptions{})
 			if err != nil {
-				return nil, n.Engine.explain("inspect volume "+name, err)
+				return nil, n.Engine.Explain("inspect volume "+name, err)
 			}
 			s.Volumes = append(s.Volumes, v.Volume)
 		}
@@ -113,12 +113,12 @@ func (n *Node) specs(ctx context.Context) ([]byte, error) {
 				continue
 			}
 			seen["network "+at.Name] = true
-			v, err := n.Engine.api.NetworkInspect(ctx, at.Name, client.NetworkInspectOptions{})
+			v, err := n.Engine.API.NetworkInspect(ctx, at.Name, client.NetworkInspectOptions{})
 			if cerrdefs.IsNotFound(err) {
 				continue
 			}
 			if err != nil {
-				return nil, n.Engine.explain("inspect network "+at.Name, err)
+				return nil, n.Engine.Explain("inspect network "+at.Name, err)
 			}
 			s.Networks = append(s.Networks, v.Network)
 		}
@@ -129,7 +129,7 @@ func (n *Node) specs(ctx context.Context) ([]byte, error) {
 // files are the bundle's files on this machine: compose files, .env, and what
 // is mounted from the bundle's directory into its containers.
 func (n *Node) files() []string {
-	if !n.Engine.local() || n.Directory == "" {
+	if !n.Engine.Local() || n.Directory == "" {
 		return nil
 	}
 	list := append([]string{filepath.Join(n.Directory, ".env")}, n.Files...)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"os"
 	"slices"
 	"strings"
@@ -15,6 +14,7 @@ import (
 	"github.com/moby/moby/client"
 
 	"holdfast"
+	"holdfast/internal/docker"
 )
 
 // remake makes a container as it was recorded, with the networks and volumes
@@ -25,10 +25,10 @@ func (e *Engine) remake(ctx context.Context, c Container, specs Specs) error {
 	if err := json.Unmarshal(c.raw, &r); err != nil {
 		return err
 	}
-	if err := e.mountable(r); err != nil {
+	if err := e.mountable(ctx, r); err != nil {
 		return err
 	}
-	if err := e.image(ctx, c); err != nil {
+	if _, err := e.Have(ctx, docker.Image{Name: c.Image}, "Container "+c.Name+" is made from it."); err != nil {
 		return err
 	}
 	if err := e.surroundings(ctx, c, specs); err != nil {
@@ -47,14 +47,14 @@ func (e *Engine) remake(ctx context.Context, c Container, specs Specs) error {
 			}), IPAMConfig: at.IPAMConfig, Links: at.Links, DriverOpts: at.DriverOpts}
 		}
 	}
-	_, err := e.api.ContainerCreate(ctx, client.ContainerCreateOptions{Config: &config, HostConfig: &host, NetworkingConfig: networks, Name: c.Name})
-	return e.explain("create container "+c.Name, err)
+	_, err := e.API.ContainerCreate(ctx, client.ContainerCreateOptions{Config: &config, HostConfig: &host, NetworkingConfig: networks, Name: c.Name})
+	return e.Explain("create container "+c.Name, err)
 }
 
 // mountable makes sure that the files that the bundle mounts are there: Docker
 // would make directories of their names.
-func (e *Engine) mountable(r container.InspectResponse) error {
-	if !e.sameMachine() {
+func (e *Engine) mountable(ctx context.Context, r container.InspectResponse) error {
+	if !e.SameMachine(ctx) {
 		return nil
 	}
 	for _, m := range r.Mounts {
@@ -69,51 +69,33 @@ func (e *Engine) mountable(r container.InspectResponse) error {
 	return nil
 }
 
-// image has the image there, from its registry if need be.
-func (e *Engine) image(ctx context.Context, c Container) error {
-	_, err := e.api.ImageInspect(ctx, c.Image)
-	if !cerrdefs.IsNotFound(err) {
-		return e.explain("inspect image "+c.Image, err)
-	}
-	pulled, err := e.api.ImagePull(ctx, c.Image, client.ImagePullOptions{})
-	if err == nil {
-		defer func() { _ = pulled.Close() }()
-		if err = pulled.Wait(ctx); err == nil {
-			return nil
-		}
-		_, _ = io.Copy(io.Discard, pulled)
-	}
-	return &holdfast.Problem{Class: holdfast.Failed, What: "pull image " + c.Image, Err: err, Why: "Container " + c.Name + " is made from it.",
-		Do: "Pull it by hand (`docker login` first if the registry asks for it), and restore again."}
-}
-
 // surroundings makes the networks and volumes of a container that are not
 // there, with the labels by which Compose knows them as its own.
 func (e *Engine) surroundings(ctx context.Context, c Container, specs Specs) error {
 	for _, at := range c.Networks {
-		_, err := e.api.NetworkInspect(ctx, at.Name, client.NetworkInspectOptions{})
+		_, err := e.API.NetworkInspect(ctx, at.Name, client.NetworkInspectOptions{})
 		if err == nil {
 			continue
 		}
 		if !cerrdefs.IsNotFound(err) {
-			return e.explain("inspect network "+at.Name, err)
+			return e.Explain("inspect network "+at.Name, err)
 		}
 		i := slices.IndexFunc(specs.Networks, func(n network.Inspect) bool { return n.Name == at.Name })
 		if i < 0 {
 			return &holdfast.Problem{Class: holdfast.Refused, What: "network " + at.Name + " is not there", Why: "Container " + c.Name + " was in it, and it is not of the node's own.", Do: "`docker network create " + at.Name + "`, and restore again."}
 		}
 		n := specs.Networks[i]
-		if _, err := e.api.NetworkCreate(ctx, n.Name, client.NetworkCreateOptions{Driver: n.Driver, Internal: n.Internal, Attachable: n.Attachable, Options: n.Options, Labels: n.Labels}); err != nil {
-			return e.explain("create network "+n.Name, err)
+		if _, err := e.API.NetworkCreate(ctx, n.Name, client.NetworkCreateOptions{Driver: n.Driver, Internal: n.Internal, Attachable: n.Attachable, Options: n.Options, Labels: n.Labels}); err != nil {
+			return e.Explain("create network "+n.Name, err)
 		}
 	}
 	for _, name := range c.Volumes {
-		_, err := e.api.VolumeInspect(ctx, name, client.VolumeInspectOptions{})
+		_, err := e.API.VolumeInspect(ctx, name, client.VolumeInspectOptions{})
 		if err == nil {
 			continue
 		}
 		if !cerrdefs.IsNotFound(err) {
-			return e.explain("inspect volume "+name, err)
+			return e.Explain("inspect volume "+name, err)
 		}
 		o := client.VolumeCreateOptions{Name: name}
 		for _, v := range specs.Volumes {
@@ -121,8 +103,8 @@ func (e *Engine) surroundings(ctx context.Context, c Container, specs Specs) err
 				o.Driver, o.DriverOpts, o.Labels = v.Driver, v.Options, v.Labels
 			}
 		}
-		if _, err := e.api.VolumeCreate(ctx, o); err != nil {
-			return e.explain("create volume "+name, err)
+		if _, err := e.API.VolumeCreate(ctx, o); err != nil {
+			return e.Explain("create volume "+name, err)
 		}
 	}
 	return nil
@@ -130,16 +112,16 @@ func (e *Engine) surroundings(ctx context.Context, c Container, specs Specs) err
 
 // rename gives a container another name.
 func (e *Engine) rename(ctx context.Context, from, to string) error {
-	_, err := e.api.ContainerRename(ctx, from, client.ContainerRenameOptions{NewName: to})
-	return e.explain("rename container "+from+" to "+to, err)
+	_, err := e.API.ContainerRename(ctx, from, client.ContainerRenameOptions{NewName: to})
+	return e.Explain("rename container "+from+" to "+to, err)
 }
 
 // remove removes a stopped container and none of its volumes; one that is not
 // there is as good as removed.
 func (e *Engine) remove(ctx context.Context, name string) error {
-	_, err := e.api.ContainerRemove(ctx, name, client.ContainerRemoveOptions{})
+	_, err := e.API.ContainerRemove(ctx, name, client.ContainerRemoveOptions{})
 	if cerrdefs.IsNotFound(err) {
 		return nil
 	}
-	return e.explain("remove container "+name, err)
+	return e.Explain("remove container "+name, err)
 }

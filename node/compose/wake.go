@@ -130,7 +130,7 @@ func (p *Programs) settled(ctx context.Context) error {
 		return err
 	}
 	if c.State != "running" {
-		return fmt.Errorf("it is %s: %s", c.State, p.Node.Engine.complaints(ctx, c))
+		return fmt.Errorf("it is %s: %s", c.State, p.Node.Engine.Complaints(ctx, c.ID))
 	}
 	if c.Health == "starting" {
 		return errors.New("its health check has not passed yet")

@@ -1,0 +1,189 @@
+package docker
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	cerrdefs "github.com/containerd/errdefs"
+	dockerconfig "github.com/docker/cli/cli/config"
+	"github.com/docker/cli/cli/context/docker"
+	"github.com/docker/cli/cli/context/store"
+	"github.com/moby/moby/api/pkg/stdcopy"
+	"github.com/moby/moby/client"
+
+	"holdfast"
+)
+
+// Engine is a Docker daemon.
+type Engine struct {
+	API  *client.Client
+	host string
+}
+
+// Connect finds the daemon as the docker command does: host if it is given,
+// else DOCKER_HOST, else the context that DOCKER_CONTEXT or Docker's
+// configuration names, else the socket at its usual place. It asks the daemon
+// nothing yet.
+func Connect(host string) (*Engine, error) {
+	options := []client.Opt{client.WithHost(host)}
+	if host == "" {
+		var err error
+		if host, options, err = endpoint(); err != nil {
+			return nil, &holdfast.Problem{Class: holdfast.Usage, What: "find the Docker daemon", Err: err,
+				Do: "Name it: DOCKER_HOST, or `docker_host:` below `compose:` in holdfast.yaml."}
+		}
+	}
+	api, err := client.New(options...)
+	if err != nil {
+		return nil, &holdfast.Problem{Class: holdfast.Usage, What: "the address of the Docker daemon, " + host, Err: err, Do: "Want unix:///run/docker.sock, tcp://host:2376 or ssh://user@host."}
+	}
+	return &Engine{api, cmp.Or(host, client.DefaultDockerHost)}, nil
+}
+
+// endpoint is the daemon that the environment or the current context names.
+func endpoint() (string, []client.Opt, error) {
+	if host := os.Getenv("DOCKER_HOST"); host != "" {
+		ep := docker.Endpoint{EndpointMeta: docker.EndpointMeta{Host: host}}
+		options, err := ep.ClientOpts() // a helper for ssh://
+		if strings.HasPrefix(host, "tcp://") {
+			options = append(options, client.WithTLSClientConfigFromEnv())
+		}
+		return host, options, err
+	}
+	name := os.Getenv("DOCKER_CONTEXT")
+	if name == "" {
+		if file, err := dockerconfig.Load(dockerconfig.Dir()); err == nil {
+			name = file.CurrentContext
+		}
+	}
+	if name == "" || name == "default" {
+		return client.DefaultDockerHost, []client.Opt{client.WithHost(client.DefaultDockerHost)}, nil
+	}
+	contexts := store.New(filepath.Join(dockerconfig.Dir(), "contexts"), store.NewConfig(func() any { return &map[string]any{} },
+		store.EndpointTypeGetter(docker.DockerEndpoint, func() any { return &docker.EndpointMeta{} })))
+	meta, err := contexts.GetMetadata(name)
+	if err != nil {
+		return "", nil, fmt.Errorf("context %s: %w", name, err)
+	}
+	at, err := docker.EndpointFromContext(meta)
+	if err != nil {
+		return "", nil, fmt.Errorf("context %s: %w", name, err)
+	}
+	ep, err := docker.WithTLSData(contexts, name, at)
+	if err != nil {
+		return "", nil, fmt.Errorf("context %s: %w", name, err)
+	}
+	options, err := ep.ClientOpts()
+	return at.Host, options, err
+}
+
+// Close ends the connections to the daemon.
+func (e *Engine) Close() error { return e.API.Close() }
+
+// Host is the daemon's address.
+func (e *Engine) Host() string { return e.host }
+
+// Local says that containers' addresses may be dialled from this machine.
+func (e *Engine) Local() bool { return strings.HasPrefix(e.host, "unix://") }
+
+// Explain says of a failed call what to do about it.
+func (e *Engine) Explain(what string, err error) error {
+	var problem *holdfast.Problem
+	if err == nil || errors.Is(err, context.Canceled) || errors.As(err, &problem) {
+		return err
+	}
+	p := &holdfast.Problem{Class: holdfast.Failed, What: what, Err: err}
+	switch {
+	case errors.Is(err, os.ErrPermission) || strings.Contains(err.Error(), "permission denied"):
+		p.Class, p.Do = holdfast.WrongKey, "Run Holdfast as root or as a member of the group docker; membership of that group is as good as root."
+	case client.IsErrConnectionFailed(err) || cerrdefs.IsUnavailable(err):
+		p.Class, p.Do = holdfast.Unreachable, "Check that the Docker daemon runs (`docker info`) and that DOCKER_HOST or the docker context names it."
+	}
+	return p
+}
+
+// SameMachine says that a path on the daemon's machine is one on ours: the
+// daemon is behind a socket, and its own data is where it says that they are. In
+// a container that was only given the socket they are not.
+func (e *Engine) SameMachine(ctx context.Context) bool {
+	if !e.Local() {
+		return false
+	}
+	r, err := e.API.Info(ctx, client.InfoOptions{})
+	if err != nil || r.Info.DockerRootDir == "" {
+		return false
+	}
+	_, err = os.Stat(r.Info.DockerRootDir)
+	return err == nil
+}
+
+// ID names the daemon; it stays the same when the machine restarts.
+func (e *Engine) ID(ctx context.Context) (string, error) {
+	info, err := e.API.Info(ctx, client.InfoOptions{})
+	return info.Info.ID, e.Explain("ask the Docker daemon at "+e.host+" who it is", err)
+}
+
+// Run runs a program in a container and returns its exit code. The context
+// ends it by closing its input.
+func (e *Engine) Run(ctx context.Context, container string, env []string, in io.Reader, out, complaint io.Writer, argv ...string) (int, error) {
+	fail := func(err error) (int, error) {
+		if ctx.Err() != nil {
+			return 0, context.Cause(ctx)
+		}
+		return 0, e.Explain("run "+argv[0]+" in container "+container, err)
+	}
+	made, err := e.API.ExecCreate(ctx, container, client.ExecCreateOptions{Cmd: argv, Env: env, AttachStdin: in != nil, AttachStdout: true, AttachStderr: true})
+	if err != nil {
+		return fail(err)
+	}
+	at, err := e.API.ExecAttach(ctx, made.ID, client.ExecAttachOptions{})
+	if err != nil {
+		return fail(err)
+	}
+	stop := context.AfterFunc(ctx, at.Close)
+	defer stop()
+	defer at.Close()
+	if in != nil {
+		go func() {
+			_, _ = io.Copy(at.Conn, in)
+			_ = at.CloseWrite()
+		}()
+	}
+	if _, err := stdcopy.StdCopy(orDiscard(out), orDiscard(complaint), at.Reader); err != nil {
+		return fail(err)
+	}
+	done, err := e.API.ExecInspect(ctx, made.ID, client.ExecInspectOptions{})
+	if err != nil {
+		return fail(err)
+	}
+	return done.ExitCode, nil
+}
+
+func orDiscard(w io.Writer) io.Writer {
+	if w == nil {
+		return io.Discard
+	}
+	return w
+}
+
+// Complaints are the last lines that a container printed.
+func (e *Engine) Complaints(ctx context.Context, container string) string {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	r, err := e.API.ContainerLogs(ctx, container, client.ContainerLogsOptions{ShowStdout: true, ShowStderr: true, Tail: "5"})
+	if err != nil {
+		return ""
+	}
+	defer func() { _ = r.Close() }()
+	var text strings.Builder
+	_, _ = stdcopy.StdCopy(&text, &text, io.LimitReader(r, 16<<10))
+	lines := strings.FieldsFunc(text.String(), func(r rune) bool { return r == '\n' })
+	return strings.Join(lines[max(0, len(lines)-3):], " | ")
+}

@@ -1,0 +1,108 @@
+package docker
+
+import (
+	"cmp"
+	"context"
+	"io"
+	"strings"
+
+	cerrdefs "github.com/containerd/errdefs"
+	"github.com/moby/moby/client"
+
+	"holdfast"
+)
+
+// Image is an image. ID and Digest, where they are known, say exactly which
+// one the name stood for.
+type Image struct {
+	Name   string // as people name it: "postgres:14"
+	ID     string // of the image itself, in every daemon that has it
+	Digest string // in its registry; "" for one that was never in one
+
+	// What it was made with; known of an image that is there.
+	User string
+	Env  []string
+}
+
+// String names the image and says which one it is.
+func (i Image) String() string {
+	which := cmp.Or(i.Digest, i.ID)
+	if which == "" {
+		return i.Name
+	}
+	return i.Name + " (" + which + ")"
+}
+
+// exact is the image's name by its digest, which every registry and daemon
+// understands; "" when there is none.
+func (i Image) exact() string {
+	if i.Digest == "" {
+		return ""
+	}
+	name, _, _ := strings.Cut(i.Name, "@")
+	if colon := strings.LastIndex(name, ":"); colon > strings.LastIndex(name, "/") {
+		name = name[:colon]
+	}
+	return name + "@" + i.Digest
+}
+
+// Has looks for an image that is there already: that very one, or, where it is
+// known by nothing else, the one of its name. False means that there is none.
+func (e *Engine) Has(ctx context.Context, want Image) (Image, bool, error) {
+	references := []string{want.ID, want.exact()}
+	if want.Digest == "" {
+		references = append(references, want.Name)
+	}
+	for _, reference := range references {
+		if reference == "" {
+			continue
+		}
+		r, err := e.API.ImageInspect(ctx, reference)
+		if cerrdefs.IsNotFound(err) {
+			continue
+		}
+		if err != nil {
+			return Image{}, false, e.Explain("inspect image "+want.Name, err)
+		}
+		found := Image{Name: want.Name, ID: r.ID}
+		for i, d := range r.RepoDigests {
+			if _, digest, _ := strings.Cut(d, "@"); i == 0 || digest == want.Digest {
+				found.Digest = digest
+			}
+		}
+		if r.Config != nil {
+			found.User, found.Env = r.Config.User, r.Config.Env
+		}
+		return found, true, nil
+	}
+	return Image{}, false, nil
+}
+
+// Have has an image there, from its registry if need be. Why says what needs
+// it.
+func (e *Engine) Have(ctx context.Context, want Image, why string) (Image, error) {
+	found, ok, err := e.Has(ctx, want)
+	if ok || err != nil {
+		return found, err
+	}
+	reference := cmp.Or(want.exact(), want.Name)
+	pulled, err := e.API.ImagePull(ctx, reference, client.ImagePullOptions{})
+	if err == nil {
+		err = pulled.Wait(ctx)
+		_, _ = io.Copy(io.Discard, pulled)
+		_ = pulled.Close()
+	}
+	if err == nil {
+		if found, ok, err = e.Has(ctx, want); ok || err != nil {
+			return found, err
+		}
+	}
+	if ctx.Err() != nil {
+		return Image{}, ctx.Err()
+	}
+	if explained := e.Explain("pull image "+reference, err); holdfast.ClassOf(explained) != holdfast.Failed {
+		return Image{}, explained
+	}
+	return Image{}, &holdfast.Problem{Class: holdfast.Failed, What: "pull image " + reference, Err: err, Why: why,
+		Do: "Pull it by hand (`docker login` first if the registry asks for it), and try again."}
+}
