@@ -396,7 +396,7 @@ func (i *Inspection) Open(ctx context.Context, name string) (io.ReadCloser, erro
 	if err != nil {
 		return nil, err
 	}
-	in, err := i.r.rep.OpenObject(ctx, id)
+	in, err := openAhead(ctx, i.r.rep, id)
 	if err != nil {
 		return nil, i.r.location.explain("read", err)
 	}

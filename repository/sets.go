@@ -267,7 +267,7 @@ func (s *Stored) Open(ctx context.Context, name string) (io.ReadCloser, error) {
 	if !ok {
 		return nil, &holdfast.Problem{Class: holdfast.Failed, What: fmt.Sprintf("set %s has no file %s", s.Set.ID, name)}
 	}
-	in, err := s.r.rep.OpenObject(ctx, id)
+	in, err := openAhead(ctx, s.r.rep, id)
 	if err != nil {
 		return nil, s.r.location.explain("read "+name+" from", err)
 	}
