@@ -24,7 +24,7 @@ func (b *build) tables(ctx context.Context, indexes map[string][]index) error {
 	for _, t := range b.capture.Tables {
 		b.total += 2 * t.Bytes
 	}
-	share := b.total / 2 / int64(b.Options.lanes())
+	share := int64(float64(b.total/2) * largestShare)
 	memory, err := b.buildMemory(ctx)
 	if err != nil {
 		return err
@@ -72,6 +72,12 @@ func (b *build) chores(ctx context.Context, t holdfast.Table, share int64, index
 	}}
 	return [][]task{write, use, {analyze}}
 }
+
+// largestShare of all bytes is what one lane may write alone. Other lanes have
+// the rest to do meanwhile, and only a table that is written by one alone is
+// written frozen: nobody then has to mark its rows visible and write it once
+// more. Lanes that write the same table also wait for each other to extend it.
+const largestShare = 0.6
 
 // job is what one lane writes at once: a whole table, or a segment of one.
 type job struct {
