@@ -15,9 +15,10 @@ type Drill struct {
 	Took     time.Duration `json:"took_ns"` // the whole drill
 	Bytes    int64         `json:"bytes"`   // of the databases, as captured
 	Host     string        `json:"host"`
-	Isolated Verdict       `json:"isolated"` // whether it was proven that no network could be reached
-	Report   string        `json:"report"`   // SHA-256, in hex, of the signed report
-	Holdfast string        `json:"holdfast"` // version of the program
+	Isolated Verdict       `json:"isolated"`         // whether it was proven that no network could be reached
+	Booted   Verdict       `json:"booted,omitempty"` // whether the participant started and was who it should be; "" when that was not tried
+	Report   string        `json:"report"`           // SHA-256, in hex, of the signed report
+	Holdfast string        `json:"holdfast"`         // version of the program
 }
 
 // Restores is what the drills of one set say: Holds when the newest that could
@@ -45,4 +46,13 @@ func RestoreEstimate(bytes int64, drills []Drill) (time.Duration, Drill) {
 		return 0, newest
 	}
 	return time.Duration(float64(newest.Restore) * float64(bytes) / float64(newest.Bytes)), newest
+}
+
+// Boot is what became of starting a participant on a restored database.
+type Boot struct {
+	Image       string        `json:"image"`
+	Digest      string        `json:"digest"`                // of the image in its registry, or of the image itself
+	Participant string        `json:"participant,omitempty"` // who it says it is
+	Version     string        `json:"version,omitempty"`     // that it says it runs
+	Took        time.Duration `json:"took_ns"`               // from its start to its answer
 }

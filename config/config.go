@@ -101,16 +101,6 @@ type Retention struct {
 	Faulty  Age `yaml:"faulty"`  // sets that are no backup
 }
 
-// Drill says where and how restores are rehearsed; every zero has a good
-// default.
-type Drill struct {
-	Dir      string              `yaml:"dir"`       // where throwaway servers keep their data
-	Programs string              `yaml:"programs"`  // directory of initdb and postgres; searched for when empty
-	User     string              `yaml:"user"`      // to run them as, when Holdfast runs as root
-	KeepFree Size                `yaml:"keep_free"` // what stays free on a disk that a live server uses
-	Checks   map[string][]string `yaml:"checks"`    // by component: SQL that returns no row, or true
-}
-
 // Size is a number of bytes such as 512MiB or 20GiB.
 type Size int64
 
@@ -192,9 +182,12 @@ func (c *Config) complete() error {
 	abs(&c.Tools)
 	abs(&c.Drill.Dir)
 	abs(&c.Drill.Programs)
+	if err := c.Drill.check(); err != nil {
+		return err
+	}
 	for name := range c.Drill.Checks {
-		if _, ok := c.Databases[name]; !ok {
-			return fmt.Errorf("drill.checks.%s: there is no database %s; there are %s", name, name, strings.Join(c.names(), ", "))
+		if !slices.Contains(c.known(), name) {
+			return fmt.Errorf("drill.checks.%s: there is no database %s; there are %s", name, name, strings.Join(c.known(), ", "))
 		}
 	}
 	if c.Repository.Password == "" {

@@ -40,6 +40,7 @@ var untested = map[string]string{
 	"kopia":     "it needs the kopia command, which is not a dependency",
 	"oidc":      "it needs an account at an identity provider",
 	"elsewhere": "it names hosts that do not exist here",
+	"docker":    "it needs Docker and a node's image; the tests in internal/endtoend/compose run it against both",
 	"container": "it needs Docker and a bundle; the tests in packaging run it against both",
 	"make":      "make demo and make test are run by continuous integration, this test among them",
 }

@@ -20,7 +20,9 @@ type Host interface {
 	Clean(ctx context.Context) ([]string, error)
 	// Room says whether that many bytes may be used here. It refuses with an
 	// error what would endanger a live database.
-	Room(bytes int64) (holdfast.Finding, error)
+	Room(ctx context.Context, bytes int64) (holdfast.Finding, error)
+	// What says what kind of place it makes: "a container of postgres:15".
+	What() string
 	// Open makes a place for a set. Whatever it returns, nothing is left when the
 	// place is closed.
 	Open(ctx context.Context, set holdfast.Set) (Place, error)
@@ -42,6 +44,15 @@ type Place interface {
 	Close() error
 }
 
+// Bootable is a Place where the node's participant can be started on its
+// restored database, and reaches nothing else.
+type Bootable interface {
+	Place
+	// Boot starts it, waits until it says who it is, and removes it again. A
+	// Violation is a participant that does not start on this database.
+	Boot(ctx context.Context, c holdfast.ComponentName) (holdfast.Boot, error)
+}
+
 // Job rehearses restores.
 type Job struct {
 	Host Host
@@ -49,6 +60,7 @@ type Job struct {
 	// them.
 	Identities func(ctx context.Context, sealed io.Reader, set holdfast.Set) holdfast.Finding
 	Checks     map[holdfast.ComponentName][]string // questions in SQL
+	Boot       bool                                // start the participant as well
 	Version    string                              // of Holdfast
 	Machine    string
 	Now        func() time.Time
@@ -63,6 +75,8 @@ type Plan struct {
 	Bytes    int64             `json:"bytes"` // of the databases, as captured
 	Needs    int64             `json:"needs_bytes"`
 	Room     holdfast.Finding  `json:"room"`
+	Place    string            `json:"place"` // what kind of place
+	Boot     bool              `json:"boot"`
 	Estimate time.Duration     `json:"estimate_ns,omitempty"` // of the restore, by the last drill
 }
 
@@ -72,15 +86,15 @@ const slack = 512 << 20
 
 // Plan says what a drill of the set needs. It returns the host's refusal with
 // the plan.
-func (j Job) Plan(set holdfast.Set, past []holdfast.Drill) (Plan, error) {
-	p := Plan{Set: set.ID, Node: set.Node.Name, State: set.State}
+func (j Job) Plan(ctx context.Context, set holdfast.Set, past []holdfast.Drill) (Plan, error) {
+	p := Plan{Set: set.ID, Node: set.Node.Name, State: set.State, Place: j.Host.What(), Boot: j.Boot}
 	for _, c := range set.Captures {
 		p.Bytes += c.Database.Bytes
 	}
 	p.Needs = p.Bytes + p.Bytes/4 + slack
 	p.Estimate, _ = holdfast.RestoreEstimate(p.Bytes, past)
 	var err error
-	p.Room, err = j.Host.Room(p.Needs)
+	p.Room, err = j.Host.Room(ctx, p.Needs)
 	return p, err
 }
 
@@ -106,6 +120,9 @@ func (j Job) Run(ctx context.Context, p Plan, set holdfast.Set, files holdfast.F
 	r.say(isolation, place.Isolation())
 	r.manifest(set)
 	err = j.rehearse(ctx, place, set, files, r)
+	if err == nil && j.Boot {
+		err = j.boot(ctx, place, set, r)
+	}
 	closed := place.Close()
 	if ctx.Err() != nil {
 		return nil, errors.Join(ctx.Err(), closed)
@@ -113,7 +130,7 @@ func (j Job) Run(ctx context.Context, p Plan, set holdfast.Set, files holdfast.F
 	if err != nil {
 		return nil, errors.Join(err, closed)
 	}
-	removed := holdfast.Finding{Verdict: holdfast.Holds, Evidence: "the throwaway server was stopped and its directory removed"}
+	removed := holdfast.Finding{Verdict: holdfast.Holds, Evidence: "the throwaway server was stopped and all that it was removed"}
 	if closed != nil {
 		removed = holdfast.Finding{Verdict: holdfast.Violated, Evidence: closed.Error()}
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -19,6 +20,7 @@ type place struct {
 	isolation     holdfast.Finding
 	facts         holdfast.Facts
 	answer        holdfast.Finding
+	boot          func() (holdfast.Boot, error) // nil: no participant can be started here
 	open          bool
 }
 
@@ -49,12 +51,23 @@ type host struct {
 }
 
 func (h host) Clean(context.Context) ([]string, error) { return nil, nil }
-func (h host) Room(int64) (holdfast.Finding, error) {
+func (h host) What() string                            { return "thin air" }
+func (h host) Room(context.Context, int64) (holdfast.Finding, error) {
 	return holdfast.Finding{Verdict: holdfast.Holds, Evidence: "enough"}, h.room
 }
 func (h host) Open(context.Context, holdfast.Set) (drill.Place, error) {
 	h.open = true
+	if h.boot != nil {
+		return bootable{h.place}, nil
+	}
 	return h.place, nil
+}
+
+// bootable is a place where a participant says what it is told.
+type bootable struct{ *place }
+
+func (b bootable) Boot(context.Context, holdfast.ComponentName) (holdfast.Boot, error) {
+	return b.boot()
 }
 
 type files struct{ err error }
@@ -110,7 +123,7 @@ func TestVerdictsOfADrill(t *testing.T) {
 			p, set, f := &place{isolation: holds, answer: holds, facts: holdfast.Facts{Schema: "app"}}, aSet(), files{}
 			j := drill.Job{Host: host{place: p}, Now: time.Now, Version: "test", Machine: "here", Checks: map[holdfast.ComponentName][]string{"app": {"SELECT true"}}}
 			c.change(p, &set, &f, &j)
-			plan, err := j.Plan(set, nil)
+			plan, err := j.Plan(t.Context(), set, nil)
 			if err != nil || plan.Needs <= plan.Bytes {
 				t.Fatal(plan, err)
 			}
@@ -165,10 +178,63 @@ func written(t *testing.T, r *drill.Report) {
 	}
 }
 
+// What a participant says that was started on the restored database, and what
+// it means: it never speaks against the set, and is never left out silently.
+func TestVerdictsOfABoot(t *testing.T) {
+	const id = "demo::1220aa"
+	says := func(id string, err error) func() (holdfast.Boot, error) {
+		return func() (holdfast.Boot, error) {
+			return holdfast.Boot{Image: "participant:1", Digest: "sha256:1", Participant: id, Version: "3.5.7"}, err
+		}
+	}
+	for _, c := range []struct {
+		name     string
+		boot     func() (holdfast.Boot, error)
+		change   func(*place, *holdfast.Set)
+		verdict  holdfast.Verdict
+		evidence string
+	}{
+		{"it is who it was", says(id, nil), nil, holdfast.Holds, "says after 0s that it is " + id + ", version 3.5.7"},
+		{"it is somebody else", says("other::1220bb", nil), nil, holdfast.Violated, "says that it is other::1220bb; the set's is " + id},
+		{"it is nobody", says("", nil), nil, holdfast.Violated, "no identity"},
+		{"it dies", says("", &holdfast.Problem{Class: holdfast.Violation, What: "it ended: schema too old"}), nil, holdfast.Violated, "schema too old"},
+		{"it does not answer", says("", &holdfast.Problem{Class: holdfast.Undetermined, What: "no answer"}), nil, holdfast.CannotTell, "no answer"},
+		{"Docker goes away", says("", &holdfast.Problem{Class: holdfast.Unreachable, What: "gone"}), nil, holdfast.CannotTell, "gone"},
+		{"nowhere to start it", nil, nil, holdfast.CannotTell, "in a container"},
+		{"nothing came back", says(id, nil), func(p *place, _ *holdfast.Set) {
+			p.build = &holdfast.Problem{Class: holdfast.NotProven, What: "differs"}
+		}, holdfast.CannotTell, "no restored database"},
+		{"no participant in the set", says(id, nil), func(_ *place, s *holdfast.Set) { s.Captures[0].Kind = holdfast.App }, holdfast.CannotTell, "the set has none"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			holds := holdfast.Finding{Verdict: holdfast.Holds, Evidence: "so it is"}
+			p, set := &place{isolation: holds, answer: holds, boot: c.boot}, aSet()
+			set.Captures[0].Kind, set.Captures[0].Facts.Participant = holdfast.Participant, &holdfast.ParticipantFacts{ParticipantID: id}
+			set.Identities.ID = "PAR::" + id
+			if c.change != nil {
+				c.change(p, &set)
+			}
+			j := drill.Job{Host: host{place: p}, Now: time.Now, Version: "test", Machine: "here", Boot: true}
+			r, err := j.Run(t.Context(), drill.Plan{}, set, files{})
+			if r == nil {
+				t.Fatal(err)
+			}
+			i := slices.IndexFunc(r.Findings, func(f drill.Finding) bool { return f.Code == "participant_boots" })
+			if i < 0 || r.Findings[i].Verdict != c.verdict || !strings.Contains(r.Findings[i].Evidence, c.evidence) {
+				t.Fatalf("%+v; want %s with %q", r.Findings, c.verdict, c.evidence)
+			}
+			if d := r.Remembered(nil); d.Booted != c.verdict {
+				t.Errorf("remembered: %+v", d)
+			}
+			written(t, r)
+		})
+	}
+}
+
 // Where there is no room nothing is started.
 func TestNoRoom(t *testing.T) {
 	j := drill.Job{Host: host{place: &place{}, room: &holdfast.Problem{Class: holdfast.Refused, What: "full"}}, Now: time.Now}
-	if plan, err := j.Plan(aSet(), []holdfast.Drill{{Verdict: holdfast.Holds, Bytes: 1 << 20, Restore: time.Minute, At: time.Now()}}); holdfast.ClassOf(err) != holdfast.Refused || plan.Estimate != time.Minute {
+	if plan, err := j.Plan(t.Context(), aSet(), []holdfast.Drill{{Verdict: holdfast.Holds, Bytes: 1 << 20, Restore: time.Minute, At: time.Now()}}); holdfast.ClassOf(err) != holdfast.Refused || plan.Estimate != time.Minute {
 		t.Errorf("%+v, %v", plan, err)
 	}
 }

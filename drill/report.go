@@ -32,6 +32,7 @@ type Report struct {
 	Server     string            `json:"server"`
 	Verdict    holdfast.Verdict  `json:"verdict"`
 	Components []Component       `json:"components"`
+	Boot       *holdfast.Boot    `json:"boot,omitempty"` // of the participant, where that was tried
 	Findings   []Finding         `json:"findings"`
 	Cleaned    []string          `json:"cleaned,omitempty"` // what a killed drill had left
 	Key        string            `json:"key,omitempty"`     // that the report is signed with
@@ -64,12 +65,14 @@ type question struct{ code, title, consequence, next string }
 var (
 	isolation = question{"no_network", "The place could reach no network",
 		"A copy of the node's databases was somewhere from where it could be reached or reach out.", "Run the drill on Linux as root, or where unprivileged user namespaces are allowed."}
-	proven      = question{"set_proven", "The set is proven", "Nothing restored from it is known to belong together.", "`holdfast show` has the details; choose a proven set."}
-	restored    = question{"restored_equal", "Everything came back equal", "This set does not bring the node back.", "Verify the repository: `holdfast verify --read-data`; rehearse an older set: `holdfast list`."}
-	inOrder     = question{"restored_in_order", "The restored databases are in order", "Restored, the validator app would refer to updates that its participant does not have.", "Rehearse another set: `holdfast list --state proven`."}
-	oneNode     = question{"restored_one_node", "The restored databases are one node's", "Restored together they would be no node.", "Rehearse another set: `holdfast list --state proven`."}
-	identities  = question{"identities", "The node's identities are there", "Route two, from the identities alone, is closed.", "`holdfast backup` stores them; `holdfast identities open` tries a key."}
-	questions   = question{"question", "The operator's question", "Something that the operator wants to be so is not.", "Look at the question under `drill.checks`, and at the live database."}
+	proven     = question{"set_proven", "The set is proven", "Nothing restored from it is known to belong together.", "`holdfast show` has the details; choose a proven set."}
+	restored   = question{"restored_equal", "Everything came back equal", "This set does not bring the node back.", "Verify the repository: `holdfast verify --read-data`; rehearse an older set: `holdfast list`."}
+	inOrder    = question{"restored_in_order", "The restored databases are in order", "Restored, the validator app would refer to updates that its participant does not have.", "Rehearse another set: `holdfast list --state proven`."}
+	oneNode    = question{"restored_one_node", "The restored databases are one node's", "Restored together they would be no node.", "Rehearse another set: `holdfast list --state proven`."}
+	identities = question{"identities", "The node's identities are there", "Route two, from the identities alone, is closed.", "`holdfast backup` stores them; `holdfast identities open` tries a key."}
+	questions  = question{"question", "The operator's question", "Something that the operator wants to be so is not.", "Look at the question under `drill.checks`, and at the live database."}
+	boots      = question{"participant_boots", "The participant starts on it and is who it was",
+		"Restored, the node would not come up, or would come up as somebody else.", "Compare the image and the participant's last lines with the live node; `drill.boot` has the image and what it is started with."}
 	nothingLeft = question{"nothing_left", "Nothing was left behind", "A copy of the node's databases is still on this machine.", "Remove it by hand."}
 )
 
@@ -79,6 +82,11 @@ func (r *Report) say(q question, f holdfast.Finding) {
 		out.Consequence, out.Next = q.consequence, q.next
 	}
 	r.Findings = append(r.Findings, out)
+}
+
+// found says that a question was answered so.
+func (r *Report) found(q question, v holdfast.Verdict) bool {
+	return slices.ContainsFunc(r.Findings, func(f Finding) bool { return f.Code == q.code && f.Verdict == v })
 }
 
 // manifest judges the set by its recomputed verdicts.
@@ -133,7 +141,8 @@ func (r *Report) problem() error {
 func lower(title string) string { return strings.ToLower(title[:1]) + title[1:] }
 
 // Remembered is what the repository keeps of the drill. Its verdict is on the
-// set alone: a place that may have had a network says nothing against the set.
+// set alone: a place that may have had a network says nothing against the set,
+// nor does a participant that an image or an environment keeps from starting.
 func (r *Report) Remembered(report []byte) holdfast.Drill {
 	sum := sha256.Sum256(report)
 	d := holdfast.Drill{Set: r.Set, Node: r.Node, At: r.At, Verdict: holdfast.Holds, Restore: r.Restore, Took: r.Took, Bytes: r.Bytes, Host: r.Machine,
@@ -142,6 +151,8 @@ func (r *Report) Remembered(report []byte) holdfast.Drill {
 		switch {
 		case f.Code == isolation.code:
 			d.Isolated = f.Verdict
+		case f.Code == boots.code:
+			d.Booted = f.Verdict
 		case f.Code == nothingLeft.code || f.Code == questions.code:
 		case f.Verdict == holdfast.Violated, f.Verdict == holdfast.CannotTell && d.Verdict == holdfast.Holds:
 			d.Verdict, d.Found = f.Verdict, f.Evidence
@@ -163,6 +174,9 @@ func (r *Report) Text() []byte {
 	_, _ = fmt.Fprintf(&b, "Set       %s, taken %s\nDrill     %s, on %s, by Holdfast %s\nServer    %s\n", r.State, r.Taken.UTC().Format(clock), r.At.UTC().Format(clock), r.Machine, r.Holdfast, r.Server)
 	if r.Restore > 0 {
 		_, _ = fmt.Fprintf(&b, "Restored  in %s; the whole drill took %s\n", round(r.Restore), round(r.Took))
+	}
+	if r.Boot != nil {
+		_, _ = fmt.Fprintf(&b, "Started   %s (%s), for %s\n", r.Boot.Image, r.Boot.Digest, round(r.Boot.Took))
 	}
 	_, _ = fmt.Fprintln(&b)
 	for _, c := range r.Components {

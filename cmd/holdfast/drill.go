@@ -8,20 +8,15 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"filippo.io/age"
 	"github.com/spf13/cobra"
 
 	"holdfast"
-	"holdfast/capture/postgres"
 	"holdfast/config"
 	"holdfast/drill"
 	"holdfast/identities"
-	"holdfast/internal/libpq"
 	"holdfast/internal/sshsig"
-	"holdfast/node/plain"
-	"holdfast/node/throwaway"
 	"holdfast/repository"
 )
 
@@ -29,6 +24,8 @@ type drillFlags struct {
 	keyFile string
 	reports string
 	locale  string
+	server  string
+	boot    bool
 	dryRun  bool
 }
 
@@ -37,10 +34,21 @@ func newDrill(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "drill [SET]",
 		Short: "Rehearse a restore in a throwaway server and report it",
-		Long: `Restore a set into a Postgres server that is made for it on this machine, in a
-network namespace of its own, and removed afterwards. Every row digest, every
-sequence, the facts and the order are compared with the manifest, the sealed
-identities are looked at, and the questions under "drill.checks" are asked.
+		Long: `Restore a set into a Postgres server that is made for it, without a network, and
+removed afterwards. Every row digest, every sequence, the facts and the order
+are compared with the manifest, the sealed identities are looked at, and the
+questions under "drill.checks" are asked.
+
+The server is made from the Postgres server programs of this machine, of the
+set's major version or a later one, in a network namespace of its own. Where
+there are none, or with --server container, it runs in a Docker container
+without a network, from the image that the node's own server ran from, or that
+"drill.image" names.
+
+With --boot, the participant is then started on the restored database, from the
+image that the set recorded or "drill.boot.image" names, in that container's
+network, where there is nothing but the loopback. It has to say that it is who
+the set says. Nothing else of the node is started.
 
 The result is remembered in the repository: other commands know which sets are
 proven to restore and how long that takes. With --report, it is written as
@@ -48,9 +56,7 @@ text, JSON and one HTML page, each signed with the repository's key, whose
 public part is printed.
 
 SET is an ID, the beginning of one, its last eight digits, or "latest", the
-newest proven set, which is also the default. The Postgres server programs of
-the set's major version, or a later one, have to be installed here. Nothing of
-the node is started.
+newest proven set, which is also the default.
 
 Exit code 0 means that everything holds, 4 that something does not, 5 that
 something could not be told, such as whether a network could be reached.`,
@@ -59,6 +65,9 @@ something could not be told, such as whether a network could be reached.`,
 
   # what it needs
   holdfast drill --dry-run
+
+  # after an upgrade: in containers, and start the participant as well
+  holdfast drill --boot
 
   # open the identities as well
   holdfast drill 20261122T154500Z --identity-key /media/usb/recovery-key.txt`,
@@ -75,6 +84,8 @@ something could not be told, such as whether a network could be reached.`,
 	c.Flags().StringVar(&f.keyFile, "identity-key", "", "file with the recovery key or an SSH private key, to open the identities; - for standard input")
 	c.Flags().StringVar(&f.reports, "report", "", "directory to write the signed report to")
 	c.Flags().StringVar(&f.locale, "locale", "", "make the databases with this locale instead of the recorded one")
+	c.Flags().StringVar(&f.server, "server", "", "local or container (default: local where the server programs are there)")
+	c.Flags().BoolVar(&f.boot, "boot", false, "start the participant on the restored database, in a container, and ask it who it is")
 	c.Flags().BoolVarP(&f.dryRun, "dry-run", "n", false, "say what is needed and whether it is there")
 	return c
 }
@@ -86,7 +97,7 @@ func (a *app) drill(ctx context.Context, id string, f drillFlags) error {
 		if err != nil {
 			return err
 		}
-		job, err := w.drill(f.locale)
+		job, err := w.drill(ctx, set, files, f)
 		if err != nil {
 			return err
 		}
@@ -97,7 +108,7 @@ func (a *app) drill(ctx context.Context, id string, f drillFlags) error {
 		if err != nil {
 			return err
 		}
-		plan, err := job.Plan(set, past)
+		plan, err := job.Plan(ctx, set, past)
 		if f.dryRun && plan.Room.Evidence != "" {
 			if printErr := a.result("drill-plan", plan, func() { a.printDrillPlan(plan) }); printErr != nil {
 				return printErr
@@ -133,7 +144,7 @@ func (a *app) drill(ctx context.Context, id string, f drillFlags) error {
 }
 
 func (a *app) printDrillPlan(p drill.Plan) {
-	a.printf("Set %s of node %s: %s, %s of databases\n%s\n", p.Set, p.Node, p.State, size(p.Bytes), p.Room.Evidence)
+	a.printf("Set %s of node %s: %s, %s of databases\nThe server is made from %s\n%s\n", p.Set, p.Node, p.State, size(p.Bytes), p.Place, p.Room.Evidence)
 	if p.Estimate > 0 {
 		a.printf("At the pace of the last drill the restore takes about %s.\n", span(p.Estimate))
 	}
@@ -209,82 +220,3 @@ func judgeIdentities(keys []age.Identity, sealed io.Reader, set holdfast.Set) ho
 	}
 	return holdfast.Finding{Verdict: holdfast.Holds, Evidence: fmt.Sprintf("the sealed identities open with the key, and are those of %s, with %s", dump.ID, count(len(dump.Keys), "key"))}
 }
-
-// drill is a drill of the configured node's sets.
-func (w wiring) drill(locale string) (drill.Job, error) {
-	program, err := os.Executable()
-	if err != nil {
-		return drill.Job{}, err
-	}
-	machine, _ := os.Hostname()
-	d := w.Config.Drill
-	j := drill.Job{
-		Host: drillHost{Host: throwaway.Host{Dir: d.Dir, Programs: d.Programs, User: d.User, KeepFree: int64(d.KeepFree), Inside: []string{program}},
-			tools: postgres.Tools{Dir: w.Tools}, options: postgres.LoadOptions{Progress: w.progress.step, Locale: locale}},
-		Checks: map[holdfast.ComponentName][]string{}, Version: version, Machine: machine, Now: time.Now, Tell: w.progress.tell,
-	}
-	for name, list := range d.Checks {
-		j.Checks[holdfast.ComponentName(name)] = list
-	}
-	return j, nil
-}
-
-// drillHost makes throwaway servers that a restore can go to.
-type drillHost struct {
-	throwaway.Host
-	tools   postgres.Tools
-	options postgres.LoadOptions
-}
-
-// Clean implements drill.Host.
-func (h drillHost) Clean(context.Context) ([]string, error) { return h.Host.Clean() }
-
-// Open implements drill.Host.
-func (h drillHost) Open(ctx context.Context, set holdfast.Set) (drill.Place, error) {
-	major := 0
-	var roles []string
-	for _, c := range set.Captures {
-		major = max(major, c.Server.Major())
-		roles = append(append(roles, c.Database.Owner), c.Database.Roles...)
-	}
-	s, err := h.Start(ctx, major, "set "+string(set.ID))
-	if err != nil {
-		return nil, err
-	}
-	if err := s.Roles(ctx, roles); err != nil {
-		return nil, errors.Join(err, s.Stop())
-	}
-	p := drillPlace{server: s}
-	p.Place = plain.Place{Node: plain.Node{Node: set.Node, Targets: map[holdfast.ComponentName]libpq.Target{}}, Now: time.Now,
-		Loader: func(_ holdfast.ComponentName, through libpq.Target) plain.Loader {
-			return postgres.Loader{Target: through, Tools: h.tools, Facts: readFacts, Options: h.options}
-		}}
-	for _, c := range set.Captures {
-		p.Targets[c.Component] = s.Target.On(database(c.Component))
-	}
-	return p, nil
-}
-
-// database is what a component's database is called in a throwaway server,
-// where several servers' databases come together.
-func database(c holdfast.ComponentName) string { return "drill-" + string(c) }
-
-// drillPlace is a throwaway server as the place of a restore.
-type drillPlace struct {
-	plain.Place
-	server *throwaway.Server
-}
-
-// Isolation implements drill.Place.
-func (p drillPlace) Isolation() holdfast.Finding { return p.server.Isolation }
-
-// Server implements drill.Place.
-func (p drillPlace) Server() string { return p.server.Version }
-
-// Ask implements drill.Place.
-func (p drillPlace) Ask(ctx context.Context, c holdfast.ComponentName, sql string) (holdfast.Finding, error) {
-	return p.server.Ask(ctx, database(c), sql)
-}
-
-// Close implements drill.Place.
-func (p drillPlace) Close() error { return p.server.Stop() }

@@ -49,6 +49,12 @@ func newRehearsals(t *testing.T) rehearsals {
 
 func (h rehearsals) Clean(context.Context) ([]string, error) { return h.Host.Clean() }
 
+func (h rehearsals) What() string { return "the server programs of the tests" }
+
+func (h rehearsals) Room(_ context.Context, need int64) (holdfast.Finding, error) {
+	return h.Host.Room(need)
+}
+
 func (h rehearsals) Open(ctx context.Context, set holdfast.Set) (drill.Place, error) {
 	s, err := h.Start(ctx, 0, "set "+string(set.ID))
 	if err != nil {
@@ -90,7 +96,7 @@ func (p *parts) rehearse(t *testing.T, id holdfast.SetID) (*drill.Report, error)
 func rehearse(t *testing.T, set holdfast.Set, files holdfast.Files) (*drill.Report, error) {
 	t.Helper()
 	j := drill.Job{Host: newRehearsals(t), Now: time.Now, Version: "test", Machine: "test"}
-	plan, err := j.Plan(set, nil)
+	plan, err := j.Plan(t.Context(), set, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

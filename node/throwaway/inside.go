@@ -12,8 +12,6 @@ import (
 	"strings"
 	"syscall"
 	"time"
-
-	"holdfast"
 )
 
 // insideEnv marks the process that becomes a server, for programs that tell it
@@ -22,14 +20,6 @@ const insideEnv = "HOLDFAST_INSIDE"
 
 // IsInside reports whether this process was started to call Inside.
 func IsInside() bool { return os.Getenv(insideEnv) != "" }
-
-// probe is what a process found that looked for a network.
-type probe struct {
-	Isolated   bool     `json:"-"` // it was started in a namespace of its own
-	Interfaces []string `json:"interfaces"`
-	Loopback   string   `json:"loopback"` // what became of connecting to a listener on the host's loopback
-	Route      string   `json:"route"`    // what became of asking for a route to anywhere
-}
 
 // Inside looks for a network where it is, tells the parent on file descriptor
 // 3, and becomes the server; it returns only when it could not. Args are the
@@ -74,22 +64,23 @@ func Inside(args []string) error {
 
 // look tries everything that a network would let succeed.
 func look(address string) probe {
-	p := probe{Interfaces: []string{}}
+	var p probe
 	list, err := net.Interfaces()
 	if err != nil {
-		p.Interfaces = append(p.Interfaces, err.Error())
+		p.Interfaces = append(p.Interfaces, nic{Name: err.Error(), Up: true})
 	}
 	for _, i := range list {
-		p.Interfaces = append(p.Interfaces, i.Name)
+		p.Interfaces = append(p.Interfaces, nic{i.Name, i.Flags&net.FlagUp != 0})
+	}
+	for _, table := range []string{"/proc/self/net/route", "/proc/self/net/ipv6_route"} {
+		text, _ := os.ReadFile(table)
+		p.Routes = append(p.Routes, routes(string(text))...)
 	}
 	p.Loopback = try("tcp", address)
 	// Connecting a datagram socket sends nothing: it only asks for the route.
-	// 192.0.2.1 is nobody's (RFC 5737).
-	p.Route = try("udp", "192.0.2.1:9")
+	p.Anywhere = try("udp", net.JoinHostPort(nobody, "9"))
 	return p
 }
-
-const reached = "reached"
 
 func try(network, address string) string {
 	conn, err := net.DialTimeout(network, address, 2*time.Second)
@@ -106,21 +97,4 @@ func readProbe(in io.Reader) (*probe, error) {
 		return nil, fmt.Errorf("it did not say what it sees: %w", err)
 	}
 	return &p, nil
-}
-
-// finding judges what was seen from within; outside is the error of doing the
-// same from outside, which has to be none for a failure within to count.
-func (p probe) finding(outside error) holdfast.Finding {
-	only := len(p.Interfaces) == 0 || len(p.Interfaces) == 1 && p.Interfaces[0] == "lo"
-	switch {
-	case !p.Isolated:
-		return holdfast.Finding{Verdict: holdfast.CannotTell, Evidence: "the system does not allow a network namespace, so it could not be proven that no network is reached; the server listens on none"}
-	case p.Loopback == reached || p.Route == reached || !only:
-		return holdfast.Finding{Verdict: holdfast.Violated, Evidence: fmt.Sprintf("within its namespace the server has interfaces %s, a listener on the host is %s, a route to anywhere is %s",
-			strings.Join(p.Interfaces, ", "), p.Loopback, p.Route)}
-	case outside != nil:
-		return holdfast.Finding{Verdict: holdfast.CannotTell, Evidence: "the listener that cannot be reached from within cannot be reached from outside either: " + outside.Error()}
-	}
-	return holdfast.Finding{Verdict: holdfast.Holds, Evidence: fmt.Sprintf("tried from within, before the server started: interfaces: %s; a listener on the host's loopback: %s; a route to anywhere: %s",
-		strings.Join(p.Interfaces, ", "), p.Loopback, p.Route)}
 }

@@ -28,15 +28,35 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	if dir := os.Getenv(childEnv); dir != "" {
-		s, err := host(dir).Start(context.Background(), 0, "a test")
-		if err != nil {
+		if err := startAndWait(context.Background(), dir); err != nil {
 			fmt.Println("failed:", err)
 			os.Exit(1)
 		}
-		fmt.Println(s.Dir)
-		time.Sleep(time.Minute)
 	}
 	os.Exit(m.Run())
+}
+
+// startAndWait starts a server, says where it is, and waits to be killed.
+func startAndWait(ctx context.Context, dir string) error {
+	address := os.Getenv("HOLDFAST_TEST_CHILD_DOCKER")
+	if address == "" {
+		s, err := host(dir).Start(ctx, 0, "a test")
+		if err == nil {
+			fmt.Println(s.Dir)
+			time.Sleep(time.Minute)
+		}
+		return err
+	}
+	d, err := inDaemon(ctx, address, dir)
+	if err != nil {
+		return err
+	}
+	s, err := d.Start(ctx, "a test")
+	if err == nil {
+		fmt.Println(s.Dir, s.Target.Get("host"))
+		time.Sleep(time.Minute)
+	}
+	return err
 }
 
 func host(dir string) throwaway.Host {

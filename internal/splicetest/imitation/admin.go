@@ -1,6 +1,7 @@
 package imitation
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/jackc/pgx/v5"
@@ -10,6 +11,10 @@ import (
 
 // serveAdmin is the participant's admin API.
 func (p *Participant) serveAdmin(ctx context.Context) error {
+	if p.Mute {
+		<-ctx.Done()
+		return ctx.Err()
+	}
 	return serveMethods(ctx, port(p.Ports.Admin), map[string]method{
 		getID: p.getID, participantStatus: p.status, initialise: p.initialise, exportIdentities: p.export,
 	})
@@ -21,7 +26,7 @@ func (p *Participant) getID(ctx context.Context, _ []byte) ([]byte, error) {
 	if err != nil || id == "" {
 		return nil, err
 	}
-	return bytesField(boolField(nil, 1, true), 2, []byte(id)), nil
+	return bytesField(boolField(nil, 1, true), 2, []byte(cmp.Or(p.Claim, id))), nil
 }
 
 // The states in which a participant waits for somebody to initialise it.
@@ -38,7 +43,7 @@ func (p *Participant) status(ctx context.Context, _ []byte) ([]byte, error) {
 		waiting = intField(waiting, 2, waitingForIdentity)
 		return bytesField(nil, 2, bytesField(waiting, 3, []byte(splicetest.SpliceVersion))), nil
 	}
-	common := bytesField(nil, 1, []byte(id))
+	common := bytesField(nil, 1, []byte(cmp.Or(p.Claim, id)))
 	common = boolField(common, 4, p.active.Load())
 	common = bytesField(common, 7, []byte(splicetest.SpliceVersion))
 	body := bytesField(nil, 1, common)

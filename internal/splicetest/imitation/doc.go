@@ -16,6 +16,9 @@
 //   - IMITATION_GRACE: how long the validator app waits before it makes an
 //     identity; 5s without it, as the real one;
 //   - IMITATION_STUBBORN: names of programs that ignore the request to stop;
+//   - IMITATION_CLAIM: who the participant says it is on its admin API, as one
+//     would that has opened another database;
+//   - IMITATION_MUTE: the participant's admin API does not answer;
 //   - IMITATION_RATE: ledger updates a second from the start; 0 without it.
 //     POST /load?rate=20 on the participant's metrics port changes it.
 package imitation

@@ -32,6 +32,8 @@ type Participant struct {
 	Storage Storage
 	Ports   Ports
 	Rate    float64   // ledger updates a second from the start
+	Claim   string    // who it says it is, whoever it is; "" for the truth
+	Mute    bool      // its admin API does not answer
 	Log     io.Writer // one line for each thing that happens
 
 	active  atomic.Bool
@@ -43,7 +45,7 @@ type Participant struct {
 // participantOf reads the environment of the image.
 func participantOf(env func(string) string, log io.Writer) *Participant {
 	rate, _ := strconv.ParseFloat(env("IMITATION_RATE"), 64)
-	return &Participant{Storage: participantStorage(env), Ports: participantPorts, Rate: rate, Log: log}
+	return &Participant{Storage: participantStorage(env), Ports: participantPorts, Rate: rate, Claim: env("IMITATION_CLAIM"), Mute: env("IMITATION_MUTE") != "", Log: log}
 }
 
 func (p *Participant) say(format string, args ...any) {

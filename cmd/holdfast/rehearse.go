@@ -1,0 +1,277 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"slices"
+	"time"
+
+	"holdfast"
+	"holdfast/canton/admin"
+	"holdfast/capture/postgres"
+	"holdfast/config"
+	"holdfast/drill"
+	"holdfast/internal/docker"
+	"holdfast/internal/libpq"
+	"holdfast/node/compose"
+	"holdfast/node/plain"
+	"holdfast/node/throwaway"
+)
+
+// drill is a drill of one set.
+func (w wiring) drill(ctx context.Context, set holdfast.Set, files holdfast.Files, f drillFlags) (drill.Job, error) {
+	host, err := w.drillHost(ctx, set, files, f)
+	if err != nil {
+		return drill.Job{}, err
+	}
+	machine, _ := os.Hostname()
+	j := drill.Job{Host: host, Boot: f.boot, Checks: map[holdfast.ComponentName][]string{}, Version: version, Machine: machine, Now: time.Now, Tell: w.progress.tell}
+	for name, list := range w.Drill.Checks {
+		j.Checks[holdfast.ComponentName(name)] = list
+	}
+	return j, nil
+}
+
+// drillHost chooses where a set is rehearsed: with the server programs of this
+// machine, or in a container.
+func (w wiring) drillHost(ctx context.Context, set holdfast.Set, files holdfast.Files, f drillFlags) (drill.Host, error) {
+	program, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	d := w.Drill
+	r := rehearsing{tools: postgres.Tools{Dir: w.Tools}, options: postgres.LoadOptions{Progress: w.progress.step, Locale: f.locale}}
+	local := localHost{throwaway.Host{Dir: d.Dir, Programs: d.Programs, User: d.User, KeepFree: int64(d.KeepFree), Inside: []string{program}}, r, ""}
+	want := cmp.Or(f.server, d.Server)
+	switch {
+	case !slices.Contains([]string{"", config.LocalServer, config.ContainerServer}, want):
+		return nil, usageError(nil, fmt.Errorf("--server: want %s or %s", config.LocalServer, config.ContainerServer))
+	case f.boot && want == config.LocalServer:
+		return nil, usageError(nil, errors.New("--boot starts the participant in a container, beside a server in a container: leave --server (or drill.server) local out"))
+	case !f.boot && want != config.ContainerServer:
+		if local.programs, err = local.Find(ctx, majorOf(set)); err == nil || want == config.LocalServer {
+			return local, err
+		}
+		if found, elsewhere := w.containerHost(ctx, set, files, f, r); elsewhere == nil {
+			return found, nil
+		} else if holdfast.ClassOf(elsewhere) != holdfast.Usage {
+			err = errors.Join(err, fmt.Errorf("nor can a container be used: %w", elsewhere))
+		}
+		return nil, err
+	}
+	return w.containerHost(ctx, set, files, f, r)
+}
+
+// containerHost rehearses in a container. The images have to be there before
+// anything else is done; for a dry run it is enough to know which they are.
+func (w wiring) containerHost(ctx context.Context, set holdfast.Set, files holdfast.Files, f drillFlags, r rehearsing) (drill.Host, error) {
+	address := ""
+	if w.Compose != nil {
+		address = w.Compose.DockerHost
+	}
+	engine, err := docker.Connect(address)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := engine.ID(ctx); err != nil {
+		return nil, err
+	}
+	h := containerHost{Daemon: throwaway.Daemon{Engine: engine, Dir: w.Drill.Dir, KeepFree: int64(w.Drill.KeepFree)}, rehearsing: r}
+	image := func(role, configured, key, why string) (docker.Image, error) {
+		want, ok := recordedImage(set, role)
+		if configured != "" {
+			want, ok = docker.Image{Name: configured}, true
+		}
+		if !ok {
+			return want, &holdfast.Problem{Class: holdfast.Usage, What: fmt.Sprintf("the set does not say from which image its node's %s ran", role), Why: why, Do: "Name one in holdfast.yaml: " + key + "."}
+		}
+		if f.dryRun {
+			found, there, err := engine.Has(ctx, want)
+			if !there {
+				return want, err
+			}
+			return found, err
+		}
+		return engine.Have(ctx, want, why)
+	}
+	if h.Image, err = image("postgres", w.Drill.Image, "drill.image", "A restore is rehearsed in a container of it."); err != nil {
+		return nil, err
+	}
+	if has := throwaway.Major(h.Image); has > 0 && has < majorOf(set) {
+		return nil, &holdfast.Problem{Class: holdfast.Usage, What: fmt.Sprintf("%s is Postgres %d, the set is from %d", h.Image.Name, has, majorOf(set)),
+			Why: "A dump goes into the same or a newer major version, not into an older one.", Do: fmt.Sprintf("Name another image: drill.image: postgres:%d.", majorOf(set))}
+	}
+	if !f.boot {
+		return h, nil
+	}
+	b := w.Drill.Boot
+	h.participant = throwaway.Participant{Env: b.Env, Memory: int64(b.Memory), Patience: time.Duration(b.Patience), Who: whoIs}
+	if h.participant.Image, err = image("participant", b.Image, "drill.boot.image", "--boot starts the participant from it."); err != nil {
+		return nil, err
+	}
+	h.participant.Recorded, err = recordedEnv(ctx, set, files)
+	return h, err
+}
+
+// recordedImage is the image that a program of the node ran from when the set
+// was taken.
+func recordedImage(set holdfast.Set, role string) (docker.Image, bool) {
+	if set.Deployment != nil {
+		for _, c := range set.Deployment.Containers {
+			if c.Role == role {
+				return docker.Image{Name: c.Image, ID: c.ImageID, Digest: c.Digest}, true
+			}
+		}
+	}
+	return docker.Image{}, false
+}
+
+// recordedEnv is what the node's participant was started with; nil where the
+// set does not say.
+func recordedEnv(ctx context.Context, set holdfast.Set, files holdfast.Files) (map[string]holdfast.Secret, error) {
+	if set.Deployment == nil || set.Deployment.Specs == "" {
+		return nil, nil
+	}
+	n, _, err := compose.Recorded(ctx, nil, set, files)
+	if err != nil || n == nil || n.Participant == nil {
+		return nil, err
+	}
+	env := map[string]holdfast.Secret{}
+	for _, name := range n.Participant.Env.Names() {
+		env[name] = n.Participant.Env.Secret(name)
+	}
+	return env, nil
+}
+
+// whoIs asks a participant's admin API through a connection that leads to it.
+func whoIs(ctx context.Context, dial func(ctx context.Context, network, address string) (net.Conn, error)) (id, version string, err error) {
+	view, err := admin.Client{Address: "participant:5002", Dial: dial}.Look(ctx)
+	return view.ID, view.Version, err
+}
+
+func majorOf(set holdfast.Set) int {
+	major := 0
+	for _, c := range set.Captures {
+		major = max(major, c.Server.Major())
+	}
+	return major
+}
+
+// rehearsing makes a throwaway server the place of a restore.
+type rehearsing struct {
+	tools   postgres.Tools
+	options postgres.LoadOptions
+}
+
+func (r rehearsing) open(ctx context.Context, s *throwaway.Server, set holdfast.Set) (drillPlace, error) {
+	var roles []string
+	for _, c := range set.Captures {
+		roles = append(append(roles, c.Database.Owner), c.Database.Roles...)
+	}
+	if err := s.Roles(ctx, roles); err != nil {
+		return drillPlace{}, errors.Join(err, s.Stop())
+	}
+	p := drillPlace{server: s}
+	p.Place = plain.Place{Node: plain.Node{Node: set.Node, Targets: map[holdfast.ComponentName]libpq.Target{}}, Now: time.Now,
+		Loader: func(_ holdfast.ComponentName, through libpq.Target) plain.Loader {
+			return postgres.Loader{Target: through, Tools: r.tools, Facts: readFacts, Options: r.options}
+		}}
+	for _, c := range set.Captures {
+		p.Targets[c.Component] = s.Target.On(database(c.Component))
+	}
+	return p, nil
+}
+
+// localHost rehearses with the server programs of this machine.
+type localHost struct {
+	throwaway.Host
+	rehearsing
+	programs string
+}
+
+// What implements drill.Host.
+func (h localHost) What() string { return "the server programs in " + h.programs }
+
+// Clean implements drill.Host.
+func (h localHost) Clean(context.Context) ([]string, error) { return h.Host.Clean() }
+
+// Room implements drill.Host.
+func (h localHost) Room(_ context.Context, need int64) (holdfast.Finding, error) {
+	return h.Host.Room(need)
+}
+
+// Open implements drill.Host.
+func (h localHost) Open(ctx context.Context, set holdfast.Set) (drill.Place, error) {
+	s, err := h.Start(ctx, majorOf(set), "set "+string(set.ID))
+	if err != nil {
+		return nil, err
+	}
+	return h.open(ctx, s, set)
+}
+
+// containerHost rehearses in containers.
+type containerHost struct {
+	throwaway.Daemon
+	rehearsing
+	participant throwaway.Participant
+}
+
+// What implements drill.Host.
+func (h containerHost) What() string {
+	what := "image " + h.Image.String() + ", in a container"
+	if h.participant.Who != nil {
+		what += "; the participant from image " + h.participant.Image.String()
+	}
+	return what
+}
+
+// Open implements drill.Host.
+func (h containerHost) Open(ctx context.Context, set holdfast.Set) (drill.Place, error) {
+	s, err := h.Start(ctx, "set "+string(set.ID))
+	if err != nil {
+		return nil, err
+	}
+	p, err := h.open(ctx, s, set)
+	return bootablePlace{p, h.participant}, err
+}
+
+// database is what a component's database is called in a throwaway server,
+// where several servers' databases come together.
+func database(c holdfast.ComponentName) string { return "drill-" + string(c) }
+
+// drillPlace is a throwaway server as the place of a restore.
+type drillPlace struct {
+	plain.Place
+	server *throwaway.Server
+}
+
+// Isolation implements drill.Place.
+func (p drillPlace) Isolation() holdfast.Finding { return p.server.Isolation }
+
+// Server implements drill.Place.
+func (p drillPlace) Server() string { return p.server.Version }
+
+// Ask implements drill.Place.
+func (p drillPlace) Ask(ctx context.Context, c holdfast.ComponentName, sql string) (holdfast.Finding, error) {
+	return p.server.Ask(ctx, database(c), sql)
+}
+
+// Close implements drill.Place.
+func (p drillPlace) Close() error { return p.server.Stop() }
+
+// bootablePlace is one where the participant can be started as well.
+type bootablePlace struct {
+	drillPlace
+	participant throwaway.Participant
+}
+
+// Boot implements drill.Bootable.
+func (p bootablePlace) Boot(ctx context.Context, c holdfast.ComponentName) (holdfast.Boot, error) {
+	return p.server.Boot(ctx, database(c), p.participant)
+}
+
+var _ drill.Bootable = bootablePlace{}

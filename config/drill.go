@@ -1,0 +1,45 @@
+package config
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Drill says where and how restores are rehearsed; every zero has a good
+// default.
+type Drill struct {
+	Server   string              `yaml:"server"`    // local, container; empty: local where the programs are there
+	Dir      string              `yaml:"dir"`       // where throwaway servers keep their data, or their sockets
+	Programs string              `yaml:"programs"`  // directory of initdb and postgres; searched for when empty
+	User     string              `yaml:"user"`      // to run them as, when Holdfast runs as root
+	Image    string              `yaml:"image"`     // of Postgres, in a container; the node's own when empty
+	KeepFree Size                `yaml:"keep_free"` // what stays free on a disk that a live server uses
+	Checks   map[string][]string `yaml:"checks"`    // by component: SQL that returns no row, or true
+	Boot     Boot                `yaml:"boot"`
+}
+
+// Boot says how the participant is started on a restored database.
+type Boot struct {
+	Image    string            `yaml:"image"`    // the node's own when empty
+	Env      map[string]string `yaml:"env"`      // beside what the node's was started with, and before it
+	Memory   Size              `yaml:"memory"`   // that it may take; half of what is free when 0
+	Patience Duration          `yaml:"patience"` // until it says who it is; 10m when 0
+}
+
+// The values of drill.server.
+const (
+	LocalServer     = "local"
+	ContainerServer = "container"
+)
+
+func (d Drill) check() error {
+	if d.Server != "" && d.Server != LocalServer && d.Server != ContainerServer {
+		return fmt.Errorf("drill.server: want %s, %s, or nothing", LocalServer, ContainerServer)
+	}
+	for name := range d.Boot.Env {
+		if name == "" || strings.ContainsAny(name, "= ") {
+			return fmt.Errorf("drill.boot.env: %q is no name of a variable", name)
+		}
+	}
+	return nil
+}
