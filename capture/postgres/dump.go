@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"runtime"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -191,139 +190,6 @@ func (r *run) connect(ctx context.Context) (*pgx.Conn, error) {
 	return r.Target.Connect(ctx, libpq.Options{Application: r.application})
 }
 
-// settle reads the position of the write-ahead log and waits, within the
-// limit, until every transaction that had begun to write by then has ended.
-func (r *run) settle(ctx context.Context) (holdfast.WAL, error) {
-	var wal holdfast.WAL
-	position := "pg_current_wal_insert_lsn()"
-	if r.server.Standby {
-		position = "pg_last_wal_replay_lsn()"
-	}
-	var next string
-	if err := r.ctl.QueryRow(ctx, `SELECT coalesce(`+position+`::text, ''), pg_snapshot_xmax(pg_current_snapshot())::text`).Scan(&wal.Before, &next); err != nil {
-		return wal, err
-	}
-	deadline := time.Now().Add(r.Options.Settle)
-	for {
-		if err := r.ctl.QueryRow(ctx, `SELECT pg_snapshot_xmin(pg_current_snapshot()) >= $1::xid8`, next).Scan(&wal.Settled); err != nil {
-			return wal, err
-		}
-		if wal.Settled || time.Now().After(deadline) {
-			return wal, nil
-		}
-		select {
-		case <-ctx.Done():
-			return wal, ctx.Err()
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
-}
-
-// snap locks every table, takes the snapshot, and makes sure that the tables
-// locked are the tables the snapshot has.
-func (r *run) snap(ctx context.Context) error {
-	deadline := time.Now().Add(r.Options.LockWait)
-	pause := 200 * time.Millisecond
-	for {
-		again, err := r.trySnap(ctx)
-		if err == nil && !again {
-			return nil
-		}
-		if err != nil && !again {
-			return err
-		}
-		if time.Now().After(deadline) {
-			return r.lockProblem(ctx, err)
-		}
-		r.release()
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(pause):
-		}
-		pause = min(2*pause, 5*time.Second)
-	}
-}
-
-// trySnap is one attempt; again means that the tables changed under it, or
-// that a lock was not to be had in time, and that nothing is wrong otherwise.
-func (r *run) trySnap(ctx context.Context) (again bool, err error) {
-	timeout := max(r.Options.WaitLimit/2, 100*time.Millisecond)
-	fail := func(err error) (bool, error) { return lockTimedOut(err) || vanished(err), err }
-	if err := execute(ctx, r.ctl, fmt.Sprintf("SET lock_timeout = %d", timeout.Milliseconds())); err != nil {
-		return false, err
-	}
-	if r.tables, err = tables(ctx, r.ctl); err != nil {
-		return fail(err)
-	}
-	perLane := (r.Options.Connections - 3) / r.Options.Lanes // beside control, exporter and watcher
-	r.groups = groups(r.tables, r.Options.SegmentBlocks, max(perLane, 2))
-	r.leases = make([][]*lease, r.Options.Lanes)
-	opening, openCtx := errgroup.WithContext(ctx)
-	for lane := range r.leases {
-		r.leases[lane] = make([]*lease, len(r.groups))
-		for i := range r.groups {
-			opening.Go(func() error {
-				l, err := connectReader(openCtx, r.Target, r.application, r.base.Encoding, r.server.Major())
-				r.leases[lane][i] = l
-				return err
-			})
-		}
-	}
-	if err := opening.Wait(); err != nil {
-		return false, err
-	}
-	for lane := range r.leases {
-		for i, g := range r.groups {
-			var members []relation
-			for _, t := range g.tables {
-				members = append(members, r.tables[t])
-			}
-			if err := r.leases[lane][i].lock(ctx, members, timeout); err != nil {
-				return fail(err)
-			}
-		}
-	}
-	if r.export, err = r.connect(ctx); err != nil {
-		return false, err
-	}
-	if err := execute(ctx, r.export, reading("UTF8", r.server.Major())...); err != nil {
-		return false, err
-	}
-	if r.common, err = r.export.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}); err != nil {
-		return false, err
-	}
-	if err := r.common.QueryRow(ctx, `SELECT pg_export_snapshot()`).Scan(&r.snapshot); err != nil {
-		return false, &holdfast.Problem{Class: holdfast.Refused, What: r.Target.Where() + " does not export snapshots", Err: err,
-			Why: "Without a common snapshot the tables of a dump would not belong together.",
-			Do:  "Connect to the primary, and past a connection pooler, not through it."}
-	}
-	for lane := range r.leases {
-		for _, l := range r.leases[lane] {
-			if err := l.enter(ctx, r.snapshot); err != nil {
-				return false, err
-			}
-		}
-	}
-	// A table made between reading the catalogue and taking the locks is in
-	// the snapshot, but was not locked.
-	now, err := tables(ctx, r.common)
-	if err != nil {
-		return fail(err)
-	}
-	same := slices.EqualFunc(now, r.tables, func(a, b relation) bool {
-		return a.oid == b.oid && slices.Equal(a.columns, b.columns)
-	})
-	return !same, nil
-}
-
-func (r *run) lockProblem(ctx context.Context, cause error) error {
-	holders := holders(ctx, r.ctl)
-	return &holdfast.Problem{Class: holdfast.Busy, What: fmt.Sprintf("dump %s: the tables could not be locked within %v", r.Target.Where(), r.Options.LockWait), Err: cause,
-		Why: "Without ACCESS SHARE on every table a TRUNCATE could make rows vanish from the middle of the dump.",
-		Do:  "Exclusive locks are held or asked for by: " + holders + ". Wait for them or end them, then run the backup again."}
-}
-
 // dump reads everything in the snapshot.
 func (r *run) dump(ctx context.Context, capture *holdfast.Capture) error {
 	r.segments = make([][]holdfast.Segment, len(r.tables))
@@ -480,18 +346,6 @@ func (r *run) facts(ctx context.Context, capture *holdfast.Capture) error {
 
 // file is a name within the component's directory.
 func (r *run) file(name string) string { return string(r.component.Name) + "/" + name }
-
-// release gives every lock and the snapshot back.
-func (r *run) release() {
-	for _, lane := range r.leases {
-		for _, l := range lane {
-			l.close()
-		}
-	}
-	r.leases = nil
-	closeConn(r.export)
-	r.export = nil
-}
 
 func (r *run) close() {
 	r.release()
