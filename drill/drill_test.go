@@ -171,7 +171,7 @@ func written(t *testing.T, r *drill.Report) {
 			}
 		}
 	}
-	for _, outside := range []string{"http:", "https:", "src=", "href=", "@import", "url(", "<demo>"} {
+	for _, outside := range []string{"`", "http:", "https:", "src=", "href=", "@import", "url(", "<demo>"} {
 		if strings.Contains(string(page), outside) {
 			t.Errorf("the page has %s", outside)
 		}

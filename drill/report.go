@@ -207,6 +207,7 @@ func (r *Report) HTML() ([]byte, error) {
 	t, err := template.New("report").Funcs(template.FuncMap{
 		"time": func(t time.Time) string { return t.UTC().Format(clock) }, "span": func(d time.Duration) string { return round(d).String() },
 		"mib":   func(n int64) string { return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20)) },
+		"count": grouped, "rich": rich,
 		"class": func(v holdfast.Verdict) string { return strings.ReplaceAll(string(v), " ", "-") },
 	}).Parse(page)
 	if err != nil {
@@ -215,4 +216,26 @@ func (r *Report) HTML() ([]byte, error) {
 	var b bytes.Buffer
 	err = t.Execute(&b, r)
 	return b.Bytes(), err
+}
+
+// rich is a sentence of ours with its `commands` set as such.
+func rich(text string) template.HTML {
+	var b strings.Builder
+	for i, part := range strings.Split(text, "`") {
+		part = template.HTMLEscapeString(part)
+		if i%2 == 1 {
+			part = "<code>" + part + "</code>"
+		}
+		b.WriteString(part)
+	}
+	return template.HTML(b.String()) //nolint:gosec // every part is escaped
+}
+
+// grouped is a number in groups of three digits, with thin spaces.
+func grouped(n int64) string {
+	text := fmt.Sprint(n)
+	for i := len(text) - 3; i > 0 && text[i-1] != '-'; i -= 3 {
+		text = text[:i] + "\u2009" + text[i:]
+	}
+	return text
 }
