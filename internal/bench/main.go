@@ -45,7 +45,7 @@ type options struct {
 }
 
 // The parts of a run, in their order.
-var parts = []string{"sets", "restore", "waits", "memory", "inspect"}
+var parts = []string{"sets", "restore", "waits", "memory", "inspect", "drill"}
 
 func main() {
 	var o options
@@ -110,7 +110,7 @@ func run(ctx context.Context, o options, out io.Writer) (err error) {
 	if err := b.settle(ctx); err != nil {
 		return err
 	}
-	measures := map[string]func(context.Context) error{"sets": b.sets, "restore": b.restores, "waits": b.waits, "memory": b.memory, "inspect": b.inspect}
+	measures := map[string]func(context.Context) error{"sets": b.sets, "restore": b.restores, "waits": b.waits, "memory": b.memory, "inspect": b.inspect, "drill": b.drills}
 	for _, name := range parts {
 		if strings.Contains(","+o.parts+",", ","+name+",") {
 			if err := measures[name](ctx); err != nil {
