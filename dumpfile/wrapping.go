@@ -23,7 +23,15 @@ type wrapping struct {
 	name    string
 	checked bool // it carries checksums of what it holds
 	open    func(r io.Reader) (io.Reader, func(), error)
+	program []string // reads a file from standard input, and is faster than open; nil where none is
 }
+
+// The programs that are worth their process (docs/decisions/015). Each is bound
+// to the memory that its decoder in Go is bound to.
+var (
+	zstdProgram = []string{"zstd", "--decompress", "--stdout", "--quiet", "--memory=128MB"}
+	xzProgram   = []string{"xz", "--decompress", "--stdout", "--quiet", "--threads=1", "--memlimit-decompress=160MiB"}
+)
 
 // wrappingOf tells a compression by the first bytes of a file, never by a
 // name; nil for none.
@@ -31,17 +39,17 @@ func wrappingOf(head []byte) *wrapping {
 	has := func(magic string) bool { return bytes.HasPrefix(head, []byte(magic)) }
 	switch {
 	case has("\x1f\x8b"):
-		return &wrapping{"gzip", true, openGzip}
+		return &wrapping{"gzip", true, openGzip, nil}
 	case has("\x28\xb5\x2f\xfd"):
-		return &wrapping{"zstd", len(head) > 4 && head[4]&0x04 != 0, openZstd}
+		return &wrapping{"zstd", len(head) > 4 && head[4]&0x04 != 0, openZstd, zstdProgram}
 	case len(head) > 4 && head[0]&0xf0 == 0x50 && has(string(head[0])+"\x2a\x4d\x18"): // a skippable frame first, as pzstd writes
-		return &wrapping{"zstd", false, openZstd}
+		return &wrapping{"zstd", false, openZstd, zstdProgram}
 	case has("\xfd7zXZ\x00"):
-		return &wrapping{"xz", len(head) > 7 && head[7] != 0, openXz}
+		return &wrapping{"xz", len(head) > 7 && head[7] != 0, openXz, xzProgram}
 	case has("BZh") && len(head) >= 10 && (bytes.Equal(head[4:10], []byte("1AY&SY")) || bytes.Equal(head[4:10], []byte("\x17\x72\x45\x38\x50\x90"))):
-		return &wrapping{"bzip2", true, func(r io.Reader) (io.Reader, func(), error) { return bzip2.NewReader(r), func() {}, nil }}
+		return &wrapping{"bzip2", true, func(r io.Reader) (io.Reader, func(), error) { return bzip2.NewReader(r), func() {}, nil }, nil}
 	case has("\x04\x22\x4d\x18"):
-		return &wrapping{"lz4", len(head) > 4 && head[4]&0x04 != 0, openLZ4}
+		return &wrapping{"lz4", len(head) > 4 && head[4]&0x04 != 0, openLZ4, nil}
 	}
 	return nil
 }

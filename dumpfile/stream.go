@@ -1,0 +1,162 @@
+package dumpfile
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"os"
+	"os/exec"
+	"slices"
+
+	"holdfast"
+)
+
+// stream is a dump that is one file, or comes through a pipe.
+type stream struct {
+	name string
+	from io.Reader
+	step holdfast.Step
+	told holdfast.Progress
+
+	file     *os.File // the same, if it can be read again
+	begin    int64    // where in the file
+	programs bool     // the file is left to the machine's own decompressor
+	program  *program // which is at it
+}
+
+// newStream prepares to read a dump. What is no file of a disk may keep silent
+// for as long as it likes, so the wait for it ends with the context.
+func (d Reader) newStream(ctx context.Context, name string, from io.Reader) *stream {
+	s := &stream{name: name, from: from, step: holdfast.Step{Subject: "inspect " + name}, told: d.Progress}
+	f, _ := from.(*os.File)
+	if f != nil {
+		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
+			s.step.Total = info.Size()
+			if at, err := f.Seek(0, io.SeekCurrent); err == nil {
+				s.file, s.begin = f, at
+				return s
+			}
+		}
+	}
+	s.from = newAwaited(ctx, from)
+	return s
+}
+
+// read reads the dump: with the machine's own decompressor where there is a
+// faster one than ours, and once more with ours where that one does not get to
+// the end, for ours knows how a stream is broken and whether the disk is.
+func (s *stream) read(ctx context.Context) (holdfast.Dump, error) {
+	if s.programs = s.file != nil; s.programs {
+		dump, err := s.once(ctx)
+		if s.program == nil || s.program.failed() == nil || ctx.Err() != nil {
+			return dump, err
+		}
+		if _, err := s.file.Seek(s.begin, io.SeekStart); err != nil {
+			return holdfast.Dump{}, diskFailed(s.name, err)
+		}
+		s.programs, s.program = false, nil
+	}
+	return s.once(ctx)
+}
+
+// once reads the dump from here to its end.
+func (s *stream) once(ctx context.Context) (holdfast.Dump, error) {
+	r := newReading(s.name)
+	m := &meter{r: s.from, step: s.step, report: s.told}
+	plain, done, err := s.unwrap(ctx, r, m)
+	if err == nil && plain != nil {
+		in := newInput(ctx, plain)
+		r.look(ctx, in)
+		for len(in.window()) > 0 { // to the end, for the sake of checksums
+			in.pass(len(in.window()))
+		}
+		r.dump.Read += in.at()
+		err = in.err
+		in.close()
+	}
+	done()
+	switch {
+	case ctx.Err() != nil:
+		return holdfast.Dump{}, ctx.Err()
+	case m.err != nil:
+		return holdfast.Dump{}, diskFailed(s.name, m.err)
+	case err != nil && err != io.EOF:
+		r.broken("its "+r.outermost()+" stream", err)
+	}
+	return r.result(), nil
+}
+
+func diskFailed(name string, err error) error {
+	return &holdfast.Problem{Class: holdfast.Failed, What: "read " + name, Err: err, Why: "The disk, not the dump, did not give what was asked for."}
+}
+
+func (r *reading) outermost() string {
+	if len(r.dump.Wrapping) > 0 {
+		return r.dump.Wrapping[0]
+	}
+	return "byte"
+}
+
+// The most compressions around each other that are undone.
+const mostWrappings = 3
+
+// peekSize is the buffer around what is decompressed: large enough to tell what
+// that is, and small enough for reads to go past it.
+const peekSize = 4 << 10
+
+// unwrap undoes the compressions around a dump. It returns nil for a stream
+// that cannot be looked at, with the fault noted.
+func (s *stream) unwrap(ctx context.Context, r *reading, from io.Reader) (plain io.Reader, done func(), err error) {
+	var all []func()
+	done = func() {
+		for _, f := range slices.Backward(all) {
+			f()
+		}
+	}
+	for size := pieceSize; ; size = peekSize {
+		b := bufio.NewReaderSize(from, size)
+		head, err := b.Peek(headroom)
+		if err != nil && err != io.EOF {
+			return nil, done, err
+		}
+		w := wrappingOf(head)
+		if w == nil {
+			if what := foreignOf(head); what != "" {
+				r.fault(holdfast.UnclearDump, "%s", what)
+				return nil, done, nil
+			}
+			return b, done, nil
+		}
+		if len(r.dump.Wrapping) == mostWrappings {
+			r.fault(holdfast.UnclearDump, "it is compressed more than %d times over", mostWrappings)
+			return nil, done, nil
+		}
+		outermost := len(r.dump.Wrapping) == 0
+		r.dump.Wrapping = append(r.dump.Wrapping, w.name)
+		r.dump.Checksums = r.dump.Checksums || w.checked
+		if outermost && s.startProgram(ctx, w) {
+			from, all = s.program, append(all, s.program.close)
+			continue
+		}
+		next, end, err := w.begin(b)
+		if err != nil {
+			return nil, done, err
+		}
+		all = append(all, end)
+		from = next
+	}
+}
+
+// startProgram leaves the file to the machine's own decompressor, if there is
+// one that is worth it.
+func (s *stream) startProgram(ctx context.Context, w *wrapping) bool {
+	if !s.programs || w.program == nil {
+		return false
+	}
+	path, err := exec.LookPath(w.program[0])
+	if err != nil {
+		return false
+	}
+	s.program = startProgram(ctx, append([]string{path}, w.program[1:]...), s)
+	return true
+}
