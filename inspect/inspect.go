@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"holdfast"
@@ -12,10 +13,22 @@ import (
 // Job reads dumps and judges them.
 type Job struct {
 	Read func(ctx context.Context, name string) (holdfast.Dump, error) // reads one dump
+	Each bool                                                          // judge each by itself, not what they are worth together
 }
+
+// Question is what a report answers.
+type Question string
+
+// The questions. A dump alone has nothing that its order could be judged by,
+// so whoever has no more than that asks about each.
+const (
+	Together Question = "together" // is each all there, and may they be restored together?
+	Each     Question = "each"     // is each all there?
+)
 
 // Report says what the dumps are, and what they are worth together.
 type Report struct {
+	Asked   Question         `json:"asked"`
 	Verdict holdfast.Verdict `json:"verdict"` // the worst of all that follows
 	Reasons []string         `json:"reasons"` // what keeps the verdict from being better
 	Dumps   []holdfast.Dump  `json:"dumps"`
@@ -43,16 +56,45 @@ func (j Job) Run(ctx context.Context, names []string) (Report, error) {
 		}
 		dumps = append(dumps, d)
 	}
+	if j.Each {
+		return JudgeEach(dumps), nil
+	}
 	return Judge(dumps), nil
+}
+
+// JudgeEach says of each dump by itself whether it is all there: the file as it
+// was written, with the rows of some database in it, and of a validator app's or
+// a participant's the tables that a restored node begins with. It says nothing
+// about order.
+func JudgeEach(dumps []holdfast.Dump) Report {
+	r := Report{Asked: Each, Verdict: holdfast.Holds, Reasons: []string{}, Dumps: dumps, Pairs: []Pair{}}
+	for _, d := range dumps {
+		if r.structure(d) != holdfast.Holds {
+			continue
+		}
+		if !slices.ContainsFunc(d.Databases, hasRows) {
+			r.note(holdfast.CannotTell, "%s has no table with its rows in it, so it cannot be told what it is for", d.Name)
+		}
+		for i := range d.Databases {
+			if p := (place{&d, &d.Databases[i]}); p.db.Kind != "" && p.db.Facts.Unknown != "" {
+				r.note(holdfast.CannotTell, "%s is %s, but: %s", p, p.db.Found, p.db.Facts.Unknown)
+			} else if p.db.Kind != "" && len(p.db.Unread) > 0 {
+				r.note(holdfast.CannotTell, "%s has no rows of %s", p, strings.Join(p.db.Unread, ", "))
+			}
+		}
+	}
+	return r
+}
+
+func hasRows(db holdfast.DumpedDatabase) bool {
+	return slices.ContainsFunc(db.Tables, func(t holdfast.DumpedTable) bool { return t.Data })
 }
 
 // Judge says what dumps are worth: each by itself, and in pairs.
 func Judge(dumps []holdfast.Dump) Report {
-	r := Report{Verdict: holdfast.Holds, Reasons: []string{}, Dumps: dumps, Pairs: []Pair{}}
+	r := Report{Asked: Together, Verdict: holdfast.Holds, Reasons: []string{}, Dumps: dumps, Pairs: []Pair{}}
 	for _, d := range dumps {
-		if v := d.State.Verdict(); v != holdfast.Holds {
-			r.note(v, "%s is %s: %s", d.Name, whole(d.State), strings.Join(d.Faults, "; "))
-		}
+		r.structure(d)
 	}
 	validators, participants := places(dumps, holdfast.Validator), places(dumps, holdfast.Participant)
 	switch {
@@ -70,6 +112,15 @@ func Judge(dumps []holdfast.Dump) Report {
 		}
 	}
 	return r
+}
+
+// structure folds in whether a dump is all there.
+func (r *Report) structure(d holdfast.Dump) holdfast.Verdict {
+	v := d.State.Verdict()
+	if v != holdfast.Holds {
+		r.note(v, "%s is %s: %s", d.Name, whole(d.State), strings.Join(d.Faults, "; "))
+	}
+	return v
 }
 
 func whole(s holdfast.DumpState) string {

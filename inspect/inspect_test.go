@@ -101,6 +101,45 @@ func TestJudge(t *testing.T) {
 	}
 }
 
+// One dump is all there is: then it is asked whether that one is all there, and
+// nothing is claimed about order.
+func TestJudgeEach(t *testing.T) {
+	rows := func(d holdfast.Dump) holdfast.Dump {
+		d.Databases[0].Tables = []holdfast.DumpedTable{{Schema: "a", Name: "b", Data: true}}
+		return d
+	}
+	unread := rows(participant("p", 66, id))
+	unread.Databases[0].Unread = []string{"lapi_parameters"}
+	unknown := rows(participant("p", 66, id))
+	unknown.Databases[0].Facts.Unknown = "a schema of another version"
+	definitions := dumped("app", "", holdfast.Facts{})
+	definitions.Databases[0].Tables = []holdfast.DumpedTable{{Schema: "a", Name: "b"}}
+	for _, c := range []struct {
+		name   string
+		dumps  []holdfast.Dump
+		want   holdfast.Verdict
+		reason string
+	}{
+		{"a participant's", []holdfast.Dump{rows(participant("p", 66, id))}, holdfast.Holds, ""},
+		{"an app's", []holdfast.Dump{rows(dumped("app", "", holdfast.Facts{Unknown: "not Canton's"}))}, holdfast.Holds, ""},
+		{"a reversed pair, of which order is not asked", []holdfast.Dump{rows(validator("v", 66, id)), rows(participant("p", 65, id))}, holdfast.Holds, ""},
+		{"one that is cut", []holdfast.Dump{state(rows(participant("p", 66, id)), holdfast.TruncatedDump)}, holdfast.Violated, "p is truncated: something is wrong"},
+		{"a good one beside one that is not clear", []holdfast.Dump{rows(validator("v", 66, id)), state(participant("p", 66, id), holdfast.UnclearDump)}, holdfast.CannotTell, "p is not clear"},
+		{"definitions without rows", []holdfast.Dump{definitions}, holdfast.CannotTell, "app has no table with its rows in it"},
+		{"nothing at all", []holdfast.Dump{dumped("empty", "", holdfast.Facts{})}, holdfast.CannotTell, "empty has no table with its rows in it"},
+		{"without a table that matters", []holdfast.Dump{unread}, holdfast.CannotTell, "p has no rows of lapi_parameters"},
+		{"an unknown schema", []holdfast.Dump{unknown}, holdfast.CannotTell, "a schema of another version"},
+		{"everything in one file, with an empty database", []holdfast.Dump{together("all", dumped("postgres", "", holdfast.Facts{}), rows(participant("pdb", 60, id)))}, holdfast.Holds, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := JudgeEach(c.dumps)
+			if r.Asked != Each || r.Verdict != c.want || len(r.Pairs) > 0 || !strings.Contains(strings.Join(r.Reasons, "; "), c.reason) || (len(r.Reasons) == 0) != (c.want == holdfast.Holds) {
+				t.Errorf("%s, pairs %v, reasons %q", r.Verdict, r.Pairs, r.Reasons)
+			}
+		})
+	}
+}
+
 func TestRunReadsEachDump(t *testing.T) {
 	broken := errors.New("no such file")
 	job := Job{Read: func(_ context.Context, name string) (holdfast.Dump, error) {
@@ -113,6 +152,10 @@ func TestRunReadsEachDump(t *testing.T) {
 		return holdfast.Dump{}, broken
 	}}
 	if r, err := job.Run(t.Context(), []string{"v", "p"}); err != nil || r.Verdict != holdfast.Holds || len(r.Dumps) != 2 {
+		t.Errorf("%+v, %v", r, err)
+	}
+	job.Each = true
+	if r, err := job.Run(t.Context(), []string{"p", "v"}); err != nil || r.Asked != Each || len(r.Dumps) != 2 {
 		t.Errorf("%+v, %v", r, err)
 	}
 	if _, err := job.Run(t.Context(), []string{"v", "x"}); !errors.Is(err, broken) {

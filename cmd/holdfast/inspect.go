@@ -13,6 +13,7 @@ import (
 )
 
 func newInspect(a *app) *cobra.Command {
+	var each bool
 	c := &cobra.Command{
 		Use:   "inspect FILE...",
 		Short: "Judge dumps that others made, without restoring them",
@@ -27,10 +28,18 @@ A dump has no clock that could be trusted. That the order holds means that the
 two databases do not contradict each other; it is no proof that nothing is
 missing. "holdfast backup" takes sets whose order is proven.
 
-Exit code 0: everything holds; 4: something is violated, a dump is truncated, or
-damaged; 5: something cannot be told, such as the order of one dump alone.`,
+With --each every dump is judged by itself: is it all there, with its rows. That
+is the question for one dump alone, which has no order, and for the databases of
+other programs.
+
+Exit code 0: everything that was asked holds; 4: something is violated, a dump is
+truncated, or damaged; 5: something cannot be told, such as the order of one dump
+alone where --each is not given.`,
 		Example: `  # last night's pair
   holdfast inspect validator.sql.gz participant.sql.gz
+
+  # one dump that has just been written: is it all there?
+  holdfast inspect --each participant.dump
 
   # a dump of the whole server, from where it is kept, for a program
   ssh vault cat /dumps/all.sql.zst | holdfast inspect - --output json`,
@@ -41,7 +50,7 @@ damaged; 5: something cannot be told, such as the order of one dump alone.`,
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			job := inspect.Job{Read: dumpfile.Reader{Stdin: a.in, Progress: newProgress(a).step}.Read}
+			job := inspect.Job{Read: dumpfile.Reader{Stdin: a.in, Progress: newProgress(a).step}.Read, Each: each}
 			report, err := job.Run(cmd.Context(), args)
 			if err != nil {
 				return err
@@ -52,6 +61,7 @@ damaged; 5: something cannot be told, such as the order of one dump alone.`,
 			return verdictError(report)
 		},
 	}
+	c.Flags().BoolVar(&each, "each", false, "judge each dump by itself, not what they are worth together")
 	return c
 }
 
@@ -65,6 +75,11 @@ func verdictError(r inspect.Report) error {
 		p.Why = "Postgres restores such dumps without complaint, and the node's programs start on them."
 	case holdfast.CannotTell:
 		p.Class, p.What = holdfast.Undetermined, "it cannot be told whether these dumps are fit to be restored together"
+		if r.Asked == inspect.Each {
+			p.What = "it cannot be told whether these dumps are all there"
+		} else if len(r.Pairs) == 0 {
+			p.Do = "Give the other half of the pair as well; or ask about each dump by itself, `holdfast inspect --each FILE...`."
+		}
 	default:
 		return nil
 	}
@@ -100,7 +115,8 @@ func (a *app) printInspection(r inspect.Report) {
 		}
 		a.printf("  Whole: %s: %s\n", p.Whole.Verdict, p.Whole.Evidence)
 	}
-	a.printf("\nVerdict: %s\n", r.Verdict)
+	about := map[inspect.Question]string{inspect.Each: ", of each by itself; nothing is said about order"}[r.Asked]
+	a.printf("\nVerdict: %s%s\n", r.Verdict, about)
 	for _, reason := range r.Reasons {
 		a.printf("  %s\n", short(reason))
 	}

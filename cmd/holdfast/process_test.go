@@ -68,6 +68,35 @@ func (o *operator) query(sql string) (n int) {
 	return n
 }
 
+// Whoever has forgotten to give a dump on standard input is let go at once.
+func TestInterruptedInspectionOfNothing(t *testing.T) {
+	t.Parallel()
+	for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
+		o := &operator{t: t, dir: t.TempDir(), env: os.Environ()}
+		cmd, stdout, stderr := o.command("inspect", "-")
+		in, err := cmd.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		// More than a pipe holds: when it is gone, somebody is reading.
+		if _, err := in.Write(bytes.Repeat([]byte("-- a dump, so far\n"), 60_000)); err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		_ = cmd.Process.Signal(signal)
+		_ = cmd.Wait()
+		if took := time.Since(began); took > 5*time.Second {
+			t.Errorf("%v: it took %v to end", signal, took)
+		}
+		if code := cmd.ProcessState.ExitCode(); code != 130 || stdout.Len() > 0 || !strings.Contains(stderr.String(), "holdfast: interrupted") {
+			t.Errorf("%v: exit code %d, it said %q and %q", signal, code, stdout, stderr)
+		}
+	}
+}
+
 // A run that is interrupted ends at once, leaves nobody connected and no lock,
 // publishes nothing, and does not stand in the way of the next one.
 func TestInterruptedBackup(t *testing.T) {
