@@ -1,7 +1,5 @@
 package check
 
-import "holdfast"
-
 // Code names a condition, in text, JSON, metrics and pages alike.
 type Code string
 
@@ -28,6 +26,7 @@ const (
 	ClockSane               Code = "clock_sane"
 	PostgresSupported       Code = "postgres_supported"
 	SpaceForRestore         Code = "space_for_restore"
+	UpgradePrepared         Code = "upgrade_prepared"
 )
 
 // Entry is one condition of the catalogue: what is asked, and what it means.
@@ -104,7 +103,7 @@ func routes() []Entry {
 		},
 		{
 			Code: SecondCopy, Title: "a second copy of the sets is on another disk, and current",
-			Observed:    "The repository at `check.second_copy` opens, is on another file system, and its newest proven set is at most `check.copy_behind` (24 hours) older than the first copy's. Violated otherwise.",
+			Observed:    "The repository at `check.second_copy` opens, is on another file system, of another disk as far as this machine knows its disks, and its newest proven set is at most `check.copy_behind` (24 hours) older than the first copy's. Violated otherwise.",
 			Why:         "Backups are kept outside the node and its cluster [validator_backups]; the disk beside the node fails with the node.",
 			Consequence: "One fault takes the node and its backups.",
 			Next:        "Copy the repository after each backup (docs/operate.md, Moving the repository), and name the copy in `check.second_copy`.",
@@ -193,6 +192,15 @@ func network() []Entry {
 			DependsOn:   []Code{RepositoryReadable, PostgresCadence, PostgresSupported, OldSynchronizer},
 			judge:       lsuRetention,
 		},
+		{
+			Code: UpgradePrepared, Title: "no announced synchronizer upgrade finds the node unprepared",
+			Observed:    "What two Scans agree is announced. With an upgrade to come: whether the validator app is of Splice 0.6.5 or later, whether the participant has heard from the network within the hour, and whether the newest proven set is of the serial that ends and as fresh as it should be. Violated when one of these is not so.",
+			Why:         "A node that is behind or too old when its synchronizer is upgraded does not cross over by itself, and a set of before is the way back for about 30 days [sv_logical_synchronizer_upgrade].",
+			Consequence: "The node may be left behind by the upgrade, or have no way back to before it.",
+			Next:        "Before the upgrade's time: run Splice 0.6.5 or later, let the node catch up, then `holdfast backup`; keep the last set before it with `holdfast retention pin SET`.",
+			DependsOn:   []Code{RepositoryReadable, PostgresCadence, PostgresSupported},
+			judge:       upgradePrepared,
+		},
 	}
 }
 
@@ -264,15 +272,4 @@ func surroundings() []Entry {
 			judge:       spaceForRestore,
 		},
 	}
-}
-
-// worst folds verdicts: a violation outweighs what cannot be told, which
-// outweighs what holds.
-func worst(a, b holdfast.Verdict) holdfast.Verdict {
-	for _, v := range []holdfast.Verdict{holdfast.Violated, holdfast.CannotTell} {
-		if a == v || b == v {
-			return v
-		}
-	}
-	return holdfast.Holds
 }

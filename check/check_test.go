@@ -109,7 +109,7 @@ func healthy() *Observations {
 			"validator":   live(holdfast.Facts{Schema: "validator", Validator: validatorAt(noon.Add(-time.Minute))}),
 		},
 		Identities: holdfast.Known(identitiesNow()),
-		App:        holdfast.Known(holdfast.AppView{Active: true, Users: holdfast.Known([]string{"admin"})}),
+		App:        holdfast.Known(holdfast.AppView{Active: true, Version: "0.6.11", Users: holdfast.Known([]string{"admin"})}),
 		Scans:      scans(5, 5),
 		Admin: holdfast.Known(holdfast.ParticipantView{ID: participantID, Initialized: true, Connected: []holdfast.Connection{{PhysicalID: physical(5), Healthy: true}},
 			Parties: holdfast.Known([]holdfast.HostedParty{{ID: "demo::1220", Participants: 1}})}),
@@ -151,7 +151,7 @@ func TestEveryConditionHoldsForAHealthyNode(t *testing.T) {
 			t.Errorf("%+v", c)
 		}
 	}
-	if r.Verdict != holdfast.Holds || r.Err() != nil || len(r.Conditions) != 20 {
+	if r.Verdict != holdfast.Holds || r.Err() != nil || len(r.Conditions) != 21 {
 		t.Errorf("%s, %v, %d conditions", r.Verdict, r.Err(), len(r.Conditions))
 	}
 	if len(r.Runways) != 3 || r.Runways[0].Left == nil || *r.Runways[0].Left != 30*day-time.Minute || r.Runways[0].SV != "SV-1" {

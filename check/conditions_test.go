@@ -178,6 +178,8 @@ func TestEvaluate(t *testing.T) {
 			map[Code]string{SecondCopy: "cannot tell: check.second_copy"}, nil},
 		{"a second copy on the same disk", func(o *Observations) { o.Copy = with(o.Copy, func(c *Copy) { c.SameDisk = true }) },
 			map[Code]string{SecondCopy: "violated: same file system"}, nil},
+		{"a second copy in another partition", func(o *Observations) { o.Copy = with(o.Copy, func(c *Copy) { c.OneDisk = true }) },
+			map[Code]string{SecondCopy: "violated: on the disk of the repository"}, nil},
 		{"a second copy that lags", func(o *Observations) {
 			o.Copy = with(o.Copy, func(c *Copy) { c.Sets = []CopiedSet{{"old", holdfast.Proven, noon.Add(-30 * time.Hour)}} })
 		}, map[Code]string{SecondCopy: "violated: older than the first copy's"}, nil},
@@ -289,19 +291,22 @@ func TestEvaluateTheNetwork(t *testing.T) {
 		}, nil, nil},
 		{"an upgrade that the node missed", func(o *Observations) { o.Scans = scans(6, 6) }, map[Code]string{OldSynchronizer: "violated: no longer published"}, nil},
 		{"one Scan lies", func(o *Observations) { o.Scans[1] = scanView("https://liar", 7, 7) }, nil, nil},
-		{"one Scan alone, of a node that follows", func(o *Observations) { o.Scans = o.Scans[:1] }, map[Code]string{}, nil},
-		{"one Scan alone says that there was an upgrade", func(o *Observations) { o.Scans = []holdfast.ScanView{scanView("https://liar", 7, 7)} }, nil, nil},
-		{"no Scan, of a node that follows", func(o *Observations) { o.Scans = nil; o.live("participant", local) }, nil, nil},
+		{"one Scan alone, of a node that follows", func(o *Observations) { o.Scans = o.Scans[:1] },
+			map[Code]string{UpgradePrepared: "cannot tell: 1 of 1 Scan"}, nil},
+		{"one Scan alone says that there was an upgrade", func(o *Observations) { o.Scans = []holdfast.ScanView{scanView("https://liar", 7, 7)} },
+			map[Code]string{UpgradePrepared: "cannot tell: 1 of 1 Scan"}, nil},
+		{"no Scan, of a node that follows", func(o *Observations) { o.Scans = nil; o.live("participant", local) },
+			map[Code]string{UpgradePrepared: "cannot tell: no Scan was asked"}, nil},
 		{"no Scan, of a node that knows an older serial", func(o *Observations) {
 			o.Scans = nil
 			o.live("participant", func(l *holdfast.Live) {
 				l.Facts.Participant.Synchronizers = append(l.Facts.Participant.Synchronizers, holdfast.Synchronizer{Alias: "global", PhysicalID: physical(4)})
 			})
-		}, map[Code]string{LSURetention: "cannot tell: no Scan was asked"}, nil},
+		}, map[Code]string{LSURetention: "cannot tell: no Scan was asked", UpgradePrepared: "cannot tell: no Scan was asked"}, nil},
 		{"no Scan, of a node that stands still", func(o *Observations) {
 			o.Scans = nil
 			o.Metrics = holdfast.Known(holdfast.NodeMetrics{LastSequenced: noon.Add(-3 * time.Hour)})
-		}, map[Code]string{OldSynchronizer: "cannot tell: no Scan was asked"}, map[Code]Code{LSURetention: OldSynchronizer}},
+		}, map[Code]string{OldSynchronizer: "cannot tell: no Scan was asked", UpgradePrepared: "cannot tell: no Scan was asked"}, map[Code]Code{LSURetention: OldSynchronizer}},
 		{"Scans that disagree, of a node that stands still", func(o *Observations) {
 			o.Scans = []holdfast.ScanView{scanView("https://a", 5, 5), scanView("https://b", 6, 6)}
 			o.Metrics = holdfast.Known(holdfast.NodeMetrics{LastSequenced: noon.Add(-3 * time.Hour)})
@@ -339,6 +344,89 @@ func TestEvaluateTheNetwork(t *testing.T) {
 
 func local(*holdfast.Live) {}
 
+// An upgrade that is announced, and what a node has to be like for it.
+func TestEvaluateAnAnnouncedUpgrade(t *testing.T) {
+	at := noon.Add(3 * time.Hour)
+	announce := func(o *Observations, scans ...int) {
+		for _, i := range scans {
+			o.Scans[i].Upgrade = holdfast.Known(holdfast.Upgrade{At: at, Successor: physical(6)})
+		}
+	}
+	for _, c := range []struct {
+		name   string
+		change func(*Observations)
+		want   string
+		alarms map[Code]string
+		silent map[Code]Code
+	}{
+		{"none", func(*Observations) {}, "holds: 3 of 3 Scans: no upgrade is announced", nil, nil},
+		{"one, for a node that is ready", func(o *Observations) { announce(o, 0, 1, 2) }, "holds: 35-6 is announced for 2026-11-22 15:00", nil, nil},
+		{"of which two Scans tell, in their own time zones", func(o *Observations) {
+			announce(o, 0, 1)
+			o.Scans[1].Upgrade = holdfast.Known(holdfast.Upgrade{At: at.In(time.FixedZone("", 3600)), Successor: physical(6)})
+		}, "holds: in 3h0m", nil, nil},
+		{"of which one Scan alone tells", func(o *Observations) { announce(o, 0) }, "holds: no upgrade is announced", nil, nil},
+		{"of which two Scans disagree", func(o *Observations) { o.Scans = o.Scans[:2]; announce(o, 0) }, "", map[Code]string{UpgradePrepared: "cannot tell: is announced for"}, nil},
+		{"of which no Scan tells", func(o *Observations) {
+			for i := range o.Scans {
+				o.Scans[i].Upgrade = holdfast.Unknown[holdfast.Upgrade]("it does not know that question (404)")
+			}
+		}, "", map[Code]string{UpgradePrepared: "cannot tell: does not know that question"}, nil},
+		{"for an old release", func(o *Observations) {
+			announce(o, 0, 1, 2)
+			o.App = with(o.App, func(a *holdfast.AppView) { a.Version = "0.6.4" })
+		}, "", map[Code]string{UpgradePrepared: "violated: of Splice 0.6.4"}, nil},
+		{"for a release that nobody knows", func(o *Observations) {
+			announce(o, 0, 1, 2)
+			o.App = holdfast.Unknown[holdfast.AppView]("connection refused")
+		}, "", map[Code]string{UpgradePrepared: "cannot tell: connection refused"}, nil},
+		{"for a release of another kind", func(o *Observations) {
+			announce(o, 0, 1, 2)
+			o.App = with(o.App, func(a *holdfast.AppView) { a.Version = "main" })
+		}, "", map[Code]string{UpgradePrepared: "cannot tell: \"main\""}, nil},
+		{"for a node that stands still", func(o *Observations) {
+			announce(o, 0, 1, 2)
+			o.Metrics = holdfast.Known(holdfast.NodeMetrics{LastSequenced: noon.Add(-2 * time.Hour)})
+		}, "", map[Code]string{UpgradePrepared: "violated: has heard nothing for 2h0m"}, nil},
+		{"for a node of which nobody knows how far it is", func(o *Observations) {
+			announce(o, 0, 1, 2)
+			o.Metrics = holdfast.Unknown[holdfast.NodeMetrics]("none")
+			o.live("participant", func(l *holdfast.Live) { l.Facts.Participant.RecordTimes = nil })
+		}, "", map[Code]string{UpgradePrepared: "cannot tell: no record time", Acknowledgement: "cannot tell: no record time"}, nil},
+		{"before which there is no set", func(o *Observations) {
+			announce(o, 0, 1, 2)
+			o.sets(setAt(noon.Add(-5*time.Hour), 5))
+		}, "", map[Code]string{PostgresCadence: "violated: 5h0m old"}, map[Code]Code{UpgradePrepared: PostgresCadence}},
+		{"a second one, with no set since the first", func(o *Observations) {
+			o.Scans = scans(6, 5, 6)
+			announce(o, 0, 1, 2)
+			o.live("participant", func(l *holdfast.Live) { l.Facts.Participant = participantAt(noon.Add(-time.Minute), 6) })
+		}, "", map[Code]string{UpgradePrepared: "violated: is of serial 5, in use is 6"}, nil},
+		{"a second one, with time for a set until then", func(o *Observations) {
+			at = noon.Add(5 * time.Hour)
+			o.Scans = scans(6, 5, 6)
+			announce(o, 0, 1, 2)
+			o.live("participant", func(l *holdfast.Live) { l.Facts.Participant = participantAt(noon.Add(-time.Minute), 6) })
+		}, "holds: the next set, of serial 6, is due before that", nil, nil},
+		{"that should have been", func(o *Observations) {
+			at = noon.Add(-2 * time.Hour)
+			announce(o, 0, 1, 2)
+		}, "holds: 2h0m ago", nil, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			o := healthy()
+			c.change(o)
+			list := Evaluate(*o, noon)
+			judged(t, list, c.alarms, c.silent)
+			got := list[slices.Index(Codes(), UpgradePrepared)]
+			verdict, words, _ := strings.Cut(c.want, ": ")
+			if c.want != "" && (string(got.Verdict) != verdict || !strings.Contains(got.Evidence, words)) {
+				t.Errorf("want %q, got %+v", c.want, got)
+			}
+		})
+	}
+}
+
 // A route that cannot be told does not close the other one, and both closed is
 // an alarm that no cause silences.
 func TestRecoveryRoute(t *testing.T) {
@@ -360,6 +448,16 @@ func TestRecoveryRoute(t *testing.T) {
 			o.sets(s)
 			o.Declared.Retention = []Retention{{SV: EverySV, Keeps: time.Minute, Source: "s"}}
 		}, "cannot tell: only the names of keys"},
+		{"keys in a KMS", func(o *Observations) {
+			s := o.newest()
+			ids := *s.Identities
+			ids.KMS, ids.Keys = true, []holdfast.IdentityKey{{Name: "namespace", KMSKey: "arn:aws:kms:1"}}
+			s.Identities, s.Captures = &ids, slices.Clone(s.Captures)
+			p := *s.Captures[1].Facts.Participant
+			p.KMSKeys = []string{"arn:aws:kms:1"}
+			s.Captures[1].Facts.Participant = &p
+			o.sets(s)
+		}, "cannot tell: holds the names of 1 key in a KMS. Route two, from the identities: missing: whether the KMS still gives the node its keys: those in set"},
 		{"damaged identities, and a set too old", func(o *Observations) {
 			s := o.newest()
 			ids := *s.Identities

@@ -87,10 +87,11 @@ var (
 	inRetention  = input{"how long each super validator's sequencer keeps", "Ask the super validators and declare it in `check.retention`, with the source; `sv: '*'` stands for all that are not named."}
 	inProgress   = input{"how far the participant has come", "Start the node's Postgres, or name its metrics endpoint in `check.metrics`."}
 	inParties    = input{"the parties that the participant hosts", "Name the participant's admin API in `check.admin`, such as localhost:5002."}
-	inCopy       = input{"the second copy", "Name it in `check.second_copy`; docs/operate.md, Moving the repository, says how to make one."}
+	inCopy       = input{"the second copy", "Name in `check.second_copy` a directory that is mounted here; docs/operate.md, Moving the repository, says how to make one. A copy that is elsewhere is looked at from there: `kopia snapshot list --all`."}
+	inVersion    = input{"the version of the validator app", "Start the validator app, or correct `identities.url`."}
 	inClock      = input{"a clock that is not this machine's", "Name Scans in `check.scans`: their answers carry the time."}
 	inSpace      = input{"the free space where the databases are", "Name a directory on that file system in `check.restore_space`, if it is mounted here."}
-	inKMS        = input{"whether the KMS still gives the node its keys", "Look at the KMS: the identities hold only the names of its keys."}
+	inKMS        = input{"whether the KMS still gives the node its keys", "Ask the KMS for each of them, with the credentials that the restored node would have; Holdfast has none. `aws kms describe-key --key-id KEY` or `gcloud kms keys versions describe KEY` has to say that it is enabled. `holdfast identities show` names the keys."}
 	inKeyTests   = input{"the tries of recovery keys", "Make the repository readable from here: see repository_readable."}
 )
 

@@ -124,11 +124,6 @@ func moment(life history.Life, k int, r *rand.Rand) (check.Observations, time.Ti
 	next := life.Sets[k]
 	live := func(i int) holdfast.Observed[holdfast.Live] {
 		c := next.Captures[i]
-		if p := c.Facts.Participant; p != nil {
-			told := *p
-			told.NoPruning = p.Pruning == nil // it was looked for
-			c.Facts.Participant = &told
-		}
 		return holdfast.Known(holdfast.Live{Facts: c.Facts, Server: c.Server, Where: "db:5432", Free: holdfast.Known[int64](1 << 40), Clock: time.Duration(r.IntN(4000)) * time.Millisecond})
 	}
 	participant := next.Captures[1].Facts.Participant
@@ -149,7 +144,7 @@ func moment(life history.Life, k int, r *rand.Rand) (check.Observations, time.Ti
 		KeyTests:   holdfast.Known([]holdfast.KeyTest{{Set: sets[0].ID, At: rehearsed, Content: ids.Content}}),
 		Live:       map[holdfast.ComponentName]holdfast.Observed[holdfast.Live]{"validator": live(0), "participant": live(1)},
 		Identities: holdfast.Known(ids),
-		App:        holdfast.Known(holdfast.AppView{Active: true}),
+		App:        holdfast.Known(holdfast.AppView{Active: true, Version: "0.6.11"}),
 		Scans:      scans(life, participant, now, r),
 		Admin:      holdfast.Known(holdfast.ParticipantView{ID: participant.ParticipantID, Initialized: true, Parties: holdfast.Known([]holdfast.HostedParty{{ID: "p", Participants: 1}})}),
 		Metrics:    holdfast.Known(holdfast.NodeMetrics{LastSequenced: now.Add(-time.Duration(r.IntN(30)) * time.Minute)}),
@@ -177,8 +172,15 @@ func scans(life history.Life, p *holdfast.ParticipantFacts, now time.Time, r *ra
 		}
 	}
 	var out []holdfast.ScanView
+	coming := holdfast.Upgrade{} // the next upgrade is announced a week before
+	for _, e := range life.Events {
+		var to int
+		if n, _ := fmt.Sscanf(e.What, "logical synchronizer upgrade to serial %d", &to); n == 1 && e.At.After(now) && e.At.Sub(now) < 7*day && to == serial+1 {
+			coming = holdfast.Upgrade{At: e.At, Successor: fmt.Sprintf("global::1220::35-%d", to)}
+		}
+	}
 	for i := range 3 {
-		v := holdfast.ScanView{URL: fmt.Sprintf("https://scan-%d", i), Clock: holdfast.Known(time.Second), Serial: holdfast.Known(serial)}
+		v := holdfast.ScanView{Upgrade: holdfast.Known(coming), URL: fmt.Sprintf("https://scan-%d", i), Clock: holdfast.Known(time.Second), Serial: holdfast.Known(serial)}
 		var list []holdfast.Sequencer
 		for _, n := range served {
 			for sv := range 3 {

@@ -40,7 +40,8 @@ type Copy struct {
 	Where    string
 	Problem  string // why it could not be opened or listed
 	Sets     []CopiedSet
-	SameDisk bool // as the repository
+	SameDisk bool // the same file system as the repository's
+	OneDisk  bool // another one, of the same disk
 }
 
 // CopiedSet is one set in a copy.

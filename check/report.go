@@ -32,7 +32,7 @@ func Verdict(list []Condition) holdfast.Verdict {
 	verdict := holdfast.Holds
 	for _, c := range list {
 		if !silenced(c, list) {
-			verdict = worst(verdict, c.Verdict)
+			verdict = holdfast.Worst(verdict, c.Verdict)
 		}
 	}
 	return verdict

@@ -47,6 +47,10 @@ func (v *view) routeOne() answer {
 			}
 		}
 	}
+	// A restored participant asks the KMS for its keys as it starts.
+	if c, _ := captured(s); c.Facts.Participant != nil && len(c.Facts.Participant.KMSKeys) > 0 {
+		return cannotTell(inKMS, fmt.Sprintf("set %s holds the names of %s in a KMS", s.ID, count(len(c.Facts.Participant.KMSKeys), "key")))
+	}
 	return holds("open, with set %s", s.ID)
 }
 
@@ -66,11 +70,25 @@ func (v *view) routeTwo() answer {
 		return violated("closed: those in set %s: %s", s.ID, why)
 	}
 	if s.Identities.KMS {
-		return cannotTell(inKMS, fmt.Sprintf("those in set %s hold only the names of keys", s.ID))
+		return cannotTell(inKMS, fmt.Sprintf("those in set %s hold only the names of keys%s", s.ID, kmsKeys(*s.Identities)))
 	}
 	if tested := v.of(RecoveryKeyTested); tested.verdict != holdfast.Holds {
 		return answer{verdict: holdfast.CannotTell, evidence: fmt.Sprintf("cannot tell whether a key opens those in set %s", s.ID),
 			missing: []string{inKeyTests.name}, next: v.entry(RecoveryKeyTested).Next, because: RecoveryKeyTested}
 	}
 	return holds("open, with those in set %s", s.ID)
+}
+
+// kmsKeys names the keys of a dump that are in a KMS.
+func kmsKeys(i holdfast.IdentityFacts) string {
+	var names []string
+	for _, k := range i.Keys {
+		if k.KMSKey != "" {
+			names = append(names, k.KMSKey)
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return ": " + some(names)
 }

@@ -190,6 +190,9 @@ func secondCopy(v *view) answer {
 	if c.SameDisk {
 		return violated("%s is on the same file system as the repository", c.Where)
 	}
+	if c.OneDisk {
+		return violated("%s is on the disk of the repository, in another file system", c.Where)
+	}
 	if len(v.proven) == 0 {
 		return holds("%s opens; there is no proven set that it should have", c.Where)
 	}

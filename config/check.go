@@ -16,7 +16,7 @@ type Check struct {
 	Scans        []string      `yaml:"scans"`         // addresses of Scans, of several super validators
 	Admin        string        `yaml:"admin"`         // host:port of the participant's admin API
 	Metrics      []string      `yaml:"metrics"`       // Prometheus endpoints of the participant and the validator app
-	SecondCopy   string        `yaml:"second_copy"`   // path of another repository, a copy of this one
+	SecondCopy   string        `yaml:"second_copy"`   // another repository, a copy of this one: a path, or an address that is named and not looked into
 	RestoreSpace string        `yaml:"restore_space"` // a directory on the file system that a restore fills
 	Retention    []SVRetention `yaml:"retention"`
 	History      *bool         `yaml:"history"`     // false: gaps in the history are accepted
@@ -80,6 +80,13 @@ func (c Check) check() error {
 		return err
 	}
 	return nil
+}
+
+// IsAddress tells what names another machine or a service, such as
+// s3://bucket/prefix, sftp://host/path or host:path, from a path of this one.
+func IsAddress(text string) bool {
+	before, _, ok := strings.Cut(text, ":")
+	return ok && before != "" && !strings.ContainsAny(before, "/")
 }
 
 // PruningKept is what the participant is declared to keep; 0 when that is off,

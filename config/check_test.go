@@ -89,3 +89,14 @@ func TestMistakesOfCheckAreNamed(t *testing.T) {
 		t.Errorf("a list of keys from the environment: %v", err)
 	}
 }
+
+func TestIsAddress(t *testing.T) {
+	for text, want := range map[string]bool{
+		"": false, "copy": false, "/mnt/copy": false, "./a:b": false, "/mnt/a:b": false,
+		"s3://bucket/prefix": true, "gs://bucket": true, "sftp://host/path": true, "backup@host:/srv/copy": true, "host:copy": true,
+	} {
+		if got := config.IsAddress(text); got != want {
+			t.Errorf("%q: %v", text, got)
+		}
+	}
+}

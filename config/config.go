@@ -210,7 +210,9 @@ func (c *Config) complete() error {
 			return err
 		}
 	}
-	abs(&c.Check.SecondCopy)
+	if !IsAddress(c.Check.SecondCopy) {
+		abs(&c.Check.SecondCopy)
+	}
 	abs(&c.Check.RestoreSpace)
 	if err := c.Check.check(); err != nil {
 		return err

@@ -342,6 +342,10 @@ func (c *checked) conditions(t *testing.T, plain, reversed, unknown, old, gap *c
 			}
 		}
 	}
+	announced := func() {
+		c.network.Announce(time.Now().Add(3 * time.Hour))
+		c.Cleanup(func() { c.network.Announce(time.Time{}) })
+	}
 	anothers := func() {
 		c.app.SetDump(identitiestest.New("somebody-else-1", [32]byte{1}, identitiestest.Options{Version: splicetest.SpliceVersion}).JSON)
 		c.Cleanup(func() { c.app.SetDump(c.node.Identities.JSON) })
@@ -363,6 +367,7 @@ func (c *checked) conditions(t *testing.T, plain, reversed, unknown, old, gap *c
 		{check.RecoveryKeyTested, holdfast.CannotTell, "HOLDFAST_TEST_NO_SUCH_PASSWORD", locked, nil},
 		{check.SecondCopy, holdfast.Violated, "same file system", func(conf *config.Config) { conf.Check.SecondCopy = plain.Repository.Path }, nil},
 		{check.SecondCopy, holdfast.CannotTell, "check.second_copy names none", func(conf *config.Config) { conf.Check.SecondCopy = "" }, nil},
+		{check.SecondCopy, holdfast.CannotTell, "s3://elsewhere/copy is no directory of this machine", func(conf *config.Config) { conf.Check.SecondCopy = "s3://elsewhere/copy" }, nil},
 		{check.PostgresCadence, holdfast.Violated, "is 5d old", in(old), nil},
 		{check.PostgresCadence, holdfast.CannotTell, "HOLDFAST_TEST_NO_SUCH_PASSWORD", locked, nil},
 		{check.SnapshotOrdering, holdfast.Violated, "ledger ends at 50", in(reversed), nil},
@@ -380,6 +385,9 @@ func (c *checked) conditions(t *testing.T, plain, reversed, unknown, old, gap *c
 		{check.OldSynchronizer, holdfast.CannotTell, "no Scan was asked", func(conf *config.Config) { conf.Check.Scans = nil }, gone(3 * time.Hour)},
 		{check.LSURetention, holdfast.CannotTell, "no Scan was asked", func(conf *config.Config) { conf.Check.Scans = nil }, nil},
 		{check.LSURetention, holdfast.CannotTell, "404", nil, both(gone(3*time.Hour), scans(splicetest.ScanOld))},
+		{check.UpgradePrepared, holdfast.Holds, "is announced for", nil, announced},
+		{check.UpgradePrepared, holdfast.Violated, "has heard nothing for 3h0m", nil, both(gone(3*time.Hour), announced)},
+		{check.UpgradePrepared, holdfast.CannotTell, "404", nil, scans(splicetest.ScanOld)},
 		{check.IdentitiesBackedUp, holdfast.Violated, "somebody-else-1", nil, anothers},
 		{check.IdentitiesBackedUp, holdfast.CannotTell, "503", nil, fault(splicetest.Unavailable)},
 		{check.IdentitiesMatchDatabase, holdfast.Violated, "it belongs to this participant", nil, anothers},

@@ -4,10 +4,8 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"sync"
-	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -95,7 +93,7 @@ func (w wiring) observeRepository(ctx context.Context, o *check.Observations) {
 		return
 	}
 	found := check.Repository{Name: w.Repository.Path}
-	r, err := repository.Open(ctx, repository.Filesystem(w.Repository.Path), password)
+	r, err := repository.Open(ctx, locationOf(w.Config), password)
 	if err == nil {
 		defer func() { _ = r.Close(ctx) }()
 		var entries []repository.Entry
@@ -294,11 +292,15 @@ func (w wiring) observeCopy(ctx context.Context) holdfast.Observed[check.Copy] {
 	if path == "" {
 		return holdfast.Unknown[check.Copy]("check.second_copy names none")
 	}
+	if config.IsAddress(path) {
+		return holdfast.Unknown[check.Copy](path + " is no directory of this machine, and only those can be looked into")
+	}
 	password, err := w.Repository.Password.Secret(w.Dir())(ctx)
 	if err != nil {
 		return holdfast.Unknown[check.Copy](err.Error())
 	}
 	found := check.Copy{Where: path, SameDisk: device(path) == device(w.Repository.Path)}
+	found.OneDisk = !found.SameDisk && sharesDisk(path, w.Repository.Path)
 	r, err := repository.Open(ctx, repository.Filesystem(path), password)
 	if err == nil {
 		defer func() { _ = r.Close(ctx) }()
@@ -312,18 +314,6 @@ func (w wiring) observeCopy(ctx context.Context) holdfast.Observed[check.Copy] {
 		found.Problem = err.Error()
 	}
 	return holdfast.Known(found)
-}
-
-// device tells file systems apart; 0 for a path that is not there.
-func device(path string) uint64 {
-	info, err := os.Stat(path)
-	if err != nil {
-		return 0
-	}
-	if s, ok := info.Sys().(*syscall.Stat_t); ok {
-		return uint64(s.Dev) //nolint:unconvert // the type differs between systems
-	}
-	return 0
 }
 
 // text is an error's, "" for none.

@@ -1,0 +1,59 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"syscall"
+)
+
+// device tells file systems apart; 0 for a path that is not there.
+func device(path string) uint64 {
+	info, err := os.Stat(path)
+	if err != nil {
+		return 0
+	}
+	if s, ok := info.Sys().(*syscall.Stat_t); ok {
+		return uint64(s.Dev) //nolint:unconvert // the type differs between systems
+	}
+	return 0
+}
+
+// sharesDisk reports whether two file systems are seen to be on one disk, as two
+// partitions or two logical volumes of it. What this machine does not know the
+// disks of, such as a file system of the network, shares none.
+func sharesDisk(a, b string) bool {
+	others := disksOf("/sys", device(b))
+	return slices.ContainsFunc(disksOf("/sys", device(a)), func(d string) bool { return slices.Contains(others, d) })
+}
+
+// disksOf lists the disks below a block device, by what Linux says in
+// /sys/dev/block (Documentation/ABI/stable/sysfs-block): a partition is a
+// directory in its disk's, and a device that is made of others lists them as
+// its slaves.
+func disksOf(sys string, device uint64) []string {
+	name := fmt.Sprintf("%d:%d", (device>>8)&0xfff|(device>>32)&^0xfff, device&0xff|(device>>12)&^0xff)
+	path, err := filepath.EvalSymlinks(filepath.Join(sys, "dev", "block", name))
+	if err != nil {
+		return nil
+	}
+	return below(path)
+}
+
+func below(path string) []string {
+	if _, err := os.Stat(filepath.Join(path, "partition")); err == nil {
+		path = filepath.Dir(path)
+	}
+	slaves, _ := os.ReadDir(filepath.Join(path, "slaves"))
+	if len(slaves) == 0 {
+		return []string{path}
+	}
+	var out []string
+	for _, s := range slaves {
+		if to, err := filepath.EvalSymlinks(filepath.Join(path, "slaves", s.Name())); err == nil {
+			out = append(out, below(to)...)
+		}
+	}
+	return out
+}
