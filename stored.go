@@ -47,6 +47,33 @@ const (
 	Helpless  RemedyKind = "none"
 )
 
+// Fault is something wrong with a blob that no set consists of, and that a
+// repository cannot be opened or maintained without.
+type Fault struct {
+	Part   FaultyPart `json:"part"`
+	Name   string     `json:"name"` // of the blob, or of the file outside of the repository
+	Kind   DamageKind `json:"kind"`
+	Detail string     `json:"detail,omitempty"`
+	Remedy string     `json:"remedy,omitempty"` // the copy that takes its place, or the name it was set aside under
+	Mended bool       `json:"mended"`
+}
+
+// FaultyPart says what a blob is for.
+type FaultyPart string
+
+// The parts of a repository besides its sets.
+const (
+	KeyBlob      FaultyPart = "key"      // the key of all that is stored, encrypted under the password (kopia.repository)
+	SettingsBlob FaultyPart = "settings" // what is known of the storage, under the same password (kopia.blobcfg)
+	CopyBlob     FaultyPart = "copy"     // a copy of one of these
+	UpkeepBlob   FaultyPart = "upkeep"   // what maintenance has done and is to do (kopia.maintenance)
+	SessionBlob  FaultyPart = "session"  // that a run was writing
+)
+
+// Outdated is said of a copy that is whole, and of something that has changed
+// since.
+const Outdated DamageKind = "outdated"
+
 // Stock is how much a repository holds.
 type Stock struct {
 	Blobs  int   `json:"blobs"`

@@ -6,6 +6,9 @@ import (
 
 	"github.com/kopia/kopia/repo/content"
 	"github.com/kopia/kopia/repo/manifest"
+	"github.com/kopia/kopia/snapshot"
+
+	"holdfast"
 )
 
 // SetCheckpoint makes the sessions of this process write their index after so
@@ -31,6 +34,19 @@ func (i *Inspection) DamageList(ctx context.Context, flip func(blob string, at i
 		flip(string(c.PackBlobID), int64(c.PackOffset)+int64(c.PackedLength)/2)
 	}
 	return err
+}
+
+// Vanish removes a set as another program would, which tells nobody.
+func (r *Repository) Vanish(ctx context.Context, id holdfast.SetID) error {
+	return r.write(ctx, "remove", func(ctx context.Context, s *Session) error {
+		_, err := s.remove(ctx, map[string]string{manifest.TypeLabelKey: snapshot.ManifestType, "tag:set": string(id)})
+		return err
+	})
+}
+
+// ChangePassword does what the kopia command of that name does.
+func (r *Repository) ChangePassword(ctx context.Context, password string) error {
+	return r.direct().FormatManager().ChangePassword(ctx, password)
 }
 
 // SetKeyDerivation says how new repositories make their key from the password,

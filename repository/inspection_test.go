@@ -1,6 +1,8 @@
 package repository_test
 
 import (
+	"context"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -13,6 +15,7 @@ import (
 	"holdfast"
 	"holdfast/repository"
 	"holdfast/repository/repositorytest"
+	"holdfast/verify"
 )
 
 // blobFiles lists the repository's files whose blob names begin so.
@@ -216,23 +219,110 @@ func TestInspectingForReadingOnly(t *testing.T) {
 	}
 }
 
-// A verification is remembered once, and forgets the sets that were dropped.
+// A verification is remembered once.
 func TestVerificationsAreRemembered(t *testing.T) {
 	at, _ := two(t)
-	r := open(t, at)
 	_, i := inspected(t, at)
 	for _, cursor := range []string{"a", "b"} {
 		if err := i.Remember(t.Context(), holdfast.Verification{Cursor: cursor, Sets: []holdfast.SetID{"one", "two"}}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := r.NoteDropped(t.Context(), "one"); err != nil {
-		t.Fatal(err)
-	}
 	v, err := open(t, at).Verification(t.Context())
-	if err != nil || v.Cursor != "b" || !slices.Equal(v.Sets, []holdfast.SetID{"two"}) {
+	if err != nil || v.Cursor != "b" || !slices.Equal(v.Sets, []holdfast.SetID{"one", "two"}) {
 		t.Errorf("%+v, %v", v, err)
 	}
+}
+
+// watched is a repository that is looked at while somebody else is at it.
+type watched struct {
+	*repository.Inspection
+	holdings, remembering func()
+}
+
+func (b *watched) Holdings(ctx context.Context) ([]holdfast.Holding, error) {
+	b.holdings()
+	return b.Inspection.Holdings(ctx)
+}
+
+func (b *watched) Remember(ctx context.Context, v holdfast.Verification) error {
+	b.remembering()
+	return b.Inspection.Remember(ctx, v)
+}
+
+// A set that is dropped on purpose is no lost one, at whatever moment of a
+// verification that is. One that somebody else removed is.
+func TestVerifyingBesideRetention(t *testing.T) {
+	at, _ := two(t)
+	r := open(t, at)
+	for n := 3; n < 7; n++ {
+		storeRows(t, r, n, random(uint64(n), 1<<10)) //nolint:gosec // it is small
+	}
+	list := sets(t, r, "demo")
+	next := 0
+	dropOne := func() { drop(t, open(t, at), list[next].ID); next++ }
+	nobody := func() {}
+	calls := 0
+	for name, when := range map[string]*watched{
+		"while it reads": {holdings: func() {
+			if calls++; calls == 2 {
+				dropOne()
+			}
+		}, remembering: nobody},
+		"before it is remembered":   {holdings: nobody, remembering: dropOne},
+		"between two verifications": {holdings: nobody, remembering: nobody},
+		"twice": {holdings: func() {
+			if calls++; calls == 2 {
+				dropOne()
+			}
+		}, remembering: dropOne},
+	} {
+		calls = 0
+		verified(t, at, &watched{holdings: nobody, remembering: nobody}, name) // so that all are expected
+		verified(t, at, when, name)
+		verified(t, at, &watched{holdings: nobody, remembering: nobody}, name+", and after that")
+		if name == "between two verifications" {
+			dropOne()
+			verified(t, at, &watched{holdings: nobody, remembering: nobody}, name)
+		}
+	}
+	if err := open(t, at).Vanish(t.Context(), list[5].ID); err != nil {
+		t.Fatal(err)
+	}
+	if gone := vanished(t, at, &watched{holdings: nobody, remembering: nobody}); !strings.Contains(gone, string(list[5].ID)) {
+		t.Errorf("removed by somebody else: %q", gone)
+	}
+}
+
+func verified(t *testing.T, at repository.Location, b *watched, when string) {
+	t.Helper()
+	if gone := vanished(t, at, b); gone != "" {
+		t.Errorf("%s: %s", when, gone)
+	}
+}
+
+// vanished verifies, and gives what the report says of sets that are missing.
+func vanished(t *testing.T, at repository.Location, b *watched) string {
+	t.Helper()
+	var err error
+	if b.Inspection, err = open(t, at).Inspect(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	job := verify.Job{Stock: b, Now: time.Now, Digest: func(in io.Reader, _ string) (int64, holdfast.Digest, error) {
+		_, err := io.Copy(io.Discard, in)
+		return 0, holdfast.Digest{}, err
+	}}
+	plan, err := job.Plan(t.Context(), verify.Request{Level: verify.Sample, Percent: 100})
+	if err != nil {
+		t.Fatal(err)
+	}
+	report, _ := job.Run(t.Context(), plan) // these sets are not what they should be
+	for _, f := range report.Findings {
+		if f.Code == "sets_vanished" {
+			return f.Evidence
+		}
+	}
+	return ""
 }
 
 // A storage that goes away is not taken for damage.

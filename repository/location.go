@@ -19,6 +19,9 @@ type Location struct {
 	// Locks is a directory where processes keep each other from changing the
 	// history at the same time. Without one it is on whoever runs them.
 	Locks string
+	// Copies are directories outside of the repository that get a copy of
+	// kopia.repository each, without which nothing in it can be read.
+	Copies []string
 }
 
 // Filesystem is a repository in a directory. Files are created with mode 0600

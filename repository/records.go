@@ -80,24 +80,51 @@ func (r *Repository) SigningKey(ctx context.Context, fresh func() (private, publ
 	}
 }
 
-// NoteDropped tells the next verification that those sets were dropped on
-// purpose, so that it does not look for them.
-func (r *Repository) NoteDropped(ctx context.Context, sets ...holdfast.SetID) error {
-	v, err := r.Verification(ctx)
-	if err != nil {
-		return err
-	}
-	return r.write(ctx, "note dropped sets", func(ctx context.Context, s *Session) error { return s.noteDropped(ctx, v, sets) })
+// droppedRecord is the type of the notes on sets that were dropped on purpose.
+// A verification that is under way has a list of sets from when it began, so
+// nobody but verifications writes what they remember: who drops a set notes it
+// here, in the same breath, and who misses one looks here.
+const droppedRecord = "holdfast-dropped"
+
+// noteKept is how long such a note stays at the least: longer than any
+// verification takes.
+const noteKept = 30 * 24 * time.Hour
+
+type droppedNote struct {
+	Sets []holdfast.SetID `json:"sets"`
+	At   time.Time        `json:"at"`
 }
 
-// noteDropped takes sets out of what verifications expect to find.
-func (s *Session) noteDropped(ctx context.Context, v holdfast.Verification, sets []holdfast.SetID) error {
-	before := len(v.Sets)
-	v.Sets = slices.DeleteFunc(slices.Clone(v.Sets), func(id holdfast.SetID) bool { return slices.Contains(sets, id) })
-	if len(v.Sets) == before {
-		return nil
+// Dropped lists sets that were dropped on purpose, as far back as anybody may
+// still expect them.
+func (r *Repository) Dropped(ctx context.Context) ([]holdfast.SetID, error) {
+	notes, err := records[droppedNote](ctx, r, map[string]string{manifest.TypeLabelKey: droppedRecord})
+	var out []holdfast.SetID
+	for _, n := range notes {
+		out = append(out, n.Sets...)
 	}
-	_, err := s.w.ReplaceManifests(ctx, map[string]string{manifest.TypeLabelKey: verificationRecord}, v)
+	return out, err
+}
+
+// Dropped is the same, for a verification that misses a set.
+func (i *Inspection) Dropped(ctx context.Context) ([]holdfast.SetID, error) { return i.r.Dropped(ctx) }
+
+// noteDropped notes that sets are dropped, and removes old notes on sets that
+// the last verification does not expect.
+func (s *Session) noteDropped(ctx context.Context, v holdfast.Verification, sets []holdfast.SetID) error {
+	found, err := s.w.FindManifests(ctx, map[string]string{manifest.TypeLabelKey: droppedRecord})
+	for _, m := range found {
+		var n droppedNote
+		if err == nil {
+			_, err = s.w.GetManifest(ctx, m.ID, &n)
+		}
+		if err == nil && now().Sub(n.At) > noteKept && !slices.ContainsFunc(n.Sets, func(id holdfast.SetID) bool { return slices.Contains(v.Sets, id) }) {
+			err = s.w.DeleteManifest(ctx, m.ID)
+		}
+	}
+	if err == nil {
+		_, err = s.w.PutManifest(ctx, map[string]string{manifest.TypeLabelKey: droppedRecord}, droppedNote{sets, now().UTC()})
+	}
 	return s.location.explain("write to", err)
 }
 

@@ -44,6 +44,7 @@ type Repository struct {
 	Patience time.Duration
 
 	location Location
+	password holdfast.Secret // what copies of kopia.repository are tried with
 	rep      repo.Repository
 	fatal    atomic.Pointer[error]
 }
@@ -77,11 +78,14 @@ func Create(ctx context.Context, at Location, password holdfast.Secret) error {
 		return err
 	}
 	defer func() { _ = r.Close(ctx) }()
-	return r.write(ctx, "create", func(ctx context.Context, s *Session) error {
+	if err := r.write(ctx, "create", func(ctx context.Context, s *Session) error {
 		params := maintenance.DefaultParams()
 		params.Owner = r.rep.ClientOptions().UsernameAtHost()
 		return maintenance.SetParams(ctx, s.w, &params)
-	})
+	}); err != nil {
+		return err
+	}
+	return r.keepCopies(ctx)
 }
 
 // Open opens the repository at the location.
@@ -106,7 +110,7 @@ func Open(ctx context.Context, at Location, password holdfast.Secret) (*Reposito
 	if err != nil {
 		return nil, fmt.Errorf("open repository %s: %w", at.Name, err)
 	}
-	r := &Repository{location: at}
+	r := &Repository{location: at, password: password}
 	r.rep, err = repo.Open(ctx, file, password.Reveal(), &repo.Options{
 		DisableRepositoryLog: true,
 		DoNotWaitForUpgrade:  true,
@@ -115,7 +119,7 @@ func Open(ctx context.Context, at Location, password holdfast.Secret) (*Reposito
 		TimeNowFunc:  now,
 	})
 	if err != nil {
-		return nil, at.explain("open", err)
+		return nil, at.unopened(ctx, password, err)
 	}
 	return r, nil
 }
@@ -137,6 +141,9 @@ func (r *Repository) Write(ctx context.Context, purpose string, fn func(context.
 		return err
 	}
 	defer l.end(ctx)
+	if err := r.keepCopies(ctx); err != nil {
+		return err
+	}
 	return r.write(ctx, purpose, func(ctx context.Context, s *Session) error {
 		s.lease = l
 		return fn(ctx, s)

@@ -113,13 +113,13 @@ func (r *Report) differ(list []differing) {
 
 // vanished finds sets that an earlier verification has seen, that nobody
 // dropped, and that are listed no more.
-func (r *Report) vanished(holdings []holdfast.Holding, memory holdfast.Verification) {
+func (r *Report) vanished(holdings []holdfast.Holding, memory holdfast.Verification, dropped []holdfast.SetID) {
 	if r.Set != "" {
 		return
 	}
 	var gone []string
 	for _, id := range memory.Sets {
-		if !slices.ContainsFunc(holdings, func(h holdfast.Holding) bool { return h.ID == id }) {
+		if !slices.Contains(dropped, id) && !slices.ContainsFunc(holdings, func(h holdfast.Holding) bool { return h.ID == id }) {
 			gone = append(gone, string(id))
 		}
 	}

@@ -80,8 +80,8 @@ func (r *Report) add(f Finding) { r.Findings = append(r.Findings, f) }
 
 // judge turns what is known into findings and verdicts. Holdings are as they
 // are after any mending, before as they were until then.
-func (r *Report) judge(before, holdings []holdfast.Holding, damages []holdfast.Damage, remedies []holdfast.Remedy, differing []differing, memory holdfast.Verification) {
-	interrupted := len(r.Findings) > 0
+func (r *Report) judge(before, holdings []holdfast.Holding, damages []holdfast.Damage, remedies []holdfast.Remedy, differing []differing, memory holdfast.Verification, dropped []holdfast.SetID) {
+	interrupted := slices.ContainsFunc(r.Findings, func(f Finding) bool { return f.Code == storageGone })
 	for _, m := range remedies {
 		if !slices.ContainsFunc(damages, func(d holdfast.Damage) bool { return d.Piece == m.Piece }) {
 			damages = append(damages, m.Damage)
@@ -92,7 +92,7 @@ func (r *Report) judge(before, holdings []holdfast.Holding, damages []holdfast.D
 		r.set(h)
 	}
 	r.differ(differing)
-	r.vanished(holdings, memory)
+	r.vanished(holdings, memory, dropped)
 	r.unknown(holdings)
 	for _, h := range holdings {
 		v := SetVerdict{ID: h.ID, Node: h.Node, State: h.State, Verdict: holdfast.Holds}

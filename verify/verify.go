@@ -31,9 +31,16 @@ type Stock interface {
 	ReadObject(ctx context.Context, object string) ([]holdfast.Damage, error)
 	ReadBlobs(ctx context.Context, names []string, fn func(stored int64, d *holdfast.Damage) error) error
 	ReadRest(ctx context.Context, fn func(stored int64, d *holdfast.Damage) error) error
+	// Faults says what is wrong with the blobs that no set consists of, and
+	// MendFaults does what can be done about that.
+	Faults(ctx context.Context) ([]holdfast.Fault, error)
+	MendFaults(ctx context.Context, faults []holdfast.Fault) ([]holdfast.Fault, error)
 	// Mend does what can be done; FindAgain completes a list that was damaged.
 	Mend(ctx context.Context, damages []holdfast.Damage) ([]holdfast.Remedy, error)
 	FindAgain(ctx context.Context) ([]holdfast.SetID, error)
+	// Dropped lists the sets that were dropped on purpose; asked after Holdings,
+	// it has every set that was dropped before.
+	Dropped(ctx context.Context) ([]holdfast.SetID, error)
 	Recall(ctx context.Context) holdfast.Verification
 	Remember(ctx context.Context, v holdfast.Verification) error
 }
@@ -59,7 +66,8 @@ type Request struct {
 
 // Job verifies a repository.
 type Job struct {
-	Stock Stock
+	Stock  Stock
+	Mended []holdfast.Fault // what had to be mended for the repository to open
 	// Digest counts and digests the rows of a stored file in a table's format.
 	Digest   func(in io.Reader, format string) (rows int64, digest holdfast.Digest, err error)
 	Lanes    int // files read at once; 0 means 2
@@ -127,6 +135,9 @@ func (j Job) Plan(ctx context.Context, r Request) (Plan, error) {
 	return p, nil
 }
 
+// storageGone is the finding that the storage did not answer to the end.
+const storageGone = "storage_gone"
+
 func (j Job) holdings(ctx context.Context, only holdfast.SetID) ([]holdfast.Holding, error) {
 	list, err := j.Stock.Holdings(ctx)
 	if err != nil {
@@ -150,7 +161,7 @@ func (j Job) Run(ctx context.Context, p Plan) (Report, error) {
 		return report, ctx.Err()
 	}
 	if err != nil {
-		report.add(Finding{Code: "storage_gone", Verdict: holdfast.CannotTell, Evidence: err.Error(),
+		report.add(Finding{Code: storageGone, Verdict: holdfast.CannotTell, Evidence: err.Error(),
 			Consequence: fmt.Sprintf("Of about %s only %s were read; nothing is said of the rest.", bytesOf(p.Reads), bytesOf(reader.stored)),
 			Next:        "Look at the disk or the network behind the repository, then verify again."})
 	}
@@ -160,6 +171,11 @@ func (j Job) Run(ctx context.Context, p Plan) (Report, error) {
 			holdings = p.holdings
 		}
 	}
+	if err == nil {
+		if failed := j.faults(ctx, p.request.Repair, &report); failed != nil {
+			return report, failed
+		}
+	}
 	before := holdings
 	var remedies []holdfast.Remedy
 	if p.request.Repair && err == nil {
@@ -167,7 +183,12 @@ func (j Job) Run(ctx context.Context, p Plan) (Report, error) {
 			return report, err
 		}
 	}
-	report.judge(before, holdings, j.Stock.Damages(), remedies, reader.differing, p.memory)
+	dropped, unknown := j.Stock.Dropped(ctx)
+	if unknown != nil { // then nobody can say what should be there
+		p.memory.Sets = nil
+		report.unsure(unknown)
+	}
+	report.judge(before, holdings, j.Stock.Damages(), remedies, reader.differing, p.memory, dropped)
 	j.remember(ctx, p, &report, err == nil)
 	report.Took = j.Now().Sub(began)
 	return report, report.problem()

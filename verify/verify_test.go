@@ -20,6 +20,9 @@ type stock struct {
 	holdings   []holdfast.Holding
 	damages    []holdfast.Damage
 	content    string
+	faults     []holdfast.Fault
+	dropped    []holdfast.SetID
+	unclear    error
 	gone       error
 	memory     holdfast.Verification
 	remembered *holdfast.Verification
@@ -37,6 +40,14 @@ func (s *stock) Open(context.Context, string) (io.ReadCloser, error) {
 		return nil, s.gone
 	}
 	return io.NopCloser(strings.NewReader(s.content)), nil
+}
+func (s *stock) Faults(context.Context) ([]holdfast.Fault, error)  { return s.faults, s.unclear }
+func (s *stock) Dropped(context.Context) ([]holdfast.SetID, error) { return s.dropped, s.unclear }
+func (s *stock) MendFaults(_ context.Context, f []holdfast.Fault) ([]holdfast.Fault, error) {
+	for i := range f {
+		f[i].Mended = true
+	}
+	return f, nil
 }
 func (s *stock) Done(context.Context, string) error                                  { return nil }
 func (s *stock) ReadObject(context.Context, string) ([]holdfast.Damage, error)       { return nil, s.gone }
@@ -110,6 +121,12 @@ func TestWhatIsWrongWithASet(t *testing.T) {
 			s.damages = []holdfast.Damage{{Piece: "k", Blob: "p1", Kind: holdfast.Corrected}}
 			s.holdings[0].Files[0].Damages = s.damages
 		}, "blob_corrected", ""},
+		{"a set that was dropped on purpose", func(s *stock, _ *holdfast.Set) {
+			s.memory.Sets, s.dropped = []holdfast.SetID{"zero", "one"}, []holdfast.SetID{"zero"}
+		}, "", ""},
+		{"nobody knows what was dropped", func(s *stock, _ *holdfast.Set) {
+			s.memory.Sets, s.unclear = []holdfast.SetID{"zero", "one"}, errors.New("the storage does not say")
+		}, "not_looked_at", holdfast.Undetermined},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := whole()
@@ -131,6 +148,48 @@ func TestWhatIsWrongWithASet(t *testing.T) {
 				}
 			}
 			if c.class == holdfast.Violation && report.Sets[0].Verdict != holdfast.Violated {
+				t.Errorf("the set %s", report.Sets[0].Verdict)
+			}
+		})
+	}
+}
+
+// What no set consists of, and everything depends on.
+func TestFaults(t *testing.T) {
+	key := holdfast.Fault{Part: holdfast.KeyBlob, Name: "kopia.repository", Kind: holdfast.Missing, Remedy: "holdfast-copy-1"}
+	lost := key
+	lost.Remedy = ""
+	for _, c := range []struct {
+		name   string
+		fault  holdfast.Fault
+		repair bool
+		code   string
+		class  holdfast.Class
+		says   string
+	}{
+		{"the key", key, false, "key_missing", holdfast.Violation, "puts it back from its copy"},
+		{"the key, without a copy", lost, false, "key_missing", holdfast.Violation, "There is no copy that opens it."},
+		{"the key, mended", key, true, "key_missing", "", "It was put back, from holdfast-copy-1."},
+		{"the settings", holdfast.Fault{Part: holdfast.SettingsBlob, Name: "kopia.blobcfg", Kind: holdfast.Altered}, false, "settings_altered", holdfast.Violation, "kopia.blobcfg is damaged"},
+		{"the settings, without a copy, mended", holdfast.Fault{Part: holdfast.SettingsBlob, Name: "kopia.blobcfg", Kind: holdfast.Altered}, true, "settings_altered", "", "the repository opens without it"},
+		{"a copy", holdfast.Fault{Part: holdfast.CopyBlob, Name: "holdfast-copy-1", Kind: holdfast.Altered}, false, "copy_altered", holdfast.Violation, "makes it anew"},
+		{"a copy, mended", holdfast.Fault{Part: holdfast.CopyBlob, Name: "holdfast-copy-1", Kind: holdfast.Altered}, true, "copy_altered", "", "It was made anew."},
+		{"a copy of a former password", holdfast.Fault{Part: holdfast.CopyBlob, Name: "holdfast-copy-1", Kind: holdfast.Outdated}, false, "copy_outdated", holdfast.Undetermined, "The password was changed"},
+		{"the schedule of maintenance", holdfast.Fault{Part: holdfast.UpkeepBlob, Name: "kopia.maintenance", Kind: holdfast.Altered}, false, "upkeep_altered", holdfast.Violation, "No maintenance runs"},
+		{"a session", holdfast.Fault{Part: holdfast.SessionBlob, Name: "s1", Kind: holdfast.Altered, Remedy: "holdfast-damaged-s1"}, true, "session_altered", "", "set aside as holdfast-damaged-s1"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := whole()
+			s.faults = []holdfast.Fault{c.fault}
+			report, err := run(t, s, verify.Request{Repair: c.repair})
+			if holdfast.ClassOf(err) != c.class || len(report.Findings) != 1 || report.Findings[0].Code != c.code {
+				t.Fatalf("%v, %+v", err, report.Findings)
+			}
+			f := report.Findings[0]
+			if !strings.Contains(f.Evidence+" "+f.Consequence+" "+f.Next, c.says) || f.Consequence == "" || f.Next == "" || strings.Contains(f.Evidence, "%!") {
+				t.Errorf("%+v", f)
+			}
+			if report.Sets[0].Verdict != holdfast.Holds {
 				t.Errorf("the set %s", report.Sets[0].Verdict)
 			}
 		})

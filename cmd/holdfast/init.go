@@ -363,7 +363,7 @@ func (s *setup) free(ctx context.Context, conf *config.Config) error {
 	if err != nil {
 		return err
 	}
-	r, err := repository.Open(ctx, repository.Filesystem(conf.Repository.Path), password)
+	r, err := repository.Open(ctx, locationOf(conf), password)
 	if err != nil {
 		return err
 	}
@@ -399,7 +399,7 @@ func (s *setup) create(ctx context.Context, conf *config.Config, path, text stri
 	if err != nil {
 		return err
 	}
-	at := repository.Filesystem(conf.Repository.Path)
+	at := locationOf(conf)
 	at.ErrorCorrection = s.correction
 	if err := repository.Create(ctx, at, password); err != nil {
 		return err

@@ -33,7 +33,7 @@ func (a *app) whileOpening(ctx context.Context, fn func(context.Context, *config
 	o := &opening{done: make(chan struct{})}
 	go func() {
 		defer close(o.done)
-		if o.r, o.err = repository.Open(ctx, repository.Filesystem(c.Repository.Path), password); o.err != nil {
+		if o.r, o.err = repository.Open(ctx, locationOf(c), password); o.err != nil {
 			cancel()
 		}
 	}()

@@ -109,6 +109,16 @@ func subcommand(cmd *cobra.Command, args []string) error {
 // load reads the configuration.
 func (a *app) load() (*config.Config, error) { return config.Load(a.configPath, os.Environ()) }
 
+// locationOf is where the configured repository is. Where sealed identities are
+// kept, there is a place for what opens it as well.
+func locationOf(c *config.Config) repository.Location {
+	at := repository.Filesystem(c.Repository.Path)
+	if c.Identities != nil {
+		at.Copies = c.Identities.Keep
+	}
+	return at
+}
+
 // withRepository runs fn with the configured repository open.
 func (a *app) withRepository(ctx context.Context, fn func(*config.Config, *repository.Repository) error) error {
 	c, err := a.load()
@@ -119,7 +129,7 @@ func (a *app) withRepository(ctx context.Context, fn func(*config.Config, *repos
 	if err != nil {
 		return err
 	}
-	r, err := repository.Open(ctx, repository.Filesystem(c.Repository.Path), password)
+	r, err := repository.Open(ctx, locationOf(c), password)
 	if err != nil {
 		return err
 	}

@@ -42,7 +42,8 @@ again. How much is read is printed first.
 
 --repair mends what can be mended: from error correction, from a copy of the
 repository (--copy), or by marking what is lost, so that the next backup stores
-it anew instead of finding it "already there".
+it anew instead of finding it "already there". Where kopia.repository is gone or
+damaged, without which nothing opens, it is put back from its copy.
 
 A repository that is mounted read-only is verified as well; then the run cannot
 be remembered and the next sample is the same one.
@@ -126,6 +127,10 @@ func parseRate(text string) (int64, error) {
 }
 
 func (a *app) verify(ctx context.Context, args []string, request verify.Request, f verifyFlags) error {
+	mended, err := a.putBack(ctx, f)
+	if err != nil {
+		return err
+	}
 	return a.withRepository(ctx, func(conf *config.Config, r *repository.Repository) error {
 		w := wiring{conf, newProgress(a)}
 		if len(args) == 1 {
@@ -145,7 +150,7 @@ func (a *app) verify(ctx context.Context, args []string, request verify.Request,
 			}
 			defer func() { _ = stock.Copy.Close(ctx) }()
 		}
-		job := verify.Job{Stock: stock, Digest: postgres.Digest, Lanes: runtime.NumCPU(), Now: time.Now, Tell: w.progress.tell, Progress: w.progress.step}
+		job := verify.Job{Stock: stock, Mended: mended, Digest: postgres.Digest, Lanes: runtime.NumCPU(), Now: time.Now, Tell: w.progress.tell, Progress: w.progress.step}
 		plan, err := job.Plan(ctx, request)
 		if err != nil {
 			return err
@@ -165,6 +170,23 @@ func (a *app) verify(ctx context.Context, args []string, request verify.Request,
 		}
 		return err
 	})
+}
+
+// putBack puts back what keeps the repository from being opened, where that was
+// asked for.
+func (a *app) putBack(ctx context.Context, f verifyFlags) ([]holdfast.Fault, error) {
+	if !f.repair || f.dryRun {
+		return nil, nil
+	}
+	conf, err := a.load()
+	if err != nil {
+		return nil, err
+	}
+	password, err := conf.Repository.Password.Secret(conf.Dir())(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return repository.PutBack(ctx, locationOf(conf), password)
 }
 
 // openCopy opens another copy of the configured repository.
@@ -188,7 +210,7 @@ func (a *app) rebuildIndex(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	done, err := repository.RebuildIndex(ctx, repository.Filesystem(conf.Repository.Path), password)
+	done, err := repository.RebuildIndex(ctx, locationOf(conf), password)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,241 @@
+package repository
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/kopia/kopia/repo/blob"
+	"github.com/kopia/kopia/repo/format"
+
+	"holdfast"
+)
+
+// Two small blobs open a repository. kopia.repository has the key that all of it
+// is encrypted with, itself encrypted under the password: when it is lost, so is
+// everything. kopia.blobcfg has what kopia knows of the storage, under the same
+// password: when it is damaged nothing opens either. kopia's packs can carry
+// replicas of the first, but not where the password can be changed, as in ours
+// (kopia v0.23.1: repo/format/format_provider.go, RepositoryFormatBytes), and of
+// the second there are none.
+//
+// So Holdfast keeps a copy of each beside them, byte for byte, under a name that
+// has the hash of the bytes, and another of kopia.repository in the directories
+// where the operator keeps sealed identities. kopia leaves alone what it does
+// not know: its commands and its maintenance go by the first letters of names
+// (repo/content/content_manager.go, repo/maintenance/pack_gc.go), of which none
+// is an h. A copy is made when a repository is created, and made anew by the
+// next run after the password was changed.
+var vital = []blob.ID{format.KopiaRepositoryBlobID, format.KopiaBlobCfgBlobID}
+
+const copyPrefix = "holdfast-copy-"
+
+// copyName is the name of a copy of those bytes.
+func copyName(of blob.ID, b []byte) string {
+	sum := sha256.Sum256(b)
+	return copyPrefix + hex.EncodeToString(sum[:16]) + "-" + string(of)
+}
+
+// duplicate is one copy of a vital blob.
+type duplicate struct {
+	of    blob.ID
+	bytes []byte
+	blob  blob.ID // its name in the repository
+	file  string  // or its path outside of it
+}
+
+func (d duplicate) String() string {
+	if d.file != "" {
+		return d.file
+	}
+	return string(d.blob)
+}
+
+// whole reports whether the bytes are those that the name says.
+func (d duplicate) whole() bool {
+	return copyName(d.of, d.bytes) == string(d.blob) || d.file != "" && copyName(d.of, d.bytes) == filepath.Base(d.file)
+}
+
+// copyOf tells what a copy of that name is of.
+func copyOf(name string) (of blob.ID, ok bool) {
+	_, rest, _ := strings.Cut(strings.TrimPrefix(name, copyPrefix), "-")
+	for _, id := range vital {
+		if strings.HasPrefix(name, copyPrefix) && rest == string(id) {
+			return id, true
+		}
+	}
+	return "", false
+}
+
+// readBlob reads a small blob; nil where there is none.
+func readBlob(ctx context.Context, st blob.Reader, id blob.ID) ([]byte, error) {
+	var b raw
+	err := st.GetBlob(ctx, id, 0, -1, &b)
+	if errors.Is(err, blob.ErrBlobNotFound) {
+		return nil, nil
+	}
+	return append([]byte{}, b.Bytes()...), err
+}
+
+// duplicates lists the copies in the storage, and those in directories outside
+// of it, as far as these can be read: one may be a disk that is in a safe.
+func duplicates(ctx context.Context, st blob.Reader, outside []string) (list []duplicate, err error) {
+	var names []blob.ID
+	err = st.ListBlobs(ctx, copyPrefix, func(m blob.Metadata) error {
+		names = append(names, m.BlobID)
+		return ctx.Err()
+	})
+	for _, name := range names {
+		of, ok := copyOf(string(name))
+		if !ok || err != nil {
+			continue
+		}
+		var b []byte
+		if b, err = readBlob(ctx, st, name); b != nil { // one that has gone since was replaced
+			list = append(list, duplicate{of: of, bytes: b, blob: name})
+		}
+	}
+	for _, dir := range outside {
+		entries, _ := os.ReadDir(dir)
+		for _, e := range entries {
+			of, ok := copyOf(e.Name())
+			if !ok {
+				continue
+			}
+			if b, err := os.ReadFile(filepath.Join(dir, e.Name())); err == nil {
+				list = append(list, duplicate{of: of, bytes: b, file: filepath.Join(dir, e.Name())})
+			}
+		}
+	}
+	return list, err
+}
+
+// keepCopies makes sure that there is a good copy of what opens the repository,
+// and none but that. It copies nothing that it has not seen to open it.
+func (r *Repository) keepCopies(ctx context.Context) error {
+	st := r.storage()
+	list, err := duplicates(ctx, st, nil)
+	if err != nil {
+		return r.location.explain("read", err)
+	}
+	live, proven := map[blob.ID][]byte{}, false
+	for _, id := range vital {
+		if live[id], err = readBlob(ctx, st, id); err != nil {
+			return r.location.explain("read", err)
+		}
+	}
+	for _, id := range vital {
+		name := blob.ID(copyName(id, live[id]))
+		there := false
+		for _, d := range list {
+			there = there || d.blob == name && d.whole()
+		}
+		if live[id] == nil || there {
+			continue // one that is gone while its copy is there, verify finds
+		}
+		if !proven && r.opens(ctx, live) != nil {
+			return r.location.unopened(ctx, r.password, errors.New("it has changed since it was opened"))
+		}
+		proven = true
+		if err := st.PutBlob(ctx, name, stored{live[id]}, blob.PutOptions{}); err != nil {
+			return r.location.explain("write to", err)
+		}
+		for _, d := range list {
+			if d.of == id && d.blob != name {
+				if err := st.DeleteBlob(ctx, d.blob); err != nil {
+					return r.location.explain("write to", err)
+				}
+			}
+		}
+	}
+	if key := live[format.KopiaRepositoryBlobID]; key != nil {
+		r.location.keepOutside(key)
+	}
+	return nil
+}
+
+// keepOutside copies kopia.repository into the directories of Location.Copies,
+// and removes its former copies there. A directory that cannot be written is no
+// reason not to take a backup: whatever else is to be kept there complains.
+func (l Location) keepOutside(key []byte) {
+	name := copyName(format.KopiaRepositoryBlobID, key)
+	list, _ := duplicates(context.Background(), nothing{}, l.Copies)
+	for _, dir := range l.Copies {
+		path := filepath.Join(dir, name)
+		if b, err := os.ReadFile(path); err == nil && bytes.Equal(b, key) {
+			continue
+		}
+		if os.MkdirAll(dir, 0o700) != nil || writeWhole(path, key) != nil {
+			continue
+		}
+		for _, d := range list {
+			if d.file != path && filepath.Dir(d.file) == filepath.Clean(dir) && sameRepository(d.bytes, key) {
+				_ = os.Remove(d.file)
+			}
+		}
+	}
+}
+
+// writeWhole writes a file of which no half is ever to be seen.
+func writeWhole(path string, b []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".holdfast-*")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(b)
+	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		_ = os.Remove(f.Name())
+	}
+	return err
+}
+
+// sameRepository reports whether two kopia.repository blobs are of one
+// repository, whose password may have changed between them.
+func sameRepository(a, b []byte) bool {
+	x, errX := format.ParseKopiaRepositoryJSON(a)
+	y, errY := format.ParseKopiaRepositoryJSON(b)
+	return errX == nil && errY == nil && len(x.UniqueID) > 0 && bytes.Equal(x.UniqueID, y.UniqueID)
+}
+
+// nothing is a storage without blobs.
+type nothing struct{ blob.Reader }
+
+// ListBlobs implements blob.Reader.
+func (nothing) ListBlobs(context.Context, blob.ID, func(blob.Metadata) error) error { return nil }
+
+// replaced is a storage in which the vital blobs are these; one that is nil is
+// not there.
+type replaced struct {
+	blob.Storage
+	vital map[blob.ID][]byte
+}
+
+// GetBlob implements blob.Reader.
+func (s replaced) GetBlob(_ context.Context, id blob.ID, _, _ int64, out blob.OutputBuffer) error {
+	b := s.vital[id]
+	if b == nil {
+		return blob.ErrBlobNotFound
+	}
+	out.Reset()
+	_, err := io.Copy(out, bytes.NewReader(b))
+	return err
+}
+
+// opens tells whether those blobs open the repository with its password.
+func (r *Repository) opens(ctx context.Context, with map[blob.ID][]byte) error {
+	return opens(ctx, with, r.password)
+}
+
+func opens(ctx context.Context, with map[blob.ID][]byte, password holdfast.Secret) error {
+	_, err := format.NewManager(ctx, replaced{vital: with}, "", 0, password.Reveal(), now)
+	return err
+}

@@ -1,0 +1,356 @@
+package repository_test
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"holdfast"
+	"holdfast/repository"
+	"holdfast/repository/repositorytest"
+)
+
+// damages are what a disk does to a file.
+func damages(t *testing.T, path string) map[string]func() error {
+	t.Helper()
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write := func(b []byte) func() error { return func() error { return os.WriteFile(path, b, 0o600) } }
+	out := map[string]func() error{
+		"gone": func() error { return os.Remove(path) }, "empty": write(nil), "cut": write(content[:len(content)/2]),
+		"zeros": write(make([]byte, len(content))), "something else": write([]byte("<html>502 Bad Gateway</html>")),
+	}
+	for at := 0; at < len(content); at += 1 + len(content)/16 {
+		flipped := bytes.Clone(content)
+		flipped[at] ^= 4
+		out[fmt.Sprintf("bit of byte %d of %d flipped", at, len(content))] = write(flipped)
+	}
+	return out
+}
+
+// vitalFile is the file of a blob at the root of a repository.
+func vitalFile(t *testing.T, dir, prefix string) string {
+	t.Helper()
+	list := blobFiles(t, dir, prefix)
+	if len(list) != 1 {
+		t.Fatalf("%d files of blobs %s: %v", len(list), prefix, list)
+	}
+	return list[0]
+}
+
+const keyCopy, settingsCopy = "holdfast-copy-*-kopia.repository", "holdfast-copy-*-kopia.blobcfg"
+
+// copies lists the names of the copies of kopia.repository in a repository.
+func copies(t *testing.T, dir string) (names []string) {
+	t.Helper()
+	for _, f := range blobFiles(t, dir, "holdfast-copy-") {
+		rel, _ := filepath.Rel(dir, f)
+		if ok, _ := filepath.Match(keyCopy, blobName(rel)); ok {
+			names = append(names, blobName(rel))
+		}
+	}
+	return names
+}
+
+// What opens a repository comes back, whatever has happened to it, and with it
+// the sets.
+func TestWhatOpensARepositoryComesBack(t *testing.T) {
+	for _, blob := range []string{"kopia.repository", "kopia.blobcfg"} {
+		at, dir := two(t)
+		path := vitalFile(t, dir, blob)
+		before, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, damage := range damages(t, path) {
+			t.Run(blob+"/"+name, func(t *testing.T) {
+				if err := damage(); err != nil {
+					t.Fatal(err)
+				}
+				r, err := repository.Open(t.Context(), at, holdfast.NewSecret(password))
+				if err == nil { // a byte that means nothing, or the settings are not missed
+					_ = r.Close(t.Context())
+				} else if class(t, err, holdfast.Violation); !strings.Contains(err.Error(), blob) {
+					t.Errorf("it says %v", err)
+				} else if _, do := holdfast.Advice(err); !strings.Contains(do, "`holdfast verify --repair`") {
+					t.Errorf("it advises %q", do)
+				}
+				opened := err == nil
+				put, err := repository.PutBack(t.Context(), at, holdfast.NewSecret(password))
+				if err != nil || opened != (len(put) == 0) || !opened && !put[0].Mended {
+					t.Fatalf("%v, %+v", err, put)
+				}
+				h, i := inspected(t, at)
+				if !whole(h) {
+					t.Errorf("afterwards: %+v, %v", h, i.Damages())
+				}
+				faults, err := i.Faults(t.Context())
+				if err == nil && len(faults) > 0 {
+					faults, err = i.MendFaults(t.Context(), faults)
+				}
+				if err != nil || opened != (len(faults) > 0) {
+					t.Errorf("faults %+v, %v", faults, err)
+				}
+				if after, _ := os.ReadFile(path); !bytes.Equal(after, before) && !(opened && blob == "kopia.repository") {
+					t.Errorf("%s is not what it was", blob)
+				}
+				if err := os.WriteFile(path, before, 0o600); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := i.MendFaults(t.Context(), []holdfast.Fault{{Part: holdfast.CopyBlob}}); err != nil {
+					t.Fatal(err)
+				}
+			})
+		}
+		r := open(t, at)
+		set, got, err := r.Latest(t.Context(), "demo")
+		if err != nil || !bytes.Equal(repositorytest.Read(t, got, set.Captures[0].Tables[0].Segments[0].File), random(2, 3<<20)) {
+			t.Errorf("the set does not read: %v", err)
+		}
+	}
+}
+
+// Both at once; and a wrong password is not taken for damage, nor damage for a
+// wrong password.
+func TestWrongPasswordsAndDamage(t *testing.T) {
+	at, dir := two(t)
+	wrong := holdfast.NewSecret("another password")
+	_, err := repository.Open(t.Context(), at, wrong)
+	class(t, err, holdfast.WrongKey)
+	if put, err := repository.PutBack(t.Context(), at, wrong); err != nil || len(put) > 0 {
+		t.Errorf("a wrong password: %v, %v", put, err)
+	}
+	for _, blob := range []string{"kopia.repository", "kopia.blobcfg"} {
+		if err := os.WriteFile(vitalFile(t, dir, blob), []byte("{}"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err = repository.Open(t.Context(), at, wrong)
+	class(t, err, holdfast.Violation)
+	if _, err := repository.PutBack(t.Context(), at, wrong); err == nil || !strings.Contains(err.Error(), "kopia.repository is damaged") {
+		t.Errorf("damaged, and a wrong password: %v", err)
+	}
+	put, err := repository.PutBack(t.Context(), at, holdfast.NewSecret(password))
+	if err != nil || len(put) != 2 {
+		t.Fatalf("%v, %+v", err, put)
+	}
+	if h, _ := inspected(t, at); !whole(h) {
+		t.Errorf("afterwards: %+v", h)
+	}
+	if aside := blobFiles(t, dir, "holdfast-damaged-"); len(aside) != 2 {
+		t.Errorf("set aside: %v", aside)
+	}
+	_, err = repository.Open(t.Context(), repository.Filesystem(t.TempDir()), holdfast.NewSecret(password))
+	class(t, err, holdfast.NoRepository)
+}
+
+// Without any copy, it is said that there is none.
+func TestWithoutACopy(t *testing.T) {
+	at, dir := two(t)
+	for _, prefix := range []string{"kopia.repository", "holdfast-copy-"} {
+		for _, path := range blobFiles(t, dir, prefix) {
+			if err := os.Remove(path); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	_, err := repository.Open(t.Context(), at, holdfast.NewSecret(password))
+	class(t, err, holdfast.Violation)
+	if _, do := holdfast.Advice(err); !strings.Contains(do, "a second copy of the repository has one too") {
+		t.Errorf("it advises %q", do)
+	}
+	_, err = repository.PutBack(t.Context(), at, holdfast.NewSecret(password))
+	class(t, err, holdfast.Violation)
+}
+
+// A password that was changed with the kopia command is not damage: the old one
+// must not open the repository again. The next run makes the copies anew.
+func TestAfterAChangeOfPassword(t *testing.T) {
+	const other = "another long password"
+	at, dir := two(t)
+	at.Copies = []string{filepath.Join(t.TempDir(), "kept")}
+	old := open(t, at)
+	storeRows(t, old, 3, nil)
+	if err := old.ChangePassword(t.Context(), other); err != nil {
+		t.Fatal(err)
+	}
+	_, err := repository.Open(t.Context(), at, holdfast.NewSecret(password))
+	class(t, err, holdfast.WrongKey)
+	if _, do := holdfast.Advice(err); !strings.Contains(do, "the new one") {
+		t.Errorf("it advises %q", do)
+	}
+	_, err = repository.PutBack(t.Context(), at, holdfast.NewSecret(password))
+	class(t, err, holdfast.WrongKey)
+	r := repositorytest.Open(t, at, other)
+	i, err := r.Inspect(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	faults, err := i.Faults(t.Context())
+	if err != nil || len(faults) == 0 || faults[0].Kind != holdfast.Outdated {
+		t.Errorf("%+v, %v", faults, err)
+	}
+	before := copies(t, dir)
+	storeRows(t, r, 4, nil)
+	if after := copies(t, dir); len(after) != 1 || len(before) != 1 || after[0] == before[0] {
+		t.Errorf("copies %v, before %v", after, before)
+	}
+	if kept, _ := os.ReadDir(at.Copies[0]); len(kept) != 1 || kept[0].Name() != copies(t, dir)[0] {
+		t.Errorf("kept outside: %v", kept)
+	}
+	if faults, err := i.Faults(t.Context()); err != nil || len(faults) > 0 {
+		t.Errorf("%+v, %v", faults, err)
+	}
+}
+
+// The copy outside of the repository is as good as the one in it.
+func TestCopiesOutside(t *testing.T) {
+	at, dir := two(t)
+	kept := filepath.Join(t.TempDir(), "kept")
+	at.Copies = []string{kept, filepath.Join(t.TempDir(), "a safe", "far away")}
+	storeRows(t, open(t, at), 3, nil)
+	if err := os.RemoveAll(filepath.Dir(at.Copies[1])); err != nil {
+		t.Fatal(err)
+	}
+	look := func() []holdfast.Fault {
+		t.Helper()
+		i, err := open(t, at).Inspect(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		faults, err := i.Faults(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if mended, err := i.MendFaults(t.Context(), faults); err != nil || len(mended) != len(faults) {
+			t.Fatalf("%+v, %v", mended, err)
+		}
+		return faults
+	}
+	if faults := look(); len(faults) > 0 {
+		t.Fatalf("of what is whole: %+v", faults)
+	}
+	file := filepath.Join(kept, copies(t, dir)[0])
+	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", info, err)
+	}
+	for name, damage := range damages(t, file) {
+		if err := damage(); err != nil {
+			t.Fatal(err)
+		}
+		if faults := look(); len(faults) != 1 || faults[0].Name != file {
+			t.Errorf("%s: %+v", name, faults)
+		}
+		if faults := look(); len(faults) > 0 {
+			t.Errorf("%s, mended: %+v", name, faults)
+		}
+	}
+	for _, prefix := range []string{"kopia.repository", "holdfast-copy-"} {
+		for _, path := range blobFiles(t, dir, prefix) {
+			if err := os.Remove(path); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	put, err := repository.PutBack(t.Context(), at, holdfast.NewSecret(password))
+	if err != nil || len(put) != 1 || put[0].Remedy != file {
+		t.Fatalf("%v, %+v", err, put)
+	}
+	if list := sets(t, open(t, at), "demo"); len(list) != 3 {
+		t.Errorf("%d sets", len(list))
+	}
+}
+
+// The copies in the repository, what maintenance goes by, and what runs leave:
+// damaged, they are found, and mended; and kopia's maintenance leaves the copies
+// alone.
+func TestFaultsAreFoundAndMended(t *testing.T) {
+	clock, at, dir := clocked(t)
+	for n := 1; n < 3; n++ {
+		storeRows(t, open(t, at), n, random(uint64(n), 1<<20)) //nolint:gosec // it is small
+	}
+	upkeep := func(t *testing.T) error {
+		t.Helper()
+		clock.pass(25 * time.Hour)
+		_, err := open(t, at).Maintain(t.Context(), true, nil)
+		return err
+	}
+	if err := upkeep(t); err != nil {
+		t.Fatal(err)
+	}
+	if len(copies(t, dir)) != 1 {
+		t.Fatalf("copies: %v", blobFiles(t, dir, "holdfast-copy-"))
+	}
+	session := filepath.Join(dir, "s", "012", "345678901234567-s0123456789abcdef123.f")
+	if err := os.MkdirAll(filepath.Dir(session), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name   string
+		path   string
+		part   holdfast.FaultyPart
+		upkeep bool // maintenance suffers
+		gone   bool // that it is not there is a fault
+	}{
+		{"a copy", blobFiles(t, dir, "holdfast-copy-")[0], holdfast.CopyBlob, false, true},
+		{"the schedule of maintenance", vitalFile(t, dir, "kopia.maintenance"), holdfast.UpkeepBlob, true, false},
+		{"a session", session, holdfast.SessionBlob, true, false},
+	} {
+		if c.part == holdfast.SessionBlob {
+			if err := os.WriteFile(session, random(7, 200), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		content, err := os.ReadFile(c.path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, damage := range damages(t, c.path) {
+			if err := os.WriteFile(c.path, content, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if err := damage(); err != nil {
+				t.Fatal(err)
+			}
+			_, i := inspected(t, at)
+			faults, err := i.Faults(t.Context())
+			if name == "gone" && !c.gone {
+				if err != nil || len(faults) > 0 {
+					t.Errorf("%s gone: %+v, %v", c.name, faults, err)
+				}
+				if err := upkeep(t); err != nil {
+					t.Errorf("%s gone: %v", c.name, err)
+				}
+				continue
+			}
+			if err != nil || len(faults) != 1 || faults[0].Part != c.part || faults[0].Mended {
+				t.Fatalf("%s %s: %+v, %v", c.name, name, faults, err)
+			}
+			// kopia rewrites packs in one maintenance, and deletes them in the next.
+			if name == "cut" && (upkeep(t) != nil || upkeep(t) != nil) != c.upkeep {
+				t.Errorf("%s %s: maintenance does not agree", c.name, name)
+			}
+			if faults, err = i.MendFaults(t.Context(), faults); err != nil || !faults[0].Mended {
+				t.Fatalf("%s %s: %+v, %v", c.name, name, faults, err)
+			}
+			if faults, err = i.Faults(t.Context()); err != nil || len(faults) > 0 {
+				t.Errorf("%s %s, mended: %+v, %v", c.name, name, faults, err)
+			}
+		}
+		if err := upkeep(t); err != nil {
+			t.Errorf("after %s: %v", c.name, err)
+		}
+	}
+	if len(copies(t, dir)) != 1 {
+		t.Errorf("after maintenance: %v", blobFiles(t, dir, "holdfast-copy-"))
+	}
+	if h, _ := inspected(t, at); !whole(h) {
+		t.Errorf("afterwards: %+v", h)
+	}
+}

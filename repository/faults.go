@@ -1,0 +1,198 @@
+package repository
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+
+	"github.com/kopia/kopia/repo/blob"
+	"github.com/kopia/kopia/repo/format"
+	"github.com/kopia/kopia/repo/maintenance"
+
+	"holdfast"
+)
+
+// Where kopia writes down what its maintenance has done and is to do.
+const maintenanceBlob = "kopia.maintenance"
+
+// badSession finds the blob of a session that kopia could not read in what it
+// says.
+var badSession = regexp.MustCompile(`session(?: blob|:) (s[0-9a-zA-Z_-]+)`)
+
+// Faults looks at the blobs that no set consists of: those that open the
+// repository and their copies, and what maintenance goes by. Of the blobs that
+// runs leave while they write, the first that cannot be read is named.
+func (i *Inspection) Faults(ctx context.Context) ([]holdfast.Fault, error) {
+	faults, err := i.vitalFaults(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := maintenance.GetSchedule(ctx, i.dr); err != nil {
+		if err := i.answers(ctx); err != nil {
+			return nil, err
+		}
+		faults = append(faults, holdfast.Fault{Part: holdfast.UpkeepBlob, Name: maintenanceBlob, Kind: holdfast.Altered, Detail: err.Error()})
+	}
+	if _, err := i.dr.ContentReader().ListActiveSessions(ctx); err != nil {
+		m := badSession.FindStringSubmatch(err.Error())
+		if m == nil {
+			return nil, i.r.location.explain("read", err)
+		}
+		if err := i.answers(ctx); err != nil {
+			return nil, err
+		}
+		faults = append(faults, holdfast.Fault{Part: holdfast.SessionBlob, Name: m[1], Kind: holdfast.Altered, Detail: err.Error()})
+	}
+	return faults, nil
+}
+
+// vitalFaults compares what opens the repository with its copies.
+func (i *Inspection) vitalFaults(ctx context.Context) ([]holdfast.Fault, error) {
+	st := i.r.storage()
+	a, err := diagnose(ctx, st, i.r.location.Copies, i.r.password)
+	if err != nil {
+		return nil, i.r.location.explain("read", err)
+	}
+	switch {
+	case a != nil && a.changed:
+		return nil, a.problem(i.r.location, nil)
+	case a != nil:
+		return a.faults, nil // of the copies nothing more can be said
+	}
+	copies, err := duplicates(ctx, st, i.r.location.Copies)
+	if err != nil {
+		return nil, i.r.location.explain("read", err)
+	}
+	var faults []holdfast.Fault
+	for _, id := range vital {
+		live, err := readBlob(ctx, st, id)
+		if err != nil {
+			return nil, i.r.location.explain("read", err)
+		}
+		faults = append(faults, compare(id, live, copies)...)
+		for _, dir := range i.r.location.Copies {
+			if f, missing := missingIn(dir, live); missing && id == format.KopiaRepositoryBlobID {
+				faults = append(faults, f)
+			}
+		}
+	}
+	return faults, nil
+}
+
+// compare says what is wrong with the copies of one blob, or with the blob.
+func compare(id blob.ID, live []byte, copies []duplicate) (faults []holdfast.Fault) {
+	good, others := false, 0
+	for _, d := range copies {
+		switch {
+		case d.of != id || d.file != "" && !sameRepository(d.bytes, live) && d.whole():
+		case !d.whole():
+			faults = append(faults, holdfast.Fault{Part: holdfast.CopyBlob, Name: d.String(), Kind: holdfast.Altered})
+		case d.file == "" && bytes.Equal(d.bytes, live):
+			good = true
+		case d.file == "":
+			others++
+			if live == nil {
+				faults = append(faults, faultOf(id, nil, &d))
+			}
+		}
+	}
+	switch {
+	case live == nil || good || len(faults) > 0:
+	case others > 0:
+		faults = append(faults, holdfast.Fault{Part: holdfast.CopyBlob, Name: "the copy of " + string(id), Kind: holdfast.Outdated})
+	default:
+		faults = append(faults, holdfast.Fault{Part: holdfast.CopyBlob, Name: "the copy of " + string(id), Kind: holdfast.Missing})
+	}
+	return faults
+}
+
+// MendFaults does what can be done about faults, and says of which it could: what
+// opens the repository comes back from its copy, copies are made anew, and what
+// maintenance cannot read is set aside under another name. Without its schedule
+// kopia's maintenance begins anew, more careful than it would be; a session's
+// blob only keeps its packs from being deleted, which for a day their age does
+// as well, and no full maintenance of ours runs beside a longer run.
+func (i *Inspection) MendFaults(ctx context.Context, faults []holdfast.Fault) ([]holdfast.Fault, error) {
+	var done []holdfast.Fault
+	var copies bool
+	for _, f := range faults {
+		var err error
+		switch f.Part {
+		case holdfast.KeyBlob, holdfast.SettingsBlob:
+			err = i.restoreVital(ctx, &f)
+		case holdfast.CopyBlob:
+			if !copies {
+				copies, err = true, i.r.renewCopies(ctx)
+			}
+			f.Mended = err == nil
+		default:
+			f.Remedy, err = i.setAside(ctx, blob.ID(f.Name))
+			f.Mended = err == nil
+		}
+		if err != nil {
+			return done, err
+		}
+		done = append(done, f)
+	}
+	return done, nil
+}
+
+func (i *Inspection) setAside(ctx context.Context, id blob.ID) (string, error) {
+	to, err := moveAside(ctx, i.r.location, id)
+	return string(to), i.r.location.explain("write to", err)
+}
+
+// restoreVital puts one blob back. The settings of the storage are not missed by
+// kopia, which goes on without them, so that PutBack would leave them alone.
+func (i *Inspection) restoreVital(ctx context.Context, f *holdfast.Fault) error {
+	put, err := PutBack(ctx, i.r.location, i.r.password)
+	if err != nil {
+		return err
+	}
+	f.Mended = len(put) > 0
+	if f.Part != holdfast.SettingsBlob || f.Mended {
+		return nil
+	}
+	st := i.r.storage()
+	list, err := duplicates(ctx, st, nil)
+	for _, d := range list {
+		if err == nil && !f.Mended && d.String() == f.Remedy && d.whole() {
+			err = st.PutBlob(ctx, d.of, stored{d.bytes}, blob.PutOptions{})
+			f.Mended = err == nil
+		}
+	}
+	return i.r.location.explain("write to", err)
+}
+
+// renewCopies makes the copies anew, those outside of the repository as well.
+func (r *Repository) renewCopies(ctx context.Context) error {
+	if err := r.keepCopies(ctx); err != nil {
+		return err
+	}
+	live, err := readBlob(ctx, r.storage(), format.KopiaRepositoryBlobID)
+	if err != nil {
+		return r.location.explain("read", err)
+	}
+	for _, dir := range r.location.Copies {
+		if f, missing := missingIn(dir, live); missing {
+			err = errors.Join(err, &holdfast.Problem{Class: holdfast.Failed, What: "write " + f.Name, Do: "Look whether that directory may be written."})
+		}
+	}
+	return err
+}
+
+// missingIn tells whether a directory has no copy of kopia.repository. One that
+// cannot be read is not there: it may be a disk that is in a safe.
+func missingIn(dir string, live []byte) (holdfast.Fault, bool) {
+	entries, err := os.ReadDir(dir)
+	name := copyName(format.KopiaRepositoryBlobID, live)
+	if err != nil || live == nil || slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == name }) {
+		return holdfast.Fault{}, false
+	}
+	return holdfast.Fault{Part: holdfast.CopyBlob, Name: filepath.Join(dir, name), Kind: holdfast.Missing}, true
+}
