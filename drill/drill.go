@@ -130,7 +130,7 @@ func (j Job) Run(ctx context.Context, p Plan, set holdfast.Set, files holdfast.F
 	if err != nil {
 		return nil, errors.Join(err, closed)
 	}
-	removed := holdfast.Finding{Verdict: holdfast.Holds, Evidence: "the throwaway server was stopped and all that it was removed"}
+	removed := holdfast.Finding{Verdict: holdfast.Holds, Evidence: "the throwaway server was stopped, and everything of it was removed"}
 	if closed != nil {
 		removed = holdfast.Finding{Verdict: holdfast.Violated, Evidence: closed.Error()}
 	}

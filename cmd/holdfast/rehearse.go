@@ -89,13 +89,14 @@ func (w wiring) containerHost(ctx context.Context, set holdfast.Set, files holdf
 		if !ok {
 			return want, &holdfast.Problem{Class: holdfast.Usage, What: fmt.Sprintf("the set does not say from which image its node's %s ran", role), Why: why, Do: "Name one in holdfast.yaml: " + key + "."}
 		}
-		if f.dryRun {
-			found, there, err := engine.Has(ctx, want)
-			if !there {
-				return want, err
-			}
+		found, there, err := engine.Has(ctx, want)
+		switch {
+		case err != nil || there:
 			return found, err
+		case f.dryRun:
+			return want, nil
 		}
+		w.progress.tell("pull image " + want.String())
 		return engine.Have(ctx, want, why)
 	}
 	if h.Image, err = image("postgres", w.Drill.Image, "drill.image", "A restore is rehearsed in a container of it."); err != nil {
@@ -195,9 +196,6 @@ type localHost struct {
 
 // What implements drill.Host.
 func (h localHost) What() string { return "the server programs in " + h.programs }
-
-// Clean implements drill.Host.
-func (h localHost) Clean(context.Context) ([]string, error) { return h.Host.Clean() }
 
 // Room implements drill.Host.
 func (h localHost) Room(_ context.Context, need int64) (holdfast.Finding, error) {

@@ -47,8 +47,6 @@ func newRehearsals(t *testing.T) rehearsals {
 	return rehearsals{throwaway.Host{Dir: dir, Programs: v.Bin, Inside: []string{program}, KeepFree: 1}}
 }
 
-func (h rehearsals) Clean(context.Context) ([]string, error) { return h.Host.Clean() }
-
 func (h rehearsals) What() string { return "the server programs of the tests" }
 
 func (h rehearsals) Room(_ context.Context, need int64) (holdfast.Finding, error) {

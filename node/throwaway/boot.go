@@ -84,9 +84,8 @@ func (p Participant) start(ctx context.Context, server *box, name, database stri
 	own := labels("a participant of " + server.name)
 	own[serverKey] = r.Container.ID
 	_, err = e.API.ContainerCreate(ctx, client.ContainerCreateOptions{Name: name,
-		Config: &container.Config{Image: p.Image.ID, Env: p.environment(database), Labels: own, Healthcheck: &container.HealthConfig{Test: []string{"NONE"}}},
-		HostConfig: &container.HostConfig{NetworkMode: container.NetworkMode(within), OomScoreAdj: 1000, Resources: container.Resources{Memory: memory},
-			CapDrop: []string{"ALL"}, SecurityOpt: []string{"no-new-privileges"}},
+		Config:     &container.Config{Image: p.Image.ID, Env: p.environment(database), Labels: own, Healthcheck: &container.HealthConfig{Test: []string{"NONE"}}},
+		HostConfig: &container.HostConfig{NetworkMode: container.NetworkMode(within), OomScoreAdj: 1000, Resources: container.Resources{Memory: memory}},
 	})
 	if err != nil {
 		return e.Explain("create container "+name, err)

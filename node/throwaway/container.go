@@ -50,7 +50,9 @@ const shared = "/holdfast"
 
 // Start makes and starts a server. The label says what it is for.
 func (d Daemon) Start(ctx context.Context, purpose string) (s *Server, err error) {
-	dir, err := Host{Dir: d.Dir}.directory(purpose, nil)
+	own := newLabel(purpose)
+	own.Docker = d.Engine.Host()
+	dir, err := Host{Dir: d.Dir}.directory(own, nil)
 	if err != nil {
 		return nil, err
 	}

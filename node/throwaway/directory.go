@@ -2,6 +2,7 @@ package throwaway
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -27,6 +28,7 @@ type label struct {
 	Started   string    `json:"started"` // of the process, in ticks since the boot
 	Boot      string    `json:"boot"`
 	Processes string    `json:"processes,omitempty"` // the namespace that the PID is of
+	Docker    string    `json:"docker,omitempty"`    // the daemon whose containers are used as well
 	At        time.Time `json:"at"`
 }
 
@@ -45,13 +47,13 @@ func (l label) dead() bool {
 }
 
 // directory makes a labelled directory that only the server's account reaches.
-func (h Host) directory(purpose string, who *account) (string, error) {
+func (h Host) directory(l label, who *account) (string, error) {
 	base := h.base()
 	dir, err := os.MkdirTemp(base, prefix)
 	if err != nil {
 		return "", &holdfast.Problem{Class: holdfast.Failed, What: "make a directory for a throwaway server", Err: err, Do: "`drill.dir` names another one."}
 	}
-	text, err := json.Marshal(newLabel(purpose))
+	text, err := json.Marshal(l)
 	if err == nil {
 		err = os.WriteFile(filepath.Join(dir, labelName), text, 0o600)
 	}
@@ -75,10 +77,10 @@ func (h Host) base() string {
 	return os.TempDir()
 }
 
-// Clean removes what runs that were killed have left, and says which
-// directories. Those of a run that lives are left alone, and so is a directory
-// whose label cannot be read unless it is old.
-func (h Host) Clean() ([]string, error) {
+// Clean removes what runs that were killed have left, and says what. What
+// belongs to a run that lives is left alone, and so is a directory whose label
+// cannot be read unless it is old, or whose daemon does not answer.
+func (h Host) Clean(ctx context.Context) ([]string, error) {
 	list, err := filepath.Glob(filepath.Join(h.base(), prefix+"*"))
 	if err != nil {
 		return nil, err
@@ -97,6 +99,11 @@ func (h Host) Clean() ([]string, error) {
 			}
 		} else if l.lives() {
 			continue
+		}
+		containers, err := sweepAt(ctx, l.Docker)
+		removed = append(removed, containers...)
+		if err != nil {
+			continue // a drill that uses that daemon removes both
 		}
 		stopLeftover(dir)
 		if err := os.RemoveAll(dir); err != nil {

@@ -49,7 +49,7 @@ func (h Host) Start(ctx context.Context, major int, purpose string) (s *Server, 
 	if err != nil {
 		return nil, err
 	}
-	dir, err := h.directory(purpose, who)
+	dir, err := h.directory(newLabel(purpose), who)
 	if err != nil {
 		return nil, err
 	}

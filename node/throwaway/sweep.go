@@ -14,12 +14,36 @@ import (
 	"github.com/moby/moby/client"
 
 	"holdfast"
+	"holdfast/internal/docker"
 )
 
 // Clean removes what drills that were killed have left, and says what:
 // containers of the daemon, and directories here. What belongs to a drill that
 // lives is left alone, wherever it runs.
 func (d Daemon) Clean(ctx context.Context) ([]string, error) {
+	removed, err := d.sweep(ctx)
+	if err != nil {
+		return removed, err
+	}
+	directories, err := Host{Dir: d.Dir}.Clean(ctx)
+	return append(removed, directories...), err
+}
+
+// sweepAt sweeps the daemon at an address; "" for none.
+func sweepAt(ctx context.Context, address string) ([]string, error) {
+	if address == "" {
+		return nil, nil
+	}
+	e, err := docker.Connect(address)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = e.Close() }()
+	return Daemon{Engine: e}.sweep(ctx)
+}
+
+// sweep removes the daemon's containers that are left.
+func (d Daemon) sweep(ctx context.Context) ([]string, error) {
 	list, err := d.Engine.API.ContainerList(ctx, client.ContainerListOptions{All: true, Filters: client.Filters{}.Add("label", labelKey)})
 	if err != nil {
 		return nil, d.Engine.Explain("list the containers of the Docker daemon at "+d.Engine.Host(), err)
@@ -42,8 +66,7 @@ func (d Daemon) Clean(ctx context.Context) ([]string, error) {
 		}
 		removed = append(removed, "container "+name)
 	}
-	directories, err := Host{Dir: d.Dir}.Clean()
-	return append(removed, directories...), err
+	return removed, nil
 }
 
 // birth is how long a container may take from being made to being started.

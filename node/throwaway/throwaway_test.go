@@ -125,7 +125,7 @@ func TestAServerIsThrownAway(t *testing.T) {
 		}
 	}
 	// While it lives nobody cleans it away.
-	if removed, err := host(dir).Clean(); err != nil || len(removed) > 0 {
+	if removed, err := host(dir).Clean(t.Context()); err != nil || len(removed) > 0 {
 		t.Errorf("removed %v, %v", removed, err)
 	}
 	stopped = true
@@ -156,7 +156,7 @@ func TestWhatAKilledRunLeft(t *testing.T) {
 	}
 	var server int
 	_, _ = fmt.Sscan(string(pid), &server)
-	if removed, err := host(dir).Clean(); err != nil || len(removed) > 0 {
+	if removed, err := host(dir).Clean(t.Context()); err != nil || len(removed) > 0 {
 		t.Fatalf("of a run that lives, %v was removed, %v", removed, err)
 	}
 	_ = child.Process.Kill()
@@ -166,7 +166,7 @@ func TestWhatAKilledRunLeft(t *testing.T) {
 			t.Fatal("the server has outlived the drill")
 		}
 	}
-	removed, err := host(dir).Clean()
+	removed, err := host(dir).Clean(t.Context())
 	if err != nil || !slices.Equal(removed, []string{at}) || len(left(t, dir)) > 0 {
 		t.Errorf("removed %v, %v; left %v", removed, err, left(t, dir))
 	}
