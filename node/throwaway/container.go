@@ -30,8 +30,10 @@ type Daemon struct {
 }
 
 // serve makes a cluster and runs its server. The server's life hangs on
-// standard input: it ends when whoever wanted it closes that, or dies. The
-// client programs look for the socket where Postgres was built to have it.
+// standard input: it ends when whoever wanted it closes that, or dies. A shell
+// starts its background with SIGQUIT ignored, so one that comes before Postgres
+// minds it is lost, and another follows. The client programs look for the
+// socket where Postgres was built to have it.
 const serve = `set -e
 export PGDATA="${PGDATA:-/var/lib/postgresql/data}"
 command -v initdb >/dev/null || PATH=$PATH:$(ls -d /usr/lib/postgresql/*/bin | tail -n 1)
@@ -41,7 +43,7 @@ sockets=$(postgres -C unix_socket_directories)
 exec 3<&0
 postgres -c "unix_socket_directories=$sockets" "$@" </dev/null 3<&- &
 server=$!
-{ cat <&3 >/dev/null; kill -QUIT $server; } 2>/dev/null &
+{ cat <&3 >/dev/null; while kill -QUIT $server; do sleep 1; done; } 2>/dev/null &
 exec 3<&-
 wait $server`
 

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -159,13 +160,42 @@ func TestAContainerWithANetworkIsFoundOut(t *testing.T) {
 	}
 }
 
-// The server of a drill that is killed goes at once; the next drill removes
-// what else it has left.
+// The server of a drill that is killed goes with it, however far it had come;
+// the next drill removes what else was left.
 func TestWhatAKilledDrillInAContainerLeft(t *testing.T) {
 	t.Parallel()
-	host, dir := bundle.Require(t), base(t)
+	for name, early := range map[string]bool{"while its server begins": true, "later": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			host, dir := bundle.Require(t), base(t)
+			child, container := aDrill(t, host, dir, early)
+			// What a participant would leave that was started beside it.
+			id := command(t, "inspect", "-f", "{{.Id}}", container)
+			command(t, "run", "-d", "--name", container+"-participant", "--network", "container:"+id, "--label", "holdfast.drill={}", "--label", "holdfast.drill.server="+id, "--entrypoint", "sleep", "postgres:15", "600")
+			d := daemon(t, host, dir)
+			if removed, err := d.Clean(t.Context()); err != nil || slices.ContainsFunc(removed, func(what string) bool { return strings.Contains(what, container) }) {
+				t.Fatalf("of a run that lives, %v was removed, %v", removed, err)
+			}
+			_ = child.Process.Kill()
+			_ = child.Wait()
+			await(t, "the server is gone with the drill", func() bool { return command(t, "ps", "-a", "-q", "--filter", "id="+id) == "" })
+			// A drill that uses no containers does it as well.
+			removed, err := throwaway.Host{Dir: dir}.Clean(t.Context())
+			// The participant may have been removed by another package's drill: whoever
+			// comes next does it.
+			if err != nil || !slices.Contains(removed, filepath.Join(dir, container)) || len(left(t, dir)) > 0 || inContainers(t, container) != "" {
+				t.Errorf("removed %v, %v; left %v", removed, err, left(t, dir))
+			}
+		})
+	}
+}
+
+// aDrill is another process that starts a server; early is before the server
+// takes connections.
+func aDrill(t *testing.T, host, dir string, early bool) (child *exec.Cmd, container string) {
+	t.Helper()
 	program, _ := os.Executable()
-	child := exec.Command(program)
+	child = exec.Command(program)
 	child.Env = append(os.Environ(), childEnv+"="+dir, "HOLDFAST_TEST_CHILD_DOCKER="+host)
 	out, err := child.StdoutPipe()
 	if err != nil {
@@ -174,31 +204,30 @@ func TestWhatAKilledDrillInAContainerLeft(t *testing.T) {
 	if err := child.Start(); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { _ = child.Process.Kill() })
+	if early {
+		await(t, "the container runs", func() bool {
+			for _, at := range left(t, dir) {
+				container = filepath.Base(at)
+			}
+			return container != "" && command(t, "ps", "-q", "--filter", "name="+container) != ""
+		})
+		return child, container
+	}
 	line, _ := bufio.NewReader(out).ReadString('\n')
 	at, container, found := strings.Cut(strings.TrimSpace(line), " ")
-	if !found {
+	if !found || filepath.Base(at) != container {
 		t.Fatalf("the child says %q", line)
 	}
-	// What a participant would leave that was started beside it.
-	id := command(t, "inspect", "-f", "{{.Id}}", container)
-	command(t, "run", "-d", "--name", container+"-participant", "--network", "container:"+id, "--label", "holdfast.drill={}", "--label", "holdfast.drill.server="+id, "--entrypoint", "sleep", "postgres:15", "600")
-	d := daemon(t, host, dir)
-	if removed, err := d.Clean(t.Context()); err != nil || slices.Contains(removed, at) || slices.ContainsFunc(removed, func(what string) bool { return strings.Contains(what, container) }) {
-		t.Fatalf("of a run that lives, %v was removed, %v", removed, err)
-	}
-	_ = child.Process.Kill()
-	_ = child.Wait()
-	for end := time.Now().Add(20 * time.Second); command(t, "ps", "-a", "-q", "--filter", "id="+id) != ""; time.Sleep(50 * time.Millisecond) {
+	return child, container
+}
+
+func await(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	for end := time.Now().Add(time.Minute); !is(); time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatal("the server has outlived the drill")
+			t.Fatalf("not within a minute: %s", what)
 		}
-	}
-	// A drill that uses no containers does it as well.
-	removed, err := throwaway.Host{Dir: dir}.Clean(t.Context())
-	// The participant may have been removed by another package's drill: whoever
-	// comes next does it.
-	if err != nil || !slices.Contains(removed, at) || len(left(t, dir)) > 0 || inContainers(t, container) != "" {
-		t.Errorf("removed %v, %v; left %v", removed, err, left(t, dir))
 	}
 }
 
