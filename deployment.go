@@ -46,4 +46,6 @@ type Start struct {
 type KeptFile struct {
 	Path string `json:"path"` // where it was
 	File string `json:"file"` // within the set
+	// Mode are its permissions, in octal, such as "0755"; older sets lack it.
+	Mode string `json:"mode,omitempty"`
 }

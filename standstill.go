@@ -4,7 +4,10 @@ package holdfast
 // its databases are exchanged and start again after.
 type Standstill struct {
 	Programs []Program `json:"programs"`
-	Original Original  `json:"original"`
+	// Parts are what the programs need beside themselves and that is not there,
+	// or not fit.
+	Parts    []Part   `json:"parts,omitempty"`
+	Original Original `json:"original"`
 	// Server says why the databases cannot be looked at before the node is
 	// halted, as when their server does not run; "" when they can.
 	Server string `json:"server,omitempty"`
@@ -30,6 +33,50 @@ type Program struct {
 	State string `json:"state"` // as it is now: "running", "exited", "missing"
 	Acts  []Act  `json:"acts"`
 	Why   string `json:"why,omitempty"`
+}
+
+// Part is something that a node's programs stand on: a volume, a network, an
+// image, a file of the bundle.
+type Part struct {
+	Kind PartKind `json:"kind"`
+	Name string   `json:"name"` // for a file its path on the daemon's machine
+	Act  PartAct  `json:"act"`
+	As   string   `json:"as,omitempty"` // what something is called that makes room, or that is put beside it
+	Why  string   `json:"why,omitempty"`
+}
+
+// PartKind says what a part is.
+type PartKind string
+
+// The kinds of parts.
+const (
+	VolumePart  PartKind = "volume" // or a directory in the place of one
+	NetworkPart PartKind = "network"
+	ImagePart   PartKind = "image"
+	FilePart    PartKind = "file"
+)
+
+// PartAct is what is done about a part.
+type PartAct string
+
+// The acts.
+const (
+	MakePart   PartAct = "create"
+	FetchPart  PartAct = "fetch"        // an image, from its registry
+	WritePart  PartAct = "write"        // a file that is missing, as the set kept it
+	BesidePart PartAct = "write beside" // a file that differs stays; the set's is called As
+	AsidePart  PartAct = "keep aside"   // all that a volume holds, as As; an empty one takes its name
+)
+
+// Aside is the volume that makes room for an empty one of its name; nil where
+// none does.
+func (s Standstill) Aside() *Part {
+	for i := range s.Parts {
+		if s.Parts[i].Act == AsidePart {
+			return &s.Parts[i]
+		}
+	}
+	return nil
 }
 
 // Original is the verdict on whether the node that a set was taken of is sure

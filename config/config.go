@@ -47,6 +47,7 @@ type Database struct {
 type Compose struct {
 	Project    string `yaml:"project"`     // splice-validator, unless the bundle was changed
 	DockerHost string `yaml:"docker_host"` // the daemon; as the docker command finds it when empty
+	Directory  string `yaml:"directory"`   // of the bundle's files, where a restore makes containers anew; where they were when empty
 }
 
 // Identities says how the identities dump is fetched, sealed and kept.
@@ -179,6 +180,9 @@ func (c *Config) complete() error {
 		}
 	}
 	abs(&c.Repository.Path)
+	if c.Compose != nil {
+		abs(&c.Compose.Directory)
+	}
 	abs(&c.Tools)
 	abs(&c.Drill.Dir)
 	abs(&c.Drill.Programs)

@@ -45,6 +45,7 @@ type initFlags struct {
 	correction int
 
 	project    string
+	bundle     string
 	dockerHost string
 	scope      string
 	users      []string
@@ -66,6 +67,10 @@ On a machine that runs the Splice validator's compose bundle, nothing has to be
 given: the node is found through the Docker Engine, and after one confirmation
 Holdfast is set up and takes the first set.
 
+On a machine that has nothing of the node yet, name the repository that is there
+and its password: everything else is read from the newest set, and the next
+command is "holdfast restore".
+
 The recovery key, which opens the sealed identities, is shown once and stored
 nowhere; only its public part goes into the configuration.`,
 		Example: `  # asks for what it needs
@@ -73,6 +78,9 @@ nowhere; only its public part goes into the configuration.`,
 
   # a compose validator on this machine, from a script
   holdfast init --yes --recovery-key-file /root/holdfast.key
+
+  # a new machine, on which the node is to come back
+  holdfast init --repository /mnt/holdfast --repository-password file:/root/password
 
   # a compose validator without authentication
   holdfast init --node my-validator --repository /var/backups/holdfast \
@@ -100,6 +108,7 @@ nowhere; only its public part goes into the configuration.`,
 	fl.StringVar(&f.keyFile, "recovery-key-file", "", "write the new recovery key into this file instead of showing it; it must not exist")
 	fl.IntVar(&f.correction, "error-correction", 0, "store this much redundancy beside the data, in percent (1 to 100), so that flipped bits can be put right")
 	fl.StringVar(&f.project, "project", "", "compose project of the node, where several run here")
+	fl.StringVar(&f.bundle, "bundle", "", "where the bundle's files are, if a restore is to find them elsewhere than they were")
 	fl.StringVar(&f.dockerHost, "docker-host", "", "the Docker daemon, if not the one that the docker command finds")
 	fl.BoolVar(&f.yes, "yes", false, "set up the compose node that is found here without asking")
 	fl.BoolVar(&f.noBackup, "no-backup", false, "do not take the first set of a compose node")
@@ -115,6 +124,9 @@ type setup struct {
 	NewPassword holdfast.Secret            // of the repository
 	NewKey      holdfast.Secret
 	Existing    bool // the repository is there already, and its password opens it
+	// recalled is the set that told what no container does: of a node that is to
+	// come back here.
+	recalled holdfast.Set
 }
 
 func (a *app) init(ctx context.Context, f initFlags) error {
@@ -195,6 +207,7 @@ func (s *setup) fromHere() {
 	}
 	abs(&s.repository)
 	abs(&s.tools)
+	abs(&s.bundle)
 	s.keep = slices.Clone(s.keep)
 	for i := range s.keep {
 		abs(&s.keep[i])
@@ -297,7 +310,7 @@ func (a *app) ask(s *setup) error {
 
 // try connects to everything and says what it found.
 func (a *app) try(ctx context.Context, s *setup, conf *config.Config) error {
-	if err := s.free(ctx, conf); err != nil {
+	if err := s.free(ctx, conf); err != nil || s.recalled.ID != "" {
 		return err
 	}
 	w := wiring{conf, newProgress(a)}
@@ -336,7 +349,10 @@ func (a *app) try(ctx context.Context, s *setup, conf *config.Config) error {
 		return err
 	}
 	_, _ = fmt.Fprintf(a.err, "ok  identities: %s, %s\n", short(dump.ID), count(len(dump.Keys), "key"))
-	return nil
+	if !s.Existing || s.project == "" || s.noBackup {
+		return nil
+	}
+	return a.another(ctx, s, conf, strings.TrimPrefix(dump.ID, "PAR::"))
 }
 
 // free makes sure that what is to be created is not there yet. A repository
@@ -438,8 +454,11 @@ func (a *app) printSetup(s *setup, conf *config.Config, path string) {
 		a.printf("\nThe recovery key opens the identities. It is shown this once and stored nowhere.\nWrite it down and keep it away from this machine:\n\n  %s\n", s.NewKey.Reveal())
 	}
 	command := "holdfast backup"
+	if s.recalled.ID != "" {
+		command = "holdfast restore latest"
+	}
 	if filepath.Base(path) != "holdfast.yaml" || filepath.Dir(path) != mustGetwd() {
-		command = "holdfast backup --config " + path
+		command += " --config " + path
 	}
 	a.printf("\nNext: %s\n", command)
 }
@@ -465,6 +484,9 @@ func (s *setup) draft() (string, error) {
 		line("  project: %s", yamlString(s.project))
 		if s.dockerHost != "" {
 			line("  docker_host: %s", yamlString(s.dockerHost))
+		}
+		if s.bundle != "" {
+			line("  directory: %s", yamlString(s.bundle))
 		}
 		line("")
 	}

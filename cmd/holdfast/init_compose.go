@@ -26,6 +26,14 @@ func (a *app) look(ctx context.Context, s *setup) error {
 	}
 	defer func() { _ = engine.Close() }()
 	n, err := compose.Open(ctx, engine, s.project)
+	var none *compose.NotFound
+	if errors.As(err, &none) {
+		if recalled, failed := a.recall(ctx, s, engine); failed != nil {
+			return failed
+		} else if recalled {
+			return a.agree(s, "Write it")
+		}
+	}
 	if err != nil {
 		return a.notFound(s, err)
 	}
@@ -34,11 +42,16 @@ func (a *app) look(ctx context.Context, s *setup) error {
 	_, _ = fmt.Fprintf(a.err, "Found in Docker:\n\n")
 	a.printBundle(a.err, n)
 	_, _ = fmt.Fprintf(a.err, "\nHoldfast would call it %s, keep sets in %s, and take the first one now.\n", s.node, s.repository)
+	return a.agree(s, "Set it up")
+}
+
+// agree asks once, unless that was answered by a flag.
+func (a *app) agree(s *setup, question string) error {
 	switch {
 	case s.yes:
 	case s.noInput || !a.asks():
 		return usageError(nil, errors.New("--yes is missing: nobody can be asked whether to set up this node"))
-	case !a.confirm("Set it up"):
+	case !a.confirm(question):
 		return &holdfast.Problem{Class: holdfast.Interrupted, What: "nothing was set up"}
 	}
 	return nil
@@ -92,7 +105,7 @@ func (s *setup) fill(n *compose.Node) {
 
 // first takes the first set of a compose node.
 func (a *app) first(ctx context.Context, s *setup) (set holdfast.Set, err error) {
-	if s.project == "" || s.noBackup {
+	if s.project == "" || s.noBackup || s.recalled.ID != "" {
 		return set, nil
 	}
 	err = a.withRepository(ctx, func(conf *config.Config, r *repository.Repository) error {

@@ -29,16 +29,17 @@ type living struct {
 }
 
 // living is the configured node as it is to be after a restore of the set.
-func (w wiring) living(ctx context.Context, set holdfast.Set, files holdfast.Files, options postgres.LoadOptions) (living, error) {
+func (w wiring) living(ctx context.Context, set holdfast.Set, files holdfast.Files, f restoreFlags) (living, error) {
 	engine, err := compose.Connect(w.Compose.DockerHost)
 	if err != nil {
 		return living{}, err
 	}
-	programs, err := compose.Revive(ctx, engine, w.Compose.Project, set, files)
+	programs, err := compose.Revive(ctx, engine, compose.Site{Project: w.Compose.Project, Directory: w.Compose.Directory}, set, files)
 	if err != nil {
 		return living{}, err
 	}
-	return w.with(programs, options)
+	programs.Fresh = f.freshVolume
+	return w.with(programs, f.options())
 }
 
 // with makes a place of a node's programs.
@@ -106,7 +107,7 @@ func (f restoreFlags) statement() string {
 
 // undoLiving puts back what the newest restore of a compose node replaced, or
 // what one that was broken off has left, and has the node run as before.
-func (a *app) undoLiving(ctx context.Context, w wiring) ([]plain.Move, error) {
+func (a *app) undoLiving(ctx context.Context, w wiring, f restoreFlags) ([]plain.Move, error) {
 	left, err := compose.BrokenOff(w.journal())
 	if err != nil {
 		return nil, err
@@ -116,6 +117,15 @@ func (a *app) undoLiving(ctx context.Context, w wiring) ([]plain.Move, error) {
 		return nil, err
 	}
 	tell := w.progress.tell
+	if left.Exchanged() { // what is on the empty volume goes with it
+		return []plain.Move{}, place.Return(ctx, tell)
+	}
+	if left == nil {
+		kept, err := place.replaced(ctx, f.freshVolume)
+		if err != nil || kept != nil {
+			return place.putBack(ctx, kept, err, tell)
+		}
+	}
 	if err := place.Halt(ctx, holdfast.Standstill{}, tell); err != nil {
 		return nil, err
 	}
@@ -133,6 +143,52 @@ func (a *app) undoLiving(ctx context.Context, w wiring) ([]plain.Move, error) {
 	return moves, place.Wake(ctx, participant, tell)
 }
 
+// replaced is the volume that the newest restore has replaced; nil when that
+// restore has replaced databases alone. Certain says that the operator means
+// the volume, so that the databases need not be asked.
+func (l living) replaced(ctx context.Context, certain bool) (*compose.Kept, error) {
+	list, err := l.Programs.Node.Engine.Kept(ctx, l.Programs.Node.Project)
+	if err != nil {
+		return nil, err
+	}
+	i := slices.IndexFunc(list, func(k compose.Kept) bool { return k.Role == string(plain.Before) })
+	if i < 0 {
+		if certain {
+			return nil, &holdfast.Problem{Class: holdfast.Refused, What: "there is no volume to put back", Why: "No restore has put one aside.", Do: "`holdfast restore clean` lists what restores have left."}
+		}
+		return nil, nil
+	}
+	if certain {
+		return &list[i], nil
+	}
+	databases, err := l.Leftovers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	restores := map[time.Time]bool{} // on the volume that is there now
+	for _, d := range databases {
+		if d.Role == plain.Before && d.At.After(list[i].At) {
+			restores[d.At] = true
+		}
+	}
+	if len(restores) > 1 {
+		return nil, nil // the newest one found databases on it
+	}
+	return &list[i], nil
+}
+
+// putBack gives Postgres the kept volume back.
+func (l living) putBack(ctx context.Context, k *compose.Kept, err error, tell func(string)) ([]plain.Move, error) {
+	if err != nil {
+		return nil, err
+	}
+	undone, err := l.PutBack(ctx, *k, tell)
+	if err != nil {
+		return nil, err
+	}
+	return []plain.Move{{From: k.Of, To: undone}, {From: k.Name, To: k.Of}}, nil
+}
+
 // livingNow is the node as it runs; after a restore that was broken off, as
 // that one meant it to be.
 func (a *app) livingNow(ctx context.Context, w wiring, left *compose.Journal) (place living, err error) {
@@ -148,7 +204,7 @@ func (a *app) livingNow(ctx context.Context, w wiring, left *compose.Journal) (p
 		if err != nil {
 			return err
 		}
-		place, err = w.living(ctx, set, files, postgres.LoadOptions{})
+		place, err = w.living(ctx, set, files, restoreFlags{})
 		return err
 	})
 	return place, err

@@ -137,7 +137,7 @@ func recordedEnv(ctx context.Context, set holdfast.Set, files holdfast.Files) (m
 	if set.Deployment == nil || set.Deployment.Specs == "" {
 		return nil, nil
 	}
-	n, _, err := compose.Recorded(ctx, nil, set, files)
+	n, _, err := compose.Recorded(ctx, nil, set, files, compose.Site{})
 	if err != nil || n == nil || n.Participant == nil {
 		return nil, err
 	}

@@ -29,6 +29,7 @@ type restoreFlags struct {
 	unproven   bool
 
 	originalStopped bool
+	freshVolume     bool
 
 	fromIdentities bool
 	identifier     string
@@ -56,7 +57,10 @@ participant starts, shows that it is the one of the set, and only then the
 validator app. Containers that are missing, or were started with other flags,
 are made again as the set recorded them. On any failure everything runs again
 as it did before. If the set is of another machine, nothing starts until you
-say that the original is stopped: --original-stopped.`,
+say that the original is stopped: --original-stopped. Where nothing of the node
+is there yet, it is made from the set: files of the bundle that are missing,
+networks, volumes, containers. A volume that Postgres cannot start on is kept
+under another name, and an empty one takes its place.`,
 		Example: `  # what would happen
   holdfast restore latest
 
@@ -95,6 +99,7 @@ say that the original is stopped: --original-stopped.`,
 	c.Flags().BoolVar(&f.undo, "undo", false, "put the databases back that the newest restore replaced")
 	c.Flags().BoolVar(&f.unproven, "accept-unproven", false, "take a set that nothing contradicts but nothing proves either")
 	c.Flags().BoolVar(&f.originalStopped, "original-stopped", false, "the node that the set was taken of is stopped and cannot start again")
+	c.Flags().BoolVar(&f.freshVolume, "fresh-volume", false, "for compose: keep the volume of Postgres aside, whatever is on it, and restore to an empty one; with --undo put it back")
 	c.Flags().BoolVar(&f.fromIdentities, "from-identities", false, "route two, for compose: write the identities in clear and print the line that starts the node from them")
 	c.Flags().StringVar(&f.identifier, "identifier", "", "with --from-identities: the new participant's identifier, never used before; without it one is made")
 	c.Flags().StringVarP(&f.keyFile, "key-file", "k", "", "with --from-identities: file with the recovery key; - for standard input")
@@ -167,7 +172,7 @@ func (w wiring) destination(ctx context.Context, f restoreFlags, set holdfast.Se
 		place, err := w.place(ctx, f.to, f.options())
 		return place, place, err
 	}
-	place, err := w.living(ctx, set, files, f.options())
+	place, err := w.living(ctx, set, files, f)
 	return place, place.Place, err
 }
 
@@ -291,11 +296,33 @@ func (a *app) printPrograms(s holdfast.Standstill) {
 		rows = append(rows, []string{cmp.Or(p.Role, "-"), p.Name, p.State, what})
 	}
 	a.table(rows)
+	a.printParts(s.Parts)
 	if s.Original.Verdict == holdfast.Holds {
 		a.printf("No second copy: %s.\n", strings.Join(s.Original.Evidence, "; "))
 	} else {
 		a.printf("A second copy may run: %s.\n", strings.Join(s.Original.Evidence, "; "))
 	}
+	a.printf("\n")
+}
+
+// printParts says what the programs need that is not there, or not fit.
+func (a *app) printParts(parts []holdfast.Part) {
+	if len(parts) == 0 {
+		return
+	}
+	a.printf("\n")
+	rows := [][]string{{"PART", "NAME", "WHAT HAPPENS"}}
+	for _, p := range parts {
+		what := string(p.Act)
+		if p.As != "" {
+			what += " " + map[holdfast.PartAct]string{holdfast.AsidePart: "as " + p.As + "; an empty one takes its place", holdfast.BesidePart: "as " + p.As}[p.Act]
+		}
+		if p.Why != "" {
+			what += ": " + p.Why
+		}
+		rows = append(rows, []string{string(p.Kind), p.Name, what})
+	}
+	a.table(rows)
 	a.printf("\n")
 }
 
@@ -305,7 +332,7 @@ func (a *app) undo(ctx context.Context, f restoreFlags) error {
 		return err
 	}
 	if conf.Compose != nil && len(f.to) == 0 && f.yes {
-		moves, err := a.undoLiving(ctx, wiring{conf, newProgress(a)})
+		moves, err := a.undoLiving(ctx, wiring{conf, newProgress(a)}, f)
 		if err != nil {
 			return err
 		}
@@ -344,66 +371,4 @@ func atLeast[T any](list []T) []T {
 		return []T{}
 	}
 	return list
-}
-
-func newRestoreClean(a *app) *cobra.Command {
-	var to []string
-	c := &cobra.Command{
-		Use:   "clean [DATABASE]...",
-		Short: "List, or drop by name, the databases that restores left",
-		Long: `Without names, list the databases that restores have left beside the live ones;
-with names, drop exactly those. Nothing else can be dropped this way, and none
-that anybody is connected to.`,
-		Example: `  # what is there
-  holdfast restore clean
-
-  # drop one
-  holdfast restore clean 'participant-4~before~20261122T154500Z-1f0c9a3e'`,
-		RunE: func(cmd *cobra.Command, names []string) error {
-			ctx := cmd.Context()
-			conf, err := a.load()
-			if err != nil {
-				return err
-			}
-			place, err := wiring{conf, newProgress(a)}.place(ctx, to, postgres.LoadOptions{})
-			if err != nil {
-				return err
-			}
-			if len(names) > 0 {
-				if err := place.Drop(ctx, names); err != nil {
-					return err
-				}
-				return a.result("dropped", names, func() {
-					for _, n := range names {
-						a.printf("dropped %s\n", n)
-					}
-				})
-			}
-			list, err := place.Leftovers(ctx)
-			if err != nil {
-				return err
-			}
-			return a.result("leftovers", atLeast(list), func() {
-				a.printLeftovers(list)
-				if len(list) > 0 {
-					a.printf("\nTo drop one: holdfast restore clean '%s'\n", list[0].Name)
-				}
-			})
-		},
-	}
-	c.Flags().StringArrayVar(&to, "to", nil, "COMPONENT=CONNECTION of another place that was restored to; repeatable")
-	return c
-}
-
-func (a *app) printLeftovers(list []plain.Leftover) {
-	if len(list) == 0 {
-		a.printf("Restores have left nothing.\n")
-		return
-	}
-	is := map[plain.Role]string{plain.New: "built, never in place", plain.Before: "live until the set replaced it", plain.Undone: "restored, and taken back"}
-	rows := [][]string{{"DATABASE", "COMPONENT", "SIZE", "WHAT IT IS"}}
-	for _, l := range list {
-		rows = append(rows, []string{l.Name, string(l.Component), size(l.Bytes), is[l.Role]})
-	}
-	a.table(rows)
 }

@@ -101,7 +101,7 @@ func (e *Engine) Explain(what string, err error) error {
 	}
 	p := &holdfast.Problem{Class: holdfast.Failed, What: what, Err: err}
 	switch {
-	case errors.Is(err, os.ErrPermission) || strings.Contains(err.Error(), "permission denied"):
+	case client.IsErrConnectionFailed(err) && strings.Contains(err.Error(), "permission denied"): // of the socket, and not in an answer of the daemon
 		p.Class, p.Do = holdfast.WrongKey, "Run Holdfast as root or as a member of the group docker; membership of that group is as good as root."
 	case client.IsErrConnectionFailed(err) || cerrdefs.IsUnavailable(err):
 		p.Class, p.Do = holdfast.Unreachable, "Check that the Docker daemon runs (`docker info`) and that DOCKER_HOST or the docker context names it."

@@ -146,7 +146,9 @@ func absent(containers []Container, project string) error {
 		if c.Base() == "splice-app" && c.Service == "splice" {
 			p.What = "project " + c.Project + " is Splice's LocalNet"
 			p.Why = "It runs several nodes of a throwaway network in one container; none of them can be stopped or restored by itself."
-			p.Do = "To try Holdfast on it, name one node's databases: --database participant=postgres://cnadmin@localhost/participant-app-provider and so on."
+			p.Do = "To try Holdfast on it, name one node's databases and its validator app: holdfast init --node app-provider" +
+				" --database participant=postgres://cnadmin@localhost/participant-app-provider --database validator=postgres://cnadmin@localhost/validator-app-provider" +
+				" --identities-url http://localhost:3903 --auth unsafe --audience https://canton.network.global; the password is in PGPASSWORD."
 		}
 	}
 	return &NotFound{p}

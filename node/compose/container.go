@@ -37,6 +37,7 @@ type Container struct {
 	oneOff         bool
 	raw            json.RawMessage // all that the daemon said: it holds passwords
 	publishedPorts map[string]string
+	mounts         []mounted
 }
 
 // Restart is a restart policy.
@@ -148,8 +149,10 @@ func parseContainer(raw []byte) (Container, error) {
 	for _, m := range r.Mounts {
 		if m.Type == "volume" {
 			c.Volumes[m.Destination] = m.Name
+			c.mounts = append(c.mounts, mounted{hold{Volume: m.Name}, m.Destination})
 		} else if m.Type == "bind" {
 			c.Binds = append(c.Binds, m.Source)
+			c.mounts = append(c.mounts, mounted{hold{Path: m.Source, Bound: true}, m.Destination})
 		}
 	}
 	if r.NetworkSettings != nil {

@@ -10,27 +10,32 @@ import (
 	"holdfast"
 )
 
-// Halt stops the validator app, then the participant, makes what is missing,
-// and has Postgres answer.
+// Halt stops the validator app, then the participant, keeps a volume aside that
+// Postgres cannot start on, makes what is missing, and has Postgres answer.
 func (p *Programs) Halt(ctx context.Context, s holdfast.Standstill, tell func(string)) error {
-	if p.journal == nil {
-		j, err := begin(p.Path, Journal{Set: p.Set, Project: p.Node.Project, Began: p.Now(), Original: s.Original})
-		if err != nil {
-			return err
-		}
-		p.journal = j
+	if err := p.begin(ctx, s, tell); err != nil {
+		return err
 	}
 	now, err := p.current(ctx)
 	if err != nil {
 		return err
 	}
 	other := differences(now, p.Node.Bundle)
+	aside := s.Aside()
+	if a := p.journal.exchange(); a != nil && a.Stage == left {
+		aside = nil // Postgres is on the empty volume already
+	}
 	for _, role := range []string{"validator", "participant", "postgres"} {
 		c := now.role(role)
-		if c == nil || role == "postgres" && other[role] == "" {
+		if c == nil || role == "postgres" && other[role] == "" && aside == nil {
 			continue
 		}
 		if err := p.halt(ctx, *c, role, tell); err != nil {
+			return err
+		}
+	}
+	if aside != nil {
+		if err := p.putAside(ctx, *aside, tell); err != nil {
 			return err
 		}
 	}
@@ -41,10 +46,36 @@ func (p *Programs) Halt(ctx context.Context, s holdfast.Standstill, tell func(st
 			}
 		}
 	}
+	if err := p.lay(ctx, s.Parts, tell); err != nil {
+		return err
+	}
 	if err := p.create(ctx, tell); err != nil {
 		return err
 	}
 	return p.serve(ctx, tell)
+}
+
+// begin opens the journal, unless this process has, and ends what an undoing
+// that was broken off had begun.
+func (p *Programs) begin(ctx context.Context, s holdfast.Standstill, tell func(string)) error {
+	if p.journal == nil {
+		began := p.began
+		if began.IsZero() {
+			began = p.Now()
+		}
+		j, err := begin(p.Path, Journal{Set: p.Set, Project: p.Node.Project, Began: began, Original: s.Original})
+		if err != nil {
+			return err
+		}
+		p.journal = j
+	}
+	if a := p.journal.exchange(); a == nil || a.Stage == leaving || a.Stage == left {
+		return nil
+	}
+	if err := p.rest(ctx, tell); err != nil {
+		return err
+	}
+	return p.giveBack(ctx, tell)
 }
 
 func (b Bundle) role(role string) *Container {
@@ -135,7 +166,19 @@ func (p *Programs) serve(ctx context.Context, tell func(string)) error {
 			return err
 		}
 	}
-	return p.await(ctx, c, "to take connections", p.Ready)
+	return p.mendable(p.await(ctx, c, "to take connections", p.Ready))
+}
+
+// mendable adds to a Postgres that does not start how to go on without its
+// data.
+func (p *Programs) mendable(err error) error {
+	var problem *holdfast.Problem
+	if !errors.As(err, &problem) || problem.Class != holdfast.Failed || p.journal.exchange() != nil {
+		return err
+	}
+	told := *problem
+	told.Do += " If Postgres cannot start on the data that it has: `holdfast restore " + string(p.Set) + " --fresh-volume` keeps that data aside and goes on with an empty volume."
+	return &told
 }
 
 // patience is how long the bundle's start.sh -w waits for health.

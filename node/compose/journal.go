@@ -28,7 +28,9 @@ type Journal struct {
 	Before   []before   `json:"before"`
 	Replaced []replaced `json:"replaced,omitempty"`
 	Created  []string   `json:"created,omitempty"` // names that nothing had before
-	Woken    bool       `json:"woken,omitempty"`   // the restored node was ready: only tidying was left
+	// Aside is what was done with the volume of Postgres.
+	Aside *exchange `json:"aside,omitempty"`
+	Woken bool      `json:"woken,omitempty"` // the restored node was ready: only tidying was left
 
 	path string
 	lock *os.File
@@ -52,6 +54,9 @@ type replaced struct {
 // BrokenOff reads the journal of a restore that did not come to its end; nil
 // when there is none.
 func BrokenOff(path string) (*Journal, error) { return readJournal(path) }
+
+// Exchanged says that the restore had begun to put a volume aside.
+func (j *Journal) Exchanged() bool { return j.exchange() != nil }
 
 // readJournal reads what a broken-off restore left; nil when there is nothing.
 func readJournal(path string) (*Journal, error) {

@@ -1,6 +1,7 @@
 package compose
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,6 +19,12 @@ type Programs struct {
 	Node  *Node
 	Specs Specs
 	Set   holdfast.SetID
+	// Files are the set's; of them are the files of the bundle that are not
+	// there.
+	Files holdfast.Files
+	// Fresh has Postgres start on an empty volume, whether or not it starts on
+	// the one that is there, which is kept.
+	Fresh bool
 	// Path is where the journal is kept.
 	Path string
 	// Ready asks the databases' server for an answer.
@@ -33,24 +40,28 @@ type Programs struct {
 	Patience time.Duration
 	Now      func() time.Time
 
-	journal *Journal
+	journal  *Journal
+	began    time.Time // when the plan was made
+	kept     []holdfast.KeptFile
+	recorded bool // the node is as the set recorded it, and not as it runs
 }
 
 // Revive chooses what a node is to be after a restore: as it runs now, as long
 // as its databases are those of the set and nothing of it is missing; else as
-// the set recorded it.
-func Revive(ctx context.Context, e *Engine, project string, set holdfast.Set, files holdfast.Files) (*Programs, error) {
+// the set recorded it, at the given site.
+func Revive(ctx context.Context, e *Engine, at Site, set holdfast.Set, files holdfast.Files) (*Programs, error) {
 	list, err := e.Containers(ctx)
 	if err != nil {
 		return nil, err
 	}
-	p := &Programs{Set: set.ID, Now: time.Now}
-	now, missing := Choose(list, project)
+	p := &Programs{Set: set.ID, Files: files, Now: time.Now}
+	now, missing := Choose(list, at.Project)
 	var gone *NotFound
 	if missing != nil && !errors.As(missing, &gone) {
 		return nil, missing
 	}
-	recorded, specs, err := Recorded(ctx, e, set, files)
+	at.Directory = cmp.Or(at.Directory, now.Directory) // of a bundle that was moved since
+	recorded, specs, err := Recorded(ctx, e, set, files, at)
 	if err != nil {
 		if missing != nil {
 			return nil, errors.Join(missing, err)
@@ -58,9 +69,9 @@ func Revive(ctx context.Context, e *Engine, project string, set holdfast.Set, fi
 		p.Node = NewNode(e, now)
 		return p, nil
 	}
-	p.Node, p.Specs = recorded, specs
+	p.Node, p.Specs, p.kept, p.recorded = recorded, specs, at.files(set), true
 	if missing == nil && len(differences(now, recorded.Bundle)) == 0 {
-		p.Node = NewNode(e, now)
+		p.Node, p.recorded = NewNode(e, now), false
 	}
 	return p, nil
 }

@@ -1,6 +1,7 @@
 package compose
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -58,6 +59,9 @@ func (n *Node) Record(ctx context.Context, out holdfast.Sink) (holdfast.Deployme
 			continue
 		}
 		kept := holdfast.KeptFile{Path: file, File: n.within(file)}
+		if info, err := os.Stat(file); err == nil {
+			kept.Mode = fmt.Sprintf("%04o", info.Mode().Perm())
+		}
 		if err := put(ctx, out, kept.File, text); err != nil {
 			return d, err
 		}
@@ -179,9 +183,9 @@ func (n *Node) within(file string) string {
 	return path.Join(holdfast.DeploymentDirectory, "bundle", name)
 }
 
-// Recorded is the node that a set recorded: what its containers were, whether
-// they are there or not.
-func Recorded(ctx context.Context, e *Engine, set holdfast.Set, files holdfast.Files) (*Node, Specs, error) {
+// Recorded is the node that a set recorded, as it is to run at a site: what its
+// containers were, whether they are there or not.
+func Recorded(ctx context.Context, e *Engine, set holdfast.Set, files holdfast.Files, at Site) (*Node, Specs, error) {
 	var s Specs
 	none := func(err error) (*Node, Specs, error) {
 		return nil, s, &holdfast.Problem{Class: holdfast.Refused, What: fmt.Sprintf("set %s does not say how its node's containers were made", set.ID), Err: err,
@@ -198,7 +202,10 @@ func Recorded(ctx context.Context, e *Engine, set holdfast.Set, files holdfast.F
 	if err := json.NewDecoder(in).Decode(&s); err != nil {
 		return none(err)
 	}
-	b := Bundle{Project: set.Deployment.Project}
+	if s, err = s.moved(*set.Deployment, at); err != nil {
+		return nil, s, err
+	}
+	b := Bundle{Project: cmp.Or(at.Project, set.Deployment.Project)}
 	for _, raw := range s.Containers {
 		c, err := parseContainer(raw)
 		if err != nil {

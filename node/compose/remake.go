@@ -3,8 +3,6 @@ package compose
 import (
 	"context"
 	"encoding/json"
-	"fmt"
-	"os"
 	"slices"
 	"strings"
 
@@ -23,9 +21,6 @@ import (
 func (e *Engine) remake(ctx context.Context, c Container, specs Specs) error {
 	var r container.InspectResponse
 	if err := json.Unmarshal(c.raw, &r); err != nil {
-		return err
-	}
-	if err := e.mountable(ctx, r); err != nil {
 		return err
 	}
 	if _, err := e.Have(ctx, docker.Image{Name: c.Image}, "Container "+c.Name+" is made from it."); err != nil {
@@ -49,24 +44,6 @@ func (e *Engine) remake(ctx context.Context, c Container, specs Specs) error {
 	}
 	_, err := e.API.ContainerCreate(ctx, client.ContainerCreateOptions{Config: &config, HostConfig: &host, NetworkingConfig: networks, Name: c.Name})
 	return e.Explain("create container "+c.Name, err)
-}
-
-// mountable makes sure that the files that the bundle mounts are there: Docker
-// would make directories of their names.
-func (e *Engine) mountable(ctx context.Context, r container.InspectResponse) error {
-	if !e.SameMachine(ctx) {
-		return nil
-	}
-	for _, m := range r.Mounts {
-		if m.Type != "bind" {
-			continue
-		}
-		if _, err := os.Stat(m.Source); err != nil {
-			return &holdfast.Problem{Class: holdfast.Refused, What: fmt.Sprintf("container %s mounts %s, which is not there", strings.TrimPrefix(r.Name, "/"), m.Source), Err: err,
-				Why: "The node's containers use files of the bundle.", Do: "Unpack the bundle of the same version there; the set holds .env and the overlays: `holdfast show`."}
-		}
-	}
-	return nil
 }
 
 // surroundings makes the networks and volumes of a container that are not

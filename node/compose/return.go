@@ -21,6 +21,14 @@ func (p *Programs) Return(ctx context.Context, tell func(string)) error {
 			return err
 		}
 	}
+	if p.journal.exchange() != nil {
+		if err := p.rest(ctx, tell); err != nil {
+			return err
+		}
+		if err := p.giveBack(ctx, tell); err != nil {
+			return err
+		}
+	}
 	if err := p.unmake(ctx); err != nil {
 		return err
 	}
@@ -70,6 +78,7 @@ func (p *Programs) unmake(ctx context.Context) error {
 // restartAll has every container run as it did, Postgres first.
 func (p *Programs) restartAll(ctx context.Context, tell func(string)) error {
 	order := []string{"postgres", "participant", "validator"}
+	var down error // of a Postgres that has its old volume back
 	for _, role := range order {
 		for _, b := range p.journal.Before {
 			if b.Role != role {
@@ -83,6 +92,10 @@ func (p *Programs) restartAll(ctx context.Context, tell func(string)) error {
 				return err
 			}
 			if role == "validator" && b.Up {
+				if down != nil {
+					tell("the validator app stays down, because Postgres does not start on the volume that it has got back; its restart policy is set to no")
+					continue
+				}
 				known, err := p.known(ctx, tell)
 				if err != nil {
 					return err
@@ -107,7 +120,9 @@ func (p *Programs) restartAll(ctx context.Context, tell func(string)) error {
 				return err
 			}
 			if role == "postgres" && b.Up {
-				_ = p.await(ctx, c, "to take connections", p.Ready)
+				if err := p.await(ctx, c, "to take connections", p.Ready); p.journal.Aside != nil {
+					down = err
+				}
 			}
 		}
 	}

@@ -17,18 +17,31 @@ func (p *Programs) Survey(ctx context.Context, set holdfast.Set) (holdfast.Stand
 	if err != nil {
 		return holdfast.Standstill{}, err
 	}
+	earlier, err := readJournal(p.Path)
+	if err != nil {
+		return holdfast.Standstill{}, err
+	}
 	s := holdfast.Standstill{Programs: []holdfast.Program{}}
+	if s.Parts, err = p.parts(ctx, now); err != nil {
+		return s, err
+	}
 	other := differences(now, p.Node.Bundle)
+	p.began = p.Now()
+	aside, err := p.planAside(ctx, now, other, earlier)
+	if err != nil {
+		return s, err
+	}
 	for _, r := range slices.Backward(now.Roles()) {
 		program := holdfast.Program{Role: r.Role, Name: r.Container.Name, State: r.Container.State, Acts: []holdfast.Act{}, Why: other[r.Role]}
 		writes := r.Role == "participant" || r.Role == "validator"
-		if r.Container.Up() && (writes || program.Why != "") {
+		empty := r.Role == "postgres" && aside != nil
+		if r.Container.Up() && (writes || empty || program.Why != "") {
 			program.Acts = append(program.Acts, holdfast.StopIt)
 		}
 		if program.Why != "" {
 			program.Acts = append(program.Acts, holdfast.ReplaceIt)
 		}
-		if writes || !r.Container.Up() || program.Why != "" {
+		if writes || empty || !r.Container.Up() || program.Why != "" {
 			program.Acts = append(program.Acts, holdfast.StartIt)
 		}
 		s.Programs = append(s.Programs, program)
@@ -36,13 +49,16 @@ func (p *Programs) Survey(ctx context.Context, set holdfast.Set) (holdfast.Stand
 	for _, c := range p.missing(now) {
 		s.Programs = append(s.Programs, holdfast.Program{Role: p.Node.roleOf(c.ID), Name: c.Name, State: "missing", Acts: []holdfast.Act{holdfast.CreateIt, holdfast.StartIt}})
 	}
-	if err := p.Ready(ctx); err != nil {
+	if aside != nil {
+		s.Parts = append(s.Parts, *aside)
+		s.Server = "Postgres starts on an empty volume"
+	} else if now.Postgres == nil && p.Node.Postgres != nil {
+		s.Server = "Postgres is not there yet"
+	} else if err := p.Ready(ctx); err != nil {
 		s.Server = err.Error()
 	}
-	if j, err := readJournal(p.Path); err != nil {
-		return s, err
-	} else if j != nil {
-		s.BrokenOff = fmt.Sprintf("a restore of set %s, begun %s, did not come to its end: this one takes over from it; `holdfast restore --undo --yes` goes back to what was before it", j.Set, j.Began.UTC().Format(time.RFC3339))
+	if earlier != nil {
+		s.BrokenOff = fmt.Sprintf("a restore of set %s, begun %s, did not come to its end: this one takes over from it; `holdfast restore --undo --yes` goes back to what was before it", earlier.Set, earlier.Began.UTC().Format(time.RFC3339))
 	}
 	s.Original, err = p.original(ctx, set)
 	return s, err
@@ -55,9 +71,12 @@ func (p *Programs) original(ctx context.Context, set holdfast.Set) (holdfast.Ori
 		return holdfast.Original{}, err
 	}
 	d := set.Deployment
-	if d != nil && d.Engine != "" && d.Engine == id && d.Project == p.Node.Project {
-		return holdfast.Original{Verdict: holdfast.Holds, Evidence: []string{
-			fmt.Sprintf("the set was taken on this Docker daemon, of project %s, whose participant and validator app this restore stops", d.Project)}}, nil
+	if d != nil && d.Engine != "" && d.Engine == id {
+		if d.Project == p.Node.Project {
+			return holdfast.Original{Verdict: holdfast.Holds, Evidence: []string{
+				fmt.Sprintf("the set was taken on this Docker daemon, of project %s, whose participant and validator app this restore stops", d.Project)}}, nil
+		}
+		return p.sibling(ctx, d.Project)
 	}
 	o := holdfast.Original{Verdict: holdfast.CannotTell}
 	if d == nil {
@@ -79,6 +98,31 @@ func (p *Programs) original(ctx context.Context, set holdfast.Set) (holdfast.Ori
 		}
 	}
 	return o, nil
+}
+
+// sibling weighs whether the original runs on this very daemon, under its own
+// project's name.
+func (p *Programs) sibling(ctx context.Context, project string) (holdfast.Original, error) {
+	list, err := p.Node.Engine.project(ctx, project)
+	o := holdfast.Original{Verdict: holdfast.Holds}
+	b := Bundle{Project: project, All: list}
+	b.cast()
+	for _, role := range []string{"participant", "validator"} {
+		c := b.role(role)
+		if c == nil {
+			continue
+		}
+		if c.Up() {
+			o.Verdict = holdfast.Violated
+		} else if o.Verdict == holdfast.Holds {
+			o.Verdict = holdfast.CannotTell // it may be started at any time
+		}
+		o.Evidence = append(o.Evidence, fmt.Sprintf("container %s of the set's project %s is there and %s", c.Name, project, c.State))
+	}
+	if o.Verdict == holdfast.Holds {
+		o.Evidence = []string{fmt.Sprintf("the set was taken on this Docker daemon, of project %s, which has no participant and no validator app any more", project)}
+	}
+	return o, err
 }
 
 // answers says whether the old machine still serves the bundle's web port.

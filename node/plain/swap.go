@@ -40,7 +40,9 @@ type Label struct {
 type Leftover struct {
 	Label
 	Name  string `json:"name"`
-	Bytes int64  `json:"bytes"`
+	Bytes int64  `json:"bytes"` // -1 where that cannot be told
+	// Volume is the volume of Docker whose place this one had; "" of a database.
+	Volume string `json:"volume,omitempty"`
 }
 
 // Session is somebody connected to a database.

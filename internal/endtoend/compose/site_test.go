@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -21,12 +22,14 @@ import (
 var program string
 
 func TestMain(m *testing.M) {
+	flag.Parse()
+	unset := flag.Set("test.parallel", "4") // they wait for containers most of the time
 	if err := bundle.Enter(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 	dir, err := os.MkdirTemp("", "holdfast-program-")
-	if err == nil {
+	if err = errors.Join(err, unset); err == nil {
 		program = filepath.Join(dir, "holdfast")
 		var out []byte
 		if out, err = exec.Command("go", "build", "-o", program, "holdfast/cmd/holdfast").CombinedOutput(); err != nil {

@@ -96,6 +96,19 @@ func Unpack(t testing.TB, options Options) *Bundle {
 	return b
 }
 
+// Elsewhere unpacks the bundle once more, as an operator does on a new machine:
+// in another directory, with the .env that is shipped, under a project's name
+// of its own. Its ports are published where the first one's were.
+func (b *Bundle) Elsewhere(t testing.TB) *Bundle {
+	t.Helper()
+	o := b.options
+	o.Project, o.Settings = b.Project+"-again", nil
+	again := Unpack(t, o)
+	again.BindIP = b.BindIP
+	again.env = again.environ()
+	return again
+}
+
 // unpack writes the files where the published archive has them.
 func (b *Bundle) unpack(root string) error {
 	root = filepath.Join(root, "splice-node")
@@ -357,9 +370,13 @@ func (b *Bundle) remove(ctx context.Context) error {
 	for _, kind := range []struct{ list, remove []string }{
 		{[]string{"ps", "-aq"}, []string{"rm", "-f", "-v"}},
 		{[]string{"volume", "ls", "-q"}, []string{"volume", "rm", "-f"}},
+		{[]string{"volume", "ls", "-q", "--filter", "label=holdfast.project=" + b.Project}, []string{"volume", "rm", "-f"}},
 		{[]string{"network", "ls", "-q"}, []string{"network", "rm"}},
 	} {
-		list := exec.CommandContext(ctx, "docker", append(kind.list, "--filter", "label=com.docker.compose.project="+b.Project)...)
+		if len(kind.list) < 4 {
+			kind.list = append(kind.list, "--filter", "label=com.docker.compose.project="+b.Project)
+		}
+		list := exec.CommandContext(ctx, "docker", kind.list...)
 		list.Env = env
 		out, err := run(ctx, list)
 		if err != nil {

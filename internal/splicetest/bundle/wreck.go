@@ -1,6 +1,7 @@
 package bundle
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -131,6 +132,44 @@ func (b *Bundle) loseHalfATable(ctx context.Context) error {
 		err = errors.New("there was nothing to lose; the ledger needs some updates")
 	}
 	return err
+}
+
+// Ruin writes over the files of the database's volume, as a disk does that
+// fails: Postgres was stopped, and cannot start on what is left.
+func (b *Bundle) Ruin(ctx context.Context) error {
+	if err := b.Halt(ctx, "validator", "participant", "postgres-splice"); err != nil {
+		return err
+	}
+	if _, err := b.inVolume(ctx, b.Volume("postgres-splice"), `for f in global/pg_control pg_xact/* base/*/1259; do head -c 8192 /dev/urandom >"$f"; done`); err != nil {
+		return err
+	}
+	if _, err := b.Docker(ctx, "start", b.Container("postgres-splice")); err != nil {
+		return err
+	}
+	for deadline := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
+		count, err := b.Docker(ctx, "inspect", "-f", "{{.RestartCount}}", b.Container("postgres-splice"))
+		if err != nil || strings.TrimSpace(count) >= "3" {
+			return err
+		}
+		if time.Now().After(deadline) {
+			return errors.New("Postgres started on a volume that was written over")
+		}
+	}
+}
+
+// VolumeDigest tells the files of a volume apart, byte for byte, with owners
+// and rights; what a start that fails leaves behind is passed over.
+func (b *Bundle) VolumeDigest(ctx context.Context, volume string) (string, error) {
+	return b.inVolume(ctx, volume, `[ -d base ]
+		tar --sort=name --numeric-owner --mtime=@0 --exclude=./postmaster.pid --exclude=./postmaster.opts -cf /tmp/all . || [ $? = 1 ] # something was made and removed meanwhile
+		sha256sum /tmp/all`)
+}
+
+// inVolume runs a script as root in the root of a volume.
+func (b *Bundle) inVolume(ctx context.Context, volume, script string) (string, error) {
+	out, err := b.Docker(ctx, "run", "--rm", "--network", "none", "--user", "0", "-v", volume+":/data", "-w", "/data", "--entrypoint", "sh",
+		"postgres:"+cmp.Or(b.options.Postgres, "15"), "-euc", script)
+	return strings.TrimSpace(out), err
 }
 
 // awaitNewIdentity waits until the participant is somebody, and nobody of

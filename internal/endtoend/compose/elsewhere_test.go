@@ -1,0 +1,122 @@
+package compose_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"holdfast"
+	"holdfast/internal/splicetest/bundle"
+)
+
+// What an operator carries to another machine: the repository and its password.
+func (s *site) carryTo(t *testing.T, again *bundle.Bundle) *site {
+	t.Helper()
+	next := &site{again, t.TempDir(), s.docker}
+	check(t, os.CopyFS(filepath.Join(next.dir, "carried"), os.DirFS(filepath.Join(s.dir, "repository"))))
+	check(t, os.WriteFile(filepath.Join(next.dir, "carried.password"), must(os.ReadFile(filepath.Join(s.dir, "repository.password")))(t), 0o600))
+	return next
+}
+
+// contains makes sure that all of it was said.
+func contains(t *testing.T, said string, wanted ...string) {
+	t.Helper()
+	for _, w := range wanted {
+		if !strings.Contains(said, w) {
+			t.Errorf("nothing says %q:\n%s", w, said)
+		}
+	}
+}
+
+// loseMachine takes everything of a node away: containers, volumes, networks,
+// and the bundle's files.
+func (s *site) loseMachine(t *testing.T) {
+	t.Helper()
+	must(s.Compose(t.Context(), "-f", "compose.yaml", "down", "-v", "-t", "5"))(t)
+	check(t, os.RemoveAll(s.Dir))
+}
+
+// nothing makes sure that there is no container and no volume of the node.
+func (s *site) nothing(t *testing.T) {
+	t.Helper()
+	left := must(s.Docker(t.Context(), "ps", "-aq", "--filter", "label=com.docker.compose.project="+s.Project))(t)
+	left += must(s.Docker(t.Context(), "volume", "ls", "-q", "--filter", "label=com.docker.compose.project="+s.Project))(t)
+	if left != "" {
+		t.Fatalf("of %s there is already: %s", s.Project, left)
+	}
+}
+
+// A machine is lost. The node comes back where nothing of it is: first with the
+// configuration carried over and not even the bundle's files there; then in
+// another place under another name, with nothing carried over but the
+// repository and its password, before somebody at a terminal.
+func TestANodeComesBackWhereNothingOfItIs(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	s := newSite(t, bundle.Options{Migration: "4", Settings: map[string]string{"CONTACT_POINT": "night-shift@example.com"}})
+	check(t, s.StartLoad(ctx, 50))
+	eventually(t, "20 updates", func() bool { end, _, err := s.Progress(ctx); return err == nil && end > 20 })
+	check(t, s.StopLoad(ctx))
+	if said, exit := s.terminal(t, "no", "init", "--project", s.Project); exit != 130 || !strings.Contains(said, "nothing was set up") {
+		t.Errorf("no was said to init: exit code %d\n%s", exit, said)
+	}
+	if made, _ := os.ReadDir(s.dir); len(made) > 0 {
+		t.Errorf("no was said to init, and there is %v", made)
+	}
+	said, exit := s.terminal(t, "yes", "init", "--project", s.Project)
+	if exit != 0 {
+		t.Fatalf("yes was said to init: exit code %d\n%s", exit, said)
+	}
+	contains(t, said, "AGE-SECRET-KEY-", "proven")
+	set := value[holdfast.Set](t, s, "show", "latest")
+	d := damaged{site: s, set: set.ID, identity: must(s.Identity(ctx))(t), whole: must(s.Fingerprints(ctx))(t)}
+
+	s.loseMachine(t)
+	s.nothing(t)
+	plan := s.holdfast(t, 0, "restore", "latest").out
+	contains(t, plan, filepath.Join(s.Dir, ".env")+" ", s.Volume("postgres-splice")+" ", s.Network()+" ", s.Container("nginx"), "create, start", "No second copy")
+	s.nothing(t)
+	s.holdfast(t, 0, "restore", "latest", "--yes")
+	d.complete(t)
+	if text := must(os.ReadFile(filepath.Join(s.Dir, ".env")))(t); !strings.Contains(string(text), "night-shift@example.com") {
+		t.Error("the set's .env was not written")
+	}
+
+	again := s.carryTo(t, s.Elsewhere(t))
+	there := damaged{site: again, set: d.set, identity: d.identity, whole: d.whole}
+	said, exit = again.terminal(t, "yes", "init", "--repository", "carried", "--repository-password", "file:carried.password", "--project", again.Project, "--bundle", again.Dir)
+	if exit != 0 {
+		t.Fatalf("init from the repository: exit code %d\n%s", exit, said)
+	}
+	contains(t, said, "In the repository: set "+string(set.ID), "-m 4", "Next: holdfast restore latest")
+	r := again.holdfast(t, 7, "restore", "latest", "--yes")
+	contains(t, r.err, "container "+s.Container("participant")+" of the set's project "+s.Project+" is there and running", "--original-stopped")
+	s.loseMachine(t)
+	again.nothing(t)
+	said, exit = again.terminal(t, "no", "restore", "latest")
+	if exit != 0 || !strings.Contains(said, "Nothing was done.") {
+		t.Errorf("no was said to restore: exit code %d\n%s", exit, said)
+	}
+	again.nothing(t)
+	said, exit = again.terminal(t, "yes", "restore", "latest")
+	if exit != 0 {
+		t.Fatalf("restore elsewhere: exit code %d\n%s", exit, said)
+	}
+	beside := filepath.Join(again.Dir, ".env.of-"+string(set.ID))
+	contains(t, said, "write beside as "+beside, again.Container("participant"), "start "+again.Container("validator"), "serving")
+	if text := must(os.ReadFile(beside))(t); !strings.Contains(string(text), "night-shift@example.com") {
+		t.Error("the set's .env is not beside the shipped one")
+	}
+	there.complete(t)
+
+	// The bundle's own script takes what was made for its own.
+	check(t, os.Rename(beside, filepath.Join(again.Dir, ".env")))
+	check(t, again.Start(ctx))
+	if now := must(again.Identity(ctx))(t); now != d.identity {
+		t.Errorf("after start.sh the participant is %s, want %s", now, d.identity)
+	}
+	if next := value[holdfast.Set](t, again, "backup"); next.State != holdfast.Proven {
+		t.Errorf("the next set is %s", next.State)
+	}
+}

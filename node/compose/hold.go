@@ -1,0 +1,280 @@
+package compose
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+
+	cerrdefs "github.com/containerd/errdefs"
+	"github.com/moby/moby/api/types/volume"
+	"github.com/moby/moby/client"
+
+	"holdfast"
+	"holdfast/internal/docker"
+)
+
+// hold is what a server's data directory lies in: a volume of Docker, a
+// directory of the daemon's machine, or a volume that stands for one.
+type hold struct {
+	Volume string `json:"volume,omitempty"` // its name
+	// Path is the directory on the daemon's machine; "" where only the volume's
+	// driver knows it, or where it cannot be renamed.
+	Path string `json:"path,omitempty"`
+	// Bound says that Path is not Docker's own but the operator's.
+	Bound bool `json:"bound,omitempty"`
+}
+
+func (h hold) String() string { return cmp.Or(h.Volume, h.Path) }
+
+// mounted is where a container sees a volume or a directory.
+type mounted struct {
+	hold
+	inside string
+}
+
+// data is what the container has its databases in; the first answer is empty
+// where they lie in the container itself.
+func (c Container) data() (found mounted) {
+	directory := cmp.Or(c.Env.Get("PGDATA"), "/var/lib/postgresql/data")
+	for _, m := range c.mounts {
+		if (directory == m.inside || strings.HasPrefix(directory, m.inside+"/")) && len(m.inside) > len(found.inside) {
+			found = m
+		}
+	}
+	return found
+}
+
+// look completes what is known of a hold; there is false for a volume that
+// does not exist.
+func (e *Engine) look(ctx context.Context, h hold) (_ hold, there bool, err error) {
+	if h.Volume == "" {
+		return hold{Path: h.Path, Bound: true}, h.Path != "", nil
+	}
+	v, err := e.API.VolumeInspect(ctx, h.Volume, client.VolumeInspectOptions{})
+	if cerrdefs.IsNotFound(err) {
+		return h, false, nil
+	}
+	if err != nil {
+		return h, false, e.Explain("inspect volume "+h.Volume, err)
+	}
+	return holdOf(v.Volume), true, nil
+}
+
+// holdOf tells where a volume's files are. Docker's own driver keeps them in a
+// directory, or binds one of the operator's; of others nothing is known.
+func holdOf(v volume.Volume) hold {
+	h := hold{Volume: v.Name}
+	switch {
+	case v.Driver != "local":
+	case len(v.Options) == 0:
+		h.Path = v.Mountpoint
+	case v.Options["device"] != "" && strings.Contains(","+v.Options["o"]+",", ",bind,"):
+		h.Path, h.Bound = v.Options["device"], true
+	}
+	return h
+}
+
+// The labels of a volume that a restore or its undoing has put aside. They are
+// the only record of it, as comments are that of databases.
+const (
+	asideProject = "holdfast.project"
+	asideOf      = "holdfast.volume"
+	asideRole    = "holdfast.role"
+	asideSet     = "holdfast.set"
+	asideAt      = "holdfast.at"
+)
+
+// The roles of volumes that were put aside.
+const (
+	roleBefore = "before" // it had the name until a restore took an empty one
+	roleUndone = "undone" // a restore had filled it, and it was taken back
+)
+
+// asideTime is the form of time in the name of a volume: no colon may be in it.
+const asideTime = "20060102T150405Z"
+
+// asideName says whose place a volume had, and which restore it made room for,
+// when.
+func asideName(h hold, role string, j *Journal) string {
+	name := h.Volume
+	if name == "" {
+		name = j.Project + "_" + path.Base(h.Path)
+	}
+	return fmt.Sprintf("%s.%s-%s.at-%s", name, role, j.Set, j.Began.UTC().Format(asideTime))
+}
+
+// spare makes an empty hold beside another, for what that one has. Where the
+// other can be renamed, so can the spare: it stands for a directory beside it.
+func (e *Engine) spare(ctx context.Context, beside hold, rename bool, role string, j *Journal) (hold, error) {
+	name := asideName(beside, role, j)
+	o := client.VolumeCreateOptions{Name: name, Labels: map[string]string{
+		asideProject: j.Project, asideOf: beside.String(), asideRole: role, asideSet: string(j.Set), asideAt: j.Began.UTC().Format(asideTime)}}
+	if rename && beside.Bound {
+		o.DriverOpts = map[string]string{"type": "none", "o": "bind", "device": strings.TrimSuffix(beside.Path, "/") + strings.TrimPrefix(name, beside.Volume)}
+		if beside.Volume == "" {
+			o.DriverOpts["device"] = path.Join(path.Dir(beside.Path), strings.TrimPrefix(name, j.Project+"_"))
+		}
+	}
+	made, err := e.API.VolumeCreate(ctx, o)
+	if err != nil {
+		return hold{}, e.Explain("create volume "+name, err)
+	}
+	h := holdOf(made.Volume)
+	if !rename {
+		h.Path = "" // by copy, then
+	}
+	return h, nil
+}
+
+// carry brings all that one hold has to another, which is empty. At any moment
+// one of the two has all of it, whatever dies; done again after that, it goes
+// on. Between directories of one file system it is a rename; stays says that
+// the first is to be there afterwards, empty, with the owner and the rights
+// that it had. Otherwise it is a copy, proven file by file before anything is
+// taken away: copied says that an earlier one was, proven is called when this
+// one is.
+func (p *Programs) carry(ctx context.Context, from, to hold, stays, copied bool, proven func() error) error {
+	if from.Path != "" && to.Path != "" {
+		root := common(from.Path, to.Path)
+		return p.send(ctx, "rename", from, to, []string{root + ":/there"}, renameScript, below(root, from.Path), below(root, to.Path), fmt.Sprint(stays))
+	}
+	binds := []string{from.String() + ":/from", to.String() + ":/to"}
+	if !copied {
+		if err := p.send(ctx, "copy", from, to, binds, copyScript); err != nil {
+			return err
+		}
+		if err := proven(); err != nil {
+			return err
+		}
+	}
+	return p.send(ctx, "empty", from, to, binds, `rm -rf -- /from/* /from/.[!.]* /from/..?*; sync`)
+}
+
+// common is the directory that two directories have in common.
+func common(a, b string) string {
+	for a = path.Dir(a); a != "/" && !strings.HasPrefix(b, a+"/"); a = path.Dir(a) {
+	}
+	return a
+}
+
+// below is a path without the directory that it is in: "/a" of "/".
+func below(root, name string) string { return strings.TrimPrefix(name, strings.TrimSuffix(root, "/")) }
+
+// noRoom is how the script that copies says that there is no room for a copy.
+const noRoom = 28 // ENOSPC
+
+func (p *Programs) send(ctx context.Context, what string, from, to hold, binds []string, script string, args ...string) error {
+	image, err := p.postgresImage(ctx)
+	if err != nil {
+		return err
+	}
+	code, said, err := p.Node.Engine.errand(ctx, p.Node.Project, image, binds, script, args...)
+	if err != nil || code == 0 {
+		return err
+	}
+	problem := &holdfast.Problem{Class: holdfast.Failed, What: fmt.Sprintf("%s what %s has to %s: exit code %d: %s", what, from, to, code, said),
+		Why: "All of it is still in one of the two.", Do: "Correct the cause and repeat the command; `holdfast restore --undo --yes` goes back to what was."}
+	if code == noRoom {
+		problem.Class, problem.Do = holdfast.NoSpace, "Make room on the disk of Docker's volumes, or move the data away by hand, and repeat the command."
+	}
+	return problem
+}
+
+// postgresImage is an image that is there, with a shell and the usual tools.
+func (p *Programs) postgresImage(ctx context.Context) (string, error) {
+	if now, err := p.current(ctx); err == nil && now.Postgres != nil {
+		return now.Postgres.ImageID, nil
+	}
+	image, err := p.Node.Engine.Have(ctx, docker.Image{Name: p.Node.Postgres.Image}, "Its tools are needed to put a volume aside.")
+	return image.ID, err
+}
+
+// canRename says whether a hold's directory lies on the file system of the
+// directory that it is in. One that is a mount point does not; nor does one
+// that a container cannot be shown.
+func (p *Programs) canRename(ctx context.Context, h hold) (bool, error) {
+	if h.Path == "" {
+		return false, nil
+	}
+	image, err := p.postgresImage(ctx)
+	if err != nil {
+		return false, err
+	}
+	root := path.Dir(h.Path)
+	if !h.Bound {
+		root = path.Dir(root) // Docker's own are in a directory each
+	}
+	code, _, err := p.Node.Engine.errand(ctx, p.Node.Project, image, []string{root + ":/there"},
+		`[ "$(stat -c %d "/there$1")" = "$(stat -c %d /there)" ]`, below(root, h.Path))
+	var problem *holdfast.Problem
+	if err != nil && ctx.Err() == nil && errors.As(err, &problem) && problem.Class != holdfast.Unreachable {
+		return false, nil
+	}
+	return code == 0, err
+}
+
+// renameScript moves the directory $1 below /there to $2, and makes $1 again if
+// $3 is true. It has been moved when it is not there, or is empty while $2 is
+// not. Of two that both have something, neither is touched.
+const renameScript = `cd /there
+from=.$1 to=.$2
+filled() { [ -e "$1" ] && [ -n "$(ls -A "$1")" ]; }
+if [ -e "$from" ] && { filled "$from" || ! filled "$to"; }; then
+  [ ! -e "$to" ] || rmdir "$to"
+  mv "$from" "$to"
+fi
+if [ "$3" != true ]; then
+  [ ! -e "$from" ] || rmdir "$from"
+elif [ ! -e "$from" ]; then
+  mkdir -p "$from.new"
+  chown "$(stat -c %u:%g "$to")" "$from.new"
+  chmod "$(stat -c %a "$to")" "$from.new"
+  mv "$from.new" "$from"
+fi
+sync`
+
+// copyScript copies /from to /to, from the beginning, and compares every file,
+// owner and right. No command that could fail stands in a pipe, where a shell
+// would pass over that.
+const copyScript = `need=$(du -sk /from | cut -f1)
+rm -rf -- /to/* /to/.[!.]* /to/..?*
+free=$(df -Pk /to | awk 'NR == 2 {print $4}')
+if [ "$free" -lt $((need + need / 20 + 1024)) ]; then
+  echo "the copy needs $need KiB, and $free KiB are free"
+  exit 28
+fi
+chown "$(stat -c %u:%g /from)" /to
+chmod "$(stat -c %a /from)" /to
+cp -a /from/. /to/
+sync
+walk() (
+  cd "$1"
+  where=$2
+  echo "$where"
+  set --
+  for entry in * .[!.]* ..?*; do
+    if [ -e "$entry" ] || [ -L "$entry" ]; then set -- "$@" "$entry"; fi
+  done
+  if [ $# -eq 0 ]; then exit 0; fi
+  stat -c '%n %F %a %u:%g' -- "$@"
+  set --
+  for entry in * .[!.]* ..?*; do
+    if [ -L "$entry" ]; then readlink -- "$entry"
+    elif [ -f "$entry" ]; then set -- "$@" "$entry"; fi
+  done
+  if [ $# -gt 0 ]; then sha256sum -- "$@"; fi
+  for entry in * .[!.]* ..?*; do
+    if [ -d "$entry" ] && [ ! -L "$entry" ]; then walk "$entry" "$where/$entry"; fi
+  done
+)
+walk /from . >/tmp/from
+walk /to . >/tmp/to
+sha256sum </tmp/from >/tmp/from.sum
+sha256sum </tmp/to >/tmp/to.sum
+if [ ! -s /tmp/from.sum ] || [ "$(cat /tmp/from.sum)" != "$(cat /tmp/to.sum)" ]; then
+  echo "the copy differs from what was copied"
+  exit 1
+fi`
