@@ -32,13 +32,16 @@ type Engine struct {
 // configuration names, else the socket at its usual place. It asks the daemon
 // nothing yet.
 func Connect(host string) (*Engine, error) {
-	options := []client.Opt{client.WithHost(host)}
-	if host == "" {
-		var err error
-		if host, options, err = endpoint(); err != nil {
-			return nil, &holdfast.Problem{Class: holdfast.Usage, What: "find the Docker daemon", Err: err,
-				Do: "Name it: DOCKER_HOST, or `docker_host:` below `compose:` in holdfast.yaml."}
-		}
+	var options []client.Opt
+	var err error
+	if host != "" {
+		options, err = optionsFor(host)
+	} else {
+		host, options, err = endpoint()
+	}
+	if err != nil {
+		return nil, &holdfast.Problem{Class: holdfast.Usage, What: "find the Docker daemon", Err: err,
+			Do: "Name it: DOCKER_HOST, or `docker_host:` below `compose:` in holdfast.yaml."}
 	}
 	api, err := client.New(options...)
 	if err != nil {
@@ -47,14 +50,21 @@ func Connect(host string) (*Engine, error) {
 	return &Engine{api, cmp.Or(host, client.DefaultDockerHost)}, nil
 }
 
+// optionsFor are those of an address: of ssh://, the ssh command and `docker
+// system dial-stdio` on the other machine.
+func optionsFor(host string) ([]client.Opt, error) {
+	ep := docker.Endpoint{EndpointMeta: docker.EndpointMeta{Host: host}}
+	options, err := ep.ClientOpts()
+	if strings.HasPrefix(host, "tcp://") {
+		options = append(options, client.WithTLSClientConfigFromEnv())
+	}
+	return options, err
+}
+
 // endpoint is the daemon that the environment or the current context names.
 func endpoint() (string, []client.Opt, error) {
 	if host := os.Getenv("DOCKER_HOST"); host != "" {
-		ep := docker.Endpoint{EndpointMeta: docker.EndpointMeta{Host: host}}
-		options, err := ep.ClientOpts() // a helper for ssh://
-		if strings.HasPrefix(host, "tcp://") {
-			options = append(options, client.WithTLSClientConfigFromEnv())
-		}
+		options, err := optionsFor(host)
 		return host, options, err
 	}
 	name := os.Getenv("DOCKER_CONTEXT")
@@ -103,6 +113,8 @@ func (e *Engine) Explain(what string, err error) error {
 	switch {
 	case client.IsErrConnectionFailed(err) && strings.Contains(err.Error(), "permission denied"): // of the socket, and not in an answer of the daemon
 		p.Class, p.Do = holdfast.WrongKey, "Run Holdfast as root or as a member of the group docker; membership of that group is as good as root."
+	case strings.HasPrefix(e.host, "ssh://") && (client.IsErrConnectionFailed(err) || strings.Contains(err.Error(), "command [ssh")):
+		p.Class, p.Do = holdfast.Unreachable, "Try what Holdfast does by hand: `DOCKER_HOST="+e.host+" docker info`. The key of this user has to be accepted there without a question, and the docker command to be installed."
 	case client.IsErrConnectionFailed(err) || cerrdefs.IsUnavailable(err):
 		p.Class, p.Do = holdfast.Unreachable, "Check that the Docker daemon runs (`docker info`) and that DOCKER_HOST or the docker context names it."
 	}

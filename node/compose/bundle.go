@@ -271,8 +271,11 @@ func (b Bundle) ValidatorAddress() (url, address string) {
 			return "http://wallet.localhost", strings.Replace(at, "0.0.0.0:", "127.0.0.1:", 1)
 		}
 	}
-	return "http://validator.localhost:5003", ""
+	return inside, ""
 }
+
+// inside is the validator app's URL within its own container.
+const inside = "http://validator.localhost:5003"
 
 // aside marks a container that a restore replaced.
 const aside = ".before-"

@@ -125,9 +125,13 @@ func (n *Node) RunTool(ctx context.Context, env []string, in io.Reader, out, com
 }
 
 // App is the validator app's address and the dialler that reaches it where the
-// address alone does not: nil behind nginx's published port.
+// address alone does not: nil behind nginx's published port, which is one of
+// the daemon's machine.
 func (n *Node) App() (base, address string, reach *Reach) {
 	base, address = n.ValidatorAddress()
+	if n.Engine != nil && !n.Engine.Local() {
+		base, address = inside, ""
+	}
 	if u, err := url.Parse(base); err == nil && address == "" {
 		n.app.port = u.Port()
 		return base, "", n.app

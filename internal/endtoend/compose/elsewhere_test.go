@@ -13,7 +13,7 @@ import (
 // What an operator carries to another machine: the repository and its password.
 func (s *site) carryTo(t *testing.T, again *bundle.Bundle) *site {
 	t.Helper()
-	next := &site{again, t.TempDir(), s.docker}
+	next := &site{Bundle: again, dir: t.TempDir(), docker: s.docker}
 	check(t, os.CopyFS(filepath.Join(next.dir, "carried"), os.DirFS(filepath.Join(s.dir, "repository"))))
 	check(t, os.WriteFile(filepath.Join(next.dir, "carried.password"), must(os.ReadFile(filepath.Join(s.dir, "repository.password")))(t), 0o600))
 	return next

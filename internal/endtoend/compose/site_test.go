@@ -51,12 +51,13 @@ type site struct {
 	*bundle.Bundle
 	dir    string
 	docker string
+	env    []string // beside the usual, and instead of it
 }
 
 // newSite is a machine on which the bundle runs and nothing else has been done.
 func newSite(t *testing.T, o bundle.Options) *site {
 	t.Helper()
-	return &site{bundle.Up(t, o), t.TempDir(), os.Getenv("HOLDFAST_TEST_DOCKER")}
+	return &site{Bundle: bundle.Up(t, o), dir: t.TempDir(), docker: os.Getenv("HOLDFAST_TEST_DOCKER")}
 }
 
 type result struct {
@@ -69,6 +70,7 @@ func (s *site) command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Dir = s.dir
 	cmd.Env = append(os.Environ(), "DOCKER_HOST="+s.docker, "HOLDFAST_CONFIG=holdfast.yaml", "PATH=/usr/bin:/bin")
+	cmd.Env = append(cmd.Env, s.env...)
 	return cmd
 }
 

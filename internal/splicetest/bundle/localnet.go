@@ -2,11 +2,15 @@ package bundle
 
 import (
 	"context"
+	"fmt"
 	"io/fs"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
 	"holdfast/internal/splicetest"
 )
@@ -68,4 +72,35 @@ func (l *LocalNet) Compose(ctx context.Context, args ...string) (string, error) 
 	cmd := exec.CommandContext(ctx, "docker", append([]string{"compose"}, args...)...)
 	cmd.Dir, cmd.Env = l.Dir, append(Environ(), "IMAGE_TAG="+splicetest.SpliceVersion)
 	return run(ctx, cmd)
+}
+
+// DSN is the connection string of one of its databases.
+func (l *LocalNet) DSN(database string) string {
+	return "postgres://cnadmin:supersafe@127.0.0.1:5432/" + database + "?sslmode=disable"
+}
+
+// StartLoad makes the participant of a node write that many ledger updates a
+// second and its validator app follow, and waits until some are there.
+func (l *LocalNet) StartLoad(ctx context.Context, node string, rate int) error {
+	address, err := docker(ctx, "inspect", "-f", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", "canton")
+	if err != nil {
+		return err
+	}
+	url := fmt.Sprintf("http://%s:%d913/load?rate=%d", strings.TrimSpace(address), LocalNetNodes[node], rate)
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, nil)
+	if err != nil {
+		return err
+	}
+	if _, err := answerOf(request); err != nil {
+		return err
+	}
+	for deadline := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
+		end, err := splicetest.LedgerEnd(ctx, l.DSN("participant-"+node))
+		if err == nil && end > 20 {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("the ledger of %s ends at %d: %w", node, end, err)
+		}
+	}
 }
