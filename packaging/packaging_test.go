@@ -116,20 +116,23 @@ func TestBesideABundleByTheManual(t *testing.T) {
 	name := image(t)
 	b := bundle.Up(t, bundle.Options{Migration: "4"})
 	blocks := documented(t, "container")
-	if len(blocks) != 3 {
-		t.Fatalf("%d blocks of commands, and this test knows what three are for", len(blocks))
+	if len(blocks) != 4 {
+		t.Fatalf("%d blocks of commands, and this test knows what four are for", len(blocks))
 	}
 	dir := t.TempDir()
-	file, err := os.ReadFile(filepath.Join("compose", "compose-holdfast.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, "compose-holdfast.yaml"), file, 0o644); err != nil {
-		t.Fatal(err)
+	for _, name := range []string{"compose-holdfast.yaml", "compose-holdfast-socket.yaml"} {
+		file, err := os.ReadFile(filepath.Join("compose", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), file, 0o644); err != nil {
+			t.Fatal(err)
+		}
 	}
 	env := append(slices.DeleteFunc(b.Environ(), func(v string) bool { return strings.HasPrefix(v, "COMPOSE_PROJECT_NAME=") }),
 		"COMPOSE_PROJECT_NAME="+b.Project+"-holdfast", "BACKUP_IMAGE="+name, "BACKUP_NETWORK="+b.Network(),
-		"PROJECT="+b.Project, "SPLICE_DB_PASSWORD=supersafe", "PARTICIPANT_DATABASE="+b.ParticipantDatabase())
+		"PROJECT="+b.Project, "SPLICE_DB_PASSWORD=supersafe", "PARTICIPANT_DATABASE="+b.ParticipantDatabase(),
+		"BACKUP_SOCKET="+strings.TrimPrefix(bundle.Require(t), "unix://"))
 	t.Cleanup(func() { run(t, dir, env, "docker", "compose", "-f", "compose-holdfast.yaml", "down", "-v") })
 	manual := func(n int) string { return run(t, dir, env, "/bin/sh", "-euc", blocks[n]) }
 
@@ -155,13 +158,29 @@ func TestBesideABundleByTheManual(t *testing.T) {
 	if err := b.Resume(ctx, "participant", "validator"); err != nil {
 		t.Fatal(err)
 	}
-	after, err := b.Fingerprints(ctx)
-	if err != nil {
+	equal := func() {
+		t.Helper()
+		after, err := b.Fingerprints(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if differ := bundle.Differences(before, after); len(differ) > 0 {
+			t.Errorf("restored, the node differs: %s", strings.Join(differ, "\n"))
+		}
+	}
+	equal()
+
+	// With the socket: nobody stops or starts anything by hand.
+	if err := b.Wreck(ctx, bundle.DatabaseDropped); err != nil {
 		t.Fatal(err)
 	}
-	if differ := bundle.Differences(before, after); len(differ) > 0 {
-		t.Errorf("restored, the node differs: %s", strings.Join(differ, "\n"))
+	if said := manual(3); !strings.Contains(said, b.Container("participant")) || !strings.Contains(said, "Restored, proven and serving") {
+		t.Errorf("with the socket it said\n%s", said)
 	}
+	if err := b.Ready(ctx); err != nil {
+		t.Error(err)
+	}
+	equal()
 }
 
 // systemd takes the units, and finds the service well locked in.

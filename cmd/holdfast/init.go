@@ -313,6 +313,16 @@ func (a *app) try(ctx context.Context, s *setup, conf *config.Config) error {
 	if err := s.free(ctx, conf); err != nil || s.recalled.ID != "" {
 		return err
 	}
+	err := a.connect(ctx, s, conf)
+	if err != nil && ctx.Err() == nil && s.Existing && s.noBackup && s.project != "" {
+		// It is to come back from the repository that is there, and may be broken.
+		_, _ = fmt.Fprintf(a.err, "??  %s\n", lines(err.Error()))
+		return nil
+	}
+	return err
+}
+
+func (a *app) connect(ctx context.Context, s *setup, conf *config.Config) error {
 	w := wiring{conf, newProgress(a)}
 	n, err := w.node(ctx)
 	if err != nil {

@@ -41,7 +41,11 @@ func (a *app) look(ctx context.Context, s *setup) error {
 	s.fill(n)
 	_, _ = fmt.Fprintf(a.err, "Found in Docker:\n\n")
 	a.printBundle(a.err, n)
-	_, _ = fmt.Fprintf(a.err, "\nHoldfast would call it %s, keep sets in %s, and take the first one now.\n", s.node, s.repository)
+	then := ", and take the first one now"
+	if s.noBackup {
+		then = ""
+	}
+	_, _ = fmt.Fprintf(a.err, "\nHoldfast would call it %s, keep sets in %s%s.\n", s.node, s.repository, then)
 	return a.agree(s, "Set it up")
 }
 
