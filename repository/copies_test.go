@@ -333,7 +333,7 @@ func TestFaultsAreFoundAndMended(t *testing.T) {
 				t.Fatalf("%s %s: %+v, %v", c.name, name, faults, err)
 			}
 			// kopia rewrites packs in one maintenance, and deletes them in the next.
-			if name == "cut" && (upkeep(t) != nil || upkeep(t) != nil) != c.upkeep {
+			if name == "cut" && (errors.Join(upkeep(t), upkeep(t)) != nil) != c.upkeep {
 				t.Errorf("%s %s: maintenance does not agree", c.name, name)
 			}
 			if faults, err = i.MendFaults(t.Context(), faults); err != nil || !faults[0].Mended {
