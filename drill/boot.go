@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"time"
 
 	"holdfast"
 )
@@ -56,7 +55,7 @@ func booted(said holdfast.Boot, err error, captured *holdfast.ParticipantFacts) 
 	case said.Participant != captured.ParticipantID:
 		return holdfast.Finding{Verdict: holdfast.Violated, Evidence: fmt.Sprintf("%s says that it is %s; the set's is %s", image, said.Participant, captured.ParticipantID)}
 	}
-	f := holdfast.Finding{Verdict: holdfast.Holds, Evidence: fmt.Sprintf("%s, started with nothing but its loopback, says after %s that it is %s", image, said.Took.Round(100*time.Millisecond), said.Participant)}
+	f := holdfast.Finding{Verdict: holdfast.Holds, Evidence: fmt.Sprintf("%s, started with nothing but its loopback, says after %s that it is %s", image, round(said.Took), said.Participant)}
 	if said.Version != "" {
 		f.Evidence += ", version " + said.Version
 	}
