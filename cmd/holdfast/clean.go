@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -34,7 +35,7 @@ Nothing else can be dropped this way, and none that anybody is connected to.`,
 			if len(names) > 0 {
 				return a.clean(cmd.Context(), w, to, names)
 			}
-			list, err := w.leftovers(cmd.Context(), to)
+			list, err := a.leftovers(cmd.Context(), w, to)
 			if err != nil {
 				return err
 			}
@@ -63,8 +64,9 @@ func (w wiring) keptVolumes(ctx context.Context, to []string) (*compose.Engine, 
 	return n.Engine, list, err
 }
 
-// leftovers are the databases and volumes that restores have left.
-func (w wiring) leftovers(ctx context.Context, to []string) ([]plain.Leftover, error) {
+// leftovers are the databases and volumes that restores have left. Where the
+// databases cannot be asked, the volumes are there all the same.
+func (a *app) leftovers(ctx context.Context, w wiring, to []string) ([]plain.Leftover, error) {
 	_, volumes, err := w.keptVolumes(ctx, to)
 	if err != nil {
 		return nil, err
@@ -74,6 +76,10 @@ func (w wiring) leftovers(ctx context.Context, to []string) ([]plain.Leftover, e
 		return nil, err
 	}
 	list, err := place.Leftovers(ctx)
+	if err != nil && len(volumes) > 0 && ctx.Err() == nil {
+		_, _ = fmt.Fprintf(a.err, "The databases cannot be asked what restores have left among them: %s\n", lines(err.Error()))
+		err = nil
+	}
 	for _, v := range volumes {
 		list = append(list, plain.Leftover{Label: plain.Label{Role: plain.Role(v.Role), Set: v.Set, At: v.At}, Name: v.Name, Bytes: v.Bytes, Volume: v.Of})
 	}

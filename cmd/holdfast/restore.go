@@ -338,12 +338,8 @@ func (a *app) undo(ctx context.Context, f restoreFlags) error {
 		}
 		return a.result("moves", atLeast(moves), func() { a.printMoves(moves) })
 	}
-	place, err := wiring{conf, newProgress(a)}.place(ctx, f.to, postgres.LoadOptions{})
-	if err != nil {
-		return err
-	}
 	if !f.yes {
-		list, err := place.Leftovers(ctx)
+		list, err := a.leftovers(ctx, wiring{conf, newProgress(a)}, f.to)
 		if err != nil {
 			return err
 		}
@@ -351,6 +347,10 @@ func (a *app) undo(ctx context.Context, f restoreFlags) error {
 			a.printLeftovers(list)
 			a.printf("\n--undo puts those back that were live before the newest restore.\nNothing was done. Add --yes to do it.\n")
 		})
+	}
+	place, err := wiring{conf, newProgress(a)}.place(ctx, f.to, postgres.LoadOptions{})
+	if err != nil {
+		return err
 	}
 	moves, err := place.Undo(ctx)
 	if err != nil {

@@ -20,6 +20,9 @@ func (p *Programs) Return(ctx context.Context, tell func(string)) error {
 		if p.journal, err = begin(p.Path, *j); err != nil {
 			return err
 		}
+		if a := p.journal.exchange(); a != nil {
+			a.Keep = true // the node may have run on it since its restore was killed
+		}
 	}
 	if p.journal.exchange() != nil {
 		if err := p.rest(ctx, tell); err != nil {

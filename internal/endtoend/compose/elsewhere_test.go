@@ -2,6 +2,7 @@ package compose_test
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -92,6 +93,7 @@ func TestANodeComesBackWhereNothingOfItIs(t *testing.T) {
 	contains(t, said, "In the repository: set "+string(set.ID), "-m 4", "Next: holdfast restore latest")
 	r := again.holdfast(t, 7, "restore", "latest", "--yes")
 	contains(t, r.err, "container "+s.Container("participant")+" of the set's project "+s.Project+" is there and running", "--original-stopped")
+	again.onAnotherDaemon(t)
 	s.loseMachine(t)
 	again.nothing(t)
 	said, exit = again.terminal(t, "no", "restore", "latest")
@@ -119,4 +121,30 @@ func TestANodeComesBackWhereNothingOfItIs(t *testing.T) {
 	if next := value[holdfast.Set](t, again, "backup"); next.State != holdfast.Proven {
 		t.Errorf("the next set is %s", next.State)
 	}
+}
+
+// onAnotherDaemon makes sure that a daemon that knows nothing of the node is
+// taken for another machine's, and that a restore which cannot have its images
+// there leaves nothing behind.
+func (s *site) onAnotherDaemon(t *testing.T) {
+	t.Helper()
+	here := s.docker
+	defer func() { s.docker = here }()
+	s.docker = bundle.AnotherDaemon(t)
+	plan := s.holdfast(t, 0, "restore", "latest").out
+	contains(t, plan, "A second copy may run: the set was taken on another machine", "postgres:15 ", "fetch")
+	contains(t, s.holdfast(t, 7, "restore", "latest", "--yes").err, "--original-stopped")
+	r := s.try(t, "restore", "latest", "--yes", "--original-stopped")
+	if r.exit == 0 {
+		t.Fatalf("restored without images\n%s%s", r.out, r.err)
+	}
+	contains(t, r.err, "pull image", "go back to what was")
+	cmd := exec.Command("docker", "-H", s.docker, "ps", "-aq")
+	if left := must(cmd.Output())(t); len(left) > 0 {
+		t.Errorf("containers are left: %s", left)
+	}
+	if journals := must(filepath.Glob(filepath.Join(s.dir, "*.restore.json")))(t); len(journals) > 0 {
+		t.Errorf("a journal is left: %s", journals)
+	}
+	check(t, os.Remove(filepath.Join(s.Dir, ".env.of-"+string(value[holdfast.Set](t, s, "show", "latest").ID))))
 }

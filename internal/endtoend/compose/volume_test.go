@@ -65,6 +65,8 @@ func TestAVolumeThatPostgresCannotStartOnIsKept(t *testing.T) {
 		t.Error("taken back, the volume is not what it was")
 	}
 
+	r = d.holdfast(t, 0, "restore", "clean") // with Postgres down
+	contains(t, r.out+r.err, d.aside(t, "undone"), "restored, and taken back", "The databases cannot be asked")
 	d.holdfast(t, 0, "restore", "clean", d.aside(t, "undone"))
 
 	// A major version that is not the image's is known without a start.

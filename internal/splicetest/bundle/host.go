@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // Main runs a package's tests on the daemon's host, that is in the network
@@ -70,4 +72,46 @@ func Require(t testing.TB) string {
 		t.Skip("HOLDFAST_TEST_DOCKER names no Docker daemon: eval \"$(internal/testbed/docker.sh)\"")
 	}
 	return address
+}
+
+// AnotherDaemon starts a Docker daemon of a machine that has nothing: no image,
+// no container, no route to a registry. It returns its address.
+func AnotherDaemon(t testing.TB) string {
+	t.Helper()
+	Require(t)
+	dir, err := os.MkdirTemp("", "dockerd-") // a test's own directory may be too long for a socket
+	if err != nil {
+		t.Fatal(err)
+	}
+	socket, config := filepath.Join(dir, "docker.sock"), filepath.Join(dir, "daemon.json")
+	if err := os.WriteFile(config, []byte("{}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	log, err := os.Create(filepath.Join(dir, "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("dockerd", "--config-file", config, "--data-root", filepath.Join(dir, "data"), "--exec-root", filepath.Join(dir, "exec"), "--pidfile", filepath.Join(dir, "pid"),
+		"-H", "unix://"+socket, "--storage-driver", "vfs", "--bridge=none", "--iptables=false", "--ip6tables=false", "--ip-forward=false", "--ip-masq=false", "--shutdown-timeout", "2")
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		_ = cmd.Wait()
+		_ = log.Close()
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
+		ask := exec.Command("docker", "-H", "unix://"+socket, "info")
+		if ask.Run() == nil {
+			return "unix://" + socket
+		}
+	}
+	said, _ := os.ReadFile(log.Name())
+	t.Fatalf("the other daemon does not answer:\n%s", said)
+	return ""
 }
