@@ -7,9 +7,10 @@ const DeploymentDirectory = "node"
 // fresh machine has to make again. It holds no secrets; the files it names do,
 // and are encrypted like the rest of the set.
 type Deployment struct {
-	Kind       string            `json:"kind"`    // "compose"
-	Project    string            `json:"project"` // its name there
-	Engine     string            `json:"engine"`  // which daemon ran it
+	Kind       string            `json:"kind"`              // "compose"
+	Project    string            `json:"project"`           // its name there
+	Engine     string            `json:"engine"`            // which daemon ran it
+	Machine    string            `json:"machine,omitempty"` // its machine's name, and where the daemon keeps its things; older sets lack it
 	Directory  string            `json:"directory,omitempty"`
 	Splice     string            `json:"splice,omitempty"` // the version of its images
 	Containers []DeployedProgram `json:"containers"`

@@ -97,7 +97,7 @@ func (w wiring) containerHost(ctx context.Context, set holdfast.Set, files holdf
 	if err != nil {
 		return nil, err
 	}
-	if _, err := engine.ID(ctx); err != nil {
+	if _, err := engine.Names(ctx); err != nil {
 		return nil, err
 	}
 	h := containerHost{Daemon: throwaway.Daemon{Engine: engine, Dir: w.Drill.Dir, KeepFree: int64(w.Drill.KeepFree)}, rehearsing: r}

@@ -136,10 +136,20 @@ func (e *Engine) SameMachine(ctx context.Context) bool {
 	return err == nil
 }
 
-// ID names the daemon; it stays the same when the machine restarts.
-func (e *Engine) ID(ctx context.Context) (string, error) {
-	info, err := e.API.Info(ctx, client.InfoOptions{})
-	return info.Info.ID, e.Explain("ask the Docker daemon at "+e.host+" who it is", err)
+// Names are what tells one daemon from another. ID stays the same when the
+// machine restarts, but machines that were copied from each other have it in
+// common, and so do daemons of one machine (before Docker 23, of one
+// /etc/docker/key.json). Machine is the machine's name and where on it the
+// daemon keeps its things.
+type Names struct{ ID, Machine string }
+
+// Names asks the daemon who it is.
+func (e *Engine) Names(ctx context.Context) (Names, error) {
+	r, err := e.API.Info(ctx, client.InfoOptions{})
+	if err != nil {
+		return Names{}, e.Explain("ask the Docker daemon at "+e.host+" who it is", err)
+	}
+	return Names{ID: r.Info.ID, Machine: r.Info.Name + ":" + r.Info.DockerRootDir}, nil
 }
 
 // Run runs a program in a container and returns its exit code. The context

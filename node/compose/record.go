@@ -83,8 +83,8 @@ func put(ctx context.Context, out holdfast.Sink, name string, content []byte) er
 
 // Deployment is how the node runs now, without secrets.
 func (n *Node) Deployment(ctx context.Context) (holdfast.Deployment, error) {
-	id, err := n.Engine.ID(ctx)
-	d := holdfast.Deployment{Kind: "compose", Project: n.Project, Engine: id, Directory: n.Directory, Splice: n.Splice(), Start: n.Start(), Containers: []holdfast.DeployedProgram{}}
+	daemon, err := n.Engine.Names(ctx)
+	d := holdfast.Deployment{Kind: "compose", Project: n.Project, Engine: daemon.ID, Machine: daemon.Machine, Directory: n.Directory, Splice: n.Splice(), Start: n.Start(), Containers: []holdfast.DeployedProgram{}}
 	roles := map[string]string{}
 	for _, r := range n.Roles() {
 		roles[r.Container.ID] = r.Role

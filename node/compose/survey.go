@@ -66,12 +66,12 @@ func (p *Programs) Survey(ctx context.Context, set holdfast.Set) (holdfast.Stand
 
 // original weighs whether the node that the set was taken of may still run.
 func (p *Programs) original(ctx context.Context, set holdfast.Set) (holdfast.Original, error) {
-	id, err := p.Node.Engine.ID(ctx)
+	here, err := p.Node.Engine.Names(ctx)
 	if err != nil {
 		return holdfast.Original{}, err
 	}
 	d := set.Deployment
-	if d != nil && d.Engine != "" && d.Engine == id {
+	if d != nil && d.Engine != "" && d.Engine == here.ID && (d.Machine == "" || d.Machine == here.Machine) {
 		if d.Project == p.Node.Project {
 			return holdfast.Original{Verdict: holdfast.Holds, Evidence: []string{
 				fmt.Sprintf("the set was taken on this Docker daemon, of project %s, whose participant and validator app this restore stops", d.Project)}}, nil
@@ -82,7 +82,7 @@ func (p *Programs) original(ctx context.Context, set holdfast.Set) (holdfast.Ori
 	if d == nil {
 		o.Evidence = append(o.Evidence, "the set does not say which machine it was taken on")
 	} else {
-		o.Evidence = append(o.Evidence, fmt.Sprintf("the set was taken on another machine, %s", set.Host))
+		o.Evidence = append(o.Evidence, fmt.Sprintf("the set was taken on another machine, or by another Docker daemon: that of %s", set.Host))
 	}
 	for _, c := range set.Captures {
 		if f := c.Facts.Participant; f != nil {
@@ -91,7 +91,7 @@ func (p *Programs) original(ctx context.Context, set holdfast.Set) (holdfast.Ori
 			}
 		}
 	}
-	if here, _ := os.Hostname(); d != nil && set.Host != here {
+	if name, _ := os.Hostname(); d != nil && set.Host != name {
 		if at, ok := answers(ctx, set.Host); ok {
 			o.Verdict = holdfast.Violated
 			o.Evidence = append(o.Evidence, at+" answers")
