@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"holdfast/internal/splicetest"
+	"holdfast/internal/testbed/program"
 )
 
 // programs is the directory of the holdfast that the tests run.
@@ -29,15 +30,11 @@ func TestMain(m *testing.M) {
 }
 
 func build(m *testing.M) (int, error) {
-	dir, err := os.MkdirTemp("", "holdfast-docs-")
+	dir, remove, err := program.Directory()
 	if err != nil {
 		return 1, err
 	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	out, err := exec.Command("go", "build", "-o", filepath.Join(dir, "holdfast"), "holdfast/cmd/holdfast").CombinedOutput()
-	if err != nil {
-		return 1, fmt.Errorf("build holdfast: %w: %s", err, out)
-	}
+	defer remove()
 	programs = dir
 	return m.Run(), nil
 }

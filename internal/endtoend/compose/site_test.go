@@ -16,10 +16,11 @@ import (
 
 	"holdfast"
 	"holdfast/internal/splicetest/bundle"
+	"holdfast/internal/testbed/program"
 )
 
-// program is the holdfast command, built once.
-var program string
+// holdfastPath is the holdfast command.
+var holdfastPath string
 
 func TestMain(m *testing.M) {
 	flag.Parse()
@@ -28,21 +29,14 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	dir, err := os.MkdirTemp("", "holdfast-program-")
-	if err = errors.Join(err, unset); err == nil {
-		program = filepath.Join(dir, "holdfast")
-		var out []byte
-		if out, err = exec.Command("go", "build", "-o", program, "holdfast/cmd/holdfast").CombinedOutput(); err != nil {
-			err = fmt.Errorf("%w: %s", err, out)
-		}
+	dir, remove, err := program.Directory()
+	if err = errors.Join(err, unset); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
 	}
-	code := 1
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "build the program:", err)
-	} else {
-		code = m.Run()
-	}
-	_ = os.RemoveAll(dir)
+	holdfastPath = filepath.Join(dir, "holdfast")
+	code := m.Run()
+	remove()
 	os.Exit(code)
 }
 
@@ -67,7 +61,7 @@ type result struct {
 
 // command is a run of holdfast as the operator types it.
 func (s *site) command(ctx context.Context, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, program, args...)
+	cmd := exec.CommandContext(ctx, holdfastPath, args...)
 	cmd.Dir = s.dir
 	cmd.Env = append(os.Environ(), "DOCKER_HOST="+s.docker, "HOLDFAST_CONFIG=holdfast.yaml", "PATH=/usr/bin:/bin")
 	cmd.Env = append(cmd.Env, s.env...)
