@@ -7,12 +7,16 @@ import (
 	"path/filepath"
 )
 
-// unpackers are the programs that people unpack a dump with.
-var unpackers = []struct{ name, suffix string }{{"zstd", ".zst"}, {"gzip", ".gz"}}
+// unpackers are the programs that people unpack a dump with. xz packs at its
+// quickest: how it was packed matters little to who unpacks it.
+var unpackers = []struct{ name, level, suffix string }{{"zstd", "-3", ".zst"}, {"gzip", "-6", ".gz"}, {"xz", "-1", ".xz"}}
 
 // inspect measures the judging of a dump against the mere unpacking of the
 // same file, in pairs, with the validator app's small dump beside it; and the
-// judging of what that program unpacks.
+// judging of what that program unpacks. The peer's output goes to /dev/null,
+// which costs it nothing and is more than fair to it: whoever wants to look at
+// it has to take it out of a pipe. So there is a second peer, whose output cat
+// takes.
 func (b *bench) inspect(ctx context.Context) error {
 	dir, err := os.MkdirTemp(b.dir, "inspect-")
 	if err != nil {
@@ -32,7 +36,7 @@ func (b *bench) inspect(ctx context.Context) error {
 			continue
 		}
 		packed := participant + u.suffix
-		if _, err := execute(ctx, command{args: []string{u.name, "-c", participant}, file: packed}); err != nil {
+		if _, err := execute(ctx, command{args: []string{u.name, u.level, "-c", participant}, file: packed}); err != nil {
 			return err
 		}
 		unpack := command{args: []string{u.name, "-dc", packed}}
@@ -40,21 +44,24 @@ func (b *bench) inspect(ctx context.Context) error {
 			alone := func() (sample, error) {
 				return execute(ctx, command{args: unpack.args, file: os.DevNull})
 			}
+			taken := func() (sample, error) {
+				return execute(ctx, unpack, command{args: []string{"cat"}, file: os.DevNull})
+			}
 			judge := func() (sample, error) {
 				return execute(ctx, command{args: []string{b.holdfast, "inspect", validator, packed}, file: os.DevNull})
 			}
 			piped := func() (sample, error) {
 				return execute(ctx, unpack, command{args: []string{b.holdfast, "inspect", validator, "-"}, file: os.DevNull})
 			}
-			for _, ours := range []struct {
-				name string
-				run  func() (sample, error)
-			}{{"inspect", judge}, {u.name + " -d | inspect -", piped}} {
-				took, err := b.pair(ours.name, u.name+" -d", round, atMost(1.0), ours.run, alone)
+			for _, x := range []struct {
+				name, peer  string
+				ours, peers func() (sample, error)
+			}{{"inspect", u.name + " -d", judge, alone}, {"inspect", u.name + " -d | cat", judge, taken}, {u.name + " -d | inspect -", u.name + " -d", piped, alone}} {
+				took, err := b.pair(x.name, x.peer, round, atMost(1.0), x.ours, x.peers)
 				if err != nil {
 					return err
 				}
-				b.results.add(ours.name+" / "+u.name+" -d, CPU", nil, ratio(took[0].cpu, took[1].cpu))
+				b.results.add(x.name+" / "+x.peer+", CPU", nil, ratio(took[0].cpu, took[1].cpu))
 			}
 		}
 		if err := os.Remove(packed); err != nil {
