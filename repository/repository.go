@@ -64,6 +64,9 @@ func Create(ctx context.Context, at Location, password holdfast.Secret) error {
 		return at.explain("create", err)
 	}
 	defer func() { _ = st.Close(ctx) }()
+	if err := at.mayCreate(ctx, st); err != nil {
+		return err
+	}
 	opt := &repo.NewRepositoryOptions{
 		BlockFormat: format.ContentFormat{Hash: contentHash, Encryption: contentEncryption, EnablePasswordChange: true, ECCOverheadPercent: at.ErrorCorrection},
 	}

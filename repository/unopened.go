@@ -140,6 +140,24 @@ func holdsAnything(ctx context.Context, st blob.Reader) (bool, error) {
 	return false, nil
 }
 
+// mayCreate refuses to make a new repository over one that has lost its
+// kopia.repository.
+func (l Location) mayCreate(ctx context.Context, st blob.Reader) error {
+	key, err := readBlob(ctx, st, format.KopiaRepositoryBlobID)
+	there := false
+	if err == nil && key == nil {
+		there, err = holdsAnything(ctx, st)
+	}
+	if err != nil {
+		return l.explain("create", err)
+	}
+	if !there {
+		return nil // one that is there is refused by kopia
+	}
+	return &holdfast.Problem{Class: holdfast.Refused, What: fmt.Sprintf("create repository %s: there are sets of one that has lost its kopia.repository", l.Name),
+		Why: "A new one over it would make them unreadable for good.", Do: "`holdfast verify --repair` puts it back from its copy; or choose another repository.path."}
+}
+
 // unopened explains why a repository does not open.
 func (l Location) unopened(ctx context.Context, password holdfast.Secret, err error) error {
 	if ctx.Err() != nil {

@@ -50,7 +50,7 @@ func TestPlantedFaults(t *testing.T) {
 	}
 	file := filepath.Join("..", "..", "docs", "faults.md")
 	if *update {
-		if err := os.WriteFile(file, page.Bytes(), 0o644); err != nil { //nolint:gosec // a page is no secret
+		if err := os.WriteFile(file, page.Bytes(), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -99,6 +99,19 @@ func (b stocked) zoo() []fault {
 		}},
 		{"missing blob", "the same", "holdfast drill", "not so that everything came back equal", b.drillMissing},
 		{"wrong key", "another password", "holdfast list", "the password does not open it", b.wrongKey},
+		{"lost key", "kopia.repository is removed, the small file with the key of everything", "holdfast list", "kopia.repository is gone", func(t *testing.T) error {
+			return b.withoutKey(t, func(path string) { remove(t, path) })
+		}},
+		{"damaged key", "a bit of that file is flipped", "holdfast list", "kopia.repository is damaged", func(t *testing.T) error {
+			return b.withoutKey(t, func(path string) { flipBit(t, path, 0.5) })
+		}},
+		{"lost copy of the key", "the copy of that file is removed", "holdfast verify", "the copy of kopia.repository is gone", func(t *testing.T) error {
+			return b.verifyDamaged(t, verify.Structure, func(dir string) {
+				for _, path := range blobs(t, dir, "holdfast-copy-") {
+					remove(t, path)
+				}
+			})
+		}},
 		{"empty but valid database", "the participant's schema without a row", "holdfast backup", "it has no identity", b.emptyDatabase},
 		{"clock jump", "a set taken while the clock was a year ahead", "holdfast retention", "a clock has jumped", b.clockJump},
 		{"full disk", "the repository's disk is full", "holdfast backup", "no space is left on the disk", b.fullDisk},
@@ -286,6 +299,23 @@ func (b stocked) wrongIdentities(t *testing.T) error {
 func (b stocked) wrongKey(t *testing.T) error {
 	_, err := repository.Open(t.Context(), b.At, holdfast.NewSecret("another password"))
 	says(t, err, holdfast.WrongKey)
+	return err
+}
+
+// withoutKey damages the file that a repository is opened with. Put back, it
+// opens, and every set is whole.
+func (b stocked) withoutKey(t *testing.T, damage func(path string)) error {
+	dir := b.copied(t)
+	damage(filepath.Join(dir, "kopia.repository.f"))
+	at := repository.Filesystem(dir)
+	_, err := repository.Open(t.Context(), at, holdfast.NewSecret(password))
+	says(t, err, holdfast.Violation)
+	if put, err := repository.PutBack(t.Context(), at, holdfast.NewSecret(password)); err != nil || len(put) != 1 {
+		t.Errorf("put back: %+v, %v", put, err)
+	}
+	if _, err := verified(t, at, verify.Request{Level: verify.Data}); err != nil {
+		t.Errorf("put back, it is not whole: %v", err)
+	}
 	return err
 }
 
