@@ -28,7 +28,7 @@ func TestSecretsDoNotPrint(t *testing.T) {
 	}
 	wrapped := wrapping{"n", secret, &secret, []holdfast.Secret{secret}, map[string]holdfast.Secret{"k": secret}}
 	leaks := func(how, text string) {
-		for _, form := range []string{value, fmt.Sprintf("%x", value), fmt.Sprintf("%X", value), fmt.Sprintf("% x", value), fmt.Sprint([]byte(value))} {
+		for _, form := range []string{value, fmt.Sprintf("%x", value), fmt.Sprintf("%X", value), fmt.Sprintf("% x", value), fmt.Sprintf("%d", []byte(value))} {
 			if strings.Contains(text, form) {
 				t.Errorf("%s shows it: %s", how, text)
 			}

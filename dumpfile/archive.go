@@ -77,7 +77,7 @@ func (a *archive) byte() (byte, error) {
 
 // cut is why the stream has ended where it must not.
 func (a *archive) cut() error {
-	if a.in.err != nil && a.in.err != io.EOF {
+	if a.in.err != nil && !errors.Is(a.in.err, io.EOF) {
 		return a.in.err
 	}
 	return io.ErrUnexpectedEOF

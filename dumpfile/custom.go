@@ -56,7 +56,7 @@ func (r *reading) custom(ctx context.Context, in *input) {
 func (a *archive) blocks(ctx context.Context, r *reading, d *database) error {
 	for found := 0; ; found++ {
 		if len(a.in.window()) == 0 {
-			if a.in.err != io.EOF {
+			if !errors.Is(a.in.err, io.EOF) {
 				return a.in.err
 			}
 			return nil
@@ -130,10 +130,10 @@ func (a *archive) block(ctx context.Context, r *reading, d *database, e *entry) 
 		r.dump.Read += in.at()
 		err = in.err
 	}
-	if c.err != nil && c.err != io.EOF {
+	if c.err != nil && !errors.Is(c.err, io.EOF) {
 		return c.err // the archive itself has ended or makes no sense
 	}
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		r.broken("the data of "+e.String(), err)
 	}
 	return c.rest()
@@ -184,7 +184,7 @@ func (c *chunks) Read(p []byte) (int, error) {
 func (c *chunks) rest() error {
 	var b [4096]byte
 	for {
-		if _, err := c.Read(b[:]); err == io.EOF {
+		if _, err := c.Read(b[:]); errors.Is(err, io.EOF) {
 			return nil
 		} else if err != nil {
 			return err

@@ -123,7 +123,7 @@ func (f files) one(ctx context.Context, e *entry, name string) error {
 func (f files) unwrap(from io.Reader) (io.Reader, func(), error) {
 	b := bufio.NewReaderSize(from, pieceSize)
 	head, err := b.Peek(headroom)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, func() {}, err
 	}
 	w := wrappingOf(head)

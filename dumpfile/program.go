@@ -68,7 +68,7 @@ func (p *program) Read(b []byte) (int, error) {
 		step.Done = at
 		p.of.told.Report(step)
 	}
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		if failed := p.cmd.Wait(); failed != nil {
 			err = failed
 		}

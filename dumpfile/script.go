@@ -2,6 +2,7 @@ package dumpfile
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -45,7 +46,7 @@ func (r *reading) plain(_ context.Context, in *input) {
 
 // conclude says whether a file of SQL was all there.
 func (s *script) conclude() {
-	if s.in.err != nil && s.in.err != io.EOF {
+	if s.in.err != nil && !errors.Is(s.in.err, io.EOF) {
 		return // whoever gave us the stream says what ails it
 	}
 	switch {

@@ -3,6 +3,7 @@ package dumpfile
 import (
 	"bufio"
 	"context"
+	"errors"
 	"io"
 	"os"
 	"os/exec"
@@ -80,7 +81,7 @@ func (s *stream) once(ctx context.Context) (holdfast.Dump, error) {
 		return holdfast.Dump{}, ctx.Err()
 	case m.err != nil:
 		return holdfast.Dump{}, diskFailed(s.name, m.err)
-	case err != nil && err != io.EOF:
+	case err != nil && !errors.Is(err, io.EOF):
 		r.broken("its "+r.outermost()+" stream", err)
 	}
 	return r.result(), nil
@@ -116,7 +117,7 @@ func (s *stream) unwrap(ctx context.Context, r *reading, from io.Reader) (plain 
 	for size := pieceSize; ; size = peekSize {
 		b := bufio.NewReaderSize(from, size)
 		head, err := b.Peek(headroom)
-		if err != nil && err != io.EOF {
+		if err != nil && !errors.Is(err, io.EOF) {
 			return nil, done, err
 		}
 		w := wrappingOf(head)

@@ -27,7 +27,7 @@ func (r *reading) tar(ctx context.Context, in *input) {
 	script := false
 	for {
 		h, err := members.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
@@ -67,7 +67,7 @@ func (r *reading) tar(ctx context.Context, in *input) {
 
 func (r *reading) tarEnds(in *input, err error) {
 	switch {
-	case in.err != nil && in.err != io.EOF: // whoever gave us the stream says what ails it
+	case in.err != nil && !errors.Is(in.err, io.EOF): // whoever gave us the stream says what ails it
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		r.fault(holdfast.TruncatedDump, "it ends within a member")
 	default:
@@ -92,7 +92,7 @@ func (r *reading) file(ctx context.Context, from io.Reader, d *database, e *entr
 	r.data(d, e, in)
 	in.close()
 	r.dump.Read += in.at()
-	if in.err != io.EOF {
+	if !errors.Is(in.err, io.EOF) {
 		r.broken("the data of "+e.String(), in.err)
 	}
 }

@@ -57,7 +57,7 @@ func wrappingOf(head []byte) *wrapping {
 // begin opens a stream. One that ends within its first bytes ends early.
 func (w *wrapping) begin(r io.Reader) (io.Reader, func(), error) {
 	plain, done, err := w.open(r)
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		err = io.ErrUnexpectedEOF
 	}
 	return plain, done, err

@@ -256,7 +256,7 @@ func TestVerifyingBesideRetention(t *testing.T) {
 	at, _ := two(t)
 	r := open(t, at)
 	for n := 3; n < 7; n++ {
-		storeRows(t, r, n, random(uint64(n), 1<<10)) //nolint:gosec // it is small
+		storeRows(t, r, n, random(uint64(n), 1<<10))
 	}
 	list := sets(t, r, "demo")
 	next := 0

@@ -73,10 +73,10 @@ func explainFault(f holdfast.Fault) Finding {
 }
 
 func mendedAs(f holdfast.Fault) string {
-	switch {
-	case f.Part == holdfast.CopyBlob:
+	switch f.Part {
+	case holdfast.CopyBlob:
 		return "It was made anew."
-	case f.Part == holdfast.KeyBlob, f.Part == holdfast.SettingsBlob:
+	case holdfast.KeyBlob, holdfast.SettingsBlob:
 		if f.Remedy == "" {
 			return "It was set aside; the repository opens without it, and the storage keeps nothing from being deleted any more."
 		}

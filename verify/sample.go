@@ -37,7 +37,7 @@ func choose(blobs []holdfast.Blob, percent float64, last holdfast.Verification, 
 
 // advance notes that those blobs were read. A round that is through has read
 // everything that was stored when it began.
-func advance(v holdfast.Verification, read []string, blobs []holdfast.Blob, now time.Time) holdfast.Verification {
+func advance(v holdfast.Verification, read []string, blobs []holdfast.Blob) holdfast.Verification {
 	for _, name := range read {
 		v.Cursor = max(v.Cursor, key(name))
 	}

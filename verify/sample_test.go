@@ -40,7 +40,7 @@ func TestARoundReadsEveryBlob(t *testing.T) {
 				}
 				read[n] = true
 			}
-			v = advance(next, names, blobs, now)
+			v = advance(next, names, blobs)
 			if r.IntN(3) == 0 {
 				blobs = append(blobs, fresh())
 			}
@@ -62,7 +62,7 @@ func TestARoundReadsEveryBlob(t *testing.T) {
 
 func TestAnEmptyRepositoryIsReadAtOnce(t *testing.T) {
 	names, bytes, v := choose(nil, 5, holdfast.Verification{}, time.Unix(1, 0))
-	if v = advance(v, names, nil, time.Unix(1, 0)); len(names) > 0 || bytes != 0 || v.Share != 1 {
+	if v = advance(v, names, nil); len(names) > 0 || bytes != 0 || v.Share != 1 {
 		t.Errorf("%v, %d, %+v", names, bytes, v)
 	}
 }

@@ -233,7 +233,7 @@ func (j Job) remember(ctx context.Context, p Plan, report *Report, whole bool) {
 		v.Sets, v.Damaged = p.memory.Sets, p.memory.Damaged
 	}
 	if p.Level == Sample && whole {
-		v = advance(v, p.Blobs, j.Stock.Blobs(), report.At)
+		v = advance(v, p.Blobs, j.Stock.Blobs())
 	}
 	if p.Level == Data && p.Set == "" && whole {
 		v.Since, v.Round, v.Cursor, v.Share = report.At, time.Time{}, "", 0

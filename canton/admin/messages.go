@@ -94,7 +94,8 @@ type PartiesRequest struct {
 	Participant string     `pb:"3"` // a prefix of "<hint>::<namespace>"
 }
 
-// Operation values of BaseQuery.
+// AddReplace is the BaseQuery.Operation of what is in force, rather than
+// removed.
 const AddReplace = 1
 
 // BaseQuery says which topology to read.

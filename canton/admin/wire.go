@@ -52,12 +52,12 @@ func (d *Duration) Length() time.Duration {
 
 // DurationOf makes a message of a duration.
 func DurationOf(d time.Duration) *Duration {
-	return &Duration{Seconds: int64(d / time.Second), Nanos: int32(d % time.Second)}
+	return &Duration{Seconds: int64(d / time.Second), Nanos: int32(d % time.Second)} //nolint:gosec // less than a second's
 }
 
 func numberOf(f reflect.StructField) protowire.Number {
 	n, _ := strconv.Atoi(f.Tag.Get("pb"))
-	return protowire.Number(n)
+	return protowire.Number(n) //nolint:gosec // the tags are ours
 }
 
 func appendMessage(out []byte, v reflect.Value) []byte {
@@ -85,7 +85,7 @@ func appendField(out []byte, n protowire.Number, v reflect.Value) []byte {
 	case reflect.Bool:
 		return protowire.AppendVarint(protowire.AppendTag(out, n, protowire.VarintType), protowire.EncodeBool(v.Bool()))
 	case reflect.Int32, reflect.Int64:
-		return protowire.AppendVarint(protowire.AppendTag(out, n, protowire.VarintType), uint64(v.Int()))
+		return protowire.AppendVarint(protowire.AppendTag(out, n, protowire.VarintType), uint64(v.Int())) //nolint:gosec // a negative number travels as its two's complement
 	}
 	return protowire.AppendBytes(protowire.AppendTag(out, n, protowire.BytesType), appendMessage(nil, reflect.Indirect(v)))
 }
@@ -130,7 +130,7 @@ func readField(data []byte, kind protowire.Type, v reflect.Value) error {
 		case reflect.Bool:
 			v.SetBool(protowire.DecodeBool(n))
 		case reflect.Int32, reflect.Int64:
-			v.SetInt(int64(n))
+			v.SetInt(int64(n)) //nolint:gosec // a negative number travels as its two's complement
 		default:
 			return errWireType
 		}

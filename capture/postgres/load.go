@@ -102,7 +102,7 @@ func (l Loader) Load(ctx context.Context, name string, c holdfast.Capture, fit h
 		return ctx.Err()
 	}
 	o := restoring(c.Component, name, l.Target.Where())
-	if explained := o.explain(err); explained != err || err == nil {
+	if explained := o.explain(err); explained != err || err == nil { //nolint:errorlint // whether it was explained, not what it is
 		return explained
 	}
 	return fmt.Errorf("%s: %w", o.what, err)

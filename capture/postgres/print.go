@@ -16,7 +16,7 @@ type printer struct {
 	oid uint32
 	// print appends what the type's output function gives. Where piece is nil
 	// it holds no character that a text COPY escapes.
-	print func(dst, value []byte) ([]byte, error)
+	write func(dst, value []byte) ([]byte, error)
 	// piece appends a part of a value as a text COPY has it, behind lead.
 	piece   func(dst, part []byte) ([]byte, error)
 	lead    string
@@ -28,32 +28,32 @@ type printer struct {
 // printers are the printers of the types that formatOf calls stable, by the
 // name that format_type gives them, without modifiers.
 var printers = map[string]printer{
-	"boolean":                     {oid: 16, print: printBool},
-	"bytea":                       {oid: 17, print: printBytes, piece: appendHex, lead: `\\x`},
-	`"char"`:                      {oid: 18, print: printChar, piece: escapeChar, most: 1},
-	"name":                        {oid: 19, print: printText, piece: escapeText},
-	"bigint":                      {oid: 20, print: printInt8},
-	"smallint":                    {oid: 21, print: printInt2},
-	"integer":                     {oid: 23, print: printInt4},
-	"text":                        {oid: 25, print: printText, piece: escapeText},
-	"oid":                         {oid: 26, print: printOID},
-	"json":                        {oid: 114, print: printText, piece: escapeText},
-	"real":                        {oid: 700, print: printFloat4},
-	"double precision":            {oid: 701, print: printFloat8},
-	"character":                   {oid: 1042, print: printText, piece: escapeText},
-	"bpchar":                      {oid: 1042, print: printText, piece: escapeText},
-	"character varying":           {oid: 1043, print: printText, piece: escapeText},
-	"date":                        {oid: 1082, print: printDate},
-	"time without time zone":      {oid: 1083, print: printTime},
-	"timestamp without time zone": {oid: 1114, print: printTimestamp},
-	"timestamp with time zone":    {oid: 1184, print: printTimestampTZ},
-	"numeric":                     {oid: 1700, print: printNumeric},
-	"uuid":                        {oid: 2950, print: printUUID},
-	"jsonb":                       {oid: 3802, print: printJSONB, piece: escapeText, version: 1},
+	"boolean":                     {oid: 16, write: printBool},
+	"bytea":                       {oid: 17, write: printBytes, piece: appendHex, lead: `\\x`},
+	`"char"`:                      {oid: 18, write: printChar, piece: escapeChar, most: 1},
+	"name":                        {oid: 19, write: printText, piece: escapeText},
+	"bigint":                      {oid: 20, write: printInt8},
+	"smallint":                    {oid: 21, write: printInt2},
+	"integer":                     {oid: 23, write: printInt4},
+	"text":                        {oid: 25, write: printText, piece: escapeText},
+	"oid":                         {oid: 26, write: printOID},
+	"json":                        {oid: 114, write: printText, piece: escapeText},
+	"real":                        {oid: 700, write: printFloat4},
+	"double precision":            {oid: 701, write: printFloat8},
+	"character":                   {oid: 1042, write: printText, piece: escapeText},
+	"bpchar":                      {oid: 1042, write: printText, piece: escapeText},
+	"character varying":           {oid: 1043, write: printText, piece: escapeText},
+	"date":                        {oid: 1082, write: printDate},
+	"time without time zone":      {oid: 1083, write: printTime},
+	"timestamp without time zone": {oid: 1114, write: printTimestamp},
+	"timestamp with time zone":    {oid: 1184, write: printTimestampTZ},
+	"numeric":                     {oid: 1700, write: printNumeric},
+	"uuid":                        {oid: 2950, write: printUUID},
+	"jsonb":                       {oid: 3802, write: printJSONB, piece: escapeText, version: 1},
 }
 
 // label prints an enum's value. A label is a name, and so are its bounds.
-var label = printer{print: printText, piece: escapeText, most: 63}
+var label = printer{write: printText, piece: escapeText, most: 63}
 
 var modifier = regexp.MustCompile(`\(-?[0-9]+(,-?[0-9]+)?\)`)
 

@@ -108,7 +108,7 @@ func printArray(dst, v []byte, element *printer) ([]byte, error) {
 // printElement prints an element, in quotes where an array needs them.
 func printElement(dst, v []byte, element *printer) ([]byte, error) {
 	start := len(dst)
-	dst, err := element.print(dst, v)
+	dst, err := element.write(dst, v)
 	if err != nil {
 		return dst, err
 	}

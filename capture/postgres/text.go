@@ -200,7 +200,7 @@ func (c *textCopy) field(p *printer) error {
 		return err
 	}
 	if p.element == nil {
-		c.out, err = p.print(c.out, value)
+		c.out, err = p.write(c.out, value)
 		return err
 	}
 	if c.scratch, err = printArray(c.scratch[:0], value, p.element); err != nil {

@@ -36,7 +36,7 @@ func keep(t *testing.T, name, want string, same func(got, want string) error) {
 	}
 	before, got, after := block(t, string(page), name)
 	if *update {
-		if err := os.WriteFile(checkPage, []byte(before+want+after), 0o644); err != nil { //nolint:gosec // a page is no secret
+		if err := os.WriteFile(checkPage, []byte(before+want+after), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		return

@@ -77,13 +77,13 @@ func New(hint string, seed [32]byte, opts Options) Dump {
 		items = append(items, transaction(1, 1, namespaceDelegation(namespace)))
 	}
 	for n := range opts.Rotations {
-		items = append(items, superseded(transaction(1, uint64(n+1), ownerToKeyMapping(member, keys[n+1], encryption))))
+		items = append(items, superseded(transaction(1, uint64(n+1), ownerToKeyMapping(member, keys[n+1], encryption)))) //nolint:gosec // a small count
 	}
 	if opts.Fault != NoOwnerMapping {
-		items = append(items, transaction(1, uint64(opts.Rotations+1), ownerToKeyMapping(member, signing, encryption)))
+		items = append(items, transaction(1, uint64(opts.Rotations+1), ownerToKeyMapping(member, signing, encryption))) //nolint:gosec // a small count
 	}
 	if opts.Fault == TwoOwnerMappings {
-		items = append(items, transaction(1, uint64(opts.Rotations+2), ownerToKeyMapping(member, encryption)))
+		items = append(items, transaction(1, uint64(opts.Rotations+2), ownerToKeyMapping(member, encryption))) //nolint:gosec // a small count
 	}
 	snapshot := storedTransactions(items)
 	if opts.Fault == BrokenSnapshot {

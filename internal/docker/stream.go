@@ -3,6 +3,7 @@ package docker
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -97,7 +98,7 @@ func (s *stream) Read(p []byte) (int, error) {
 
 // ended explains a stream that ended because the program could not work.
 func (s *stream) ended(err error) error {
-	if said := strings.TrimSpace(string(s.grief)); said != "" && err == io.EOF {
+	if said := strings.TrimSpace(string(s.grief)); said != "" && errors.Is(err, io.EOF) {
 		return &holdfast.Problem{Class: holdfast.Unreachable, What: "connect through `docker exec`: " + said,
 			Do: "Run Holdfast on the machine that runs Docker, or in a container of the node's network; docs/operate.md shows both."}
 	}

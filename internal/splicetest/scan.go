@@ -134,11 +134,11 @@ func (s *Scan) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if fault == ScanLate {
 		w.Header().Set("Date", time.Now().Add(-time.Hour).UTC().Format(http.TimeFormat))
 	}
-	switch {
-	case fault == ScanLimits:
+	switch fault {
+	case ScanLimits:
 		answerError(w, http.StatusTooManyRequests, "Too many requests")
 		return
-	case fault == ScanUnavailable:
+	case ScanUnavailable:
 		answer(w, http.StatusServiceUnavailable, "text/html", "<html><body><h1>503 Service Temporarily Unavailable</h1></body></html>\n")
 		return
 	}

@@ -147,10 +147,11 @@ func parseContainer(raw []byte) (Container, error) {
 		slices.Sort(c.Ports)
 	}
 	for _, m := range r.Mounts {
-		if m.Type == "volume" {
+		switch m.Type {
+		case "volume":
 			c.Volumes[m.Destination] = m.Name
 			c.mounts = append(c.mounts, mounted{hold{Volume: m.Name}, m.Destination})
-		} else if m.Type == "bind" {
+		case "bind":
 			c.Binds = append(c.Binds, m.Source)
 			c.mounts = append(c.mounts, mounted{hold{Path: m.Source, Bound: true}, m.Destination})
 		}

@@ -210,7 +210,7 @@ func (p *Programs) await(ctx context.Context, c Container, what string, ready fu
 		case now.State != "running":
 			err = fmt.Errorf("it is %s: %s", now.State, p.Node.Engine.Complaints(ctx, c.ID))
 		case now.Health == "unhealthy":
-			err = errors.New("Docker says that it is unhealthy: " + p.Node.Engine.Complaints(ctx, c.ID)) //nolint:staticcheck // Docker is a name
+			err = errors.New("Docker says that it is unhealthy: " + p.Node.Engine.Complaints(ctx, c.ID))
 		default:
 			err = ready(ctx)
 		}

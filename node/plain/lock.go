@@ -109,7 +109,7 @@ func holder(ctx context.Context, conn *pgx.Conn, key int32) string {
 	var who string
 	_ = conn.QueryRow(ctx, `SELECT string_agg(format('session %s from %s, since %s', a.pid, coalesce(a.client_addr::text, 'this machine'), to_char(a.backend_start, 'HH24:MI:SS')), '; ')
 		FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid WHERE l.locktype = 'advisory' AND l.granted AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND l.classid = $1::bigint::oid AND l.objid = $2::bigint::oid`,
-		int64(lockClass), int64(uint32(key))).Scan(&who)
+		int64(lockClass), int64(uint32(key))).Scan(&who) //nolint:gosec // an oid is the same 32 bits, unsigned
 	if who == "" {
 		return "another run"
 	}

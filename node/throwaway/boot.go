@@ -53,7 +53,6 @@ func (s *Server) Boot(ctx context.Context, database string, p Participant) (said
 	}
 	began := time.Now()
 	name := server.name + "-participant"
-	server.beside = append(server.beside, name)
 	defer func() {
 		said.Took = time.Since(began)
 		err = errors.Join(err, remove(server.engine, name))

@@ -11,7 +11,6 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
@@ -135,20 +134,12 @@ func (d Daemon) means(ctx context.Context) (memory int64, cores int, err error) 
 	return memory, r.Info.NCPU, nil
 }
 
-// unshared is after how long without a socket the directory is thought not to
-// be shared after all, as by a daemon in a virtual machine.
-const unshared = 20 * time.Second
-
 // dialler reaches the server through the shared socket, or through a program in
 // its container where there is none.
 func (b *box) dialler(socket string) func(ctx context.Context, _, _ string) (net.Conn, error) {
-	began := time.Now()
 	return func(ctx context.Context, _, _ string) (net.Conn, error) {
 		if socket != "" {
-			conn, err := (&net.Dialer{}).DialContext(ctx, "unix", filepath.Join(socket, ".s.PGSQL.5432"))
-			if err == nil || time.Since(began) < unshared {
-				return conn, err
-			}
+			return (&net.Dialer{}).DialContext(ctx, "unix", filepath.Join(socket, ".s.PGSQL.5432"))
 		}
 		return b.engine.Dial(ctx, b.name, "5432")
 	}

@@ -59,7 +59,7 @@ func Inside(args []string) error {
 			env[i] = "HOLDFAST="
 		}
 	}
-	return syscall.Exec(args[2], args[2:], env) //nolint:gosec // what the parent says
+	return syscall.Exec(args[2], args[2:], env)
 }
 
 // look tries everything that a network would let succeed.

@@ -113,14 +113,14 @@ func (p *process) run(ctx context.Context, inside []string, who *account, addres
 		return nil, err
 	}
 	defer func() { _ = read.Close() }()
-	log, err := os.OpenFile(filepath.Join(p.dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	said, err := os.OpenFile(filepath.Join(p.dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = log.Close() }()
+	defer func() { _ = said.Close() }()
 	args := append([]string{address, who.String(), filepath.Join(p.programs, "postgres"), "-D", filepath.Join(p.dir, "data")}, settings(availableMemory(), runtime.NumCPU(), "listen_addresses=", "unix_socket_directories="+p.dir, "unix_socket_permissions=0700")...)
-	cmd := exec.Command(inside[0], append(inside[1:], args...)...) //nolint:gosec // our own program
-	cmd.Dir, cmd.Env, cmd.ExtraFiles, cmd.Stdout, cmd.Stderr = p.dir, append(environment(p.dir), insideEnv+"=1"), []*os.File{write}, log, log
+	cmd := exec.Command(inside[0], append(inside[1:], args...)...)
+	cmd.Dir, cmd.Env, cmd.ExtraFiles, cmd.Stdout, cmd.Stderr = p.dir, append(environment(p.dir), insideEnv+"=1"), []*os.File{write}, said, said
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGQUIT}
 	if isolated {
 		cmd.SysProcAttr.Cloneflags = syscall.CLONE_NEWNET
