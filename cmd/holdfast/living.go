@@ -165,16 +165,23 @@ func (l living) replaced(ctx context.Context, certain bool) (*compose.Kept, erro
 	if err != nil {
 		return nil, err
 	}
-	restores := map[time.Time]bool{} // on the volume that is there now
+	if filledOnce(list[i].At, databases) {
+		return &list[i], nil
+	}
+	return nil, nil
+}
+
+// filledOnce says that no restore but the one that made room for an empty
+// volume has replaced databases on it: to undo the newest is to put the volume
+// back. Of later ones it is to put databases back.
+func filledOnce(emptied time.Time, databases []plain.Leftover) bool {
+	restores := map[time.Time]bool{}
 	for _, d := range databases {
-		if d.Role == plain.Before && d.At.After(list[i].At) {
+		if d.Role == plain.Before && d.At.After(emptied) {
 			restores[d.At] = true
 		}
 	}
-	if len(restores) > 1 {
-		return nil, nil // the newest one found databases on it
-	}
-	return &list[i], nil
+	return len(restores) <= 1
 }
 
 // putBack gives Postgres the kept volume back.
@@ -190,24 +197,32 @@ func (l living) putBack(ctx context.Context, k *compose.Kept, err error, tell fu
 }
 
 // livingNow is the node as it runs; after a restore that was broken off, as
-// that one meant it to be.
+// that one meant it to be. Where its set cannot be had any more, what runs, or
+// is there stopped, has to do.
 func (a *app) livingNow(ctx context.Context, w wiring, left *compose.Journal) (place living, err error) {
-	if left == nil {
-		n, err := w.compose(ctx)
-		if err != nil {
+	if left != nil {
+		err = a.withRepository(ctx, func(_ *config.Config, r *repository.Repository) error {
+			set, files, err := r.Find(ctx, holdfast.NodeName(w.Config.Node), string(left.Set))
+			if err != nil {
+				return err
+			}
+			place, err = w.living(ctx, set, files, restoreFlags{})
+			return err
+		})
+		if err == nil || ctx.Err() != nil {
 			return place, err
 		}
-		return w.with(&compose.Programs{Node: n, Now: time.Now}, postgres.LoadOptions{})
 	}
-	err = a.withRepository(ctx, func(_ *config.Config, r *repository.Repository) error {
-		set, files, err := r.Find(ctx, holdfast.NodeName(w.Config.Node), string(left.Set))
-		if err != nil {
-			return err
-		}
-		place, err = w.living(ctx, set, files, restoreFlags{})
-		return err
-	})
-	return place, err
+	n, failed := w.compose(ctx)
+	if failed != nil {
+		return place, errors.Join(err, failed)
+	}
+	programs := &compose.Programs{Node: n, Now: time.Now}
+	if left != nil {
+		programs.Set = left.Set
+		w.progress.tell(fmt.Sprintf("the set cannot be had (%v); going back from what is there", err))
+	}
+	return w.with(programs, postgres.LoadOptions{})
 }
 
 // undoDatabases takes the newest swap back; of a restore that was broken off,

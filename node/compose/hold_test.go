@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -161,5 +163,95 @@ func TestWhatCanBeRenamed(t *testing.T) {
 		if got, err := p.canRename(t.Context(), x.h); err != nil || got != x.want {
 			t.Errorf("%s: %v, %v", x.name, got, err)
 		}
+	}
+}
+
+// A volume that stands for a directory of the operator's, or that directory
+// itself, is renamed beside where it was, and comes back.
+func TestADirectoryOfTheOperatorsIsRenamedBesideItself(t *testing.T) {
+	t.Parallel()
+	p := porter(t)
+	j := &Journal{Project: p.Node.Project, Set: "20261122T154500Z-1f0c9a3e", Began: time.Date(2026, 11, 23, 3, 12, 7, 0, time.UTC)}
+	for _, x := range []struct{ name, beside string }{
+		{p.Node.Project + "-bound", "data.before-20261122T154500Z-1f0c9a3e.at-20261123T031207Z"},
+		{"", "data.before-20261122T154500Z-1f0c9a3e.at-20261123T031207Z"},
+	} {
+		directory := filepath.Join(t.TempDir(), "data")
+		if err := os.Mkdir(directory, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		h := hold{Path: directory, Bound: true}
+		if x.name != "" {
+			made, err := p.Node.Engine.API.VolumeCreate(t.Context(), client.VolumeCreateOptions{Name: x.name, DriverOpts: map[string]string{"type": "none", "o": "bind", "device": directory}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			h = holdOf(made.Volume)
+		}
+		p.in(t, h.String(), fill)
+		want := p.in(t, h.String(), look)
+		if can, err := p.canRename(t.Context(), h); err != nil || !can {
+			t.Fatalf("%s cannot be renamed: %v", h, err)
+		}
+		spare, err := p.Node.Engine.spare(t.Context(), h, true, roleBefore, j)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := filepath.Join(filepath.Dir(directory), x.beside); spare.Path != want || !spare.Bound {
+			t.Errorf("beside %s is %+v, want %s", h, spare, want)
+		}
+		if err := p.carry(t.Context(), h, spare, true, false, nil); err != nil {
+			t.Fatal(err)
+		}
+		if got := p.in(t, spare.Volume, look); got != want {
+			t.Errorf("renamed:\n%s\nwant:\n%s", got, want)
+		}
+		if got := p.in(t, h.String(), face); got != "700 999:999" {
+			t.Errorf("what was left is %q", got)
+		}
+		for range 2 {
+			if err := p.carry(t.Context(), spare, h, false, false, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := p.in(t, h.String(), look); got != want {
+			t.Errorf("back:\n%s\nwant:\n%s", got, want)
+		}
+		if _, err := os.Stat(spare.Path); !os.IsNotExist(err) {
+			t.Errorf("%s is left: %v", spare.Path, err)
+		}
+		if _, err := p.Node.Engine.API.VolumeRemove(t.Context(), spare.Volume, client.VolumeRemoveOptions{}); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// The container of an errand whose sender was killed is waited for: what it was
+// sent for may still be going on.
+func TestAnErrandIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	p := porter(t)
+	v := p.volume(t, "a", "")
+	ctx, cancel := context.WithCancel(t.Context())
+	sent := make(chan error)
+	go func() {
+		_, _, err := p.Node.Engine.errand(ctx, p.Node.Project, "postgres:15", []string{v.Volume + ":/v"}, "sleep 3; echo done >/v/done")
+		sent <- err
+	}()
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
+		c, err := p.Node.Engine.inspect(t.Context(), p.Node.Project+"-holdfast-errand")
+		if err == nil && c.State == "running" {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the errand does not run: %v", err)
+		}
+	}
+	cancel()
+	if err := <-sent; err == nil {
+		t.Error("an errand that was given up has succeeded")
+	}
+	if said := p.in(t, v.Volume, "cat done"); said != "done" {
+		t.Errorf("it was not waited for: %q", said)
 	}
 }
