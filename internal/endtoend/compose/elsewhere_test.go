@@ -121,6 +121,15 @@ func TestANodeComesBackWhereNothingOfItIs(t *testing.T) {
 	if next := value[holdfast.Set](t, again, "backup"); next.State != holdfast.Proven {
 		t.Errorf("the next set is %s", next.State)
 	}
+
+	// Somebody has run start.sh where nothing was: it has made another node,
+	// which must not be captured under the name of the lost one.
+	check(t, again.Wreck(ctx, bundle.VolumeGone))
+	check(t, again.Start(ctx))
+	other := []string{"init", "--config", "other.yaml", "--yes", "--project", again.Project, "--repository", "carried", "--repository-password", "file:carried.password", "--recovery-key-file", "other.key"}
+	contains(t, again.holdfast(t, 7, other...).err, "are of participant demo-validator-1::", "and here runs participant demo-validator-1::")
+	again.holdfast(t, 0, append(other, "--no-backup")...)
+	contains(t, again.holdfast(t, 0, "restore", "latest", "--config", "other.yaml").out, "the live database is that of another participant")
 }
 
 // onAnotherDaemon makes sure that a daemon that knows nothing of the node is
