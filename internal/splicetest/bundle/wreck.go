@@ -152,7 +152,7 @@ func (b *Bundle) Ruin(ctx context.Context) error {
 			return err
 		}
 		if time.Now().After(deadline) {
-			return errors.New("Postgres started on a volume that was written over")
+			return errors.New("the server started on a volume that was written over")
 		}
 	}
 }
