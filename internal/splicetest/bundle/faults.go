@@ -60,8 +60,8 @@ func (b *Bundle) FillDisk(ctx context.Context, leave int64) (func() error, error
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s", err, out)
 	}
-	return func() error {
-		_, err := b.Exec(context.WithoutCancel(ctx), "postgres-splice", "sh", "-c", `rm "$PGDATA/ballast"`)
+	return func() error { // whether or not the server has gone down for want of room
+		_, err := b.inVolume(context.WithoutCancel(ctx), b.Volume("postgres-splice"), "rm ballast")
 		return err
 	}, nil
 }
