@@ -186,13 +186,8 @@ func (c *Config) complete() error {
 	abs(&c.Tools)
 	abs(&c.Drill.Dir)
 	abs(&c.Drill.Programs)
-	if err := c.Drill.check(); err != nil {
+	if err := c.Drill.check(c.known()); err != nil {
 		return err
-	}
-	for name := range c.Drill.Checks {
-		if !slices.Contains(c.known(), name) {
-			return fmt.Errorf("drill.checks.%s: there is no database %s; there are %s", name, name, strings.Join(c.known(), ", "))
-		}
 	}
 	if c.Repository.Password == "" {
 		return errors.New("repository.password: say where the password is, such as file:/etc/holdfast/password")

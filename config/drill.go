@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -32,9 +33,14 @@ const (
 	ContainerServer = "container"
 )
 
-func (d Drill) check() error {
+func (d Drill) check(databases []string) error {
 	if d.Server != "" && d.Server != LocalServer && d.Server != ContainerServer {
 		return fmt.Errorf("drill.server: want %s, %s, or nothing", LocalServer, ContainerServer)
+	}
+	for name := range d.Checks {
+		if !slices.Contains(databases, name) {
+			return fmt.Errorf("drill.checks.%s: there is no database %s; there are %s", name, name, strings.Join(databases, ", "))
+		}
 	}
 	for name := range d.Boot.Env {
 		if name == "" || strings.ContainsAny(name, "= ") {

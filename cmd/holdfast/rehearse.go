@@ -36,34 +36,54 @@ func (w wiring) drill(ctx context.Context, set holdfast.Set, files holdfast.File
 	return j, nil
 }
 
+// drillServer is what kind of server a drill wants: local, container, or ""
+// for whichever there is.
+func drillServer(f drillFlags, configured string) (string, error) {
+	want := cmp.Or(f.server, configured)
+	switch {
+	case !slices.Contains([]string{"", config.LocalServer, config.ContainerServer}, want):
+		return "", usageError(nil, fmt.Errorf("--server: want %s or %s", config.LocalServer, config.ContainerServer))
+	case f.boot && want == config.LocalServer:
+		return "", usageError(nil, errors.New("--boot starts the participant in a container, beside a server in a container: leave --server (or drill.server) local out"))
+	case f.boot:
+		return config.ContainerServer, nil
+	}
+	return want, nil
+}
+
 // drillHost chooses where a set is rehearsed: with the server programs of this
 // machine, or in a container.
 func (w wiring) drillHost(ctx context.Context, set holdfast.Set, files holdfast.Files, f drillFlags) (drill.Host, error) {
+	want, err := drillServer(f, w.Drill.Server)
+	if err != nil {
+		return nil, err
+	}
+	r := rehearsing{tools: postgres.Tools{Dir: w.Tools}, options: postgres.LoadOptions{Progress: w.progress.step, Locale: f.locale}}
+	if want == config.ContainerServer {
+		return w.containerHost(ctx, set, files, f, r)
+	}
+	local, err := w.localHost(ctx, set, r)
+	if err == nil || want == config.LocalServer {
+		return local, err
+	}
+	elsewhere, failed := w.containerHost(ctx, set, files, f, r)
+	if failed != nil {
+		return nil, errors.Join(err, fmt.Errorf("nor can it be rehearsed in a container: %w", failed))
+	}
+	return elsewhere, nil
+}
+
+// localHost rehearses with the server programs of this machine, which have to
+// suit the set.
+func (w wiring) localHost(ctx context.Context, set holdfast.Set, r rehearsing) (drill.Host, error) {
 	program, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
 	d := w.Drill
-	r := rehearsing{tools: postgres.Tools{Dir: w.Tools}, options: postgres.LoadOptions{Progress: w.progress.step, Locale: f.locale}}
-	local := localHost{throwaway.Host{Dir: d.Dir, Programs: d.Programs, User: d.User, KeepFree: int64(d.KeepFree), Inside: []string{program}}, r, ""}
-	want := cmp.Or(f.server, d.Server)
-	switch {
-	case !slices.Contains([]string{"", config.LocalServer, config.ContainerServer}, want):
-		return nil, usageError(nil, fmt.Errorf("--server: want %s or %s", config.LocalServer, config.ContainerServer))
-	case f.boot && want == config.LocalServer:
-		return nil, usageError(nil, errors.New("--boot starts the participant in a container, beside a server in a container: leave --server (or drill.server) local out"))
-	case !f.boot && want != config.ContainerServer:
-		if local.programs, err = local.Find(ctx, majorOf(set)); err == nil || want == config.LocalServer {
-			return local, err
-		}
-		if found, elsewhere := w.containerHost(ctx, set, files, f, r); elsewhere == nil {
-			return found, nil
-		} else if holdfast.ClassOf(elsewhere) != holdfast.Usage {
-			err = errors.Join(err, fmt.Errorf("nor can a container be used: %w", elsewhere))
-		}
-		return nil, err
-	}
-	return w.containerHost(ctx, set, files, f, r)
+	h := localHost{Host: throwaway.Host{Dir: d.Dir, Programs: d.Programs, User: d.User, KeepFree: int64(d.KeepFree), Inside: []string{program}}, rehearsing: r}
+	h.programs, err = h.Find(ctx, majorOf(set))
+	return h, err
 }
 
 // containerHost rehearses in a container. The images have to be there before
@@ -81,25 +101,8 @@ func (w wiring) containerHost(ctx context.Context, set holdfast.Set, files holdf
 		return nil, err
 	}
 	h := containerHost{Daemon: throwaway.Daemon{Engine: engine, Dir: w.Drill.Dir, KeepFree: int64(w.Drill.KeepFree)}, rehearsing: r}
-	image := func(role, configured, key, why string) (docker.Image, error) {
-		want, ok := recordedImage(set, role)
-		if configured != "" {
-			want, ok = docker.Image{Name: configured}, true
-		}
-		if !ok {
-			return want, &holdfast.Problem{Class: holdfast.Usage, What: fmt.Sprintf("the set does not say from which image its node's %s ran", role), Why: why, Do: "Name one in holdfast.yaml: " + key + "."}
-		}
-		found, there, err := engine.Has(ctx, want)
-		switch {
-		case err != nil || there:
-			return found, err
-		case f.dryRun:
-			return want, nil
-		}
-		w.progress.tell("pull image " + want.String())
-		return engine.Have(ctx, want, why)
-	}
-	if h.Image, err = image("postgres", w.Drill.Image, "drill.image", "A restore is rehearsed in a container of it."); err != nil {
+	server := drillImage{"postgres", w.Drill.Image, "drill.image", "A restore is rehearsed in a container of it."}
+	if h.Image, err = w.have(ctx, engine, server, set, f.dryRun); err != nil {
 		return nil, err
 	}
 	if has := throwaway.Major(h.Image); has > 0 && has < majorOf(set) {
@@ -110,12 +113,38 @@ func (w wiring) containerHost(ctx context.Context, set holdfast.Set, files holdf
 		return h, nil
 	}
 	b := w.Drill.Boot
+	participant := drillImage{"participant", b.Image, "drill.boot.image", "--boot starts the participant from it."}
 	h.participant = throwaway.Participant{Env: b.Env, Memory: int64(b.Memory), Patience: time.Duration(b.Patience), Who: whoIs}
-	if h.participant.Image, err = image("participant", b.Image, "drill.boot.image", "--boot starts the participant from it."); err != nil {
+	if h.participant.Image, err = w.have(ctx, engine, participant, set, f.dryRun); err != nil {
 		return nil, err
 	}
 	h.participant.Recorded, err = recordedEnv(ctx, set, files)
 	return h, err
+}
+
+// drillImage is an image that a drill needs: the configured one, or that of a
+// role of the set's node.
+type drillImage struct{ role, configured, key, why string }
+
+// have has an image there; for a dry run it only says which it would be.
+func (w wiring) have(ctx context.Context, engine *docker.Engine, i drillImage, set holdfast.Set, dryRun bool) (docker.Image, error) {
+	want, known := recordedImage(set, i.role)
+	if i.configured != "" {
+		want, known = docker.Image{Name: i.configured}, true
+	}
+	if !known {
+		return want, &holdfast.Problem{Class: holdfast.Usage, What: fmt.Sprintf("the set does not say from which image its node's %s ran", i.role), Why: i.why,
+			Do: "Name one in holdfast.yaml: " + i.key + "."}
+	}
+	found, there, err := engine.Has(ctx, want)
+	switch {
+	case err != nil || there:
+		return found, err
+	case dryRun:
+		return want, nil
+	}
+	w.progress.tell("pull image " + want.String())
+	return engine.Have(ctx, want, i.why)
 }
 
 // recordedImage is the image that a program of the node ran from when the set

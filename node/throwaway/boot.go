@@ -53,6 +53,7 @@ func (s *Server) Boot(ctx context.Context, database string, p Participant) (said
 	}
 	began := time.Now()
 	name := server.name + "-participant"
+	server.beside = append(server.beside, name)
 	defer func() {
 		said.Took = time.Since(began)
 		err = errors.Join(err, remove(server.engine, name))

@@ -30,6 +30,7 @@ func labels(purpose string) map[string]string {
 type box struct {
 	engine *docker.Engine
 	name   string
+	beside []string // containers that were started beside it
 	at     *client.HijackedResponse
 	over   chan struct{}
 	output tail
@@ -65,10 +66,14 @@ func (b *box) said() string { return b.output.String() }
 
 // stop implements life.
 func (b *box) stop() error {
+	var failures []error
+	for _, name := range b.beside {
+		failures = append(failures, remove(b.engine, name))
+	}
 	if b.at != nil {
 		b.at.Close()
 	}
-	return remove(b.engine, b.name)
+	return errors.Join(append(failures, remove(b.engine, b.name))...)
 }
 
 // goneWithin is how long a container may take to be gone: files of a large

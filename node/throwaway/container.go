@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
@@ -134,12 +135,20 @@ func (d Daemon) means(ctx context.Context) (memory int64, cores int, err error) 
 	return memory, r.Info.NCPU, nil
 }
 
+// unshared is after how long without a socket the directory is thought not to
+// be shared after all, as by a daemon in a virtual machine.
+const unshared = 20 * time.Second
+
 // dialler reaches the server through the shared socket, or through a program in
 // its container where there is none.
 func (b *box) dialler(socket string) func(ctx context.Context, _, _ string) (net.Conn, error) {
+	began := time.Now()
 	return func(ctx context.Context, _, _ string) (net.Conn, error) {
 		if socket != "" {
-			return (&net.Dialer{}).DialContext(ctx, "unix", filepath.Join(socket, ".s.PGSQL.5432"))
+			conn, err := (&net.Dialer{}).DialContext(ctx, "unix", filepath.Join(socket, ".s.PGSQL.5432"))
+			if err == nil || time.Since(began) < unshared {
+				return conn, err
+			}
 		}
 		return b.engine.Dial(ctx, b.name, "5432")
 	}

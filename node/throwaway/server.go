@@ -47,9 +47,12 @@ func settings(available int64, cores int, more ...string) []string {
 	return out
 }
 
+// begins is how long a server may take until it answers.
+const begins = 5 * time.Minute
+
 // ready waits until the server answers.
 func (s *Server) ready(ctx context.Context) error {
-	for {
+	for until := time.Now().Add(begins); ; {
 		conn, err := s.Target.Connect(ctx, libpq.Options{Application: "holdfast drill"})
 		if err == nil {
 			s.Version = "Postgres " + conn.PgConn().ParameterStatus("server_version")
@@ -62,6 +65,10 @@ func (s *Server) ready(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-time.After(50 * time.Millisecond):
+		}
+		if time.Now().After(until) {
+			return &holdfast.Problem{Class: holdfast.Failed, What: fmt.Sprintf("the throwaway server does not answer, %v after its start: %s", begins, s.life.said()), Err: err,
+				Do: "Look at what it says, and whether this machine is too busy for a drill."}
 		}
 	}
 }

@@ -57,6 +57,9 @@ func (s *site) leftovers(t *testing.T) (containers, files string) {
 	return containers, files
 }
 
+// noPrograms makes a machine one without server programs.
+const noPrograms = "  programs: /nowhere\n"
+
 // A set of a bundle is rehearsed in containers without a network, from the
 // images that it recorded, and the participant is started on what came back.
 func TestADrillInContainers(t *testing.T) {
@@ -69,23 +72,20 @@ func TestADrillInContainers(t *testing.T) {
 	check(t, s.StopLoad(ctx))
 	set := s.setUp(t)
 	identity := must(s.Identity(ctx))(t)
-	s.configure(t, "  programs: /nowhere\n  checks:\n    participant: [SELECT count(*) > 60 FROM participant.lapi_update_meta]\n")
+	s.configure(t, noPrograms+"  checks:\n    participant: [SELECT count(*) > 60 FROM participant.lapi_update_meta]\n")
 
-	t.Run("the data alone", func(t *testing.T) {
-		plan := s.holdfast(t, 0, "drill", "--dry-run")
-		if !strings.Contains(plan.out, "image postgres:15 (sha256:") || !strings.Contains(plan.out, "Docker's data in") || !strings.Contains(plan.out, "the live server in container") {
-			t.Errorf("the plan says\n%s", plan.out)
-		}
-		r := s.rehearse(t, 0)
-		if r.Set != set.ID || r.Verdict != holdfast.Holds || !strings.Contains(r.Server, "in a container of postgres:15") || r.Boot != nil {
+	plan := s.holdfast(t, 0, "drill", "--dry-run")
+	if !strings.Contains(plan.out, "image postgres:15 (sha256:") || !strings.Contains(plan.out, "Docker's data in") || !strings.Contains(plan.out, "the live server in container") {
+		t.Errorf("the plan says\n%s", plan.out)
+	}
+	t.Run("the participant is who it was", func(t *testing.T) {
+		r := s.rehearse(t, 0, "--boot", "--report", "reports")
+		if r.Set != set.ID || r.Verdict != holdfast.Holds || !strings.Contains(r.Server, "in a container of postgres:15") {
 			t.Errorf("%+v", r)
 		}
 		if f := finding(t, r, "no_network"); !strings.Contains(f.Evidence, "a route to anywhere: Network is unreachable") {
 			t.Errorf("%+v", f)
 		}
-	})
-	t.Run("the participant is who it was", func(t *testing.T) {
-		r := s.rehearse(t, 0, "--boot", "--report", "reports")
 		if r.Boot == nil || r.Boot.Participant != identity || !strings.Contains(r.Boot.Image, "/canton-participant:") || !strings.HasPrefix(r.Boot.Digest, "sha256:") || r.Boot.Took <= 0 {
 			t.Errorf("%+v", r.Boot)
 		}
@@ -156,8 +156,11 @@ func (s *site) killed(t *testing.T) {
 	if _, files := s.leftovers(t); files == "" {
 		t.Error("a killed drill has left no directory: was it killed too late?")
 	}
-	s.configure(t, "")
-	r := s.rehearse(t, 0, "--server", "container")
+	s.configure(t, noPrograms)
+	r := s.rehearse(t, 0)
+	if !strings.Contains(r.Server, "in a container of postgres:15") || r.Boot != nil {
+		t.Errorf("where no server programs are, and without --boot: %+v", r)
+	}
 	if said := strings.Join(r.Cleaned, "\n"); !strings.Contains(said, filepath.Join(s.dir, "drills")) {
 		t.Errorf("removed was %q", said)
 	}
