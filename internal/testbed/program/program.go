@@ -44,7 +44,7 @@ func Directory() (dir string, remove func(), err error) {
 		return dir, func() {}, nil
 	}
 	draft := dir + ".draft"
-	err = errors.Join(os.RemoveAll(draft), os.Mkdir(draft, 0o755)) //nolint:gosec // whoever a server runs as goes through it
+	err = errors.Join(os.RemoveAll(draft), os.Mkdir(draft, 0o755))
 	if err == nil {
 		err = build(draft)
 	}
