@@ -120,7 +120,7 @@ func freshness() []Entry {
 			Observed:    "The age of the newest proven set, by the moment its participant was captured. Violated when it is older than `check.cadence` (4 hours) and a grace of half an hour, or twice what the last backup took; also when there is none.",
 			Why:         "Every database at least every four hours [validator_backups].",
 			Consequence: "A restore loses what happened since: users, keys, configuration; the rest is replayed for as long as sequencers have it.",
-			Next:        "`holdfast backup`; then find out why the schedule did not: `systemctl status holdfast.timer`, the mail of cron, or the log of the daemon.",
+			Next:        "`holdfast backup`; then find out why the schedule did not: `systemctl status holdfast.timer`, or the mail of cron.",
 			DependsOn:   []Code{RepositoryReadable, ClockSane},
 			judge:       postgresCadence,
 		},
