@@ -56,9 +56,7 @@ func TestANodeComesBackWhereNothingOfItIs(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
 	s := newSite(t, bundle.Options{Migration: "4", Settings: map[string]string{"CONTACT_POINT": "night-shift@example.com"}})
-	check(t, s.StartLoad(ctx, 50))
-	eventually(t, "20 updates", func() bool { end, _, err := s.Progress(ctx); return err == nil && end > 20 })
-	check(t, s.StopLoad(ctx))
+	s.work(t)
 	if said, exit := s.terminal(t, "no", "init", "--project", s.Project); exit != 130 || !strings.Contains(said, "nothing was set up") {
 		t.Errorf("no was said to init: exit code %d\n%s", exit, said)
 	}

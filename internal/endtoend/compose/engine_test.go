@@ -45,11 +45,8 @@ func (s *site) stranger(t *testing.T) (path string) {
 // DOCKER_CONTEXT, by the current context; on this machine or through ssh.
 func TestTheDaemonIsTheOneOfTheDockerCommand(t *testing.T) {
 	t.Parallel()
-	ctx := t.Context()
 	s := newSite(t, bundle.Options{Migration: "4"})
-	check(t, s.StartLoad(ctx, 50))
-	eventually(t, "20 updates", func() bool { end, _, err := s.Progress(ctx); return err == nil && end > 20 })
-	check(t, s.StopLoad(ctx))
+	s.work(t)
 	s.setUp(t)
 	host := s.docker
 	path := s.stranger(t)

@@ -22,9 +22,7 @@ func TestANodeWithAnExternalServerAndAnIssuer(t *testing.T) {
 	_, settings := bundle.Issuer(t)
 	maps.Copy(settings, bundle.ExternalPostgres(t, "participant"))
 	s := newSite(t, bundle.Options{Settings: settings, Flags: []string{"-a"}})
-	check(t, s.StartLoad(ctx, 50))
-	eventually(t, "20 updates", func() bool { end, _, err := s.Progress(ctx); return err == nil && end > 20 })
-	check(t, s.StopLoad(ctx))
+	s.work(t)
 
 	set := s.setUp(t)
 	if set.State != holdfast.Proven || set.Deployment.Start.Auth != "oidc" || set.Identities == nil {

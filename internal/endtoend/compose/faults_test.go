@@ -25,9 +25,7 @@ func newDamaged(t *testing.T, o bundle.Options) damaged {
 	t.Helper()
 	ctx := t.Context()
 	s := newSite(t, o)
-	check(t, s.StartLoad(ctx, 50))
-	eventually(t, "20 updates", func() bool { end, _, err := s.Progress(ctx); return err == nil && end > 20 })
-	check(t, s.StopLoad(ctx))
+	s.work(t)
 	d := damaged{site: s, set: s.setUp(t).ID, identity: must(s.Identity(ctx))(t), whole: must(s.Fingerprints(ctx))(t)}
 	d.damage(t)
 	return d

@@ -71,9 +71,7 @@ func TestThePublishedProcedureSideBySide(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
 	s := newSite(t, bundle.Options{Migration: "4"})
-	check(t, s.StartLoad(ctx, 50))
-	eventually(t, "20 updates", func() bool { end, _, err := s.Progress(ctx); return err == nil && end > 20 })
-	check(t, s.StopLoad(ctx))
+	s.work(t)
 	set := s.setUp(t).ID
 	want := must(s.Fingerprints(ctx))(t)
 	validator, participant := s.dump(t, "validator"), s.dump(t, "participant-4")

@@ -138,3 +138,11 @@ func eventually(t *testing.T, what string, is func() bool) {
 		}
 	}
 }
+
+// work lets the node write for a while, so that there is something to lose.
+func (s *site) work(t *testing.T) {
+	t.Helper()
+	check(t, s.StartLoad(t.Context(), 50))
+	eventually(t, "20 updates", func() bool { end, _, err := s.Progress(t.Context()); return err == nil && end > 20 })
+	check(t, s.StopLoad(t.Context()))
+}
