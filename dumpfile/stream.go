@@ -88,7 +88,8 @@ func (s *stream) once(ctx context.Context) (holdfast.Dump, error) {
 }
 
 func diskFailed(name string, err error) error {
-	return &holdfast.Problem{Class: holdfast.Failed, What: "read " + name, Err: err, Why: "The disk, not the dump, did not give what was asked for."}
+	return &holdfast.Problem{Class: holdfast.Failed, What: "read " + name, Err: err, Why: "The disk, not the dump, did not give what was asked for.",
+		Do: "Look at the disk or mount that it is on (`dmesg`, `df`); then inspect it again, or another copy of it."}
 }
 
 func (r *reading) outermost() string {

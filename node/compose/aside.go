@@ -297,7 +297,8 @@ func (p *Programs) PutBack(ctx context.Context, k Kept, tell func(string)) (undo
 		return "", err
 	}
 	if p.Node.Postgres == nil {
-		return "", errors.New("the project has no Postgres of its own")
+		return "", &holdfast.Problem{Class: holdfast.Refused, What: "project " + p.Node.Project + " has no Postgres of its own, and " + k.Name + " was a volume of one",
+			Why: "What was kept would be put where nothing uses it.", Do: "Bring the bundle's Postgres back into the project, then undo again; the volume stays until then."}
 	}
 	data, there, err := p.Node.Engine.look(ctx, p.Node.Postgres.data().hold)
 	kept, isKept, keptErr := p.Node.Engine.look(ctx, hold{Volume: k.Name})
