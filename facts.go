@@ -2,6 +2,7 @@ package holdfast
 
 import (
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -148,4 +149,32 @@ func (v ValidatorFacts) Participants() []string {
 		}
 	}
 	return ids
+}
+
+// ReachesTo is the point in network time that the participant's database
+// returns to: the oldest record time of the synchronizers it is connected to,
+// and whether it tells one. One that it has left stands still for ever.
+func (p ParticipantFacts) ReachesTo() (time.Time, bool) {
+	connected := slices.DeleteFunc(slices.Clone(p.RecordTimes), func(r RecordTime) bool {
+		return !slices.ContainsFunc(p.Synchronizers, func(s Synchronizer) bool { return s.Active && strings.HasPrefix(s.PhysicalID, r.Synchronizer+"::") })
+	})
+	if len(connected) == 0 {
+		connected = p.RecordTimes
+	}
+	if len(connected) == 0 {
+		return time.Time{}, false
+	}
+	return slices.MinFunc(connected, func(a, b RecordTime) int { return a.At.Compare(b.At) }).At, true
+}
+
+// ActiveSerial is the highest serial among the connections in use, and whether
+// one of them tells it.
+func (p ParticipantFacts) ActiveSerial() (int, bool) {
+	highest, known := 0, false
+	for _, s := range p.Synchronizers {
+		if n, ok := s.Serial(); ok && s.Active && (!known || n > highest) {
+			highest, known = n, true
+		}
+	}
+	return highest, known
 }

@@ -57,7 +57,8 @@ func standard(path string) bool {
 // The packages by what they are for.
 var (
 	jobs     = []string{"backup", "restore", "export", "verify", "drill", "retention", "schedule", "check", "inspect"}
-	adapters = []string{"capture", "node", "identities", "repository", "notify", "metrics", "dumpfile"}
+	adapters = []string{"capture", "node", "databases", "sandbox", "identities", "repository", "notify", "metrics", "dumpfile"}
+	leaves   = []string{"stored", "pgdump", "target", "step", "observed", "record", "loss", "event"}
 	programs = []string{"cmd"}
 	helpers  = []string{"internal/splicetest", "internal/bench", "internal/demo", "internal/testbed", "internal/endtoend", "internal/child", "identities/identitiestest", "repository/repositorytest"}
 )
@@ -69,6 +70,13 @@ type rule struct {
 	except []string
 	may    func(path string) bool // path without the module's name for our own, whole otherwise
 	why    string
+}
+
+// vocabulary reports whether a path is a language that jobs and adapters share:
+// the standard library, the root, a leaf.
+func vocabulary(path string) bool {
+	name, isOurs := ours(path)
+	return standard(path) || isOurs && (name == "" || slices.Contains(leaves, name))
 }
 
 func ours(path string) (string, bool) {
@@ -93,25 +101,29 @@ func importRules() []rule {
 			"the root is the language everybody speaks; whatever it imported, everybody would import"},
 		{[]string{""}, nil, not("os", "net", "os/exec", "math/rand", "math/rand/v2", "crypto/rand", "sync", "database/sql"),
 			"the root opens nothing, starts nothing and draws no lots: its rules are pure"},
+		{leaves, nil, func(path string) bool { return standard(path) || path == module },
+			"a leaf is a vocabulary that some packages share: were it to import more, they all would"},
+		{leaves, nil, not("os", "net", "os/exec", "math/rand", "math/rand/v2", "crypto/rand", "sync", "database/sql"),
+			"a leaf is values and pure rules, as the root is"},
 		{[]string{"drill"}, nil, func(path string) bool {
-			return standard(path) || path == module || path == module+"/restore" || below(path, "golang.org/x/sync")
+			return vocabulary(path) || path == module+"/restore" || below(path, "golang.org/x/sync")
 		},
 			"a drill is a rehearsed restore, and of the jobs knows that one alone"},
 		{jobs, []string{"drill"}, func(path string) bool {
-			return standard(path) || path == module || below(path, "golang.org/x/sync")
+			return vocabulary(path) || below(path, "golang.org/x/sync")
 		},
 			"a job declares what it needs and is given it; importing an adapter, or another job, would tie it to one way of doing things"},
 		{adapters, nil, never(slices.Concat(jobs, []string{"daemon", "web", "operator"})...),
 			"an adapter knows the outside world, not what it is used for"},
-		{[]string{"capture"}, nil, never("node", "identities", "repository", "notify", "metrics"), "adapters meet in cmd alone"},
-		{[]string{"node"}, nil, never("capture", "identities", "repository", "notify", "metrics"), "adapters meet in cmd alone"},
-		{[]string{"identities"}, nil, never("capture", "node", "repository", "notify", "metrics"), "adapters meet in cmd alone"},
-		{[]string{"repository"}, nil, never("capture", "node", "identities", "notify", "metrics", "canton", "internal"), "adapters meet in cmd alone"},
-		{[]string{"dumpfile"}, nil, never("capture", "node", "identities", "repository", "notify", "metrics", "internal"), "adapters meet in cmd alone"},
-		{[]string{"node/compose"}, nil, never("node/plain", "node/throwaway"), "ways in which a node is deployed do not know each other"},
-		{[]string{"node/plain"}, nil, never("node/compose", "node/throwaway"), "ways in which a node is deployed do not know each other"},
-		{[]string{"node/throwaway"}, nil, never("node/compose", "node/plain", "canton"), "a throwaway server is any Postgres server, and no way in which a node is deployed"},
-		{nil, []string{"internal/docker", "node/compose", "node/throwaway"}, not("github.com/moby/moby"),
+		{[]string{"capture"}, nil, never("node", "databases", "sandbox", "identities", "repository", "notify", "metrics"), "adapters meet in cmd alone"},
+		{[]string{"node", "databases", "sandbox"}, nil, never("capture", "identities", "repository", "notify", "metrics"), "adapters meet in cmd alone"},
+		{[]string{"identities"}, nil, never("capture", "node", "databases", "sandbox", "repository", "notify", "metrics"), "adapters meet in cmd alone"},
+		{[]string{"repository"}, nil, never("capture", "node", "databases", "sandbox", "identities", "notify", "metrics", "canton", "internal"), "adapters meet in cmd alone"},
+		{[]string{"dumpfile"}, nil, never("capture", "node", "databases", "sandbox", "identities", "repository", "notify", "metrics", "internal"), "adapters meet in cmd alone"},
+		{[]string{"node"}, nil, never("databases", "sandbox"), "a node says where its databases are; what is done with them is the same for every kind"},
+		{[]string{"databases"}, nil, never("node", "sandbox"), "the databases of a node are the same however it is deployed"},
+		{[]string{"sandbox"}, nil, never("node", "databases", "canton"), "a sandbox is any Postgres server, and no way in which a node is deployed"},
+		{nil, []string{"internal/docker", "node/compose", "sandbox"}, not("github.com/moby/moby"),
 			"two adapters speak with the Docker Engine: one about the node's containers, one about those of drills"},
 		{nil, []string{"internal/docker"}, not("github.com/docker/cli"),
 			"the daemon is found in one place, as the docker command finds it"},
@@ -170,13 +182,13 @@ func TestImportDirections(t *testing.T) {
 func TestImportRulesFindBreaches(t *testing.T) {
 	for _, breach := range []struct{ in, path string }{
 		{"", "github.com/jackc/pgx/v5"}, {"", "os"}, {"backup", "holdfast/capture/postgres"}, {"backup", "holdfast/restore"},
-		{"restore", "holdfast/node/plain"}, {"drill", "holdfast/node/plain"}, {"drill", "holdfast/backup"}, {"verify", "holdfast/repository"}, {"capture/postgres", "holdfast/backup"}, {"capture/postgres", "holdfast/repository"},
-		{"node/plain", "holdfast/capture/postgres"}, {"identities", "holdfast/repository"}, {"repository", "holdfast/canton"},
-		{"export", "github.com/kopia/kopia/repo"}, {"node/plain", "github.com/kopia/kopia/fs"}, {"backup", "go.yaml.in/yaml/v3"},
-		{"node/plain", "holdfast/config"}, {"cmd/holdfast", "holdfast/internal/splicetest"}, {"identities", "log"}, {"config", "log/slog"},
-		{"restore", "holdfast/cmd/holdfast"}, {"config", "github.com/spf13/cobra"}, {"canton", "holdfast/node/plain"}, {"backup", "testing"},
-		{"check", "holdfast/canton/scan"}, {"node/plain", "google.golang.org/grpc"}, {"canton/scan", "holdfast/internal/libpq"},
-		{"node/throwaway", "holdfast/node/compose"}, {"node/compose", "holdfast/node/throwaway"}, {"node/plain", "holdfast/node/compose"}, {"identities", "github.com/moby/moby/client"},
+		{"restore", "holdfast/databases"}, {"drill", "holdfast/databases"}, {"drill", "holdfast/backup"}, {"verify", "holdfast/repository"}, {"capture/postgres", "holdfast/backup"}, {"capture/postgres", "holdfast/repository"},
+		{"databases", "holdfast/capture/postgres"}, {"identities", "holdfast/repository"}, {"repository", "holdfast/canton"},
+		{"export", "github.com/kopia/kopia/repo"}, {"databases", "github.com/kopia/kopia/fs"}, {"backup", "go.yaml.in/yaml/v3"},
+		{"databases", "holdfast/config"}, {"cmd/holdfast", "holdfast/internal/splicetest"}, {"identities", "log"}, {"config", "log/slog"},
+		{"restore", "holdfast/cmd/holdfast"}, {"config", "github.com/spf13/cobra"}, {"canton", "holdfast/databases"}, {"backup", "testing"},
+		{"check", "holdfast/canton/scan"}, {"databases", "google.golang.org/grpc"}, {"canton/scan", "holdfast/internal/libpq"},
+		{"sandbox", "holdfast/node/compose"}, {"node/compose", "holdfast/sandbox"}, {"databases", "holdfast/node/compose"}, {"node/compose", "holdfast/databases"}, {"stored", "holdfast/record"}, {"event", "os"}, {"databases", "holdfast/repository"}, {"identities", "github.com/moby/moby/client"},
 		{"node/compose", "github.com/docker/cli/cli/config"}, {"internal/docker", "holdfast/node/compose"},
 		{"canton", "holdfast/dumpfile"}, {"inspect", "holdfast/dumpfile"}, {"inspect", "holdfast/canton"}, {"dumpfile", "holdfast/capture/postgres"},
 	} {

@@ -237,24 +237,6 @@ type Files interface {
 	Open(ctx context.Context, name string) (io.ReadCloser, error)
 }
 
-// Progress is told how far a piece of work is. Calls may come from several
-// goroutines; a nil Progress is allowed wherever one is taken.
-type Progress func(Step)
-
-// Step is one report of progress: Done of Total bytes of the work on Subject.
-type Step struct {
-	Subject string // "capture participant"
-	Done    int64
-	Total   int64 // an estimate; 0 when unknown
-}
-
-// Report calls p unless it is nil.
-func (p Progress) Report(s Step) {
-	if p != nil {
-		p(s)
-	}
-}
-
 // Clock reads one run's clock: the wall for people, one monotonic clock for
 // proof.
 type Clock func() Moment

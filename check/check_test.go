@@ -2,6 +2,8 @@ package check
 
 import (
 	"fmt"
+	"holdfast/observed"
+	"holdfast/record"
 	"regexp"
 	"slices"
 	"strings"
@@ -77,43 +79,43 @@ func setAt(at time.Time, serial int, users ...string) holdfast.Set {
 	return s
 }
 
-func scanView(url string, serial int, served ...int) holdfast.ScanView {
-	v := holdfast.ScanView{URL: url, Clock: holdfast.Known(time.Second), Serial: holdfast.Known(serial), Upgrade: holdfast.Known(holdfast.Upgrade{})}
-	var list []holdfast.Sequencer
+func scanView(url string, serial int, served ...int) observed.Scan {
+	v := observed.Scan{URL: url, Clock: holdfast.Known(time.Second), Serial: holdfast.Known(serial), Upgrade: holdfast.Known(observed.Upgrade{})}
+	var list []observed.Sequencer
 	for _, n := range served {
 		for sv := range 3 {
-			list = append(list, holdfast.Sequencer{SV: fmt.Sprintf("SV-%d", sv+1), Serial: n, URL: fmt.Sprintf("https://sequencer-%d.sv-%d", n, sv+1), Answers: true})
+			list = append(list, observed.Sequencer{SV: fmt.Sprintf("SV-%d", sv+1), Serial: n, URL: fmt.Sprintf("https://sequencer-%d.sv-%d", n, sv+1), Answers: true})
 		}
 	}
 	v.Sequencers = holdfast.Known(list)
 	return v
 }
 
-func scans(serial int, served ...int) []holdfast.ScanView {
-	return []holdfast.ScanView{scanView("https://scan-1", serial, served...), scanView("https://scan-2", serial, served...), scanView("https://scan-3", serial, served...)}
+func scans(serial int, served ...int) []observed.Scan {
+	return []observed.Scan{scanView("https://scan-1", serial, served...), scanView("https://scan-2", serial, served...), scanView("https://scan-3", serial, served...)}
 }
 
 // healthy is a node for which everything holds at noon.
 func healthy() *Observations {
-	live := func(facts holdfast.Facts) holdfast.Observed[holdfast.Live] {
-		return holdfast.Known(holdfast.Live{Facts: facts, Server: holdfast.Server{Number: 150018, Version: "15.18"}, Where: "db:5432", Free: holdfast.Known[int64](8 << 30)})
+	live := func(facts holdfast.Facts) holdfast.Observed[observed.Database] {
+		return holdfast.Known(observed.Database{Facts: facts, Server: holdfast.Server{Number: 150018, Version: "15.18"}, Where: "db:5432", Free: holdfast.Known[int64](8 << 30)})
 	}
 	set := setAt(noon.Add(-time.Hour), 5)
 	return &Observations{
 		Node:       holdfast.Node{Name: "demo", Components: components},
 		Repository: holdfast.Known(Repository{Name: "/backups", Sets: []holdfast.Set{setAt(noon.Add(-9*time.Hour), 5), setAt(noon.Add(-5*time.Hour), 5), set}}),
-		Drills:     holdfast.Known([]holdfast.Drill{{Set: set.ID, At: noon.Add(-3 * day), Verdict: holdfast.Holds, Restore: time.Minute, Bytes: 1 << 30}}),
-		KeyTests:   holdfast.Known([]holdfast.KeyTest{{Set: set.ID, At: noon.Add(-day), Content: "c"}}),
-		Live: map[holdfast.ComponentName]holdfast.Observed[holdfast.Live]{
+		Drills:     holdfast.Known([]record.Drill{{Set: set.ID, At: noon.Add(-3 * day), Verdict: holdfast.Holds, Restore: time.Minute, Bytes: 1 << 30}}),
+		KeyTests:   holdfast.Known([]record.KeyTest{{Set: set.ID, At: noon.Add(-day), Content: "c"}}),
+		Live: map[holdfast.ComponentName]holdfast.Observed[observed.Database]{
 			"participant": live(holdfast.Facts{Schema: "participant", Participant: participantAt(noon.Add(-time.Minute), 5)}),
 			"validator":   live(holdfast.Facts{Schema: "validator", Validator: validatorAt(noon.Add(-time.Minute))}),
 		},
 		Identities: holdfast.Known(identitiesNow()),
-		App:        holdfast.Known(holdfast.AppView{Active: true, Version: "0.6.11", Users: holdfast.Known([]string{"admin"})}),
+		App:        holdfast.Known(observed.App{Active: true, Version: "0.6.11", Users: holdfast.Known([]string{"admin"})}),
 		Scans:      scans(5, 5),
-		Admin: holdfast.Known(holdfast.ParticipantView{ID: participantID, Initialized: true, Connected: []holdfast.Connection{{PhysicalID: physical(5), Healthy: true}},
-			Parties: holdfast.Known([]holdfast.HostedParty{{ID: "demo::1220", Participants: 1}})}),
-		Metrics:  holdfast.Known(holdfast.NodeMetrics{LastSequenced: noon.Add(-time.Minute)}),
+		Admin: holdfast.Known(observed.Participant{ID: participantID, Initialized: true, Connected: []observed.Connection{{PhysicalID: physical(5), Healthy: true}},
+			Parties: holdfast.Known([]observed.Party{{ID: "demo::1220", Participants: 1}})}),
+		Metrics:  holdfast.Known(observed.Metrics{LastSequenced: noon.Add(-time.Minute)}),
 		Copy:     holdfast.Known(Copy{Where: "/elsewhere", Sets: []CopiedSet{{set.ID, holdfast.Proven, set.Ended.Wall}}}),
 		Declared: Declared{Retention: []Retention{{SV: EverySV, Keeps: 30 * day, Source: "asked on 2026-11-02"}}},
 	}
@@ -126,7 +128,7 @@ func (o *Observations) sets(list ...holdfast.Set) {
 	o.Repository = holdfast.Known(r)
 }
 
-func (o *Observations) live(name holdfast.ComponentName, change func(*holdfast.Live)) {
+func (o *Observations) live(name holdfast.ComponentName, change func(*observed.Database)) {
 	l, _ := o.Live[name].Get()
 	change(&l)
 	o.Live[name] = holdfast.Known(l)

@@ -1,6 +1,8 @@
 package check
 
 import (
+	"holdfast/observed"
+	"holdfast/record"
 	"slices"
 	"strings"
 	"testing"
@@ -41,20 +43,20 @@ func TestEvaluate(t *testing.T) {
 		}, nil, nil},
 		{"and users were made since", func(o *Observations) {
 			o.sets(setAt(noon.Add(-9*time.Hour), 5), setAt(noon.Add(-5*time.Hour), 5))
-			o.live("participant", func(l *holdfast.Live) {
+			o.live("participant", func(l *observed.Database) {
 				made := noon.Add(-time.Hour)
 				l.Facts.Participant.Users = append(l.Facts.Participant.Users, holdfast.User{ID: "bob", Created: &made})
 			})
 		}, map[Code]string{PostgresCadence: "violated: 5h0m old"}, map[Code]Code{UsersSinceBackup: PostgresCadence}},
 		{"a user was made since a fresh set", func(o *Observations) {
-			o.live("participant", func(l *holdfast.Live) {
+			o.live("participant", func(l *observed.Database) {
 				made := noon.Add(-time.Minute)
 				l.Facts.Participant.Users = append(l.Facts.Participant.Users, holdfast.User{ID: "bob", Created: &made})
 			})
 		}, nil, nil},
 		{"an old user is not in the set", func(o *Observations) {
-			o.live("validator", func(l *holdfast.Live) { l.Facts.Validator.Users = append(l.Facts.Validator.Users, "carol") })
-			o.live("participant", func(l *holdfast.Live) {
+			o.live("validator", func(l *observed.Database) { l.Facts.Validator.Users = append(l.Facts.Validator.Users, "carol") })
+			o.live("participant", func(l *observed.Database) {
 				made := noon.Add(-day)
 				l.Facts.Participant.Users = append(l.Facts.Participant.Users, holdfast.User{ID: "carol", Created: &made})
 			})
@@ -90,19 +92,19 @@ func TestEvaluate(t *testing.T) {
 		{"a gap in sets that hold all", func(o *Observations) {
 			o.sets(setAt(noon.Add(-72*time.Hour), 5), o.newest())
 			o.Declared.NoPruning = true
-			o.live("participant", func(l *holdfast.Live) { l.Facts.Participant.Pruning, l.Facts.Participant.NoPruning = nil, true })
+			o.live("participant", func(l *observed.Database) { l.Facts.Participant.Pruning, l.Facts.Participant.NoPruning = nil, true })
 		}, nil, nil},
 		{"the live databases are away", func(o *Observations) {
 			for name := range o.Live {
-				o.Live[name] = holdfast.Unknown[holdfast.Live]("connection refused")
+				o.Live[name] = holdfast.Unknown[observed.Database]("connection refused")
 			}
 		}, map[Code]string{PostgresSupported: "cannot tell: connection refused"},
 			map[Code]Code{HistoricalSpacing: PostgresSupported, UsersSinceBackup: PostgresSupported, IdentitiesMatchDatabase: PostgresSupported, PruningConfigured: PostgresSupported, SpaceForRestore: PostgresSupported}},
 		{"a server is too old", func(o *Observations) {
-			o.live("validator", func(l *holdfast.Live) { l.Server = holdfast.Server{Number: 130011, Version: "13.11"} })
+			o.live("validator", func(l *observed.Database) { l.Server = holdfast.Server{Number: 130011, Version: "13.11"} })
 		}, map[Code]string{PostgresSupported: "violated: Postgres 13.11"}, nil},
 		{"the client programs are too old", func(o *Observations) {
-			o.live("validator", func(l *holdfast.Live) { l.Tools = "pg_dump is version 14" })
+			o.live("validator", func(l *observed.Database) { l.Tools = "pg_dump is version 14" })
 		}, map[Code]string{PostgresSupported: "violated: pg_dump is version 14"}, nil},
 		{"the validator app is away", func(o *Observations) { o.Identities = holdfast.Unknown[holdfast.IdentityFacts]("503") },
 			map[Code]string{IdentitiesBackedUp: "cannot tell: 503"}, map[Code]Code{IdentitiesMatchDatabase: IdentitiesBackedUp}},
@@ -125,54 +127,54 @@ func TestEvaluate(t *testing.T) {
 			o.Identities = with(o.Identities, func(i *holdfast.IdentityFacts) { i.Checks = nil })
 		}, map[Code]string{IdentitiesMatchDatabase: "cannot tell: not compared"}, nil},
 		{"the admin API is another participant's", func(o *Observations) {
-			o.Admin = with(o.Admin, func(p *holdfast.ParticipantView) { p.ID = "other::1220" })
+			o.Admin = with(o.Admin, func(p *observed.Participant) { p.ID = "other::1220" })
 		}, map[Code]string{IdentitiesMatchDatabase: "violated: the participant says that it is other"}, nil},
 		{"a party hosted by several", func(o *Observations) {
-			o.Admin = with(o.Admin, func(p *holdfast.ParticipantView) {
-				p.Parties = holdfast.Known([]holdfast.HostedParty{{ID: "one", Participants: 1}, {ID: "shared", Participants: 2}, {ID: "ext", Participants: 1, External: true}})
+			o.Admin = with(o.Admin, func(p *observed.Participant) {
+				p.Parties = holdfast.Known([]observed.Party{{ID: "one", Participants: 1}, {ID: "shared", Participants: 2}, {ID: "ext", Participants: 1, External: true}})
 			})
 		}, map[Code]string{PartiesNotMigrated: "violated: of 3 parties 1 external: ext; 1 hosted by several participants: shared"}, nil},
-		{"no admin API", func(o *Observations) { o.Admin = holdfast.Unknown[holdfast.ParticipantView]("check.admin names none") },
+		{"no admin API", func(o *Observations) { o.Admin = holdfast.Unknown[observed.Participant]("check.admin names none") },
 			map[Code]string{PartiesNotMigrated: "cannot tell: check.admin"}, nil},
 		{"no pruning", func(o *Observations) {
-			o.live("participant", func(l *holdfast.Live) { l.Facts.Participant.Pruning, l.Facts.Participant.NoPruning = nil, true })
+			o.live("participant", func(l *observed.Database) { l.Facts.Participant.Pruning, l.Facts.Participant.NoPruning = nil, true })
 		}, map[Code]string{PruningConfigured: "violated: no pruning schedule"}, nil},
 		{"other pruning than declared", func(o *Observations) { o.Declared.Pruning = 30 * day }, map[Code]string{PruningConfigured: "violated: check.pruning is 30d"}, nil},
 		{"pruning where none is meant to be", func(o *Observations) { o.Declared.NoPruning = true }, map[Code]string{PruningConfigured: "violated: check.pruning is off"}, nil},
 		{"an unknown schedule, and one of the admin API", func(o *Observations) {
-			o.live("participant", func(l *holdfast.Live) { l.Facts.Participant.Pruning = nil })
-			o.Admin = with(o.Admin, func(p *holdfast.ParticipantView) {
+			o.live("participant", func(l *observed.Database) { l.Facts.Participant.Pruning = nil })
+			o.Admin = with(o.Admin, func(p *observed.Participant) {
 				p.Pruning = holdfast.Known(&holdfast.Pruning{Retention: 48 * time.Hour})
 			})
 		}, nil, nil},
 		{"an unknown schedule", func(o *Observations) {
-			o.live("participant", func(l *holdfast.Live) { l.Facts.Participant.Pruning = nil })
+			o.live("participant", func(l *observed.Database) { l.Facts.Participant.Pruning = nil })
 		},
 			map[Code]string{PruningConfigured: "cannot tell: schedule", HistoricalSpacing: "cannot tell: schedule"}, nil},
-		{"no drill", func(o *Observations) { o.Drills = holdfast.Known([]holdfast.Drill(nil)) }, map[Code]string{RestoreProven: "violated: no restore was ever rehearsed"}, nil},
+		{"no drill", func(o *Observations) { o.Drills = holdfast.Known([]record.Drill(nil)) }, map[Code]string{RestoreProven: "violated: no restore was ever rehearsed"}, nil},
 		{"an old drill", func(o *Observations) {
-			o.Drills = with(o.Drills, func(d *[]holdfast.Drill) {
-				*d = []holdfast.Drill{{Set: "s", At: noon.Add(-40 * day), Verdict: holdfast.Holds}}
+			o.Drills = with(o.Drills, func(d *[]record.Drill) {
+				*d = []record.Drill{{Set: "s", At: noon.Add(-40 * day), Verdict: holdfast.Holds}}
 			})
 		}, map[Code]string{RestoreProven: "violated: 40d ago"}, nil},
 		{"a drill that failed", func(o *Observations) {
-			o.Drills = with(o.Drills, func(d *[]holdfast.Drill) {
-				*d = append(*d, holdfast.Drill{Set: "s", At: noon.Add(-time.Hour), Verdict: holdfast.Violated, Found: "a row is gone"})
+			o.Drills = with(o.Drills, func(d *[]record.Drill) {
+				*d = append(*d, record.Drill{Set: "s", At: noon.Add(-time.Hour), Verdict: holdfast.Violated, Found: "a row is gone"})
 			})
 		}, map[Code]string{RestoreProven: "violated: a row is gone"}, nil},
 		{"a drill that could not tell counts for nothing", func(o *Observations) {
-			o.Drills = with(o.Drills, func(d *[]holdfast.Drill) {
-				*d = append(*d, holdfast.Drill{Set: "s", At: noon.Add(-time.Hour), Verdict: holdfast.CannotTell})
+			o.Drills = with(o.Drills, func(d *[]record.Drill) {
+				*d = append(*d, record.Drill{Set: "s", At: noon.Add(-time.Hour), Verdict: holdfast.CannotTell})
 			})
 		}, nil, nil},
-		{"drills that cannot be read", func(o *Observations) { o.Drills = holdfast.Unknown[[]holdfast.Drill]("a broken record") },
+		{"drills that cannot be read", func(o *Observations) { o.Drills = holdfast.Unknown[[]record.Drill]("a broken record") },
 			map[Code]string{RestoreProven: "cannot tell: a broken record"}, nil},
-		{"no key test", func(o *Observations) { o.KeyTests = holdfast.Known([]holdfast.KeyTest(nil)) }, map[Code]string{RecoveryKeyTested: "violated: no key was ever tried"}, nil},
+		{"no key test", func(o *Observations) { o.KeyTests = holdfast.Known([]record.KeyTest(nil)) }, map[Code]string{RecoveryKeyTested: "violated: no key was ever tried"}, nil},
 		{"an old key test", func(o *Observations) {
-			o.KeyTests = holdfast.Known([]holdfast.KeyTest{{Set: "gone", Content: "c", At: noon.Add(-200 * day)}})
+			o.KeyTests = holdfast.Known([]record.KeyTest{{Set: "gone", Content: "c", At: noon.Add(-200 * day)}})
 		}, map[Code]string{RecoveryKeyTested: "violated: 200d ago"}, nil},
 		{"a key test of other identities", func(o *Observations) {
-			o.KeyTests = holdfast.Known([]holdfast.KeyTest{{Set: "gone", Content: "other", At: noon.Add(-day)}})
+			o.KeyTests = holdfast.Known([]record.KeyTest{{Set: "gone", Content: "other", At: noon.Add(-day)}})
 		}, map[Code]string{RecoveryKeyTested: "violated: opened others"}, nil},
 		{"no second copy", func(o *Observations) { o.Copy = holdfast.Unknown[Copy]("check.second_copy names none") },
 			map[Code]string{SecondCopy: "cannot tell: check.second_copy"}, nil},
@@ -201,17 +203,17 @@ func TestEvaluate(t *testing.T) {
 				o.Scans[i].Clock = holdfast.Unknown[time.Duration]("no date")
 			}
 			for name := range o.Live {
-				o.live(name, func(l *holdfast.Live) { l.Local = true })
+				o.live(name, func(l *observed.Database) { l.Local = true })
 			}
 		}, map[Code]string{ClockSane: "cannot tell: runs on this machine"}, nil},
 		{"a full disk", func(o *Observations) {
 			for name := range o.Live {
-				o.live(name, func(l *holdfast.Live) { l.Free = holdfast.Known[int64](1 << 20) })
+				o.live(name, func(l *observed.Database) { l.Free = holdfast.Known[int64](1 << 20) })
 			}
 		}, map[Code]string{SpaceForRestore: "violated: has 1.0 MiB free"}, nil},
 		{"a disk that is elsewhere", func(o *Observations) {
 			for name := range o.Live {
-				o.live(name, func(l *holdfast.Live) { l.Free = holdfast.Unknown[int64]("the server is elsewhere") })
+				o.live(name, func(l *observed.Database) { l.Free = holdfast.Unknown[int64]("the server is elsewhere") })
 			}
 		}, map[Code]string{SpaceForRestore: "cannot tell: the server is elsewhere"}, nil},
 	} {
@@ -254,7 +256,7 @@ func judged(t *testing.T, list []Condition, alarms map[Code]string, silent map[C
 func TestEvaluateTheNetwork(t *testing.T) {
 	upgraded := func(o *Observations, served ...int) {
 		o.Scans = scans(6, served...)
-		o.live("participant", func(l *holdfast.Live) {
+		o.live("participant", func(l *observed.Database) {
 			l.Facts.Participant = participantAt(noon.Add(-time.Minute), 6)
 			l.Facts.Participant.Synchronizers = append(l.Facts.Participant.Synchronizers, holdfast.Synchronizer{Alias: "global", PhysicalID: physical(5)})
 		})
@@ -293,29 +295,29 @@ func TestEvaluateTheNetwork(t *testing.T) {
 		{"one Scan lies", func(o *Observations) { o.Scans[1] = scanView("https://liar", 7, 7) }, nil, nil},
 		{"one Scan alone, of a node that follows", func(o *Observations) { o.Scans = o.Scans[:1] },
 			map[Code]string{UpgradePrepared: "cannot tell: 1 of 1 Scan"}, nil},
-		{"one Scan alone says that there was an upgrade", func(o *Observations) { o.Scans = []holdfast.ScanView{scanView("https://liar", 7, 7)} },
+		{"one Scan alone says that there was an upgrade", func(o *Observations) { o.Scans = []observed.Scan{scanView("https://liar", 7, 7)} },
 			map[Code]string{UpgradePrepared: "cannot tell: 1 of 1 Scan"}, nil},
 		{"no Scan, of a node that follows", func(o *Observations) { o.Scans = nil; o.live("participant", local) },
 			map[Code]string{UpgradePrepared: "cannot tell: no Scan was asked"}, nil},
 		{"no Scan, of a node that knows an older serial", func(o *Observations) {
 			o.Scans = nil
-			o.live("participant", func(l *holdfast.Live) {
+			o.live("participant", func(l *observed.Database) {
 				l.Facts.Participant.Synchronizers = append(l.Facts.Participant.Synchronizers, holdfast.Synchronizer{Alias: "global", PhysicalID: physical(4)})
 			})
 		}, map[Code]string{LSURetention: "cannot tell: no Scan was asked", UpgradePrepared: "cannot tell: no Scan was asked"}, nil},
 		{"no Scan, of a node that stands still", func(o *Observations) {
 			o.Scans = nil
-			o.Metrics = holdfast.Known(holdfast.NodeMetrics{LastSequenced: noon.Add(-3 * time.Hour)})
+			o.Metrics = holdfast.Known(observed.Metrics{LastSequenced: noon.Add(-3 * time.Hour)})
 		}, map[Code]string{OldSynchronizer: "cannot tell: no Scan was asked", UpgradePrepared: "cannot tell: no Scan was asked"}, map[Code]Code{LSURetention: OldSynchronizer}},
 		{"Scans that disagree, of a node that stands still", func(o *Observations) {
-			o.Scans = []holdfast.ScanView{scanView("https://a", 5, 5), scanView("https://b", 6, 6)}
-			o.Metrics = holdfast.Known(holdfast.NodeMetrics{LastSequenced: noon.Add(-3 * time.Hour)})
+			o.Scans = []observed.Scan{scanView("https://a", 5, 5), scanView("https://b", 6, 6)}
+			o.Metrics = holdfast.Known(observed.Metrics{LastSequenced: noon.Add(-3 * time.Hour)})
 		}, map[Code]string{OldSynchronizer: "cannot tell: https://b: serial 6 is in use"}, map[Code]Code{LSURetention: OldSynchronizer}},
 		{"Scans that limit", func(o *Observations) {
 			for i := range o.Scans {
-				o.Scans[i].Serial, o.Scans[i].Sequencers = holdfast.Unknown[int]("429"), holdfast.Unknown[[]holdfast.Sequencer]("429")
+				o.Scans[i].Serial, o.Scans[i].Sequencers = holdfast.Unknown[int]("429"), holdfast.Unknown[[]observed.Sequencer]("429")
 			}
-			o.Metrics = holdfast.Known(holdfast.NodeMetrics{LastSequenced: noon.Add(-3 * time.Hour)})
+			o.Metrics = holdfast.Known(observed.Metrics{LastSequenced: noon.Add(-3 * time.Hour)})
 		}, map[Code]string{OldSynchronizer: "cannot tell: 429"}, map[Code]Code{LSURetention: OldSynchronizer}},
 		{"no retention is declared", func(o *Observations) { o.Declared.Retention = nil },
 			map[Code]string{RestorePointRetained: "cannot tell: not declared for SV-1, SV-2, SV-3"}, map[Code]Code{Acknowledgement: RestorePointRetained}},
@@ -323,11 +325,11 @@ func TestEvaluateTheNetwork(t *testing.T) {
 			o.Declared.Retention = []Retention{{SV: "SV-1", Keeps: 30 * day, Source: "s"}, {SV: "SV-2", Keeps: 30 * day, Source: "s"}}
 		}, map[Code]string{RestorePointRetained: "cannot tell: not declared for SV-3"}, map[Code]Code{Acknowledgement: RestorePointRetained}},
 		{"a node that was away for 28 days", func(o *Observations) {
-			o.Metrics = holdfast.Known(holdfast.NodeMetrics{LastSequenced: noon.Add(-28 * day)})
+			o.Metrics = holdfast.Known(observed.Metrics{LastSequenced: noon.Add(-28 * day)})
 		}, map[Code]string{Acknowledgement: "violated: 2d left"}, nil},
 		{"a super validator that keeps less", func(o *Observations) {
 			o.Declared.Retention = append(o.Declared.Retention, Retention{SV: "SV-2", Keeps: 8 * day, Source: "said so"})
-			o.Metrics = holdfast.Known(holdfast.NodeMetrics{LastSequenced: noon.Add(-2 * day)})
+			o.Metrics = holdfast.Known(observed.Metrics{LastSequenced: noon.Add(-2 * day)})
 		}, map[Code]string{Acknowledgement: "violated: SV-2 keeps 8d (declared: said so)"}, nil},
 		{"a restore point beyond the retention", func(o *Observations) {
 			o.Declared.Retention = []Retention{{SV: EverySV, Keeps: 30 * time.Minute, Source: "a test"}}
@@ -342,14 +344,14 @@ func TestEvaluateTheNetwork(t *testing.T) {
 	}
 }
 
-func local(*holdfast.Live) {}
+func local(*observed.Database) {}
 
 // An upgrade that is announced, and what a node has to be like for it.
 func TestEvaluateAnAnnouncedUpgrade(t *testing.T) {
 	at := noon.Add(3 * time.Hour)
 	announce := func(o *Observations, scans ...int) {
 		for _, i := range scans {
-			o.Scans[i].Upgrade = holdfast.Known(holdfast.Upgrade{At: at, Successor: physical(6)})
+			o.Scans[i].Upgrade = holdfast.Known(observed.Upgrade{At: at, Successor: physical(6)})
 		}
 	}
 	for _, c := range []struct {
@@ -363,35 +365,35 @@ func TestEvaluateAnAnnouncedUpgrade(t *testing.T) {
 		{"one, for a node that is ready", func(o *Observations) { announce(o, 0, 1, 2) }, "holds: 35-6 is announced for 2026-11-22 15:00", nil, nil},
 		{"of which two Scans tell, in their own time zones", func(o *Observations) {
 			announce(o, 0, 1)
-			o.Scans[1].Upgrade = holdfast.Known(holdfast.Upgrade{At: at.In(time.FixedZone("", 3600)), Successor: physical(6)})
+			o.Scans[1].Upgrade = holdfast.Known(observed.Upgrade{At: at.In(time.FixedZone("", 3600)), Successor: physical(6)})
 		}, "holds: in 3h0m", nil, nil},
 		{"of which one Scan alone tells", func(o *Observations) { announce(o, 0) }, "holds: no upgrade is announced", nil, nil},
 		{"of which two Scans disagree", func(o *Observations) { o.Scans = o.Scans[:2]; announce(o, 0) }, "", map[Code]string{UpgradePrepared: "cannot tell: is announced for"}, nil},
 		{"of which no Scan tells", func(o *Observations) {
 			for i := range o.Scans {
-				o.Scans[i].Upgrade = holdfast.Unknown[holdfast.Upgrade]("it does not know that question (404)")
+				o.Scans[i].Upgrade = holdfast.Unknown[observed.Upgrade]("it does not know that question (404)")
 			}
 		}, "", map[Code]string{UpgradePrepared: "cannot tell: does not know that question"}, nil},
 		{"for an old release", func(o *Observations) {
 			announce(o, 0, 1, 2)
-			o.App = with(o.App, func(a *holdfast.AppView) { a.Version = "0.6.4" })
+			o.App = with(o.App, func(a *observed.App) { a.Version = "0.6.4" })
 		}, "", map[Code]string{UpgradePrepared: "violated: of Splice 0.6.4"}, nil},
 		{"for a release that nobody knows", func(o *Observations) {
 			announce(o, 0, 1, 2)
-			o.App = holdfast.Unknown[holdfast.AppView]("connection refused")
+			o.App = holdfast.Unknown[observed.App]("connection refused")
 		}, "", map[Code]string{UpgradePrepared: "cannot tell: connection refused"}, nil},
 		{"for a release of another kind", func(o *Observations) {
 			announce(o, 0, 1, 2)
-			o.App = with(o.App, func(a *holdfast.AppView) { a.Version = "main" })
+			o.App = with(o.App, func(a *observed.App) { a.Version = "main" })
 		}, "", map[Code]string{UpgradePrepared: "cannot tell: \"main\""}, nil},
 		{"for a node that stands still", func(o *Observations) {
 			announce(o, 0, 1, 2)
-			o.Metrics = holdfast.Known(holdfast.NodeMetrics{LastSequenced: noon.Add(-2 * time.Hour)})
+			o.Metrics = holdfast.Known(observed.Metrics{LastSequenced: noon.Add(-2 * time.Hour)})
 		}, "", map[Code]string{UpgradePrepared: "violated: has heard nothing for 2h0m"}, nil},
 		{"for a node of which nobody knows how far it is", func(o *Observations) {
 			announce(o, 0, 1, 2)
-			o.Metrics = holdfast.Unknown[holdfast.NodeMetrics]("none")
-			o.live("participant", func(l *holdfast.Live) { l.Facts.Participant.RecordTimes = nil })
+			o.Metrics = holdfast.Unknown[observed.Metrics]("none")
+			o.live("participant", func(l *observed.Database) { l.Facts.Participant.RecordTimes = nil })
 		}, "", map[Code]string{UpgradePrepared: "cannot tell: no record time", Acknowledgement: "cannot tell: no record time"}, nil},
 		{"before which there is no set", func(o *Observations) {
 			announce(o, 0, 1, 2)
@@ -400,13 +402,13 @@ func TestEvaluateAnAnnouncedUpgrade(t *testing.T) {
 		{"a second one, with no set since the first", func(o *Observations) {
 			o.Scans = scans(6, 5, 6)
 			announce(o, 0, 1, 2)
-			o.live("participant", func(l *holdfast.Live) { l.Facts.Participant = participantAt(noon.Add(-time.Minute), 6) })
+			o.live("participant", func(l *observed.Database) { l.Facts.Participant = participantAt(noon.Add(-time.Minute), 6) })
 		}, "", map[Code]string{UpgradePrepared: "violated: is of serial 5, in use is 6"}, nil},
 		{"a second one, with time for a set until then", func(o *Observations) {
 			at = noon.Add(5 * time.Hour)
 			o.Scans = scans(6, 5, 6)
 			announce(o, 0, 1, 2)
-			o.live("participant", func(l *holdfast.Live) { l.Facts.Participant = participantAt(noon.Add(-time.Minute), 6) })
+			o.live("participant", func(l *observed.Database) { l.Facts.Participant = participantAt(noon.Add(-time.Minute), 6) })
 		}, "holds: the next set, of serial 6, is due before that", nil, nil},
 		{"that should have been", func(o *Observations) {
 			at = noon.Add(-2 * time.Hour)
@@ -439,7 +441,7 @@ func TestRecoveryRoute(t *testing.T) {
 		{"only the identities", func(o *Observations) {
 			o.Declared.Retention = []Retention{{SV: EverySV, Keeps: time.Minute, Source: "s"}}
 		}, "holds: closed: restore_point_within_retained_history. Route two, from the identities: open"},
-		{"only a set", func(o *Observations) { o.KeyTests = holdfast.Known([]holdfast.KeyTest(nil)) }, "holds: cannot tell whether a key opens"},
+		{"only a set", func(o *Observations) { o.KeyTests = holdfast.Known([]record.KeyTest(nil)) }, "holds: cannot tell whether a key opens"},
 		{"identities in a KMS", func(o *Observations) {
 			s := o.newest()
 			ids := *s.Identities
@@ -467,7 +469,7 @@ func TestRecoveryRoute(t *testing.T) {
 			o.Declared.Retention = []Retention{{SV: EverySV, Keeps: time.Minute, Source: "s"}}
 		}, "violated: closed: those in set"},
 		{"neither told", func(o *Observations) {
-			o.KeyTests = holdfast.Known([]holdfast.KeyTest(nil))
+			o.KeyTests = holdfast.Known([]record.KeyTest(nil))
 			o.Declared.Retention = nil
 		}, "cannot tell: route one"},
 	} {
@@ -491,7 +493,7 @@ func TestRunways(t *testing.T) {
 	if len(r) != 3 || r[0].SV != "SV-3" || r[1].SV != "SV-1" || r[2].SV != "SV-2" || r[2].Left != nil || r[2].Source != "unknown" || r[0].Source != "published: b" || *r[0].Left != 14*day-time.Minute {
 		t.Errorf("%+v", r)
 	}
-	o.Metrics, o.Live = holdfast.Unknown[holdfast.NodeMetrics]("x"), nil
+	o.Metrics, o.Live = holdfast.Unknown[observed.Metrics]("x"), nil
 	for _, one := range Runways(*o, noon) {
 		if one.Left != nil || one.Acked != nil {
 			t.Errorf("computed without an acknowledgement: %+v", one)
@@ -531,12 +533,12 @@ func TestOnlyAndErr(t *testing.T) {
 
 func TestLossesSayWhatToDo(t *testing.T) {
 	o := healthy()
-	o.live("participant", func(l *holdfast.Live) {
+	o.live("participant", func(l *observed.Database) {
 		l.Facts.Participant = participantAt(noon.Add(-time.Minute), 6, "bob")
 		l.Facts.Participant.Dars = append(l.Facts.Participant.Dars, holdfast.Dar{ID: "b", Name: "own-app", Version: "2"})
 		l.Parties = []string{"bob::1220"}
 	})
-	o.live("validator", func(l *holdfast.Live) { l.Facts.Validator.Users = []string{"admin", "bob"} })
+	o.live("validator", func(l *observed.Database) { l.Facts.Validator.Users = []string{"admin", "bob"} })
 	o.Scans = scans(6, 5, 6)
 	l := Losses(*o, noon)
 	all := strings.Join(l.Steps, "\n")
@@ -545,7 +547,7 @@ func TestLossesSayWhatToDo(t *testing.T) {
 			t.Errorf("the steps do not say %q:\n%s", want, all)
 		}
 	}
-	o.Live["validator"] = holdfast.Unknown[holdfast.Live]("connection refused")
+	o.Live["validator"] = holdfast.Unknown[observed.Database]("connection refused")
 	if l := Losses(*o, noon); l.Complete != holdfast.CannotTell || len(l.Untold) != 1 || !strings.Contains(l.Untold[0], "connection refused") {
 		t.Errorf("%+v", l)
 	}

@@ -2,6 +2,7 @@ package check
 
 import (
 	"fmt"
+	"holdfast/observed"
 	"slices"
 	"strings"
 	"time"
@@ -178,14 +179,14 @@ func (v *view) participant() (holdfast.ParticipantFacts, answer, bool) {
 }
 
 // live is the running database of the component of that kind.
-func (v *view) live(kind holdfast.Kind) (holdfast.Live, string, bool) {
+func (v *view) live(kind holdfast.Kind) (observed.Database, string, bool) {
 	for _, c := range v.Node.Components {
 		if c.Kind == kind {
 			live, ok := v.Live[c.Name].Get()
 			return live, fmt.Sprintf("%s: %s", c.Name, v.Live[c.Name].Missing()), ok
 		}
 	}
-	return holdfast.Live{}, fmt.Sprintf("the configuration has no database of kind %s", kind), false
+	return observed.Database{}, fmt.Sprintf("the configuration has no database of kind %s", kind), false
 }
 
 // captured is the participant's capture of a set.

@@ -11,6 +11,8 @@ import (
 	"holdfast"
 	"holdfast/check"
 	"holdfast/internal/splicetest/history"
+	"holdfast/observed"
+	"holdfast/record"
 )
 
 const day = 24 * time.Hour
@@ -98,11 +100,11 @@ func planted() map[check.Code]func(*check.Observations, *time.Time) {
 		},
 		check.RestorePointRetained: func(o *check.Observations, _ *time.Time) { o.Declared.Retention[0].Keeps = time.Hour },
 		check.Acknowledgement: func(o *check.Observations, now *time.Time) {
-			o.Metrics = holdfast.Known(holdfast.NodeMetrics{LastSequenced: now.Add(-25 * day)})
+			o.Metrics = holdfast.Known(observed.Metrics{LastSequenced: now.Add(-25 * day)})
 		},
 		check.ClockSane: func(o *check.Observations, now *time.Time) { *now = now.Add(-3 * day) },
 		check.RestoreProven: func(o *check.Observations, _ *time.Time) {
-			o.Drills = holdfast.Known([]holdfast.Drill(nil))
+			o.Drills = holdfast.Known([]record.Drill(nil))
 		},
 		check.UsersSinceBackup: func(o *check.Observations, now *time.Time) {
 			live, _ := o.Live["participant"].Get()
@@ -122,9 +124,9 @@ func planted() map[check.Code]func(*check.Observations, *time.Time) {
 // taken: that set's own facts are those of the live databases.
 func moment(life history.Life, k int, r *rand.Rand) (check.Observations, time.Time) {
 	next := life.Sets[k]
-	live := func(i int) holdfast.Observed[holdfast.Live] {
+	live := func(i int) holdfast.Observed[observed.Database] {
 		c := next.Captures[i]
-		return holdfast.Known(holdfast.Live{Facts: c.Facts, Server: c.Server, Where: "db:5432", Free: holdfast.Known[int64](1 << 40), Clock: time.Duration(r.IntN(4000)) * time.Millisecond})
+		return holdfast.Known(observed.Database{Facts: c.Facts, Server: c.Server, Where: "db:5432", Free: holdfast.Known[int64](1 << 40), Clock: time.Duration(r.IntN(4000)) * time.Millisecond})
 	}
 	participant := next.Captures[1].Facts.Participant
 	now := next.Captures[1].Consistent.Wall
@@ -140,14 +142,14 @@ func moment(life history.Life, k int, r *rand.Rand) (check.Observations, time.Ti
 	o := check.Observations{
 		Node:       next.Node,
 		Repository: holdfast.Known(check.Repository{Name: "r", Sets: sets}),
-		Drills:     holdfast.Known([]holdfast.Drill{{Set: last.ID, At: rehearsed, Verdict: holdfast.Holds}}),
-		KeyTests:   holdfast.Known([]holdfast.KeyTest{{Set: sets[0].ID, At: rehearsed, Content: ids.Content}}),
-		Live:       map[holdfast.ComponentName]holdfast.Observed[holdfast.Live]{"validator": live(0), "participant": live(1)},
+		Drills:     holdfast.Known([]record.Drill{{Set: last.ID, At: rehearsed, Verdict: holdfast.Holds}}),
+		KeyTests:   holdfast.Known([]record.KeyTest{{Set: sets[0].ID, At: rehearsed, Content: ids.Content}}),
+		Live:       map[holdfast.ComponentName]holdfast.Observed[observed.Database]{"validator": live(0), "participant": live(1)},
 		Identities: holdfast.Known(ids),
-		App:        holdfast.Known(holdfast.AppView{Active: true, Version: "0.6.11"}),
+		App:        holdfast.Known(observed.App{Active: true, Version: "0.6.11"}),
 		Scans:      scans(life, participant, now, r),
-		Admin:      holdfast.Known(holdfast.ParticipantView{ID: participant.ParticipantID, Initialized: true, Parties: holdfast.Known([]holdfast.HostedParty{{ID: "p", Participants: 1}})}),
-		Metrics:    holdfast.Known(holdfast.NodeMetrics{LastSequenced: now.Add(-time.Duration(r.IntN(30)) * time.Minute)}),
+		Admin:      holdfast.Known(observed.Participant{ID: participant.ParticipantID, Initialized: true, Parties: holdfast.Known([]observed.Party{{ID: "p", Participants: 1}})}),
+		Metrics:    holdfast.Known(observed.Metrics{LastSequenced: now.Add(-time.Duration(r.IntN(30)) * time.Minute)}),
 		Copy:       holdfast.Known(check.Copy{Where: "c", Sets: []check.CopiedSet{{ID: lag.ID, State: holdfast.Proven, Ended: lag.Ended.Wall}}}),
 		Declared:   check.Declared{Retention: []check.Retention{{SV: check.EverySV, Keeps: 30 * day, Source: "asked"}}, NoPruning: participant.Pruning == nil},
 	}
@@ -162,7 +164,7 @@ func identities(id string) holdfast.IdentityFacts {
 
 // scans are those of three super validators: the serial that the node is on,
 // and those whose upgrade was less than 30 days ago.
-func scans(life history.Life, p *holdfast.ParticipantFacts, now time.Time, r *rand.Rand) []holdfast.ScanView {
+func scans(life history.Life, p *holdfast.ParticipantFacts, now time.Time, r *rand.Rand) []observed.Scan {
 	serial, _ := p.ActiveSerial()
 	served := []int{serial}
 	for _, e := range life.Events {
@@ -171,20 +173,20 @@ func scans(life history.Life, p *holdfast.ParticipantFacts, now time.Time, r *ra
 			served = append(served, to-1)
 		}
 	}
-	var out []holdfast.ScanView
-	coming := holdfast.Upgrade{} // the next upgrade is announced a week before
+	var out []observed.Scan
+	coming := observed.Upgrade{} // the next upgrade is announced a week before
 	for _, e := range life.Events {
 		var to int
 		if n, _ := fmt.Sscanf(e.What, "logical synchronizer upgrade to serial %d", &to); n == 1 && e.At.After(now) && e.At.Sub(now) < 7*day && to == serial+1 {
-			coming = holdfast.Upgrade{At: e.At, Successor: fmt.Sprintf("global::1220::35-%d", to)}
+			coming = observed.Upgrade{At: e.At, Successor: fmt.Sprintf("global::1220::35-%d", to)}
 		}
 	}
 	for i := range 3 {
-		v := holdfast.ScanView{Upgrade: holdfast.Known(coming), URL: fmt.Sprintf("https://scan-%d", i), Clock: holdfast.Known(time.Second), Serial: holdfast.Known(serial)}
-		var list []holdfast.Sequencer
+		v := observed.Scan{Upgrade: holdfast.Known(coming), URL: fmt.Sprintf("https://scan-%d", i), Clock: holdfast.Known(time.Second), Serial: holdfast.Known(serial)}
+		var list []observed.Sequencer
 		for _, n := range served {
 			for sv := range 3 {
-				list = append(list, holdfast.Sequencer{SV: fmt.Sprint("SV-", sv), Serial: n, URL: fmt.Sprintf("https://sequencer-%d-%d", n, sv), Answers: true})
+				list = append(list, observed.Sequencer{SV: fmt.Sprint("SV-", sv), Serial: n, URL: fmt.Sprintf("https://sequencer-%d-%d", n, sv), Answers: true})
 			}
 		}
 		v.Sequencers = holdfast.Known(list)
@@ -194,9 +196,9 @@ func scans(life history.Life, p *holdfast.ParticipantFacts, now time.Time, r *ra
 	switch r.IntN(5) {
 	case 0: // a liar
 		odd.Serial = holdfast.Known(serial + 1)
-		odd.Sequencers = holdfast.Known([]holdfast.Sequencer{{SV: "SV-0", Serial: serial + 1, URL: "https://nowhere"}})
+		odd.Sequencers = holdfast.Known([]observed.Sequencer{{SV: "SV-0", Serial: serial + 1, URL: "https://nowhere"}})
 	case 1: // one that limits
-		odd.Serial, odd.Sequencers, odd.Clock = holdfast.Unknown[int]("429"), holdfast.Unknown[[]holdfast.Sequencer]("429"), holdfast.Unknown[time.Duration]("429")
+		odd.Serial, odd.Sequencers, odd.Clock = holdfast.Unknown[int]("429"), holdfast.Unknown[[]observed.Sequencer]("429"), holdfast.Unknown[time.Duration]("429")
 	case 2: // one whose clock is wrong
 		odd.Clock = holdfast.Known(-time.Hour)
 	}

@@ -2,6 +2,8 @@ package check
 
 import (
 	"fmt"
+	"holdfast/loss"
+	"holdfast/record"
 	"slices"
 	"time"
 
@@ -18,7 +20,7 @@ type Loss struct {
 	To       *time.Time       `json:"replay_to,omitempty"`
 	Replay   *time.Duration   `json:"replay_ns,omitempty"`           // of ledger time
 	Estimate time.Duration    `json:"restore_estimate_ns,omitempty"` // by the newest drill that proved a set
-	Losses   []holdfast.Loss  `json:"losses"`
+	Losses   []loss.Loss      `json:"losses"`
 	Untold   []string         `json:"untold"` // what could not be compared, and why
 	Complete holdfast.Verdict `json:"complete"`
 	Steps    []string         `json:"steps"` // by hand, in order
@@ -32,14 +34,14 @@ func Losses(o Observations, now time.Time) *Loss {
 	if !ok {
 		return nil
 	}
-	out := &Loss{Set: s.ID, Taken: takenAt(s), Age: now.Sub(takenAt(s)), Losses: []holdfast.Loss{}, Untold: []string{}, Complete: holdfast.Holds}
+	out := &Loss{Set: s.ID, Taken: takenAt(s), Age: now.Sub(takenAt(s)), Losses: []loss.Loss{}, Untold: []string{}, Complete: holdfast.Holds}
 	var bytes int64
 	for _, c := range s.Captures {
 		bytes += c.Database.Bytes
 		v.compare(out, c)
 	}
 	if drills, ok := v.Drills.Get(); ok {
-		out.Estimate, _ = holdfast.RestoreEstimate(bytes, drills)
+		out.Estimate, _ = record.RestoreEstimate(bytes, drills)
 	}
 	if len(out.Untold) > 0 {
 		out.Complete = holdfast.CannotTell
@@ -66,9 +68,9 @@ func (v *view) compare(out *Loss, c holdfast.Capture) {
 		untold("the live database: " + live.Facts.Unknown)
 		return
 	}
-	out.Losses = append(out.Losses, holdfast.Losses(c.Facts, live.Facts)...)
+	out.Losses = append(out.Losses, loss.Compare(c.Facts, live.Facts)...)
 	for _, party := range live.Parties {
-		out.Losses = append(out.Losses, holdfast.Loss{Kind: holdfast.PartyLoss, What: fmt.Sprintf("participant: party %s, hosted since", party),
+		out.Losses = append(out.Losses, loss.Loss{Kind: loss.Party, What: fmt.Sprintf("participant: party %s, hosted since", party),
 			Do: "Look whether the replay brings back party " + party + "; allocate it again if its topology was never sequenced."})
 	}
 	then, now := c.Facts.Participant, live.Facts.Participant
@@ -90,7 +92,7 @@ func (v *view) compare(out *Loss, c holdfast.Capture) {
 
 // steps are what a person does around a restore. Whatever no command does is
 // here; the order is the order in which it is done.
-func (v *view) steps(s holdfast.Set, losses []holdfast.Loss) []string {
+func (v *view) steps(s holdfast.Set, losses []loss.Loss) []string {
 	out := []string{
 		"Make sure that the lost node is stopped and stays so: two living copies of one identity end both, and absence of errors proves nothing.",
 		"`holdfast restore latest` shows the plan, `--yes` applies it. Start the participant first, then the validator app, with the party hint, identifier and migration id as before.",

@@ -2,6 +2,7 @@ package check
 
 import (
 	"fmt"
+	"holdfast/observed"
 	"slices"
 	"strings"
 	"time"
@@ -12,7 +13,7 @@ import (
 // agreed is what most Scans that answered say, at least two of them, and who
 // said otherwise or nothing. A Scan belongs to one super validator and may be
 // wrong, late or lying; two that agree are the least that is believed.
-func agreed[T comparable](scans []holdfast.ScanView, ask func(holdfast.ScanView) holdfast.Observed[T], say func(T) string) (T, string, bool) {
+func agreed[T comparable](scans []observed.Scan, ask func(observed.Scan) holdfast.Observed[T], say func(T) string) (T, string, bool) {
 	votes := map[T][]string{}
 	var values []T
 	var silent []string
@@ -77,7 +78,7 @@ func (v *view) progress() (time.Time, string, answer, bool) {
 
 // serial is the serial of the synchronizer in use, and who says so.
 func (v *view) serial() (int, string, bool) {
-	n, evidence, ok := agreed(v.Scans, func(s holdfast.ScanView) holdfast.Observed[int] { return s.Serial },
+	n, evidence, ok := agreed(v.Scans, func(s observed.Scan) holdfast.Observed[int] { return s.Serial },
 		func(n int) string { return fmt.Sprintf("serial %d is in use", n) })
 	if ok {
 		return n, evidence, true
@@ -95,12 +96,12 @@ func (v *view) serial() (int, string, bool) {
 // published counts the sequencers of a serial that at least two Scans list,
 // and how many of those answer.
 func (v *view) published(serial int) (listed bool, sequencers, answer int, evidence string, ok bool) {
-	listed, evidence, ok = agreed(v.Scans, func(s holdfast.ScanView) holdfast.Observed[bool] {
+	listed, evidence, ok = agreed(v.Scans, func(s observed.Scan) holdfast.Observed[bool] {
 		list, told := s.Sequencers.Get()
 		if !told {
 			return holdfast.Unknown[bool](s.Sequencers.Missing())
 		}
-		return holdfast.Known(slices.ContainsFunc(list, func(q holdfast.Sequencer) bool { return q.Serial == serial }))
+		return holdfast.Known(slices.ContainsFunc(list, func(q observed.Sequencer) bool { return q.Serial == serial }))
 	}, func(listed bool) string {
 		return fmt.Sprintf("serial %d is %spublished", serial, map[bool]string{false: "not "}[listed])
 	})
@@ -236,7 +237,7 @@ func acknowledgement(v *view) answer {
 	}
 	out := v.within(at, v.Limits.Runway, fmt.Sprintf("the participant has processed events up to %s (%s)", when(at), from))
 	if admin, there := v.Admin.Get(); there && out.verdict != holdfast.Violated && v.now.Sub(at) > following &&
-		!slices.ContainsFunc(admin.Connected, func(c holdfast.Connection) bool { return c.Healthy }) {
+		!slices.ContainsFunc(admin.Connected, func(c observed.Connection) bool { return c.Healthy }) {
 		out.evidence += "; it is connected to no synchronizer"
 	}
 	if len(out.missing) > 0 && out.missing[0] == inRetention.name {

@@ -2,6 +2,7 @@ package check
 
 import (
 	"fmt"
+	"holdfast/record"
 	"slices"
 	"strings"
 	"time"
@@ -96,7 +97,7 @@ func recoveryKeyTested(v *view) answer {
 	if !ok {
 		return cannotTell(inKeyTests, v.KeyTests.Missing()).dueTo(RepositoryReadable)
 	}
-	var last *holdfast.KeyTest
+	var last *record.KeyTest
 	for _, t := range tests {
 		same := slices.ContainsFunc(v.sets, func(o holdfast.Set) bool {
 			return o.ID == t.Set && o.Identities != nil && slices.Equal(o.Identities.Recipients, s.Identities.Recipients)

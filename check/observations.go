@@ -2,6 +2,8 @@ package check
 
 import (
 	"cmp"
+	"holdfast/observed"
+	"holdfast/record"
 	"time"
 
 	"holdfast"
@@ -13,14 +15,14 @@ import (
 type Observations struct {
 	Node       holdfast.Node
 	Repository holdfast.Observed[Repository]
-	Drills     holdfast.Observed[[]holdfast.Drill]
-	KeyTests   holdfast.Observed[[]holdfast.KeyTest]
-	Live       map[holdfast.ComponentName]holdfast.Observed[holdfast.Live]
+	Drills     holdfast.Observed[[]record.Drill]
+	KeyTests   holdfast.Observed[[]record.KeyTest]
+	Live       map[holdfast.ComponentName]holdfast.Observed[observed.Database]
 	Identities holdfast.Observed[holdfast.IdentityFacts] // of the running node, checked against its live database
-	App        holdfast.Observed[holdfast.AppView]
-	Scans      []holdfast.ScanView
-	Admin      holdfast.Observed[holdfast.ParticipantView]
-	Metrics    holdfast.Observed[holdfast.NodeMetrics]
+	App        holdfast.Observed[observed.App]
+	Scans      []observed.Scan
+	Admin      holdfast.Observed[observed.Participant]
+	Metrics    holdfast.Observed[observed.Metrics]
 	Copy       holdfast.Observed[Copy]
 	Declared   Declared
 	Limits     Limits

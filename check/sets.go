@@ -2,6 +2,7 @@ package check
 
 import (
 	"fmt"
+	"holdfast/record"
 	"slices"
 	"strings"
 	"time"
@@ -159,13 +160,13 @@ func restoreProven(v *view) answer {
 	if !ok {
 		return cannotTell(input{"the drills", inRepository.next}, v.Drills.Missing()).dueTo(RepositoryReadable)
 	}
-	drills = slices.DeleteFunc(slices.Clone(drills), func(d holdfast.Drill) bool {
+	drills = slices.DeleteFunc(slices.Clone(drills), func(d record.Drill) bool {
 		return d.Verdict == holdfast.CannotTell || d.At.After(v.now.Add(v.Limits.Skew))
 	})
 	if len(drills) == 0 {
 		return violated("no restore was ever rehearsed")
 	}
-	last := slices.MaxFunc(drills, func(a, b holdfast.Drill) int { return a.At.Compare(b.At) })
+	last := slices.MaxFunc(drills, func(a, b record.Drill) int { return a.At.Compare(b.At) })
 	age := v.now.Sub(last.At)
 	switch {
 	case last.Verdict == holdfast.Violated:

@@ -2,6 +2,7 @@ package check
 
 import (
 	"fmt"
+	"holdfast/observed"
 	"strings"
 	"time"
 
@@ -42,7 +43,7 @@ func upgradePrepared(v *view) answer {
 }
 
 // setBefore looks for the set that leads back to before an upgrade.
-func (v *view) setBefore(upgrade holdfast.Upgrade, says string) answer {
+func (v *view) setBefore(upgrade observed.Upgrade, says string) answer {
 	s, a, ok := v.newest()
 	if !ok {
 		return a
@@ -71,7 +72,7 @@ func (v *view) setBefore(upgrade holdfast.Upgrade, says string) answer {
 
 // announced is what one Scan says of an upgrade, comparable with what others
 // say.
-func announced(s holdfast.ScanView) holdfast.Observed[holdfast.Upgrade] {
+func announced(s observed.Scan) holdfast.Observed[observed.Upgrade] {
 	upgrade, ok := s.Upgrade.Get()
 	if !ok {
 		return s.Upgrade
@@ -83,7 +84,7 @@ func announced(s holdfast.ScanView) holdfast.Observed[holdfast.Upgrade] {
 }
 
 // announcement says what is announced, and how long it is until then.
-func (v *view) announcement(u holdfast.Upgrade) string {
+func (v *view) announcement(u observed.Upgrade) string {
 	if u.At.IsZero() {
 		return "no upgrade is announced"
 	}

@@ -15,11 +15,12 @@ import (
 	"holdfast/backup"
 	"holdfast/check"
 	"holdfast/config"
+	"holdfast/databases"
 	"holdfast/drill"
 	"holdfast/export"
 	"holdfast/inspect"
 	"holdfast/internal/splicetest"
-	"holdfast/node/plain"
+	"holdfast/record"
 	"holdfast/repository"
 	"holdfast/restore"
 	"holdfast/retention"
@@ -149,7 +150,7 @@ func TestOutputIsAsTheSchemaSays(t *testing.T) {
 	out("restore-report", 0, "restore", "latest", "--yes")
 	out("leftovers", 0, "restore", "--undo")
 	out("moves", 0, "restore", "--undo", "--yes")
-	var left struct{ Value []plain.Leftover }
+	var left struct{ Value []databases.Leftover }
 	if err := json.Unmarshal([]byte(out("leftovers", 0, "restore", "clean")), &left); err != nil || len(left.Value) == 0 {
 		t.Fatalf("leftovers: %v, %v", left, err)
 	}
@@ -218,12 +219,12 @@ func TestSchemaHasEveryField(t *testing.T) {
 		{"output.schema.json", "entry", repository.Entry{}},
 		{"output.schema.json", "retentionPlan", retention.Plan{}},
 		{"output.schema.json", "retentionReport", retention.Report{}},
-		{"output.schema.json", "upkeep", holdfast.Upkeep{}},
-		{"output.schema.json", "pin", holdfast.Pin{}},
+		{"output.schema.json", "upkeep", record.Maintenance{}},
+		{"output.schema.json", "pin", record.Pin{}},
 		{"output.schema.json", "export", export.Report{}},
 		{"output.schema.json", "inspection", inspect.Report{}},
-		{"output.schema.json", "leftover", plain.Leftover{}},
-		{"output.schema.json", "move", plain.Move{}},
+		{"output.schema.json", "leftover", databases.Leftover{}},
+		{"output.schema.json", "move", databases.Move{}},
 		{"output.schema.json", "verifyPlan", verify.Plan{}},
 		{"output.schema.json", "verification", verify.Report{}},
 		{"output.schema.json", "rebuilt", repository.Rebuilt{}},

@@ -3,6 +3,7 @@ package drill
 import (
 	"context"
 	"fmt"
+	"holdfast/record"
 	"slices"
 
 	"holdfast"
@@ -38,7 +39,7 @@ func (j Job) boot(ctx context.Context, place Place, set holdfast.Set, r *Report)
 
 // booted judges what a participant said that was started on a restored
 // database.
-func booted(said holdfast.Boot, err error, captured *holdfast.ParticipantFacts) holdfast.Finding {
+func booted(said record.Boot, err error, captured *holdfast.ParticipantFacts) holdfast.Finding {
 	image := said.Image
 	if said.Digest != "" {
 		image += " (" + said.Digest + ")"

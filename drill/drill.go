@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"holdfast"
+	"holdfast/record"
 	"holdfast/restore"
 )
 
@@ -30,7 +31,7 @@ type Host interface {
 
 // Place is a throwaway place.
 type Place interface {
-	restore.Place
+	restore.Target
 	// Isolation says whether it was proven that no network is reached from it.
 	Isolation() holdfast.Finding
 	// Server says what it runs: "Postgres 15.18".
@@ -50,7 +51,7 @@ type Bootable interface {
 	Place
 	// Boot starts it, waits until it says who it is, and removes it again. A
 	// Violation is a participant that does not start on this database.
-	Boot(ctx context.Context, c holdfast.ComponentName) (holdfast.Boot, error)
+	Boot(ctx context.Context, c holdfast.ComponentName) (record.Boot, error)
 }
 
 // Job rehearses restores.
@@ -86,13 +87,13 @@ const slack = 512 << 20
 
 // Plan says what a drill of the set needs. It returns the host's refusal with
 // the plan.
-func (j Job) Plan(ctx context.Context, set holdfast.Set, past []holdfast.Drill) (Plan, error) {
+func (j Job) Plan(ctx context.Context, set holdfast.Set, past []record.Drill) (Plan, error) {
 	p := Plan{Set: set.ID, Node: set.Node.Name, State: set.State, Place: j.Host.What(), Boot: j.Boot}
 	for _, c := range set.Captures {
 		p.Bytes += c.Database.Bytes
 	}
 	p.Needs = p.Bytes + p.Bytes/4 + slack
-	p.Estimate, _ = holdfast.RestoreEstimate(p.Bytes, past)
+	p.Estimate, _ = record.RestoreEstimate(p.Bytes, past)
 	var err error
 	p.Room, err = j.Host.Room(ctx, p.Needs)
 	return p, err

@@ -12,6 +12,8 @@ import (
 
 	"holdfast"
 	"holdfast/drill"
+	"holdfast/record"
+	"holdfast/target"
 )
 
 // place is a throwaway place in which everything goes as it is told.
@@ -20,20 +22,20 @@ type place struct {
 	isolation     holdfast.Finding
 	facts         holdfast.Facts
 	answer        holdfast.Finding
-	boot          func() (holdfast.Boot, error) // nil: no participant can be started here
+	boot          func() (record.Boot, error) // nil: no participant can be started here
 	open          bool
 }
 
-func (p *place) Look(_ context.Context, _ holdfast.SetID, c holdfast.Capture) (holdfast.Placement, error) {
-	return holdfast.Placement{Component: c.Component, Database: "x", New: "x~new", Fit: holdfast.Fit{KeepOwners: true}}, nil
+func (p *place) Look(_ context.Context, _ holdfast.SetID, c holdfast.Capture) (target.Database, error) {
+	return target.Database{Component: c.Component, Database: "x", New: "x~new", Fit: target.Compatibility{KeepOwners: true}}, nil
 }
-func (p *place) Build(context.Context, holdfast.SetID, holdfast.Placement, holdfast.Capture, holdfast.Files) error {
+func (p *place) Build(context.Context, holdfast.SetID, target.Database, holdfast.Capture, holdfast.Files) error {
 	return p.build
 }
-func (p *place) Swap(context.Context, holdfast.SetID, []holdfast.Placement) error { return nil }
-func (p *place) Discard(context.Context, holdfast.Placement) error                { return nil }
-func (p *place) Isolation() holdfast.Finding                                      { return p.isolation }
-func (p *place) Server() string                                                   { return "Postgres 15" }
+func (p *place) Swap(context.Context, holdfast.SetID, []target.Database) error { return nil }
+func (p *place) Discard(context.Context, target.Database) error                { return nil }
+func (p *place) Isolation() holdfast.Finding                                   { return p.isolation }
+func (p *place) Server() string                                                { return "Postgres 15" }
 func (p *place) Facts(context.Context, holdfast.ComponentName) (holdfast.Facts, error) {
 	return p.facts, nil
 }
@@ -66,7 +68,7 @@ func (h host) Open(context.Context, holdfast.Set) (drill.Place, error) {
 // bootable is a place where a participant says what it is told.
 type bootable struct{ *place }
 
-func (b bootable) Boot(context.Context, holdfast.ComponentName) (holdfast.Boot, error) {
+func (b bootable) Boot(context.Context, holdfast.ComponentName) (record.Boot, error) {
 	return b.boot()
 }
 
@@ -182,14 +184,14 @@ func written(t *testing.T, r *drill.Report) {
 // it means: it never speaks against the set, and is never left out silently.
 func TestVerdictsOfABoot(t *testing.T) {
 	const id = "demo::1220aa"
-	says := func(id string, err error) func() (holdfast.Boot, error) {
-		return func() (holdfast.Boot, error) {
-			return holdfast.Boot{Image: "participant:1", Digest: "sha256:1", Participant: id, Version: "3.5.7"}, err
+	says := func(id string, err error) func() (record.Boot, error) {
+		return func() (record.Boot, error) {
+			return record.Boot{Image: "participant:1", Digest: "sha256:1", Participant: id, Version: "3.5.7"}, err
 		}
 	}
 	for _, c := range []struct {
 		name     string
-		boot     func() (holdfast.Boot, error)
+		boot     func() (record.Boot, error)
 		change   func(*place, *holdfast.Set)
 		verdict  holdfast.Verdict
 		evidence string
@@ -234,7 +236,7 @@ func TestVerdictsOfABoot(t *testing.T) {
 // Where there is no room nothing is started.
 func TestNoRoom(t *testing.T) {
 	j := drill.Job{Host: host{place: &place{}, room: &holdfast.Problem{Class: holdfast.Refused, What: "full"}}, Now: time.Now}
-	if plan, err := j.Plan(t.Context(), aSet(), []holdfast.Drill{{Verdict: holdfast.Holds, Bytes: 1 << 20, Restore: time.Minute, At: time.Now()}}); holdfast.ClassOf(err) != holdfast.Refused || plan.Estimate != time.Minute {
+	if plan, err := j.Plan(t.Context(), aSet(), []record.Drill{{Verdict: holdfast.Holds, Bytes: 1 << 20, Restore: time.Minute, At: time.Now()}}); holdfast.ClassOf(err) != holdfast.Refused || plan.Estimate != time.Minute {
 		t.Errorf("%+v, %v", plan, err)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"holdfast/record"
 	"html/template"
 	"slices"
 	"strings"
@@ -32,7 +33,7 @@ type Report struct {
 	Server     string            `json:"server"`
 	Verdict    holdfast.Verdict  `json:"verdict"`
 	Components []Component       `json:"components"`
-	Boot       *holdfast.Boot    `json:"boot,omitempty"` // of the participant, where that was tried
+	Boot       *record.Boot      `json:"boot,omitempty"` // of the participant, where that was tried
 	Findings   []Finding         `json:"findings"`
 	Cleaned    []string          `json:"cleaned,omitempty"` // what a killed drill had left
 	Key        string            `json:"key,omitempty"`     // that the report is signed with
@@ -143,9 +144,9 @@ func lower(title string) string { return strings.ToLower(title[:1]) + title[1:] 
 // Remembered is what the repository keeps of the drill. Its verdict is on the
 // set alone: a place that may have had a network says nothing against the set,
 // nor does a participant that an image or an environment keeps from starting.
-func (r *Report) Remembered(report []byte) holdfast.Drill {
+func (r *Report) Remembered(report []byte) record.Drill {
 	sum := sha256.Sum256(report)
-	d := holdfast.Drill{Set: r.Set, Node: r.Node, At: r.At, Verdict: holdfast.Holds, Restore: r.Restore, Took: r.Took, Bytes: r.Bytes, Host: r.Machine,
+	d := record.Drill{Set: r.Set, Node: r.Node, At: r.At, Verdict: holdfast.Holds, Restore: r.Restore, Took: r.Took, Bytes: r.Bytes, Host: r.Machine,
 		Report: hex.EncodeToString(sum[:]), Holdfast: r.Holdfast, Found: r.Worst().Evidence}
 	for _, f := range r.Findings {
 		switch {

@@ -4,9 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"holdfast/pgdump"
 	"io"
-
-	"holdfast"
 )
 
 // What archives name by numbers (pg_backup_archiver.h, compression.h).
@@ -222,7 +221,7 @@ func (a *archive) contents(r *reading, d *database) error {
 		return errArchive
 	}
 	if n > mostEntries {
-		r.fault(holdfast.UnclearDump, "its table of contents has %d entries; %d are the most that is looked at", n, mostEntries)
+		r.fault(pgdump.Unclear, "its table of contents has %d entries; %d are the most that is looked at", n, mostEntries)
 		return errArchive
 	}
 	a.count = int(n)
@@ -366,11 +365,11 @@ func (r *reading) brokenContents(err error) {
 	var unknown *unknownVersion
 	switch {
 	case errors.As(err, &unknown):
-		r.fault(holdfast.UnclearDump, "%v", err)
+		r.fault(pgdump.Unclear, "%v", err)
 	case errors.Is(err, errArchive):
-		r.fault(holdfast.DamagedDump, "its table of contents is damaged")
+		r.fault(pgdump.Damaged, "its table of contents is damaged")
 	case endsEarly(err):
-		r.fault(holdfast.TruncatedDump, "it ends within its table of contents")
+		r.fault(pgdump.Truncated, "it ends within its table of contents")
 	default:
 		r.broken("its table of contents", err)
 	}
@@ -384,13 +383,13 @@ func (r *reading) rows(d *database, e *entry, in *input) {
 		before := len(r.dump.Faults)
 		s.copyRows(e.table, e.columns)
 		if rest := bytes.TrimSpace(in.peek(headroom)); len(rest) > 0 && len(r.dump.Faults) == before {
-			r.fault(holdfast.DamagedDump, "%s has more behind the end of its rows", e)
+			r.fault(pgdump.Damaged, "%s has more behind the end of its rows", e)
 		}
 	} else {
 		for s.statement() {
 		}
 		if s.unclosed != "" {
-			r.fault(holdfast.TruncatedDump, "the rows of %s end within %s", e, s.unclosed)
+			r.fault(pgdump.Truncated, "the rows of %s end within %s", e, s.unclosed)
 		}
 		e.table.Data = true
 		if e.table.end != nil && s.unclosed == "" {

@@ -3,13 +3,12 @@ package dumpfile
 import (
 	"context"
 	"errors"
+	"holdfast/pgdump"
 	"io"
 
 	"github.com/klauspost/compress/zlib"
 	"github.com/klauspost/compress/zstd"
 	"github.com/pierrec/lz4/v4"
-
-	"holdfast"
 )
 
 // The kinds of blocks of a custom archive.
@@ -20,7 +19,7 @@ const (
 
 // custom reads what pg_dump -Fc writes.
 func (r *reading) custom(ctx context.Context, in *input) {
-	r.dump.Form = holdfast.CustomDump
+	r.dump.Form = pgdump.Custom
 	d := r.newDatabase()
 	a, err := r.archive(in, d)
 	if err != nil {
@@ -30,24 +29,24 @@ func (r *reading) custom(ctx context.Context, in *input) {
 	switch a.format {
 	case formatCustom:
 	case formatDirectory:
-		r.fault(holdfast.UnclearDump, "it is the table of contents of a directory dump: give the directory")
+		r.fault(pgdump.Unclear, "it is the table of contents of a directory dump: give the directory")
 		return
 	default:
-		r.fault(holdfast.UnclearDump, "it is the table of contents of a tar dump")
+		r.fault(pgdump.Unclear, "it is the table of contents of a tar dump")
 		return
 	}
 	defer a.decompressor.close()
 	r.dump.Checksums = r.dump.Checksums || a.compression == "gzip" // zlib's Adler-32
 	if err := a.blocks(ctx, r, d); err != nil {
 		if errors.Is(err, errArchive) {
-			r.fault(holdfast.DamagedDump, "its blocks of data are damaged at byte %d", in.at())
+			r.fault(pgdump.Damaged, "its blocks of data are damaged at byte %d", in.at())
 		} else {
 			r.broken("its blocks of data", err)
 		}
 	}
 	for _, e := range a.order {
 		if !e.found {
-			r.fault(holdfast.TruncatedDump, "the data of %s are missing", e)
+			r.fault(pgdump.Truncated, "the data of %s are missing", e)
 		}
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"holdfast/event"
+	"holdfast/pgdump"
 	"io"
 	"io/fs"
 	"os"
@@ -14,25 +16,25 @@ import (
 )
 
 // directory reads what pg_dump -Fd writes: toc.dat, and a file for each table.
-func (d Reader) directory(ctx context.Context, name string) (holdfast.Dump, error) {
+func (d Reader) directory(ctx context.Context, name string) (pgdump.File, error) {
 	root, err := os.OpenRoot(name)
 	if err != nil {
-		return holdfast.Dump{}, unreadable(name, err)
+		return pgdump.File{}, unreadable(name, err)
 	}
 	defer func() { _ = root.Close() }()
 	toc, err := root.Open("toc.dat")
 	if errors.Is(err, fs.ErrNotExist) {
 		r := newReading(name)
-		r.dump.Form = holdfast.DirectoryDump
-		r.fault(holdfast.UnclearDump, "it is a directory without toc.dat, so it is no dump of pg_dump -Fd, or one that was never finished")
+		r.dump.Form = pgdump.Directory
+		r.fault(pgdump.Unclear, "it is a directory without toc.dat, so it is no dump of pg_dump -Fd, or one that was never finished")
 		return r.result(), nil
 	}
 	if err != nil {
-		return holdfast.Dump{}, unreadable(name, err)
+		return pgdump.File{}, unreadable(name, err)
 	}
 	defer func() { _ = toc.Close() }()
 	r := newReading(name)
-	r.dump.Form = holdfast.DirectoryDump
+	r.dump.Form = pgdump.Directory
 	db := r.newDatabase()
 	a, err := r.member(ctx, toc, db)
 	if err != nil {
@@ -43,7 +45,7 @@ func (d Reader) directory(ctx context.Context, name string) (holdfast.Dump, erro
 	f := files{Reader: d, root: root, r: r, db: db}
 	for _, e := range a.order {
 		if err := f.read(ctx, e); err != nil {
-			return holdfast.Dump{}, err
+			return pgdump.File{}, err
 		}
 	}
 	return r.result(), nil
@@ -64,14 +66,14 @@ func (f files) read(ctx context.Context, e *entry) error {
 	}
 	list, err := f.root.Open(e.file)
 	if err != nil {
-		f.r.fault(holdfast.TruncatedDump, "%s is missing, the list of the large objects", e.file)
+		f.r.fault(pgdump.Truncated, "%s is missing, the list of the large objects", e.file)
 		return nil
 	}
 	defer func() { _ = list.Close() }()
 	for lines := bufio.NewScanner(list); lines.Scan(); {
 		_, name, ok := strings.Cut(lines.Text(), " ")
 		if !ok {
-			f.r.fault(holdfast.DamagedDump, "%s is damaged, the list of the large objects", e.file)
+			f.r.fault(pgdump.Damaged, "%s is damaged, the list of the large objects", e.file)
 			return nil
 		}
 		if err := f.one(ctx, e, name); err != nil {
@@ -95,14 +97,14 @@ func (f files) one(ctx context.Context, e *entry, name string) error {
 		}
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		f.r.fault(holdfast.TruncatedDump, "%s is missing, the data of %s", name, e)
+		f.r.fault(pgdump.Truncated, "%s is missing, the data of %s", name, e)
 		return nil
 	}
 	if err != nil {
 		return unreadable(filepath.Join(f.root.Name(), name), err)
 	}
 	defer func() { _ = file.Close() }()
-	m := &meter{r: file, step: holdfast.Step{Subject: "inspect " + f.r.dump.Name}, report: f.Progress}
+	m := &meter{r: file, step: event.Bytes{Subject: "inspect " + f.r.dump.Name}, report: f.Events}
 	plain, done, err := f.unwrap(m)
 	if err == nil {
 		f.r.file(ctx, plain, f.db, e)

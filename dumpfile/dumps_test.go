@@ -21,6 +21,7 @@ import (
 	"holdfast"
 	"holdfast/canton"
 	"holdfast/internal/splicetest"
+	"holdfast/pgdump"
 )
 
 // bed is one node that does nothing, and its databases as dumps of every form,
@@ -145,7 +146,7 @@ func liveRows(t testing.TB, dsn string) map[string]int64 {
 	return out
 }
 
-func read(t testing.TB, name string) holdfast.Dump {
+func read(t testing.TB, name string) pgdump.File {
 	t.Helper()
 	d, err := Reader{}.Read(t.Context(), name)
 	if err != nil {
@@ -154,7 +155,7 @@ func read(t testing.TB, name string) holdfast.Dump {
 	return d
 }
 
-func readBytes(t testing.TB, data []byte) holdfast.Dump {
+func readBytes(t testing.TB, data []byte) pgdump.File {
 	t.Helper()
 	d, err := Reader{Stdin: bytes.NewReader(data)}.Read(t.Context(), "-")
 	if err != nil {

@@ -2,11 +2,10 @@ package dumpfile
 
 import (
 	"bytes"
+	"holdfast/pgdump"
 	"os"
 	"path/filepath"
 	"testing"
-
-	"holdfast"
 )
 
 // seeds are small dumps of one database by pg_dump 15 and 18, in every form
@@ -31,7 +30,7 @@ func TestSeeds(t *testing.T) {
 	for name, data := range seeds(t) {
 		t.Run(name, func(t *testing.T) {
 			d := readBytes(t, data)
-			if d.State != holdfast.CompleteDump || len(d.Faults) > 0 {
+			if d.State != pgdump.Complete || len(d.Faults) > 0 {
 				t.Fatalf("%s: %v", d.State, d.Faults)
 			}
 			db := d.Databases[len(d.Databases)-1]
@@ -55,7 +54,7 @@ func FuzzRead(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if (d.State == holdfast.CompleteDump) != (len(d.Faults) == 0) {
+		if (d.State == pgdump.Complete) != (len(d.Faults) == 0) {
 			t.Errorf("%s, with faults %v", d.State, d.Faults)
 		}
 		for _, db := range d.Databases {

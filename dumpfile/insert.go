@@ -1,8 +1,6 @@
 package dumpfile
 
-import (
-	"holdfast"
-)
+import "holdfast/pgdump"
 
 // insert reads an INSERT with its rows.
 func (s *script) insert() {
@@ -114,7 +112,7 @@ func (s *script) give(t *table, values []*string, n int) {
 	case t.row == nil:
 	case len(t.columns) > 0 && n != len(t.columns):
 		t.row(nil)
-		s.fault(holdfast.DamagedDump, "row %d of %s.%s has %s, but the table has %s", t.Rows+1, t.Schema, t.Name, counted(n, "value"), counted(len(t.columns), "column"))
+		s.fault(pgdump.Damaged, "row %d of %s.%s has %s, but the table has %s", t.Rows+1, t.Schema, t.Name, counted(n, "value"), counted(len(t.columns), "column"))
 	default:
 		t.row(values)
 	}

@@ -17,8 +17,8 @@ import (
 	"testing"
 	"time"
 
-	"holdfast"
 	"holdfast/internal/child"
+	"holdfast/pgdump"
 )
 
 // longDump is a dump of more than a pipe holds.
@@ -121,10 +121,10 @@ func TestWithoutAProgramThatWorks(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			programNamed(t, "zstd", "echo ran >>"+ran+"\n"+script)
-			if d := read(t, whole); d.State != holdfast.CompleteDump || len(d.Faults) > 0 || d.Read != int64(len(plain)) {
+			if d := read(t, whole); d.State != pgdump.Complete || len(d.Faults) > 0 || d.Read != int64(len(plain)) {
 				t.Errorf("the whole dump is %s, %v", d.State, d.Faults)
 			}
-			if d := read(t, cut); d.State != holdfast.TruncatedDump {
+			if d := read(t, cut); d.State != pgdump.Truncated {
 				t.Errorf("the cut dump is %s, %v", d.State, d.Faults)
 			}
 			if said, _ := os.ReadFile(ran); !strings.HasPrefix(string(said), "ran") || strings.Contains(string(said), "told") {
@@ -134,7 +134,7 @@ func TestWithoutAProgramThatWorks(t *testing.T) {
 		})
 	}
 	t.Setenv("PATH", t.TempDir())
-	if d := read(t, whole); d.State != holdfast.CompleteDump || len(d.Faults) > 0 {
+	if d := read(t, whole); d.State != pgdump.Complete || len(d.Faults) > 0 {
 		t.Errorf("without the program, the whole dump is %s, %v", d.State, d.Faults)
 	}
 }
@@ -189,7 +189,7 @@ func TestTheProgramNeverOutlivesUs(t *testing.T) {
 	})
 	t.Run("ended early", func(t *testing.T) {
 		programNamed(t, "zstd", "echo $$ >"+pid+"\necho '<html>'\necho '"+strings.Repeat("x", headroom)+"'\nexec sleep 1000\n")
-		if d := read(t, name); d.State != holdfast.UnclearDump {
+		if d := read(t, name); d.State != pgdump.Unclear {
 			t.Errorf("%s, %v", d.State, d.Faults)
 		}
 		if lives(pidIn(t, pid)) {

@@ -3,6 +3,8 @@ package dumpfile
 import (
 	"context"
 	"errors"
+	"holdfast/event"
+	"holdfast/pgdump"
 	"io"
 	"os"
 
@@ -11,30 +13,30 @@ import (
 
 // Reader reads dumps. The zero value does.
 type Reader struct {
-	Stdin    io.Reader // what the name "-" stands for; nil for nothing
-	Progress holdfast.Progress
+	Stdin  io.Reader // what the name "-" stands for; nil for nothing
+	Events event.Listener
 }
 
 // Read reads the dump in a file, in a directory that pg_dump -Fd has made, or,
 // where the name is "-", from standard input. What is wrong with the dump is
 // in what it returns; an error means that it could not be read at all.
-func (d Reader) Read(ctx context.Context, name string) (holdfast.Dump, error) {
+func (d Reader) Read(ctx context.Context, name string) (pgdump.File, error) {
 	if name == "-" {
 		if d.Stdin == nil {
-			return holdfast.Dump{}, unreadable(name, errors.New("there is no standard input"))
+			return pgdump.File{}, unreadable(name, errors.New("there is no standard input"))
 		}
 		return d.newStream(ctx, name, d.Stdin).read(ctx)
 	}
 	info, err := os.Stat(name)
 	if err != nil {
-		return holdfast.Dump{}, unreadable(name, err)
+		return pgdump.File{}, unreadable(name, err)
 	}
 	if info.IsDir() {
 		return d.directory(ctx, name)
 	}
 	f, err := os.Open(name)
 	if err != nil {
-		return holdfast.Dump{}, unreadable(name, err)
+		return pgdump.File{}, unreadable(name, err)
 	}
 	defer func() { _ = f.Close() }()
 	return d.newStream(ctx, name, f).read(ctx)
@@ -49,8 +51,8 @@ func unreadable(name string, err error) error {
 // apart from what a decompressor makes of it.
 type meter struct {
 	r      io.Reader
-	step   holdfast.Step
-	report holdfast.Progress
+	step   event.Bytes
+	report event.Listener
 	err    error
 }
 

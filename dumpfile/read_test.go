@@ -2,6 +2,7 @@ package dumpfile
 
 import (
 	"bytes"
+	"holdfast/pgdump"
 	"maps"
 	"os"
 	"os/exec"
@@ -19,7 +20,7 @@ type form struct {
 	name  string
 	major string
 	args  []string
-	want  holdfast.DumpForm
+	want  pgdump.Form
 }
 
 func forms(b *bed) []form {
@@ -29,14 +30,14 @@ func forms(b *bed) []form {
 			"plain": nil, "plain with its database": {"-C", "--clean", "--if-exists"}, "inserts": {"--inserts"},
 			"column inserts": {"--column-inserts", "--rows-per-insert=7", "--on-conflict-do-nothing"}, "verbose": {"-v"}, "data": {"--data-only"},
 		} {
-			out = append(out, form{name, major, args, holdfast.PlainDump})
+			out = append(out, form{name, major, args, pgdump.Plain})
 		}
-		out = append(out, form{"custom", major, []string{"-Fc"}, holdfast.CustomDump}, form{"custom, not compressed", major, []string{"-Fc", "-Z0"}, holdfast.CustomDump},
-			form{"custom inserts", major, []string{"-Fc", "--inserts"}, holdfast.CustomDump},
-			form{"tar", major, []string{"-Ft"}, holdfast.TarDump}, form{"directory", major, []string{"-Fd"}, holdfast.DirectoryDump})
+		out = append(out, form{"custom", major, []string{"-Fc"}, pgdump.Custom}, form{"custom, not compressed", major, []string{"-Fc", "-Z0"}, pgdump.Custom},
+			form{"custom inserts", major, []string{"-Fc", "--inserts"}, pgdump.Custom},
+			form{"tar", major, []string{"-Ft"}, pgdump.Tar}, form{"directory", major, []string{"-Fd"}, pgdump.Directory})
 	}
-	out = append(out, form{"custom, zstd", "18", []string{"-Fc", "--compress=zstd"}, holdfast.CustomDump}, form{"custom, lz4", "18", []string{"-Fc", "--compress=lz4"}, holdfast.CustomDump},
-		form{"directory, zstd", "18", []string{"-Fd", "--compress=zstd"}, holdfast.DirectoryDump}, form{"directory, lz4", "18", []string{"-Fd", "--compress=lz4"}, holdfast.DirectoryDump})
+	out = append(out, form{"custom, zstd", "18", []string{"-Fc", "--compress=zstd"}, pgdump.Custom}, form{"custom, lz4", "18", []string{"-Fc", "--compress=lz4"}, pgdump.Custom},
+		form{"directory, zstd", "18", []string{"-Fd", "--compress=zstd"}, pgdump.Directory}, form{"directory, lz4", "18", []string{"-Fd", "--compress=lz4"}, pgdump.Directory})
 	return out
 }
 
@@ -60,7 +61,7 @@ func TestADumpSaysWhatItsDatabaseSays(t *testing.T) {
 				if !strings.HasPrefix(db.PgDump, f.major+".") || !strings.HasPrefix(db.Postgres, b.node.Participant.Version.Major+".") {
 					t.Errorf("versions %q of %q", db.PgDump, db.Postgres)
 				}
-				named := f.want != holdfast.PlainDump || slices.Contains(f.args, "-C")
+				named := f.want != pgdump.Plain || slices.Contains(f.args, "-C")
 				if (db.Name != "") != named {
 					t.Errorf("name %q", db.Name)
 				}
@@ -69,16 +70,16 @@ func TestADumpSaysWhatItsDatabaseSays(t *testing.T) {
 	}
 }
 
-func checkDump(t *testing.T, d holdfast.Dump, form holdfast.DumpForm) {
+func checkDump(t *testing.T, d pgdump.File, form pgdump.Form) {
 	t.Helper()
-	if d.State != holdfast.CompleteDump || len(d.Faults) > 0 || d.Form != form || len(d.Databases) == 0 || d.Read == 0 {
+	if d.State != pgdump.Complete || len(d.Faults) > 0 || d.Form != form || len(d.Databases) == 0 || d.Read == 0 {
 		t.Fatalf("%s, %s, %v, %d databases, %d bytes", d.Form, d.State, d.Faults, len(d.Databases), d.Read)
 	}
 }
 
 // checkRows compares with the live database. Partitioned tables have no rows
 // of their own and no data in a dump.
-func checkRows(t *testing.T, db holdfast.DumpedDatabase, rows map[string]int64) {
+func checkRows(t *testing.T, db pgdump.Database, rows map[string]int64) {
 	t.Helper()
 	got := map[string]int64{}
 	for _, x := range db.Tables {
@@ -99,7 +100,7 @@ func checkRows(t *testing.T, db holdfast.DumpedDatabase, rows map[string]int64) 
 func TestDumpOfAllDatabases(t *testing.T) {
 	b := newBed(t)
 	d := read(t, b.dump(t, b.node.Participant.Version.Major, b.participant(), "all"))
-	checkDump(t, d, holdfast.ClusterDump)
+	checkDump(t, d, pgdump.Cluster)
 	kinds := map[string]holdfast.Kind{}
 	for _, db := range d.Databases {
 		kinds[db.Name] = db.Kind
@@ -127,7 +128,7 @@ func TestCompressionsAroundADump(t *testing.T) {
 		} {
 			t.Run(how+"/"+name, func(t *testing.T) {
 				d := readBytes(t, data)
-				if d.State != holdfast.CompleteDump || d.Wrapping[len(d.Wrapping)-1] != how || !d.Checksums || !reflect.DeepEqual(d.Databases[0].Facts, facts) {
+				if d.State != pgdump.Complete || d.Wrapping[len(d.Wrapping)-1] != how || !d.Checksums || !reflect.DeepEqual(d.Databases[0].Facts, facts) {
 					t.Errorf("%s %v %v %v %+v", d.State, d.Faults, d.Wrapping, d.Checksums, d.Databases)
 				}
 			})
@@ -176,12 +177,12 @@ func TestTruncatedDumps(t *testing.T) {
 	for name, data := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if d := readBytes(t, data); d.State != holdfast.CompleteDump && name != "tar" {
+			if d := readBytes(t, data); d.State != pgdump.Complete && name != "tar" {
 				t.Fatalf("whole, it is %s: %v", d.State, d.Faults)
 			}
 			for _, at := range offsets(0, len(data), 24) {
 				d := readBytes(t, data[:at])
-				if d.State == holdfast.CompleteDump || d.State == holdfast.UnclearDump && at > 200 || len(d.Faults) == 0 {
+				if d.State == pgdump.Complete || d.State == pgdump.Unclear && at > 200 || len(d.Faults) == 0 {
 					t.Errorf("cut at %d of %d: %s, %v", at, len(data), d.State, d.Faults)
 				}
 			}
@@ -220,13 +221,13 @@ func TestChangedBytes(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if d := readBytes(t, c.data); d.State != holdfast.CompleteDump || !d.Checksums {
+			if d := readBytes(t, c.data); d.State != pgdump.Complete || !d.Checksums {
 				t.Fatalf("whole, it is %s: %v", d.State, d.Faults)
 			}
 			for i, at := range offsets(c.from, len(c.data), 36) {
 				changed := slices.Clone(c.data)
 				changed[at] ^= 1 << (i % 8)
-				if d := readBytes(t, changed); d.State == holdfast.CompleteDump && c.unpack(t, changed) != c.unpack(t, c.data) || d.State != holdfast.CompleteDump && len(d.Faults) == 0 {
+				if d := readBytes(t, changed); d.State == pgdump.Complete && c.unpack(t, changed) != c.unpack(t, c.data) || d.State != pgdump.Complete && len(d.Faults) == 0 {
 					t.Errorf("bit %d of byte %d changed of %d: %s", i%8, at, len(c.data), d.State)
 				}
 			}
@@ -264,13 +265,13 @@ func TestBrokenDirectories(t *testing.T) {
 				if err := damage(filepath.Join(dir, largest), content(t, filepath.Join(dir, largest))); err != nil {
 					t.Fatal(err)
 				}
-				if d := read(t, dir); d.State != holdfast.TruncatedDump && d.State != holdfast.DamagedDump || len(d.Faults) == 0 {
+				if d := read(t, dir); d.State != pgdump.Truncated && d.State != pgdump.Damaged || len(d.Faults) == 0 {
 					t.Errorf("%s without %s: %s %v", whole, largest, d.State, d.Faults)
 				}
 			})
 		}
 	}
-	if d := read(t, t.TempDir()); d.State != holdfast.UnclearDump {
+	if d := read(t, t.TempDir()); d.State != pgdump.Unclear {
 		t.Errorf("an empty directory is %s", d.State)
 	}
 }

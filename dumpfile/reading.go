@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"slices"
 
-	"holdfast"
 	"holdfast/canton"
+	"holdfast/pgdump"
 )
 
 // The most of a file's contents that is kept.
@@ -19,21 +19,21 @@ const (
 
 // reading is a dump as far as it has been read.
 type reading struct {
-	dump      holdfast.Dump
-	state     holdfast.DumpState
+	dump      pgdump.File
+	state     pgdump.State
 	databases []*database
 	tables    int
 	full      bool // more tables or databases came than are kept
 }
 
 func newReading(name string) *reading {
-	return &reading{dump: holdfast.Dump{Name: name, Form: holdfast.UnknownDump}, state: holdfast.CompleteDump}
+	return &reading{dump: pgdump.File{Name: name, Form: pgdump.Unknown}, state: pgdump.Complete}
 }
 
 // fault notes what is wrong. The worst decides on the state: what is damaged
 // is worth less than what is cut.
-func (r *reading) fault(state holdfast.DumpState, format string, args ...any) {
-	rank := []holdfast.DumpState{holdfast.CompleteDump, holdfast.UnclearDump, holdfast.TruncatedDump, holdfast.DamagedDump}
+func (r *reading) fault(state pgdump.State, format string, args ...any) {
+	rank := []pgdump.State{pgdump.Complete, pgdump.Unclear, pgdump.Truncated, pgdump.Damaged}
 	if slices.Index(rank, state) > slices.Index(rank, r.state) {
 		r.state = state
 	}
@@ -46,15 +46,15 @@ func (r *reading) fault(state holdfast.DumpState, format string, args ...any) {
 // broken notes an error of a stream.
 func (r *reading) broken(what string, err error) {
 	if endsEarly(err) {
-		r.fault(holdfast.TruncatedDump, "%s ends early", what)
+		r.fault(pgdump.Truncated, "%s ends early", what)
 	} else {
-		r.fault(holdfast.DamagedDump, "%s is damaged: %v", what, err)
+		r.fault(pgdump.Damaged, "%s is damaged: %v", what, err)
 	}
 }
 
 // database is one database of a dump.
 type database struct {
-	holdfast.DumpedDatabase
+	pgdump.Database
 	says   canton.Dumped
 	tables map[[2]string]*table
 	order  []*table
@@ -62,7 +62,7 @@ type database struct {
 
 // table is one table of a database. Its rows go to whoever wants them.
 type table struct {
-	holdfast.DumpedTable
+	pgdump.Table
 	columns []string
 	want    []int // positions of columns
 	row     func([]*string)
@@ -83,7 +83,7 @@ func (r *reading) newDatabase() *database {
 func (r *reading) tooMuch() {
 	if !r.full {
 		r.full = true
-		r.fault(holdfast.UnclearDump, "it has more than %d tables or %d databases; the rest was not looked at", mostTables, mostDatabases)
+		r.fault(pgdump.Unclear, "it has more than %d tables or %d databases; the rest was not looked at", mostTables, mostDatabases)
 	}
 }
 
@@ -93,7 +93,7 @@ func (r *reading) table(d *database, schema, name string, columns []string) *tab
 	key := [2]string{schema, name}
 	t := d.tables[key]
 	if t == nil {
-		t = &table{DumpedTable: holdfast.DumpedTable{Schema: schema, Name: name}}
+		t = &table{Table: pgdump.Table{Schema: schema, Name: name}}
 		if r.tables >= mostTables {
 			r.tooMuch()
 			return t
@@ -110,20 +110,20 @@ func (r *reading) table(d *database, schema, name string, columns []string) *tab
 }
 
 // result ends the reading.
-func (r *reading) result() holdfast.Dump {
+func (r *reading) result() pgdump.File {
 	r.dump.State = r.state
-	r.dump.Databases = []holdfast.DumpedDatabase{}
+	r.dump.Databases = []pgdump.Database{}
 	for _, d := range r.databases {
-		if r.state == holdfast.CompleteDump {
+		if r.state == pgdump.Complete {
 			d.says.Complete()
 		}
 		found, facts := d.says.Facts()
 		d.Kind, d.Found, d.Facts, d.Unread = found.Kind, found.What, facts, d.says.Unread()
-		d.Tables = []holdfast.DumpedTable{}
+		d.Tables = []pgdump.Table{}
 		for _, t := range d.order {
-			d.Tables = append(d.Tables, t.DumpedTable)
+			d.Tables = append(d.Tables, t.Table)
 		}
-		r.dump.Databases = append(r.dump.Databases, d.DumpedDatabase)
+		r.dump.Databases = append(r.dump.Databases, d.Database)
 	}
 	return r.dump
 }

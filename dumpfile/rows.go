@@ -2,8 +2,7 @@ package dumpfile
 
 import (
 	"bytes"
-
-	"holdfast"
+	"holdfast/pgdump"
 )
 
 // copyRows reads the rows of a COPY, up to the line of a backslash and a point.
@@ -15,7 +14,7 @@ func (s *script) copyRows(t *table, columns int) {
 	for {
 		w := s.in.window()
 		if len(w) == 0 {
-			s.fault(holdfast.TruncatedDump, "it ends within the rows of %s.%s, after row %d", t.Schema, t.Name, t.Rows)
+			s.fault(pgdump.Truncated, "it ends within the rows of %s.%s, after row %d", t.Schema, t.Name, t.Rows)
 			return
 		}
 		if begins && (w[0] == '\\' || w[0] == 'p') {
@@ -43,7 +42,7 @@ func (s *script) copyRows(t *table, columns int) {
 		}
 		if t.row != nil {
 			if problem := f.feed(line, begins); problem != "" {
-				s.fault(holdfast.DamagedDump, "row %d of %s.%s %s", t.Rows, t.Schema, t.Name, problem)
+				s.fault(pgdump.Damaged, "row %d of %s.%s %s", t.Rows, t.Schema, t.Name, problem)
 			}
 		}
 		s.in.pass(n)
@@ -83,7 +82,7 @@ func (s *script) messages(t *table) {
 		}
 		return
 	}
-	s.fault(holdfast.DamagedDump, "a message of pg_dump is among the rows of %s.%s: %.80q", t.Schema, t.Name, line)
+	s.fault(pgdump.Damaged, "a message of pg_dump is among the rows of %s.%s: %.80q", t.Schema, t.Name, line)
 }
 
 // fields takes lines of COPY apart, piece by piece, and keeps of them what a

@@ -4,10 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"holdfast/pgdump"
 	"io"
 	"strings"
-
-	"holdfast"
 )
 
 // script reads SQL as psql would, and looks at the few statements that say
@@ -33,7 +32,7 @@ func counted(n int, thing string) string {
 
 // plain reads a whole file of SQL.
 func (r *reading) plain(_ context.Context, in *input) {
-	r.dump.Form = holdfast.PlainDump
+	r.dump.Form = pgdump.Plain
 	s := &script{reading: r, lexer: lexer{in: in, begins: true}}
 	s.lexer.comment = s.says
 	if string(in.peek(3)) == "\xef\xbb\xbf" {
@@ -51,20 +50,20 @@ func (s *script) conclude() {
 	}
 	switch {
 	case s.unclosed != "":
-		s.fault(holdfast.TruncatedDump, "it ends within %s", s.unclosed)
+		s.fault(pgdump.Truncated, "it ends within %s", s.unclosed)
 	case s.begun:
-		s.fault(holdfast.TruncatedDump, "it ends before the end of the dump of %s", s.where())
+		s.fault(pgdump.Truncated, "it ends before the end of the dump of %s", s.where())
 	case s.cluster && !s.clusterEnds:
-		s.fault(holdfast.TruncatedDump, "it ends before the end of the dump of all databases")
+		s.fault(pgdump.Truncated, "it ends before the end of the dump of all databases")
 	case s.clusterEnds && !s.cluster, s.ends && !s.sections:
-		s.fault(holdfast.DamagedDump, "its beginning is missing")
+		s.fault(pgdump.Damaged, "its beginning is missing")
 	case s.in.at() == 0:
-		s.fault(holdfast.TruncatedDump, "it is empty")
+		s.fault(pgdump.Truncated, "it is empty")
 	case !s.cluster && !s.sections && s.tables == 0:
-		s.dump.Form = holdfast.UnknownDump
-		s.fault(holdfast.UnclearDump, "it is not a dump that pg_dump or pg_dumpall has written")
+		s.dump.Form = pgdump.Unknown
+		s.fault(pgdump.Unclear, "it is not a dump that pg_dump or pg_dumpall has written")
 	case !s.cluster && !s.sections:
-		s.fault(holdfast.UnclearDump, "it has neither the beginning nor the end that pg_dump writes, so it may be part of a dump")
+		s.fault(pgdump.Unclear, "it has neither the beginning nor the end that pg_dump writes, so it may be part of a dump")
 	}
 }
 
@@ -90,7 +89,7 @@ func (s *script) says(line string) {
 	switch line {
 	case "-- PostgreSQL database dump":
 		if s.begun {
-			s.fault(holdfast.TruncatedDump, "the dump of %s has no end before the next one begins", s.where())
+			s.fault(pgdump.Truncated, "the dump of %s has no end before the next one begins", s.where())
 		}
 		s.db, s.begun, s.sections = nil, true, true
 		s.database()
@@ -99,7 +98,7 @@ func (s *script) says(line string) {
 		s.begun, s.ends, s.connect = false, true, ""
 		return
 	case "-- PostgreSQL database cluster dump":
-		s.cluster, s.dump.Form = true, holdfast.ClusterDump
+		s.cluster, s.dump.Form = true, pgdump.Cluster
 		return
 	case "-- PostgreSQL database cluster dump complete":
 		s.clusterEnds = true
@@ -133,7 +132,7 @@ func (s *script) statement() bool {
 	}
 	if s.begins && c[0] == 'p' && s.isMessage() {
 		line, _ := s.in.line(mostText)
-		s.fault(holdfast.DamagedDump, "a message of pg_dump is in it: %.80q", line)
+		s.fault(pgdump.Damaged, "a message of pg_dump is in it: %.80q", line)
 		return true
 	}
 	s.statements++
@@ -297,14 +296,14 @@ func (s *script) copy() {
 	}
 	if !ok || words != " FROM STDIN" && words != " WITH OIDS FROM STDIN" {
 		if ok {
-			s.fault(holdfast.UnclearDump, "it has a COPY that pg_dump does not write: COPY %s.%s%s", schema, name, words)
+			s.fault(pgdump.Unclear, "it has a COPY that pg_dump does not write: COPY %s.%s%s", schema, name, words)
 		} else {
 			s.rest(false)
 		}
 		return
 	}
 	if _, whole := s.in.line(mostText); !whole {
-		s.fault(holdfast.TruncatedDump, "it ends before the rows of %s.%s", schema, name)
+		s.fault(pgdump.Truncated, "it ends before the rows of %s.%s", schema, name)
 		return
 	}
 	s.begins = true

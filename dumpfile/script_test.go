@@ -3,13 +3,12 @@ package dumpfile
 import (
 	"bytes"
 	"fmt"
+	"holdfast/pgdump"
 	"io"
 	"reflect"
 	"runtime"
 	"strings"
 	"testing"
-
-	"holdfast"
 )
 
 const (
@@ -22,7 +21,7 @@ const (
 )
 
 // tables lists a dump's tables with their rows.
-func tables(d holdfast.Dump) string {
+func tables(d pgdump.File) string {
 	var out []string
 	for _, db := range d.Databases {
 		for _, t := range db.Tables {
@@ -35,10 +34,10 @@ func tables(d holdfast.Dump) string {
 // SQL is taken apart as psql does it: what looks like rows or like an end, in a
 // string, a comment or a function, is none.
 func TestScripts(t *testing.T) {
-	const complete, truncated, damaged, unclear = holdfast.CompleteDump, holdfast.TruncatedDump, holdfast.DamagedDump, holdfast.UnclearDump
+	const complete, truncated, damaged, unclear = pgdump.Complete, pgdump.Truncated, pgdump.Damaged, pgdump.Unclear
 	for _, c := range []struct {
 		name, sql string
-		state     holdfast.DumpState
+		state     pgdump.State
 		tables    string
 		fault     string
 	}{
@@ -102,7 +101,7 @@ func TestPiecesOfAnySize(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !reflect.DeepEqual(d, want) || d.State != holdfast.CompleteDump {
+		if !reflect.DeepEqual(d, want) || d.State != pgdump.Complete {
 			t.Fatalf("in pieces of %d: %+v\nwant %+v", size, d, want)
 		}
 		in := &input{err: nil, stop: func() {}}
@@ -213,7 +212,7 @@ func TestLongThingsNeedLittleMemory(t *testing.T) {
 			if made := int64(after.TotalAlloc) - int64(before.TotalAlloc); name != "tables" && made > much+much/2 {
 				t.Errorf("%d MiB were allocated for %d MiB", made>>20, d.Read>>20)
 			}
-			if name == "tables" && d.State != holdfast.UnclearDump || name != "tables" && d.State != holdfast.CompleteDump {
+			if name == "tables" && d.State != pgdump.Unclear || name != "tables" && d.State != pgdump.Complete {
 				t.Errorf("%s, %v", d.State, d.Faults)
 			}
 			runtime.KeepAlive(d)

@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"holdfast/event"
+	"holdfast/pgdump"
 	"io"
 	"os"
 	"os/exec"
@@ -16,8 +18,8 @@ import (
 type stream struct {
 	name string
 	from io.Reader
-	step holdfast.Step
-	told holdfast.Progress
+	step event.Bytes
+	told event.Listener
 
 	file     *os.File // the same, if it can be read again
 	begin    int64    // where in the file
@@ -28,7 +30,7 @@ type stream struct {
 // newStream prepares to read a dump. What is no file of a disk may keep silent
 // for as long as it likes, so the wait for it ends with the context.
 func (d Reader) newStream(ctx context.Context, name string, from io.Reader) *stream {
-	s := &stream{name: name, from: from, step: holdfast.Step{Subject: "inspect " + name}, told: d.Progress}
+	s := &stream{name: name, from: from, step: event.Bytes{Subject: "inspect " + name}, told: d.Events}
 	f, _ := from.(*os.File)
 	if f != nil {
 		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
@@ -46,14 +48,14 @@ func (d Reader) newStream(ctx context.Context, name string, from io.Reader) *str
 // read reads the dump: with the machine's own decompressor where there is a
 // faster one than ours, and once more with ours where that one does not get to
 // the end, for ours knows how a stream is broken and whether the disk is.
-func (s *stream) read(ctx context.Context) (holdfast.Dump, error) {
+func (s *stream) read(ctx context.Context) (pgdump.File, error) {
 	if s.programs = s.file != nil; s.programs {
 		dump, err := s.once(ctx)
 		if s.program == nil || s.program.failed() == nil || ctx.Err() != nil {
 			return dump, err
 		}
 		if _, err := s.file.Seek(s.begin, io.SeekStart); err != nil {
-			return holdfast.Dump{}, diskFailed(s.name, err)
+			return pgdump.File{}, diskFailed(s.name, err)
 		}
 		s.programs, s.program = false, nil
 	}
@@ -61,7 +63,7 @@ func (s *stream) read(ctx context.Context) (holdfast.Dump, error) {
 }
 
 // once reads the dump from here to its end.
-func (s *stream) once(ctx context.Context) (holdfast.Dump, error) {
+func (s *stream) once(ctx context.Context) (pgdump.File, error) {
 	r := newReading(s.name)
 	m := &meter{r: s.from, step: s.step, report: s.told}
 	plain, done, err := s.unwrap(ctx, r, m)
@@ -78,9 +80,9 @@ func (s *stream) once(ctx context.Context) (holdfast.Dump, error) {
 	done()
 	switch {
 	case ctx.Err() != nil:
-		return holdfast.Dump{}, ctx.Err()
+		return pgdump.File{}, ctx.Err()
 	case m.err != nil:
-		return holdfast.Dump{}, diskFailed(s.name, m.err)
+		return pgdump.File{}, diskFailed(s.name, m.err)
 	case err != nil && !errors.Is(err, io.EOF):
 		r.broken("its "+r.outermost()+" stream", err)
 	}
@@ -124,13 +126,13 @@ func (s *stream) unwrap(ctx context.Context, r *reading, from io.Reader) (plain 
 		w := wrappingOf(head)
 		if w == nil {
 			if what := foreignOf(head); what != "" {
-				r.fault(holdfast.UnclearDump, "%s", what)
+				r.fault(pgdump.Unclear, "%s", what)
 				return nil, done, nil
 			}
 			return b, done, nil
 		}
 		if len(r.dump.Wrapping) == mostWrappings {
-			r.fault(holdfast.UnclearDump, "it is compressed more than %d times over", mostWrappings)
+			r.fault(pgdump.Unclear, "it is compressed more than %d times over", mostWrappings)
 			return nil, done, nil
 		}
 		outermost := len(r.dump.Wrapping) == 0

@@ -5,9 +5,8 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"holdfast/pgdump"
 	"io"
-
-	"holdfast"
 )
 
 // isTar tells a tar archive of pg_dump -Ft by its first member, which is the
@@ -19,7 +18,7 @@ func (r *reading) isTar(in *input) bool {
 // tar reads what pg_dump -Ft writes: the table of contents, a file for each
 // table, and a script for psql, which repeats what is there already.
 func (r *reading) tar(ctx context.Context, in *input) {
-	r.dump.Form = holdfast.TarDump
+	r.dump.Form = pgdump.Tar
 	d := r.newDatabase()
 	members := tar.NewReader(in)
 	var a *archive
@@ -52,16 +51,16 @@ func (r *reading) tar(ctx context.Context, in *input) {
 		}
 	}
 	if a == nil {
-		r.fault(holdfast.TruncatedDump, "it ends before its table of contents")
+		r.fault(pgdump.Truncated, "it ends before its table of contents")
 		return
 	}
 	for _, e := range a.order {
 		if !e.found {
-			r.fault(holdfast.TruncatedDump, "the data of %s are missing", e)
+			r.fault(pgdump.Truncated, "the data of %s are missing", e)
 		}
 	}
 	if !script {
-		r.fault(holdfast.TruncatedDump, "it ends before its last member, restore.sql")
+		r.fault(pgdump.Truncated, "it ends before its last member, restore.sql")
 	}
 }
 
@@ -69,9 +68,9 @@ func (r *reading) tarEnds(in *input, err error) {
 	switch {
 	case in.err != nil && !errors.Is(in.err, io.EOF): // whoever gave us the stream says what ails it
 	case errors.Is(err, io.ErrUnexpectedEOF):
-		r.fault(holdfast.TruncatedDump, "it ends within a member")
+		r.fault(pgdump.Truncated, "it ends within a member")
 	default:
-		r.fault(holdfast.DamagedDump, "its tar archive is damaged: %v", err)
+		r.fault(pgdump.Damaged, "its tar archive is damaged: %v", err)
 	}
 }
 

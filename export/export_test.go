@@ -103,7 +103,7 @@ func seal(t testing.TB, s *splicetest.Server, dsn map[holdfast.ComponentName]str
 			if k := holdfast.Kind(name); k == holdfast.Validator || k == holdfast.Participant {
 				c.Kind = k
 			}
-			d := postgres.Dumper{Target: libpq.Target{Conninfo: info}, Tools: tools(t, s.Version.Major), Options: postgres.Options{SegmentBlocks: 64},
+			d := postgres.Dumper{Address: libpq.Address{Conninfo: info}, Tools: tools(t, s.Version.Major), Options: postgres.Options{SegmentBlocks: 64},
 				Facts: func(ctx context.Context, tx pgx.Tx, kind holdfast.Kind) (holdfast.Facts, error) {
 					return canton.Read(ctx, tx, kind)
 				}}

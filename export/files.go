@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"holdfast/event"
 	"io"
 	"io/fs"
 	"os"
@@ -20,7 +21,7 @@ import (
 
 // Options tune an export. The zero value is usable.
 type Options struct {
-	Progress holdfast.Progress // bytes written
+	Events event.Listener // bytes written
 }
 
 // Report is what an export wrote.
@@ -47,7 +48,7 @@ func Files(ctx context.Context, set holdfast.Set, files holdfast.Files, dir stri
 	if err := os.MkdirAll(filepath.Dir(dir), 0o700); err != nil {
 		return report, cannotWrite(dir, err)
 	}
-	x := &exporter{set: set, files: files, dir: dir + partial, progress: o.Progress}
+	x := &exporter{set: set, files: files, dir: dir + partial, progress: o.Events}
 	for _, c := range set.Captures {
 		x.total += c.Bytes
 	}
@@ -101,7 +102,7 @@ type exporter struct {
 	set      holdfast.Set
 	files    holdfast.Files
 	dir      string
-	progress holdfast.Progress
+	progress event.Listener
 	total    int64
 
 	count int
@@ -261,7 +262,7 @@ func (x *exporter) create(owner holdfast.ComponentName, name string, in io.Reade
 		}
 		fmt.Fprintf(x.sums[owner], "%s  %s\n", hex.EncodeToString(sum.Sum(nil)), name)
 	}
-	x.progress.Report(holdfast.Step{Subject: "export " + string(x.set.ID), Done: x.bytes, Total: x.total})
+	x.progress.Report(event.Bytes{Subject: "export " + string(x.set.ID), Done: x.bytes, Total: x.total})
 	return nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"holdfast/event"
 	"io"
 
 	"holdfast"
@@ -23,7 +24,7 @@ type Postgres struct {
 type SQLOptions struct {
 	Owners   bool // keep owners and grants; the roles have to exist where it is restored
 	Unproven bool // stream a set that is not proven as well
-	Progress holdfast.Progress
+	Events   event.Listener
 }
 
 // SQL writes one component of a set as SQL that psql restores into an empty
@@ -162,7 +163,7 @@ func (s *script) table(ctx context.Context, t holdfast.Table) error {
 			return err
 		}
 		s.done += g.Bytes
-		s.o.Progress.Report(holdfast.Step{Subject: "export " + string(s.capture.Component), Done: s.done, Total: s.capture.Bytes})
+		s.o.Events.Report(event.Bytes{Subject: "export " + string(s.capture.Component), Done: s.done, Total: s.capture.Bytes})
 	}
 	_, err := io.WriteString(s.out, "\\.\n")
 	return err

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"holdfast/observed"
 	"net/http"
 	"net/url"
 	"strings"
@@ -21,8 +22,8 @@ const (
 
 // App asks the validator app how it stands, once. Status and version need no
 // token; what the list of users fails on is in the answer.
-func (f Fetcher) App(ctx context.Context) (holdfast.AppView, error) {
-	var v holdfast.AppView
+func (f Fetcher) App(ctx context.Context) (observed.App, error) {
+	var v observed.App
 	var status struct {
 		Success *struct {
 			Active bool `json:"active"`

@@ -3,6 +3,7 @@ package inspect
 import (
 	"context"
 	"fmt"
+	"holdfast/pgdump"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -12,8 +13,8 @@ import (
 
 // Job reads dumps and judges them.
 type Job struct {
-	Read func(ctx context.Context, name string) (holdfast.Dump, error) // reads one dump
-	Each bool                                                          // judge each by itself, not what they are worth together
+	Read func(ctx context.Context, name string) (pgdump.File, error) // reads one dump
+	Each bool                                                        // judge each by itself, not what they are worth together
 }
 
 // Question is what a report answers.
@@ -31,7 +32,7 @@ type Report struct {
 	Asked   Question         `json:"asked"`
 	Verdict holdfast.Verdict `json:"verdict"` // the worst of all that follows
 	Reasons []string         `json:"reasons"` // what keeps the verdict from being better
-	Dumps   []holdfast.Dump  `json:"dumps"`
+	Dumps   []pgdump.File    `json:"dumps"`
 	Pairs   []Pair           `json:"pairs"`
 }
 
@@ -48,7 +49,7 @@ type Pair struct {
 
 // Run reads every dump, one after the other, and judges them.
 func (j Job) Run(ctx context.Context, names []string) (Report, error) {
-	var dumps []holdfast.Dump
+	var dumps []pgdump.File
 	for _, name := range names {
 		d, err := j.Read(ctx, name)
 		if err != nil {
@@ -66,7 +67,7 @@ func (j Job) Run(ctx context.Context, names []string) (Report, error) {
 // was written, with the rows of some database in it, and of a validator app's or
 // a participant's the tables that a restored node begins with. It says nothing
 // about order.
-func JudgeEach(dumps []holdfast.Dump) Report {
+func JudgeEach(dumps []pgdump.File) Report {
 	r := Report{Asked: Each, Verdict: holdfast.Holds, Reasons: []string{}, Dumps: dumps, Pairs: []Pair{}}
 	for _, d := range dumps {
 		if r.structure(d) != holdfast.Holds {
@@ -86,12 +87,12 @@ func JudgeEach(dumps []holdfast.Dump) Report {
 	return r
 }
 
-func hasRows(db holdfast.DumpedDatabase) bool {
-	return slices.ContainsFunc(db.Tables, func(t holdfast.DumpedTable) bool { return t.Data })
+func hasRows(db pgdump.Database) bool {
+	return slices.ContainsFunc(db.Tables, func(t pgdump.Table) bool { return t.Data })
 }
 
 // Judge says what dumps are worth: each by itself, and in pairs.
-func Judge(dumps []holdfast.Dump) Report {
+func Judge(dumps []pgdump.File) Report {
 	r := Report{Asked: Together, Verdict: holdfast.Holds, Reasons: []string{}, Dumps: dumps, Pairs: []Pair{}}
 	for _, d := range dumps {
 		r.structure(d)
@@ -115,7 +116,7 @@ func Judge(dumps []holdfast.Dump) Report {
 }
 
 // structure folds in whether a dump is all there.
-func (r *Report) structure(d holdfast.Dump) holdfast.Verdict {
+func (r *Report) structure(d pgdump.File) holdfast.Verdict {
 	v := d.State.Verdict()
 	if v != holdfast.Holds {
 		r.note(v, "%s is %s: %s", d.Name, whole(d.State), strings.Join(d.Faults, "; "))
@@ -123,8 +124,8 @@ func (r *Report) structure(d holdfast.Dump) holdfast.Verdict {
 	return v
 }
 
-func whole(s holdfast.DumpState) string {
-	if s == holdfast.UnclearDump {
+func whole(s pgdump.State) string {
+	if s == pgdump.Unclear {
 		return "not clear"
 	}
 	return string(s)
@@ -150,8 +151,8 @@ func (r *Report) judged(p Pair) {
 
 // place is one database of one dump.
 type place struct {
-	dump *holdfast.Dump
-	db   *holdfast.DumpedDatabase
+	dump *pgdump.File
+	db   *pgdump.Database
 }
 
 // String names a database by its file and, where that has several, by its name.
@@ -163,7 +164,7 @@ func (p place) String() string {
 }
 
 // places lists the databases of a kind.
-func places(dumps []holdfast.Dump, kind holdfast.Kind) (out []place) {
+func places(dumps []pgdump.File, kind holdfast.Kind) (out []place) {
 	for i := range dumps {
 		for k := range dumps[i].Databases {
 			if p := (place{&dumps[i], &dumps[i].Databases[k]}); p.db.Kind == kind {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"holdfast/pgdump"
 	"strings"
 	"testing"
 
@@ -15,7 +16,7 @@ func offset(n int64) *int64 { return &n }
 const id = "somebody::1220aa"
 
 // validator is a dump of a validator app that has ingested so far.
-func validator(name string, at int64, id string) holdfast.Dump {
+func validator(name string, at int64, id string) pgdump.File {
 	raw := fmt.Sprintf("00%016x", at)
 	return dumped(name, holdfast.Validator, holdfast.Facts{Schema: "validator", Validator: &holdfast.ValidatorFacts{Stores: []holdfast.Store{
 		{Name: "DbValidatorStore", Version: 2, Participant: "PAR::" + id, Raw: raw, Offset: &at, Current: true},
@@ -23,27 +24,27 @@ func validator(name string, at int64, id string) holdfast.Dump {
 }
 
 // participant is a dump of a participant whose ledger ends there.
-func participant(name string, end int64, id string) holdfast.Dump {
+func participant(name string, end int64, id string) pgdump.File {
 	return dumped(name, holdfast.Participant, holdfast.Facts{Schema: "participant", Participant: &holdfast.ParticipantFacts{ParticipantID: id, LedgerEnd: &end}})
 }
 
-func dumped(name string, kind holdfast.Kind, facts holdfast.Facts) holdfast.Dump {
-	return holdfast.Dump{Name: name, State: holdfast.CompleteDump, Databases: []holdfast.DumpedDatabase{{Kind: kind, Facts: facts}}}
+func dumped(name string, kind holdfast.Kind, facts holdfast.Facts) pgdump.File {
+	return pgdump.File{Name: name, State: pgdump.Complete, Databases: []pgdump.Database{{Kind: kind, Facts: facts}}}
 }
 
-func state(d holdfast.Dump, s holdfast.DumpState) holdfast.Dump {
+func state(d pgdump.File, s pgdump.State) pgdump.File {
 	d.State, d.Faults = s, []string{"something is wrong"}
 	return d
 }
 
-func pruned(d holdfast.Dump, to int64) holdfast.Dump {
+func pruned(d pgdump.File, to int64) pgdump.File {
 	d.Databases[0].Facts.Participant.PrunedUpTo = offset(to)
 	return d
 }
 
 // together puts several dumps into one file, as pg_dumpall does.
-func together(name string, dumps ...holdfast.Dump) holdfast.Dump {
-	all := holdfast.Dump{Name: name, State: holdfast.CompleteDump}
+func together(name string, dumps ...pgdump.File) pgdump.File {
+	all := pgdump.File{Name: name, State: pgdump.Complete}
 	for _, d := range dumps {
 		db := d.Databases[0]
 		db.Name = d.Name
@@ -56,35 +57,35 @@ func TestJudge(t *testing.T) {
 	empty := dumped("empty.sql", "", holdfast.Facts{Schema: "unknown", Unknown: "an empty database: no tables at all"})
 	for _, c := range []struct {
 		name   string
-		dumps  []holdfast.Dump
+		dumps  []pgdump.File
 		want   holdfast.Verdict
 		pairs  string
 		reason string
 	}{
-		{"a right pair", []holdfast.Dump{validator("v", 64, id), participant("p", 66, id)}, holdfast.Holds, "v+p holds", ""},
-		{"equal offsets", []holdfast.Dump{participant("p", 66, id), validator("v", 66, id)}, holdfast.Holds, "v+p holds", ""},
-		{"a reversed pair", []holdfast.Dump{validator("v", 66, id), participant("p", 65, id)}, holdfast.Violated, "v+p violated", "ingested up to offset 66, but the participant's ledger ends at 65"},
-		{"pruned past the validator app", []holdfast.Dump{validator("v", 64, id), pruned(participant("p", 90, id), 70)}, holdfast.Violated, "v+p violated", "pruned up to 70"},
-		{"two nodes", []holdfast.Dump{validator("v", 64, id), participant("p", 66, "other::1220bb")}, holdfast.Violated, "v+p violated", "v belongs to participant somebody::1220aa, but the participant's database is that of other::1220bb"},
-		{"a cut dump", []holdfast.Dump{validator("v", 64, id), state(participant("p", 66, id), holdfast.TruncatedDump)}, holdfast.Violated, "v+p violated", "p is truncated: something is wrong"},
-		{"a dump that is not clear", []holdfast.Dump{state(validator("v", 64, id), holdfast.UnclearDump), participant("p", 66, id)}, holdfast.CannotTell, "v+p cannot tell", "v is not clear"},
-		{"a damaged dump and an unclear one", []holdfast.Dump{state(validator("v", 64, id), holdfast.UnclearDump), state(participant("p", 66, id), holdfast.DamagedDump)}, holdfast.Violated, "v+p violated", "p is damaged"},
-		{"half a pair", []holdfast.Dump{participant("p", 66, id)}, holdfast.CannotTell, "", "no validator app's database is among them"},
-		{"the other half", []holdfast.Dump{validator("v", 66, id)}, holdfast.CannotTell, "", "no participant's database is among them"},
-		{"an empty database", []holdfast.Dump{validator("v", 66, id), empty}, holdfast.CannotTell, "", "no participant's database is among them"},
-		{"nothing that is known", []holdfast.Dump{empty}, holdfast.CannotTell, "", "neither a validator app's database"},
-		{"a pair beside something else", []holdfast.Dump{validator("v", 64, id), empty, participant("p", 66, id)}, holdfast.Holds, "v+p holds", ""},
-		{"everything in one file", []holdfast.Dump{together("all", participant("pdb", 60, id), validator("vdb", 66, id)), participant("later", 70, id)}, holdfast.Violated, "all (vdb)+all (pdb) violated", "ends at 60"},
-		{"days in directories", []holdfast.Dump{
+		{"a right pair", []pgdump.File{validator("v", 64, id), participant("p", 66, id)}, holdfast.Holds, "v+p holds", ""},
+		{"equal offsets", []pgdump.File{participant("p", 66, id), validator("v", 66, id)}, holdfast.Holds, "v+p holds", ""},
+		{"a reversed pair", []pgdump.File{validator("v", 66, id), participant("p", 65, id)}, holdfast.Violated, "v+p violated", "ingested up to offset 66, but the participant's ledger ends at 65"},
+		{"pruned past the validator app", []pgdump.File{validator("v", 64, id), pruned(participant("p", 90, id), 70)}, holdfast.Violated, "v+p violated", "pruned up to 70"},
+		{"two nodes", []pgdump.File{validator("v", 64, id), participant("p", 66, "other::1220bb")}, holdfast.Violated, "v+p violated", "v belongs to participant somebody::1220aa, but the participant's database is that of other::1220bb"},
+		{"a cut dump", []pgdump.File{validator("v", 64, id), state(participant("p", 66, id), pgdump.Truncated)}, holdfast.Violated, "v+p violated", "p is truncated: something is wrong"},
+		{"a dump that is not clear", []pgdump.File{state(validator("v", 64, id), pgdump.Unclear), participant("p", 66, id)}, holdfast.CannotTell, "v+p cannot tell", "v is not clear"},
+		{"a damaged dump and an unclear one", []pgdump.File{state(validator("v", 64, id), pgdump.Unclear), state(participant("p", 66, id), pgdump.Damaged)}, holdfast.Violated, "v+p violated", "p is damaged"},
+		{"half a pair", []pgdump.File{participant("p", 66, id)}, holdfast.CannotTell, "", "no validator app's database is among them"},
+		{"the other half", []pgdump.File{validator("v", 66, id)}, holdfast.CannotTell, "", "no participant's database is among them"},
+		{"an empty database", []pgdump.File{validator("v", 66, id), empty}, holdfast.CannotTell, "", "no participant's database is among them"},
+		{"nothing that is known", []pgdump.File{empty}, holdfast.CannotTell, "", "neither a validator app's database"},
+		{"a pair beside something else", []pgdump.File{validator("v", 64, id), empty, participant("p", 66, id)}, holdfast.Holds, "v+p holds", ""},
+		{"everything in one file", []pgdump.File{together("all", participant("pdb", 60, id), validator("vdb", 66, id)), participant("later", 70, id)}, holdfast.Violated, "all (vdb)+all (pdb) violated", "ends at 60"},
+		{"days in directories", []pgdump.File{
 			validator("mon/v", 10, id), participant("mon/p", 12, id), validator("tue/v", 20, id), participant("tue/p", 22, id),
 		}, holdfast.Holds, "mon/v+mon/p holds, tue/v+tue/p holds", ""},
-		{"a reversed day is not saved by the next", []holdfast.Dump{
+		{"a reversed day is not saved by the next", []pgdump.File{
 			validator("mon/v", 13, id), participant("mon/p", 12, id), validator("tue/v", 20, id), participant("tue/p", 22, id),
 		}, holdfast.Violated, "mon/v+mon/p violated, tue/v+tue/p holds", "mon/v with mon/p"},
-		{"days in one directory", []holdfast.Dump{
+		{"days in one directory", []pgdump.File{
 			validator("v1", 10, id), participant("p1", 12, id), validator("v2", 20, id), participant("p2", 22, id), participant("p3", 30, id),
 		}, holdfast.Holds, "v1+p1 holds, v2+p2 holds", ""},
-		{"two nodes side by side", []holdfast.Dump{
+		{"two nodes side by side", []pgdump.File{
 			validator("va", 10, id), participant("pa", 12, id), validator("vb", 3, "other::1220bb"), participant("pb", 4, "other::1220bb"),
 		}, holdfast.Holds, "va+pa holds, vb+pb holds", ""},
 	} {
@@ -104,8 +105,8 @@ func TestJudge(t *testing.T) {
 // One dump is all there is: then it is asked whether that one is all there, and
 // nothing is claimed about order.
 func TestJudgeEach(t *testing.T) {
-	rows := func(d holdfast.Dump) holdfast.Dump {
-		d.Databases[0].Tables = []holdfast.DumpedTable{{Schema: "a", Name: "b", Data: true}}
+	rows := func(d pgdump.File) pgdump.File {
+		d.Databases[0].Tables = []pgdump.Table{{Schema: "a", Name: "b", Data: true}}
 		return d
 	}
 	unread := rows(participant("p", 66, id))
@@ -113,23 +114,23 @@ func TestJudgeEach(t *testing.T) {
 	unknown := rows(participant("p", 66, id))
 	unknown.Databases[0].Facts.Unknown = "a schema of another version"
 	definitions := dumped("app", "", holdfast.Facts{})
-	definitions.Databases[0].Tables = []holdfast.DumpedTable{{Schema: "a", Name: "b"}}
+	definitions.Databases[0].Tables = []pgdump.Table{{Schema: "a", Name: "b"}}
 	for _, c := range []struct {
 		name   string
-		dumps  []holdfast.Dump
+		dumps  []pgdump.File
 		want   holdfast.Verdict
 		reason string
 	}{
-		{"a participant's", []holdfast.Dump{rows(participant("p", 66, id))}, holdfast.Holds, ""},
-		{"an app's", []holdfast.Dump{rows(dumped("app", "", holdfast.Facts{Unknown: "not Canton's"}))}, holdfast.Holds, ""},
-		{"a reversed pair, of which order is not asked", []holdfast.Dump{rows(validator("v", 66, id)), rows(participant("p", 65, id))}, holdfast.Holds, ""},
-		{"one that is cut", []holdfast.Dump{state(rows(participant("p", 66, id)), holdfast.TruncatedDump)}, holdfast.Violated, "p is truncated: something is wrong"},
-		{"a good one beside one that is not clear", []holdfast.Dump{rows(validator("v", 66, id)), state(participant("p", 66, id), holdfast.UnclearDump)}, holdfast.CannotTell, "p is not clear"},
-		{"definitions without rows", []holdfast.Dump{definitions}, holdfast.CannotTell, "app has no table with its rows in it"},
-		{"nothing at all", []holdfast.Dump{dumped("empty", "", holdfast.Facts{})}, holdfast.CannotTell, "empty has no table with its rows in it"},
-		{"without a table that matters", []holdfast.Dump{unread}, holdfast.CannotTell, "p has no rows of lapi_parameters"},
-		{"an unknown schema", []holdfast.Dump{unknown}, holdfast.CannotTell, "a schema of another version"},
-		{"everything in one file, with an empty database", []holdfast.Dump{together("all", dumped("postgres", "", holdfast.Facts{}), rows(participant("pdb", 60, id)))}, holdfast.Holds, ""},
+		{"a participant's", []pgdump.File{rows(participant("p", 66, id))}, holdfast.Holds, ""},
+		{"an app's", []pgdump.File{rows(dumped("app", "", holdfast.Facts{Unknown: "not Canton's"}))}, holdfast.Holds, ""},
+		{"a reversed pair, of which order is not asked", []pgdump.File{rows(validator("v", 66, id)), rows(participant("p", 65, id))}, holdfast.Holds, ""},
+		{"one that is cut", []pgdump.File{state(rows(participant("p", 66, id)), pgdump.Truncated)}, holdfast.Violated, "p is truncated: something is wrong"},
+		{"a good one beside one that is not clear", []pgdump.File{rows(validator("v", 66, id)), state(participant("p", 66, id), pgdump.Unclear)}, holdfast.CannotTell, "p is not clear"},
+		{"definitions without rows", []pgdump.File{definitions}, holdfast.CannotTell, "app has no table with its rows in it"},
+		{"nothing at all", []pgdump.File{dumped("empty", "", holdfast.Facts{})}, holdfast.CannotTell, "empty has no table with its rows in it"},
+		{"without a table that matters", []pgdump.File{unread}, holdfast.CannotTell, "p has no rows of lapi_parameters"},
+		{"an unknown schema", []pgdump.File{unknown}, holdfast.CannotTell, "a schema of another version"},
+		{"everything in one file, with an empty database", []pgdump.File{together("all", dumped("postgres", "", holdfast.Facts{}), rows(participant("pdb", 60, id)))}, holdfast.Holds, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := JudgeEach(c.dumps)
@@ -142,14 +143,14 @@ func TestJudgeEach(t *testing.T) {
 
 func TestRunReadsEachDump(t *testing.T) {
 	broken := errors.New("no such file")
-	job := Job{Read: func(_ context.Context, name string) (holdfast.Dump, error) {
+	job := Job{Read: func(_ context.Context, name string) (pgdump.File, error) {
 		switch name {
 		case "v":
 			return validator(name, 1, id), nil
 		case "p":
 			return participant(name, 2, id), nil
 		}
-		return holdfast.Dump{}, broken
+		return pgdump.File{}, broken
 	}}
 	if r, err := job.Run(t.Context(), []string{"v", "p"}); err != nil || r.Verdict != holdfast.Holds || len(r.Dumps) != 2 {
 		t.Errorf("%+v, %v", r, err)

@@ -143,7 +143,7 @@ func (r *Repository) keepCopies(ctx context.Context) error {
 			return r.location.unopened(ctx, r.password, errors.New("it has changed since it was opened"))
 		}
 		proven = true
-		if err := st.PutBlob(ctx, name, stored{live[id]}, blob.PutOptions{}); err != nil {
+		if err := st.PutBlob(ctx, name, payload{live[id]}, blob.PutOptions{}); err != nil {
 			return r.location.explain("write to", err)
 		}
 		for _, d := range list {

@@ -12,6 +12,7 @@ import (
 	"holdfast"
 	"holdfast/repository"
 	"holdfast/repository/repositorytest"
+	"holdfast/stored"
 )
 
 // damages are what a disk does to a file.
@@ -103,7 +104,7 @@ func TestWhatOpensARepositoryComesBack(t *testing.T) {
 				if err := os.WriteFile(path, before, 0o600); err != nil {
 					t.Fatal(err)
 				}
-				if _, err := i.MendFaults(t.Context(), []holdfast.Fault{{Part: holdfast.CopyBlob}}); err != nil {
+				if _, err := i.MendFaults(t.Context(), []stored.Fault{{Part: stored.CopyBlob}}); err != nil {
 					t.Fatal(err)
 				}
 			})
@@ -194,7 +195,7 @@ func TestAfterAChangeOfPassword(t *testing.T) {
 		t.Fatal(err)
 	}
 	faults, err := i.Faults(t.Context())
-	if err != nil || len(faults) == 0 || faults[0].Kind != holdfast.Outdated {
+	if err != nil || len(faults) == 0 || faults[0].Kind != stored.Outdated {
 		t.Errorf("%+v, %v", faults, err)
 	}
 	before := copies(t, dir)
@@ -219,7 +220,7 @@ func TestCopiesOutside(t *testing.T) {
 	if err := os.RemoveAll(filepath.Dir(at.Copies[1])); err != nil {
 		t.Fatal(err)
 	}
-	look := func() []holdfast.Fault {
+	look := func() []stored.Fault {
 		t.Helper()
 		i, err := open(t, at).Inspect(t.Context())
 		if err != nil {
@@ -295,15 +296,15 @@ func TestFaultsAreFoundAndMended(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		path   string
-		part   holdfast.FaultyPart
+		part   stored.FaultyPart
 		upkeep bool // maintenance suffers
 		gone   bool // that it is not there is a fault
 	}{
-		{"a copy", blobFiles(t, dir, "holdfast-copy-")[0], holdfast.CopyBlob, false, true},
-		{"the schedule of maintenance", vitalFile(t, dir, "kopia.maintenance"), holdfast.UpkeepBlob, true, false},
-		{"a session", session, holdfast.SessionBlob, true, false},
+		{"a copy", blobFiles(t, dir, "holdfast-copy-")[0], stored.CopyBlob, false, true},
+		{"the schedule of maintenance", vitalFile(t, dir, "kopia.maintenance"), stored.MaintenanceBlob, true, false},
+		{"a session", session, stored.SessionBlob, true, false},
 	} {
-		if c.part == holdfast.SessionBlob {
+		if c.part == stored.SessionBlob {
 			if err := os.WriteFile(session, random(7, 200), 0o600); err != nil {
 				t.Fatal(err)
 			}

@@ -7,6 +7,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"holdfast/record"
+	"holdfast/stored"
 	"slices"
 	"strings"
 	"time"
@@ -21,7 +23,7 @@ import (
 
 // ReadObject reads every piece of a stored file and says which do not come
 // back. Its error means that the storage does not answer.
-func (i *Inspection) ReadObject(ctx context.Context, name string) ([]holdfast.Damage, error) {
+func (i *Inspection) ReadObject(ctx context.Context, name string) ([]stored.Damage, error) {
 	id, err := object.ParseID(name)
 	if err != nil {
 		return nil, err
@@ -32,7 +34,7 @@ func (i *Inspection) ReadObject(ctx context.Context, name string) ([]holdfast.Da
 			return found, err
 		}
 	}
-	var found []holdfast.Damage
+	var found []stored.Damage
 	err = i.walk(ctx, id, func(c content.ID) error {
 		d, err := i.examine(ctx, c)
 		if d != nil {
@@ -46,7 +48,7 @@ func (i *Inspection) ReadObject(ctx context.Context, name string) ([]holdfast.Da
 // ReadBlobs reads every piece in the blobs of those names, in the order in
 // which they lie there, and tells fn how many bytes that were and what is
 // wrong. It ends when fn returns an error, or when the storage does not answer.
-func (i *Inspection) ReadBlobs(ctx context.Context, names []string, fn func(stored int64, d *holdfast.Damage) error) error {
+func (i *Inspection) ReadBlobs(ctx context.Context, names []string, fn func(stored int64, d *stored.Damage) error) error {
 	wanted := make(map[blob.ID]bool, len(names))
 	for _, n := range names {
 		wanted[blob.ID(n)] = true
@@ -56,7 +58,7 @@ func (i *Inspection) ReadBlobs(ctx context.Context, names []string, fn func(stor
 
 // ReadRest reads every piece that Done was not told of: what no set needs any
 // more, or not yet. A backup may find it "already there".
-func (i *Inspection) ReadRest(ctx context.Context, fn func(stored int64, d *holdfast.Damage) error) error {
+func (i *Inspection) ReadRest(ctx context.Context, fn func(stored int64, d *stored.Damage) error) error {
 	return i.readPieces(ctx, func(c content.Info) bool {
 		i.mu.Lock()
 		defer i.mu.Unlock()
@@ -87,7 +89,7 @@ func keyOf(id content.ID) uint64 {
 	return binary.LittleEndian.Uint64(h) ^ uint64(len(id.Prefix()))
 }
 
-func (i *Inspection) readPieces(ctx context.Context, wanted func(content.Info) bool, fn func(stored int64, d *holdfast.Damage) error) error {
+func (i *Inspection) readPieces(ctx context.Context, wanted func(content.Info) bool, fn func(stored int64, d *stored.Damage) error) error {
 	list, err := i.pieces(ctx, wanted)
 	if err != nil {
 		return err
@@ -124,15 +126,15 @@ func (i *Inspection) CorrectsErrors() int {
 // examine reads one piece: it has to decrypt, which proves that it is this
 // piece and no other, since each is encrypted under its own name. The error
 // means that the storage does not answer.
-func (i *Inspection) examine(ctx context.Context, id content.ID) (*holdfast.Damage, error) {
-	var last holdfast.Damage
+func (i *Inspection) examine(ctx context.Context, id content.ID) (*stored.Damage, error) {
+	var last stored.Damage
 	for attempt := range 2 {
 		info, err := i.dr.ContentReader().ContentInfo(ctx, id)
 		if errors.Is(err, content.ErrContentNotFound) {
-			return i.note(id, holdfast.Damage{Kind: holdfast.Unindexed}), nil
+			return i.note(id, stored.Damage{Kind: stored.Unindexed}), nil
 		}
 		if err == nil {
-			last = holdfast.Damage{Blob: string(info.PackBlobID), Bytes: int64(info.PackedLength)}
+			last = stored.Damage{Blob: string(info.PackBlobID), Bytes: int64(info.PackedLength)}
 			if _, err = i.dr.ContentReader().GetContent(ctx, id); err == nil {
 				return i.corrected(ctx, info)
 			}
@@ -141,7 +143,7 @@ func (i *Inspection) examine(ctx context.Context, id content.ID) (*holdfast.Dama
 			return nil, ctx.Err()
 		}
 		last.Kind, last.Detail = kindOf(err), err.Error()
-		if last.Kind == holdfast.Unreadable {
+		if last.Kind == stored.Unreadable {
 			if err := i.answers(ctx); err != nil {
 				return nil, err
 			}
@@ -156,17 +158,17 @@ func (i *Inspection) examine(ctx context.Context, id content.ID) (*holdfast.Dama
 	return i.note(id, last), nil
 }
 
-func kindOf(err error) holdfast.DamageKind {
+func kindOf(err error) stored.DamageKind {
 	text := err.Error()
 	switch {
 	case errors.Is(err, blob.ErrBlobNotFound):
-		return holdfast.Missing
+		return stored.Missing
 	case errors.Is(err, blob.ErrInvalidRange), strings.Contains(text, "invalid length"):
-		return holdfast.Truncated
+		return stored.Truncated
 	case strings.Contains(text, "invalid checksum"), strings.Contains(text, "error decompressing"):
-		return holdfast.Altered
+		return stored.Altered
 	}
-	return holdfast.Unreadable
+	return stored.Unreadable
 }
 
 // answers makes sure that the storage is there at all, so that one bad blob is
@@ -198,7 +200,7 @@ func (i *Inspection) answers(ctx context.Context) error {
 // corrected says whether a piece that came back well did so only because error
 // correction put it right: then what is stored is altered, and should be
 // written anew before more of it is.
-func (i *Inspection) corrected(ctx context.Context, info content.Info) (*holdfast.Damage, error) {
+func (i *Inspection) corrected(ctx context.Context, info content.Info) (*stored.Damage, error) {
 	i.mu.Lock()
 	delete(i.bad, info.ContentID)
 	i.mu.Unlock()
@@ -211,7 +213,7 @@ func (i *Inspection) corrected(ctx context.Context, info content.Info) (*holdfas
 		return nil, i.r.location.explain("read", err)
 	}
 	if n := alteredShards(raw.Bytes(), overhead); n > 0 {
-		return i.note(info.ContentID, holdfast.Damage{Kind: holdfast.Corrected, Blob: string(info.PackBlobID), Bytes: int64(info.PackedLength),
+		return i.note(info.ContentID, stored.Damage{Kind: stored.Corrected, Blob: string(info.PackBlobID), Bytes: int64(info.PackedLength),
 			Detail: fmt.Sprintf("%d shards were put right", n)}), nil
 	}
 	return nil, nil
@@ -228,9 +230,9 @@ const verificationRecord = "holdfast-verification"
 
 // Verification is what the repository remembers of its last verification; the
 // zero value when there was none.
-func (r *Repository) Verification(ctx context.Context) (holdfast.Verification, error) {
-	var last holdfast.Verification
-	list, err := records[holdfast.Verification](ctx, r, map[string]string{"type": verificationRecord})
+func (r *Repository) Verification(ctx context.Context) (record.Verification, error) {
+	var last record.Verification
+	list, err := records[record.Verification](ctx, r, map[string]string{"type": verificationRecord})
 	for _, v := range list {
 		if !v.At.Before(last.At) {
 			last = v
@@ -241,16 +243,16 @@ func (r *Repository) Verification(ctx context.Context) (holdfast.Verification, e
 
 // Recall is Verification for an inspection, which must not fail because of it:
 // forgetting costs no more than reading again.
-func (i *Inspection) Recall(ctx context.Context) holdfast.Verification {
+func (i *Inspection) Recall(ctx context.Context) record.Verification {
 	v, err := i.r.Verification(ctx)
 	if err != nil {
-		return holdfast.Verification{}
+		return record.Verification{}
 	}
 	v.Round, v.Since = v.Round.UTC().Truncate(time.Second), v.Since.UTC().Truncate(time.Second)
 	return v
 }
 
 // Remember replaces what the repository remembers of its last verification.
-func (i *Inspection) Remember(ctx context.Context, v holdfast.Verification) error {
+func (i *Inspection) Remember(ctx context.Context, v record.Verification) error {
 	return i.r.put(ctx, map[string]string{"type": verificationRecord}, v, true)
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"holdfast/stored"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -27,7 +28,7 @@ var badSession = regexp.MustCompile(`session(?: blob|:) (s[0-9a-zA-Z_-]+)`)
 // Faults looks at the blobs that no set consists of: those that open the
 // repository and their copies, and what maintenance goes by. Of the blobs that
 // runs leave while they write, the first that cannot be read is named.
-func (i *Inspection) Faults(ctx context.Context) ([]holdfast.Fault, error) {
+func (i *Inspection) Faults(ctx context.Context) ([]stored.Fault, error) {
 	faults, err := i.vitalFaults(ctx)
 	if err != nil {
 		return nil, err
@@ -36,7 +37,7 @@ func (i *Inspection) Faults(ctx context.Context) ([]holdfast.Fault, error) {
 		if err := i.answers(ctx); err != nil {
 			return nil, err
 		}
-		faults = append(faults, holdfast.Fault{Part: holdfast.UpkeepBlob, Name: maintenanceBlob, Kind: holdfast.Altered, Detail: err.Error()})
+		faults = append(faults, stored.Fault{Part: stored.MaintenanceBlob, Name: maintenanceBlob, Kind: stored.Altered, Detail: err.Error()})
 	}
 	if _, err := i.dr.ContentReader().ListActiveSessions(ctx); err != nil {
 		m := badSession.FindStringSubmatch(err.Error())
@@ -46,13 +47,13 @@ func (i *Inspection) Faults(ctx context.Context) ([]holdfast.Fault, error) {
 		if err := i.answers(ctx); err != nil {
 			return nil, err
 		}
-		faults = append(faults, holdfast.Fault{Part: holdfast.SessionBlob, Name: m[1], Kind: holdfast.Altered, Detail: err.Error()})
+		faults = append(faults, stored.Fault{Part: stored.SessionBlob, Name: m[1], Kind: stored.Altered, Detail: err.Error()})
 	}
 	return faults, nil
 }
 
 // vitalFaults compares what opens the repository with its copies.
-func (i *Inspection) vitalFaults(ctx context.Context) ([]holdfast.Fault, error) {
+func (i *Inspection) vitalFaults(ctx context.Context) ([]stored.Fault, error) {
 	st := i.r.storage()
 	a, err := diagnose(ctx, st, i.r.location.Copies, i.r.password)
 	if err != nil {
@@ -68,7 +69,7 @@ func (i *Inspection) vitalFaults(ctx context.Context) ([]holdfast.Fault, error) 
 	if err != nil {
 		return nil, i.r.location.explain("read", err)
 	}
-	var faults []holdfast.Fault
+	var faults []stored.Fault
 	for _, id := range vital {
 		live, err := readBlob(ctx, st, id)
 		if err != nil {
@@ -85,13 +86,13 @@ func (i *Inspection) vitalFaults(ctx context.Context) ([]holdfast.Fault, error) 
 }
 
 // compare says what is wrong with the copies of one blob, or with the blob.
-func compare(id blob.ID, live []byte, copies []duplicate) (faults []holdfast.Fault) {
+func compare(id blob.ID, live []byte, copies []duplicate) (faults []stored.Fault) {
 	good, others := false, 0
 	for _, d := range copies {
 		switch {
 		case d.of != id || d.file != "" && !sameRepository(d.bytes, live) && d.whole():
 		case !d.whole():
-			faults = append(faults, holdfast.Fault{Part: holdfast.CopyBlob, Name: d.String(), Kind: holdfast.Altered})
+			faults = append(faults, stored.Fault{Part: stored.CopyBlob, Name: d.String(), Kind: stored.Altered})
 		case d.file == "" && bytes.Equal(d.bytes, live):
 			good = true
 		case d.file == "":
@@ -104,9 +105,9 @@ func compare(id blob.ID, live []byte, copies []duplicate) (faults []holdfast.Fau
 	switch {
 	case live == nil || good || len(faults) > 0:
 	case others > 0:
-		faults = append(faults, holdfast.Fault{Part: holdfast.CopyBlob, Name: "the copy of " + string(id), Kind: holdfast.Outdated})
+		faults = append(faults, stored.Fault{Part: stored.CopyBlob, Name: "the copy of " + string(id), Kind: stored.Outdated})
 	default:
-		faults = append(faults, holdfast.Fault{Part: holdfast.CopyBlob, Name: "the copy of " + string(id), Kind: holdfast.Missing})
+		faults = append(faults, stored.Fault{Part: stored.CopyBlob, Name: "the copy of " + string(id), Kind: stored.Missing})
 	}
 	return faults
 }
@@ -117,15 +118,15 @@ func compare(id blob.ID, live []byte, copies []duplicate) (faults []holdfast.Fau
 // kopia's maintenance begins anew, more careful than it would be; a session's
 // blob only keeps its packs from being deleted, which for a day their age does
 // as well, and no full maintenance of ours runs beside a longer run.
-func (i *Inspection) MendFaults(ctx context.Context, faults []holdfast.Fault) ([]holdfast.Fault, error) {
-	var done []holdfast.Fault
+func (i *Inspection) MendFaults(ctx context.Context, faults []stored.Fault) ([]stored.Fault, error) {
+	var done []stored.Fault
 	var copies bool
 	for _, f := range faults {
 		var err error
 		switch f.Part {
-		case holdfast.KeyBlob, holdfast.SettingsBlob:
+		case stored.KeyBlob, stored.SettingsBlob:
 			err = i.restoreVital(ctx, &f)
-		case holdfast.CopyBlob:
+		case stored.CopyBlob:
 			if !copies {
 				copies, err = true, i.r.renewCopies(ctx)
 			}
@@ -149,20 +150,20 @@ func (i *Inspection) setAside(ctx context.Context, id blob.ID) (string, error) {
 
 // restoreVital puts one blob back. The settings of the storage are not missed by
 // kopia, which goes on without them, so that PutBack would leave them alone.
-func (i *Inspection) restoreVital(ctx context.Context, f *holdfast.Fault) error {
+func (i *Inspection) restoreVital(ctx context.Context, f *stored.Fault) error {
 	put, err := PutBack(ctx, i.r.location, i.r.password)
 	if err != nil {
 		return err
 	}
 	f.Mended = len(put) > 0
-	if f.Part != holdfast.SettingsBlob || f.Mended {
+	if f.Part != stored.SettingsBlob || f.Mended {
 		return nil
 	}
 	st := i.r.storage()
 	list, err := duplicates(ctx, st, nil)
 	for _, d := range list {
 		if err == nil && !f.Mended && d.String() == f.Remedy && d.whole() {
-			err = st.PutBlob(ctx, d.of, stored{d.bytes}, blob.PutOptions{})
+			err = st.PutBlob(ctx, d.of, payload{d.bytes}, blob.PutOptions{})
 			f.Mended = err == nil
 		}
 	}
@@ -188,11 +189,11 @@ func (r *Repository) renewCopies(ctx context.Context) error {
 
 // missingIn tells whether a directory has no copy of kopia.repository. One that
 // cannot be read is not there: it may be a disk that is in a safe.
-func missingIn(dir string, live []byte) (holdfast.Fault, bool) {
+func missingIn(dir string, live []byte) (stored.Fault, bool) {
 	entries, err := os.ReadDir(dir)
 	name := copyName(format.KopiaRepositoryBlobID, live)
 	if err != nil || live == nil || slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == name }) {
-		return holdfast.Fault{}, false
+		return stored.Fault{}, false
 	}
-	return holdfast.Fault{Part: holdfast.CopyBlob, Name: filepath.Join(dir, name), Kind: holdfast.Missing}, true
+	return stored.Fault{Part: stored.CopyBlob, Name: filepath.Join(dir, name), Kind: stored.Missing}, true
 }

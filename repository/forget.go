@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"holdfast/record"
 	"slices"
 	"strings"
 
@@ -17,13 +18,13 @@ const pinRecord = "holdfast-pin"
 
 // Pins lists the pins on a node's sets, those that have ended among them, or of
 // every node's when it is empty. They are sorted by set.
-func (r *Repository) Pins(ctx context.Context, node holdfast.NodeName) ([]holdfast.Pin, error) {
+func (r *Repository) Pins(ctx context.Context, node holdfast.NodeName) ([]record.Pin, error) {
 	labels := map[string]string{manifest.TypeLabelKey: pinRecord}
 	if node != "" {
 		labels["node"] = string(node)
 	}
-	pins, err := records[holdfast.Pin](ctx, r, labels)
-	slices.SortFunc(pins, func(a, b holdfast.Pin) int { return strings.Compare(string(a.Set), string(b.Set)) })
+	pins, err := records[record.Pin](ctx, r, labels)
+	slices.SortFunc(pins, func(a, b record.Pin) int { return strings.Compare(string(a.Set), string(b.Set)) })
 	return pins, err
 }
 
@@ -32,7 +33,7 @@ func pinLabels(node holdfast.NodeName, set holdfast.SetID) map[string]string {
 }
 
 // Pin sets a pin on a stored set, in place of the one it may have.
-func (r *Repository) Pin(ctx context.Context, p holdfast.Pin) error {
+func (r *Repository) Pin(ctx context.Context, p record.Pin) error {
 	return r.alone(ctx, func() error {
 		// It may have been dropped while this waited.
 		if _, err := r.Match(ctx, p.Node, string(p.Set)); err != nil {

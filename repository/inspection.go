@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"holdfast/stored"
 	"io"
 	"slices"
 	"strings"
@@ -29,11 +30,11 @@ type Inspection struct {
 
 	r     *Repository
 	dr    repo.DirectRepository
-	stock holdfast.Stock
+	stock stored.Stock
 	packs map[blob.ID]int64 // blobs that hold data, and how many bytes of it
 
 	mu      sync.Mutex
-	bad     map[content.ID]holdfast.Damage
+	bad     map[content.ID]stored.Damage
 	objects map[object.ID]*objectState
 	listing map[content.ID]bool // unreadable pieces of the list of sets
 	read    map[uint64]bool     // pieces that were read whole
@@ -42,7 +43,7 @@ type Inspection struct {
 // objectState is what is known of one stored file or directory.
 type objectState struct {
 	stored  int64
-	damages []holdfast.Damage
+	damages []stored.Damage
 }
 
 // Inspect compares the repository's index with its storage. It reads the index,
@@ -55,7 +56,7 @@ func (r *Repository) Inspect(ctx context.Context) (*Inspection, error) {
 	if err := r.refresh(ctx); err != nil {
 		return nil, err
 	}
-	i := &Inspection{r: r, dr: dr, packs: map[blob.ID]int64{}, bad: map[content.ID]holdfast.Damage{}, objects: map[object.ID]*objectState{}, listing: map[content.ID]bool{}, read: map[uint64]bool{}}
+	i := &Inspection{r: r, dr: dr, packs: map[blob.ID]int64{}, bad: map[content.ID]stored.Damage{}, objects: map[object.ID]*objectState{}, listing: map[content.ID]bool{}, read: map[uint64]bool{}}
 	if err := i.survey(ctx); err != nil {
 		return nil, err
 	}
@@ -138,7 +139,7 @@ func (i *Inspection) surveyListing(ctx context.Context) error {
 		if err != nil {
 			break
 		}
-		var d *holdfast.Damage
+		var d *stored.Damage
 		if d, err = i.examine(ctx, c.ContentID); d != nil && d.Lost() {
 			i.listing[c.ContentID] = true
 		}
@@ -159,15 +160,15 @@ func (i *Inspection) pieces(ctx context.Context, wanted func(content.Info) bool)
 }
 
 // Stock is how much there is.
-func (i *Inspection) Stock() holdfast.Stock { return i.stock }
+func (i *Inspection) Stock() stored.Stock { return i.stock }
 
 // Blobs lists the blobs that hold data, by name, with how much they hold.
-func (i *Inspection) Blobs() []holdfast.Blob {
-	var out []holdfast.Blob
+func (i *Inspection) Blobs() []stored.Blob {
+	var out []stored.Blob
 	for id, n := range i.packs {
-		out = append(out, holdfast.Blob{Name: string(id), Bytes: n})
+		out = append(out, stored.Blob{Name: string(id), Bytes: n})
 	}
-	slices.SortFunc(out, func(a, b holdfast.Blob) int {
+	slices.SortFunc(out, func(a, b stored.Blob) int {
 		switch {
 		case a.Name < b.Name:
 			return -1
@@ -180,14 +181,14 @@ func (i *Inspection) Blobs() []holdfast.Blob {
 }
 
 // Damages lists everything that was found so far.
-func (i *Inspection) Damages() []holdfast.Damage {
+func (i *Inspection) Damages() []stored.Damage {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	var out []holdfast.Damage
+	var out []stored.Damage
 	for _, d := range i.bad {
 		out = append(out, d)
 	}
-	slices.SortFunc(out, func(a, b holdfast.Damage) int {
+	slices.SortFunc(out, func(a, b stored.Damage) int {
 		if a.Piece < b.Piece {
 			return -1
 		}
@@ -198,7 +199,7 @@ func (i *Inspection) Damages() []holdfast.Damage {
 
 // Holdings says what every set needs and which damage it suffers, as far as is
 // known. Of the data it reads only directories, lists of pieces and manifests.
-func (i *Inspection) Holdings(ctx context.Context) ([]holdfast.Holding, error) {
+func (i *Inspection) Holdings(ctx context.Context) ([]stored.Set, error) {
 	entries, err := i.entries(ctx)
 	if err != nil {
 		return nil, err
@@ -206,16 +207,16 @@ func (i *Inspection) Holdings(ctx context.Context) ([]holdfast.Holding, error) {
 	i.mu.Lock()
 	clear(i.objects) // what was learnt since then counts
 	i.mu.Unlock()
-	var out []holdfast.Holding
+	var out []stored.Set
 	for _, e := range entries {
-		h := holdfast.Holding{ID: e.ID, Node: e.Node, State: e.State}
+		h := stored.Set{ID: e.ID, Node: e.Node, State: e.State}
 		if err := i.directory(ctx, &h, "", e.root); err != nil {
 			return nil, err
 		}
 		if err := i.manifest(ctx, &h, e); err != nil {
 			return nil, err
 		}
-		slices.SortFunc(h.Files, func(a, b holdfast.HeldFile) int {
+		slices.SortFunc(h.Files, func(a, b stored.File) int {
 			if a.Name < b.Name {
 				return -1
 			}
@@ -227,7 +228,7 @@ func (i *Inspection) Holdings(ctx context.Context) ([]holdfast.Holding, error) {
 }
 
 // directory notes the files below one directory of a set.
-func (i *Inspection) directory(ctx context.Context, h *holdfast.Holding, prefix string, id object.ID) error {
+func (i *Inspection) directory(ctx context.Context, h *stored.Set, prefix string, id object.ID) error {
 	state, err := i.object(ctx, id)
 	if err != nil {
 		return err
@@ -257,14 +258,14 @@ func (i *Inspection) directory(ctx context.Context, h *holdfast.Holding, prefix 
 		if err != nil {
 			return err
 		}
-		h.Files = append(h.Files, holdfast.HeldFile{Name: prefix + e.Name, Object: e.ObjectID.String(), Bytes: e.FileSize, Stored: state.stored, Damages: state.damages})
+		h.Files = append(h.Files, stored.File{Name: prefix + e.Name, Object: e.ObjectID.String(), Bytes: e.FileSize, Stored: state.stored, Damages: state.damages})
 	}
 	return nil
 }
 
 // unlessAltered makes a damage of an error in reading something small, and
 // passes on what is not one.
-func (i *Inspection) unlessAltered(ctx context.Context, h *holdfast.Holding, id object.ID, what string, err error) error {
+func (i *Inspection) unlessAltered(ctx context.Context, h *stored.Set, id object.ID, what string, err error) error {
 	found, failed := i.ReadObject(ctx, id.String())
 	if failed != nil {
 		return failed
@@ -275,11 +276,11 @@ func (i *Inspection) unlessAltered(ctx context.Context, h *holdfast.Holding, id 
 }
 
 // manifest reads a set's manifest.
-func (i *Inspection) manifest(ctx context.Context, h *holdfast.Holding, e Entry) error {
+func (i *Inspection) manifest(ctx context.Context, h *stored.Set, e Entry) error {
 	if h.Trouble != "" {
 		return nil
 	}
-	k := slices.IndexFunc(h.Files, func(f holdfast.HeldFile) bool { return f.Name == holdfast.ManifestName })
+	k := slices.IndexFunc(h.Files, func(f stored.File) bool { return f.Name == holdfast.ManifestName })
 	if k < 0 {
 		h.Trouble = "it has no manifest"
 		return nil
@@ -294,7 +295,7 @@ func (i *Inspection) manifest(ctx context.Context, h *holdfast.Holding, e Entry)
 	}
 	stored, err := i.r.Load(ctx, e)
 	if err == nil {
-		h.Set = &stored.Set
+		h.Manifest = &stored.Set
 		return nil
 	}
 	if holdfast.ClassOf(err) == holdfast.Undetermined { // of a later version: nothing is wrong with it
@@ -360,10 +361,10 @@ func (i *Inspection) walk(ctx context.Context, id object.ID, fn func(content.ID)
 
 // look says what is known of a piece without reading it, unless an earlier
 // verification has marked it as lost.
-func (i *Inspection) look(ctx context.Context, id content.ID) (content.Info, *holdfast.Damage, error) {
+func (i *Inspection) look(ctx context.Context, id content.ID) (content.Info, *stored.Damage, error) {
 	info, err := i.dr.ContentReader().ContentInfo(ctx, id)
 	if errors.Is(err, content.ErrContentNotFound) {
-		return info, i.note(id, holdfast.Damage{Kind: holdfast.Unindexed}), nil
+		return info, i.note(id, stored.Damage{Kind: stored.Unindexed}), nil
 	}
 	if err != nil {
 		return info, nil, i.r.location.explain("read", err)
@@ -382,7 +383,7 @@ func (i *Inspection) look(ctx context.Context, id content.ID) (content.Info, *ho
 }
 
 // note remembers a damage.
-func (i *Inspection) note(id content.ID, d holdfast.Damage) *holdfast.Damage {
+func (i *Inspection) note(id content.ID, d stored.Damage) *stored.Damage {
 	d.Piece = id.String()
 	i.mu.Lock()
 	i.bad[id] = d
@@ -403,4 +404,4 @@ func (i *Inspection) Open(ctx context.Context, name string) (io.ReadCloser, erro
 	return in, nil
 }
 
-func lost(list []holdfast.Damage) bool { return slices.ContainsFunc(list, holdfast.Damage.Lost) }
+func lost(list []stored.Damage) bool { return slices.ContainsFunc(list, stored.Damage.Lost) }

@@ -13,8 +13,10 @@ import (
 	"time"
 
 	"holdfast"
+	"holdfast/record"
 	"holdfast/repository"
 	"holdfast/repository/repositorytest"
+	"holdfast/stored"
 	"holdfast/verify"
 )
 
@@ -55,7 +57,7 @@ func two(t *testing.T) (repository.Location, string) {
 }
 
 // inspected looks at a repository: how many sets, and which damage.
-func inspected(t *testing.T, at repository.Location) ([]holdfast.Holding, *repository.Inspection) {
+func inspected(t *testing.T, at repository.Location) ([]stored.Set, *repository.Inspection) {
 	t.Helper()
 	i, err := open(t, at).Inspect(t.Context())
 	if err != nil {
@@ -68,9 +70,9 @@ func inspected(t *testing.T, at repository.Location) ([]holdfast.Holding, *repos
 	return h, i
 }
 
-func whole(h []holdfast.Holding) bool {
-	return len(h) == 2 && !slices.ContainsFunc(h, func(h holdfast.Holding) bool {
-		return h.Trouble != "" || len(h.Damages) > 0 || slices.ContainsFunc(h.Files, func(f holdfast.HeldFile) bool { return len(f.Damages) > 0 })
+func whole(h []stored.Set) bool {
+	return len(h) == 2 && !slices.ContainsFunc(h, func(h stored.Set) bool {
+		return h.Trouble != "" || len(h.Damages) > 0 || slices.ContainsFunc(h.Files, func(f stored.File) bool { return len(f.Damages) > 0 })
 	})
 }
 
@@ -166,8 +168,8 @@ func TestCorrectedDamageIsSeen(t *testing.T) {
 			if err != nil || i.CorrectsErrors() != percent {
 				t.Fatal(i.CorrectsErrors(), err)
 			}
-			if err := i.ReadRest(t.Context(), func(_ int64, d *holdfast.Damage) error {
-				if d != nil && d.Kind != holdfast.Corrected {
+			if err := i.ReadRest(t.Context(), func(_ int64, d *stored.Damage) error {
+				if d != nil && d.Kind != stored.Corrected {
 					t.Errorf("%d%%: %+v", percent, d)
 				}
 				if d != nil {
@@ -212,8 +214,8 @@ func TestInspectingForReadingOnly(t *testing.T) {
 	if len(h) != 1 || len(i.Damages()) > 0 {
 		t.Errorf("%+v, %v", h, i.Damages())
 	}
-	class(t, i.Remember(t.Context(), holdfast.Verification{}), holdfast.ReadOnly)
-	_, err := i.Mend(t.Context(), []holdfast.Damage{{Piece: "k0102", Kind: holdfast.Unindexed}})
+	class(t, i.Remember(t.Context(), record.Verification{}), holdfast.ReadOnly)
+	_, err := i.Mend(t.Context(), []stored.Damage{{Piece: "k0102", Kind: stored.Unindexed}})
 	if err != nil {
 		class(t, err, holdfast.ReadOnly)
 	}
@@ -224,7 +226,7 @@ func TestVerificationsAreRemembered(t *testing.T) {
 	at, _ := two(t)
 	_, i := inspected(t, at)
 	for _, cursor := range []string{"a", "b"} {
-		if err := i.Remember(t.Context(), holdfast.Verification{Cursor: cursor, Sets: []holdfast.SetID{"one", "two"}}); err != nil {
+		if err := i.Remember(t.Context(), record.Verification{Cursor: cursor, Sets: []holdfast.SetID{"one", "two"}}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -240,12 +242,12 @@ type watched struct {
 	holdings, remembering func()
 }
 
-func (b *watched) Holdings(ctx context.Context) ([]holdfast.Holding, error) {
+func (b *watched) Holdings(ctx context.Context) ([]stored.Set, error) {
 	b.holdings()
 	return b.Inspection.Holdings(ctx)
 }
 
-func (b *watched) Remember(ctx context.Context, v holdfast.Verification) error {
+func (b *watched) Remember(ctx context.Context, v record.Verification) error {
 	b.remembering()
 	return b.Inspection.Remember(ctx, v)
 }
@@ -331,7 +333,7 @@ func TestAStorageThatGoesAwayIsNotDamage(t *testing.T) {
 	at, dir := two(t)
 	_, i := inspected(t, at)
 	read := 0
-	err := i.ReadRest(t.Context(), func(int64, *holdfast.Damage) error {
+	err := i.ReadRest(t.Context(), func(int64, *stored.Damage) error {
 		if read++; read == 3 {
 			return os.Rename(dir, dir+".gone")
 		}

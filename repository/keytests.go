@@ -2,6 +2,7 @@ package repository
 
 import (
 	"context"
+	"holdfast/record"
 	"slices"
 
 	"github.com/kopia/kopia/repo/manifest"
@@ -13,13 +14,13 @@ const keyTestRecord = "holdfast-key-test"
 
 // PutKeyTest remembers that a recovery key opened the identities of a set. Of
 // each set the newest try is kept.
-func (r *Repository) PutKeyTest(ctx context.Context, t holdfast.KeyTest) error {
+func (r *Repository) PutKeyTest(ctx context.Context, t record.KeyTest) error {
 	return r.put(ctx, map[string]string{manifest.TypeLabelKey: keyTestRecord, "node": string(t.Node), "set": string(t.Set)}, t, true)
 }
 
 // KeyTests lists the tries of recovery keys on a node's sets, oldest first.
-func (r *Repository) KeyTests(ctx context.Context, node holdfast.NodeName) ([]holdfast.KeyTest, error) {
-	list, err := records[holdfast.KeyTest](ctx, r, map[string]string{manifest.TypeLabelKey: keyTestRecord, "node": string(node)})
-	slices.SortStableFunc(list, func(a, b holdfast.KeyTest) int { return a.At.Compare(b.At) })
+func (r *Repository) KeyTests(ctx context.Context, node holdfast.NodeName) ([]record.KeyTest, error) {
+	list, err := records[record.KeyTest](ctx, r, map[string]string{manifest.TypeLabelKey: keyTestRecord, "node": string(node)})
+	slices.SortStableFunc(list, func(a, b record.KeyTest) int { return a.At.Compare(b.At) })
 	return list, err
 }

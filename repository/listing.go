@@ -20,8 +20,8 @@ import (
 // The list of sets rests in pieces of its own, as JSON. kopia lists nothing at
 // all when one of them cannot be read; here the others are read nevertheless.
 
-// record is one manifest as kopia stores it (kopia v0.23.1, repo/manifest).
-type record struct {
+// listed is one manifest as kopia stores it (kopia v0.23.1, repo/manifest).
+type listed struct {
 	ID      manifest.ID       `json:"id"`
 	Labels  map[string]string `json:"labels"`
 	ModTime time.Time         `json:"modified"`
@@ -41,7 +41,7 @@ func (i *Inspection) entries(ctx context.Context) ([]Entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	newest := map[manifest.ID]record{}
+	newest := map[manifest.ID]listed{}
 	for _, c := range list {
 		records, err := i.records(ctx, c.ContentID)
 		if err != nil {
@@ -68,7 +68,7 @@ func (i *Inspection) entries(ctx context.Context) ([]Entry, error) {
 }
 
 // records reads one piece of the list.
-func (i *Inspection) records(ctx context.Context, id content.ID) ([]record, error) {
+func (i *Inspection) records(ctx context.Context, id content.ID) ([]listed, error) {
 	text, err := i.dr.ContentReader().GetContent(ctx, id)
 	if err != nil {
 		return nil, err
@@ -78,7 +78,7 @@ func (i *Inspection) records(ctx context.Context, id content.ID) ([]record, erro
 		return nil, err
 	}
 	var list struct {
-		Entries []record `json:"entries"`
+		Entries []listed `json:"entries"`
 	}
 	return list.Entries, json.NewDecoder(in).Decode(&list)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"holdfast/record"
 	"path/filepath"
 	"strings"
 	"time"
@@ -35,16 +36,16 @@ const (
 // keeps the index small. Full looks through everything that is stored; it is
 // done when it is asked for or due (once a day), and not while there is a run
 // that began hours ago. Otherwise it is quick. One maintenance runs at a time.
-func (r *Repository) Maintain(ctx context.Context, full bool, tell func(string)) (holdfast.Upkeep, error) {
+func (r *Repository) Maintain(ctx context.Context, full bool, tell func(string)) (record.Maintenance, error) {
 	unlock, err := r.lock(ctx, maintenanceLock, r.Patience)
 	if err != nil {
-		return holdfast.Upkeep{}, err
+		return record.Maintenance{}, err
 	}
 	defer unlock()
 	if err := r.refresh(ctx); err != nil {
-		return holdfast.Upkeep{}, err
+		return record.Maintenance{}, err
 	}
-	u := holdfast.Upkeep{}
+	u := record.Maintenance{}
 	if u.Before, err = r.Size(ctx); err != nil {
 		return u, err
 	}
@@ -62,7 +63,7 @@ func (r *Repository) Maintain(ctx context.Context, full bool, tell func(string))
 }
 
 // choose decides between a full maintenance, a quick one and none.
-func (r *Repository) choose(ctx context.Context, full bool, u *holdfast.Upkeep) error {
+func (r *Repository) choose(ctx context.Context, full bool, u *record.Maintenance) error {
 	schedule, err := maintenance.GetSchedule(ctx, r.direct())
 	if err != nil {
 		return r.location.explain("maintain", err)
@@ -85,7 +86,7 @@ func (r *Repository) choose(ctx context.Context, full bool, u *holdfast.Upkeep) 
 
 // waitFor makes a full maintenance a quick one while there are runs that it
 // could harm.
-func (r *Repository) waitFor(ctx context.Context, u *holdfast.Upkeep) error {
+func (r *Repository) waitFor(ctx context.Context, u *record.Maintenance) error {
 	runs, err := r.runs(ctx)
 	if err != nil {
 		return err
@@ -102,7 +103,7 @@ func (r *Repository) waitFor(ctx context.Context, u *holdfast.Upkeep) error {
 	return nil
 }
 
-func (r *Repository) maintain(ctx context.Context, u *holdfast.Upkeep, tell func(string)) error {
+func (r *Repository) maintain(ctx context.Context, u *record.Maintenance, tell func(string)) error {
 	ctx = logging.WithLogger(ctx, logging.ToWriter(stages(tell)))
 	_, w, err := r.direct().NewDirectWriter(ctx, repo.WriteSessionOptions{Purpose: "maintenance"})
 	if err != nil {
@@ -180,7 +181,7 @@ func (r *Repository) Size(ctx context.Context) (int64, error) {
 
 // outlook says what is unneeded and still stored, and when it can be given
 // back at the earliest.
-func (r *Repository) outlook(ctx context.Context, u *holdfast.Upkeep) error {
+func (r *Repository) outlook(ctx context.Context, u *record.Maintenance) error {
 	schedule, err := maintenance.GetSchedule(ctx, r.direct())
 	if err != nil {
 		return r.location.explain("maintain", err)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"holdfast"
+	"holdfast/record"
 	"holdfast/repository"
 	"holdfast/repository/repositorytest"
 )
@@ -34,7 +35,7 @@ func drop(t *testing.T, r *repository.Repository, ids ...holdfast.SetID) {
 	}
 }
 
-func maintain(t *testing.T, r *repository.Repository) holdfast.Upkeep {
+func maintain(t *testing.T, r *repository.Repository) record.Maintenance {
 	t.Helper()
 	u, err := r.Maintain(t.Context(), true, nil)
 	if err != nil {
@@ -95,7 +96,7 @@ func TestWhatNoSetNeedsIsGivenBack(t *testing.T) {
 		t.Errorf("%d bytes were given back before their time", first.After-early.After)
 	}
 	readsWhole(t, at, kept.ID, append(bytes.Clone(shared), random(3, 6<<20)...))
-	var last holdfast.Upkeep
+	var last record.Maintenance
 	for range 6 {
 		c.pass(25 * time.Hour)
 		last = maintain(t, r)
@@ -251,11 +252,11 @@ func TestPins(t *testing.T) {
 	a, b := storeRows(t, r, 1, random(1, 1000)), storeRows(t, r, 2, random(2, 1000))
 	until := time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC)
 	for _, reason := range []string{"audit", "audit, again"} {
-		if err := r.Pin(t.Context(), holdfast.Pin{Set: a.ID, Node: "demo", Reason: reason, Until: until}); err != nil {
+		if err := r.Pin(t.Context(), record.Pin{Set: a.ID, Node: "demo", Reason: reason, Until: until}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	class(t, r.Pin(t.Context(), holdfast.Pin{Set: "20260101T000000Z-00000000", Node: "demo", Until: until}), holdfast.Usage)
+	class(t, r.Pin(t.Context(), record.Pin{Set: "20260101T000000Z-00000000", Node: "demo", Until: until}), holdfast.Usage)
 	pins, err := open(t, at).Pins(t.Context(), "demo")
 	if err != nil || len(pins) != 1 || pins[0].Reason != "audit, again" || !pins[0].Until.Equal(until) {
 		t.Errorf("pins %+v, %v", pins, err)
@@ -266,7 +267,7 @@ func TestPins(t *testing.T) {
 		t.Errorf("the pin outlived its set: %+v, %v", pins, err)
 	}
 	r = open(t, at)
-	if err := r.Pin(t.Context(), holdfast.Pin{Set: b.ID, Node: "demo", Reason: "x", Until: until}); err != nil {
+	if err := r.Pin(t.Context(), record.Pin{Set: b.ID, Node: "demo", Reason: "x", Until: until}); err != nil {
 		t.Fatal(err)
 	}
 	if err := r.Unpin(t.Context(), "demo", b.ID); err != nil {

@@ -4,12 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"holdfast/stored"
 
 	"github.com/kopia/kopia/repo"
 	"github.com/kopia/kopia/repo/content"
 	"github.com/kopia/kopia/repo/object"
-
-	"holdfast"
 )
 
 // Mend does what can be done about damages, and says what it did: pieces that
@@ -22,8 +21,8 @@ import (
 // backup would find the piece "already there", and its new set would be as
 // damaged as the old ones. Marking what is whole after all costs no more than
 // storing it a second time.
-func (i *Inspection) Mend(ctx context.Context, damages []holdfast.Damage) ([]holdfast.Remedy, error) {
-	var done []holdfast.Remedy
+func (i *Inspection) Mend(ctx context.Context, damages []stored.Damage) ([]stored.Remedy, error) {
+	var done []stored.Remedy
 	err := i.r.write(ctx, "mend", func(ctx context.Context, s *Session) error {
 		w, ok := s.w.(repo.DirectRepositoryWriter)
 		if !ok {
@@ -35,7 +34,7 @@ func (i *Inspection) Mend(ctx context.Context, damages []holdfast.Damage) ([]hol
 			if err != nil {
 				return i.r.location.explain("write to", err)
 			}
-			done = append(done, holdfast.Remedy{Damage: d, How: how})
+			done = append(done, stored.Remedy{Damage: d, How: how})
 		}
 		return nil
 	})
@@ -44,7 +43,7 @@ func (i *Inspection) Mend(ctx context.Context, damages []holdfast.Damage) ([]hol
 	}
 	i.mu.Lock()
 	for _, m := range done {
-		if id, err := content.ParseID(m.Piece); err == nil && (m.How == holdfast.Rewritten || m.How == holdfast.Copied) {
+		if id, err := content.ParseID(m.Piece); err == nil && (m.How == stored.Rewritten || m.How == stored.Copied) {
 			delete(i.bad, id)
 		}
 	}
@@ -52,27 +51,27 @@ func (i *Inspection) Mend(ctx context.Context, damages []holdfast.Damage) ([]hol
 	return done, i.r.refresh(ctx)
 }
 
-func mend(ctx context.Context, w repo.DirectRepositoryWriter, d holdfast.Damage, other *Repository) (holdfast.RemedyKind, error) {
+func mend(ctx context.Context, w repo.DirectRepositoryWriter, d stored.Damage, other *Repository) (stored.RemedyKind, error) {
 	id, err := content.ParseID(d.Piece)
 	if err != nil {
 		return "", err
 	}
 	cm := w.ContentManager()
-	if d.Kind == holdfast.Corrected {
-		return holdfast.Rewritten, cm.RewriteContent(ctx, id)
+	if d.Kind == stored.Corrected {
+		return stored.Rewritten, cm.RewriteContent(ctx, id)
 	}
 	bytes, found := other.piece(ctx, id)
-	if d.Kind != holdfast.Unindexed {
+	if d.Kind != stored.Unindexed {
 		if err := cm.DeleteContent(ctx, id); err != nil {
 			return "", err
 		}
 	} else if !found {
-		return holdfast.Helpless, nil
+		return stored.Helpless, nil
 	}
 	if !found {
-		return holdfast.Marked, nil
+		return stored.Marked, nil
 	}
-	return holdfast.Copied, writePiece(ctx, w, id, bytes)
+	return stored.Copied, writePiece(ctx, w, id, bytes)
 }
 
 // piece reads a piece from another copy of the repository.

@@ -111,26 +111,26 @@ func moveAside(ctx context.Context, at Location, id blob.ID) (blob.ID, error) {
 		return "", err
 	}
 	to := blob.ID(fmt.Sprintf("%s%d-%s", setAside, time.Now().Unix(), id))
-	if err := st.PutBlob(ctx, to, stored{bytes.Bytes()}, blob.PutOptions{}); err != nil {
+	if err := st.PutBlob(ctx, to, payload{bytes.Bytes()}, blob.PutOptions{}); err != nil {
 		return "", err
 	}
 	return to, st.DeleteBlob(ctx, id)
 }
 
-// stored is bytes as kopia takes them.
-type stored struct{ b []byte }
+// payload is bytes as kopia takes them.
+type payload struct{ b []byte }
 
 // Length implements blob.Bytes.
-func (s stored) Length() int { return len(s.b) }
+func (s payload) Length() int { return len(s.b) }
 
 // WriteTo implements blob.Bytes.
-func (s stored) WriteTo(w io.Writer) (int64, error) {
+func (s payload) WriteTo(w io.Writer) (int64, error) {
 	n, err := w.Write(s.b)
 	return int64(n), err
 }
 
 // Reader implements blob.Bytes.
-func (s stored) Reader() io.ReadSeekCloser { return nopCloser{bytes.NewReader(s.b)} }
+func (s payload) Reader() io.ReadSeekCloser { return nopCloser{bytes.NewReader(s.b)} }
 
 type nopCloser struct{ *bytes.Reader }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"holdfast/record"
 	"slices"
 	"time"
 
@@ -23,19 +24,19 @@ const (
 )
 
 // PutDrill remembers a drill.
-func (r *Repository) PutDrill(ctx context.Context, d holdfast.Drill) error {
+func (r *Repository) PutDrill(ctx context.Context, d record.Drill) error {
 	return r.put(ctx, map[string]string{manifest.TypeLabelKey: drillRecord, "node": string(d.Node), "set": string(d.Set)}, d, false)
 }
 
 // Drills lists the drills of a node's sets, or of every node's when it is
 // empty, oldest first.
-func (r *Repository) Drills(ctx context.Context, node holdfast.NodeName) ([]holdfast.Drill, error) {
+func (r *Repository) Drills(ctx context.Context, node holdfast.NodeName) ([]record.Drill, error) {
 	labels := map[string]string{manifest.TypeLabelKey: drillRecord}
 	if node != "" {
 		labels["node"] = string(node)
 	}
-	list, err := records[holdfast.Drill](ctx, r, labels)
-	slices.SortStableFunc(list, func(a, b holdfast.Drill) int { return a.At.Compare(b.At) })
+	list, err := records[record.Drill](ctx, r, labels)
+	slices.SortStableFunc(list, func(a, b record.Drill) int { return a.At.Compare(b.At) })
 	return list, err
 }
 
@@ -111,7 +112,7 @@ func (i *Inspection) Dropped(ctx context.Context) ([]holdfast.SetID, error) { re
 
 // noteDropped notes that sets are dropped, and removes old notes on sets that
 // the last verification does not expect.
-func (s *Session) noteDropped(ctx context.Context, v holdfast.Verification, sets []holdfast.SetID) error {
+func (s *Session) noteDropped(ctx context.Context, v record.Verification, sets []holdfast.SetID) error {
 	found, err := s.w.FindManifests(ctx, map[string]string{manifest.TypeLabelKey: droppedRecord})
 	for _, m := range found {
 		var n droppedNote

@@ -1,6 +1,7 @@
 package repository_test
 
 import (
+	"holdfast/record"
 	"testing"
 	"time"
 
@@ -13,7 +14,7 @@ func TestDrillsAreRemembered(t *testing.T) {
 	r := open(t, at)
 	when := time.Date(2026, 11, 22, 16, 0, 0, 0, time.UTC)
 	for i, node := range []holdfast.NodeName{"demo", "other", "demo"} {
-		if err := r.PutDrill(t.Context(), holdfast.Drill{Set: "s", Node: node, At: when.Add(-time.Duration(i) * time.Hour), Verdict: holdfast.Holds}); err != nil {
+		if err := r.PutDrill(t.Context(), record.Drill{Set: "s", Node: node, At: when.Add(-time.Duration(i) * time.Hour), Verdict: holdfast.Holds}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"holdfast/record"
 	"io"
 	"slices"
 	"strings"
@@ -37,7 +38,7 @@ type Entry struct {
 	Files int64             `json:"files"`
 	// Fate is what retention makes of it; the repository leaves that to whoever
 	// knows the policy.
-	Fate *holdfast.Fate `json:"retention,omitempty"`
+	Fate *record.Decision `json:"retention,omitempty"`
 
 	root object.ID
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"holdfast/stored"
 	"strings"
 
 	"github.com/kopia/kopia/repo/blob"
@@ -16,7 +17,7 @@ import (
 // ailment is what keeps a repository from being opened: vital blobs that are
 // gone or not what they were, and what would take their places.
 type ailment struct {
-	faults  []holdfast.Fault
+	faults  []stored.Fault
 	remedy  map[blob.ID][]byte // nil where nothing opens the repository
 	changed bool               // the password was, by another program
 }
@@ -51,7 +52,7 @@ func diagnose(ctx context.Context, st blob.Reader, outside []string, password ho
 			return nil, err
 		}
 	}
-	return &ailment{faults: []holdfast.Fault{faultOf(key, live[key], nil)}}, nil
+	return &ailment{faults: []stored.Fault{faultOf(key, live[key], nil)}}, nil
 }
 
 // try looks for blobs that open the repository, with as few of its own replaced
@@ -91,13 +92,13 @@ func try(ctx context.Context, live map[blob.ID][]byte, copies []duplicate, passw
 	return nil
 }
 
-func faultOf(id blob.ID, live []byte, from *duplicate) holdfast.Fault {
-	f := holdfast.Fault{Part: holdfast.KeyBlob, Name: string(id), Kind: holdfast.Altered}
+func faultOf(id blob.ID, live []byte, from *duplicate) stored.Fault {
+	f := stored.Fault{Part: stored.KeyBlob, Name: string(id), Kind: stored.Altered}
 	if id == format.KopiaBlobCfgBlobID {
-		f.Part = holdfast.SettingsBlob
+		f.Part = stored.SettingsBlob
 	}
 	if live == nil {
-		f.Kind = holdfast.Missing
+		f.Kind = stored.Missing
 	}
 	if from != nil {
 		f.Remedy = from.String()
@@ -178,7 +179,7 @@ func (l Location) unopened(ctx context.Context, password holdfast.Secret, err er
 func (a *ailment) problem(l Location, err error) error {
 	var what []string
 	for _, f := range a.faults {
-		what = append(what, f.Name+map[bool]string{true: " is gone", false: " is damaged"}[f.Kind == holdfast.Missing])
+		what = append(what, f.Name+map[bool]string{true: " is gone", false: " is damaged"}[f.Kind == stored.Missing])
 	}
 	p := &holdfast.Problem{Class: holdfast.Violation, What: fmt.Sprintf("open repository %s: %s", l.Name, strings.Join(what, ", ")), Err: err,
 		Why: "Without it nothing in the repository can be read; the sets themselves are untouched.",
@@ -198,7 +199,7 @@ func (a *ailment) problem(l Location, err error) error {
 // it, or from one in the directories of Location.Copies. What is replaced is
 // kept under another name. It says what it put back, which is nothing where the
 // repository opens; no copy is used that has not been seen to open it.
-func PutBack(ctx context.Context, at Location, password holdfast.Secret) ([]holdfast.Fault, error) {
+func PutBack(ctx context.Context, at Location, password holdfast.Secret) ([]stored.Fault, error) {
 	st, err := blob.NewStorage(ctx, at.Storage, false)
 	if err != nil {
 		return nil, at.explain("open", err)
@@ -216,13 +217,13 @@ func PutBack(ctx context.Context, at Location, password holdfast.Secret) ([]hold
 	}
 	for i, f := range a.faults {
 		id := blob.ID(f.Name)
-		if f.Kind != holdfast.Missing {
+		if f.Kind != stored.Missing {
 			if _, err := moveAside(ctx, at, id); err != nil {
 				return nil, at.explain("write to", err)
 			}
 		}
 		if b := a.remedy[id]; b != nil {
-			if err := st.PutBlob(ctx, id, stored{b}, blob.PutOptions{}); err != nil {
+			if err := st.PutBlob(ctx, id, payload{b}, blob.PutOptions{}); err != nil {
 				return nil, at.explain("write to", err)
 			}
 		}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"holdfast/step"
+	"holdfast/target"
 	"slices"
 	"strings"
 	"time"
@@ -20,7 +22,7 @@ type Report struct {
 	Serving bool           `json:"serving"` // the node's programs were started and are ready
 	// Original is what was known of the original when the restored node was
 	// started; nil where Holdfast started nothing.
-	Original *holdfast.Original `json:"original,omitempty"`
+	Original *step.Original `json:"original,omitempty"`
 }
 
 // Done is one restored component.
@@ -35,7 +37,7 @@ type Done struct {
 
 // Apply carries out a plan. Tell is told what is happening, a line at a time;
 // it may be nil. Where the place is Living, the plan's Guard has been asked.
-func Apply(ctx context.Context, place Place, p Plan, set holdfast.Set, files holdfast.Files, tell func(string)) (report Report, err error) {
+func Apply(ctx context.Context, place Target, p Plan, set holdfast.Set, files holdfast.Files, tell func(string)) (report Report, err error) {
 	if tell == nil {
 		tell = func(string) {}
 	}
@@ -71,7 +73,7 @@ func Apply(ctx context.Context, place Place, p Plan, set holdfast.Set, files hol
 }
 
 // exchange builds every database, and puts all of them in place.
-func exchange(ctx context.Context, place Place, p Plan, set holdfast.Set, files holdfast.Files, tell func(string), report *Report) (err error) {
+func exchange(ctx context.Context, place Target, p Plan, set holdfast.Set, files holdfast.Files, tell func(string), report *Report) (err error) {
 	if locker, ok := place.(Locker); ok {
 		unlock, err := locker.Lock(ctx)
 		if err != nil {
@@ -84,7 +86,7 @@ func exchange(ctx context.Context, place Place, p Plan, set holdfast.Set, files 
 			return err
 		}
 	}
-	var built []holdfast.Placement
+	var built []target.Database
 	defer func() {
 		// Whatever was built and not swapped in is of no use to anybody.
 		if err != nil || p.OnlyProve {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"holdfast/step"
+	"holdfast/target"
 	"strings"
 	"time"
 
@@ -13,13 +15,13 @@ import (
 // Living is a Place whose node's programs Holdfast stops and starts itself.
 // Places that are not leave that to the operator.
 type Living interface {
-	Place
+	Target
 	// Survey says what a restore would do with the programs. It changes nothing.
-	Survey(ctx context.Context, set holdfast.Set) (holdfast.Standstill, error)
+	Survey(ctx context.Context, set holdfast.Set) (step.Standstill, error)
 	// Halt stops the programs that write and has the databases' server answer.
 	// What ran, and how, is remembered, even if this process is killed, until
 	// Wake or Return.
-	Halt(ctx context.Context, s holdfast.Standstill, tell func(string)) error
+	Halt(ctx context.Context, s step.Standstill, tell func(string)) error
 	// Wake starts the programs again, and none that could give the participant a
 	// new identity before its database shows the one that is expected. A nil
 	// return means that all of them are ready.
@@ -27,7 +29,7 @@ type Living interface {
 	// Return starts again what ran before Halt, as it ran.
 	Return(ctx context.Context, tell func(string)) error
 	// Unswap takes a Swap back.
-	Unswap(ctx context.Context, set holdfast.SetID, placements []holdfast.Placement) error
+	Unswap(ctx context.Context, set holdfast.SetID, placements []target.Database) error
 }
 
 // Locker is a Place that can be kept to ourselves while databases are built
@@ -84,7 +86,7 @@ func halt(ctx context.Context, place Living, p *Plan, set holdfast.Set, tell fun
 
 // deserted looks at a database until the sessions of programs that have just
 // stopped are gone from it. Those that stay are told by the look.
-func deserted(ctx context.Context, place Place, set holdfast.SetID, c holdfast.Capture) (holdfast.Placement, error) {
+func deserted(ctx context.Context, place Target, set holdfast.SetID, c holdfast.Capture) (target.Database, error) {
 	for tries := 40; ; tries-- {
 		now, err := place.Look(ctx, set, c)
 		starting := holdfast.ClassOf(err) == holdfast.Unreachable // a server that has just been started may go down once more

@@ -9,6 +9,8 @@ import (
 
 	"holdfast"
 	"holdfast/restore"
+	"holdfast/step"
+	"holdfast/target"
 )
 
 // stage is a node on which every step is written down, and one can fail.
@@ -27,25 +29,25 @@ func (s *stage) step(name string) error {
 	return nil
 }
 
-func (s *stage) Look(_ context.Context, _ holdfast.SetID, c holdfast.Capture) (holdfast.Placement, error) {
-	return holdfast.Placement{Component: c.Component, Database: "live", New: "new", Keep: "keep", Live: true, Fit: holdfast.Fit{KeepOwners: true}}, nil
+func (s *stage) Look(_ context.Context, _ holdfast.SetID, c holdfast.Capture) (target.Database, error) {
+	return target.Database{Component: c.Component, Database: "live", New: "new", Keep: "keep", Live: true, Fit: target.Compatibility{KeepOwners: true}}, nil
 }
 
-func (s *stage) Build(context.Context, holdfast.SetID, holdfast.Placement, holdfast.Capture, holdfast.Files) error {
+func (s *stage) Build(context.Context, holdfast.SetID, target.Database, holdfast.Capture, holdfast.Files) error {
 	return s.step("build")
 }
-func (s *stage) Swap(context.Context, holdfast.SetID, []holdfast.Placement) error {
+func (s *stage) Swap(context.Context, holdfast.SetID, []target.Database) error {
 	return s.step("swap")
 }
-func (s *stage) Unswap(context.Context, holdfast.SetID, []holdfast.Placement) error {
+func (s *stage) Unswap(context.Context, holdfast.SetID, []target.Database) error {
 	return s.step("unswap")
 }
-func (s *stage) Discard(context.Context, holdfast.Placement) error { return s.step("discard") }
-func (s *stage) Lock(context.Context) (func(), error)              { return func() {}, s.step("lock") }
-func (s *stage) Survey(context.Context, holdfast.Set) (holdfast.Standstill, error) {
-	return holdfast.Standstill{Original: holdfast.Original{Verdict: s.original, Evidence: []string{"it was on another machine"}}}, nil
+func (s *stage) Discard(context.Context, target.Database) error { return s.step("discard") }
+func (s *stage) Lock(context.Context) (func(), error)           { return func() {}, s.step("lock") }
+func (s *stage) Survey(context.Context, holdfast.Set) (step.Standstill, error) {
+	return step.Standstill{Original: step.Original{Verdict: s.original, Evidence: []string{"it was on another machine"}}}, nil
 }
-func (s *stage) Halt(context.Context, holdfast.Standstill, func(string)) error { return s.step("halt") }
+func (s *stage) Halt(context.Context, step.Standstill, func(string)) error { return s.step("halt") }
 func (s *stage) Wake(_ context.Context, participant string, _ func(string)) error {
 	return s.step("wake " + participant)
 }
@@ -70,7 +72,7 @@ func TestANodeIsReturnedWhateverFails(t *testing.T) {
 	} {
 		t.Run(strings.ReplaceAll(c.fails, " ", "-"), func(t *testing.T) {
 			s := &stage{fails: c.fails, original: holdfast.Holds}
-			plan := restore.Plan{Set: "x", Placements: []holdfast.Placement{{Component: "participant"}}, Standstill: &holdfast.Standstill{Original: holdfast.Original{Verdict: holdfast.Holds}}}
+			plan := restore.Plan{Set: "x", Placements: []target.Database{{Component: "participant"}}, Standstill: &step.Standstill{Original: step.Original{Verdict: holdfast.Holds}}}
 			report, err := restore.Apply(t.Context(), s, plan, set(t), nil, nil)
 			if got := strings.Join(s.steps, " "); got != c.want {
 				t.Errorf("steps: %s\nwant:  %s", got, c.want)
@@ -85,7 +87,7 @@ func TestANodeIsReturnedWhateverFails(t *testing.T) {
 // What could not be put back is said, with the command that tries again.
 func TestAReturnThatFailsIsSaid(t *testing.T) {
 	s := &stage{fails: "return", original: holdfast.Holds}
-	plan := restore.Plan{Set: "x", Placements: []holdfast.Placement{{Component: "participant"}}, Standstill: &holdfast.Standstill{Original: holdfast.Original{Verdict: holdfast.Holds}}}
+	plan := restore.Plan{Set: "x", Placements: []target.Database{{Component: "participant"}}, Standstill: &step.Standstill{Original: step.Original{Verdict: holdfast.Holds}}}
 	both := &twice{stage: s, also: "build"}
 	_, err := restore.Apply(t.Context(), both, plan, set(t), nil, nil)
 	if err == nil || !strings.Contains(err.Error(), "build failed") || !strings.Contains(err.Error(), "could not be started again") {
@@ -102,7 +104,7 @@ type twice struct {
 	also string
 }
 
-func (s *twice) Build(context.Context, holdfast.SetID, holdfast.Placement, holdfast.Capture, holdfast.Files) error {
+func (s *twice) Build(context.Context, holdfast.SetID, target.Database, holdfast.Capture, holdfast.Files) error {
 	return errors.New(s.also + " failed")
 }
 
@@ -111,7 +113,7 @@ func (s *twice) Build(context.Context, holdfast.SetID, holdfast.Placement, holdf
 func TestTwoLivingCopiesAreRefused(t *testing.T) {
 	for _, verdict := range []holdfast.Verdict{holdfast.CannotTell, holdfast.Violated} {
 		s := &stage{original: verdict}
-		plan := restore.Plan{Set: "x", Placements: []holdfast.Placement{{Component: "participant"}}, Standstill: &holdfast.Standstill{Original: holdfast.Original{Verdict: verdict, Evidence: []string{"it was on another machine"}}}}
+		plan := restore.Plan{Set: "x", Placements: []target.Database{{Component: "participant"}}, Standstill: &step.Standstill{Original: step.Original{Verdict: verdict, Evidence: []string{"it was on another machine"}}}}
 		if _, err := restore.Apply(t.Context(), s, plan, set(t), nil, nil); holdfast.ClassOf(err) != holdfast.Refused || len(s.steps) > 0 {
 			t.Errorf("%s: %v after %v", verdict, err, s.steps)
 		}

@@ -3,6 +3,10 @@ package restore
 import (
 	"context"
 	"fmt"
+	"holdfast/loss"
+	"holdfast/record"
+	"holdfast/step"
+	"holdfast/target"
 	"slices"
 	"strings"
 	"time"
@@ -10,18 +14,18 @@ import (
 	"holdfast"
 )
 
-// Place is the node, or another place, that a set goes back to.
-type Place interface {
+// Target is the node, or another place, that a set goes back to.
+type Target interface {
 	// Look says where a capture would go and what is there now.
-	Look(ctx context.Context, set holdfast.SetID, c holdfast.Capture) (holdfast.Placement, error)
+	Look(ctx context.Context, set holdfast.SetID, c holdfast.Capture) (target.Database, error)
 	// Build restores the capture into p.New, and proves it. A leftover of an
 	// earlier attempt under that name is replaced; anything else is refused.
-	Build(ctx context.Context, set holdfast.SetID, p holdfast.Placement, c holdfast.Capture, files holdfast.Files) error
+	Build(ctx context.Context, set holdfast.SetID, p target.Database, c holdfast.Capture, files holdfast.Files) error
 	// Swap puts every p.New into the place of p.Database, which becomes p.Keep.
 	// All of them change, or none.
-	Swap(ctx context.Context, set holdfast.SetID, placements []holdfast.Placement) error
+	Swap(ctx context.Context, set holdfast.SetID, placements []target.Database) error
 	// Discard drops p.New.
-	Discard(ctx context.Context, p holdfast.Placement) error
+	Discard(ctx context.Context, p target.Database) error
 }
 
 // Options choose what is restored.
@@ -29,25 +33,25 @@ type Options struct {
 	Components []holdfast.ComponentName // empty: all
 	OnlyProve  bool                     // build and prove beside the live databases, then drop what was built
 	Unproven   bool                     // take a set that is not proven
-	Drills     []holdfast.Drill         // rehearsals so far, for the estimate
+	Drills     []record.Drill           // rehearsals so far, for the estimate
 }
 
 // Plan is what a restore will do.
 type Plan struct {
-	Set        holdfast.SetID       `json:"set"`
-	Node       holdfast.NodeName    `json:"node"`
-	State      holdfast.State       `json:"state"`
-	Taken      time.Time            `json:"taken"`
-	Age        time.Duration        `json:"age_ns"`
-	OnlyProve  bool                 `json:"only_prove"`
-	Estimate   time.Duration        `json:"estimate_ns,omitempty"` // of Apply, at the pace of the last drill
-	Placements []holdfast.Placement `json:"placements"`
-	Losses     []string             `json:"losses"`   // what the live node has and the set does not
-	Untold     []string             `json:"untold"`   // why that cannot be told of a database
-	Warnings   []string             `json:"warnings"` // what may keep the restored node from catching up
+	Set        holdfast.SetID    `json:"set"`
+	Node       holdfast.NodeName `json:"node"`
+	State      holdfast.State    `json:"state"`
+	Taken      time.Time         `json:"taken"`
+	Age        time.Duration     `json:"age_ns"`
+	OnlyProve  bool              `json:"only_prove"`
+	Estimate   time.Duration     `json:"estimate_ns,omitempty"` // of Apply, at the pace of the last drill
+	Placements []target.Database `json:"placements"`
+	Losses     []string          `json:"losses"`   // what the live node has and the set does not
+	Untold     []string          `json:"untold"`   // why that cannot be told of a database
+	Warnings   []string          `json:"warnings"` // what may keep the restored node from catching up
 	// Standstill is what happens to the node's programs; nil where the operator
 	// stops and starts them.
-	Standstill *holdfast.Standstill `json:"standstill,omitempty"`
+	Standstill *step.Standstill `json:"standstill,omitempty"`
 }
 
 // horizon is how old a restore point may be for the node to catch up: the
@@ -57,7 +61,7 @@ const horizon = 30 * 24 * time.Hour
 
 // Make looks at the set and at the place, and says what Apply would do. It
 // changes nothing. Now is the time that ages are counted to.
-func Make(ctx context.Context, place Place, set holdfast.Set, o Options, now time.Time) (Plan, error) {
+func Make(ctx context.Context, place Target, set holdfast.Set, o Options, now time.Time) (Plan, error) {
 	if err := usable(set, o); err != nil {
 		return Plan{}, err
 	}
@@ -70,7 +74,7 @@ func Make(ctx context.Context, place Place, set holdfast.Set, o Options, now tim
 	for _, c := range captures {
 		bytes += c.Database.Bytes
 	}
-	p.Estimate, _ = holdfast.RestoreEstimate(bytes, o.Drills)
+	p.Estimate, _ = record.RestoreEstimate(bytes, o.Drills)
 	if living, ok := place.(Living); ok && !o.OnlyProve {
 		if err := p.survey(ctx, living, set); err != nil {
 			return Plan{}, err
@@ -86,7 +90,7 @@ func Make(ctx context.Context, place Place, set holdfast.Set, o Options, now tim
 			p.Untold = append(p.Untold, fmt.Sprintf("%s: database %s %s", c.Component, placement.Database, why))
 		}
 		if placement.Now != nil {
-			for _, l := range holdfast.Losses(c.Facts, *placement.Now) {
+			for _, l := range loss.Compare(c.Facts, *placement.Now) {
 				p.Losses = append(p.Losses, l.What)
 			}
 			p.Warnings = append(p.Warnings, moved(c.Facts, *placement.Now)...)
@@ -103,7 +107,7 @@ func Make(ctx context.Context, place Place, set holdfast.Set, o Options, now tim
 }
 
 // roles says what will not be as it was for want of roles.
-func roles(name holdfast.ComponentName, fit holdfast.Fit) []string {
+func roles(name holdfast.ComponentName, fit target.Compatibility) []string {
 	var out []string
 	if !fit.KeepOwners {
 		out = append(out, fmt.Sprintf("%s: objects will belong to the connecting user", name))
@@ -124,12 +128,12 @@ func roles(name holdfast.ComponentName, fit holdfast.Fit) []string {
 }
 
 // look asks the place, unless its server has to be started first.
-func (p *Plan) look(ctx context.Context, place Place, set holdfast.SetID, c holdfast.Capture) (holdfast.Placement, error) {
+func (p *Plan) look(ctx context.Context, place Target, set holdfast.SetID, c holdfast.Capture) (target.Database, error) {
 	if p.Standstill == nil || p.Standstill.Server == "" {
 		return place.Look(ctx, set, c)
 	}
-	return holdfast.Placement{Component: c.Component, Where: "database " + c.Database.Name, Database: c.Database.Name,
-		Fit: holdfast.Fit{Server: c.Server, DatabaseBytes: c.Database.Bytes}, Unseen: p.Standstill.Server}, nil
+	return target.Database{Component: c.Component, Where: "database " + c.Database.Name, Database: c.Database.Name,
+		Fit: target.Compatibility{Server: c.Server, DatabaseBytes: c.Database.Bytes}, Unseen: p.Standstill.Server}, nil
 }
 
 // usable refuses sets that must not be restored.
@@ -191,7 +195,7 @@ func partial(set holdfast.Set, chosen []holdfast.Capture) []string {
 
 // untold says why a live database does not tell what it has; "" when it does,
 // and for the databases of apps, of which nothing is known.
-func untold(then holdfast.Facts, p holdfast.Placement) string {
+func untold(then holdfast.Facts, p target.Database) string {
 	if then.Participant == nil && then.Validator == nil {
 		return ""
 	}

@@ -3,6 +3,7 @@ package retention
 import (
 	"context"
 	"fmt"
+	"holdfast/record"
 	"slices"
 	"time"
 
@@ -16,14 +17,14 @@ type Store interface {
 	Drop(ctx context.Context, node holdfast.NodeName, choose func(context.Context) ([]holdfast.SetID, error)) error
 	// Maintain gives back what no set needs any more, as far as it is safe. A
 	// full one is done when it is asked for or due.
-	Maintain(ctx context.Context, full bool, tell func(string)) (holdfast.Upkeep, error)
+	Maintain(ctx context.Context, full bool, tell func(string)) (record.Maintenance, error)
 }
 
 // Job is a node's retention and what it needs.
 type Job struct {
 	Node   holdfast.NodeName
 	Policy Policy
-	Look   func(context.Context) ([]Candidate, []holdfast.Pin, error) // what there is of the node
+	Look   func(context.Context) ([]Candidate, []record.Pin, error) // what there is of the node
 	Store  Store
 	Now    func() time.Time
 	Tell   func(text string) // what is happening, a line at a time; may be nil
@@ -31,9 +32,9 @@ type Job struct {
 
 // Report is what was done.
 type Report struct {
-	Plan    Plan             `json:"plan"`
-	Dropped []holdfast.SetID `json:"dropped"`
-	Upkeep  *holdfast.Upkeep `json:"maintenance,omitempty"`
+	Plan    Plan                `json:"plan"`
+	Dropped []holdfast.SetID    `json:"dropped"`
+	Upkeep  *record.Maintenance `json:"maintenance,omitempty"`
 }
 
 // Plan decides, and changes nothing.

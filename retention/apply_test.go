@@ -9,13 +9,14 @@ import (
 	"time"
 
 	"holdfast"
+	"holdfast/record"
 	"holdfast/retention"
 )
 
 // shelf is a store whose sets are candidates.
 type shelf struct {
 	sets    []retention.Candidate
-	pins    []holdfast.Pin
+	pins    []record.Pin
 	arrive  func(*shelf) // happens right before anybody may choose
 	refuse  error
 	upkeeps []bool
@@ -33,14 +34,14 @@ func (s *shelf) Drop(ctx context.Context, _ holdfast.NodeName, choose func(conte
 	return nil
 }
 
-func (s *shelf) Maintain(_ context.Context, full bool, tell func(string)) (holdfast.Upkeep, error) {
+func (s *shelf) Maintain(_ context.Context, full bool, tell func(string)) (record.Maintenance, error) {
 	s.upkeeps = append(s.upkeeps, full)
 	tell("looking")
-	return holdfast.Upkeep{Mode: "full"}, nil
+	return record.Maintenance{Mode: "full"}, nil
 }
 
 func (s *shelf) job(p retention.Policy) retention.Job {
-	return retention.Job{Node: "demo", Policy: p, Store: s, Now: func() time.Time { return newest }, Look: func(context.Context) ([]retention.Candidate, []holdfast.Pin, error) {
+	return retention.Job{Node: "demo", Policy: p, Store: s, Now: func() time.Time { return newest }, Look: func(context.Context) ([]retention.Candidate, []record.Pin, error) {
 		return slices.Clone(s.sets), s.pins, nil
 	}}
 }
@@ -48,7 +49,7 @@ func (s *shelf) job(p retention.Policy) retention.Job {
 func TestApplyDecidesAgainWhenItIsAlone(t *testing.T) {
 	s := &shelf{sets: daily(3)}
 	s.arrive = func(s *shelf) {
-		s.pins = []holdfast.Pin{{Set: ago(3 * day).Set, Until: newest.Add(day), Reason: "somebody was faster"}}
+		s.pins = []record.Pin{{Set: ago(3 * day).Set, Until: newest.Add(day), Reason: "somebody was faster"}}
 	}
 	report, err := s.job(retention.Policy{Last: 2}).Apply(t.Context(), true)
 	if err != nil || !slices.Equal(report.Dropped, []holdfast.SetID{ago(2 * day).Set}) || len(s.sets) != 3 || report.Upkeep == nil || report.Plan.Node != "demo" {
@@ -71,7 +72,7 @@ func TestApplyReportsNothingThatWasNotDone(t *testing.T) {
 func TestByNameRefusesWhatTheNodeMayNeed(t *testing.T) {
 	s := &shelf{sets: daily(5)}
 	s.sets[0].Restores = holdfast.Holds
-	s.pins = []holdfast.Pin{{Set: s.sets[1].Set, Until: newest.Add(day), Reason: "audit"}}
+	s.pins = []record.Pin{{Set: s.sets[1].Set, Until: newest.Add(day), Reason: "audit"}}
 	s.sets[2] = retention.Candidate{Set: s.sets[2].Set, At: s.sets[2].At, State: holdfast.Proven, Unreadable: "its manifest is gone"}
 	for i, want := range []string{"the newest set that a drill has restored", "pinned until", "", "", "", "the newest proven set"} {
 		s := &shelf{sets: slices.Clone(s.sets), pins: s.pins}

@@ -2,6 +2,7 @@ package retention
 
 import (
 	"fmt"
+	"holdfast/record"
 	"slices"
 	"strings"
 	"time"
@@ -53,8 +54,8 @@ type Decision struct {
 func (d Decision) Because() string { return strings.Join(d.Fate().Reasons, "; ") }
 
 // Fate is the decision in the words of a listing.
-func (d Decision) Fate() holdfast.Fate {
-	f := holdfast.Fate{Keep: d.Keep, Reasons: []string{}}
+func (d Decision) Fate() record.Decision {
+	f := record.Decision{Keep: d.Keep, Reasons: []string{}}
 	for _, r := range d.Reasons {
 		f.Reasons = append(f.Reasons, r.Text)
 	}
@@ -101,7 +102,7 @@ func (p Plan) Of(id holdfast.SetID) (Decision, bool) {
 
 // Decide says for every set of a node whether it is kept, and why. The order of
 // sets and pins does not matter.
-func Decide(p Policy, sets []Candidate, pins []holdfast.Pin, now time.Time) Plan {
+func Decide(p Policy, sets []Candidate, pins []record.Pin, now time.Time) Plan {
 	d := decider{policy: p, now: now, sets: unique(sets), kept: map[holdfast.SetID][]Reason{}, against: map[holdfast.SetID][]Reason{}}
 	d.sort()
 	d.protect()
@@ -195,9 +196,9 @@ func (d *decider) protect() {
 	}
 }
 
-func (d *decider) pins(pins []holdfast.Pin) {
+func (d *decider) pins(pins []record.Pin) {
 	sorted := slices.Clone(pins)
-	slices.SortStableFunc(sorted, func(a, b holdfast.Pin) int {
+	slices.SortStableFunc(sorted, func(a, b record.Pin) int {
 		return strings.Compare(a.Until.UTC().Format(time.RFC3339)+a.Reason, b.Until.UTC().Format(time.RFC3339)+b.Reason)
 	})
 	for _, c := range d.sets {

@@ -12,6 +12,7 @@ import (
 
 	"holdfast"
 	"holdfast/internal/splicetest/history"
+	"holdfast/record"
 	"holdfast/retention"
 )
 
@@ -43,7 +44,7 @@ func TestPoliciesAgainstTheirGoldenFiles(t *testing.T) {
 			for _, s := range life.Sets {
 				sets = append(sets, retention.Look(s, holdfast.CannotTell))
 			}
-			pins := []holdfast.Pin{
+			pins := []record.Pin{
 				{Set: sets[3].Set, Reason: "before the migration", Until: life.End.Add(day)},
 				{Set: sets[4].Set, Reason: "done", Until: life.End.Add(-day)},
 			}
@@ -124,7 +125,7 @@ func TestExamples(t *testing.T) {
 		name   string
 		policy retention.Policy
 		sets   []retention.Candidate
-		pins   []holdfast.Pin
+		pins   []record.Pin
 		want   []time.Duration // ages of the kept sets, newest first
 	}{
 		{"nothing there", retention.Policy{Last: 1}, nil, nil, nil},
@@ -132,7 +133,7 @@ func TestExamples(t *testing.T) {
 		{"and ends where it is no longer wanted", retention.Policy{Last: 1, History: 5 * day}, daily(9), nil, []time.Duration{0, 2 * day, 4 * day}},
 		{"a node that never pruned has all of it in one set", retention.Policy{Last: 1, History: retention.Forever}, unpruned, nil, []time.Duration{0}},
 		{"a pin is no stepping stone", retention.Policy{Last: 1, History: retention.Forever}, daily(5),
-			[]holdfast.Pin{{Set: ago(day).Set, Until: newest.Add(time.Hour), Reason: "x"}}, []time.Duration{0, day, 2 * day, 4 * day, 5 * day}},
+			[]record.Pin{{Set: ago(day).Set, Until: newest.Add(time.Hour), Reason: "x"}}, []time.Duration{0, day, 2 * day, 4 * day, 5 * day}},
 		{"what the calendar keeps is one", retention.Policy{Daily: 2, History: retention.Forever}, daily(5), nil, []time.Duration{0, day, 3 * day, 5 * day}},
 		{"of two at the same instant the higher ID is newer", retention.Policy{Last: 1}, sameInstant, nil, []time.Duration{0}},
 		{"the newest is kept although it failed a drill, and so is the newest that did not", retention.Policy{Last: 1, Faulty: time.Hour},

@@ -9,6 +9,7 @@ import (
 
 	"holdfast"
 	"holdfast/internal/splicetest/history"
+	"holdfast/record"
 	"holdfast/retention"
 )
 
@@ -30,7 +31,7 @@ func seeds(t *testing.T) []uint64 {
 type situation struct {
 	policy retention.Policy
 	sets   []retention.Candidate
-	pins   []holdfast.Pin
+	pins   []record.Pin
 	now    time.Time
 }
 
@@ -70,7 +71,7 @@ func aSituation(seed uint64) situation {
 	life := history.New(seed, history.Options{Faults: true, Span: time.Duration(1+r.IntN(60)) * day, Every: time.Duration(1+r.IntN(12)) * time.Hour})
 	s := situation{policy: aPolicy(r), sets: candidates(r, life), now: life.End.Add(time.Duration(r.IntN(200)-100) * time.Hour)}
 	for range r.IntN(5) {
-		s.pins = append(s.pins, holdfast.Pin{Set: s.sets[r.IntN(len(s.sets))].Set, Reason: "audit", Until: s.now.Add(time.Duration(r.IntN(100)-50) * time.Hour)})
+		s.pins = append(s.pins, record.Pin{Set: s.sets[r.IntN(len(s.sets))].Set, Reason: "audit", Until: s.now.Add(time.Duration(r.IntN(100)-50) * time.Hour)})
 	}
 	return s
 }

@@ -2,6 +2,8 @@ package verify
 
 import (
 	"fmt"
+	"holdfast/record"
+	"holdfast/stored"
 	"slices"
 	"strings"
 
@@ -11,10 +13,10 @@ import (
 // set judges a set by its manifest and its list of files: whether it is the set
 // that it is listed as, whether it claims more than its facts say, and whether
 // the files are those that it names, with the sizes that it says.
-func (r *Report) set(h holdfast.Holding) {
+func (r *Report) set(h stored.Set) {
 	whole := []Suffering{{Set: h.ID, Parts: []Part{{File: holdfast.ManifestName}}}}
-	if h.Set == nil {
-		if lost(h.Damages) || slices.ContainsFunc(h.Files, func(f holdfast.HeldFile) bool { return f.Name == holdfast.ManifestName && lost(f.Damages) }) {
+	if h.Manifest == nil {
+		if lost(h.Damages) || slices.ContainsFunc(h.Files, func(f stored.File) bool { return f.Name == holdfast.ManifestName && lost(f.Damages) }) {
 			return // the damage says it
 		}
 		f := Finding{Code: "manifest_unreadable", Verdict: holdfast.Violated, Suffers: whole,
@@ -32,49 +34,49 @@ func (r *Report) set(h holdfast.Holding) {
 			Consequence: "A restore would bring back something else than the list promises.", Next: "Do not restore it; choose another: `holdfast list`. Find out who wrote to the repository."})
 		return
 	}
-	fresh := *h.Set
+	fresh := *h.Manifest
 	fresh.Prove()
-	if fresh.State != h.Set.State {
+	if fresh.State != h.Manifest.State {
 		why := ""
 		if problems := fresh.Problems(); len(problems) > 0 {
 			why = ": " + problems[0].What
 		}
 		r.add(Finding{Code: "set_claims_more", Verdict: holdfast.Violated, Suffers: whole,
-			Evidence:    fmt.Sprintf("set %s is listed as %s, its facts say %s%s", h.ID, h.Set.State, fresh.State, why),
+			Evidence:    fmt.Sprintf("set %s is listed as %s, its facts say %s%s", h.ID, h.Manifest.State, fresh.State, why),
 			Consequence: "It is not worth what it says.", Next: "Choose another set: `holdfast list --state proven`; `holdfast show " + string(h.ID) + "` has the facts."})
 	}
 	r.files(h)
 }
 
 // impostor says how a set differs from what it is listed as.
-func impostor(h holdfast.Holding) string {
+func impostor(h stored.Set) string {
 	switch {
-	case h.Set.ID != h.ID:
-		return fmt.Sprintf("its manifest is that of set %s", h.Set.ID)
-	case h.Set.Node.Name != h.Node:
-		return fmt.Sprintf("it is listed for node %s, its manifest is of node %s", h.Node, h.Set.Node.Name)
-	case h.Set.State != h.State:
-		return fmt.Sprintf("it is listed as %s, its manifest says %s", h.State, h.Set.State)
+	case h.Manifest.ID != h.ID:
+		return fmt.Sprintf("its manifest is that of set %s", h.Manifest.ID)
+	case h.Manifest.Node.Name != h.Node:
+		return fmt.Sprintf("it is listed for node %s, its manifest is of node %s", h.Node, h.Manifest.Node.Name)
+	case h.Manifest.State != h.State:
+		return fmt.Sprintf("it is listed as %s, its manifest says %s", h.State, h.Manifest.State)
 	}
 	return ""
 }
 
 // files compares the files that are there with those that the manifest names.
-func (r *Report) files(h holdfast.Holding) {
+func (r *Report) files(h stored.Set) {
 	there := map[string]int64{}
 	for _, f := range h.Files {
 		there[f.Name] = f.Bytes
 	}
-	rows := segments(h.Set)
+	rows := segments(h.Manifest)
 	var parts []Part
 	var first string
 	say := func(name, what string) {
-		parts = append(parts, partOf(h.Set, rows, name))
+		parts = append(parts, partOf(h.Manifest, rows, name))
 		if first == "" {
 			first = name + " " + what
 		}
 	}
-	for _, name := range append(h.Set.FileNames(), holdfast.ManifestName) {
+	for _, name := range append(h.Manifest.FileNames(), holdfast.ManifestName) {
 		bytes, ok := there[name]
 		switch row, of := rows[name]; {
 		case !ok:
@@ -113,13 +115,13 @@ func (r *Report) differ(list []differing) {
 
 // vanished finds sets that an earlier verification has seen, that nobody
 // dropped, and that are listed no more.
-func (r *Report) vanished(holdings []holdfast.Holding, memory holdfast.Verification, dropped []holdfast.SetID) {
+func (r *Report) vanished(holdings []stored.Set, memory record.Verification, dropped []holdfast.SetID) {
 	if r.Set != "" {
 		return
 	}
 	var gone []string
 	for _, id := range memory.Sets {
-		if !slices.Contains(dropped, id) && !slices.ContainsFunc(holdings, func(h holdfast.Holding) bool { return h.ID == id }) {
+		if !slices.Contains(dropped, id) && !slices.ContainsFunc(holdings, func(h stored.Set) bool { return h.ID == id }) {
 			gone = append(gone, string(id))
 		}
 	}
@@ -134,7 +136,7 @@ func (r *Report) vanished(holdings []holdfast.Holding, memory holdfast.Verificat
 }
 
 // unknown finds a repository full of data and without a set.
-func (r *Report) unknown(holdings []holdfast.Holding) {
+func (r *Report) unknown(holdings []stored.Set) {
 	if r.Set != "" || len(holdings) > 0 || r.Stock.Orphans == 0 || r.Stock.Pieces > 0 {
 		return
 	}

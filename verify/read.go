@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"holdfast/event"
+	"holdfast/stored"
 	"io"
 	"sync"
 	"time"
@@ -31,11 +33,11 @@ type use struct {
 
 // distinct lists the files of those sets, each once however many sets share it.
 // Files that are known to be damaged are left out: there is nothing to read.
-func distinct(holdings []holdfast.Holding) []*file {
+func distinct(holdings []stored.Set) []*file {
 	var list []*file
 	known := map[string]*file{}
 	for _, h := range holdings {
-		rows := segments(h.Set)
+		rows := segments(h.Manifest)
 		for _, f := range h.Files {
 			if lost(f.Damages) {
 				continue
@@ -135,8 +137,8 @@ func (r *reading) lanes() int {
 	return 2
 }
 
-func (r *reading) piece(ctx context.Context) func(int64, *holdfast.Damage) error {
-	return func(stored int64, _ *holdfast.Damage) error { return r.did(ctx, stored) }
+func (r *reading) piece(ctx context.Context) func(int64, *stored.Damage) error {
+	return func(stored int64, _ *stored.Damage) error { return r.did(ctx, stored) }
 }
 
 // did counts what was read, and waits where a rate was asked for.
@@ -145,7 +147,7 @@ func (r *reading) did(ctx context.Context, stored int64) error {
 	r.stored += stored
 	done := r.stored
 	r.mu.Unlock()
-	r.Progress.Report(holdfast.Step{Subject: "verify", Done: done, Total: max(done, r.total)})
+	r.Events.Report(event.Bytes{Subject: "verify", Done: done, Total: max(done, r.total)})
 	return r.wait(ctx, done)
 }
 

@@ -3,6 +3,8 @@ package verify
 import (
 	"cmp"
 	"fmt"
+	"holdfast/record"
+	"holdfast/stored"
 	"slices"
 	"strings"
 	"time"
@@ -16,7 +18,7 @@ type Report struct {
 	Set       holdfast.SetID   `json:"set,omitempty"`
 	At        time.Time        `json:"at"`
 	Took      time.Duration    `json:"took_ns"`
-	Stock     holdfast.Stock   `json:"stock"`
+	Stock     stored.Stock     `json:"stock"`
 	Read      int64            `json:"read_bytes"` // of the stored data
 	Verdict   holdfast.Verdict `json:"verdict"`
 	Findings  []Finding        `json:"findings"` // worst first
@@ -30,16 +32,16 @@ type Report struct {
 
 // Finding is one thing that is wrong, with what follows from it and what to do.
 type Finding struct {
-	Code        string                      `json:"code"`
-	Verdict     holdfast.Verdict            `json:"verdict"`
-	Evidence    string                      `json:"evidence"`
-	Consequence string                      `json:"consequence"`
-	Next        string                      `json:"next"`
-	Blob        string                      `json:"blob,omitempty"`
-	Pieces      int                         `json:"pieces,omitempty"`
-	Bytes       int64                       `json:"bytes,omitempty"`
-	Mended      map[holdfast.RemedyKind]int `json:"mended,omitempty"` // pieces by what was done
-	Suffers     []Suffering                 `json:"suffers,omitempty"`
+	Code        string                    `json:"code"`
+	Verdict     holdfast.Verdict          `json:"verdict"`
+	Evidence    string                    `json:"evidence"`
+	Consequence string                    `json:"consequence"`
+	Next        string                    `json:"next"`
+	Blob        string                    `json:"blob,omitempty"`
+	Pieces      int                       `json:"pieces,omitempty"`
+	Bytes       int64                     `json:"bytes,omitempty"`
+	Mended      map[stored.RemedyKind]int `json:"mended,omitempty"` // pieces by what was done
+	Suffers     []Suffering               `json:"suffers,omitempty"`
 }
 
 // Suffering is a set and its parts that a finding touches.
@@ -80,10 +82,10 @@ func (r *Report) add(f Finding) { r.Findings = append(r.Findings, f) }
 
 // judge turns what is known into findings and verdicts. Holdings are as they
 // are after any mending, before as they were until then.
-func (r *Report) judge(before, holdings []holdfast.Holding, damages []holdfast.Damage, remedies []holdfast.Remedy, differing []differing, memory holdfast.Verification, dropped []holdfast.SetID) {
+func (r *Report) judge(before, holdings []stored.Set, damages []stored.Damage, remedies []stored.Remedy, differing []differing, memory record.Verification, dropped []holdfast.SetID) {
 	interrupted := slices.ContainsFunc(r.Findings, func(f Finding) bool { return f.Code == storageGone })
 	for _, m := range remedies {
-		if !slices.ContainsFunc(damages, func(d holdfast.Damage) bool { return d.Piece == m.Piece }) {
+		if !slices.ContainsFunc(damages, func(d stored.Damage) bool { return d.Piece == m.Piece }) {
 			damages = append(damages, m.Damage)
 		}
 	}
@@ -123,17 +125,17 @@ func rank(v holdfast.Verdict) int {
 }
 
 // damages makes a finding of each blob and each kind of damage in it.
-func (r *Report) damages(before, after []holdfast.Holding, damages []holdfast.Damage, remedies []holdfast.Remedy) {
+func (r *Report) damages(before, after []stored.Set, damages []stored.Damage, remedies []stored.Remedy) {
 	type group struct {
 		blob string
-		kind holdfast.DamageKind
+		kind stored.DamageKind
 	}
-	pieces := map[group]map[string]holdfast.Damage{}
+	pieces := map[group]map[string]stored.Damage{}
 	var order []group
 	for _, d := range damages {
 		g := group{d.Blob, d.Kind}
 		if pieces[g] == nil {
-			pieces[g] = map[string]holdfast.Damage{}
+			pieces[g] = map[string]stored.Damage{}
 			order = append(order, g)
 		}
 		pieces[g][d.Piece] = d
@@ -147,15 +149,15 @@ func (r *Report) damages(before, after []holdfast.Holding, damages []holdfast.Da
 		for _, m := range remedies {
 			if _, ours := pieces[g][m.Piece]; ours {
 				if f.Mended == nil {
-					f.Mended = map[holdfast.RemedyKind]int{}
+					f.Mended = map[stored.RemedyKind]int{}
 				}
 				f.Mended[m.How]++
-				if m.How == holdfast.Rewritten || m.How == holdfast.Copied {
+				if m.How == stored.Rewritten || m.How == stored.Copied {
 					healed++
 				}
 			}
 		}
-		if healed == f.Pieces || g.kind == holdfast.Corrected {
+		if healed == f.Pieces || g.kind == stored.Corrected {
 			f.Verdict = holdfast.Holds
 		}
 		f.Suffers = sufferers(after, pieces[g])
@@ -168,9 +170,9 @@ func (r *Report) damages(before, after []holdfast.Holding, damages []holdfast.Da
 }
 
 // sufferers lists the sets, and in them the parts, that need those pieces.
-func sufferers(holdings []holdfast.Holding, pieces map[string]holdfast.Damage) []Suffering {
-	touched := func(list []holdfast.Damage) bool {
-		return slices.ContainsFunc(list, func(d holdfast.Damage) bool { _, ok := pieces[d.Piece]; return ok })
+func sufferers(holdings []stored.Set, pieces map[string]stored.Damage) []Suffering {
+	touched := func(list []stored.Damage) bool {
+		return slices.ContainsFunc(list, func(d stored.Damage) bool { _, ok := pieces[d.Piece]; return ok })
 	}
 	var out []Suffering
 	for _, h := range holdings {
@@ -178,10 +180,10 @@ func sufferers(holdings []holdfast.Holding, pieces map[string]holdfast.Damage) [
 		if touched(h.Damages) {
 			s.Parts = append(s.Parts, Part{File: "its directories"})
 		}
-		rows := segments(h.Set)
+		rows := segments(h.Manifest)
 		for _, f := range h.Files {
 			if touched(f.Damages) {
-				s.Parts = append(s.Parts, partOf(h.Set, rows, f.Name))
+				s.Parts = append(s.Parts, partOf(h.Manifest, rows, f.Name))
 			}
 		}
 		if len(s.Parts) > 0 {
@@ -206,39 +208,39 @@ func partOf(set *holdfast.Set, rows map[string]row, file string) Part {
 }
 
 // explain says in words what a damaged blob means.
-func (f *Finding) explain(kind holdfast.DamageKind, healed int) {
-	what := map[holdfast.DamageKind]string{
-		holdfast.Missing:    "blob %s is not in the storage",
-		holdfast.Truncated:  "blob %s ends before the data that should be in it",
-		holdfast.Altered:    "the bytes of blob %s are not those that were stored",
-		holdfast.Unreadable: "the storage cannot read blob %s",
-		holdfast.Corrected:  "bytes of blob %s were altered, and put right by error correction while reading",
-		holdfast.Unindexed:  "no index knows where %sthe data is",
+func (f *Finding) explain(kind stored.DamageKind, healed int) {
+	what := map[stored.DamageKind]string{
+		stored.Missing:    "blob %s is not in the storage",
+		stored.Truncated:  "blob %s ends before the data that should be in it",
+		stored.Altered:    "the bytes of blob %s are not those that were stored",
+		stored.Unreadable: "the storage cannot read blob %s",
+		stored.Corrected:  "bytes of blob %s were altered, and put right by error correction while reading",
+		stored.Unindexed:  "no index knows where %sthe data is",
 	}[kind]
 	f.Evidence = fmt.Sprintf(what, f.Blob) + fmt.Sprintf(": %d pieces, %s", f.Pieces, bytesOf(f.Bytes))
-	if kind == holdfast.Unindexed {
+	if kind == stored.Unindexed {
 		f.Evidence = fmt.Sprintf("no index knows where %d pieces are that sets need", f.Pieces)
 	}
 	switch {
 	case len(f.Suffers) == 0:
 		f.Consequence = "No set needs them now; the next backup may find them \"already there\" and be damaged by it."
-	case f.Verdict == holdfast.Holds && kind != holdfast.Corrected:
+	case f.Verdict == holdfast.Holds && kind != stored.Corrected:
 		f.Consequence = "They were mended: the sets that need them are whole."
-	case kind == holdfast.Corrected:
+	case kind == stored.Corrected:
 		f.Consequence = "Every set is whole; more damage to the same bytes would be one too much."
 	default:
 		f.Consequence = fmt.Sprintf("%s cannot be restored whole: %s.", countOf(len(f.Suffers), "set"), names(f.Suffers))
 	}
 	switch {
-	case f.Mended[holdfast.Marked] > 0:
+	case f.Mended[stored.Marked] > 0:
 		f.Next = "Run `holdfast backup` now: it stores the marked pieces anew where the live databases still have those rows, and older sets that need them are whole again. Then `holdfast verify`."
-	case f.Mended[holdfast.Helpless] > 0:
+	case f.Mended[stored.Helpless] > 0:
 		f.Next = "`holdfast verify --rebuild-index` looks for them in the blobs themselves."
 	case healed == f.Pieces && healed > 0:
 		f.Next = "Find out what damaged the storage: look at its disk."
-	case kind == holdfast.Corrected:
+	case kind == stored.Corrected:
 		f.Next = "`holdfast verify --repair` with the same level writes them anew."
-	case kind == holdfast.Unindexed:
+	case kind == stored.Unindexed:
 		f.Next = "`holdfast verify --rebuild-index` looks for them in the blobs themselves; `holdfast verify --repair --copy DIRECTORY` takes them from a copy of the repository."
 	default:
 		f.Next = "`holdfast verify --repair` takes them from a copy of the repository (--copy DIRECTORY) or marks them so that the next backup stores them anew."
@@ -273,7 +275,7 @@ func (r *Report) problem() error {
 	return nil
 }
 
-func lost(list []holdfast.Damage) bool { return slices.ContainsFunc(list, holdfast.Damage.Lost) }
+func lost(list []stored.Damage) bool { return slices.ContainsFunc(list, stored.Damage.Lost) }
 
 func countOf(n int, thing string) string {
 	if n == 1 {

@@ -1,11 +1,11 @@
 package verify
 
 import (
+	"holdfast/record"
+	"holdfast/stored"
 	"slices"
 	"strings"
 	"time"
-
-	"holdfast"
 )
 
 // choose picks the blobs of the next sample: those behind the last one that
@@ -13,7 +13,7 @@ import (
 // all. Names are random, so this is a sample like any other; and as it goes on
 // where the last one ended, every blob is read once in a round. A new round
 // begins when the last one is through.
-func choose(blobs []holdfast.Blob, percent float64, last holdfast.Verification, now time.Time) (names []string, bytes int64, memory holdfast.Verification) {
+func choose(blobs []stored.Blob, percent float64, last record.Verification, now time.Time) (names []string, bytes int64, memory record.Verification) {
 	blobs = inOrder(blobs)
 	if last.Round.IsZero() || last.Share >= 1 {
 		last.Round, last.Cursor, last.Share = now.UTC(), "", 0
@@ -37,7 +37,7 @@ func choose(blobs []holdfast.Blob, percent float64, last holdfast.Verification, 
 
 // advance notes that those blobs were read. A round that is through has read
 // everything that was stored when it began.
-func advance(v holdfast.Verification, read []string, blobs []holdfast.Blob) holdfast.Verification {
+func advance(v record.Verification, read []string, blobs []stored.Blob) record.Verification {
 	for _, name := range read {
 		v.Cursor = max(v.Cursor, key(name))
 	}
@@ -58,9 +58,9 @@ func advance(v holdfast.Verification, read []string, blobs []holdfast.Blob) hold
 	return v
 }
 
-func inOrder(blobs []holdfast.Blob) []holdfast.Blob {
+func inOrder(blobs []stored.Blob) []stored.Blob {
 	blobs = slices.Clone(blobs)
-	slices.SortFunc(blobs, func(a, b holdfast.Blob) int { return strings.Compare(key(a.Name), key(b.Name)) })
+	slices.SortFunc(blobs, func(a, b stored.Blob) int { return strings.Compare(key(a.Name), key(b.Name)) })
 	return blobs
 }
 

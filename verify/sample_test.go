@@ -2,12 +2,12 @@ package verify
 
 import (
 	"fmt"
+	"holdfast/record"
+	"holdfast/stored"
 	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
-
-	"holdfast"
 )
 
 // However a repository grows and shrinks meanwhile, a round reads every blob
@@ -16,17 +16,17 @@ import (
 func TestARoundReadsEveryBlob(t *testing.T) {
 	for seed := range uint64(50) {
 		r := rand.New(rand.NewPCG(seed, 1))
-		fresh := func() holdfast.Blob {
-			return holdfast.Blob{Name: fmt.Sprintf("%c%016x", "pq"[r.IntN(2)], r.Uint64()), Bytes: 1 + r.Int64N(1000)}
+		fresh := func() stored.Blob {
+			return stored.Blob{Name: fmt.Sprintf("%c%016x", "pq"[r.IntN(2)], r.Uint64()), Bytes: 1 + r.Int64N(1000)}
 		}
-		var blobs []holdfast.Blob
+		var blobs []stored.Blob
 		for range 1 + r.IntN(200) {
 			blobs = append(blobs, fresh())
 		}
 		there := slices.Clone(blobs)
 		percent := 1 + r.Float64()*40
 		now := time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC)
-		var v holdfast.Verification
+		var v record.Verification
 		read := map[string]bool{}
 		runs := 0
 		for v.Since.IsZero() {
@@ -61,7 +61,7 @@ func TestARoundReadsEveryBlob(t *testing.T) {
 }
 
 func TestAnEmptyRepositoryIsReadAtOnce(t *testing.T) {
-	names, bytes, v := choose(nil, 5, holdfast.Verification{}, time.Unix(1, 0))
+	names, bytes, v := choose(nil, 5, record.Verification{}, time.Unix(1, 0))
 	if v = advance(v, names, nil); len(names) > 0 || bytes != 0 || v.Share != 1 {
 		t.Errorf("%v, %d, %+v", names, bytes, v)
 	}

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"holdfast/event"
+	"holdfast/record"
+	"holdfast/stored"
 	"io"
 	"slices"
 	"time"
@@ -14,35 +17,35 @@ import (
 // Stock is an open repository, looked at once from the outside: its index was
 // compared with its storage, and no data was read yet.
 type Stock interface {
-	Stock() holdfast.Stock
-	Blobs() []holdfast.Blob
+	Stock() stored.Stock
+	Blobs() []stored.Blob
 	// Damages lists everything found so far, by the calls below too.
-	Damages() []holdfast.Damage
+	Damages() []stored.Damage
 	// CorrectsErrors is how much redundancy is stored, in percent; 0 for none.
 	CorrectsErrors() int
 	// ListDamaged reports whether the list of sets is incomplete.
 	ListDamaged() bool
-	Holdings(ctx context.Context) ([]holdfast.Holding, error)
+	Holdings(ctx context.Context) ([]stored.Set, error)
 	// Open opens a stored file by its object; Done notes that it was read whole.
 	Open(ctx context.Context, object string) (io.ReadCloser, error)
 	Done(ctx context.Context, object string) error
 	// ReadObject, ReadBlobs and ReadRest read stored pieces. An error means that
 	// the storage does not answer, or is fn's.
-	ReadObject(ctx context.Context, object string) ([]holdfast.Damage, error)
-	ReadBlobs(ctx context.Context, names []string, fn func(stored int64, d *holdfast.Damage) error) error
-	ReadRest(ctx context.Context, fn func(stored int64, d *holdfast.Damage) error) error
+	ReadObject(ctx context.Context, object string) ([]stored.Damage, error)
+	ReadBlobs(ctx context.Context, names []string, fn func(stored int64, d *stored.Damage) error) error
+	ReadRest(ctx context.Context, fn func(stored int64, d *stored.Damage) error) error
 	// Faults says what is wrong with the blobs that no set consists of, and
 	// MendFaults does what can be done about that.
-	Faults(ctx context.Context) ([]holdfast.Fault, error)
-	MendFaults(ctx context.Context, faults []holdfast.Fault) ([]holdfast.Fault, error)
+	Faults(ctx context.Context) ([]stored.Fault, error)
+	MendFaults(ctx context.Context, faults []stored.Fault) ([]stored.Fault, error)
 	// Mend does what can be done; FindAgain completes a list that was damaged.
-	Mend(ctx context.Context, damages []holdfast.Damage) ([]holdfast.Remedy, error)
+	Mend(ctx context.Context, damages []stored.Damage) ([]stored.Remedy, error)
 	FindAgain(ctx context.Context) ([]holdfast.SetID, error)
 	// Dropped lists the sets that were dropped on purpose; asked after Holdings,
 	// it has every set that was dropped before.
 	Dropped(ctx context.Context) ([]holdfast.SetID, error)
-	Recall(ctx context.Context) holdfast.Verification
-	Remember(ctx context.Context, v holdfast.Verification) error
+	Recall(ctx context.Context) record.Verification
+	Remember(ctx context.Context, v record.Verification) error
 }
 
 // Level says how much is read.
@@ -67,20 +70,20 @@ type Request struct {
 // Job verifies a repository.
 type Job struct {
 	Stock  Stock
-	Mended []holdfast.Fault // what had to be mended for the repository to open
+	Mended []stored.Fault // what had to be mended for the repository to open
 	// Digest counts and digests the rows of a stored file in a table's format.
-	Digest   func(in io.Reader, format string) (rows int64, digest holdfast.Digest, err error)
-	Lanes    int // files read at once; 0 means 2
-	Now      func() time.Time
-	Tell     func(text string)
-	Progress holdfast.Progress
+	Digest func(in io.Reader, format string) (rows int64, digest holdfast.Digest, err error)
+	Lanes  int // files read at once; 0 means 2
+	Now    func() time.Time
+	Tell   func(text string)
+	Events event.Listener
 }
 
 // Plan is what a verification would read, and what it knows already.
 type Plan struct {
 	Level  Level          `json:"level"`
 	Set    holdfast.SetID `json:"set,omitempty"`
-	Stock  holdfast.Stock `json:"stock"`
+	Stock  stored.Stock   `json:"stock"`
 	Reads  int64          `json:"reads_bytes"` // of the stored data, about
 	Blobs  []string       `json:"-"`           // for Sample
 	Runs   int            `json:"runs,omitempty"`
@@ -88,8 +91,8 @@ type Plan struct {
 
 	looked   int64 // index and manifests, read by now
 	request  Request
-	memory   holdfast.Verification
-	holdings []holdfast.Holding
+	memory   record.Verification
+	holdings []stored.Set
 }
 
 // Plan looks at the structure and says what Run would read besides.
@@ -138,13 +141,13 @@ func (j Job) Plan(ctx context.Context, r Request) (Plan, error) {
 // storageGone is the finding that the storage did not answer to the end.
 const storageGone = "storage_gone"
 
-func (j Job) holdings(ctx context.Context, only holdfast.SetID) ([]holdfast.Holding, error) {
+func (j Job) holdings(ctx context.Context, only holdfast.SetID) ([]stored.Set, error) {
 	list, err := j.Stock.Holdings(ctx)
 	if err != nil {
 		return nil, err
 	}
 	if only != "" {
-		list = slices.DeleteFunc(list, func(h holdfast.Holding) bool { return h.ID != only })
+		list = slices.DeleteFunc(list, func(h stored.Set) bool { return h.ID != only })
 	}
 	return list, nil
 }
@@ -177,7 +180,7 @@ func (j Job) Run(ctx context.Context, p Plan) (Report, error) {
 		}
 	}
 	before := holdings
-	var remedies []holdfast.Remedy
+	var remedies []stored.Remedy
 	if p.request.Repair && err == nil {
 		if remedies, holdings, err = j.repair(ctx, p, &report, holdings); err != nil {
 			return report, err
@@ -195,7 +198,7 @@ func (j Job) Run(ctx context.Context, p Plan) (Report, error) {
 }
 
 // repair mends, and looks again at what every set has then.
-func (j Job) repair(ctx context.Context, p Plan, report *Report, holdings []holdfast.Holding) ([]holdfast.Remedy, []holdfast.Holding, error) {
+func (j Job) repair(ctx context.Context, p Plan, report *Report, holdings []stored.Set) ([]stored.Remedy, []stored.Set, error) {
 	damages := j.Stock.Damages()
 	listDamaged := j.Stock.ListDamaged()
 	if len(damages) == 0 {

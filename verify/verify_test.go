@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"holdfast"
+	"holdfast/record"
+	"holdfast/stored"
 	"holdfast/verify"
 )
 
@@ -17,43 +19,43 @@ type inherited = verify.Stock
 // stock is a repository of one set with one file of two rows.
 type stock struct {
 	inherited
-	holdings   []holdfast.Holding
-	damages    []holdfast.Damage
+	holdings   []stored.Set
+	damages    []stored.Damage
 	content    string
-	faults     []holdfast.Fault
+	faults     []stored.Fault
 	dropped    []holdfast.SetID
 	unclear    error
 	gone       error
-	memory     holdfast.Verification
-	remembered *holdfast.Verification
+	memory     record.Verification
+	remembered *record.Verification
 	remember   error
 }
 
-func (s *stock) Stock() holdfast.Stock                                { return holdfast.Stock{Blobs: 1, Bytes: 100, Pieces: 1} }
-func (s *stock) Blobs() []holdfast.Blob                               { return []holdfast.Blob{{Name: "p1", Bytes: 100}} }
-func (s *stock) Damages() []holdfast.Damage                           { return s.damages }
-func (s *stock) CorrectsErrors() int                                  { return 0 }
-func (s *stock) ListDamaged() bool                                    { return false }
-func (s *stock) Holdings(context.Context) ([]holdfast.Holding, error) { return s.holdings, nil }
+func (s *stock) Stock() stored.Stock                            { return stored.Stock{Blobs: 1, Bytes: 100, Pieces: 1} }
+func (s *stock) Blobs() []stored.Blob                           { return []stored.Blob{{Name: "p1", Bytes: 100}} }
+func (s *stock) Damages() []stored.Damage                       { return s.damages }
+func (s *stock) CorrectsErrors() int                            { return 0 }
+func (s *stock) ListDamaged() bool                              { return false }
+func (s *stock) Holdings(context.Context) ([]stored.Set, error) { return s.holdings, nil }
 func (s *stock) Open(context.Context, string) (io.ReadCloser, error) {
 	if s.gone != nil {
 		return nil, s.gone
 	}
 	return io.NopCloser(strings.NewReader(s.content)), nil
 }
-func (s *stock) Faults(context.Context) ([]holdfast.Fault, error)  { return s.faults, s.unclear }
+func (s *stock) Faults(context.Context) ([]stored.Fault, error)    { return s.faults, s.unclear }
 func (s *stock) Dropped(context.Context) ([]holdfast.SetID, error) { return s.dropped, s.unclear }
-func (s *stock) MendFaults(_ context.Context, f []holdfast.Fault) ([]holdfast.Fault, error) {
+func (s *stock) MendFaults(_ context.Context, f []stored.Fault) ([]stored.Fault, error) {
 	for i := range f {
 		f[i].Mended = true
 	}
 	return f, nil
 }
-func (s *stock) Done(context.Context, string) error                                  { return nil }
-func (s *stock) ReadObject(context.Context, string) ([]holdfast.Damage, error)       { return nil, s.gone }
-func (s *stock) ReadRest(context.Context, func(int64, *holdfast.Damage) error) error { return s.gone }
-func (s *stock) Recall(context.Context) holdfast.Verification                        { return s.memory }
-func (s *stock) Remember(_ context.Context, v holdfast.Verification) error {
+func (s *stock) Done(context.Context, string) error                                { return nil }
+func (s *stock) ReadObject(context.Context, string) ([]stored.Damage, error)       { return nil, s.gone }
+func (s *stock) ReadRest(context.Context, func(int64, *stored.Damage) error) error { return s.gone }
+func (s *stock) Recall(context.Context) record.Verification                        { return s.memory }
+func (s *stock) Remember(_ context.Context, v record.Verification) error {
 	s.remembered = &v
 	return s.remember
 }
@@ -66,9 +68,9 @@ func whole() *stock {
 		Captures: []holdfast.Capture{{Component: "app", Kind: holdfast.App, Schema: "s", Globals: "g", Facts: holdfast.Facts{Schema: "app"}, Ended: holdfast.Moment{Since: 1},
 			Tables: []holdfast.Table{{Schema: "public", Name: "t", Format: holdfast.TextFormat, Rows: 2, Segments: []holdfast.Segment{{File: "f", Rows: 2, Bytes: 4, Digest: holdfast.Digest{Lo: 2}}}}}}}}
 	set.Prove()
-	s := &stock{content: content, holdings: []holdfast.Holding{{ID: "one", Node: "demo", State: set.State, Set: &set}}}
+	s := &stock{content: content, holdings: []stored.Set{{ID: "one", Node: "demo", State: set.State, Manifest: &set}}}
 	for name, bytes := range map[string]int64{"s": 4, "g": 4, "f": 4, holdfast.ManifestName: 4, holdfast.ReadmeName: 4} {
-		s.holdings[0].Files = append(s.holdings[0].Files, holdfast.HeldFile{Name: name, Object: "o" + name, Bytes: bytes, Stored: bytes})
+		s.holdings[0].Files = append(s.holdings[0].Files, stored.File{Name: name, Object: "o" + name, Bytes: bytes, Stored: bytes})
 	}
 	return s
 }
@@ -105,20 +107,20 @@ func TestWhatIsWrongWithASet(t *testing.T) {
 		{"other rows", func(_ *stock, set *holdfast.Set) { set.Captures[0].Tables[0].Segments[0].Digest.Lo = 7 }, "rows_differ", holdfast.Violation},
 		{"fewer rows", func(_ *stock, set *holdfast.Set) { set.Captures[0].Tables[0].Segments[0].Rows = 3 }, "rows_differ", holdfast.Violation},
 		{"a manifest that cannot be read", func(s *stock, _ *holdfast.Set) {
-			s.holdings[0].Set, s.holdings[0].Trouble = nil, "its manifest is no JSON"
+			s.holdings[0].Manifest, s.holdings[0].Trouble = nil, "its manifest is no JSON"
 		}, "manifest_unreadable", holdfast.Violation},
 		{"a later manifest", func(s *stock, _ *holdfast.Set) {
-			s.holdings[0].Set, s.holdings[0].Trouble = nil, "written in manifest version 9"
+			s.holdings[0].Manifest, s.holdings[0].Trouble = nil, "written in manifest version 9"
 		}, "manifest_of_later_version", holdfast.Undetermined},
 		{"a set that vanished", func(s *stock, _ *holdfast.Set) { s.memory.Sets = []holdfast.SetID{"zero", "one"} }, "sets_vanished", holdfast.Undetermined},
 		{"no set where there is data", func(s *stock, _ *holdfast.Set) { s.holdings = nil }, "", ""},
 		{"a storage that goes away", func(s *stock, _ *holdfast.Set) { s.gone = errors.New("no route to host") }, "storage_gone", holdfast.Undetermined},
 		{"a lost piece", func(s *stock, _ *holdfast.Set) {
-			s.damages = []holdfast.Damage{{Piece: "k", Blob: "p1", Kind: holdfast.Missing}}
+			s.damages = []stored.Damage{{Piece: "k", Blob: "p1", Kind: stored.Missing}}
 			s.holdings[0].Files[0].Damages = s.damages
 		}, "blob_missing", holdfast.Violation},
 		{"a piece that was corrected", func(s *stock, _ *holdfast.Set) {
-			s.damages = []holdfast.Damage{{Piece: "k", Blob: "p1", Kind: holdfast.Corrected}}
+			s.damages = []stored.Damage{{Piece: "k", Blob: "p1", Kind: stored.Corrected}}
 			s.holdings[0].Files[0].Damages = s.damages
 		}, "blob_corrected", ""},
 		{"a set that was dropped on purpose", func(s *stock, _ *holdfast.Set) {
@@ -130,7 +132,7 @@ func TestWhatIsWrongWithASet(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := whole()
-			c.change(s, s.holdings[0].Set)
+			c.change(s, s.holdings[0].Manifest)
 			report, err := run(t, s, verify.Request{Level: verify.Data})
 			if holdfast.ClassOf(err) != c.class {
 				t.Errorf("class %q, want %q: %v", holdfast.ClassOf(err), c.class, err)
@@ -156,12 +158,12 @@ func TestWhatIsWrongWithASet(t *testing.T) {
 
 // What no set consists of, and everything depends on.
 func TestFaults(t *testing.T) {
-	key := holdfast.Fault{Part: holdfast.KeyBlob, Name: "kopia.repository", Kind: holdfast.Missing, Remedy: "holdfast-copy-1"}
+	key := stored.Fault{Part: stored.KeyBlob, Name: "kopia.repository", Kind: stored.Missing, Remedy: "holdfast-copy-1"}
 	lost := key
 	lost.Remedy = ""
 	for _, c := range []struct {
 		name   string
-		fault  holdfast.Fault
+		fault  stored.Fault
 		repair bool
 		code   string
 		class  holdfast.Class
@@ -170,17 +172,17 @@ func TestFaults(t *testing.T) {
 		{"the key", key, false, "key_missing", holdfast.Violation, "puts it back from its copy"},
 		{"the key, without a copy", lost, false, "key_missing", holdfast.Violation, "There is no copy that opens it."},
 		{"the key, mended", key, true, "key_missing", "", "It was put back, from holdfast-copy-1."},
-		{"the settings", holdfast.Fault{Part: holdfast.SettingsBlob, Name: "kopia.blobcfg", Kind: holdfast.Altered}, false, "settings_altered", holdfast.Violation, "kopia.blobcfg is damaged"},
-		{"the settings, without a copy, mended", holdfast.Fault{Part: holdfast.SettingsBlob, Name: "kopia.blobcfg", Kind: holdfast.Altered}, true, "settings_altered", "", "the repository opens without it"},
-		{"a copy", holdfast.Fault{Part: holdfast.CopyBlob, Name: "holdfast-copy-1", Kind: holdfast.Altered}, false, "copy_altered", holdfast.Violation, "makes it anew"},
-		{"a copy, mended", holdfast.Fault{Part: holdfast.CopyBlob, Name: "holdfast-copy-1", Kind: holdfast.Altered}, true, "copy_altered", "", "It was made anew."},
-		{"a copy of a former password", holdfast.Fault{Part: holdfast.CopyBlob, Name: "holdfast-copy-1", Kind: holdfast.Outdated}, false, "copy_outdated", holdfast.Undetermined, "The password was changed"},
-		{"the schedule of maintenance", holdfast.Fault{Part: holdfast.UpkeepBlob, Name: "kopia.maintenance", Kind: holdfast.Altered}, false, "upkeep_altered", holdfast.Violation, "No maintenance runs"},
-		{"a session", holdfast.Fault{Part: holdfast.SessionBlob, Name: "s1", Kind: holdfast.Altered, Remedy: "holdfast-damaged-s1"}, true, "session_altered", "", "set aside as holdfast-damaged-s1"},
+		{"the settings", stored.Fault{Part: stored.SettingsBlob, Name: "kopia.blobcfg", Kind: stored.Altered}, false, "settings_altered", holdfast.Violation, "kopia.blobcfg is damaged"},
+		{"the settings, without a copy, mended", stored.Fault{Part: stored.SettingsBlob, Name: "kopia.blobcfg", Kind: stored.Altered}, true, "settings_altered", "", "the repository opens without it"},
+		{"a copy", stored.Fault{Part: stored.CopyBlob, Name: "holdfast-copy-1", Kind: stored.Altered}, false, "copy_altered", holdfast.Violation, "makes it anew"},
+		{"a copy, mended", stored.Fault{Part: stored.CopyBlob, Name: "holdfast-copy-1", Kind: stored.Altered}, true, "copy_altered", "", "It was made anew."},
+		{"a copy of a former password", stored.Fault{Part: stored.CopyBlob, Name: "holdfast-copy-1", Kind: stored.Outdated}, false, "copy_outdated", holdfast.Undetermined, "The password was changed"},
+		{"the schedule of maintenance", stored.Fault{Part: stored.MaintenanceBlob, Name: "kopia.maintenance", Kind: stored.Altered}, false, "upkeep_altered", holdfast.Violation, "No maintenance runs"},
+		{"a session", stored.Fault{Part: stored.SessionBlob, Name: "s1", Kind: stored.Altered, Remedy: "holdfast-damaged-s1"}, true, "session_altered", "", "set aside as holdfast-damaged-s1"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := whole()
-			s.faults = []holdfast.Fault{c.fault}
+			s.faults = []stored.Fault{c.fault}
 			report, err := run(t, s, verify.Request{Repair: c.repair})
 			if holdfast.ClassOf(err) != c.class || len(report.Findings) != 1 || report.Findings[0].Code != c.code {
 				t.Fatalf("%v, %+v", err, report.Findings)

@@ -9,6 +9,7 @@ import (
 	"holdfast"
 	"holdfast/canton/admin"
 	"holdfast/internal/splicetest"
+	"holdfast/observed"
 )
 
 func TestWhatAParticipantSays(t *testing.T) {
@@ -19,7 +20,7 @@ func TestWhatAParticipantSays(t *testing.T) {
 	}
 	t.Cleanup(api.Close)
 	client := admin.Client{Address: api.Address()}
-	look := func() holdfast.ParticipantView {
+	look := func() observed.Participant {
 		t.Helper()
 		view, err := client.Look(t.Context())
 		if err != nil {
@@ -38,7 +39,7 @@ func TestWhatAParticipantSays(t *testing.T) {
 		t.Errorf("%+v", view)
 	}
 	parties, ok := view.Parties.Get()
-	hosts := map[string]holdfast.HostedParty{}
+	hosts := map[string]observed.Party{}
 	for _, p := range parties {
 		hosts[strings.SplitN(p.ID, "::", 2)[0]] = p
 	}

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"holdfast/observed"
 	"net"
 	"slices"
 	"strings"
@@ -53,10 +54,10 @@ func (Codec) Name() string { return "proto" }
 // Look asks the participant who it is, what it is connected to, when it prunes
 // and whom it hosts. What a single question fails on is in that answer; only a
 // participant that does not say who it is, is an error.
-func (c Client) Look(ctx context.Context) (holdfast.ParticipantView, error) {
+func (c Client) Look(ctx context.Context) (observed.Participant, error) {
 	conn, err := c.dial()
 	if err != nil {
-		return holdfast.ParticipantView{}, err
+		return observed.Participant{}, err
 	}
 	defer func() { _ = conn.Close() }()
 	q := questions{conn, cmpTimeout(c.Timeout)}
@@ -83,7 +84,7 @@ func (c Client) Who(ctx context.Context) (string, error) {
 }
 
 // status asks for what a participant says even before it has an identity.
-func (c Client) status(ctx context.Context, q questions) (view holdfast.ParticipantView, err error) {
+func (c Client) status(ctx context.Context, q questions) (view observed.Participant, err error) {
 	var who StatusResponse
 	if err := q.ask(ctx, MethodStatus, &Empty{}, &who); err != nil {
 		return view, c.explain(err)
@@ -91,13 +92,13 @@ func (c Client) status(ctx context.Context, q questions) (view holdfast.Particip
 	switch {
 	case who.Status != nil && who.Status.Common != nil:
 		s := who.Status
-		view = holdfast.ParticipantView{ID: s.Common.UID, Version: s.Common.Version, Initialized: true, Active: s.Active}
+		view = observed.Participant{ID: s.Common.UID, Version: s.Common.Version, Initialized: true, Active: s.Active}
 		for _, synchronizer := range s.Connected {
-			view.Connected = append(view.Connected, holdfast.Connection{PhysicalID: synchronizer.PhysicalID, Healthy: synchronizer.Health == Healthy})
+			view.Connected = append(view.Connected, observed.Connection{PhysicalID: synchronizer.PhysicalID, Healthy: synchronizer.Health == Healthy})
 		}
 		return view, nil
 	case who.NotInitialized != nil:
-		return holdfast.ParticipantView{Version: who.NotInitialized.Version, Active: who.NotInitialized.Active}, nil
+		return observed.Participant{Version: who.NotInitialized.Version, Active: who.NotInitialized.Active}, nil
 	}
 	return view, &holdfast.Problem{Class: holdfast.Undetermined, What: "the admin API at " + c.Address + " answers in a form that is not known",
 		Do: "Is it a participant's? Port 5002 of the participant, not of a sequencer or mediator."}
@@ -207,14 +208,14 @@ func (q questions) keys(ctx context.Context) ([]string, error) {
 
 // parties asks every connected synchronizer's topology for the parties that
 // this participant hosts.
-func (q questions) parties(ctx context.Context, view holdfast.ParticipantView) ([]holdfast.HostedParty, error) {
+func (q questions) parties(ctx context.Context, view observed.Participant) ([]observed.Party, error) {
 	if view.ID == "" {
 		return nil, errors.New("the participant has no identity")
 	}
 	if len(view.Connected) == 0 {
 		return nil, errors.New("the participant is connected to no synchronizer, whose topology would tell")
 	}
-	found := map[string]holdfast.HostedParty{}
+	found := map[string]observed.Party{}
 	for _, c := range view.Connected {
 		var r PartiesResponse
 		request := &PartiesRequest{Participant: view.ID, Query: &BaseQuery{Operation: AddReplace, Head: &Empty{}, Store: &StoreID{Synchronizer: &SynchronizerID{ID: logical(c.PhysicalID)}}}}
@@ -227,7 +228,7 @@ func (q questions) parties(ctx context.Context, view holdfast.ParticipantView) (
 			if p == nil || !slices.ContainsFunc(p.Participants, func(h HostingParticipant) bool { return h.UID == view.ID }) {
 				continue
 			}
-			one := holdfast.HostedParty{ID: p.Party, Participants: len(p.Participants),
+			one := observed.Party{ID: p.Party, Participants: len(p.Participants),
 				External: p.SigningKeys != nil || namespace(p.Party) != namespace(view.ID)}
 			if known, twice := found[p.Party]; twice {
 				one.Participants, one.External = max(one.Participants, known.Participants), one.External || known.External
@@ -235,11 +236,11 @@ func (q questions) parties(ctx context.Context, view holdfast.ParticipantView) (
 			found[p.Party] = one
 		}
 	}
-	out := make([]holdfast.HostedParty, 0, len(found))
+	out := make([]observed.Party, 0, len(found))
 	for _, p := range found {
 		out = append(out, p)
 	}
-	slices.SortFunc(out, func(a, b holdfast.HostedParty) int { return strings.Compare(a.ID, b.ID) })
+	slices.SortFunc(out, func(a, b observed.Party) int { return strings.Compare(a.ID, b.ID) })
 	return out, nil
 }
 

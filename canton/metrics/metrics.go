@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"holdfast/observed"
 	"io"
 	"net/http"
 	"strings"
@@ -31,11 +32,11 @@ type Client struct {
 // Read reads the endpoints one after the other, such as
 // http://participant:10013/metrics, and puts together what they tell. It fails
 // when one of them does not answer, or when none has any of the series.
-func (c Client) Read(ctx context.Context, urls []string) (holdfast.NodeMetrics, error) {
-	var out holdfast.NodeMetrics
+func (c Client) Read(ctx context.Context, urls []string) (observed.Metrics, error) {
+	var out observed.Metrics
 	for _, address := range urls {
 		if err := c.read(ctx, address, &out); err != nil {
-			return holdfast.NodeMetrics{}, &holdfast.Problem{Class: holdfast.Unreachable, What: "metrics from " + address, Err: err,
+			return observed.Metrics{}, &holdfast.Problem{Class: holdfast.Unreachable, What: "metrics from " + address, Err: err,
 				Do: "Check the address in `check.metrics`: port 10013 of the participant and of the validator app, path /metrics."}
 		}
 	}
@@ -46,7 +47,7 @@ func (c Client) Read(ctx context.Context, urls []string) (holdfast.NodeMetrics, 
 	return out, nil
 }
 
-func (c Client) read(ctx context.Context, address string, out *holdfast.NodeMetrics) error {
+func (c Client) read(ctx context.Context, address string, out *observed.Metrics) error {
 	timeout := c.Timeout
 	if timeout <= 0 {
 		timeout = 10 * time.Second
@@ -77,7 +78,7 @@ func (c Client) read(ctx context.Context, address string, out *holdfast.NodeMetr
 // megabytes.
 const largest = 64 << 20
 
-func parse(in io.Reader, out *holdfast.NodeMetrics) error {
+func parse(in io.Reader, out *observed.Metrics) error {
 	parser := expfmt.NewTextParser(model.UTF8Validation)
 	families, err := parser.TextToMetricFamilies(io.LimitReader(in, largest))
 	if err != nil {

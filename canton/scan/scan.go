@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"holdfast/observed"
 	"io"
 	"net/http"
 	"net/url"
@@ -29,7 +30,7 @@ type Client struct {
 // Ask asks the Scans at those addresses, such as https://scan.sv-1.example.com,
 // side by side. The views are in the order of the addresses; one that did not
 // answer says why.
-func (c Client) Ask(ctx context.Context, urls []string) []holdfast.ScanView {
+func (c Client) Ask(ctx context.Context, urls []string) []observed.Scan {
 	if c.HTTP == nil {
 		c.HTTP = &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	}
@@ -39,7 +40,7 @@ func (c Client) Ask(ctx context.Context, urls []string) []holdfast.ScanView {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	views := make([]holdfast.ScanView, len(urls))
+	views := make([]observed.Scan, len(urls))
 	var g errgroup.Group
 	for i, address := range urls {
 		g.Go(func() error {
@@ -48,7 +49,7 @@ func (c Client) Ask(ctx context.Context, urls []string) []holdfast.ScanView {
 		})
 	}
 	_ = g.Wait()
-	if c.Probe != nil && slices.ContainsFunc(views, func(v holdfast.ScanView) bool {
+	if c.Probe != nil && slices.ContainsFunc(views, func(v observed.Scan) bool {
 		serial, ok := v.Serial.Get()
 		return ok && serial != *c.Probe
 	}) {
@@ -59,8 +60,8 @@ func (c Client) Ask(ctx context.Context, urls []string) []holdfast.ScanView {
 
 // look asks one Scan. A limit that it imposes ends the questions: asking on
 // would make it longer.
-func (c Client) look(ctx context.Context, address string) holdfast.ScanView {
-	v := holdfast.ScanView{URL: strings.TrimRight(address, "/")}
+func (c Client) look(ctx context.Context, address string) observed.Scan {
+	v := observed.Scan{URL: strings.TrimRight(address, "/")}
 	base, err := baseOf(address)
 	if err != nil {
 		unknown(&v, err.Error())
@@ -83,9 +84,9 @@ func (c Client) look(ctx context.Context, address string) holdfast.ScanView {
 	return v
 }
 
-func unknown(v *holdfast.ScanView, why string) {
+func unknown(v *observed.Scan, why string) {
 	v.Clock, v.Version, v.Network = holdfast.Unknown[time.Duration](why), holdfast.Unknown[string](why), holdfast.Unknown[string](why)
-	v.Serial, v.Sequencers, v.Upgrade = holdfast.Unknown[int](why), holdfast.Unknown[[]holdfast.Sequencer](why), holdfast.Unknown[holdfast.Upgrade](why)
+	v.Serial, v.Sequencers, v.Upgrade = holdfast.Unknown[int](why), holdfast.Unknown[[]observed.Sequencer](why), holdfast.Unknown[observed.Upgrade](why)
 }
 
 func baseOf(address string) (*url.URL, error) {
@@ -183,7 +184,7 @@ func brief(err error) error {
 
 // serial is that of the synchronizer in use. Releases that do not answer it
 // publish the sequencers of one serial alone, unless an upgrade was lately.
-func (q *questions) serial(sequencers holdfast.Observed[[]holdfast.Sequencer]) (int, error) {
+func (q *questions) serial(sequencers holdfast.Observed[[]observed.Sequencer]) (int, error) {
 	var active struct {
 		Serial *int `json:"serial"`
 	}
@@ -206,7 +207,7 @@ func (q *questions) serial(sequencers holdfast.Observed[[]holdfast.Sequencer]) (
 	return list[0].Serial, nil
 }
 
-func (q *questions) sequencers() ([]holdfast.Sequencer, error) {
+func (q *questions) sequencers() ([]observed.Sequencer, error) {
 	var answer struct {
 		Synchronizers []struct {
 			Sequencers []struct {
@@ -220,10 +221,10 @@ func (q *questions) sequencers() ([]holdfast.Sequencer, error) {
 	if err := q.get("/v0/dso-sequencers", &answer); err != nil {
 		return nil, err
 	}
-	var out []holdfast.Sequencer
+	var out []observed.Sequencer
 	for _, domain := range answer.Synchronizers {
 		for _, s := range domain.Sequencers {
-			one := holdfast.Sequencer{SV: s.SV, URL: s.URL, Serial: -1}
+			one := observed.Sequencer{SV: s.SV, URL: s.URL, Serial: -1}
 			if s.Serial != nil {
 				one.Serial = *s.Serial
 			}
@@ -239,7 +240,7 @@ func (q *questions) sequencers() ([]holdfast.Sequencer, error) {
 	return out, nil
 }
 
-func (q *questions) upgrade() (holdfast.Upgrade, error) {
+func (q *questions) upgrade() (observed.Upgrade, error) {
 	var answer struct {
 		LSU *struct {
 			At        time.Time `json:"upgradeTime"`
@@ -248,14 +249,14 @@ func (q *questions) upgrade() (holdfast.Upgrade, error) {
 	}
 	err := q.get("/v0/lsu", &answer)
 	if err != nil || answer.LSU == nil {
-		return holdfast.Upgrade{}, err
+		return observed.Upgrade{}, err
 	}
-	return holdfast.Upgrade{At: answer.LSU.At, Successor: answer.LSU.Successor}, nil
+	return observed.Upgrade{At: answer.LSU.At, Successor: answer.LSU.Successor}, nil
 }
 
 // probe tries every published URL of the chosen serial once: whatever answers
 // over HTTP, answers. That a participant may connect there is not proven by it.
-func (c Client) probe(ctx context.Context, views []holdfast.ScanView) {
+func (c Client) probe(ctx context.Context, views []observed.Scan) {
 	var mu sync.Mutex
 	answers := map[string]bool{}
 	var g errgroup.Group

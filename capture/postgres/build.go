@@ -14,6 +14,7 @@ import (
 
 	"holdfast"
 	"holdfast/internal/libpq"
+	"holdfast/target"
 )
 
 // build is one database being restored.
@@ -21,7 +22,7 @@ type build struct {
 	Loader
 	name    string
 	capture holdfast.Capture
-	fit     holdfast.Fit
+	fit     target.Compatibility
 	files   holdfast.Files
 	info    libpq.Conninfo
 
@@ -137,7 +138,7 @@ func (b *build) settings(ctx context.Context) error {
 
 // connect opens a session in the new database.
 func (b *build) connect(ctx context.Context) (*pgx.Conn, error) {
-	conn, err := b.Target.Connect(ctx, libpq.Options{Application: "holdfast restore"})
+	conn, err := b.Address.Connect(ctx, libpq.Options{Application: "holdfast restore"})
 	if err != nil {
 		return nil, err
 	}

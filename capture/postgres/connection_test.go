@@ -30,13 +30,13 @@ func TestDumpOverVerifiedTLSWithAPassword(t *testing.T) {
 	}
 	server := splicetest.NewServerWith(t, splicetest.Options{Bin: v.Bin, TCP: true, TLS: true, Password: password})
 	s := farm(t, server, "farm")
-	over := func(words string, secret string) libpq.Target {
+	over := func(words string, secret string) libpq.Address {
 		t.Helper()
 		info, err := libpq.Parse("host=127.0.0.1 user=postgres dbname=farm port=" + strconv.Itoa(server.Port()) + " " + words)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return libpq.Target{Conninfo: info, Password: holdfast.Fixed(holdfast.NewSecret(secret))}
+		return libpq.Address{Conninfo: info, Password: holdfast.Fixed(holdfast.NewSecret(secret))}
 	}
 
 	// Whoever lists processes sees the arguments of pg_dump.
@@ -47,7 +47,7 @@ func TestDumpOverVerifiedTLSWithAPassword(t *testing.T) {
 	}
 	out := folder(t.TempDir())
 	d := dumper(t, s, quick)
-	d.Target = over("sslmode=verify-full sslrootcert="+server.CAFile, password)
+	d.Address = over("sslmode=verify-full sslrootcert="+server.CAFile, password)
 	d.Tools = postgres.Tools{Dir: seen}
 	capture, err := d.Capture(t.Context(), component(s), clock(), out)
 	if err != nil {
@@ -60,7 +60,7 @@ func TestDumpOverVerifiedTLSWithAPassword(t *testing.T) {
 
 	for _, c := range []struct {
 		name   string
-		target libpq.Target
+		target libpq.Address
 		class  holdfast.Class
 	}{
 		{"a wrong password", over("sslmode=verify-full sslrootcert="+server.CAFile, "wrong "+password), holdfast.WrongKey},
@@ -69,7 +69,7 @@ func TestDumpOverVerifiedTLSWithAPassword(t *testing.T) {
 		{"an unknown database", over("sslmode=require", password).On("nowhere"), holdfast.Usage},
 	} {
 		d := dumper(t, s, quick)
-		d.Target = c.target
+		d.Address = c.target
 		_, err := d.Capture(t.Context(), component(s), clock(), folder(t.TempDir()))
 		if holdfast.ClassOf(err) != c.class {
 			t.Errorf("%s: %s: %v", c.name, holdfast.ClassOf(err), err)

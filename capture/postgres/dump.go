@@ -15,12 +15,13 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"holdfast"
+	"holdfast/event"
 	"holdfast/internal/libpq"
 )
 
 // Dumper dumps one database. The zero Options are usable.
 type Dumper struct {
-	Target  libpq.Target
+	Address libpq.Address
 	Tools   Tools
 	Options Options
 	// Facts reads what Canton keeps about itself, within the snapshot that is
@@ -30,14 +31,14 @@ type Dumper struct {
 
 // Options tune a dump.
 type Options struct {
-	Lanes         int               // tables and segments read at once; 0 means the number of cores, at most 4
-	Connections   int               // the most to open at once; 0 means 16
-	SegmentBlocks int64             // heap blocks per segment; 0 means 2048, 16 MiB
-	WaitLimit     time.Duration     // the longest a session of the node may wait behind us; 0 means 1 s
-	LockWait      time.Duration     // how long to keep trying to get our own locks; 0 means 2 min
-	Settle        time.Duration     // how long to wait for transactions that were open before the snapshot; 0 means 5 s
-	Progress      holdfast.Progress // bytes read of bytes estimated
-	Snapshot      func()            // called when the snapshot was taken; for tests that need the instant
+	Lanes         int            // tables and segments read at once; 0 means the number of cores, at most 4
+	Connections   int            // the most to open at once; 0 means 16
+	SegmentBlocks int64          // heap blocks per segment; 0 means 2048, 16 MiB
+	WaitLimit     time.Duration  // the longest a session of the node may wait behind us; 0 means 1 s
+	LockWait      time.Duration  // how long to keep trying to get our own locks; 0 means 2 min
+	Settle        time.Duration  // how long to wait for transactions that were open before the snapshot; 0 means 5 s
+	Events        event.Listener // bytes read of bytes estimated
+	Snapshot      func()         // called when the snapshot was taken; for tests that need the instant
 }
 
 func (o Options) complete() Options {
@@ -86,9 +87,9 @@ func (d Dumper) Capture(ctx context.Context, c holdfast.Component, clock holdfas
 		case changed(err) && try < givingWayTries:
 			g = &givingWay{}
 		case !errors.As(err, &g):
-			return holdfast.Capture{}, explain(d.Target.Where(), err)
+			return holdfast.Capture{}, explain(d.Address.Where(), err)
 		case try == givingWayTries:
-			return holdfast.Capture{}, &holdfast.Problem{Class: holdfast.Busy, What: fmt.Sprintf("dump %s: gave way %d times to sessions that waited for our locks", d.Target.Where(), try), Err: g,
+			return holdfast.Capture{}, &holdfast.Problem{Class: holdfast.Busy, What: fmt.Sprintf("dump %s: gave way %d times to sessions that waited for our locks", d.Address.Where(), try), Err: g,
 				Why: "The node's own work comes first: TRUNCATE, DROP and ALTER cannot run beside a dump.",
 				Do:  "Find out what keeps locking that table (pg_stat_activity), and run the backup when it is done."}
 		}
@@ -135,7 +136,7 @@ func (d Dumper) once(ctx context.Context, c holdfast.Component, clock holdfast.C
 	if err := r.open(ctx); err != nil {
 		return holdfast.Capture{}, err
 	}
-	left, err := obstacles(ctx, r.ctl, r.server, d.Target.Where())
+	left, err := obstacles(ctx, r.ctl, r.server, d.Address.Where())
 	if err != nil {
 		return holdfast.Capture{}, err
 	}
@@ -163,7 +164,7 @@ func (d Dumper) once(ctx context.Context, c holdfast.Component, clock holdfast.C
 // open connects, and looks at the server and the tools before anything else.
 func (r *run) open(ctx context.Context) error {
 	var err error
-	if r.info, err = r.Target.Resolve(ctx); err != nil {
+	if r.info, err = r.Address.Resolve(ctx); err != nil {
 		return err
 	}
 	if r.ctl, err = r.connect(ctx); err != nil {
@@ -173,7 +174,7 @@ func (r *run) open(ctx context.Context) error {
 		return err
 	}
 	if r.server.Major() < 14 {
-		return &holdfast.Problem{Class: holdfast.Refused, What: fmt.Sprintf("%s runs Postgres %s", r.Target.Where(), r.server.Version),
+		return &holdfast.Problem{Class: holdfast.Refused, What: fmt.Sprintf("%s runs Postgres %s", r.Address.Where(), r.server.Version),
 			Why: "A dump reads ranges of blocks, which Postgres does since version 14.", Do: "Upgrade the server; Canton and Splice support 14 and later."}
 	}
 	if err := execute(ctx, r.ctl, reading("UTF8", r.server.Major())...); err != nil {
@@ -182,12 +183,12 @@ func (r *run) open(ctx context.Context) error {
 	if r.base, err = database(ctx, r.ctl, r.server.Major()); err != nil {
 		return err
 	}
-	_, err = r.Tools.beside(r.Target).find(ctx, "pg_dump", r.server.Major())
+	_, err = r.Tools.beside(r.Address).find(ctx, "pg_dump", r.server.Major())
 	return err
 }
 
 func (r *run) connect(ctx context.Context) (*pgx.Conn, error) {
-	return r.Target.Connect(ctx, libpq.Options{Application: r.application})
+	return r.Address.Connect(ctx, libpq.Options{Application: r.application})
 }
 
 // dump reads everything in the snapshot.
@@ -276,7 +277,7 @@ func (r *run) unit(ctx context.Context, l *lease, u unit) error {
 		return fmt.Errorf("table %s: %w", t.ident(), err)
 	}
 	r.segments[u.table][u.segment] = holdfast.Segment{File: name, From: u.from, To: u.to, Rows: got.rows, Bytes: got.bytes, Digest: got.digest}
-	r.Options.Progress.Report(holdfast.Step{Subject: "capture " + string(r.component.Name), Done: r.read.Add(u.weight), Total: r.total})
+	r.Options.Events.Report(event.Bytes{Subject: "capture " + string(r.component.Name), Done: r.read.Add(u.weight), Total: r.total})
 	return nil
 }
 
@@ -300,7 +301,7 @@ func (r *run) put(ctx context.Context, name string, fill func(io.Writer) error) 
 // schema has pg_dump write the schema, in the common snapshot.
 func (r *run) schema(ctx context.Context) error {
 	err := r.put(ctx, r.file("schema.dump"), func(w io.Writer) error {
-		return r.Tools.beside(r.Target).run(ctx, r.server.Major(), r.info, []string{"PGAPPNAME=" + r.application}, nil, w, "pg_dump",
+		return r.Tools.beside(r.Address).run(ctx, r.server.Major(), r.info, []string{"PGAPPNAME=" + r.application}, nil, w, "pg_dump",
 			"--schema-only", "--format=custom", "--compress=0", "--snapshot="+r.snapshot, "--no-subscriptions",
 			// Later than the watcher, which knows who waits and records it.
 			fmt.Sprintf("--lock-wait-timeout=%d", (2*r.Options.WaitLimit+time.Second).Milliseconds()))

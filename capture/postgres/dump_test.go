@@ -49,18 +49,18 @@ func facts(ctx context.Context, tx pgx.Tx, kind holdfast.Kind) (holdfast.Facts, 
 	return canton.Read(ctx, tx, kind)
 }
 
-func target(t testing.TB, dsn string) libpq.Target {
+func address(t testing.TB, dsn string) libpq.Address {
 	t.Helper()
 	info, err := libpq.Parse(dsn)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return libpq.Target{Conninfo: info}
+	return libpq.Address{Conninfo: info}
 }
 
 func TestDumpOfAParticipantRecordsRowsAndFacts(t *testing.T) {
 	node := splicetest.NewNode(t, splicetest.NodeOptions{})
-	d := postgres.Dumper{Target: target(t, node.ParticipantDSN()), Facts: facts}
+	d := postgres.Dumper{Address: address(t, node.ParticipantDSN()), Facts: facts}
 	c, err := d.Capture(t.Context(), holdfast.Component{Name: "participant", Kind: holdfast.Participant}, clock(), folder(t.TempDir()))
 	if err != nil {
 		t.Fatal(err)

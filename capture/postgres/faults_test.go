@@ -16,6 +16,7 @@ import (
 
 	"holdfast"
 	"holdfast/capture/postgres"
+	"holdfast/event"
 	"holdfast/internal/splicetest"
 )
 
@@ -55,7 +56,7 @@ func TestALostConnectionFailsTheDump(t *testing.T) {
 		network := &cutting{}
 		network.left.Store(bytes)
 		d := dumper(t, s, quick)
-		d.Target.Dial = network.dial
+		d.Address.Dial = network.dial
 		_, err := d.Capture(t.Context(), component(s), clock(), folder(t.TempDir()))
 		if holdfast.ClassOf(err) != holdfast.Unreachable || advice(err) == " " {
 			t.Errorf("after %d bytes: %s: %v", bytes, holdfast.ClassOf(err), err)
@@ -253,8 +254,8 @@ func TestACancelledRestoreLeavesNothing(t *testing.T) {
 	c, files := dump(t, "", s, quick)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	l := postgres.Loader{Target: target(t, server.DSN("postgres")), Tools: tools(t, ""), Facts: facts}
-	l.Options.Progress = func(holdfast.Step) { cancel() }
+	l := postgres.Loader{Address: address(t, server.DSN("postgres")), Tools: tools(t, ""), Facts: facts}
+	l.Options.Events = func(event.Event) { cancel() }
 	fit, err := l.Survey(ctx, c)
 	if err != nil {
 		t.Fatal(err)

@@ -26,11 +26,11 @@ func TestSettingsOfRolesAndGrantsOnTheDatabaseComeBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	files := folder(t.TempDir())
-	c, err := postgres.Dumper{Target: target(t, server.DSN("old-1"))}.Capture(t.Context(), holdfast.Component{Name: "app", Kind: holdfast.App}, clock(), files)
+	c, err := postgres.Dumper{Address: address(t, server.DSN("old-1"))}.Capture(t.Context(), holdfast.Component{Name: "app", Kind: holdfast.App}, clock(), files)
 	if err != nil {
 		t.Fatal(err)
 	}
-	loader := postgres.Loader{Target: target(t, server.DSN("postgres"))}
+	loader := postgres.Loader{Address: address(t, server.DSN("postgres"))}
 	fit, err := loader.Survey(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
@@ -67,7 +67,7 @@ func TestNamesBeyondASCIIInAnotherEncodingAreRefusedByName(t *testing.T) {
 		}
 	}
 	dump := func() error {
-		_, err := postgres.Dumper{Target: target(t, server.DSN("latin"))}.Capture(t.Context(), holdfast.Component{Name: "app", Kind: holdfast.App}, clock(), folder(t.TempDir()))
+		_, err := postgres.Dumper{Address: address(t, server.DSN("latin"))}.Capture(t.Context(), holdfast.Component{Name: "app", Kind: holdfast.App}, clock(), folder(t.TempDir()))
 		return err
 	}
 	if err := dump(); err != nil {

@@ -54,7 +54,7 @@ func reading(encoding string, major int) []string {
 }
 
 // connectReader opens a connection whose rows are read by a wire.
-func connectReader(ctx context.Context, t libpq.Target, application, encoding string, major int) (*lease, error) {
+func connectReader(ctx context.Context, t libpq.Address, application, encoding string, major int) (*lease, error) {
 	l := &lease{}
 	conn, err := t.Connect(ctx, libpq.Options{Application: application, Wrap: func(r io.Reader) io.Reader {
 		l.wire = newWire(r)

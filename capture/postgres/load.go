@@ -10,14 +10,16 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"holdfast"
+	"holdfast/event"
 	"holdfast/internal/libpq"
+	"holdfast/target"
 )
 
 // Loader puts a dump back into a fresh database and proves that it is there.
 // Target names the server; the database it names is only used to connect
 // while the new one is created.
 type Loader struct {
-	Target  libpq.Target
+	Address libpq.Address
 	Tools   Tools
 	Options LoadOptions
 	// Facts reads the facts of the restored database, as a Dumper does.
@@ -26,10 +28,10 @@ type Loader struct {
 
 // LoadOptions tune a restore.
 type LoadOptions struct {
-	Lanes    int    // streams written and indexes built at once; 0 means one more than cores
-	Locale   string // collation and character type instead of the recorded ones
-	NoOwner  bool   // everything belongs to the connecting user
-	Progress holdfast.Progress
+	Lanes   int    // streams written and indexes built at once; 0 means one more than cores
+	Locale  string // collation and character type instead of the recorded ones
+	NoOwner bool   // everything belongs to the connecting user
+	Events  event.Listener
 }
 
 func (o LoadOptions) lanes() int {
@@ -43,17 +45,17 @@ func (o LoadOptions) lanes() int {
 
 // Survey looks at the target server: whether it can take the capture, and
 // whose its objects will be.
-func (l Loader) Survey(ctx context.Context, c holdfast.Capture) (holdfast.Fit, error) {
+func (l Loader) Survey(ctx context.Context, c holdfast.Capture) (target.Compatibility, error) {
 	conn, err := l.connect(ctx)
 	if err != nil {
-		return holdfast.Fit{}, err
+		return target.Compatibility{}, err
 	}
 	defer closeConn(conn)
-	p := holdfast.Fit{DatabaseBytes: c.Database.Bytes}
+	p := target.Compatibility{DatabaseBytes: c.Database.Bytes}
 	if p.Server, err = server(ctx, conn); err != nil {
 		return p, err
 	}
-	where := l.Target.Where()
+	where := l.Address.Where()
 	switch {
 	case p.Server.Standby:
 		return p, &holdfast.Problem{Class: holdfast.Refused, What: where + " is a standby", Why: "Nothing can be created on it.", Do: "Name the primary."}
@@ -72,7 +74,7 @@ func (l Loader) Survey(ctx context.Context, c holdfast.Capture) (holdfast.Fit, e
 	if err := l.roles(ctx, conn, c, &p); err != nil {
 		return p, err
 	}
-	if _, err := l.Tools.beside(l.Target).find(ctx, "pg_restore", max(p.Server.Major(), c.Server.Major())); err != nil {
+	if _, err := l.Tools.beside(l.Address).find(ctx, "pg_restore", max(p.Server.Major(), c.Server.Major())); err != nil {
 		return p, err
 	}
 	return p, nil
@@ -82,7 +84,7 @@ func (l Loader) Survey(ctx context.Context, c holdfast.Capture) (holdfast.Fit, e
 // into it. Whatever fails, the new database is dropped again and nothing else
 // was touched. The nil error means that every digest, every sequence and the
 // facts of the restored database equal the recorded ones.
-func (l Loader) Load(ctx context.Context, name string, c holdfast.Capture, fit holdfast.Fit, files holdfast.Files) (err error) {
+func (l Loader) Load(ctx context.Context, name string, c holdfast.Capture, fit target.Compatibility, files holdfast.Files) (err error) {
 	if err := l.create(ctx, name, c.Database); err != nil {
 		return err
 	}
@@ -91,17 +93,17 @@ func (l Loader) Load(ctx context.Context, name string, c holdfast.Capture, fit h
 			err = errors.Join(err, l.Drop(context.WithoutCancel(ctx), name))
 		}
 	}()
-	l.Tools = l.Tools.beside(l.Target)
+	l.Tools = l.Tools.beside(l.Address)
 	b := &build{Loader: l, name: name, capture: c, fit: fit, files: files}
-	b.Target = l.Target.On(name)
-	if b.info, err = b.Target.Resolve(ctx); err != nil {
+	b.Address = l.Address.On(name)
+	if b.info, err = b.Address.Resolve(ctx); err != nil {
 		return err
 	}
 	err = b.run(ctx)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	o := restoring(c.Component, name, l.Target.Where())
+	o := restoring(c.Component, name, l.Address.Where())
 	if explained := o.explain(err); explained != err || err == nil { //nolint:errorlint // whether it was explained, not what it is
 		return explained
 	}
@@ -121,7 +123,7 @@ func (l Loader) Drop(ctx context.Context, name string) error {
 
 // connect opens a session in a database beside the new one.
 func (l Loader) connect(ctx context.Context) (*pgx.Conn, error) {
-	conn, err := l.Target.Connect(ctx, libpq.Options{Application: "holdfast restore"})
+	conn, err := l.Address.Connect(ctx, libpq.Options{Application: "holdfast restore"})
 	if err != nil {
 		return nil, err
 	}

@@ -80,7 +80,7 @@ func farm(t testing.TB, s *splicetest.Server, name string) source {
 var quick = postgres.Options{SegmentBlocks: 32, Lanes: 2, WaitLimit: 300 * time.Millisecond, LockWait: time.Second}
 
 func dumper(t testing.TB, s source, options postgres.Options) postgres.Dumper {
-	return postgres.Dumper{Target: target(t, s.dsn), Tools: tools(t, ""), Options: options, Facts: facts}
+	return postgres.Dumper{Address: address(t, s.dsn), Tools: tools(t, ""), Options: options, Facts: facts}
 }
 
 func component(s source) holdfast.Component {
@@ -423,7 +423,7 @@ func TestALookNamesWhoKeepsATableLocked(t *testing.T) {
 	if _, err := holder.Exec(t.Context(), `SET application_name = 'migration'; BEGIN; LOCK TABLE a_small`); err != nil {
 		t.Fatal(err)
 	}
-	_, err = postgres.Dumper{Target: target(t, s.dsn), Tools: tools(t, "")}.Look(t.Context(), holdfast.Component{Name: "farm", Kind: holdfast.App})
+	_, err = postgres.Dumper{Address: address(t, s.dsn), Tools: tools(t, "")}.Look(t.Context(), holdfast.Component{Name: "farm", Kind: holdfast.App})
 	if holdfast.ClassOf(err) != holdfast.Busy {
 		t.Fatalf("a locked table: %v", err)
 	}

@@ -21,7 +21,7 @@ const lookPatience = 5 * time.Second
 // refuses what cannot be dumped. It reads catalogues only and locks
 // nothing; who keeps a table locked meanwhile is named.
 func (d Dumper) Look(ctx context.Context, c holdfast.Component) (holdfast.Outlook, error) {
-	conn, err := d.Target.Connect(ctx, libpq.Options{})
+	conn, err := d.Address.Connect(ctx, libpq.Options{})
 	if err != nil {
 		return holdfast.Outlook{}, err
 	}
@@ -30,7 +30,7 @@ func (d Dumper) Look(ctx context.Context, c holdfast.Component) (holdfast.Outloo
 		if lockTimedOut(err) {
 			return holdfast.Outlook{}, d.locked(ctx, conn, err)
 		}
-		return holdfast.Outlook{}, explain(d.Target.Where(), err)
+		return holdfast.Outlook{}, explain(d.Address.Where(), err)
 	}
 	if err := execute(ctx, conn, append(patient(0), fmt.Sprintf("SET lock_timeout = %d", lookPatience.Milliseconds()))...); err != nil {
 		return fail(err)
@@ -39,7 +39,7 @@ func (d Dumper) Look(ctx context.Context, c holdfast.Component) (holdfast.Outloo
 	if err != nil {
 		return fail(err)
 	}
-	left, err := obstacles(ctx, conn, s, d.Target.Where())
+	left, err := obstacles(ctx, conn, s, d.Address.Where())
 	if err != nil {
 		return fail(err)
 	}
@@ -47,13 +47,13 @@ func (d Dumper) Look(ctx context.Context, c holdfast.Component) (holdfast.Outloo
 	if err != nil {
 		return fail(err)
 	}
-	if err := found.Refuse(c, d.Target.Where()); err != nil {
+	if err := found.Refuse(c, d.Address.Where()); err != nil {
 		return fail(err)
 	}
-	if _, err := d.Tools.beside(d.Target).find(ctx, "pg_dump", s.Major()); err != nil {
+	if _, err := d.Tools.beside(d.Address).find(ctx, "pg_dump", s.Major()); err != nil {
 		return fail(err)
 	}
-	out := holdfast.Outlook{Component: c.Name, Found: found.What, Participant: found.ID, Database: d.Target.Where(), Postgres: s.Version, LeftOut: left}
+	out := holdfast.Outlook{Component: c.Name, Found: found.What, Participant: found.ID, Database: d.Address.Where(), Postgres: s.Version, LeftOut: left}
 	if err := conn.QueryRow(ctx, `SELECT pg_database_size(current_database())`).Scan(&out.Bytes); err != nil {
 		return fail(err)
 	}
@@ -69,7 +69,7 @@ func (d Dumper) Look(ctx context.Context, c holdfast.Component) (holdfast.Outloo
 
 // locked names who keeps us from looking.
 func (d Dumper) locked(ctx context.Context, conn *pgx.Conn, cause error) error {
-	return &holdfast.Problem{Class: holdfast.Busy, What: fmt.Sprintf("%s: a table has been locked for more than %v", d.Target.Where(), lookPatience), Err: cause,
+	return &holdfast.Problem{Class: holdfast.Busy, What: fmt.Sprintf("%s: a table has been locked for more than %v", d.Address.Where(), lookPatience), Err: cause,
 		Why: "A backup reads every table, and cannot read one that is locked exclusively (TRUNCATE, ALTER TABLE, VACUUM FULL, LOCK TABLE).",
 		Do:  "Exclusive locks are held or asked for by: " + holders(ctx, conn) + ". Wait for them, or end one with SELECT pg_terminate_backend(PID); then run the backup again."}
 }

@@ -54,7 +54,7 @@ func leastGrants(t *testing.T, version string) {
 		{`REVOKE SELECT ON SEQUENCE participant.participant_event_publisher_local_offsets FROM narrow`, "participant.participant_event_publisher_local_offsets", ``},
 	} {
 		exec1(t, node.ParticipantDSN(), c.revoke)
-		d := postgres.Dumper{Target: target(t, as("narrow").dsn), Tools: tools(t, version), Facts: facts}
+		d := postgres.Dumper{Address: address(t, as("narrow").dsn), Tools: tools(t, version), Facts: facts}
 		_, err := d.Capture(t.Context(), component(as("narrow")), clock(), folder(t.TempDir()))
 		if holdfast.ClassOf(err) != holdfast.Refused || !strings.Contains(err.Error(), c.named) || !strings.Contains(advice(err), "GRANT pg_read_all_data TO \"narrow\"") {
 			t.Errorf("%s: %v; %s", c.revoke, err, advice(err))

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"holdfast/target"
 	"slices"
 	"strings"
 
@@ -16,7 +17,7 @@ import (
 // which its objects could not belong to whom they did, unless that is not asked
 // for. Roles themselves are not part of a capture: they belong to the server,
 // with passwords and memberships that no database has.
-func (l Loader) roles(ctx context.Context, conn *pgx.Conn, c holdfast.Capture, p *holdfast.Fit) error {
+func (l Loader) roles(ctx context.Context, conn *pgx.Conn, c holdfast.Capture, p *target.Compatibility) error {
 	// To give an object to a role takes the right to become it, which since
 	// Postgres 16 is more than to be its member.
 	right := "MEMBER"
@@ -57,14 +58,14 @@ func (l Loader) roles(ctx context.Context, conn *pgx.Conn, c holdfast.Capture, p
 	if p.KeepOwners && len(p.UnfitOwners) > 0 {
 		return l.unfit(c, toMake, toGet)
 	}
-	p.LostGrants, err = lostGrants(c, p.MissingRoles, l.Target.Where())
+	p.LostGrants, err = lostGrants(c, p.MissingRoles, l.Address.Where())
 	return err
 }
 
 // unfit refuses, with what to type.
 func (l Loader) unfit(c holdfast.Capture, toMake, toGet []string) error {
 	p := &holdfast.Problem{Class: holdfast.Refused, Why: "Its programs connect as that role and expect their tables to be its own. Roles belong to a server, not to a set."}
-	where := l.Target.Where()
+	where := l.Address.Where()
 	switch {
 	case len(toMake) > 0:
 		p.What = fmt.Sprintf("the owner of %s is missing at %s", c.Component, where)
@@ -150,7 +151,7 @@ func grantEntries(list string) string {
 // granting picks the statements of a script of grants that can be said: not
 // those for roles that are missing. What somebody else than the owner had
 // granted is granted in his name only by a superuser, else in the owner's.
-func granting(script string, fit holdfast.Fit, super bool) []string {
+func granting(script string, fit target.Compatibility, super bool) []string {
 	var out []string
 	inName := false // of a grantor
 	for _, s := range statements(script) {

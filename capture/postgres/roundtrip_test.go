@@ -17,6 +17,7 @@ import (
 	"holdfast"
 	"holdfast/capture/postgres"
 	"holdfast/internal/splicetest"
+	"holdfast/target"
 )
 
 // tools are the newest client programs at hand; pg_dump refuses a server that
@@ -211,7 +212,7 @@ func differences(a, b []string) []string {
 func dump(t testing.TB, major string, s source, options postgres.Options) (holdfast.Capture, folder) {
 	t.Helper()
 	out := folder(t.TempDir())
-	d := postgres.Dumper{Target: target(t, s.dsn), Tools: tools(t, major), Options: options, Facts: facts}
+	d := postgres.Dumper{Address: address(t, s.dsn), Tools: tools(t, major), Options: options, Facts: facts}
 	c, err := d.Capture(t.Context(), holdfast.Component{Name: holdfast.ComponentName(s.name), Kind: s.kind}, clock(), out)
 	if err != nil {
 		t.Fatalf("dump %s: %v", s.name, err)
@@ -220,14 +221,14 @@ func dump(t testing.TB, major string, s source, options postgres.Options) (holdf
 }
 
 // load restores beside, into a database of that name on the server.
-func load(t testing.TB, major, server, name string, c holdfast.Capture, files holdfast.Files) (holdfast.Fit, error) {
+func load(t testing.TB, major, server, name string, c holdfast.Capture, files holdfast.Files) (target.Compatibility, error) {
 	t.Helper()
 	return loadWith(t, major, server, name, c, files, postgres.LoadOptions{})
 }
 
-func loadWith(t testing.TB, major, server, name string, c holdfast.Capture, files holdfast.Files, o postgres.LoadOptions) (holdfast.Fit, error) {
+func loadWith(t testing.TB, major, server, name string, c holdfast.Capture, files holdfast.Files, o postgres.LoadOptions) (target.Compatibility, error) {
 	t.Helper()
-	l := postgres.Loader{Target: target(t, server), Tools: tools(t, major), Facts: facts, Options: o}
+	l := postgres.Loader{Address: address(t, server), Tools: tools(t, major), Facts: facts, Options: o}
 	plan, err := l.Survey(t.Context(), c)
 	if err != nil {
 		return plan, err

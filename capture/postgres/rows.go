@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"holdfast/event"
 
 	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
@@ -38,7 +39,7 @@ func (b *build) tables(ctx context.Context, indexes map[string][]index) error {
 	defer context.AfterFunc(ctx, agenda.stop)()
 	for range b.Options.lanes() {
 		work.Go(func() error {
-			l, err := connectReader(ctx, b.Target, "holdfast restore", b.capture.Database.Encoding, b.fit.Server.Major())
+			l, err := connectReader(ctx, b.Address, "holdfast restore", b.capture.Database.Encoding, b.fit.Server.Major())
 			if err != nil {
 				return err
 			}
@@ -159,7 +160,7 @@ func (b *build) segment(ctx context.Context, l *lease, t holdfast.Table, s holdf
 }
 
 func (b *build) report(bytes int64) {
-	b.Options.Progress.Report(holdfast.Step{Subject: "restore " + string(b.capture.Component), Done: b.done.Add(bytes), Total: b.total})
+	b.Options.Events.Report(event.Bytes{Subject: "restore " + string(b.capture.Component), Done: b.done.Add(bytes), Total: b.total})
 }
 
 // prove reads a restored table back and compares it with the manifest.

@@ -85,7 +85,7 @@ func (r *run) trySnap(ctx context.Context) (again bool, err error) {
 		r.leases[lane] = make([]*lease, len(r.groups))
 		for i := range r.groups {
 			opening.Go(func() error {
-				l, err := connectReader(openCtx, r.Target, r.application, r.base.Encoding, r.server.Major())
+				l, err := connectReader(openCtx, r.Address, r.application, r.base.Encoding, r.server.Major())
 				r.leases[lane][i] = l
 				return err
 			})
@@ -115,7 +115,7 @@ func (r *run) trySnap(ctx context.Context) (again bool, err error) {
 		return false, err
 	}
 	if err := r.common.QueryRow(ctx, `SELECT pg_export_snapshot()`).Scan(&r.snapshot); err != nil {
-		return false, &holdfast.Problem{Class: holdfast.Refused, What: r.Target.Where() + " does not export snapshots", Err: err,
+		return false, &holdfast.Problem{Class: holdfast.Refused, What: r.Address.Where() + " does not export snapshots", Err: err,
 			Why: "Without a common snapshot the tables of a dump would not belong together.",
 			Do:  "Connect to the primary, and past a connection pooler, not through it."}
 	}
@@ -140,7 +140,7 @@ func (r *run) trySnap(ctx context.Context) (again bool, err error) {
 
 func (r *run) lockProblem(ctx context.Context, cause error) error {
 	holders := holders(ctx, r.ctl)
-	return &holdfast.Problem{Class: holdfast.Busy, What: fmt.Sprintf("dump %s: the tables could not be locked within %v", r.Target.Where(), r.Options.LockWait), Err: cause,
+	return &holdfast.Problem{Class: holdfast.Busy, What: fmt.Sprintf("dump %s: the tables could not be locked within %v", r.Address.Where(), r.Options.LockWait), Err: cause,
 		Why: "Without ACCESS SHARE on every table a TRUNCATE could make rows vanish from the middle of the dump.",
 		Do:  "Exclusive locks are held or asked for by: " + holders + ". Wait for them or end them, then run the backup again."}
 }

@@ -35,7 +35,7 @@ type Tools struct {
 }
 
 // beside are the tools that run where the target's server is, if they do.
-func (t Tools) beside(target libpq.Target) Tools {
+func (t Tools) beside(target libpq.Address) Tools {
 	if t.Elsewhere == nil {
 		t.Elsewhere = target.Run
 	}

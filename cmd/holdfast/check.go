@@ -12,6 +12,7 @@ import (
 
 	"holdfast"
 	"holdfast/check"
+	"holdfast/loss"
 )
 
 func newCheck(a *app) *cobra.Command {
@@ -227,7 +228,7 @@ func (a *app) printRunways(list []check.Runway) {
 }
 
 func summary(l *check.Loss) string {
-	kinds := map[holdfast.LossKind]int{}
+	kinds := map[loss.Kind]int{}
 	for _, loss := range l.Losses {
 		kinds[loss.Kind]++
 	}
@@ -236,9 +237,9 @@ func summary(l *check.Loss) string {
 		parts = append(parts, "replays "+span(*l.Replay)+" of ledger time")
 	}
 	for _, k := range []struct {
-		kind holdfast.LossKind
+		kind loss.Kind
 		one  string
-	}{{holdfast.UserLoss, "user"}, {holdfast.PartyLoss, "new host of a party"}, {holdfast.KeyLoss, "key"}, {holdfast.PackageLoss, "package"}, {holdfast.ConfigurationLoss, "setting"}} {
+	}{{loss.User, "user"}, {loss.Party, "new host of a party"}, {loss.Key, "key"}, {loss.Package, "package"}, {loss.Configuration, "setting"}} {
 		if n := kinds[k.kind]; n > 0 {
 			parts = append(parts, "loses "+count(n, k.one))
 		}

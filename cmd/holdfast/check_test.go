@@ -21,6 +21,7 @@ import (
 	"holdfast/config"
 	"holdfast/identities/identitiestest"
 	"holdfast/internal/splicetest"
+	"holdfast/record"
 	"holdfast/repository"
 )
 
@@ -178,7 +179,7 @@ func (c *checked) rehearsed(conf *config.Config, verdict holdfast.Verdict, ago t
 		if err != nil {
 			return err
 		}
-		return r.PutDrill(c.Context(), holdfast.Drill{Set: set.ID, Node: demoNode, At: time.Now().Add(-ago), Verdict: verdict, Found: "a row differs",
+		return r.PutDrill(c.Context(), record.Drill{Set: set.ID, Node: demoNode, At: time.Now().Add(-ago), Verdict: verdict, Found: "a row differs",
 			Restore: 90 * time.Second, Bytes: set.Captures[0].Database.Bytes + set.Captures[1].Database.Bytes})
 	}))
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"holdfast/capture/postgres"
+	"holdfast/databases"
 	"holdfast/node/compose"
-	"holdfast/node/plain"
 )
 
 func newRestoreClean(a *app) *cobra.Command {
@@ -66,7 +66,7 @@ func (w wiring) keptVolumes(ctx context.Context, to []string) (*compose.Engine, 
 
 // leftovers are the databases and volumes that restores have left. Where the
 // databases cannot be asked, the volumes are there all the same.
-func (a *app) leftovers(ctx context.Context, w wiring, to []string) ([]plain.Leftover, error) {
+func (a *app) leftovers(ctx context.Context, w wiring, to []string) ([]databases.Leftover, error) {
 	_, volumes, err := w.keptVolumes(ctx, to)
 	if err != nil {
 		return nil, err
@@ -81,7 +81,7 @@ func (a *app) leftovers(ctx context.Context, w wiring, to []string) ([]plain.Lef
 		err = nil
 	}
 	for _, v := range volumes {
-		list = append(list, plain.Leftover{Label: plain.Label{Role: plain.Role(v.Role), Set: v.Set, At: v.At}, Name: v.Name, Bytes: v.Bytes, Volume: v.Of})
+		list = append(list, databases.Leftover{Label: databases.Label{Role: databases.Role(v.Role), Set: v.Set, At: v.At}, Name: v.Name, Bytes: v.Bytes, Volume: v.Of})
 	}
 	return list, err
 }
@@ -123,12 +123,12 @@ func (a *app) clean(ctx context.Context, w wiring, to, names []string) error {
 	})
 }
 
-func (a *app) printLeftovers(list []plain.Leftover) {
+func (a *app) printLeftovers(list []databases.Leftover) {
 	if len(list) == 0 {
 		a.printf("Restores have left nothing.\n")
 		return
 	}
-	is := map[plain.Role]string{plain.New: "built, never in place", plain.Before: "live until the set replaced it", plain.Undone: "restored, and taken back"}
+	is := map[databases.Role]string{databases.New: "built, never in place", databases.Before: "live until the set replaced it", databases.Undone: "restored, and taken back"}
 	rows := [][]string{{"DATABASE", "COMPONENT", "SIZE", "WHAT IT IS"}}
 	for _, l := range list {
 		bytes := "-"

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"holdfast/event"
 	"strings"
 	"testing"
 	"time"
@@ -125,8 +126,8 @@ func TestProgressLines(t *testing.T) {
 	p := newProgress(&app{streams: streams{err: &out}, output: "text"})
 	p.now = func() time.Time { return now }
 	for second := range 181 {
-		p.step(holdfast.Step{Subject: "capture participant", Done: int64(second) << 20, Total: 240 << 20})
-		p.step(holdfast.Step{Subject: "capture app", Done: int64(second) << 10})
+		p.bytes(event.Bytes{Subject: "capture participant", Done: int64(second) << 20, Total: 240 << 20})
+		p.bytes(event.Bytes{Subject: "capture app", Done: int64(second) << 10})
 		now = now.Add(time.Second)
 	}
 	want := `capture participant: 60.0 MiB of about 240.0 MiB (25%)
@@ -142,7 +143,7 @@ capture app: 180.0 KiB
 	out.Reset()
 	p = newProgress(&app{streams: streams{err: &out}, output: "json"})
 	p.tell("anything")
-	p.step(holdfast.Step{Subject: "x", Done: 1, Total: 2})
+	p.bytes(event.Bytes{Subject: "x", Done: 1, Total: 2})
 	if out.Len() > 0 {
 		t.Errorf("with JSON output: %q", out.String())
 	}

@@ -8,10 +8,10 @@ import (
 
 	"holdfast"
 	"holdfast/config"
+	"holdfast/databases"
 	"holdfast/identities"
 	"holdfast/internal/libpq"
 	"holdfast/node/compose"
-	"holdfast/node/plain"
 	"holdfast/repository"
 )
 
@@ -105,13 +105,13 @@ func (a *app) live(ctx context.Context, w wiring) []finding {
 		return append(out, found("databases", "", err))
 	}
 	for _, c := range n.Components {
-		out = append(out, w.tryDatabase(ctx, c, n.Targets[c.Name])...)
+		out = append(out, w.tryDatabase(ctx, c, n.Addresses[c.Name])...)
 	}
 	return append(out, w.tryIdentities(ctx, n), a.tryRepository(ctx, w))
 }
 
 // tryDatabase tries what a backup needs, and whether this role may restore.
-func (w wiring) tryDatabase(ctx context.Context, c holdfast.Component, t libpq.Target) []finding {
+func (w wiring) tryDatabase(ctx context.Context, c holdfast.Component, t libpq.Address) []finding {
 	subject := string(c.Name)
 	outlook, err := w.dumper(t).Look(ctx, c)
 	if err != nil {
@@ -120,7 +120,7 @@ func (w wiring) tryDatabase(ctx context.Context, c holdfast.Component, t libpq.T
 	return []finding{found(subject, fmt.Sprintf("%s, %s", outlook.Database, outlook.Found), nil), mayRestore(ctx, subject, t)}
 }
 
-func mayRestore(ctx context.Context, subject string, t libpq.Target) finding {
+func mayRestore(ctx context.Context, subject string, t libpq.Address) finding {
 	subject += ", restore"
 	conn, err := t.Connect(ctx, libpq.Options{})
 	if err != nil {
@@ -140,7 +140,7 @@ func mayRestore(ctx context.Context, subject string, t libpq.Target) finding {
 }
 
 // tryIdentities fetches the identities and checks them, as a backup does.
-func (w wiring) tryIdentities(ctx context.Context, n plain.Node) finding {
+func (w wiring) tryIdentities(ctx context.Context, n databases.Live) finding {
 	const subject = "identities"
 	if w.Identities == nil {
 		return finding{Subject: subject, Verdict: holdfast.Violated, Found: "none are fetched", Why: "They hold the node's keys and are the second way back.", Do: "Add identities: to holdfast.yaml."}

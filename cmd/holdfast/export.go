@@ -59,7 +59,7 @@ keys: the files are readable for their owner alone, and should not stay.`,
 				if f.sql {
 					return a.exportSQL(ctx, w, set, files, f)
 				}
-				report, err := export.Files(ctx, set, files, args[1], export.Options{Progress: w.progress.step})
+				report, err := export.Files(ctx, set, files, args[1], export.Options{Events: w.progress.hear})
 				if err != nil {
 					return err
 				}
@@ -93,7 +93,7 @@ func (f exportFlags) check(a *app) error {
 func (a *app) exportSQL(ctx context.Context, w wiring, set holdfast.Set, files holdfast.Files, f exportFlags) error {
 	pg := export.Postgres{Script: postgres.Tools{Dir: w.Tools}.Script, Rows: postgres.TextRows}
 	return export.SQL(ctx, set, holdfast.ComponentName(f.component), files, a.out, pg,
-		export.SQLOptions{Owners: f.owners, Unproven: f.unproven, Progress: w.progress.step})
+		export.SQLOptions{Owners: f.owners, Unproven: f.unproven, Events: w.progress.hear})
 }
 
 func (a *app) printExport(set holdfast.Set, r export.Report) {

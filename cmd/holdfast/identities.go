@@ -14,8 +14,9 @@ import (
 
 	"holdfast"
 	"holdfast/config"
+	"holdfast/databases"
 	"holdfast/identities"
-	"holdfast/node/plain"
+	"holdfast/record"
 	"holdfast/repository"
 )
 
@@ -88,7 +89,7 @@ func newIdentitiesFetch(a *app) *cobra.Command {
 
 // fetchIdentities takes the dump out of the validator app, and asks of it what
 // can be asked with the node's participant database beside it.
-func fetchIdentities(ctx context.Context, fetch func(context.Context) ([]byte, error), n plain.Node) ([]byte, *identities.Dump, identities.Report, error) {
+func fetchIdentities(ctx context.Context, fetch func(context.Context) ([]byte, error), n databases.Live) ([]byte, *identities.Dump, identities.Report, error) {
 	data, err := fetch(ctx)
 	if err != nil {
 		return nil, nil, nil, err
@@ -102,7 +103,7 @@ func fetchIdentities(ctx context.Context, fetch func(context.Context) ([]byte, e
 
 // liveParticipant is what the participant's database says about itself now; nil
 // when it cannot be asked, and the checks that need it then cannot tell.
-func liveParticipant(ctx context.Context, n plain.Node) *identities.Participant {
+func liveParticipant(ctx context.Context, n databases.Live) *identities.Participant {
 	for _, c := range n.Components {
 		if c.Kind == holdfast.Participant {
 			facts, err := n.Facts(ctx, c.Name)
@@ -300,7 +301,7 @@ remembered in the repository, for the condition recovery_key_tested.`,
 // out by then: a repository that takes no note is said, and no failure.
 func (a *app) rememberKeyTest(ctx context.Context, r *repository.Repository, set holdfast.Set) {
 	host, _ := os.Hostname()
-	err := r.PutKeyTest(ctx, holdfast.KeyTest{Set: set.ID, Node: set.Node.Name, At: time.Now().UTC(), Content: set.Identities.Content, Host: host})
+	err := r.PutKeyTest(ctx, record.KeyTest{Set: set.ID, Node: set.Node.Name, At: time.Now().UTC(), Content: set.Identities.Content, Host: host})
 	if err != nil {
 		_, _ = fmt.Fprintf(a.err, "holdfast: the identities were opened; that a key opened them is not remembered: %v\n", err)
 	}

@@ -252,17 +252,17 @@ func (a *app) connect(ctx context.Context, s *setup, conf *config.Config) error 
 	if err != nil {
 		return err
 	}
-	for name, t := range n.Targets {
+	for name, t := range n.Addresses {
 		if password, ok := s.Passwords[string(name)]; ok {
 			t.Password = holdfast.Fixed(password)
-			n.Targets[name] = t
+			n.Addresses[name] = t
 		}
 	}
 	if err := n.Check(ctx); err != nil {
 		return err
 	}
 	for _, c := range n.Components {
-		outlook, err := w.dumper(n.Targets[c.Name]).Look(ctx, c)
+		outlook, err := w.dumper(n.Addresses[c.Name]).Look(ctx, c)
 		if err != nil {
 			return err
 		}

@@ -10,6 +10,7 @@ import (
 	"holdfast"
 	"holdfast/dumpfile"
 	"holdfast/inspect"
+	"holdfast/pgdump"
 )
 
 func newInspect(a *app) *cobra.Command {
@@ -50,7 +51,7 @@ alone where --each is not given.`,
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			job := inspect.Job{Read: dumpfile.Reader{Stdin: a.in, Progress: newProgress(a).step}.Read, Each: each}
+			job := inspect.Job{Read: dumpfile.Reader{Stdin: a.in, Events: newProgress(a).hear}.Read, Each: each}
 			report, err := job.Run(cmd.Context(), args)
 			if err != nil {
 				return err
@@ -134,7 +135,7 @@ func firstWord(text string) string {
 	return first
 }
 
-func kindOf(db holdfast.DumpedDatabase) string {
+func kindOf(db pgdump.Database) string {
 	if db.Kind == "" {
 		return "unknown"
 	}
@@ -142,7 +143,7 @@ func kindOf(db holdfast.DumpedDatabase) string {
 }
 
 // printDumped prints what a dumped database says about itself.
-func (a *app) printDumped(d holdfast.Dump, db holdfast.DumpedDatabase) {
+func (a *app) printDumped(d pgdump.File, db pgdump.Database) {
 	name := d.Name
 	if len(d.Databases) > 1 && db.Name != "" {
 		name += " (" + db.Name + ")"

@@ -14,17 +14,18 @@ import (
 	"holdfast/canton/admin"
 	"holdfast/capture/postgres"
 	"holdfast/config"
+	"holdfast/databases"
 	"holdfast/internal/libpq"
 	"holdfast/node/compose"
-	"holdfast/node/plain"
 	"holdfast/repository"
 	"holdfast/restore"
+	"holdfast/step"
 )
 
 // living is a compose node as the place of a restore: its databases, and its
 // programs.
 type living struct {
-	plain.Place
+	databases.Target
 	*compose.Programs
 }
 
@@ -67,7 +68,7 @@ func adminOf(n *compose.Node) admin.Client {
 }
 
 // answers asks a database's server for a sign of life.
-func answers(ctx context.Context, t libpq.Target) error {
+func answers(ctx context.Context, t libpq.Address) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	conn, err := t.On("postgres").Connect(ctx, libpq.Options{})
@@ -79,7 +80,7 @@ func answers(ctx context.Context, t libpq.Target) error {
 
 // identityOf reads which participant a database is of; "" for one that has not
 // been made yet.
-func identityOf(ctx context.Context, t libpq.Target) (string, error) {
+func identityOf(ctx context.Context, t libpq.Address) (string, error) {
 	conn, err := t.Connect(ctx, libpq.Options{})
 	if holdfast.ClassOf(err) == holdfast.Usage { // the server says that there is no such database
 		return "", nil
@@ -107,7 +108,7 @@ func (f restoreFlags) statement() string {
 
 // undoLiving puts back what the newest restore of a compose node replaced, or
 // what one that was broken off has left, and has the node run as before.
-func (a *app) undoLiving(ctx context.Context, w wiring, f restoreFlags) ([]plain.Move, error) {
+func (a *app) undoLiving(ctx context.Context, w wiring, f restoreFlags) ([]databases.Move, error) {
 	left, err := compose.BrokenOff(w.journal())
 	if err != nil {
 		return nil, err
@@ -118,7 +119,7 @@ func (a *app) undoLiving(ctx context.Context, w wiring, f restoreFlags) ([]plain
 	}
 	tell := w.progress.tell
 	if left.Exchanged() { // what is on the empty volume goes with it
-		return []plain.Move{}, place.Return(ctx, tell)
+		return []databases.Move{}, place.Return(ctx, tell)
 	}
 	if left == nil {
 		kept, err := place.replaced(ctx, f.freshVolume)
@@ -126,10 +127,10 @@ func (a *app) undoLiving(ctx context.Context, w wiring, f restoreFlags) ([]plain
 			return place.putBack(ctx, kept, err, tell)
 		}
 	}
-	if err := place.Halt(ctx, holdfast.Standstill{}, tell); err != nil {
+	if err := place.Halt(ctx, step.Standstill{}, tell); err != nil {
 		return nil, err
 	}
-	moves, err := a.undoDatabases(ctx, place.Place, left)
+	moves, err := a.undoDatabases(ctx, place.Target, left)
 	if err != nil {
 		return nil, errors.Join(err, place.Return(context.WithoutCancel(ctx), tell))
 	}
@@ -151,7 +152,7 @@ func (l living) replaced(ctx context.Context, certain bool) (*compose.Kept, erro
 	if err != nil {
 		return nil, err
 	}
-	i := slices.IndexFunc(list, func(k compose.Kept) bool { return k.Role == string(plain.Before) })
+	i := slices.IndexFunc(list, func(k compose.Kept) bool { return k.Role == string(databases.Before) })
 	if i < 0 {
 		if certain {
 			return nil, &holdfast.Problem{Class: holdfast.Refused, What: "there is no volume to put back", Why: "No restore has put one aside.", Do: "`holdfast restore clean` lists what restores have left."}
@@ -174,10 +175,10 @@ func (l living) replaced(ctx context.Context, certain bool) (*compose.Kept, erro
 // filledOnce says that no restore but the one that made room for an empty
 // volume has replaced databases on it: to undo the newest is to put the volume
 // back. Of later ones it is to put databases back.
-func filledOnce(emptied time.Time, databases []plain.Leftover) bool {
+func filledOnce(emptied time.Time, left []databases.Leftover) bool {
 	restores := map[time.Time]bool{}
-	for _, d := range databases {
-		if d.Role == plain.Before && d.At.After(emptied) {
+	for _, d := range left {
+		if d.Role == databases.Before && d.At.After(emptied) {
 			restores[d.At] = true
 		}
 	}
@@ -185,7 +186,7 @@ func filledOnce(emptied time.Time, databases []plain.Leftover) bool {
 }
 
 // putBack gives Postgres the kept volume back.
-func (l living) putBack(ctx context.Context, k *compose.Kept, err error, tell func(string)) ([]plain.Move, error) {
+func (l living) putBack(ctx context.Context, k *compose.Kept, err error, tell func(string)) ([]databases.Move, error) {
 	if err != nil {
 		return nil, err
 	}
@@ -193,7 +194,7 @@ func (l living) putBack(ctx context.Context, k *compose.Kept, err error, tell fu
 	if err != nil {
 		return nil, err
 	}
-	return []plain.Move{{From: k.Of, To: undone}, {From: k.Name, To: k.Of}}, nil
+	return []databases.Move{{From: k.Of, To: undone}, {From: k.Name, To: k.Of}}, nil
 }
 
 // livingNow is the node as it runs; after a restore that was broken off, as
@@ -227,7 +228,7 @@ func (a *app) livingNow(ctx context.Context, w wiring, left *compose.Journal) (p
 
 // undoDatabases takes the newest swap back; of a restore that was broken off,
 // only if it had come that far, and what it was building is dropped.
-func (a *app) undoDatabases(ctx context.Context, place plain.Place, left *compose.Journal) ([]plain.Move, error) {
+func (a *app) undoDatabases(ctx context.Context, place databases.Target, left *compose.Journal) ([]databases.Move, error) {
 	if left == nil {
 		return place.Undo(ctx)
 	}
@@ -235,9 +236,9 @@ func (a *app) undoDatabases(ctx context.Context, place plain.Place, left *compos
 	if err != nil {
 		return nil, err
 	}
-	moves := []plain.Move{}
-	if slices.ContainsFunc(list, func(l plain.Leftover) bool {
-		return l.Role == plain.Before && l.Set == left.Set && !l.At.Before(left.Began)
+	moves := []databases.Move{}
+	if slices.ContainsFunc(list, func(l databases.Leftover) bool {
+		return l.Role == databases.Before && l.Set == left.Set && !l.At.Before(left.Began)
 	}) {
 		if moves, err = place.Undo(ctx); err != nil {
 			return moves, err
@@ -245,7 +246,7 @@ func (a *app) undoDatabases(ctx context.Context, place plain.Place, left *compos
 	}
 	var half []string
 	for _, l := range list {
-		if l.Role == plain.New && l.Set == left.Set {
+		if l.Role == databases.New && l.Set == left.Set {
 			half = append(half, l.Name)
 		}
 	}

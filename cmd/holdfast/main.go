@@ -15,7 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"holdfast"
-	"holdfast/node/throwaway"
+	"holdfast/sandbox"
 )
 
 // version is set by the build.
@@ -27,8 +27,8 @@ var version = "0.1.0-dev"
 const memoryLimit = 200 << 20
 
 func main() {
-	if throwaway.IsInside() {
-		err := throwaway.Inside(os.Args[1:])
+	if sandbox.IsInside() {
+		err := sandbox.Inside(os.Args[1:])
 		_, _ = fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}

@@ -86,7 +86,7 @@ func (w wiring) view(ctx context.Context) (nodeView, *compose.Node, error) {
 		view.App = w.Identities.URL
 	}
 	for _, c := range n.Components {
-		t := n.Targets[c.Name]
+		t := n.Addresses[c.Name]
 		v := databaseView{Component: c.Name, Kind: c.Kind, Where: t.Where()}
 		outlook, err := w.dumper(t).Look(ctx, c)
 		if err != nil {

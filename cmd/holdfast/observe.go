@@ -17,8 +17,10 @@ import (
 	"holdfast/capture/postgres"
 	"holdfast/check"
 	"holdfast/config"
+	"holdfast/databases"
 	"holdfast/identities"
-	"holdfast/node/plain"
+	"holdfast/observed"
+	"holdfast/record"
 	"holdfast/repository"
 )
 
@@ -33,7 +35,7 @@ func (w wiring) observe(ctx context.Context) (check.Observations, error) {
 	if err != nil {
 		return check.Observations{}, err
 	}
-	o := check.Observations{Node: n.Node, Live: map[holdfast.ComponentName]holdfast.Observed[holdfast.Live]{}, Declared: w.declared(), Limits: w.limits()}
+	o := check.Observations{Node: n.Node, Live: map[holdfast.ComponentName]holdfast.Observed[observed.Database]{}, Declared: w.declared(), Limits: w.limits()}
 	w.observeRepository(ctx, &o)
 	last := newestProven(o)
 	var g errgroup.Group
@@ -89,7 +91,7 @@ func (w wiring) observeRepository(ctx context.Context, o *check.Observations) {
 	password, err := w.Repository.Password.Secret(w.Dir())(ctx)
 	if err != nil {
 		o.Repository = holdfast.Unknown[check.Repository](err.Error())
-		o.Drills, o.KeyTests = holdfast.Unknown[[]holdfast.Drill](err.Error()), holdfast.Unknown[[]holdfast.KeyTest](err.Error())
+		o.Drills, o.KeyTests = holdfast.Unknown[[]record.Drill](err.Error()), holdfast.Unknown[[]record.KeyTest](err.Error())
 		return
 	}
 	found := check.Repository{Name: w.Repository.Path}
@@ -104,7 +106,7 @@ func (w wiring) observeRepository(ctx context.Context, o *check.Observations) {
 	}
 	if err != nil {
 		found.Problem = err.Error()
-		o.Drills, o.KeyTests = holdfast.Unknown[[]holdfast.Drill](err.Error()), holdfast.Unknown[[]holdfast.KeyTest](err.Error())
+		o.Drills, o.KeyTests = holdfast.Unknown[[]record.Drill](err.Error()), holdfast.Unknown[[]record.KeyTest](err.Error())
 	}
 	o.Repository = holdfast.Known(found)
 }
@@ -194,7 +196,7 @@ func newestProven(o check.Observations) *holdfast.ParticipantFacts {
 
 // observeNode looks at the live databases, and then at the running node's
 // identities, which are compared with them.
-func (w wiring) observeNode(ctx context.Context, n plain.Node, last *holdfast.ParticipantFacts, o *check.Observations) {
+func (w wiring) observeNode(ctx context.Context, n databases.Live, last *holdfast.ParticipantFacts, o *check.Observations) {
 	var since *int64
 	if last != nil {
 		since = last.LedgerEnd
@@ -214,7 +216,7 @@ func (w wiring) observeNode(ctx context.Context, n plain.Node, last *holdfast.Pa
 				}
 				live.Tools = unsuited[major]
 				if w.Check.RestoreSpace != "" {
-					live.Free = plain.FreeAt(w.Check.RestoreSpace)
+					live.Free = databases.FreeAt(w.Check.RestoreSpace)
 				}
 			}
 			o.Live[c.Name] = holdfast.Observe(live, err)
@@ -225,7 +227,7 @@ func (w wiring) observeNode(ctx context.Context, n plain.Node, last *holdfast.Pa
 	o.Identities = holdfast.Observe(w.observeIdentities(ctx, n, o.Live))
 }
 
-func (w wiring) observeIdentities(ctx context.Context, n plain.Node, live map[holdfast.ComponentName]holdfast.Observed[holdfast.Live]) (holdfast.IdentityFacts, error) {
+func (w wiring) observeIdentities(ctx context.Context, n databases.Live, live map[holdfast.ComponentName]holdfast.Observed[observed.Database]) (holdfast.IdentityFacts, error) {
 	f, err := w.fetcher(ctx)
 	if err != nil {
 		return holdfast.IdentityFacts{}, err
@@ -248,15 +250,15 @@ func (w wiring) observeIdentities(ctx context.Context, n plain.Node, live map[ho
 	return dump.Facts(dump.Check(against)), nil
 }
 
-func (w wiring) observeApp(ctx context.Context) holdfast.Observed[holdfast.AppView] {
+func (w wiring) observeApp(ctx context.Context) holdfast.Observed[observed.App] {
 	f, err := w.fetcher(ctx)
 	if err != nil {
-		return holdfast.Unknown[holdfast.AppView](err.Error())
+		return holdfast.Unknown[observed.App](err.Error())
 	}
 	return holdfast.Observe(f.App(ctx))
 }
 
-func (w wiring) observeScans(ctx context.Context, last *holdfast.ParticipantFacts) []holdfast.ScanView {
+func (w wiring) observeScans(ctx context.Context, last *holdfast.ParticipantFacts) []observed.Scan {
 	client := scan.Client{}
 	if last != nil {
 		if serial, ok := last.ActiveSerial(); ok {
@@ -266,23 +268,23 @@ func (w wiring) observeScans(ctx context.Context, last *holdfast.ParticipantFact
 	return client.Ask(ctx, w.Check.Scans)
 }
 
-func (w wiring) observeAdmin(ctx context.Context) holdfast.Observed[holdfast.ParticipantView] {
+func (w wiring) observeAdmin(ctx context.Context) holdfast.Observed[observed.Participant] {
 	switch {
 	case w.Check.Admin != "":
 		return holdfast.Observe(admin.Client{Address: w.Check.Admin}.Look(ctx))
 	case w.Compose != nil:
 		n, err := w.compose(ctx)
 		if err != nil {
-			return holdfast.Unknown[holdfast.ParticipantView](err.Error())
+			return holdfast.Unknown[observed.Participant](err.Error())
 		}
 		return holdfast.Observe(adminOf(n).Look(ctx))
 	}
-	return holdfast.Unknown[holdfast.ParticipantView]("check.admin names no admin API")
+	return holdfast.Unknown[observed.Participant]("check.admin names no admin API")
 }
 
-func (w wiring) observeMetrics(ctx context.Context) holdfast.Observed[holdfast.NodeMetrics] {
+func (w wiring) observeMetrics(ctx context.Context) holdfast.Observed[observed.Metrics] {
 	if len(w.Check.Metrics) == 0 {
-		return holdfast.Unknown[holdfast.NodeMetrics]("check.metrics names no endpoint")
+		return holdfast.Unknown[observed.Metrics]("check.metrics names no endpoint")
 	}
 	return holdfast.Observe(metrics.Client{}.Read(ctx, w.Check.Metrics))
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"holdfast/event"
 	"io"
 	"os"
 	"sync"
@@ -9,8 +10,6 @@ import (
 
 	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
-
-	"holdfast"
 )
 
 // progress shows how far a run is: bars on a terminal, a line a minute
@@ -38,8 +37,17 @@ func newProgress(a *app) *progress {
 	return p
 }
 
-// step is a holdfast.Progress.
-func (p *progress) step(s holdfast.Step) {
+// hear is an event.Listener.
+func (p *progress) hear(e event.Event) {
+	if step, ok := e.(event.Bytes); ok {
+		p.bytes(step)
+		return
+	}
+	p.tell(e.String())
+}
+
+// bytes shows how far a piece of work is.
+func (p *progress) bytes(s event.Bytes) {
 	if p.quiet {
 		return
 	}
@@ -60,7 +68,7 @@ func (p *progress) step(s holdfast.Step) {
 }
 
 // line says how far a piece of work is, if it has not for a while.
-func (p *progress) line(s holdfast.Step) {
+func (p *progress) line(s event.Bytes) {
 	now := p.now()
 	if p.last[s.Subject].IsZero() {
 		p.last[s.Subject] = now

@@ -14,12 +14,13 @@ import (
 	"holdfast/canton/admin"
 	"holdfast/capture/postgres"
 	"holdfast/config"
+	"holdfast/databases"
 	"holdfast/drill"
 	"holdfast/internal/docker"
 	"holdfast/internal/libpq"
 	"holdfast/node/compose"
-	"holdfast/node/plain"
-	"holdfast/node/throwaway"
+	"holdfast/record"
+	"holdfast/sandbox"
 )
 
 // drill is a drill of one set.
@@ -58,7 +59,7 @@ func (w wiring) drillHost(ctx context.Context, set holdfast.Set, files holdfast.
 	if err != nil {
 		return nil, err
 	}
-	r := rehearsing{tools: postgres.Tools{Dir: w.Tools}, options: postgres.LoadOptions{Progress: w.progress.step, Locale: f.locale}}
+	r := rehearsing{tools: postgres.Tools{Dir: w.Tools}, options: postgres.LoadOptions{Events: w.progress.hear, Locale: f.locale}}
 	if want == config.ContainerServer {
 		return w.containerHost(ctx, set, files, f, r)
 	}
@@ -81,7 +82,7 @@ func (w wiring) localHost(ctx context.Context, set holdfast.Set, r rehearsing) (
 		return nil, err
 	}
 	d := w.Drill
-	h := localHost{Host: throwaway.Host{Dir: d.Dir, Programs: d.Programs, User: d.User, KeepFree: int64(d.KeepFree), Inside: []string{program}}, rehearsing: r}
+	h := localHost{Host: sandbox.Host{Dir: d.Dir, Programs: d.Programs, User: d.User, KeepFree: int64(d.KeepFree), Inside: []string{program}}, rehearsing: r}
 	h.programs, err = h.Find(ctx, majorOf(set))
 	return h, err
 }
@@ -100,12 +101,12 @@ func (w wiring) containerHost(ctx context.Context, set holdfast.Set, files holdf
 	if _, err := engine.Names(ctx); err != nil {
 		return nil, err
 	}
-	h := containerHost{Daemon: throwaway.Daemon{Engine: engine, Dir: w.Drill.Dir, KeepFree: int64(w.Drill.KeepFree)}, rehearsing: r}
+	h := containerHost{Daemon: sandbox.Daemon{Engine: engine, Dir: w.Drill.Dir, KeepFree: int64(w.Drill.KeepFree)}, rehearsing: r}
 	server := drillImage{"postgres", w.Drill.Image, "drill.image", "A restore is rehearsed in a container of it."}
 	if h.Image, err = w.have(ctx, engine, server, set, f.dryRun); err != nil {
 		return nil, err
 	}
-	if has := throwaway.Major(h.Image); has > 0 && has < majorOf(set) {
+	if has := sandbox.Major(h.Image); has > 0 && has < majorOf(set) {
 		return nil, &holdfast.Problem{Class: holdfast.Usage, What: fmt.Sprintf("%s is Postgres %d, the set is from %d", h.Image.Name, has, majorOf(set)),
 			Why: "A dump goes into the same or a newer major version, not into an older one.", Do: fmt.Sprintf("Name another image: drill.image: postgres:%d.", majorOf(set))}
 	}
@@ -114,7 +115,7 @@ func (w wiring) containerHost(ctx context.Context, set holdfast.Set, files holdf
 	}
 	b := w.Drill.Boot
 	participant := drillImage{"participant", b.Image, "drill.boot.image", "--boot starts the participant from it."}
-	h.participant = throwaway.Participant{Env: b.Env, Memory: int64(b.Memory), Patience: time.Duration(b.Patience), Who: whoIs}
+	h.participant = sandbox.Participant{Env: b.Env, Memory: int64(b.Memory), Patience: time.Duration(b.Patience), Who: whoIs}
 	if h.participant.Image, err = w.have(ctx, engine, participant, set, f.dryRun); err != nil {
 		return nil, err
 	}
@@ -197,7 +198,7 @@ type rehearsing struct {
 	options postgres.LoadOptions
 }
 
-func (r rehearsing) open(ctx context.Context, s *throwaway.Server, set holdfast.Set) (drillPlace, error) {
+func (r rehearsing) open(ctx context.Context, s *sandbox.Server, set holdfast.Set) (drillPlace, error) {
 	var roles []string
 	for _, c := range set.Captures {
 		roles = append(append(roles, c.Database.Owner), c.Database.Roles...)
@@ -206,19 +207,19 @@ func (r rehearsing) open(ctx context.Context, s *throwaway.Server, set holdfast.
 		return drillPlace{}, errors.Join(err, s.Stop())
 	}
 	p := drillPlace{server: s}
-	p.Place = plain.Place{Node: plain.Node{Node: set.Node, Targets: map[holdfast.ComponentName]libpq.Target{}}, Now: time.Now,
-		Loader: func(_ holdfast.ComponentName, through libpq.Target) plain.Loader {
-			return postgres.Loader{Target: through, Tools: r.tools, Facts: readFacts, Options: r.options}
+	p.Target = databases.Target{Live: databases.Live{Node: set.Node, Addresses: map[holdfast.ComponentName]libpq.Address{}}, Now: time.Now,
+		Loader: func(_ holdfast.ComponentName, through libpq.Address) databases.Loader {
+			return postgres.Loader{Address: through, Tools: r.tools, Facts: readFacts, Options: r.options}
 		}}
 	for _, c := range set.Captures {
-		p.Targets[c.Component] = s.Target.On(database(c.Component))
+		p.Addresses[c.Component] = s.Address.On(database(c.Component))
 	}
 	return p, nil
 }
 
 // localHost rehearses with the server programs of this machine.
 type localHost struct {
-	throwaway.Host
+	sandbox.Host
 	rehearsing
 	programs string
 }
@@ -242,9 +243,9 @@ func (h localHost) Open(ctx context.Context, set holdfast.Set) (drill.Place, err
 
 // containerHost rehearses in containers.
 type containerHost struct {
-	throwaway.Daemon
+	sandbox.Daemon
 	rehearsing
-	participant throwaway.Participant
+	participant sandbox.Participant
 }
 
 // What implements drill.Host.
@@ -272,8 +273,8 @@ func database(c holdfast.ComponentName) string { return "drill-" + string(c) }
 
 // drillPlace is a throwaway server as the place of a restore.
 type drillPlace struct {
-	plain.Place
-	server *throwaway.Server
+	databases.Target
+	server *sandbox.Server
 }
 
 // Isolation implements drill.Place.
@@ -293,11 +294,11 @@ func (p drillPlace) Close() error { return p.server.Stop() }
 // bootablePlace is one where the participant can be started as well.
 type bootablePlace struct {
 	drillPlace
-	participant throwaway.Participant
+	participant sandbox.Participant
 }
 
 // Boot implements drill.Bootable.
-func (p bootablePlace) Boot(ctx context.Context, c holdfast.ComponentName) (holdfast.Boot, error) {
+func (p bootablePlace) Boot(ctx context.Context, c holdfast.ComponentName) (record.Boot, error) {
 	return p.server.Boot(ctx, database(c), p.participant)
 }
 

@@ -13,9 +13,10 @@ import (
 	"holdfast"
 	"holdfast/capture/postgres"
 	"holdfast/config"
-	"holdfast/node/plain"
+	"holdfast/databases"
 	"holdfast/repository"
 	"holdfast/restore"
+	"holdfast/step"
 )
 
 type restoreFlags struct {
@@ -167,18 +168,18 @@ func (f restoreFlags) options() postgres.LoadOptions {
 }
 
 // destination is where the set goes, and the databases there.
-func (w wiring) destination(ctx context.Context, f restoreFlags, set holdfast.Set, files holdfast.Files) (restore.Place, plain.Place, error) {
+func (w wiring) destination(ctx context.Context, f restoreFlags, set holdfast.Set, files holdfast.Files) (restore.Target, databases.Target, error) {
 	if w.Compose == nil || len(f.to) > 0 {
 		place, err := w.place(ctx, f.to, f.options())
 		return place, place, err
 	}
 	place, err := w.living(ctx, set, files, f)
-	return place, place.Place, err
+	return place, place.Target, err
 }
 
 // covers makes sure that --to and --component name the same components, and
 // such as the set has: a restore to another place must not touch this one.
-func (f restoreFlags) covers(set holdfast.Set, place plain.Place) error {
+func (f restoreFlags) covers(set holdfast.Set, place databases.Target) error {
 	if len(f.to) == 0 {
 		return nil
 	}
@@ -186,7 +187,7 @@ func (f restoreFlags) covers(set holdfast.Set, place plain.Place) error {
 	for _, c := range set.Captures {
 		names = append(names, string(c.Component))
 	}
-	for name := range place.Targets {
+	for name := range place.Addresses {
 		if !slices.Contains(names, string(name)) {
 			return usageError(nil, fmt.Errorf("--to %s: set %s has no such component; it has %s", name, set.ID, strings.Join(names, ", ")))
 		}
@@ -195,7 +196,7 @@ func (f restoreFlags) covers(set holdfast.Set, place plain.Place) error {
 		names = f.components
 	}
 	for _, name := range names {
-		if _, ok := place.Targets[holdfast.ComponentName(name)]; !ok {
+		if _, ok := place.Addresses[holdfast.ComponentName(name)]; !ok {
 			return usageError(nil, fmt.Errorf("--to names no place for %s: add --to %s=CONNECTION, or choose with --component", name, name))
 		}
 	}
@@ -279,7 +280,7 @@ func (a *app) printReport(r restore.Report) {
 }
 
 // printPrograms says what happens to the node's programs.
-func (a *app) printPrograms(s holdfast.Standstill) {
+func (a *app) printPrograms(s step.Standstill) {
 	rows := [][]string{{"PROGRAM", "CONTAINER", "NOW", "WHAT HAPPENS"}}
 	for _, p := range s.Programs {
 		var acts []string
@@ -306,7 +307,7 @@ func (a *app) printPrograms(s holdfast.Standstill) {
 }
 
 // printParts says what the programs need that is not there, or not fit.
-func (a *app) printParts(parts []holdfast.Part) {
+func (a *app) printParts(parts []step.Part) {
 	if len(parts) == 0 {
 		return
 	}
@@ -315,7 +316,7 @@ func (a *app) printParts(parts []holdfast.Part) {
 	for _, p := range parts {
 		what := string(p.Act)
 		if p.As != "" {
-			what += " " + map[holdfast.PartAct]string{holdfast.AsidePart: "as " + p.As + "; an empty one takes its place", holdfast.BesidePart: "as " + p.As}[p.Act]
+			what += " " + map[step.PartAct]string{step.AsidePart: "as " + p.As + "; an empty one takes its place", step.BesidePart: "as " + p.As}[p.Act]
 		}
 		if p.Why != "" {
 			what += ": " + p.Why
@@ -359,7 +360,7 @@ func (a *app) undo(ctx context.Context, f restoreFlags) error {
 	return a.result("moves", moves, func() { a.printMoves(moves) })
 }
 
-func (a *app) printMoves(moves []plain.Move) {
+func (a *app) printMoves(moves []databases.Move) {
 	for _, m := range moves {
 		a.printf("%s is now %s\n", m.From, m.To)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"holdfast"
 	"holdfast/config"
+	"holdfast/record"
 	"holdfast/repository"
 	"holdfast/retention"
 )
@@ -95,7 +96,7 @@ type upkeep struct {
 }
 
 // Maintain maintains fully if the operator wants it so.
-func (u upkeep) Maintain(ctx context.Context, full bool, tell func(string)) (holdfast.Upkeep, error) {
+func (u upkeep) Maintain(ctx context.Context, full bool, tell func(string)) (record.Maintenance, error) {
 	return u.Repository.Maintain(ctx, full || u.full, tell)
 }
 
@@ -142,7 +143,7 @@ func (a *app) printDropped(r retention.Report) {
 	}
 }
 
-func (a *app) printUpkeep(u holdfast.Upkeep) {
+func (a *app) printUpkeep(u record.Maintenance) {
 	a.printf("Maintenance: %s; %s.\n", u.Mode, u.Why)
 	for _, run := range u.Running {
 		a.printf("  under way: %s\n", run)
@@ -259,7 +260,7 @@ day in UTC (2027-01-31), a time (2027-01-31T12:00:00Z), or a time from now (36h,
 					return err
 				}
 				r.Patience = pinPatience
-				if err := r.Pin(cmd.Context(), holdfast.Pin{Set: id, Node: node, Reason: reason, Until: end, Made: now.UTC().Round(time.Second), By: who()}); err != nil {
+				if err := r.Pin(cmd.Context(), record.Pin{Set: id, Node: node, Reason: reason, Until: end, Made: now.UTC().Round(time.Second), By: who()}); err != nil {
 					return err
 				}
 				return a.listPins(cmd.Context(), r, node)
@@ -359,7 +360,7 @@ func (a *app) listPins(ctx context.Context, r *repository.Repository, node holdf
 		return err
 	}
 	if pins == nil {
-		pins = []holdfast.Pin{}
+		pins = []record.Pin{}
 	}
 	return a.result("pins", pins, func() {
 		if len(pins) == 0 {

@@ -16,6 +16,7 @@ import (
 	"holdfast/capture/postgres"
 	"holdfast/config"
 	"holdfast/repository"
+	"holdfast/stored"
 	"holdfast/verify"
 )
 
@@ -150,7 +151,7 @@ func (a *app) verify(ctx context.Context, args []string, request verify.Request,
 			}
 			defer func() { _ = stock.Copy.Close(ctx) }()
 		}
-		job := verify.Job{Stock: stock, Mended: mended, Digest: postgres.Digest, Lanes: runtime.NumCPU(), Now: time.Now, Tell: w.progress.tell, Progress: w.progress.step}
+		job := verify.Job{Stock: stock, Mended: mended, Digest: postgres.Digest, Lanes: runtime.NumCPU(), Now: time.Now, Tell: w.progress.tell, Events: w.progress.hear}
 		plan, err := job.Plan(ctx, request)
 		if err != nil {
 			return err
@@ -174,7 +175,7 @@ func (a *app) verify(ctx context.Context, args []string, request verify.Request,
 
 // putBack puts back what keeps the repository from being opened, where that was
 // asked for.
-func (a *app) putBack(ctx context.Context, f verifyFlags) ([]holdfast.Fault, error) {
+func (a *app) putBack(ctx context.Context, f verifyFlags) ([]stored.Fault, error) {
 	if !f.repair || f.dryRun {
 		return nil, nil
 	}
@@ -245,9 +246,9 @@ func (a *app) printVerify(r verify.Report) {
 	a.table(rows)
 	for _, f := range r.Findings {
 		a.printf("\n%s: %s\n  %s\n  next: %s\n", f.Verdict, short(f.Evidence), f.Consequence, f.Next)
-		for _, how := range []holdfast.RemedyKind{holdfast.Rewritten, holdfast.Copied, holdfast.Marked, holdfast.Helpless} {
+		for _, how := range []stored.RemedyKind{stored.Rewritten, stored.Copied, stored.Marked, stored.Helpless} {
 			if n := f.Mended[how]; n > 0 {
-				a.printf("  %s: %s\n", map[holdfast.RemedyKind]string{holdfast.Rewritten: "written anew", holdfast.Copied: "taken from the copy", holdfast.Marked: "marked", holdfast.Helpless: "no remedy"}[how], count(n, "piece"))
+				a.printf("  %s: %s\n", map[stored.RemedyKind]string{stored.Rewritten: "written anew", stored.Copied: "taken from the copy", stored.Marked: "marked", stored.Helpless: "no remedy"}[how], count(n, "piece"))
 			}
 		}
 		for i, s := range f.Suffers {

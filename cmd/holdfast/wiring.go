@@ -18,10 +18,11 @@ import (
 	"holdfast/canton"
 	"holdfast/capture/postgres"
 	"holdfast/config"
+	"holdfast/databases"
 	"holdfast/identities"
 	"holdfast/internal/libpq"
 	"holdfast/node/compose"
-	"holdfast/node/plain"
+	"holdfast/record"
 	"holdfast/repository"
 	"holdfast/retention"
 )
@@ -33,14 +34,14 @@ type wiring struct {
 }
 
 // node is the configured node with its databases.
-func (w wiring) node(ctx context.Context) (plain.Node, error) {
+func (w wiring) node(ctx context.Context) (databases.Live, error) {
 	n, err := w.databases()
 	if err != nil || w.Compose == nil {
 		return n, err
 	}
 	of, err := w.compose(ctx)
 	if err != nil {
-		return plain.Node{}, err
+		return databases.Live{}, err
 	}
 	targets(n, of)
 	return n, nil
@@ -48,7 +49,7 @@ func (w wiring) node(ctx context.Context) (plain.Node, error) {
 
 // nodeOrWhyNot is the configured node; where its containers cannot be looked
 // at, its databases say why when they are connected to.
-func (w wiring) nodeOrWhyNot(ctx context.Context) (plain.Node, error) {
+func (w wiring) nodeOrWhyNot(ctx context.Context) (databases.Live, error) {
 	n, err := w.node(ctx)
 	if err == nil || w.Compose == nil || ctx.Err() != nil {
 		return n, err
@@ -58,31 +59,31 @@ func (w wiring) nodeOrWhyNot(ctx context.Context) (plain.Node, error) {
 		return n, err
 	}
 	for _, c := range n.Components {
-		if _, given := n.Targets[c.Name]; !given {
-			n.Targets[c.Name] = libpq.Target{Dial: func(context.Context, string, string) (net.Conn, error) { return nil, why }}
+		if _, given := n.Addresses[c.Name]; !given {
+			n.Addresses[c.Name] = libpq.Address{Dial: func(context.Context, string, string) (net.Conn, error) { return nil, why }}
 		}
 	}
 	return n, nil
 }
 
 // databases are those that the configuration gives connections of.
-func (w wiring) databases() (plain.Node, error) {
-	n := plain.Node{Node: w.DomainNode(), Targets: map[holdfast.ComponentName]libpq.Target{}}
+func (w wiring) databases() (databases.Live, error) {
+	n := databases.Live{Node: w.DomainNode(), Addresses: map[holdfast.ComponentName]libpq.Address{}}
 	for _, name := range slices.Sorted(maps.Keys(w.Databases)) {
-		t, err := target(w.Databases[name].Connection)
+		t, err := address(w.Databases[name].Connection)
 		if err != nil {
-			return plain.Node{}, &holdfast.Problem{Class: holdfast.Usage, What: fmt.Sprintf("databases.%s: %v", name, err), Do: "Correct it in holdfast.yaml."}
+			return databases.Live{}, &holdfast.Problem{Class: holdfast.Usage, What: fmt.Sprintf("databases.%s: %v", name, err), Do: "Correct it in holdfast.yaml."}
 		}
 		t.Password = w.Databases[name].Password.Secret(w.Dir())
-		n.Targets[holdfast.ComponentName(name)] = t
+		n.Addresses[holdfast.ComponentName(name)] = t
 	}
 	return n, nil
 }
 
 // targets are the node's own databases, as its containers tell.
-func targets(n plain.Node, of *compose.Node) {
+func targets(n databases.Live, of *compose.Node) {
 	for _, c := range of.Components() {
-		n.Targets[c.Name] = of.Target(c.Kind)
+		n.Addresses[c.Name] = of.Target(c.Kind)
 	}
 }
 
@@ -117,9 +118,9 @@ func (w wiring) secret(r config.Reference) holdfast.SecretFunc {
 // container, where the bundle's nginx publishes no port.
 const throughContainer = "container"
 
-func target(dsn string) (libpq.Target, error) {
+func address(dsn string) (libpq.Address, error) {
 	info, err := libpq.Parse(dsn)
-	return libpq.Target{Conninfo: info}, err
+	return libpq.Address{Conninfo: info}, err
 }
 
 // readFacts is what both directions read of Canton in a transaction.
@@ -128,18 +129,18 @@ func readFacts(ctx context.Context, tx pgx.Tx, kind holdfast.Kind) (holdfast.Fac
 }
 
 // dumper makes the dumper of one database.
-func (w wiring) dumper(t libpq.Target) postgres.Dumper {
+func (w wiring) dumper(t libpq.Address) postgres.Dumper {
 	return postgres.Dumper{
-		Target: t, Tools: postgres.Tools{Dir: w.Tools}, Facts: readFacts,
+		Address: t, Tools: postgres.Tools{Dir: w.Tools}, Facts: readFacts,
 		Options: postgres.Options{
 			Lanes: w.Dump.Lanes, Connections: w.Dump.Connections,
-			WaitLimit: time.Duration(w.Dump.WaitLimit), LockWait: time.Duration(w.Dump.LockWait), Progress: w.progress.step,
+			WaitLimit: time.Duration(w.Dump.WaitLimit), LockWait: time.Duration(w.Dump.LockWait), Events: w.progress.hear,
 		},
 	}
 }
 
 // job is a backup of the configured node.
-func (w wiring) job(ctx context.Context, r backup.Store, wait time.Duration) (backup.Job, plain.Node, error) {
+func (w wiring) job(ctx context.Context, r backup.Store, wait time.Duration) (backup.Job, databases.Live, error) {
 	n, err := w.node(ctx)
 	if err != nil {
 		return backup.Job{}, n, err
@@ -153,7 +154,7 @@ func (w wiring) job(ctx context.Context, r backup.Store, wait time.Duration) (ba
 			return n.Lock(ctx, wait)
 		},
 	}
-	for name, t := range n.Targets {
+	for name, t := range n.Addresses {
 		j.Sources[name] = w.dumper(t)
 	}
 	if w.Compose != nil {
@@ -224,20 +225,20 @@ func (w wiring) keeper(ctx context.Context) (identities.Keeper, error) {
 
 // place is where a restore goes: the configured databases, or those that --to
 // names instead.
-func (w wiring) place(ctx context.Context, to []string, options postgres.LoadOptions) (plain.Place, error) {
+func (w wiring) place(ctx context.Context, to []string, options postgres.LoadOptions) (databases.Target, error) {
 	n, err := w.node(ctx)
 	if err != nil {
-		return plain.Place{}, err
+		return databases.Target{}, err
 	}
 	if len(to) > 0 {
-		n.Targets, n.Components = map[holdfast.ComponentName]libpq.Target{}, nil
+		n.Addresses, n.Components = map[holdfast.ComponentName]libpq.Address{}, nil
 	}
 	for _, text := range to {
 		name, dsn, found := strings.Cut(text, "=")
 		if !found || strings.Contains(name, ":") || strings.Contains(name, " ") {
-			return plain.Place{}, usageError(nil, errors.New("--to: want COMPONENT=CONNECTION, such as --to participant=postgres://host/participant"))
+			return databases.Target{}, usageError(nil, errors.New("--to: want COMPONENT=CONNECTION, such as --to participant=postgres://host/participant"))
 		}
-		t, err := target(dsn)
+		t, err := address(dsn)
 		switch {
 		case err != nil:
 		case !t.Secret().IsEmpty():
@@ -246,18 +247,18 @@ func (w wiring) place(ctx context.Context, to []string, options postgres.LoadOpt
 			err = errors.New("the connection string names no database (dbname)")
 		}
 		if err != nil {
-			return plain.Place{}, usageError(nil, fmt.Errorf("--to %s: %w", name, err))
+			return databases.Target{}, usageError(nil, fmt.Errorf("--to %s: %w", name, err))
 		}
-		n.Targets[holdfast.ComponentName(name)] = t
+		n.Addresses[holdfast.ComponentName(name)] = t
 		n.Components = append(n.Components, holdfast.Component{Name: holdfast.ComponentName(name)})
 	}
 	return w.placeOf(n, options), nil
 }
 
-func (w wiring) placeOf(n plain.Node, options postgres.LoadOptions) plain.Place {
-	options.Progress = w.progress.step
-	return plain.Place{Node: n, Now: time.Now, Loader: func(_ holdfast.ComponentName, through libpq.Target) plain.Loader {
-		return postgres.Loader{Target: through, Tools: postgres.Tools{Dir: w.Tools}, Facts: readFacts, Options: options}
+func (w wiring) placeOf(n databases.Live, options postgres.LoadOptions) databases.Target {
+	options.Events = w.progress.hear
+	return databases.Target{Live: n, Now: time.Now, Loader: func(_ holdfast.ComponentName, through libpq.Address) databases.Loader {
+		return postgres.Loader{Address: through, Tools: postgres.Tools{Dir: w.Tools}, Facts: readFacts, Options: options}
 	}}
 }
 
@@ -266,7 +267,7 @@ func (w wiring) retention(r *repository.Repository) retention.Job {
 	node := holdfast.NodeName(w.Node)
 	return retention.Job{
 		Node: node, Policy: w.policy(), Store: r, Now: time.Now, Tell: w.progress.maintenance,
-		Look: func(ctx context.Context) ([]retention.Candidate, []holdfast.Pin, error) {
+		Look: func(ctx context.Context) ([]retention.Candidate, []record.Pin, error) {
 			return candidates(ctx, r, node)
 		},
 	}
@@ -282,7 +283,7 @@ func (w wiring) policy() retention.Policy {
 
 // candidates are a node's sets as retention sees them, with what drills have
 // shown, and the pins.
-func candidates(ctx context.Context, r *repository.Repository, node holdfast.NodeName) ([]retention.Candidate, []holdfast.Pin, error) {
+func candidates(ctx context.Context, r *repository.Repository, node holdfast.NodeName) ([]retention.Candidate, []record.Pin, error) {
 	sets, err := r.Manifests(ctx, node)
 	if err != nil {
 		return nil, nil, err
@@ -301,7 +302,7 @@ func candidates(ctx context.Context, r *repository.Repository, node holdfast.Nod
 		if s.Err != nil {
 			c.Unreadable = s.Err.Error()
 		} else {
-			c = retention.Look(s.Set, holdfast.Restores(s.ID, drills))
+			c = retention.Look(s.Set, record.Restores(s.ID, drills))
 		}
 		out = append(out, c)
 	}

@@ -16,10 +16,10 @@ import (
 	"time"
 
 	"holdfast"
+	"holdfast/databases"
 	"holdfast/identities/identitiestest"
 	"holdfast/internal/libpq"
 	"holdfast/internal/splicetest"
-	"holdfast/node/plain"
 	"holdfast/repository/repositorytest"
 	"holdfast/restore"
 )
@@ -119,34 +119,34 @@ func TestWrongDatabasesAreRefused(t *testing.T) {
 	b := newBed(t, splicetest.NodeOptions{App: true})
 	other := splicetest.NewNode(t, splicetest.NodeOptions{Hint: "somebody-else-1", Seed: [32]byte{7}})
 	right := b.parts.Node
-	with := func(change func(*plain.Node)) plain.Node {
+	with := func(change func(*databases.Live)) databases.Live {
 		n := right
-		n.Components, n.Targets = slices.Clone(right.Components), map[holdfast.ComponentName]libpq.Target{}
-		for name, tt := range right.Targets {
-			n.Targets[name] = tt
+		n.Components, n.Addresses = slices.Clone(right.Components), map[holdfast.ComponentName]libpq.Address{}
+		for name, tt := range right.Addresses {
+			n.Addresses[name] = tt
 		}
 		change(&n)
 		return n
 	}
 	type wrong struct {
 		name  string
-		node  plain.Node
+		node  databases.Live
 		class holdfast.Class
 		words []string
 	}
 	cases := []wrong{
-		{"the two databases are swapped", with(func(n *plain.Node) {
-			n.Targets["participant"], n.Targets["validator"] = n.Targets["validator"], n.Targets["participant"]
+		{"the two databases are swapped", with(func(n *databases.Live) {
+			n.Addresses["participant"], n.Addresses["validator"] = n.Addresses["validator"], n.Addresses["participant"]
 		}), holdfast.Refused, []string{"configured as"}},
-		{"an app is really the participant's", with(func(n *plain.Node) { n.Targets["app"] = n.Targets["participant"] }), holdfast.Refused, []string{"kind app", "Canton participant"}},
-		{"two apps are one database", with(func(n *plain.Node) {
+		{"an app is really the participant's", with(func(n *databases.Live) { n.Addresses["app"] = n.Addresses["participant"] }), holdfast.Refused, []string{"kind app", "Canton participant"}},
+		{"two apps are one database", with(func(n *databases.Live) {
 			n.Components = append(n.Components, holdfast.Component{Name: "app2", Kind: holdfast.App})
-			n.Targets["app2"] = n.Targets["app"]
+			n.Addresses["app2"] = n.Addresses["app"]
 		}), holdfast.Usage, []string{"app", "app2", "the same database"}},
-		{"an empty database", with(func(n *plain.Node) { n.Targets["app"] = n.Targets["app"].On("postgres") }), holdfast.Refused, []string{"empty database"}},
-		{"a database that is not there", with(func(n *plain.Node) { n.Targets["app"] = n.Targets["app"].On("nowhere") }), holdfast.Usage, []string{"nowhere"}},
-		{"a validator app of another node", with(func(n *plain.Node) { n.Targets["validator"] = target(t, other.ValidatorDSN()) }), holdfast.Refused, []string{"belong to different nodes", "somebody-else-1"}},
-		{"a circle", with(func(n *plain.Node) { n.Components[2].After = []holdfast.ComponentName{"participant"} }), holdfast.Usage, []string{"circle"}},
+		{"an empty database", with(func(n *databases.Live) { n.Addresses["app"] = n.Addresses["app"].On("postgres") }), holdfast.Refused, []string{"empty database"}},
+		{"a database that is not there", with(func(n *databases.Live) { n.Addresses["app"] = n.Addresses["app"].On("nowhere") }), holdfast.Usage, []string{"nowhere"}},
+		{"a validator app of another node", with(func(n *databases.Live) { n.Addresses["validator"] = target(t, other.ValidatorDSN()) }), holdfast.Refused, []string{"belong to different nodes", "somebody-else-1"}},
+		{"a circle", with(func(n *databases.Live) { n.Components[2].After = []holdfast.ComponentName{"participant"} }), holdfast.Usage, []string{"circle"}},
 	}
 	check := func(t *testing.T, c wrong) {
 		before := len(b.entries(t))
@@ -164,13 +164,13 @@ func TestWrongDatabasesAreRefused(t *testing.T) {
 	}
 
 	b.backup(t)
-	check(t, wrong{"", with(func(n *plain.Node) {
-		n.Targets["participant"], n.Targets["validator"] = target(t, other.ParticipantDSN()), target(t, other.ValidatorDSN())
+	check(t, wrong{"", with(func(n *databases.Live) {
+		n.Addresses["participant"], n.Addresses["validator"] = target(t, other.ParticipantDSN()), target(t, other.ValidatorDSN())
 	}), holdfast.Refused, []string{"somebody-else-1", "so far are of participant demo-validator-1"}})
 	t.Run("another participant, and its component is called otherwise", func(t *testing.T) {
-		check(t, wrong{"", with(func(n *plain.Node) {
+		check(t, wrong{"", with(func(n *databases.Live) {
 			n.Components = []holdfast.Component{{Name: "ledger", Kind: holdfast.Participant}, {Name: "wallet", Kind: holdfast.Validator}}
-			n.Targets["ledger"], n.Targets["wallet"] = target(t, other.ParticipantDSN()), target(t, other.ValidatorDSN())
+			n.Addresses["ledger"], n.Addresses["wallet"] = target(t, other.ParticipantDSN()), target(t, other.ValidatorDSN())
 		}), holdfast.Refused, []string{"so far are of participant demo-validator-1"}})
 	})
 	b.backup(t)

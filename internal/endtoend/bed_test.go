@@ -16,14 +16,14 @@ import (
 	"holdfast/backup"
 	"holdfast/canton"
 	"holdfast/capture/postgres"
+	"holdfast/databases"
 	"holdfast/identities"
 	"holdfast/internal/libpq"
 	"holdfast/internal/splicetest"
-	"holdfast/node/plain"
-	"holdfast/node/throwaway"
 	"holdfast/repository"
 	"holdfast/repository/repositorytest"
 	"holdfast/restore"
+	"holdfast/sandbox"
 )
 
 const (
@@ -34,7 +34,7 @@ const (
 // parts are a node and where it is backed up to, put together as the program
 // does it. Fields may be changed before a run.
 type parts struct {
-	Node       plain.Node
+	Node       databases.Live
 	Repository *repository.Repository
 	Identities backup.Identities
 	Wait       time.Duration // for another run
@@ -77,29 +77,29 @@ func openAt(t testing.TB, at repository.Location) *repository.Repository {
 	return repositorytest.Open(t, at, password)
 }
 
-func target(t testing.TB, dsn string) libpq.Target {
+func target(t testing.TB, dsn string) libpq.Address {
 	t.Helper()
 	info, err := libpq.Parse(dsn)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return libpq.Target{Conninfo: info}
+	return libpq.Address{Conninfo: info}
 }
 
 // nodeAt is a validator node with its two databases.
-func nodeAt(t testing.TB, participant, validator string) plain.Node {
-	return plain.Node{
+func nodeAt(t testing.TB, participant, validator string) databases.Live {
+	return databases.Live{
 		Node: holdfast.Node{Name: "demo", Components: []holdfast.Component{
 			{Name: "participant", Kind: holdfast.Participant}, {Name: "validator", Kind: holdfast.Validator},
 		}},
-		Targets: map[holdfast.ComponentName]libpq.Target{"participant": target(t, participant), "validator": target(t, validator)},
+		Addresses: map[holdfast.ComponentName]libpq.Address{"participant": target(t, participant), "validator": target(t, validator)},
 	}
 }
 
 // addApp adds an app's database, captured before those components.
 func (b *bed) addApp(t testing.TB, dsn string, before ...holdfast.ComponentName) {
 	b.parts.Node.Components = append(b.parts.Node.Components, holdfast.Component{Name: "app", Kind: holdfast.App, Before: before})
-	b.parts.Node.Targets["app"] = target(t, dsn)
+	b.parts.Node.Addresses["app"] = target(t, dsn)
 }
 
 func recipient(t testing.TB) []identities.Recipient {
@@ -134,20 +134,20 @@ func (p *parts) job() backup.Job {
 		Identities: p.Identities,
 	}
 	p.Said = nil
-	for name, t := range p.Node.Targets {
+	for name, t := range p.Node.Addresses {
 		j.Sources[name] = p.dumper(t)
 	}
 	return j
 }
 
-func (p *parts) dumper(t libpq.Target) postgres.Dumper {
-	return postgres.Dumper{Target: t, Facts: readFacts, Options: p.Dump}
+func (p *parts) dumper(t libpq.Address) postgres.Dumper {
+	return postgres.Dumper{Address: t, Facts: readFacts, Options: p.Dump}
 }
 
 // place puts the parts together for a restore.
-func (p *parts) place() plain.Place {
-	return plain.Place{Node: p.Node, Now: time.Now, Loader: func(_ holdfast.ComponentName, through libpq.Target) plain.Loader {
-		return postgres.Loader{Target: through, Facts: readFacts, Options: postgres.LoadOptions{Lanes: 2, NoOwner: p.noOwner}}
+func (p *parts) place() databases.Target {
+	return databases.Target{Live: p.Node, Now: time.Now, Loader: func(_ holdfast.ComponentName, through libpq.Address) databases.Loader {
+		return postgres.Loader{Address: through, Facts: readFacts, Options: postgres.LoadOptions{Lanes: 2, NoOwner: p.noOwner}}
 	}}
 }
 
@@ -303,8 +303,8 @@ func contains(list []string, part string) bool {
 }
 
 func TestMain(m *testing.M) {
-	if throwaway.IsInside() {
-		fmt.Fprintln(os.Stderr, throwaway.Inside(os.Args[1:]))
+	if sandbox.IsInside() {
+		fmt.Fprintln(os.Stderr, sandbox.Inside(os.Args[1:]))
 		os.Exit(1)
 	}
 	if os.Getenv(childEnv) != "" {

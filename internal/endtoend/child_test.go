@@ -12,10 +12,10 @@ import (
 
 	"holdfast"
 	"holdfast/capture/postgres"
+	"holdfast/databases"
 	"holdfast/identities"
 	"holdfast/internal/child"
 	"holdfast/internal/libpq"
-	"holdfast/node/plain"
 	"holdfast/repository"
 	"holdfast/restore"
 )
@@ -35,11 +35,11 @@ type errand struct {
 }
 
 func (e errand) parts() (*parts, error) {
-	p := &parts{Node: plain.Node{
+	p := &parts{Node: databases.Live{
 		Node: holdfast.Node{Name: "demo", Components: []holdfast.Component{
 			{Name: "participant", Kind: holdfast.Participant}, {Name: "validator", Kind: holdfast.Validator},
 		}},
-		Targets: map[holdfast.ComponentName]libpq.Target{},
+		Addresses: map[holdfast.ComponentName]libpq.Address{},
 	}, Dump: postgres.Options{Lanes: 1, Connections: 6}}
 	calls := &counter{at: e.DatabaseAt, kill: true}
 	for name, dsn := range map[holdfast.ComponentName]string{"participant": e.Participant, "validator": e.Validator} {
@@ -47,7 +47,7 @@ func (e errand) parts() (*parts, error) {
 		if err != nil {
 			return nil, err
 		}
-		p.Node.Targets[name] = libpq.Target{Conninfo: info, Dial: calls.dial}
+		p.Node.Addresses[name] = libpq.Address{Conninfo: info, Dial: calls.dial}
 	}
 	var err error
 	p.Repository, err = repository.Open(context.Background(), faulty(e.Repository, &counter{at: e.StorageAt, kill: true}), holdfast.NewSecret(password))

@@ -10,16 +10,16 @@ import (
 
 	"holdfast"
 	"holdfast/capture/postgres"
+	"holdfast/databases"
 	"holdfast/drill"
 	"holdfast/internal/libpq"
 	"holdfast/internal/splicetest"
-	"holdfast/node/plain"
-	"holdfast/node/throwaway"
+	"holdfast/sandbox"
 )
 
 // rehearsals are throwaway servers below one directory, put together as the
 // program does it.
-type rehearsals struct{ throwaway.Host }
+type rehearsals struct{ sandbox.Host }
 
 func newRehearsals(t *testing.T) rehearsals {
 	t.Helper()
@@ -44,7 +44,7 @@ func newRehearsals(t *testing.T) rehearsals {
 		}
 		_ = os.RemoveAll(dir)
 	})
-	return rehearsals{throwaway.Host{Dir: dir, Programs: v.Bin, Inside: []string{program}, KeepFree: 1}}
+	return rehearsals{sandbox.Host{Dir: dir, Programs: v.Bin, Inside: []string{program}, KeepFree: 1}}
 }
 
 func (h rehearsals) What() string { return "the server programs of the tests" }
@@ -59,12 +59,12 @@ func (h rehearsals) Open(ctx context.Context, set holdfast.Set) (drill.Place, er
 		return nil, err
 	}
 	p := rehearsed{server: s}
-	p.Place = plain.Place{Node: plain.Node{Node: set.Node, Targets: map[holdfast.ComponentName]libpq.Target{}}, Now: time.Now,
-		Loader: func(_ holdfast.ComponentName, through libpq.Target) plain.Loader {
-			return postgres.Loader{Target: through, Facts: readFacts, Options: postgres.LoadOptions{Lanes: 2}}
+	p.Target = databases.Target{Live: databases.Live{Node: set.Node, Addresses: map[holdfast.ComponentName]libpq.Address{}}, Now: time.Now,
+		Loader: func(_ holdfast.ComponentName, through libpq.Address) databases.Loader {
+			return postgres.Loader{Address: through, Facts: readFacts, Options: postgres.LoadOptions{Lanes: 2}}
 		}}
 	for _, c := range set.Captures {
-		p.Targets[c.Component] = s.Target.On("drill-" + string(c.Component))
+		p.Addresses[c.Component] = s.Address.On("drill-" + string(c.Component))
 		if err := s.Roles(ctx, append(c.Database.Roles, c.Database.Owner)); err != nil {
 			return nil, errors.Join(err, s.Stop())
 		}
@@ -73,8 +73,8 @@ func (h rehearsals) Open(ctx context.Context, set holdfast.Set) (drill.Place, er
 }
 
 type rehearsed struct {
-	plain.Place
-	server *throwaway.Server
+	databases.Target
+	server *sandbox.Server
 }
 
 func (p rehearsed) Isolation() holdfast.Finding { return p.server.Isolation }

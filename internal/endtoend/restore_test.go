@@ -14,9 +14,9 @@ import (
 	"holdfast/restore"
 )
 
-// databases lists a server's databases with their numbers, which a rename
+// listed lists a server's databases with their numbers, which a rename
 // keeps and nothing else has.
-func databases(t testing.TB, s *splicetest.Server) []string {
+func listed(t testing.TB, s *splicetest.Server) []string {
 	t.Helper()
 	text := query[string](t, s.DSN("postgres"), `SELECT string_agg(datname || ' ' || oid, ',' ORDER BY datname) FROM pg_database WHERE NOT datistemplate AND datname <> 'postgres'`)
 	return strings.Split(text, ",")
@@ -53,13 +53,13 @@ func TestSwapUndoAndClean(t *testing.T) {
 			if grown <= was {
 				t.Fatal("the node did not grow")
 			}
-			before := [2][]string{databases(t, b.Participant), databases(t, b.Validator)}
+			before := [2][]string{listed(t, b.Participant), listed(t, b.Validator)}
 
 			report := b.mustRestore(t, set.ID, restore.Options{OnlyProve: true})
 			if report.Swapped || len(report.Done) != 2 || report.Done[0].Rows == 0 {
 				t.Errorf("the rehearsal reports %+v", report)
 			}
-			if now := [2][]string{databases(t, b.Participant), databases(t, b.Validator)}; !slices.Equal(now[0], before[0]) || !slices.Equal(now[1], before[1]) {
+			if now := [2][]string{listed(t, b.Participant), listed(t, b.Validator)}; !slices.Equal(now[0], before[0]) || !slices.Equal(now[1], before[1]) {
 				t.Errorf("the rehearsal left %v of %v", now, before)
 			}
 
@@ -102,11 +102,11 @@ func TestSwapUndoAndClean(t *testing.T) {
 				}
 			}
 
-			live := databases(t, b.Participant)
+			live := listed(t, b.Participant)
 			for _, names := range [][]string{{"participant-4"}, {"postgres"}, {"nowhere"}, append(b.leftovers(t), "validator")} {
 				says(t, b.place().Drop(t.Context(), names), holdfast.Refused, "not a database that a restore left")
 			}
-			if !slices.Equal(databases(t, b.Participant), live) {
+			if !slices.Equal(listed(t, b.Participant), live) {
 				t.Error("a refused clean dropped something")
 			}
 			left = b.leftovers(t)
@@ -131,10 +131,10 @@ func TestSwapUndoAndClean(t *testing.T) {
 func TestADatabaseInUseIsNotTouched(t *testing.T) {
 	b := newBed(t, splicetest.NodeOptions{TwoInstances: true})
 	set, files := b.find(t, b.backup(t).ID)
-	before := [2][]string{databases(t, b.Participant), databases(t, b.Validator)}
+	before := [2][]string{listed(t, b.Participant), listed(t, b.Validator)}
 	untouched := func(when string) {
 		t.Helper()
-		if now := [2][]string{databases(t, b.Participant), databases(t, b.Validator)}; !slices.Equal(now[0], before[0]) || !slices.Equal(now[1], before[1]) {
+		if now := [2][]string{listed(t, b.Participant), listed(t, b.Validator)}; !slices.Equal(now[0], before[0]) || !slices.Equal(now[1], before[1]) {
 			t.Errorf("%s there are %v, before there were %v", when, now, before)
 		}
 	}
@@ -197,7 +197,7 @@ func TestWreckedAndMissingDatabasesComeBack(t *testing.T) {
 
 	// Into a place where there was never anything: another server.
 	elsewhere := splicetest.NewServer(t, "")
-	b.parts.Node.Targets = map[holdfast.ComponentName]libpq.Target{
+	b.parts.Node.Addresses = map[holdfast.ComponentName]libpq.Address{
 		"participant": target(t, elsewhere.DSN("participant-4")), "validator": target(t, elsewhere.DSN("validator")),
 	}
 	_, err := restore.Make(t.Context(), b.place(), set, restore.Options{}, time.Now())
@@ -267,7 +267,7 @@ func TestThePlanNamesLossesAndWarnings(t *testing.T) {
 func TestAFailureInTheSecondDatabaseDropsTheFirst(t *testing.T) {
 	b := newBed(t, splicetest.NodeOptions{})
 	set, stored := b.find(t, b.backup(t).ID)
-	before := databases(t, b.Participant)
+	before := listed(t, b.Participant)
 	plan, err := restore.Make(t.Context(), b.place(), set, restore.Options{}, time.Now())
 	if err != nil {
 		t.Fatal(err)
@@ -283,7 +283,7 @@ func TestAFailureInTheSecondDatabaseDropsTheFirst(t *testing.T) {
 	}
 	_, err = restore.Apply(t.Context(), b.place(), plan, changed, stored, nil)
 	says(t, err, holdfast.NotProven, "nothing was changed", "came back different")
-	if now := databases(t, b.Participant); !slices.Equal(now, before) {
+	if now := listed(t, b.Participant); !slices.Equal(now, before) {
 		t.Errorf("there are %v, before there were %v", now, before)
 	}
 	undisturbed(t, b.ParticipantDSN())
@@ -294,7 +294,7 @@ func TestRestoringOverAnotherNodeWarns(t *testing.T) {
 	b := newBed(t, splicetest.NodeOptions{})
 	set, _ := b.find(t, b.backup(t).ID)
 	other := splicetest.NewNode(t, splicetest.NodeOptions{Hint: "somebody-else-1", Seed: [32]byte{7}})
-	b.parts.Node.Targets = map[holdfast.ComponentName]libpq.Target{"participant": target(t, other.ParticipantDSN()), "validator": target(t, other.ValidatorDSN())}
+	b.parts.Node.Addresses = map[holdfast.ComponentName]libpq.Address{"participant": target(t, other.ParticipantDSN()), "validator": target(t, other.ValidatorDSN())}
 	plan, err := restore.Make(t.Context(), b.place(), set, restore.Options{}, time.Now())
 	if err != nil || !contains(plan.Warnings, "another participant, somebody-else-1") {
 		t.Errorf("the warnings are %q, %v", plan.Warnings, err)

@@ -62,10 +62,10 @@ func seeded(t testing.TB) *rand.Rand {
 func (b *bed) wrapped(t testing.TB, storage, database *counter) *parts {
 	t.Helper()
 	p := b.parts
-	p.Node.Targets = maps.Clone(p.Node.Targets)
-	for name, to := range p.Node.Targets {
+	p.Node.Addresses = maps.Clone(p.Node.Addresses)
+	for name, to := range p.Node.Addresses {
 		to.Dial = database.dial
-		p.Node.Targets[name] = to
+		p.Node.Addresses[name] = to
 	}
 	p.Repository = openAt(t, faulty(b.Dir, storage))
 	return &p
@@ -204,7 +204,7 @@ func TestFaultSweepOfARestore(t *testing.T) {
 		}
 		left := b.leftovers(t)
 		var all []string
-		for _, d := range databases(t, b.Participant) {
+		for _, d := range listed(t, b.Participant) {
 			if name, _, _ := strings.Cut(d, " "); strings.Contains(name, "~") {
 				all = append(all, name)
 			}
@@ -281,10 +281,10 @@ func TestASwapWhoseAnswerIsLost(t *testing.T) {
 	set, files := b.find(t, b.backup(t).ID)
 	var armed atomic.Bool
 	cut := b.parts
-	cut.Node.Targets = maps.Clone(cut.Node.Targets)
-	for name, to := range cut.Node.Targets {
+	cut.Node.Addresses = maps.Clone(cut.Node.Addresses)
+	for name, to := range cut.Node.Addresses {
 		to.Dial = answerless(&armed)
-		cut.Node.Targets[name] = to
+		cut.Node.Addresses[name] = to
 	}
 	for _, server := range []string{"one", "the other"} {
 		plan, err := restore.Make(t.Context(), cut.place(), set, restore.Options{}, time.Now())

@@ -16,6 +16,7 @@ import (
 	"holdfast/internal/splicetest"
 	"holdfast/repository"
 	"holdfast/restore"
+	"holdfast/stored"
 	"holdfast/verify"
 )
 
@@ -229,7 +230,7 @@ func (b stocked) markedIsStoredAnew(t *testing.T) {
 			request.Repair = true
 			report, err := verified(t, at, request)
 			says(t, err, holdfast.Violation)
-			if f := report.Findings[0]; f.Mended[holdfast.Marked] != f.Pieces || !strings.Contains(f.Next, "holdfast backup") {
+			if f := report.Findings[0]; f.Mended[stored.Marked] != f.Pieces || !strings.Contains(f.Next, "holdfast backup") {
 				t.Fatalf("the finding is %+v", f)
 			}
 			p.Repository = openAt(t, at)
@@ -292,7 +293,7 @@ func (b stocked) correctionMends(t *testing.T) {
 	}
 	request := everything
 	request.Repair = true
-	if report, err = verified(t, at, request); err != nil || report.Findings[0].Mended[holdfast.Rewritten] == 0 {
+	if report, err = verified(t, at, request); err != nil || report.Findings[0].Mended[stored.Rewritten] == 0 {
 		t.Fatalf("mending: %v, %+v", err, report.Findings)
 	}
 	if report, err = verified(t, at, everything); err != nil || len(report.Findings) > 0 {

@@ -395,7 +395,7 @@ func (b stocked) fullDisk(t *testing.T) error {
 func (b stocked) lostConnection(t *testing.T) error {
 	p, _ := b.own(t)
 	calls := 0
-	to := p.Node.Targets["validator"]
+	to := p.Node.Addresses["validator"]
 	to.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
 		conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
 		if err != nil {
@@ -404,7 +404,7 @@ func (b stocked) lostConnection(t *testing.T) error {
 		return breaking{conn, &calls}, nil
 	}
 	p.Node = nodeAt(t, b.ParticipantDSN(), b.ValidatorDSN())
-	p.Node.Targets["validator"] = to
+	p.Node.Addresses["validator"] = to
 	before := len(p.entries(t))
 	_, err := p.job().Run(t.Context())
 	if len(p.entries(t)) != before {

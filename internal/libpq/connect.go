@@ -16,10 +16,10 @@ import (
 	"holdfast"
 )
 
-// Target is a database to connect to. Password and Dial may be nil: the
+// Address is a database to connect to. Password and Dial may be nil: the
 // password is then that of the connection string, of PGPASSWORD or of the
 // password file, and the network is dialled as usual.
-type Target struct {
+type Address struct {
 	Conninfo
 	Password holdfast.SecretFunc
 	Dial     func(ctx context.Context, network, address string) (net.Conn, error)
@@ -34,7 +34,7 @@ type Runner func(ctx context.Context, env []string, in io.Reader, out, complaint
 
 // Resolve reads the password where it rests, once, so that the Conninfo can be
 // handed to child processes.
-func (t Target) Resolve(ctx context.Context) (Conninfo, error) {
+func (t Address) Resolve(ctx context.Context) (Conninfo, error) {
 	if t.Password == nil {
 		return t.Conninfo, nil
 	}
@@ -46,7 +46,7 @@ func (t Target) Resolve(ctx context.Context) (Conninfo, error) {
 }
 
 // On returns the same target with another database.
-func (t Target) On(database string) Target {
+func (t Address) On(database string) Address {
 	t.Conninfo = t.With("dbname", database)
 	return t
 }
@@ -61,7 +61,7 @@ type Options struct {
 // Connect opens a connection. Statements are not prepared, so that poolers and
 // changing schemas do no harm. A failure is a Problem that says whether the
 // server, the database, the user or the password is at fault.
-func (t Target) Connect(ctx context.Context, o Options) (*pgx.Conn, error) {
+func (t Address) Connect(ctx context.Context, o Options) (*pgx.Conn, error) {
 	info, err := t.Resolve(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("password for %s: %w", t.Where(), err)
@@ -108,7 +108,7 @@ func redact(err error, password holdfast.Secret) error {
 	return errors.New(strings.ReplaceAll(err.Error(), password.Reveal(), "[secret]"))
 }
 
-func (t Target) explain(err error) error {
+func (t Address) explain(err error) error {
 	if errors.Is(err, context.Canceled) {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"holdfast/step"
 	"io"
 	"path"
 	"slices"
@@ -104,11 +105,11 @@ func (e *Engine) version(ctx context.Context, c Container) string {
 
 // planAside says that the volume of Postgres makes room for an empty one, where
 // Postgres cannot start on it; nil where it can, or where there is none.
-func (p *Programs) planAside(ctx context.Context, now Bundle, other map[string]string, earlier *Journal) (*holdfast.Part, error) {
+func (p *Programs) planAside(ctx context.Context, now Bundle, other map[string]string, earlier *Journal) (*step.Part, error) {
 	if a := earlier.exchange(); a != nil && a.Stage == left {
 		return nil, nil // it is on the fresh one already
 	} else if a != nil && a.Stage == leaving {
-		return &holdfast.Part{Kind: holdfast.VolumePart, Name: a.Data.String(), Act: holdfast.AsidePart, As: a.Kept.String(), Why: "the restore that was broken off had begun it"}, nil
+		return &step.Part{Kind: step.VolumePart, Name: a.Data.String(), Act: step.AsidePart, As: a.Kept.String(), Why: "the restore that was broken off had begun it"}, nil
 	}
 	if p.Node.Postgres == nil {
 		if p.Fresh {
@@ -128,12 +129,12 @@ func (p *Programs) planAside(ctx context.Context, now Bundle, other map[string]s
 	if why == "" {
 		return nil, nil
 	}
-	return &holdfast.Part{Kind: holdfast.VolumePart, Name: h.String(), Act: holdfast.AsidePart, As: asideName(h, roleBefore, &Journal{Project: p.Node.Project, Set: p.Set, Began: p.began}), Why: why}, nil
+	return &step.Part{Kind: step.VolumePart, Name: h.String(), Act: step.AsidePart, As: asideName(h, roleBefore, &Journal{Project: p.Node.Project, Set: p.Set, Began: p.began}), Why: why}, nil
 }
 
 // putAside keeps what the volume of Postgres has, and leaves the volume empty.
 // The container is stopped.
-func (p *Programs) putAside(ctx context.Context, part holdfast.Part, tell func(string)) error {
+func (p *Programs) putAside(ctx context.Context, part step.Part, tell func(string)) error {
 	j, e := p.journal, p.Node.Engine
 	if j.exchange() == nil {
 		c := p.Node.Postgres

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"holdfast/step"
 	"slices"
 	"time"
 
@@ -12,7 +13,7 @@ import (
 
 // Halt stops the validator app, then the participant, keeps a volume aside that
 // Postgres cannot start on, makes what is missing, and has Postgres answer.
-func (p *Programs) Halt(ctx context.Context, s holdfast.Standstill, tell func(string)) error {
+func (p *Programs) Halt(ctx context.Context, s step.Standstill, tell func(string)) error {
 	if err := p.begin(ctx, s, tell); err != nil {
 		return err
 	}
@@ -57,7 +58,7 @@ func (p *Programs) Halt(ctx context.Context, s holdfast.Standstill, tell func(st
 
 // begin opens the journal, unless this process has, and ends what an undoing
 // that was broken off had begun.
-func (p *Programs) begin(ctx context.Context, s holdfast.Standstill, tell func(string)) error {
+func (p *Programs) begin(ctx context.Context, s step.Standstill, tell func(string)) error {
 	if p.journal == nil {
 		began := p.began
 		if began.IsZero() {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"holdfast/step"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -22,7 +23,7 @@ type Journal struct {
 	Project string         `json:"project"`
 	Began   time.Time      `json:"began"`
 	// Original is what was known of the original node, and who said so.
-	Original holdfast.Original `json:"original"`
+	Original step.Original `json:"original"`
 	// Before are containers as they were before the first of the runs that did
 	// not come to their end.
 	Before   []before   `json:"before"`

@@ -87,14 +87,14 @@ func (b Bundle) Roles() []Role {
 
 // Target is how the database of a component is reached. The password is read
 // from the environment of the container that uses it, at that moment.
-func (n *Node) Target(kind holdfast.Kind) libpq.Target {
+func (n *Node) Target(kind holdfast.Kind) libpq.Address {
 	d, role := n.ParticipantDatabase(), "participant"
 	if kind == holdfast.Validator {
 		d, role = n.ValidatorDatabase(), "validator"
 	}
 	var info libpq.Conninfo
 	info = info.With("host", d.Server).With("port", d.Port).With("dbname", d.Name).With("user", d.User)
-	t := libpq.Target{Conninfo: info, Password: func(context.Context) (holdfast.Secret, error) { return n.password(role), nil }}
+	t := libpq.Address{Conninfo: info, Password: func(context.Context) (holdfast.Secret, error) { return n.password(role), nil }}
 	if !n.External() {
 		t.Conninfo = info.With("sslmode", "disable") // the bytes stay on this machine, or in the daemon's own connection
 		t.Dial, t.Run = n.postgres.Dial, n.RunTool

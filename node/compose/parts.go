@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"holdfast/step"
 	"io"
 	"io/fs"
 	"os"
@@ -36,7 +37,7 @@ func (at Site) files(set holdfast.Set) []holdfast.KeptFile {
 
 // parts are what the containers that are made need and what is not there:
 // files of the bundle, images, networks, volumes.
-func (p *Programs) parts(ctx context.Context, now Bundle) ([]holdfast.Part, error) {
+func (p *Programs) parts(ctx context.Context, now Bundle) ([]step.Part, error) {
 	if !p.recorded {
 		return nil, nil
 	}
@@ -45,8 +46,8 @@ func (p *Programs) parts(ctx context.Context, now Bundle) ([]holdfast.Part, erro
 	if err != nil {
 		return nil, err
 	}
-	add := func(kind holdfast.PartKind, name string, act holdfast.PartAct, err error) error {
-		part := holdfast.Part{Kind: kind, Name: name, Act: act}
+	add := func(kind step.PartKind, name string, act step.PartAct, err error) error {
+		part := step.Part{Kind: kind, Name: name, Act: act}
 		if cerrdefs.IsNotFound(err) {
 			if !slices.Contains(out, part) {
 				out = append(out, part)
@@ -58,18 +59,18 @@ func (p *Programs) parts(ctx context.Context, now Bundle) ([]holdfast.Part, erro
 	api := p.Node.Engine.API
 	for _, c := range missing {
 		_, err := api.ImageInspect(ctx, c.Image)
-		if err := add(holdfast.ImagePart, c.Image, holdfast.FetchPart, err); err != nil {
+		if err := add(step.ImagePart, c.Image, step.FetchPart, err); err != nil {
 			return nil, err
 		}
 		for _, n := range c.Networks {
 			_, err := api.NetworkInspect(ctx, n.Name, client.NetworkInspectOptions{})
-			if err := add(holdfast.NetworkPart, n.Name, holdfast.MakePart, err); err != nil {
+			if err := add(step.NetworkPart, n.Name, step.MakePart, err); err != nil {
 				return nil, err
 			}
 		}
 		for _, name := range c.Volumes {
 			_, err := api.VolumeInspect(ctx, name, client.VolumeInspectOptions{})
-			if err := add(holdfast.VolumePart, name, holdfast.MakePart, err); err != nil {
+			if err := add(step.VolumePart, name, step.MakePart, err); err != nil {
 				return nil, err
 			}
 		}
@@ -80,15 +81,15 @@ func (p *Programs) parts(ctx context.Context, now Bundle) ([]holdfast.Part, erro
 // missingFiles are those of the bundle that have to be written, or that are
 // not what the set kept. Nothing that is there is written over: on a machine
 // that has nothing of the node yet, the set's is put beside it.
-func (p *Programs) missingFiles(ctx context.Context, missing []Container, fresh bool) ([]holdfast.Part, error) {
+func (p *Programs) missingFiles(ctx context.Context, missing []Container, fresh bool) ([]step.Part, error) {
 	if len(missing) == 0 || !p.Node.Engine.SameMachine(ctx) {
 		return nil, nil
 	}
-	var out []holdfast.Part
+	var out []step.Part
 	for _, k := range p.kept {
 		there, err := os.ReadFile(k.Path)
 		if errors.Is(err, fs.ErrNotExist) {
-			out = append(out, holdfast.Part{Kind: holdfast.FilePart, Name: k.Path, Act: holdfast.WritePart})
+			out = append(out, step.Part{Kind: step.FilePart, Name: k.Path, Act: step.WritePart})
 			continue
 		}
 		if err != nil || !fresh {
@@ -99,7 +100,7 @@ func (p *Programs) missingFiles(ctx context.Context, missing []Container, fresh 
 			return nil, err
 		}
 		if !bytes.Equal(there, content) {
-			out = append(out, holdfast.Part{Kind: holdfast.FilePart, Name: k.Path, Act: holdfast.BesidePart, As: k.Path + ".of-" + string(p.Set),
+			out = append(out, step.Part{Kind: step.FilePart, Name: k.Path, Act: step.BesidePart, As: k.Path + ".of-" + string(p.Set),
 				Why: "it is not the one of the set; the next start.sh uses it, so compare the two"})
 		}
 	}
@@ -146,9 +147,9 @@ func (p *Programs) content(ctx context.Context, k holdfast.KeptFile) ([]byte, er
 
 // lay writes the planned files of the bundle. One that has come there since is
 // left alone.
-func (p *Programs) lay(ctx context.Context, parts []holdfast.Part, tell func(string)) error {
+func (p *Programs) lay(ctx context.Context, parts []step.Part, tell func(string)) error {
 	for _, part := range parts {
-		if part.Kind != holdfast.FilePart {
+		if part.Kind != step.FilePart {
 			continue
 		}
 		i := slices.IndexFunc(p.kept, func(k holdfast.KeptFile) bool { return k.Path == part.Name })

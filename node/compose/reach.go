@@ -38,7 +38,7 @@ type Reach struct {
 	way Way
 }
 
-// Dial connects. It suits libpq.Target and http.Transport: the address that it
+// Dial connects. It suits libpq.Address and http.Transport: the address that it
 // is given is that of the container and is not looked at.
 func (r *Reach) Dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	c, err := r.current(ctx)

@@ -36,7 +36,7 @@ func TestTheRelayLeavesPostgresAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	target := libpq.Target{Conninfo: info, Dial: reach.Dial,
+	target := libpq.Address{Conninfo: info, Dial: reach.Dial,
 		Password: func(context.Context) (holdfast.Secret, error) { return holdfast.NewSecret("supersafe"), nil }}
 
 	var stays *pgx.Conn

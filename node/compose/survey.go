@@ -3,6 +3,7 @@ package compose
 import (
 	"context"
 	"fmt"
+	"holdfast/step"
 	"net"
 	"os"
 	"slices"
@@ -12,16 +13,16 @@ import (
 )
 
 // Survey says what a restore would do with the node's programs.
-func (p *Programs) Survey(ctx context.Context, set holdfast.Set) (holdfast.Standstill, error) {
+func (p *Programs) Survey(ctx context.Context, set holdfast.Set) (step.Standstill, error) {
 	now, err := p.current(ctx)
 	if err != nil {
-		return holdfast.Standstill{}, err
+		return step.Standstill{}, err
 	}
 	earlier, err := readJournal(p.Path)
 	if err != nil {
-		return holdfast.Standstill{}, err
+		return step.Standstill{}, err
 	}
-	s := holdfast.Standstill{Programs: []holdfast.Program{}}
+	s := step.Standstill{Programs: []step.Program{}}
 	if s.Parts, err = p.parts(ctx, now); err != nil {
 		return s, err
 	}
@@ -32,22 +33,22 @@ func (p *Programs) Survey(ctx context.Context, set holdfast.Set) (holdfast.Stand
 		return s, err
 	}
 	for _, r := range slices.Backward(now.Roles()) {
-		program := holdfast.Program{Role: r.Role, Name: r.Container.Name, State: r.Container.State, Acts: []holdfast.Act{}, Why: other[r.Role]}
+		program := step.Program{Role: r.Role, Name: r.Container.Name, State: r.Container.State, Acts: []step.Act{}, Why: other[r.Role]}
 		writes := r.Role == "participant" || r.Role == "validator"
 		empty := r.Role == "postgres" && aside != nil
 		if r.Container.Up() && (writes || empty || program.Why != "") {
-			program.Acts = append(program.Acts, holdfast.StopIt)
+			program.Acts = append(program.Acts, step.Stop)
 		}
 		if program.Why != "" {
-			program.Acts = append(program.Acts, holdfast.ReplaceIt)
+			program.Acts = append(program.Acts, step.Replace)
 		}
 		if writes || empty || !r.Container.Up() || program.Why != "" {
-			program.Acts = append(program.Acts, holdfast.StartIt)
+			program.Acts = append(program.Acts, step.Start)
 		}
 		s.Programs = append(s.Programs, program)
 	}
 	for _, c := range p.missing(now) {
-		s.Programs = append(s.Programs, holdfast.Program{Role: p.Node.roleOf(c.ID), Name: c.Name, State: "missing", Acts: []holdfast.Act{holdfast.CreateIt, holdfast.StartIt}})
+		s.Programs = append(s.Programs, step.Program{Role: p.Node.roleOf(c.ID), Name: c.Name, State: "missing", Acts: []step.Act{step.Create, step.Start}})
 	}
 	if aside != nil {
 		s.Parts = append(s.Parts, *aside)
@@ -65,20 +66,20 @@ func (p *Programs) Survey(ctx context.Context, set holdfast.Set) (holdfast.Stand
 }
 
 // original weighs whether the node that the set was taken of may still run.
-func (p *Programs) original(ctx context.Context, set holdfast.Set) (holdfast.Original, error) {
+func (p *Programs) original(ctx context.Context, set holdfast.Set) (step.Original, error) {
 	here, err := p.Node.Engine.Names(ctx)
 	if err != nil {
-		return holdfast.Original{}, err
+		return step.Original{}, err
 	}
 	d := set.Deployment
 	if d != nil && d.Engine != "" && d.Engine == here.ID && (d.Machine == "" || d.Machine == here.Machine) {
 		if d.Project == p.Node.Project {
-			return holdfast.Original{Verdict: holdfast.Holds, Evidence: []string{
+			return step.Original{Verdict: holdfast.Holds, Evidence: []string{
 				fmt.Sprintf("the set was taken on this Docker daemon, of project %s, whose participant and validator app this restore stops", d.Project)}}, nil
 		}
 		return p.sibling(ctx, d.Project)
 	}
-	o := holdfast.Original{Verdict: holdfast.CannotTell}
+	o := step.Original{Verdict: holdfast.CannotTell}
 	if d == nil {
 		o.Evidence = append(o.Evidence, "the set does not say which machine it was taken on")
 	} else {
@@ -102,9 +103,9 @@ func (p *Programs) original(ctx context.Context, set holdfast.Set) (holdfast.Ori
 
 // sibling weighs whether the original runs on this very daemon, under its own
 // project's name.
-func (p *Programs) sibling(ctx context.Context, project string) (holdfast.Original, error) {
+func (p *Programs) sibling(ctx context.Context, project string) (step.Original, error) {
 	list, err := p.Node.Engine.project(ctx, project)
-	o := holdfast.Original{Verdict: holdfast.Holds}
+	o := step.Original{Verdict: holdfast.Holds}
 	b := Bundle{Project: project, All: list}
 	b.cast()
 	for _, role := range []string{"participant", "validator"} {

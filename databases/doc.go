@@ -1,0 +1,15 @@
+// Package databases is the databases of a node, however it is deployed: to connect,
+// to lock, to build next to them, to swap. It reaches the databases and nothing else: it
+// cannot stop or start the node's programs, so
+// it refuses to touch a database that anybody is connected to, and says who.
+//
+// Databases are told by what they hold, never by their names.
+//
+// # Names during a restore
+//
+// A restored database is built beside the old one, as "<name>~new~<set>", and
+// takes its place by rename; the old one stays as "<name>~before~<set>", which
+// says which set replaced it. What a database is, which one it belongs to and
+// which set it has to do with also stands in its comment, so that names that
+// had to be shortened to Postgres's 63 bytes can be told apart.
+package databases

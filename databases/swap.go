@@ -1,0 +1,329 @@
+package databases
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"holdfast"
+	"holdfast/internal/libpq"
+)
+
+// Role says what a database beside the live ones is there for.
+type Role string
+
+// The roles of databases that a restore makes or moves.
+const (
+	New    Role = "new"    // being built, or built and not yet in place
+	Before Role = "before" // was live until a set replaced it
+	Undone Role = "undone" // was live for a while, until the one before it came back
+)
+
+// Label is what a database's comment says about it.
+type Label struct {
+	Role      Role                   `json:"holdfast"`
+	Database  string                 `json:"database"` // whose place it took, had or is to take
+	Component holdfast.ComponentName `json:"component"`
+	Set       holdfast.SetID         `json:"set"`
+	At        time.Time              `json:"at"`
+}
+
+// Leftover is a labelled database on one of the node's servers.
+type Leftover struct {
+	Label
+	Name  string `json:"name"`
+	Bytes int64  `json:"bytes"` // -1 where that cannot be told
+	// Volume is the volume of Docker whose place this one had; "" of a database.
+	Volume string `json:"volume,omitempty"`
+}
+
+// Session is somebody connected to a database.
+type Session struct {
+	PID         int       `json:"pid"`
+	User        string    `json:"user"`
+	Application string    `json:"application"`
+	From        string    `json:"from"`
+	Since       time.Time `json:"since"`
+}
+
+func (s Session) String() string {
+	name := s.Application
+	if name == "" {
+		name = "an unnamed program"
+	}
+	return fmt.Sprintf("%s (pid %d, user %s, from %s)", name, s.PID, s.User, s.From)
+}
+
+// application is what a restore calls its sessions.
+const application = "holdfast restore"
+
+const nameLimit = 63 // bytes; NAMEDATALEN - 1
+
+// NameBeside is the name of a database beside live: "participant-4~new~<set>".
+// Where that is too long for Postgres, live is cut and told apart by a hash.
+func NameBeside(live string, role Role, set holdfast.SetID) string {
+	suffix := "~" + string(role) + "~" + string(set)
+	if len(live)+len(suffix) <= nameLimit {
+		return live + suffix
+	}
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(live))
+	mark := fmt.Sprintf("~%08x", h.Sum32())
+	return strings.ToValidUTF8(live[:nameLimit-len(suffix)-len(mark)], "") + mark + suffix
+}
+
+// freeName is NameBeside with a number where that name is taken, as after the
+// same set was restored, undone and restored again.
+func (s Server) freeName(ctx context.Context, live string, role Role, set holdfast.SetID) (string, error) {
+	for n := 1; ; n++ {
+		numbered := role
+		if n > 1 {
+			numbered = Role(fmt.Sprintf("%s%d", role, n))
+		}
+		name := NameBeside(live, numbered, set)
+		taken, err := s.Exists(ctx, name)
+		if err != nil || !taken {
+			return name, err
+		}
+	}
+}
+
+// Server is one Postgres server, reached through a database that stays while
+// others are renamed.
+type Server struct {
+	Address libpq.Address
+}
+
+// ServerOf returns the server of a component's database, reached through the
+// database "postgres", or "template1" where that does not exist.
+func ServerOf(ctx context.Context, t libpq.Address) (Server, error) {
+	var first error
+	for _, name := range []string{"postgres", "template1"} {
+		s := Server{t.On(name)}
+		conn, err := s.connect(ctx)
+		if err == nil {
+			hangUp(conn)
+			return s, nil
+		}
+		if holdfast.ClassOf(err) == holdfast.Unreachable { // for every database alike
+			return Server{}, err
+		}
+		first = errors.Join(first, err)
+	}
+	return Server{}, &holdfast.Problem{Class: holdfast.Refused, What: "no database to stand on while others are renamed", Err: first,
+		Why: "A database cannot be renamed from within.", Do: "Allow this user to connect to the database postgres."}
+}
+
+func (s Server) connect(ctx context.Context) (*pgx.Conn, error) {
+	return s.Address.Connect(ctx, libpq.Options{Application: application})
+}
+
+// with runs fn with a connection.
+func (s Server) with(ctx context.Context, fn func(*pgx.Conn) error) error {
+	conn, err := s.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer hangUp(conn)
+	return fn(conn)
+}
+
+// Exists reports whether the server has the database.
+func (s Server) Exists(ctx context.Context, database string) (there bool, err error) {
+	err = s.with(ctx, func(conn *pgx.Conn) error {
+		return conn.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)`, database).Scan(&there)
+	})
+	return there, err
+}
+
+// Sessions lists who is connected to a database.
+func (s Server) Sessions(ctx context.Context, database string) (list []Session, err error) {
+	err = s.with(ctx, func(conn *pgx.Conn) error {
+		list, err = sessions(ctx, conn, database)
+		return err
+	})
+	return list, err
+}
+
+func sessions(ctx context.Context, conn *pgx.Conn, database string) ([]Session, error) {
+	rows, err := conn.Query(ctx, `SELECT pid, coalesce(usename, ''), coalesce(application_name, ''), coalesce(host(client_addr), 'this machine'), coalesce(backend_start, now())
+		FROM pg_stat_activity WHERE datname = $1 AND pid <> pg_backend_pid() AND coalesce(backend_type, 'client backend') = 'client backend' ORDER BY pid`, database)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowToStructByPos[Session])
+}
+
+// SetLabel writes a database's label.
+func (s Server) SetLabel(ctx context.Context, database string, l Label) error {
+	return s.with(ctx, func(conn *pgx.Conn) error {
+		_, err := conn.Exec(ctx, comment(database, &l))
+		return err
+	})
+}
+
+func comment(database string, l *Label) string {
+	text := "NULL"
+	if l != nil {
+		encoded, _ := json.Marshal(l) // plain values encode
+		text = "'" + strings.ReplaceAll(string(encoded), "'", "''") + "'"
+	}
+	return "COMMENT ON DATABASE " + pgx.Identifier{database}.Sanitize() + " IS " + text
+}
+
+// Leftovers lists the databases of the server that restores of the database
+// live have made or moved: those labelled so, and those that carry the name of
+// one being built, whose restore was killed before it could label it.
+func (s Server) Leftovers(ctx context.Context, live string) (out []Leftover, err error) {
+	err = s.with(ctx, func(conn *pgx.Conn) error {
+		rows, err := conn.Query(ctx, `SELECT datname::text, coalesce(shobj_description(oid, 'pg_database'), ''), CASE WHEN has_database_privilege(oid, 'CONNECT') THEN pg_database_size(oid) ELSE 0 END
+			FROM pg_database WHERE shobj_description(oid, 'pg_database') LIKE '{"holdfast":%' OR datname LIKE '%~new~%' ORDER BY datname`)
+		if err != nil {
+			return err
+		}
+		var l Leftover
+		var text string
+		_, err = pgx.ForEachRow(rows, []any{&l.Name, &text, &l.Bytes}, func() error {
+			l.Label = Label{}
+			if json.Unmarshal([]byte(text), &l.Label) != nil {
+				set := holdfast.SetID(l.Name[strings.LastIndex(l.Name, "~")+1:])
+				if NameBeside(live, New, set) != l.Name {
+					return nil
+				}
+				l.Label = Label{Role: New, Database: live, Set: set}
+			}
+			if l.Database == live && l.Name != live {
+				out = append(out, l)
+			}
+			return nil
+		})
+		return err
+	})
+	return out, err
+}
+
+// drop drops a leftover.
+func (s Server) drop(ctx context.Context, l Leftover) error {
+	return s.with(ctx, func(conn *pgx.Conn) error {
+		if err := deserted(ctx, conn, l.Name); err != nil {
+			return err
+		}
+		_, err := conn.Exec(ctx, "DROP DATABASE "+pgx.Identifier{l.Name}.Sanitize())
+		return err
+	})
+}
+
+// Move renames one database, and sets or clears its label.
+type Move struct {
+	From  string `json:"from"`
+	To    string `json:"to"`
+	Label *Label `json:"label,omitempty"` // nil: the database is live again and carries none
+}
+
+// Move makes all moves of one server in one transaction, so that nobody ever
+// sees one without the others. Anybody connected to a database that is to be
+// renamed stops it before anything happens. When the connection is lost while
+// the transaction is committed, the server is asked what became of it.
+func (s Server) Move(ctx context.Context, moves []Move) error {
+	err := s.with(ctx, func(conn *pgx.Conn) error {
+		for _, m := range moves {
+			if err := deserted(ctx, conn, m.From); err != nil {
+				return err
+			}
+		}
+		return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+			if _, err := tx.Exec(ctx, "SET LOCAL lock_timeout = '10s'"); err != nil {
+				return err
+			}
+			for _, m := range moves {
+				if _, err := tx.Exec(ctx, "ALTER DATABASE "+pgx.Identifier{m.From}.Sanitize()+" RENAME TO "+pgx.Identifier{m.To}.Sanitize()); err != nil {
+					return s.renaming(ctx, m, err)
+				}
+				if _, err := tx.Exec(ctx, comment(m.To, m.Label)); err != nil {
+					return fmt.Errorf("label database %s: %w", m.To, err)
+				}
+			}
+			return nil
+		})
+	})
+	var answered *pgconn.PgError
+	var refused *holdfast.Problem
+	if err == nil || errors.As(err, &answered) || errors.As(err, &refused) {
+		return err
+	}
+	if done, lookErr := s.moved(context.WithoutCancel(ctx), moves); lookErr == nil && done {
+		return nil
+	}
+	return err
+}
+
+// moved reports whether the moves were made: the last one takes its database
+// from a name that nothing else gets.
+func (s Server) moved(ctx context.Context, moves []Move) (bool, error) {
+	if len(moves) == 0 {
+		return true, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	last := moves[len(moves)-1]
+	there, err := s.Exists(ctx, last.To)
+	if err != nil || !there {
+		return false, err
+	}
+	there, err = s.Exists(ctx, last.From)
+	return !there, err
+}
+
+// deserted makes sure that nobody is connected to a database. Sessions of our
+// own that were closed a moment ago may still be on their way out.
+func deserted(ctx context.Context, conn *pgx.Conn, database string) error {
+	deadline := time.Now().Add(5 * time.Second)
+	for {
+		list, err := sessions(ctx, conn, database)
+		if err != nil || len(list) == 0 {
+			return err
+		}
+		strangers := slices.ContainsFunc(list, func(s Session) bool { return s.Application != application })
+		if strangers || time.Now().After(deadline) {
+			return InUse(database, list)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// renaming explains a rename that failed. Somebody may have connected after we
+// had looked.
+func (s Server) renaming(ctx context.Context, m Move, err error) error {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) && pg.Code == "55006" { // object in use
+		list, _ := s.Sessions(ctx, m.From)
+		return InUse(m.From, list)
+	}
+	return fmt.Errorf("rename database %s to %s: %w", m.From, m.To, err)
+}
+
+// InUse is the refusal to rename a database that somebody is connected to.
+func InUse(database string, list []Session) error {
+	var who []string
+	for _, s := range list {
+		who = append(who, s.String())
+	}
+	if len(who) == 0 {
+		who = append(who, "somebody")
+	}
+	return &holdfast.Problem{Class: holdfast.Refused, What: fmt.Sprintf("database %s is in use by %s", database, strings.Join(who, ", ")),
+		Why: "A running participant or validator app would write into the database that is being replaced.",
+		Do:  "Stop the validator app and the participant, close other sessions, and try again."}
+}

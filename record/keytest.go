@@ -1,0 +1,16 @@
+package record
+
+import (
+	"holdfast"
+	"time"
+)
+
+// KeyTest is what is remembered of trying a recovery key on the identities of a
+// set. It is kept in the repository.
+type KeyTest struct {
+	Set     holdfast.SetID    `json:"set"`
+	Node    holdfast.NodeName `json:"node"`
+	At      time.Time         `json:"at"`
+	Content string            `json:"content"` // of the dump it opened, as in IdentityFacts
+	Host    string            `json:"host"`
+}

@@ -1,0 +1,56 @@
+package sandbox
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"holdfast"
+)
+
+var serverVersion = regexp.MustCompile(`\) ([0-9]+)`)
+
+// Find finds the directory of initdb and postgres of that major version, or
+// of the next one there is.
+func (h Host) Find(ctx context.Context, major int) (string, error) {
+	dirs := []string{h.Programs}
+	if h.Programs == "" {
+		dirs = nil
+		for _, pattern := range []string{"/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/usr/local/pgsql/bin"} {
+			found, _ := filepath.Glob(pattern)
+			dirs = append(dirs, found...)
+		}
+		dirs = append(dirs, filepath.SplitList(os.Getenv("PATH"))...)
+	}
+	best, bestMajor := "", 0
+	var seen []string
+	for _, dir := range dirs {
+		if _, err := os.Stat(filepath.Join(dir, "initdb")); err != nil {
+			continue
+		}
+		out, err := exec.CommandContext(ctx, filepath.Join(dir, "postgres"), "--version").Output()
+		m := serverVersion.FindSubmatch(out)
+		if err != nil || m == nil {
+			continue
+		}
+		v, _ := strconv.Atoi(string(m[1]))
+		seen = append(seen, fmt.Sprintf("%d in %s", v, dir))
+		if v >= major && (best == "" || v < bestMajor) {
+			best, bestMajor = dir, v
+		}
+	}
+	if best != "" {
+		return best, nil
+	}
+	p := &holdfast.Problem{Class: holdfast.Usage, What: fmt.Sprintf("no Postgres server of version %d or later is on this machine to rehearse with", major),
+		Why: "A restore is rehearsed by restoring.", Do: fmt.Sprintf("Install one (Debian, Ubuntu: apt-get install postgresql-%d; it need not run), or set `drill.programs` to the directory of initdb and postgres. Or rehearse in a Docker container: `drill.image: postgres:%d`.", major, major)}
+	if len(seen) > 0 {
+		p.What += "; there is " + strings.Join(seen, ", ")
+	}
+	return "", p
+}

@@ -1,0 +1,32 @@
+// Package target says where a capture goes back to: the database that is there
+// now, the names of a restore, and whether the server can take the capture.
+package target
+
+import "holdfast"
+
+// Compatibility is what a Postgres server has to say about taking a capture back.
+type Compatibility struct {
+	Server        holdfast.Server  `json:"server"`
+	KeepOwners    bool             `json:"keep_owners"`             // objects will belong to whom they belonged; else to the connecting user
+	UnfitOwners   []string         `json:"unfit_owners,omitempty"`  // owners that are not there, or for whom we may not act
+	MissingRoles  []string         `json:"missing_roles,omitempty"` // roles that are not there
+	LostGrants    []holdfast.Grant `json:"lost_grants,omitempty"`   // what is granted to missing roles, and is left out
+	DatabaseBytes int64            `json:"database_bytes"`          // expected, indexes included
+}
+
+// Database is where one component of a set goes back to: what is there now,
+// and what will be called what. New is built beside Database; on success
+// Database is renamed to Keep and New to Database.
+type Database struct {
+	Component holdfast.ComponentName `json:"component"`
+	Where     string                 `json:"where"` // "database participant-4 at /run/postgresql"
+	Database  string                 `json:"database"`
+	New       string                 `json:"new"`
+	Keep      string                 `json:"keep"`
+	Live      bool                   `json:"live"` // a database of that name is there
+	Bytes     int64                  `json:"bytes"`
+	Sessions  []string               `json:"sessions,omitempty"` // who is connected to it
+	Now       *holdfast.Facts        `json:"now,omitempty"`      // what it says about itself, if it can be read
+	Fit       Compatibility          `json:"fit"`
+	Unseen    string                 `json:"unseen,omitempty"` // why nothing of this could be looked at yet
+}
