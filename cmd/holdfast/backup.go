@@ -10,7 +10,7 @@ import (
 
 	"holdfast"
 	"holdfast/backup"
-	"holdfast/config"
+	"holdfast/setup"
 )
 
 func newBackup(a *app) *cobra.Command {
@@ -33,9 +33,12 @@ the proof needs is missing.`,
 		Args: exactly(0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			a.ifInterrupted = "No set was published. What was stored is found again by the next run."
-			return a.whileOpening(cmd.Context(), func(ctx context.Context, conf *config.Config, r *opening) error {
-				w := wiring{conf, newProgress(a)}
-				job, node, err := w.job(ctx, r, wait)
+			p, err := a.load()
+			if err != nil {
+				return err
+			}
+			return p.WhileOpening(cmd.Context(), func(ctx context.Context, r *setup.Opening) error {
+				job, node, err := p.Backup(ctx, r, wait)
 				if err != nil {
 					return err
 				}

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"time"
@@ -98,11 +97,11 @@ func codesOf(names []string) ([]check.Code, error) {
 
 // check looks at everything and judges it.
 func (a *app) check(ctx context.Context) (check.Report, error) {
-	conf, err := a.load()
+	p, err := a.load()
 	if err != nil {
 		return check.Report{}, err
 	}
-	o, err := wiring{conf, newProgress(a)}.observe(ctx)
+	o, err := p.Observe(ctx)
 	if err != nil {
 		return check.Report{}, err
 	}
@@ -278,15 +277,4 @@ func (a *app) printLoss(l *check.Loss) {
 	for i, step := range l.Steps {
 		a.printf("  %d. %s\n", i+1, short(step))
 	}
-}
-
-// drain reads a file of a set to its end.
-func drain(ctx context.Context, files holdfast.Files, name string) error {
-	in, err := files.Open(ctx, name)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = in.Close() }()
-	_, err = io.Copy(io.Discard, in)
-	return err
 }

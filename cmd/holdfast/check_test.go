@@ -23,6 +23,7 @@ import (
 	"holdfast/internal/splicetest"
 	"holdfast/record"
 	"holdfast/repository"
+	"holdfast/setup"
 )
 
 // checked is a node with everything that the conditions look at: databases on
@@ -73,6 +74,15 @@ check:
   retention:
     - {sv: '*', keeps: 30d, source: asked in the operators' channel on 2026-11-02}
 `, strings.Join(c.network.URLs(), ", "), c.admin.Address(), c.metrics.URL(), c.elseDir)
+}
+
+// device tells file systems apart; 0 for a path that is not there.
+func device(path string) uint64 {
+	var s syscall.Stat_t
+	if err := syscall.Stat(path, &s); err != nil {
+		return 0
+	}
+	return uint64(s.Dev) //nolint:unconvert // the type differs between systems
 }
 
 // anotherDisk makes a directory on a file system other than that of the test's
@@ -126,7 +136,7 @@ func (c *checked) take(conf *config.Config, ago time.Duration) (holdfast.Set, er
 	c.Helper()
 	var set holdfast.Set
 	err := c.inside(conf, func(r *repository.Repository) error {
-		job, _, err := wiring{conf, newProgress(&app{streams: streams{out: &bytes.Buffer{}, err: &bytes.Buffer{}}})}.job(context.Background(), r, time.Minute)
+		job, _, err := setup.Parts{Config: conf, Version: version}.Backup(context.Background(), r, time.Minute)
 		if err != nil {
 			return err
 		}
@@ -187,7 +197,7 @@ func (c *checked) rehearsed(conf *config.Config, verdict holdfast.Verdict, ago t
 // judge looks at everything and judges it.
 func (c *checked) judge(conf *config.Config) []check.Condition {
 	c.Helper()
-	o, err := wiring{conf, nil}.observe(c.Context())
+	o, err := setup.Parts{Config: conf, Version: version}.Observe(c.Context())
 	c.must(err)
 	return check.Evaluate(o, time.Now())
 }
@@ -432,38 +442,4 @@ func (c *checked) oldTools() string {
 		c.must(os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\necho '"+name+" (PostgreSQL) 9.6.24'\n"), 0o700))
 	}
 	return dir
-}
-
-// The test's idea of another disk is the kernel's.
-func TestDevices(t *testing.T) {
-	dir := t.TempDir()
-	var s syscall.Stat_t
-	if err := syscall.Stat(dir, &s); err != nil || device(dir) != uint64(s.Dev) || device(dir+"/nothing") != 0 { //nolint:unconvert // the type differs between systems
-		t.Errorf("%d, %v", device(dir), err)
-	}
-}
-
-// Whether gaps in the history matter follows from the rules of retention,
-// unless check.history says it outright.
-func TestWhatIsDeclaredOfTheHistory(t *testing.T) {
-	yes, no := true, false
-	const day = 24 * time.Hour
-	for _, x := range []struct {
-		name string
-		conf config.Config
-		want check.Declared
-	}{
-		{"nothing", config.Config{}, check.Declared{}},
-		{"rules without history", config.Config{Retention: config.Retention{Weekly: 8}}, check.Declared{NoHistory: true}},
-		{"rules with history", config.Config{Retention: config.Retention{Weekly: 8, History: config.Age(30 * day)}}, check.Declared{History: 30 * day}},
-		{"history for ever", config.Config{Retention: config.Retention{History: config.Forever}}, check.Declared{}},
-		{"said outright", config.Config{Retention: config.Retention{Weekly: 8}, Check: config.Check{History: &yes}}, check.Declared{}},
-		{"denied outright", config.Config{Retention: config.Retention{History: config.Forever}, Check: config.Check{History: &no}}, check.Declared{NoHistory: true}},
-		{"pruning off", config.Config{Check: config.Check{Pruning: config.NoPruning}}, check.Declared{NoPruning: true}},
-		{"pruning", config.Config{Check: config.Check{Pruning: "2d"}}, check.Declared{Pruning: 2 * day}},
-	} {
-		if got := (wiring{&x.conf, nil}).declared(); got.NoHistory != x.want.NoHistory || got.History != x.want.History || got.NoPruning != x.want.NoPruning || got.Pruning != x.want.Pruning {
-			t.Errorf("%s: %+v, want %+v", x.name, got, x.want)
-		}
-	}
 }

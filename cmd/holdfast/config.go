@@ -17,11 +17,11 @@ func newConfig(a *app) *cobra.Command {
   holdfast config show --origin`,
 		Args: exactly(0, "no arguments"),
 		RunE: func(*cobra.Command, []string) error {
-			conf, err := a.load()
+			p, err := a.load()
 			if err != nil {
 				return err
 			}
-			origins := conf.Origins()
+			origins := p.Origins()
 			return a.result("config", origins, func() {
 				rows := [][]string{{"KEY", "VALUE"}}
 				if origin {

@@ -13,11 +13,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"holdfast"
-	"holdfast/config"
 	"holdfast/drill"
 	"holdfast/identities"
 	"holdfast/internal/sshsig"
 	"holdfast/repository"
+	"holdfast/setup"
 )
 
 type drillFlags struct {
@@ -91,13 +91,12 @@ something could not be told, such as whether a network could be reached.`,
 }
 
 func (a *app) drill(ctx context.Context, id string, f drillFlags) error {
-	return a.withRepository(ctx, func(conf *config.Config, r *repository.Repository) error {
-		w := wiring{conf, newProgress(a)}
-		set, files, err := find(ctx, r, holdfast.NodeName(conf.Node), id)
+	return a.withRepository(ctx, func(p setup.Parts, r *repository.Repository) error {
+		set, files, err := find(ctx, r, holdfast.NodeName(p.Node), id)
 		if err != nil {
 			return err
 		}
-		job, err := w.drill(ctx, set, files, f)
+		job, err := p.DrillJob(ctx, set, files, setup.DrillOptions{Locale: f.locale, Server: f.server, Boot: f.boot, DryRun: f.dryRun})
 		if err != nil {
 			return err
 		}
@@ -117,7 +116,7 @@ func (a *app) drill(ctx context.Context, id string, f drillFlags) error {
 		if err != nil || f.dryRun {
 			return err
 		}
-		key, keyErr := r.SigningKey(ctx, func() (string, string, error) { return sshsig.NewKey("holdfast@" + conf.Node) })
+		key, keyErr := r.SigningKey(ctx, func() (string, string, error) { return sshsig.NewKey("holdfast@" + p.Node) })
 		report, err := job.Run(ctx, plan, set, files)
 		if report == nil {
 			return err

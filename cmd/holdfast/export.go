@@ -10,9 +10,9 @@ import (
 
 	"holdfast"
 	"holdfast/capture/postgres"
-	"holdfast/config"
 	"holdfast/export"
 	"holdfast/repository"
+	"holdfast/setup"
 )
 
 type exportFlags struct {
@@ -50,16 +50,15 @@ keys: the files are readable for their owner alone, and should not stay.`,
 				return err
 			}
 			ctx := cmd.Context()
-			return a.withRepository(ctx, func(conf *config.Config, r *repository.Repository) error {
-				set, files, err := find(ctx, r, holdfast.NodeName(conf.Node), args[0])
+			return a.withRepository(ctx, func(p setup.Parts, r *repository.Repository) error {
+				set, files, err := find(ctx, r, holdfast.NodeName(p.Node), args[0])
 				if err != nil {
 					return err
 				}
-				w := wiring{conf, newProgress(a)}
 				if f.sql {
-					return a.exportSQL(ctx, w, set, files, f)
+					return a.exportSQL(ctx, p, set, files, f)
 				}
-				report, err := export.Files(ctx, set, files, args[1], export.Options{Events: w.progress.hear})
+				report, err := export.Files(ctx, set, files, args[1], export.Options{Events: p.Events})
 				if err != nil {
 					return err
 				}
@@ -90,10 +89,10 @@ func (f exportFlags) check(a *app) error {
 	return nil
 }
 
-func (a *app) exportSQL(ctx context.Context, w wiring, set holdfast.Set, files holdfast.Files, f exportFlags) error {
-	pg := export.Postgres{Script: postgres.Tools{Dir: w.Tools}.Script, Rows: postgres.TextRows}
+func (a *app) exportSQL(ctx context.Context, p setup.Parts, set holdfast.Set, files holdfast.Files, f exportFlags) error {
+	pg := export.Postgres{Script: postgres.Tools{Dir: p.Tools}.Script, Rows: postgres.TextRows}
 	return export.SQL(ctx, set, holdfast.ComponentName(f.component), files, a.out, pg,
-		export.SQLOptions{Owners: f.owners, Unproven: f.unproven, Events: w.progress.hear})
+		export.SQLOptions{Owners: f.owners, Unproven: f.unproven, Events: p.Events})
 }
 
 func (a *app) printExport(set holdfast.Set, r export.Report) {

@@ -13,11 +13,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"holdfast"
-	"holdfast/config"
 	"holdfast/databases"
 	"holdfast/identities"
 	"holdfast/record"
 	"holdfast/repository"
+	"holdfast/setup"
 )
 
 func newIdentities(a *app) *cobra.Command {
@@ -44,16 +44,15 @@ func newIdentitiesFetch(a *app) *cobra.Command {
 		Args: exactly(0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx := cmd.Context()
-			conf, err := a.load()
+			p, err := a.load()
 			if err != nil {
 				return err
 			}
-			w := wiring{conf, newProgress(a)}
-			keeper, err := w.keeper(ctx)
+			keeper, err := p.Keeper(ctx)
 			if err != nil {
 				return err
 			}
-			n, _ := w.node(ctx) // of a node that is not to be had, the checks that compare cannot tell
+			n, _ := p.Live(ctx) // of a node that is not to be had, the checks that compare cannot tell
 			data, dump, report, err := fetchIdentities(ctx, keeper.Fetch, n)
 			if err != nil {
 				return err
@@ -98,22 +97,7 @@ func fetchIdentities(ctx context.Context, fetch func(context.Context) ([]byte, e
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	return data, dump, dump.Check(liveParticipant(ctx, n)), nil
-}
-
-// liveParticipant is what the participant's database says about itself now; nil
-// when it cannot be asked, and the checks that need it then cannot tell.
-func liveParticipant(ctx context.Context, n databases.Live) *identities.Participant {
-	for _, c := range n.Components {
-		if c.Kind == holdfast.Participant {
-			facts, err := n.Facts(ctx, c.Name)
-			if err != nil {
-				return nil
-			}
-			return identities.ParticipantOf(facts.Participant)
-		}
-	}
-	return nil
+	return data, dump, dump.Check(setup.LiveParticipant(ctx, n)), nil
 }
 
 func (a *app) printIdentities(f holdfast.IdentityFacts) {
@@ -172,9 +156,9 @@ that the dump is not what it should be.`,
 				return err
 			}
 			var against *identities.Participant
-			if conf, err := a.load(); err == nil {
-				n, _ := wiring{conf, newProgress(a)}.node(cmd.Context())
-				against = liveParticipant(cmd.Context(), n)
+			if p, err := a.load(); err == nil {
+				n, _ := p.Live(cmd.Context())
+				against = setup.LiveParticipant(cmd.Context(), n)
 			}
 			report := dump.Check(against)
 			facts := dump.Facts(report)
@@ -224,8 +208,8 @@ func (a *app) withIdentities(ctx context.Context, args []string, fn func(holdfas
 	if len(args) > 0 {
 		id = args[0]
 	}
-	return a.withRepository(ctx, func(conf *config.Config, r *repository.Repository) error {
-		set, files, err := find(ctx, r, holdfast.NodeName(conf.Node), id)
+	return a.withRepository(ctx, func(p setup.Parts, r *repository.Repository) error {
+		set, files, err := find(ctx, r, holdfast.NodeName(p.Node), id)
 		if err != nil {
 			return err
 		}

@@ -18,6 +18,7 @@ import (
 	"holdfast"
 	"holdfast/config"
 	"holdfast/repository"
+	"holdfast/setup"
 )
 
 type initFlags struct {
@@ -112,8 +113,8 @@ nowhere; only its public part goes into the configuration.`,
 	return c
 }
 
-// setup is what init has gathered and will write.
-type setup struct {
+// draft is what init has gathered and will write.
+type draft struct {
 	initFlags
 	Dir         string
 	Passwords   map[string]holdfast.Secret // by component: taken out of connection strings, into files
@@ -138,7 +139,7 @@ func (a *app) init(ctx context.Context, f initFlags) error {
 	if f.correction < 0 || f.correction > 100 {
 		return usageError(nil, errors.New("--error-correction: want percent, 0 to 100"))
 	}
-	s := &setup{initFlags: f, Dir: filepath.Dir(path), Passwords: map[string]holdfast.Secret{}}
+	s := &draft{initFlags: f, Dir: filepath.Dir(path), Passwords: map[string]holdfast.Secret{}}
 	if err := a.look(ctx, s); err != nil {
 		return err
 	}
@@ -149,7 +150,7 @@ func (a *app) init(ctx context.Context, f initFlags) error {
 	if a.output == "json" && s.url != "-" && len(s.recipients) == 0 && s.keyFile == "" {
 		return usageError(nil, errors.New("--recovery-key-file is missing: JSON output does not show the recovery key that is made"))
 	}
-	text, err := s.draft()
+	text, err := s.text()
 	if err != nil {
 		return err
 	}
@@ -192,7 +193,7 @@ type setupMade struct {
 
 // fromHere makes what was given relative to the working directory mean the
 // same in a configuration that lies elsewhere.
-func (s *setup) fromHere() {
+func (s *draft) fromHere() {
 	if s.Dir == mustGetwd() {
 		return
 	}
@@ -217,7 +218,7 @@ func (s *setup) fromHere() {
 }
 
 // secrets are the files to be made with a secret in each.
-func (s *setup) secrets() map[string]holdfast.Secret {
+func (s *draft) secrets() map[string]holdfast.Secret {
 	out := map[string]holdfast.Secret{}
 	for name, password := range s.Passwords {
 		out[filepath.Join(s.Dir, name+".password")] = password
@@ -233,7 +234,7 @@ func (s *setup) secrets() map[string]holdfast.Secret {
 }
 
 // try connects to everything and says what it found.
-func (a *app) try(ctx context.Context, s *setup, conf *config.Config) error {
+func (a *app) try(ctx context.Context, s *draft, conf *config.Config) error {
 	if err := s.free(ctx, conf); err != nil || s.recalled.ID != "" {
 		return err
 	}
@@ -246,9 +247,9 @@ func (a *app) try(ctx context.Context, s *setup, conf *config.Config) error {
 	return err
 }
 
-func (a *app) connect(ctx context.Context, s *setup, conf *config.Config) error {
-	w := wiring{conf, newProgress(a)}
-	n, err := w.node(ctx)
+func (a *app) connect(ctx context.Context, s *draft, conf *config.Config) error {
+	p := a.parts(conf)
+	n, err := p.Live(ctx)
 	if err != nil {
 		return err
 	}
@@ -262,7 +263,7 @@ func (a *app) connect(ctx context.Context, s *setup, conf *config.Config) error 
 		return err
 	}
 	for _, c := range n.Components {
-		outlook, err := w.dumper(n.Addresses[c.Name]).Look(ctx, c)
+		outlook, err := p.Dumper(n.Addresses[c.Name]).Look(ctx, c)
 		if err != nil {
 			return err
 		}
@@ -271,7 +272,7 @@ func (a *app) connect(ctx context.Context, s *setup, conf *config.Config) error 
 	if conf.Identities == nil {
 		return nil
 	}
-	f, err := w.fetcher(ctx)
+	f, err := p.Fetcher(ctx)
 	if err != nil {
 		return err
 	}
@@ -291,7 +292,7 @@ func (a *app) connect(ctx context.Context, s *setup, conf *config.Config) error 
 
 // free makes sure that what is to be created is not there yet. A repository
 // that is there is taken when its password is given, as that of several nodes.
-func (s *setup) free(ctx context.Context, conf *config.Config) error {
+func (s *draft) free(ctx context.Context, conf *config.Config) error {
 	for path := range s.secrets() {
 		if _, err := os.Lstat(path); err == nil {
 			return &holdfast.Problem{Class: holdfast.Refused, What: path + " exists already",
@@ -313,7 +314,7 @@ func (s *setup) free(ctx context.Context, conf *config.Config) error {
 	if err != nil {
 		return err
 	}
-	r, err := repository.Open(ctx, locationOf(conf), password)
+	r, err := repository.Open(ctx, setup.Location(conf), password)
 	if err != nil {
 		return err
 	}
@@ -324,7 +325,7 @@ func (s *setup) free(ctx context.Context, conf *config.Config) error {
 // create makes what init is there for: secrets into files of their own, then
 // the repository, and the configuration last, so that its being there means
 // that all of it is. Should one fail, those before it are taken away again.
-func (s *setup) create(ctx context.Context, conf *config.Config, path, text string) (err error) {
+func (s *draft) create(ctx context.Context, conf *config.Config, path, text string) (err error) {
 	if err := os.MkdirAll(s.Dir, 0o755); err != nil { //nolint:gosec // the directory of a configuration file holds no secrets by itself
 		return err
 	}
@@ -349,7 +350,7 @@ func (s *setup) create(ctx context.Context, conf *config.Config, path, text stri
 	if err != nil {
 		return err
 	}
-	at := locationOf(conf)
+	at := setup.Location(conf)
 	at.ErrorCorrection = s.correction
 	if err := repository.Create(ctx, at, password); err != nil {
 		return err
@@ -371,7 +372,7 @@ func writeSecret(path, text string) error {
 	return errors.Join(err, f.Sync(), f.Close())
 }
 
-func (a *app) printSetup(s *setup, conf *config.Config, path string) {
+func (a *app) printSetup(s *draft, conf *config.Config, path string) {
 	if s.Existing {
 		a.printf("\nWrote %s. It uses the repository that was there: %s.\n", path, conf.Repository.Path)
 	} else {

@@ -11,7 +11,7 @@ import (
 )
 
 // ask asks for what the flags left open.
-func (a *app) ask(s *setup) error {
+func (a *app) ask(s *draft) error {
 	terminal := false
 	if file, ok := a.in.(*os.File); ok {
 		terminal = term.IsTerminal(int(file.Fd()))

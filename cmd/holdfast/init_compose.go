@@ -9,14 +9,14 @@ import (
 	"strings"
 
 	"holdfast"
-	"holdfast/config"
 	"holdfast/node/compose"
 	"holdfast/repository"
+	"holdfast/setup"
 )
 
 // look finds the compose node of this machine, where no database is named by
 // hand, shows it, and asks once whether to set it up.
-func (a *app) look(ctx context.Context, s *setup) error {
+func (a *app) look(ctx context.Context, s *draft) error {
 	if len(s.databases) > 0 && s.project == "" {
 		return nil
 	}
@@ -50,7 +50,7 @@ func (a *app) look(ctx context.Context, s *setup) error {
 }
 
 // agree asks once, unless that was answered by a flag.
-func (a *app) agree(s *setup, question string) error {
+func (a *app) agree(s *draft, question string) error {
 	switch {
 	case s.yes:
 	case s.noInput || !a.asks():
@@ -63,7 +63,7 @@ func (a *app) agree(s *setup, question string) error {
 
 // notFound passes over a machine without a compose node, unless one was asked
 // for, and says why there is none.
-func (a *app) notFound(s *setup, err error) error {
+func (a *app) notFound(s *draft, err error) error {
 	var none *compose.NotFound
 	var several *compose.Several
 	if s.project != "" || s.yes || errors.As(err, &several) {
@@ -76,7 +76,7 @@ func (a *app) notFound(s *setup, err error) error {
 }
 
 // fill takes from the node's containers what was not given.
-func (s *setup) fill(n *compose.Node) {
+func (s *draft) fill(n *compose.Node) {
 	or := func(value *string, found string) { *value = cmp.Or(*value, found) }
 	start := n.Start()
 	or(&s.node, cmp.Or(start.PartyHint, n.Project))
@@ -88,7 +88,7 @@ func (s *setup) fill(n *compose.Node) {
 	s.url = url
 	or(&s.address, address)
 	if inside != nil {
-		s.address = throughContainer
+		s.address = setup.ThroughContainer
 	}
 	env := n.Validator.Env
 	or(&s.audience, cmp.Or(env.Get("SPLICE_APP_VALIDATOR_AUTH_AUDIENCE"), "https://validator.example.com"))
@@ -108,12 +108,12 @@ func (s *setup) fill(n *compose.Node) {
 }
 
 // first takes the first set of a compose node.
-func (a *app) first(ctx context.Context, s *setup) (set holdfast.Set, err error) {
+func (a *app) first(ctx context.Context, s *draft) (set holdfast.Set, err error) {
 	if s.project == "" || s.noBackup || s.recalled.ID != "" {
 		return set, nil
 	}
-	err = a.withRepository(ctx, func(conf *config.Config, r *repository.Repository) error {
-		job, _, err := (wiring{conf, newProgress(a)}).job(ctx, r, 0)
+	err = a.withRepository(ctx, func(p setup.Parts, r *repository.Repository) error {
+		job, _, err := p.Backup(ctx, r, 0)
 		if err != nil {
 			return err
 		}

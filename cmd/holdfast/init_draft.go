@@ -10,8 +10,8 @@ import (
 	"holdfast/internal/libpq"
 )
 
-// draft is the text of the configuration. It makes the keys that are missing.
-func (s *setup) draft() (string, error) {
+// text is the text of the configuration. It makes the keys that are missing.
+func (s *draft) text() (string, error) {
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	line("# Holdfast: what is backed up, and where to. Secrets are references: file:PATH,")
@@ -47,7 +47,7 @@ func (s *setup) draft() (string, error) {
 }
 
 // draftDatabases writes the databases that are given by connection strings.
-func (s *setup) draftDatabases(line func(string, ...any)) error {
+func (s *draft) draftDatabases(line func(string, ...any)) error {
 	line("# The validator app's database is captured before the participant's, always.")
 	line("# Further databases, such as an app's backend, take before: and after: lists.")
 	line("databases:")
@@ -74,7 +74,7 @@ func (s *setup) draftDatabases(line func(string, ...any)) error {
 }
 
 // draftRepository says where sets rest, and makes the password if there is none.
-func (s *setup) draftRepository(line func(string, ...any)) {
+func (s *draft) draftRepository(line func(string, ...any)) {
 	line("")
 	line("# Where sets rest, encrypted. Keep the password away from this machine as well.")
 	line("repository:")
@@ -92,7 +92,7 @@ func (s *setup) draftRepository(line func(string, ...any)) {
 	}
 }
 
-func (s *setup) draftIdentities(line func(string, ...any)) error {
+func (s *draft) draftIdentities(line func(string, ...any)) error {
 	if len(s.recipients) == 0 {
 		key, recipient, err := identities.NewRecoveryKey()
 		if err != nil {

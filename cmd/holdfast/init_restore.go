@@ -16,7 +16,7 @@ import (
 // recall sets Holdfast up for a node that is to come back on a machine that has
 // nothing of it yet: what its containers would tell is read from the newest set
 // of a repository that is there. It reports false where there is none.
-func (a *app) recall(ctx context.Context, s *setup, engine *compose.Engine) (done bool, err error) {
+func (a *app) recall(ctx context.Context, s *draft, engine *compose.Engine) (done bool, err error) {
 	if s.repository == "" || s.password == "" || len(s.databases) > 0 {
 		return false, nil
 	}
@@ -91,7 +91,7 @@ func newestOfCompose(ctx context.Context, r *repository.Repository, node holdfas
 
 // another refuses to back a node up under the name of another one, of which the
 // repository has sets: the newest set would be of the wrong node.
-func (a *app) another(ctx context.Context, s *setup, conf *config.Config, participant string) error {
+func (a *app) another(ctx context.Context, s *draft, conf *config.Config, participant string) error {
 	password, err := conf.Repository.Password.Secret(s.Dir)(ctx)
 	if err != nil {
 		return err

@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"context"
 	"fmt"
 	"io"
 	"strings"
@@ -10,8 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"holdfast"
 	"holdfast/node/compose"
+	"holdfast/setup"
 )
 
 func newNode(a *app) *cobra.Command {
@@ -28,12 +27,11 @@ really started: not what .env says now. Passwords are never shown.`,
   holdfast node show --output json`,
 		Args: exactly(0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			conf, err := a.load()
+			p, err := a.load()
 			if err != nil {
 				return err
 			}
-			w := wiring{conf, newProgress(a)}
-			view, n, err := w.view(cmd.Context())
+			view, n, err := p.View(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -43,66 +41,7 @@ really started: not what .env says now. Passwords are never shown.`,
 	return c
 }
 
-// nodeView is what Holdfast believes about a node.
-type nodeView struct {
-	Name       holdfast.NodeName    `json:"name"`
-	Databases  []databaseView       `json:"databases"`
-	Deployment *holdfast.Deployment `json:"deployment,omitempty"` // of a compose node
-	App        string               `json:"validator_app,omitempty"`
-}
-
-// databaseView is one of the node's databases.
-type databaseView struct {
-	Component holdfast.ComponentName `json:"component"`
-	Kind      holdfast.Kind          `json:"kind"`
-	Where     string                 `json:"where"`
-	Found     string                 `json:"found,omitempty"`
-	Problem   string                 `json:"problem,omitempty"` // why it cannot be looked at
-	Postgres  string                 `json:"postgres,omitempty"`
-	Bytes     int64                  `json:"bytes"`
-	By        string                 `json:"by,omitempty"` // how it is reached
-}
-
-// view looks at everything; what cannot be reached is part of the picture.
-func (w wiring) view(ctx context.Context) (nodeView, *compose.Node, error) {
-	view := nodeView{Name: holdfast.NodeName(w.Config.Node), Databases: []databaseView{}}
-	n, err := w.databases()
-	if err != nil {
-		return view, nil, err
-	}
-	var of *compose.Node
-	if w.Compose != nil {
-		if of, err = w.compose(ctx); err != nil {
-			return view, nil, err
-		}
-		targets(n, of)
-		d, err := of.Deployment(ctx)
-		if err != nil {
-			return view, nil, err
-		}
-		view.Deployment = &d
-	}
-	if w.Identities != nil {
-		view.App = w.Identities.URL
-	}
-	for _, c := range n.Components {
-		t := n.Addresses[c.Name]
-		v := databaseView{Component: c.Name, Kind: c.Kind, Where: t.Where()}
-		outlook, err := w.dumper(t).Look(ctx, c)
-		if err != nil {
-			v.Problem = err.Error()
-		} else {
-			v.Found, v.Postgres, v.Bytes = outlook.Found, strings.Fields(outlook.Postgres)[0], outlook.Bytes
-		}
-		if of != nil && t.Dial != nil {
-			v.By = string(of.PostgresWay())
-		}
-		view.Databases = append(view.Databases, v)
-	}
-	return view, of, nil
-}
-
-func (a *app) printNode(v nodeView, n *compose.Node) {
+func (a *app) printNode(v setup.View, n *compose.Node) {
 	a.printf("Node %s\n\n", v.Name)
 	if n != nil {
 		a.printBundle(a.out, n)

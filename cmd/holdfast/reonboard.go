@@ -11,10 +11,10 @@ import (
 	"time"
 
 	"holdfast"
-	"holdfast/config"
 	"holdfast/identities"
 	"holdfast/node/compose"
 	"holdfast/repository"
+	"holdfast/setup"
 )
 
 // reonboarding is what a way back from the identities needs next.
@@ -28,12 +28,12 @@ type reonboarding struct {
 }
 
 // clearFile is where the dump is put in clear for start.sh -i.
-func (w wiring) clearFile() string {
-	return filepath.Join(w.Dir(), w.Config.Node+".identities.clear.json")
+func clearFile(p setup.Parts) string {
+	return filepath.Join(p.Dir(), p.Config.Node+".identities.clear.json")
 }
 
-func (w wiring) usedIdentifiers() string {
-	return filepath.Join(w.Dir(), w.Config.Node+".identifiers.json")
+func usedIdentifiers(p setup.Parts) string {
+	return filepath.Join(p.Dir(), p.Config.Node+".identifiers.json")
 }
 
 // routeTwo prepares a node's way back from its identities, or tidies up after.
@@ -42,15 +42,14 @@ func (a *app) routeTwo(ctx context.Context, args []string, f restoreFlags) error
 		return usageError(nil, errors.New("--remove goes with --from-identities"))
 	}
 	if f.remove {
-		conf, err := a.load()
+		p, err := a.load()
 		if err != nil {
 			return err
 		}
-		w := wiring{conf, newProgress(a)}
-		if err := w.removeClear(); err != nil {
+		if err := removeClear(p); err != nil {
 			return err
 		}
-		return a.result("dropped", []string{w.clearFile()}, func() { a.printf("removed %s\n", w.clearFile()) })
+		return a.result("dropped", []string{clearFile(p)}, func() { a.printf("removed %s\n", clearFile(p)) })
 	}
 	id := "latest"
 	if len(args) == 1 {
@@ -73,9 +72,8 @@ func (a *app) reonboard(ctx context.Context, id string, f restoreFlags) error {
 	if err != nil {
 		return err
 	}
-	return a.withRepository(ctx, func(conf *config.Config, r *repository.Repository) error {
-		w := wiring{conf, newProgress(a)}
-		set, files, err := find(ctx, r, holdfast.NodeName(conf.Node), id)
+	return a.withRepository(ctx, func(p setup.Parts, r *repository.Repository) error {
+		set, files, err := find(ctx, r, holdfast.NodeName(p.Node), id)
 		if err != nil {
 			return err
 		}
@@ -83,7 +81,7 @@ func (a *app) reonboard(ctx context.Context, id string, f restoreFlags) error {
 			return &holdfast.Problem{Class: holdfast.Refused, What: fmt.Sprintf("set %s does not have the identities", set.ID), Do: "Choose another set: `holdfast list`."}
 		}
 		start, directory := startOf(set)
-		used, err := w.identifiersUsed(ctx, r)
+		used, err := identifiersUsed(ctx, p, r)
 		if err != nil {
 			return err
 		}
@@ -100,15 +98,15 @@ func (a *app) reonboard(ctx context.Context, id string, f restoreFlags) error {
 		if err != nil {
 			return err
 		}
-		if err := w.writeClear(clear); err != nil {
+		if err := writeClear(p, clear); err != nil {
 			return err
 		}
-		if err := compose.NoteUsed(w.usedIdentifiers(), compose.Used{Identifier: identifier, At: time.Now().UTC()}); err != nil {
-			return errors.Join(err, os.Remove(w.clearFile()))
+		if err := compose.NoteUsed(usedIdentifiers(p), compose.Used{Identifier: identifier, At: time.Now().UTC()}); err != nil {
+			return errors.Join(err, os.Remove(clearFile(p)))
 		}
 		a.rememberKeyTest(ctx, r, set)
-		out := reonboarding{Set: set.ID, Dump: w.clearFile(), Identifier: identifier, Directory: directory,
-			First: compose.StartLine(start, w.clearFile(), identifier), Later: compose.StartLine(start, "", identifier)}
+		out := reonboarding{Set: set.ID, Dump: clearFile(p), Identifier: identifier, Directory: directory,
+			First: compose.StartLine(start, clearFile(p), identifier), Later: compose.StartLine(start, "", identifier)}
 		return a.result("reonboarding", out, func() { a.printReonboarding(out) })
 	})
 }
@@ -134,8 +132,8 @@ func startOf(set holdfast.Set) (start holdfast.Start, directory string) {
 }
 
 // identifiersUsed are those of the sets, and those in the ledger.
-func (w wiring) identifiersUsed(ctx context.Context, r *repository.Repository) ([]string, error) {
-	list, err := compose.ReadUsed(w.usedIdentifiers())
+func identifiersUsed(ctx context.Context, p setup.Parts, r *repository.Repository) ([]string, error) {
+	list, err := compose.ReadUsed(usedIdentifiers(p))
 	if err != nil {
 		return nil, err
 	}
@@ -163,23 +161,23 @@ func (w wiring) identifiersUsed(ctx context.Context, r *repository.Repository) (
 
 // writeClear puts the dump where only its owner can read it, until the bundle
 // gives it to its own user (Splice: chown-participant-bootstrapping-dump).
-func (w wiring) writeClear(dump []byte) error {
-	if err := w.removeClear(); err != nil {
+func writeClear(p setup.Parts, dump []byte) error {
+	if err := removeClear(p); err != nil {
 		return err
 	}
-	return writeSecret(w.clearFile(), string(dump))
+	return writeSecret(clearFile(p), string(dump))
 }
 
 // removeClear overwrites and removes the dump in clear, if there is one.
-func (w wiring) removeClear() error {
-	info, err := os.Lstat(w.clearFile())
+func removeClear(p setup.Parts) error {
+	info, err := os.Lstat(clearFile(p))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err == nil {
-		err = os.WriteFile(w.clearFile(), make([]byte, info.Size()), 0o600)
+		err = os.WriteFile(clearFile(p), make([]byte, info.Size()), 0o600)
 	}
-	return errors.Join(err, os.Remove(w.clearFile()))
+	return errors.Join(err, os.Remove(clearFile(p)))
 }
 
 func (a *app) printReonboarding(r reonboarding) {

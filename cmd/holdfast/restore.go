@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -11,11 +12,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"holdfast"
-	"holdfast/capture/postgres"
-	"holdfast/config"
 	"holdfast/databases"
 	"holdfast/repository"
 	"holdfast/restore"
+	"holdfast/setup"
 	"holdfast/step"
 )
 
@@ -110,13 +110,12 @@ under another name, and an empty one takes its place.`,
 }
 
 func (a *app) restore(ctx context.Context, id string, f restoreFlags) error {
-	return a.withRepository(ctx, func(conf *config.Config, r *repository.Repository) error {
-		w := wiring{conf, newProgress(a)}
-		set, files, err := find(ctx, r, holdfast.NodeName(conf.Node), id)
+	return a.withRepository(ctx, func(p setup.Parts, r *repository.Repository) error {
+		set, files, err := find(ctx, r, holdfast.NodeName(p.Node), id)
 		if err != nil {
 			return err
 		}
-		place, databases, err := w.destination(ctx, f, set, files)
+		place, databases, err := p.Destination(ctx, f.options(), set, files)
 		if err != nil {
 			return err
 		}
@@ -155,7 +154,7 @@ func (a *app) restore(ctx context.Context, id string, f restoreFlags) error {
 		if refusal != nil {
 			return refusal
 		}
-		report, err := restore.Apply(ctx, place, plan, set, files, w.progress.tell)
+		report, err := restore.Apply(ctx, place, plan, set, files, newProgress(a).tell)
 		if err != nil {
 			return err
 		}
@@ -163,18 +162,18 @@ func (a *app) restore(ctx context.Context, id string, f restoreFlags) error {
 	})
 }
 
-func (f restoreFlags) options() postgres.LoadOptions {
-	return postgres.LoadOptions{Locale: f.locale, NoOwner: f.noOwner}
+func (f restoreFlags) options() setup.RestoreOptions {
+	return setup.RestoreOptions{To: f.to, Locale: f.locale, NoOwner: f.noOwner, FreshVolume: f.freshVolume}
 }
 
-// destination is where the set goes, and the databases there.
-func (w wiring) destination(ctx context.Context, f restoreFlags, set holdfast.Set, files holdfast.Files) (restore.Target, databases.Target, error) {
-	if w.Compose == nil || len(f.to) > 0 {
-		place, err := w.place(ctx, f.to, f.options())
-		return place, place, err
+// statement is the operator's word that the original is stopped, and who gave
+// it; "" without one.
+func (f restoreFlags) statement() string {
+	if !f.originalStopped {
+		return ""
 	}
-	place, err := w.living(ctx, set, files, f)
-	return place, place.Target, err
+	host, _ := os.Hostname()
+	return fmt.Sprintf("%s on %s, %s", os.Getenv("USER"), host, time.Now().UTC().Format(time.RFC3339))
 }
 
 // covers makes sure that --to and --component name the same components, and
@@ -328,19 +327,12 @@ func (a *app) printParts(parts []step.Part) {
 }
 
 func (a *app) undo(ctx context.Context, f restoreFlags) error {
-	conf, err := a.load()
+	p, err := a.load()
 	if err != nil {
 		return err
 	}
-	if conf.Compose != nil && len(f.to) == 0 && f.yes {
-		moves, err := a.undoLiving(ctx, wiring{conf, newProgress(a)}, f)
-		if err != nil {
-			return err
-		}
-		return a.result("moves", atLeast(moves), func() { a.printMoves(moves) })
-	}
 	if !f.yes {
-		list, err := a.leftovers(ctx, wiring{conf, newProgress(a)}, f.to)
+		list, err := a.leftovers(ctx, p, f.to)
 		if err != nil {
 			return err
 		}
@@ -349,15 +341,11 @@ func (a *app) undo(ctx context.Context, f restoreFlags) error {
 			a.printf("\n--undo puts those back that were live before the newest restore.\nNothing was done. Add --yes to do it.\n")
 		})
 	}
-	place, err := wiring{conf, newProgress(a)}.place(ctx, f.to, postgres.LoadOptions{})
+	moves, err := p.Undo(ctx, f.options())
 	if err != nil {
 		return err
 	}
-	moves, err := place.Undo(ctx)
-	if err != nil {
-		return err
-	}
-	return a.result("moves", moves, func() { a.printMoves(moves) })
+	return a.result("moves", atLeast(moves), func() { a.printMoves(moves) })
 }
 
 func (a *app) printMoves(moves []databases.Move) {

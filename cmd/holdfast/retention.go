@@ -17,6 +17,7 @@ import (
 	"holdfast/record"
 	"holdfast/repository"
 	"holdfast/retention"
+	"holdfast/setup"
 )
 
 func newRetention(a *app) *cobra.Command {
@@ -79,10 +80,9 @@ func (a *app) withRetention(ctx context.Context, o upkeepFlags, fn func(context.
 		return usageError(nil, errors.New("--maintenance: want auto, full or none"))
 	}
 	a.ifInterrupted = "Sets are dropped all together or not at all. What was not given back is given back by the next maintenance."
-	return a.withRepository(ctx, func(conf *config.Config, r *repository.Repository) error {
+	return a.withRepository(ctx, func(p setup.Parts, r *repository.Repository) error {
 		r.Patience = o.wait
-		w := wiring{conf, newProgress(a)}
-		job := w.retention(r)
+		job := p.RetentionJob(r)
 		job.Store = upkeep{r, o.mode == "full"}
 		return fn(ctx, job)
 	})
@@ -245,7 +245,7 @@ day in UTC (2027-01-31), a time (2027-01-31T12:00:00Z), or a time from now (36h,
   holdfast retention pin 1f0c9a3e --reason upgrade --until 30d`,
 		Args: exactly(1, "one set"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.withRepository(cmd.Context(), func(conf *config.Config, r *repository.Repository) error {
+			return a.withRepository(cmd.Context(), func(p setup.Parts, r *repository.Repository) error {
 				now := time.Now()
 				end, err := pinEnd(until, now)
 				if err == nil && strings.TrimSpace(reason) == "" {
@@ -254,7 +254,7 @@ day in UTC (2027-01-31), a time (2027-01-31T12:00:00Z), or a time from now (36h,
 				if err != nil {
 					return usageError(nil, err)
 				}
-				node := holdfast.NodeName(conf.Node)
+				node := holdfast.NodeName(p.Node)
 				id, err := matched(cmd.Context(), r, node, args[0])
 				if err != nil {
 					return err
@@ -320,8 +320,8 @@ func newUnpin(a *app) *cobra.Command {
   holdfast retention unpin latest`,
 		Args: exactly(1, "one set"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.withRepository(cmd.Context(), func(conf *config.Config, r *repository.Repository) error {
-				node := holdfast.NodeName(conf.Node)
+			return a.withRepository(cmd.Context(), func(p setup.Parts, r *repository.Repository) error {
+				node := holdfast.NodeName(p.Node)
 				id, err := matched(cmd.Context(), r, node, args[0])
 				if err != nil {
 					return err
@@ -347,8 +347,8 @@ func newPins(a *app) *cobra.Command {
   holdfast retention pins --output json`,
 		Args: exactly(0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.withRepository(cmd.Context(), func(conf *config.Config, r *repository.Repository) error {
-				return a.listPins(cmd.Context(), r, holdfast.NodeName(conf.Node))
+			return a.withRepository(cmd.Context(), func(p setup.Parts, r *repository.Repository) error {
+				return a.listPins(cmd.Context(), r, holdfast.NodeName(p.Node))
 			})
 		},
 	}

@@ -13,6 +13,7 @@ import (
 	"holdfast"
 	"holdfast/config"
 	"holdfast/repository"
+	"holdfast/setup"
 )
 
 // streams are where a command reads and prints, so that tests can run it.
@@ -107,34 +108,23 @@ func subcommand(cmd *cobra.Command, args []string) error {
 }
 
 // load reads the configuration.
-func (a *app) load() (*config.Config, error) { return config.Load(a.configPath, os.Environ()) }
+func (a *app) load() (setup.Parts, error) {
+	c, err := config.Load(a.configPath, os.Environ())
+	return a.parts(c), err
+}
 
-// locationOf is where the configured repository is. Where sealed identities are
-// kept, there is a place for what opens it as well.
-func locationOf(c *config.Config) repository.Location {
-	at := repository.Filesystem(c.Repository.Path)
-	if c.Identities != nil {
-		at.Copies = c.Identities.Keep
-	}
-	return at
+// parts are what the configuration comes to.
+func (a *app) parts(c *config.Config) setup.Parts {
+	return setup.Parts{Config: c, Version: version, Events: newProgress(a).hear}
 }
 
 // withRepository runs fn with the configured repository open.
-func (a *app) withRepository(ctx context.Context, fn func(*config.Config, *repository.Repository) error) error {
-	c, err := a.load()
+func (a *app) withRepository(ctx context.Context, fn func(setup.Parts, *repository.Repository) error) error {
+	p, err := a.load()
 	if err != nil {
 		return err
 	}
-	password, err := c.Repository.Password.Secret(c.Dir())(ctx)
-	if err != nil {
-		return err
-	}
-	r, err := repository.Open(ctx, locationOf(c), password)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = r.Close(ctx) }()
-	return fn(c, r)
+	return p.WithRepository(ctx, func(r *repository.Repository) error { return fn(p, r) })
 }
 
 // exactly makes a command take n arguments, with a message of our own.

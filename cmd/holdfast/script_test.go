@@ -23,6 +23,7 @@ import (
 	"holdfast/config"
 	"holdfast/identities/identitiestest"
 	"holdfast/internal/splicetest"
+	"holdfast/setup"
 )
 
 func TestMain(m *testing.M) {
@@ -312,7 +313,7 @@ func cmdDisconnect(ts *testscript.TestScript, _ bool, _ []string) { of(ts).disco
 func cmdBusy(ts *testscript.TestScript, _ bool, _ []string) {
 	conf, err := config.Load(ts.MkAbs("holdfast.yaml"), nil)
 	ts.Check(err)
-	node, err := wiring{conf, nil}.node(context.Background())
+	node, err := setup.Parts{Config: conf}.Live(context.Background())
 	ts.Check(err)
 	of(ts).release, err = node.Lock(context.Background(), 0)
 	ts.Check(err)

@@ -11,8 +11,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"holdfast"
-	"holdfast/config"
 	"holdfast/repository"
+	"holdfast/setup"
 )
 
 func newList(a *app) *cobra.Command {
@@ -30,11 +30,11 @@ why retention keeps or drops it.`,
   holdfast list --all-nodes --output json`,
 		Args: exactly(0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.withRepository(cmd.Context(), func(conf *config.Config, r *repository.Repository) error {
+			return a.withRepository(cmd.Context(), func(p setup.Parts, r *repository.Repository) error {
 				if state != "" && !slices.Contains(states, state) {
 					return usageError(nil, fmt.Errorf("--state: want one of %s", strings.Join(states, ", ")))
 				}
-				node := holdfast.NodeName(conf.Node)
+				node := holdfast.NodeName(p.Node)
 				if all {
 					node = ""
 				}
@@ -42,7 +42,7 @@ why retention keeps or drops it.`,
 				if err != nil {
 					return err
 				}
-				if err := (wiring{conf, newProgress(a)}).fates(cmd.Context(), r, entries); err != nil {
+				if err := fates(cmd.Context(), p, r, entries); err != nil {
 					return err
 				}
 				entries = slices.DeleteFunc(entries, func(e repository.Entry) bool { return state != "" && string(e.State) != state })
@@ -86,8 +86,8 @@ func fate(e repository.Entry) string {
 
 // fates notes on the entries of the configured node what retention makes of
 // them. Other nodes have rules of their own, which are not known here.
-func (w wiring) fates(ctx context.Context, r *repository.Repository, entries []repository.Entry) error {
-	plan, err := w.retention(r).Plan(ctx)
+func fates(ctx context.Context, p setup.Parts, r *repository.Repository, entries []repository.Entry) error {
+	plan, err := p.RetentionJob(r).Plan(ctx)
 	if err != nil {
 		return err
 	}
@@ -115,8 +115,8 @@ recorded facts.`,
   holdfast show 20261122T154500Z-1f0c9a3e --output json`,
 		Args: exactly(1, "one set"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.withRepository(cmd.Context(), func(conf *config.Config, r *repository.Repository) error {
-				set, _, err := find(cmd.Context(), r, holdfast.NodeName(conf.Node), args[0])
+			return a.withRepository(cmd.Context(), func(p setup.Parts, r *repository.Repository) error {
+				set, _, err := find(cmd.Context(), r, holdfast.NodeName(p.Node), args[0])
 				if err != nil {
 					return err
 				}

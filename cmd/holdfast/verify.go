@@ -14,8 +14,8 @@ import (
 
 	"holdfast"
 	"holdfast/capture/postgres"
-	"holdfast/config"
 	"holdfast/repository"
+	"holdfast/setup"
 	"holdfast/stored"
 	"holdfast/verify"
 )
@@ -132,10 +132,9 @@ func (a *app) verify(ctx context.Context, args []string, request verify.Request,
 	if err != nil {
 		return err
 	}
-	return a.withRepository(ctx, func(conf *config.Config, r *repository.Repository) error {
-		w := wiring{conf, newProgress(a)}
+	return a.withRepository(ctx, func(p setup.Parts, r *repository.Repository) error {
 		if len(args) == 1 {
-			set, _, err := find(ctx, r, holdfast.NodeName(conf.Node), args[0])
+			set, _, err := find(ctx, r, holdfast.NodeName(p.Node), args[0])
 			if err != nil {
 				return err
 			}
@@ -146,12 +145,12 @@ func (a *app) verify(ctx context.Context, args []string, request verify.Request,
 			return err
 		}
 		if f.copy != "" {
-			if stock.Copy, err = openCopy(ctx, conf, f.copy); err != nil {
+			if stock.Copy, err = openCopy(ctx, p, f.copy); err != nil {
 				return err
 			}
 			defer func() { _ = stock.Copy.Close(ctx) }()
 		}
-		job := verify.Job{Stock: stock, Mended: mended, Digest: postgres.Digest, Lanes: runtime.NumCPU(), Now: time.Now, Tell: w.progress.tell, Events: w.progress.hear}
+		job := verify.Job{Stock: stock, Mended: mended, Digest: postgres.Digest, Lanes: runtime.NumCPU(), Now: time.Now, Tell: newProgress(a).tell, Events: p.Events}
 		plan, err := job.Plan(ctx, request)
 		if err != nil {
 			return err
@@ -179,20 +178,20 @@ func (a *app) putBack(ctx context.Context, f verifyFlags) ([]stored.Fault, error
 	if !f.repair || f.dryRun {
 		return nil, nil
 	}
-	conf, err := a.load()
+	p, err := a.load()
 	if err != nil {
 		return nil, err
 	}
-	password, err := conf.Repository.Password.Secret(conf.Dir())(ctx)
+	password, err := p.Repository.Password.Secret(p.Dir())(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return repository.PutBack(ctx, locationOf(conf), password)
+	return repository.PutBack(ctx, setup.Location(p.Config), password)
 }
 
 // openCopy opens another copy of the configured repository.
-func openCopy(ctx context.Context, conf *config.Config, dir string) (*repository.Repository, error) {
-	password, err := conf.Repository.Password.Secret(conf.Dir())(ctx)
+func openCopy(ctx context.Context, p setup.Parts, dir string) (*repository.Repository, error) {
+	password, err := p.Repository.Password.Secret(p.Dir())(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -203,15 +202,15 @@ func openCopy(ctx context.Context, conf *config.Config, dir string) (*repository
 }
 
 func (a *app) rebuildIndex(ctx context.Context) error {
-	conf, err := a.load()
+	p, err := a.load()
 	if err != nil {
 		return err
 	}
-	password, err := conf.Repository.Password.Secret(conf.Dir())(ctx)
+	password, err := p.Repository.Password.Secret(p.Dir())(ctx)
 	if err != nil {
 		return err
 	}
-	done, err := repository.RebuildIndex(ctx, locationOf(conf), password)
+	done, err := repository.RebuildIndex(ctx, setup.Location(p.Config), password)
 	if err != nil {
 		return err
 	}

@@ -1,10 +1,9 @@
-package main
+package setup
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"time"
@@ -13,7 +12,6 @@ import (
 	"holdfast/canton"
 	"holdfast/canton/admin"
 	"holdfast/capture/postgres"
-	"holdfast/config"
 	"holdfast/databases"
 	"holdfast/internal/libpq"
 	"holdfast/node/compose"
@@ -29,37 +27,73 @@ type living struct {
 	*compose.Programs
 }
 
+// RestoreOptions say how a restore differs from the plain one.
+type RestoreOptions struct {
+	To          []string // COMPONENT=CONNECTION of another place; empty: the configured node
+	Locale      string   // to make the databases with, instead of the recorded one
+	NoOwner     bool     // everything belongs to the connecting user
+	FreshVolume bool     // keep the volume of Postgres aside, and take an empty one
+}
+
+func (o RestoreOptions) load() postgres.LoadOptions {
+	return postgres.LoadOptions{Locale: o.Locale, NoOwner: o.NoOwner}
+}
+
+// Destination is where a set goes, and the databases there.
+func (p Parts) Destination(
+	ctx context.Context, o RestoreOptions, set holdfast.Set, files holdfast.Files,
+) (restore.Target, databases.Target, error) {
+	if p.Compose == nil || len(o.To) > 0 {
+		place, err := p.Place(ctx, o.To, o.load())
+		return place, place, err
+	}
+	place, err := p.living(ctx, set, files, o)
+	return place, place.Target, err
+}
+
+// Undo takes the newest restore back.
+func (p Parts) Undo(ctx context.Context, o RestoreOptions) ([]databases.Move, error) {
+	if p.Compose != nil && len(o.To) == 0 {
+		return p.undoLiving(ctx, o)
+	}
+	place, err := p.Place(ctx, o.To, postgres.LoadOptions{})
+	if err != nil {
+		return nil, err
+	}
+	return place.Undo(ctx)
+}
+
 // living is the configured node as it is to be after a restore of the set.
-func (w wiring) living(ctx context.Context, set holdfast.Set, files holdfast.Files, f restoreFlags) (living, error) {
-	engine, err := compose.Connect(w.Compose.DockerHost)
+func (p Parts) living(ctx context.Context, set holdfast.Set, files holdfast.Files, o RestoreOptions) (living, error) {
+	engine, err := compose.Connect(p.Compose.DockerHost)
 	if err != nil {
 		return living{}, err
 	}
-	programs, err := compose.Revive(ctx, engine, compose.Site{Project: w.Compose.Project, Directory: w.Compose.Directory}, set, files)
+	programs, err := compose.Revive(ctx, engine, compose.Site{Project: p.Compose.Project, Directory: p.Compose.Directory}, set, files)
 	if err != nil {
 		return living{}, err
 	}
-	programs.Fresh = f.freshVolume
-	return w.with(programs, f.options())
+	programs.Fresh = o.FreshVolume
+	return p.with(programs, o.load())
 }
 
 // with makes a place of a node's programs.
-func (w wiring) with(programs *compose.Programs, options postgres.LoadOptions) (living, error) {
-	n, err := w.databases()
+func (p Parts) with(programs *compose.Programs, options postgres.LoadOptions) (living, error) {
+	n, err := p.Given()
 	if err != nil {
 		return living{}, err
 	}
-	targets(n, programs.Node)
+	addAddresses(n, programs.Node)
 	participant := programs.Node.Target(holdfast.Participant)
-	programs.Path = w.journal()
+	programs.Path = p.journal()
 	programs.Ready = func(ctx context.Context) error { return answers(ctx, participant) }
 	programs.Identity = func(ctx context.Context) (string, error) { return identityOf(ctx, participant) }
 	programs.Asked = adminOf(programs.Node).Who
-	return living{w.placeOf(n, options), programs}, nil
+	return living{p.placeOf(n, options), programs}, nil
 }
 
 // journal is where the restore of a compose node keeps its journal.
-func (w wiring) journal() string { return filepath.Join(w.Dir(), w.Config.Node+".restore.json") }
+func (p Parts) journal() string { return filepath.Join(p.Dir(), p.Config.Node+".restore.json") }
 
 // adminOf asks a compose node's participant at its container, because the
 // bundle publishes no port for the admin API.
@@ -96,33 +130,23 @@ func identityOf(ctx context.Context, t libpq.Address) (string, error) {
 	return found.ID, nil
 }
 
-// statement is the operator's word that the original is stopped, and who gave
-// it; "" without one.
-func (f restoreFlags) statement() string {
-	if !f.originalStopped {
-		return ""
-	}
-	host, _ := os.Hostname()
-	return fmt.Sprintf("%s on %s, %s", os.Getenv("USER"), host, time.Now().UTC().Format(time.RFC3339))
-}
-
 // undoLiving puts back what the newest restore of a compose node replaced, or
 // what one that was broken off has left, and has the node run as before.
-func (a *app) undoLiving(ctx context.Context, w wiring, f restoreFlags) ([]databases.Move, error) {
-	left, err := compose.BrokenOff(w.journal())
+func (p Parts) undoLiving(ctx context.Context, o RestoreOptions) ([]databases.Move, error) {
+	left, err := compose.BrokenOff(p.journal())
 	if err != nil {
 		return nil, err
 	}
-	place, err := a.livingNow(ctx, w, left)
+	place, err := p.livingNow(ctx, left)
 	if err != nil {
 		return nil, err
 	}
-	tell := w.progress.tell
+	tell := p.tell
 	if left.Exchanged() { // what is on the empty volume goes with it
 		return []databases.Move{}, place.Return(ctx, tell)
 	}
 	if left == nil {
-		kept, err := place.replaced(ctx, f.freshVolume)
+		kept, err := place.replaced(ctx, o.FreshVolume)
 		if err != nil || kept != nil {
 			return place.putBack(ctx, kept, err, tell)
 		}
@@ -130,7 +154,7 @@ func (a *app) undoLiving(ctx context.Context, w wiring, f restoreFlags) ([]datab
 	if err := place.Halt(ctx, step.Standstill{}, tell); err != nil {
 		return nil, err
 	}
-	moves, err := a.undoDatabases(ctx, place.Target, left)
+	moves, err := undoDatabases(ctx, place.Target, left)
 	if err != nil {
 		return nil, errors.Join(err, place.Return(context.WithoutCancel(ctx), tell))
 	}
@@ -200,35 +224,35 @@ func (l living) putBack(ctx context.Context, k *compose.Kept, err error, tell fu
 // livingNow is the node as it runs; after a restore that was broken off, as
 // that one meant it to be. Where its set cannot be had any more, what runs, or
 // is there stopped, has to do.
-func (a *app) livingNow(ctx context.Context, w wiring, left *compose.Journal) (place living, err error) {
+func (p Parts) livingNow(ctx context.Context, left *compose.Journal) (place living, err error) {
 	if left != nil {
-		err = a.withRepository(ctx, func(_ *config.Config, r *repository.Repository) error {
-			set, files, err := r.Find(ctx, holdfast.NodeName(w.Config.Node), string(left.Set))
+		err = p.WithRepository(ctx, func(r *repository.Repository) error {
+			set, files, err := r.Find(ctx, holdfast.NodeName(p.Config.Node), string(left.Set))
 			if err != nil {
 				return err
 			}
-			place, err = w.living(ctx, set, files, restoreFlags{})
+			place, err = p.living(ctx, set, files, RestoreOptions{})
 			return err
 		})
 		if err == nil || ctx.Err() != nil {
 			return place, err
 		}
 	}
-	n, failed := w.compose(ctx)
+	n, failed := p.ComposeNode(ctx)
 	if failed != nil {
 		return place, errors.Join(err, failed)
 	}
 	programs := &compose.Programs{Node: n, Now: time.Now}
 	if left != nil {
 		programs.Set = left.Set
-		w.progress.tell(fmt.Sprintf("the set cannot be had (%v); going back from what is there", err))
+		p.tell(fmt.Sprintf("the set cannot be had (%v); going back from what is there", err))
 	}
-	return w.with(programs, postgres.LoadOptions{})
+	return p.with(programs, postgres.LoadOptions{})
 }
 
 // undoDatabases takes the newest swap back; of a restore that was broken off,
 // only if it had come that far, and what it was building is dropped.
-func (a *app) undoDatabases(ctx context.Context, place databases.Target, left *compose.Journal) ([]databases.Move, error) {
+func undoDatabases(ctx context.Context, place databases.Target, left *compose.Journal) ([]databases.Move, error) {
 	if left == nil {
 		return place.Undo(ctx)
 	}

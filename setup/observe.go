@@ -1,8 +1,9 @@
-package main
+package setup
 
 import (
 	"context"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"sync"
@@ -27,25 +28,25 @@ import (
 // patience is how long a check waits for one of the places it looks at.
 const patience = time.Minute
 
-// observe looks everywhere the conditions need, side by side where it can.
+// Observe looks everywhere the conditions need, side by side where it can.
 // What is not to be had is said in its place; only a configuration that makes
 // no sense, or an interruption, is an error.
-func (w wiring) observe(ctx context.Context) (check.Observations, error) {
-	n, err := w.nodeOrWhyNot(ctx)
+func (p Parts) Observe(ctx context.Context) (check.Observations, error) {
+	n, err := p.nodeOrWhyNot(ctx)
 	if err != nil {
 		return check.Observations{}, err
 	}
-	o := check.Observations{Node: n.Node, Live: map[holdfast.ComponentName]holdfast.Observed[observed.Database]{}, Declared: w.declared(), Limits: w.limits()}
-	w.observeRepository(ctx, &o)
+	o := check.Observations{Node: n.Node, Live: map[holdfast.ComponentName]holdfast.Observed[observed.Database]{}, Declared: p.declared(), Limits: p.limits()}
+	p.observeRepository(ctx, &o)
 	last := newestProven(o)
 	var g errgroup.Group
 	for _, look := range []func(context.Context){
-		func(ctx context.Context) { w.observeNode(ctx, n, last, &o) },
-		func(ctx context.Context) { o.App = w.observeApp(ctx) },
-		func(ctx context.Context) { o.Scans = w.observeScans(ctx, last) },
-		func(ctx context.Context) { o.Admin = w.observeAdmin(ctx) },
-		func(ctx context.Context) { o.Metrics = w.observeMetrics(ctx) },
-		func(ctx context.Context) { o.Copy = w.observeCopy(ctx) },
+		func(ctx context.Context) { p.observeNode(ctx, n, last, &o) },
+		func(ctx context.Context) { o.App = p.observeApp(ctx) },
+		func(ctx context.Context) { o.Scans = p.observeScans(ctx, last) },
+		func(ctx context.Context) { o.Admin = p.observeAdmin(ctx) },
+		func(ctx context.Context) { o.Metrics = p.observeMetrics(ctx) },
+		func(ctx context.Context) { o.Copy = p.observeCopy(ctx) },
 	} {
 		g.Go(func() error {
 			ctx, cancel := context.WithTimeout(ctx, patience)
@@ -58,28 +59,29 @@ func (w wiring) observe(ctx context.Context) (check.Observations, error) {
 	return o, ctx.Err()
 }
 
-func (w wiring) limits() check.Limits {
-	c := w.Check
+// limits are the thresholds of the conditions.
+func (p Parts) limits() check.Limits {
+	c := p.Check
 	return check.Limits{
 		Cadence: time.Duration(c.Cadence), Grace: time.Duration(c.Grace), Drill: time.Duration(c.DrillEvery), KeyTest: time.Duration(c.KeyTestEvery),
 		Copy: time.Duration(c.CopyBehind), Runway: time.Duration(c.Runway), Skew: time.Duration(c.ClockSkew),
 	}
 }
 
-func (w wiring) declared() check.Declared {
+func (p Parts) declared() check.Declared {
 	d := check.Declared{}
-	switch rules := w.Retention; {
-	case w.Check.History != nil:
-		d.NoHistory = !*w.Check.History
+	switch rules := p.Retention; {
+	case p.Check.History != nil:
+		d.NoHistory = !*p.Check.History
 	case rules != (config.Retention{}):
 		d.NoHistory = rules.History == 0
 	}
-	if w.Retention.History != config.Forever {
-		d.History = time.Duration(w.Retention.History)
+	if p.Retention.History != config.Forever {
+		d.History = time.Duration(p.Retention.History)
 	}
-	d.Pruning, _ = w.Check.PruningKept() // Load has checked it
-	d.NoPruning = w.Check.Pruning != "" && d.Pruning == 0
-	for _, r := range w.Check.Retention {
+	d.Pruning, _ = p.Check.PruningKept() // Load has checked it
+	d.NoPruning = p.Check.Pruning != "" && d.Pruning == 0
+	for _, r := range p.Check.Retention {
 		d.Retention = append(d.Retention, check.Retention{SV: r.SV, Keeps: time.Duration(r.Keeps), Source: r.Source})
 	}
 	return d
@@ -87,15 +89,15 @@ func (w wiring) declared() check.Declared {
 
 // observeRepository reads every manifest of the node, and the newest proven
 // set's small files.
-func (w wiring) observeRepository(ctx context.Context, o *check.Observations) {
-	password, err := w.Repository.Password.Secret(w.Dir())(ctx)
+func (p Parts) observeRepository(ctx context.Context, o *check.Observations) {
+	password, err := p.Repository.Password.Secret(p.Dir())(ctx)
 	if err != nil {
 		o.Repository = holdfast.Unknown[check.Repository](err.Error())
 		o.Drills, o.KeyTests = holdfast.Unknown[[]record.Drill](err.Error()), holdfast.Unknown[[]record.KeyTest](err.Error())
 		return
 	}
-	found := check.Repository{Name: w.Repository.Path}
-	r, err := repository.Open(ctx, locationOf(w.Config), password)
+	found := check.Repository{Name: p.Repository.Path}
+	r, err := repository.Open(ctx, Location(p.Config), password)
 	if err == nil {
 		defer func() { _ = r.Close(ctx) }()
 		var entries []repository.Entry
@@ -196,7 +198,7 @@ func newestProven(o check.Observations) *holdfast.ParticipantFacts {
 
 // observeNode looks at the live databases, and then at the running node's
 // identities, which are compared with them.
-func (w wiring) observeNode(ctx context.Context, n databases.Live, last *holdfast.ParticipantFacts, o *check.Observations) {
+func (p Parts) observeNode(ctx context.Context, n databases.Live, last *holdfast.ParticipantFacts, o *check.Observations) {
 	var since *int64
 	if last != nil {
 		since = last.LedgerEnd
@@ -212,11 +214,11 @@ func (w wiring) observeNode(ctx context.Context, n databases.Live, last *holdfas
 			if err == nil {
 				major := live.Server.Major()
 				if _, asked := unsuited[major]; !asked {
-					unsuited[major] = text((postgres.Tools{Dir: w.Tools}).Suit(ctx, major))
+					unsuited[major] = text((postgres.Tools{Dir: p.Tools}).Suit(ctx, major))
 				}
 				live.Tools = unsuited[major]
-				if w.Check.RestoreSpace != "" {
-					live.Free = databases.FreeAt(w.Check.RestoreSpace)
+				if p.Check.RestoreSpace != "" {
+					live.Free = databases.FreeAt(p.Check.RestoreSpace)
 				}
 			}
 			o.Live[c.Name] = holdfast.Observe(live, err)
@@ -224,11 +226,11 @@ func (w wiring) observeNode(ctx context.Context, n databases.Live, last *holdfas
 		})
 	}
 	_ = g.Wait()
-	o.Identities = holdfast.Observe(w.observeIdentities(ctx, n, o.Live))
+	o.Identities = holdfast.Observe(p.observeIdentities(ctx, n, o.Live))
 }
 
-func (w wiring) observeIdentities(ctx context.Context, n databases.Live, live map[holdfast.ComponentName]holdfast.Observed[observed.Database]) (holdfast.IdentityFacts, error) {
-	f, err := w.fetcher(ctx)
+func (p Parts) observeIdentities(ctx context.Context, n databases.Live, live map[holdfast.ComponentName]holdfast.Observed[observed.Database]) (holdfast.IdentityFacts, error) {
+	f, err := p.Fetcher(ctx)
 	if err != nil {
 		return holdfast.IdentityFacts{}, err
 	}
@@ -250,30 +252,30 @@ func (w wiring) observeIdentities(ctx context.Context, n databases.Live, live ma
 	return dump.Facts(dump.Check(against)), nil
 }
 
-func (w wiring) observeApp(ctx context.Context) holdfast.Observed[observed.App] {
-	f, err := w.fetcher(ctx)
+func (p Parts) observeApp(ctx context.Context) holdfast.Observed[observed.App] {
+	f, err := p.Fetcher(ctx)
 	if err != nil {
 		return holdfast.Unknown[observed.App](err.Error())
 	}
 	return holdfast.Observe(f.App(ctx))
 }
 
-func (w wiring) observeScans(ctx context.Context, last *holdfast.ParticipantFacts) []observed.Scan {
+func (p Parts) observeScans(ctx context.Context, last *holdfast.ParticipantFacts) []observed.Scan {
 	client := scan.Client{}
 	if last != nil {
 		if serial, ok := last.ActiveSerial(); ok {
 			client.Probe = &serial
 		}
 	}
-	return client.Ask(ctx, w.Check.Scans)
+	return client.Ask(ctx, p.Check.Scans)
 }
 
-func (w wiring) observeAdmin(ctx context.Context) holdfast.Observed[observed.Participant] {
+func (p Parts) observeAdmin(ctx context.Context) holdfast.Observed[observed.Participant] {
 	switch {
-	case w.Check.Admin != "":
-		return holdfast.Observe(admin.Client{Address: w.Check.Admin}.Look(ctx))
-	case w.Compose != nil:
-		n, err := w.compose(ctx)
+	case p.Check.Admin != "":
+		return holdfast.Observe(admin.Client{Address: p.Check.Admin}.Look(ctx))
+	case p.Compose != nil:
+		n, err := p.ComposeNode(ctx)
 		if err != nil {
 			return holdfast.Unknown[observed.Participant](err.Error())
 		}
@@ -282,32 +284,32 @@ func (w wiring) observeAdmin(ctx context.Context) holdfast.Observed[observed.Par
 	return holdfast.Unknown[observed.Participant]("check.admin names no admin API")
 }
 
-func (w wiring) observeMetrics(ctx context.Context) holdfast.Observed[observed.Metrics] {
-	if len(w.Check.Metrics) == 0 {
+func (p Parts) observeMetrics(ctx context.Context) holdfast.Observed[observed.Metrics] {
+	if len(p.Check.Metrics) == 0 {
 		return holdfast.Unknown[observed.Metrics]("check.metrics names no endpoint")
 	}
-	return holdfast.Observe(metrics.Client{}.Read(ctx, w.Check.Metrics))
+	return holdfast.Observe(metrics.Client{}.Read(ctx, p.Check.Metrics))
 }
 
-func (w wiring) observeCopy(ctx context.Context) holdfast.Observed[check.Copy] {
-	path := w.Check.SecondCopy
+func (p Parts) observeCopy(ctx context.Context) holdfast.Observed[check.Copy] {
+	path := p.Check.SecondCopy
 	if path == "" {
 		return holdfast.Unknown[check.Copy]("check.second_copy names none")
 	}
 	if config.IsAddress(path) {
 		return holdfast.Unknown[check.Copy](path + " is no directory of this machine, and only those can be looked into")
 	}
-	password, err := w.Repository.Password.Secret(w.Dir())(ctx)
+	password, err := p.Repository.Password.Secret(p.Dir())(ctx)
 	if err != nil {
 		return holdfast.Unknown[check.Copy](err.Error())
 	}
-	found := check.Copy{Where: path, SameDisk: device(path) == device(w.Repository.Path)}
-	found.OneDisk = !found.SameDisk && sharesDisk(path, w.Repository.Path)
+	found := check.Copy{Where: path, SameDisk: device(path) == device(p.Repository.Path)}
+	found.OneDisk = !found.SameDisk && sharesDisk(path, p.Repository.Path)
 	r, err := repository.Open(ctx, repository.Filesystem(path), password)
 	if err == nil {
 		defer func() { _ = r.Close(ctx) }()
 		var entries []repository.Entry
-		entries, err = r.Sets(ctx, holdfast.NodeName(w.Node))
+		entries, err = r.Sets(ctx, holdfast.NodeName(p.Node))
 		for _, e := range entries {
 			found.Sets = append(found.Sets, check.CopiedSet{ID: e.ID, State: e.State, Ended: e.Ended})
 		}
@@ -324,4 +326,15 @@ func text(err error) string {
 		return ""
 	}
 	return err.Error()
+}
+
+// drain reads a file of a set to its end.
+func drain(ctx context.Context, files holdfast.Files, name string) error {
+	in, err := files.Open(ctx, name)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = in.Close() }()
+	_, err = io.Copy(io.Discard, in)
+	return err
 }

@@ -1,4 +1,4 @@
-package main
+package setup
 
 import (
 	"context"
@@ -19,6 +19,7 @@ import (
 	"holdfast/capture/postgres"
 	"holdfast/config"
 	"holdfast/databases"
+	"holdfast/event"
 	"holdfast/identities"
 	"holdfast/internal/libpq"
 	"holdfast/node/compose"
@@ -27,35 +28,53 @@ import (
 	"holdfast/retention"
 )
 
-// wiring turns a configuration into the parts a job needs.
-type wiring struct {
+// Parts are what a configuration comes to: the parts that jobs need.
+type Parts struct {
 	*config.Config
-	progress *progress
+	Version string         // of the program; sets and reports say it
+	Events  event.Listener // hears what the parts do
 }
 
-// node is the configured node with its databases.
-func (w wiring) node(ctx context.Context) (databases.Live, error) {
-	n, err := w.databases()
-	if err != nil || w.Compose == nil {
+// line is an event that has nothing but its text.
+type line string
+
+func (l line) String() string { return string(l) }
+
+func (p Parts) tell(text string) { p.Events.Report(line(text)) }
+
+func (p Parts) maintenance(text string) { p.tell("maintenance: " + text) }
+
+// usage makes a mistake on the command line a Usage problem.
+func usage(err error) error {
+	return &holdfast.Problem{
+		Class: holdfast.Usage, What: err.Error(),
+		Do: "`holdfast help` lists the commands, `holdfast help COMMAND` the flags of one.",
+	}
+}
+
+// Live is the configured node with its databases.
+func (p Parts) Live(ctx context.Context) (databases.Live, error) {
+	n, err := p.Given()
+	if err != nil || p.Compose == nil {
 		return n, err
 	}
-	of, err := w.compose(ctx)
+	of, err := p.ComposeNode(ctx)
 	if err != nil {
 		return databases.Live{}, err
 	}
-	targets(n, of)
+	addAddresses(n, of)
 	return n, nil
 }
 
 // nodeOrWhyNot is the configured node; where its containers cannot be looked
 // at, its databases say why when they are connected to.
-func (w wiring) nodeOrWhyNot(ctx context.Context) (databases.Live, error) {
-	n, err := w.node(ctx)
-	if err == nil || w.Compose == nil || ctx.Err() != nil {
+func (p Parts) nodeOrWhyNot(ctx context.Context) (databases.Live, error) {
+	n, err := p.Live(ctx)
+	if err == nil || p.Compose == nil || ctx.Err() != nil {
 		return n, err
 	}
 	why := err
-	if n, err = w.databases(); err != nil {
+	if n, err = p.Given(); err != nil {
 		return n, err
 	}
 	for _, c := range n.Components {
@@ -66,47 +85,48 @@ func (w wiring) nodeOrWhyNot(ctx context.Context) (databases.Live, error) {
 	return n, nil
 }
 
-// databases are those that the configuration gives connections of.
-func (w wiring) databases() (databases.Live, error) {
-	n := databases.Live{Node: w.DomainNode(), Addresses: map[holdfast.ComponentName]libpq.Address{}}
-	for _, name := range slices.Sorted(maps.Keys(w.Databases)) {
-		t, err := address(w.Databases[name].Connection)
+// Given are the databases that the configuration gives connections of.
+func (p Parts) Given() (databases.Live, error) {
+	n := databases.Live{Node: p.DomainNode(), Addresses: map[holdfast.ComponentName]libpq.Address{}}
+	for _, name := range slices.Sorted(maps.Keys(p.Databases)) {
+		t, err := address(p.Databases[name].Connection)
 		if err != nil {
 			return databases.Live{}, &holdfast.Problem{Class: holdfast.Usage, What: fmt.Sprintf("databases.%s: %v", name, err), Do: "Correct it in holdfast.yaml."}
 		}
-		t.Password = w.Databases[name].Password.Secret(w.Dir())
+		t.Password = p.Databases[name].Password.Secret(p.Dir())
 		n.Addresses[holdfast.ComponentName(name)] = t
 	}
 	return n, nil
 }
 
-// targets are the node's own databases, as its containers tell.
-func targets(n databases.Live, of *compose.Node) {
+// addAddresses adds the addresses of the node's own databases, as its
+// containers tell them.
+func addAddresses(n databases.Live, of *compose.Node) {
 	for _, c := range of.Components() {
 		n.Addresses[c.Name] = of.Target(c.Kind)
 	}
 }
 
-// compose finds the node among the containers of the Docker daemon.
-func (w wiring) compose(ctx context.Context) (*compose.Node, error) {
-	if w.Compose == nil {
+// ComposeNode finds the node among the containers of the Docker daemon.
+func (p Parts) ComposeNode(ctx context.Context) (*compose.Node, error) {
+	if p.Compose == nil {
 		return nil, &holdfast.Problem{Class: holdfast.Usage, What: "the configuration has no compose:", Do: "`holdfast init` on the machine that runs the bundle writes it."}
 	}
-	engine, err := compose.Connect(w.Compose.DockerHost)
+	engine, err := compose.Connect(p.Compose.DockerHost)
 	if err != nil {
 		return nil, err
 	}
-	return compose.Open(ctx, engine, w.Compose.Project)
+	return compose.Open(ctx, engine, p.Compose.Project)
 }
 
-// secret reads a secret where it rests, which may be a container of the node.
-func (w wiring) secret(r config.Reference) holdfast.SecretFunc {
+// Secret reads a secret where it rests, which may be a container of the node.
+func (p Parts) Secret(r config.Reference) holdfast.SecretFunc {
 	role, variable, ok := r.Container()
 	if !ok {
-		return r.Secret(w.Dir())
+		return r.Secret(p.Dir())
 	}
 	return func(ctx context.Context) (holdfast.Secret, error) {
-		n, err := w.compose(ctx)
+		n, err := p.ComposeNode(ctx)
 		if err != nil {
 			return holdfast.Secret{}, err
 		}
@@ -114,9 +134,9 @@ func (w wiring) secret(r config.Reference) holdfast.SecretFunc {
 	}
 }
 
-// throughContainer, as the address of the validator app, reaches it in its
+// ThroughContainer, as the address of the validator app, reaches it in its
 // container, where the bundle's nginx publishes no port.
-const throughContainer = "container"
+const ThroughContainer = "container"
 
 func address(dsn string) (libpq.Address, error) {
 	info, err := libpq.Parse(dsn)
@@ -128,25 +148,25 @@ func readFacts(ctx context.Context, tx pgx.Tx, kind holdfast.Kind) (holdfast.Fac
 	return canton.Read(ctx, tx, kind)
 }
 
-// dumper makes the dumper of one database.
-func (w wiring) dumper(t libpq.Address) postgres.Dumper {
+// Dumper makes the dumper of one database.
+func (p Parts) Dumper(t libpq.Address) postgres.Dumper {
 	return postgres.Dumper{
-		Address: t, Tools: postgres.Tools{Dir: w.Tools}, Facts: readFacts,
+		Address: t, Tools: postgres.Tools{Dir: p.Tools}, Facts: readFacts,
 		Options: postgres.Options{
-			Lanes: w.Dump.Lanes, Connections: w.Dump.Connections,
-			WaitLimit: time.Duration(w.Dump.WaitLimit), LockWait: time.Duration(w.Dump.LockWait), Events: w.progress.hear,
+			Lanes: p.Dump.Lanes, Connections: p.Dump.Connections,
+			WaitLimit: time.Duration(p.Dump.WaitLimit), LockWait: time.Duration(p.Dump.LockWait), Events: p.Events,
 		},
 	}
 }
 
-// job is a backup of the configured node.
-func (w wiring) job(ctx context.Context, r backup.Store, wait time.Duration) (backup.Job, databases.Live, error) {
-	n, err := w.node(ctx)
+// Backup is a backup of the configured node.
+func (p Parts) Backup(ctx context.Context, r backup.Store, wait time.Duration) (backup.Job, databases.Live, error) {
+	n, err := p.Live(ctx)
 	if err != nil {
 		return backup.Job{}, n, err
 	}
 	j := backup.Job{
-		Node: n.Node, Sources: map[holdfast.ComponentName]backup.Source{}, Store: r, Version: version, Tell: w.progress.tell,
+		Node: n.Node, Sources: map[holdfast.ComponentName]backup.Source{}, Store: r, Version: p.Version, Tell: p.tell,
 		Lock: func(ctx context.Context) (func(), error) {
 			if err := n.Check(ctx); err != nil {
 				return nil, err
@@ -155,15 +175,15 @@ func (w wiring) job(ctx context.Context, r backup.Store, wait time.Duration) (ba
 		},
 	}
 	for name, t := range n.Addresses {
-		j.Sources[name] = w.dumper(t)
+		j.Sources[name] = p.Dumper(t)
 	}
-	if w.Compose != nil {
-		if j.Deployment, err = w.compose(ctx); err != nil {
+	if p.Compose != nil {
+		if j.Deployment, err = p.ComposeNode(ctx); err != nil {
 			return j, n, err
 		}
 	}
-	if w.Identities != nil {
-		keeper, err := w.keeper(ctx)
+	if p.Identities != nil {
+		keeper, err := p.Keeper(ctx)
 		if err != nil {
 			return j, n, err
 		}
@@ -172,9 +192,9 @@ func (w wiring) job(ctx context.Context, r backup.Store, wait time.Duration) (ba
 	return j, n, nil
 }
 
-// fetcher reaches the validator app as configured.
-func (w wiring) fetcher(ctx context.Context) (identities.Fetcher, error) {
-	i := w.Identities
+// Fetcher reaches the validator app as configured.
+func (p Parts) Fetcher(ctx context.Context) (identities.Fetcher, error) {
+	i := p.Identities
 	if i == nil {
 		return identities.Fetcher{}, &holdfast.Problem{Class: holdfast.Usage, What: "the configuration has no identities:",
 			Why: "The identities hold the node's keys and are the second way back.", Do: "Add identities: to holdfast.yaml; docs/operate.md has examples for each way to a token."}
@@ -187,8 +207,8 @@ func (w wiring) fetcher(ctx context.Context) (identities.Fetcher, error) {
 		}
 	}
 	f := identities.Fetcher{BaseURL: i.URL, Address: i.Address, CA: ca}
-	if i.Address == throughContainer {
-		n, err := w.compose(ctx)
+	if i.Address == ThroughContainer {
+		n, err := p.ComposeNode(ctx)
 		if err != nil {
 			return f, err
 		}
@@ -197,36 +217,37 @@ func (w wiring) fetcher(ctx context.Context) (identities.Fetcher, error) {
 	switch i.Auth.Mode {
 	case "oidc":
 		f.Tokens = identities.ClientCredentials{
-			Issuer: i.Auth.Issuer, ClientID: i.Auth.ClientID, ClientSecret: w.secret(i.Auth.ClientSecret),
+			Issuer: i.Auth.Issuer, ClientID: i.Auth.ClientID, ClientSecret: p.Secret(i.Auth.ClientSecret),
 			Audience: i.Auth.Audience, Resource: i.Auth.Resource, Scope: i.Auth.Scope, Basic: i.Auth.Basic, CA: ca,
 		}
 	case "unsafe":
 		f.Tokens = identities.UnsafeTokens{Audience: i.Auth.Audience, Users: i.Auth.Users}
 	default:
-		f.Tokens = identities.StaticToken{Read: w.secret(i.Auth.Token)}
+		f.Tokens = identities.StaticToken{Read: p.Secret(i.Auth.Token)}
 	}
 	return f, nil
 }
 
-func (w wiring) keeper(ctx context.Context) (identities.Keeper, error) {
-	f, err := w.fetcher(ctx)
+// Keeper fetches, seals and keeps the identities as configured.
+func (p Parts) Keeper(ctx context.Context) (identities.Keeper, error) {
+	f, err := p.Fetcher(ctx)
 	if err != nil {
 		return identities.Keeper{}, err
 	}
 	k := identities.Keeper{Fetch: f.Fetch}
-	if k.Recipients, err = identities.ParseRecipients(w.Identities.Recipients); err != nil {
+	if k.Recipients, err = identities.ParseRecipients(p.Identities.Recipients); err != nil {
 		return k, err
 	}
-	for _, dir := range w.Identities.Keep {
+	for _, dir := range p.Identities.Keep {
 		k.Directories = append(k.Directories, identities.Directory{Path: dir})
 	}
 	return k, nil
 }
 
-// place is where a restore goes: the configured databases, or those that --to
+// Place is where a restore goes: the configured databases, or those that --to
 // names instead.
-func (w wiring) place(ctx context.Context, to []string, options postgres.LoadOptions) (databases.Target, error) {
-	n, err := w.node(ctx)
+func (p Parts) Place(ctx context.Context, to []string, options postgres.LoadOptions) (databases.Target, error) {
+	n, err := p.Live(ctx)
 	if err != nil {
 		return databases.Target{}, err
 	}
@@ -236,7 +257,7 @@ func (w wiring) place(ctx context.Context, to []string, options postgres.LoadOpt
 	for _, text := range to {
 		name, dsn, found := strings.Cut(text, "=")
 		if !found || strings.Contains(name, ":") || strings.Contains(name, " ") {
-			return databases.Target{}, usageError(nil, errors.New("--to: want COMPONENT=CONNECTION, such as --to participant=postgres://host/participant"))
+			return databases.Target{}, usage(errors.New("--to: want COMPONENT=CONNECTION, such as --to participant=postgres://host/participant"))
 		}
 		t, err := address(dsn)
 		switch {
@@ -247,34 +268,34 @@ func (w wiring) place(ctx context.Context, to []string, options postgres.LoadOpt
 			err = errors.New("the connection string names no database (dbname)")
 		}
 		if err != nil {
-			return databases.Target{}, usageError(nil, fmt.Errorf("--to %s: %w", name, err))
+			return databases.Target{}, usage(fmt.Errorf("--to %s: %w", name, err))
 		}
 		n.Addresses[holdfast.ComponentName(name)] = t
 		n.Components = append(n.Components, holdfast.Component{Name: holdfast.ComponentName(name)})
 	}
-	return w.placeOf(n, options), nil
+	return p.placeOf(n, options), nil
 }
 
-func (w wiring) placeOf(n databases.Live, options postgres.LoadOptions) databases.Target {
-	options.Events = w.progress.hear
+func (p Parts) placeOf(n databases.Live, options postgres.LoadOptions) databases.Target {
+	options.Events = p.Events
 	return databases.Target{Live: n, Now: time.Now, Loader: func(_ holdfast.ComponentName, through libpq.Address) databases.Loader {
-		return postgres.Loader{Address: through, Tools: postgres.Tools{Dir: w.Tools}, Facts: readFacts, Options: options}
+		return postgres.Loader{Address: through, Tools: postgres.Tools{Dir: p.Tools}, Facts: readFacts, Options: options}
 	}}
 }
 
-// retention is the retention of the configured node's sets.
-func (w wiring) retention(r *repository.Repository) retention.Job {
-	node := holdfast.NodeName(w.Node)
+// RetentionJob is the retention of the configured node's sets.
+func (p Parts) RetentionJob(r *repository.Repository) retention.Job {
+	node := holdfast.NodeName(p.Node)
 	return retention.Job{
-		Node: node, Policy: w.policy(), Store: r, Now: time.Now, Tell: w.progress.maintenance,
+		Node: node, Policy: p.policy(), Store: r, Now: time.Now, Tell: p.maintenance,
 		Look: func(ctx context.Context) ([]retention.Candidate, []record.Pin, error) {
 			return candidates(ctx, r, node)
 		},
 	}
 }
 
-func (w wiring) policy() retention.Policy {
-	c := w.Retention
+func (p Parts) policy() retention.Policy {
+	c := p.Retention
 	return retention.Policy{
 		Within: time.Duration(c.Within), Last: c.Last, Hourly: c.Hourly, Daily: c.Daily, Weekly: c.Weekly, Monthly: c.Monthly, Yearly: c.Yearly,
 		History: time.Duration(c.History), Faulty: time.Duration(c.Faulty),

@@ -1,9 +1,10 @@
-package main
+package setup
 
 import (
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"testing"
 )
 
@@ -43,5 +44,14 @@ func TestDisksOf(t *testing.T) {
 		if !slices.Equal(got, c.want) {
 			t.Errorf("%s is on %v, want %v", name, got, c.want)
 		}
+	}
+}
+
+// What tells disks apart is what the kernel says.
+func TestDevices(t *testing.T) {
+	dir := t.TempDir()
+	var s syscall.Stat_t
+	if err := syscall.Stat(dir, &s); err != nil || device(dir) != uint64(s.Dev) || device(dir+"/nothing") != 0 { //nolint:unconvert // the type differs between systems
+		t.Errorf("%d, %v", device(dir), err)
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package setup
 
 import (
 	"cmp"
@@ -23,15 +23,23 @@ import (
 	"holdfast/sandbox"
 )
 
-// drill is a drill of one set.
-func (w wiring) drill(ctx context.Context, set holdfast.Set, files holdfast.Files, f drillFlags) (drill.Job, error) {
-	host, err := w.drillHost(ctx, set, files, f)
+// DrillOptions say how a drill differs from the configured one.
+type DrillOptions struct {
+	Locale string // to make the databases with, instead of the recorded one
+	Server string // config.LocalServer, config.ContainerServer; empty: as configured
+	Boot   bool   // start the participant on its database
+	DryRun bool   // only say which images are needed
+}
+
+// DrillJob is a drill of one set.
+func (p Parts) DrillJob(ctx context.Context, set holdfast.Set, files holdfast.Files, f DrillOptions) (drill.Job, error) {
+	host, err := p.drillHost(ctx, set, files, f)
 	if err != nil {
 		return drill.Job{}, err
 	}
 	machine, _ := os.Hostname()
-	j := drill.Job{Host: host, Boot: f.boot, Checks: map[holdfast.ComponentName][]string{}, Version: version, Machine: machine, Now: time.Now, Tell: w.progress.tell}
-	for name, list := range w.Drill.Checks {
+	j := drill.Job{Host: host, Boot: f.Boot, Checks: map[holdfast.ComponentName][]string{}, Version: p.Version, Machine: machine, Now: time.Now, Tell: p.tell}
+	for name, list := range p.Drill.Checks {
 		j.Checks[holdfast.ComponentName(name)] = list
 	}
 	return j, nil
@@ -39,14 +47,14 @@ func (w wiring) drill(ctx context.Context, set holdfast.Set, files holdfast.File
 
 // drillServer is what kind of server a drill wants: local, container, or ""
 // for whichever there is.
-func drillServer(f drillFlags, configured string) (string, error) {
-	want := cmp.Or(f.server, configured)
+func drillServer(f DrillOptions, configured string) (string, error) {
+	want := cmp.Or(f.Server, configured)
 	switch {
 	case !slices.Contains([]string{"", config.LocalServer, config.ContainerServer}, want):
-		return "", usageError(nil, fmt.Errorf("--server: want %s or %s", config.LocalServer, config.ContainerServer))
-	case f.boot && want == config.LocalServer:
-		return "", usageError(nil, errors.New("--boot starts the participant in a container, beside a server in a container: leave --server (or drill.server) local out"))
-	case f.boot:
+		return "", usage(fmt.Errorf("--server: want %s or %s", config.LocalServer, config.ContainerServer))
+	case f.Boot && want == config.LocalServer:
+		return "", usage(errors.New("--boot starts the participant in a container, beside a server in a container: leave --server (or drill.server) local out"))
+	case f.Boot:
 		return config.ContainerServer, nil
 	}
 	return want, nil
@@ -54,20 +62,20 @@ func drillServer(f drillFlags, configured string) (string, error) {
 
 // drillHost chooses where a set is rehearsed: with the server programs of this
 // machine, or in a container.
-func (w wiring) drillHost(ctx context.Context, set holdfast.Set, files holdfast.Files, f drillFlags) (drill.Host, error) {
-	want, err := drillServer(f, w.Drill.Server)
+func (p Parts) drillHost(ctx context.Context, set holdfast.Set, files holdfast.Files, f DrillOptions) (drill.Host, error) {
+	want, err := drillServer(f, p.Drill.Server)
 	if err != nil {
 		return nil, err
 	}
-	r := rehearsing{tools: postgres.Tools{Dir: w.Tools}, options: postgres.LoadOptions{Events: w.progress.hear, Locale: f.locale}}
+	r := rehearsing{tools: postgres.Tools{Dir: p.Tools}, options: postgres.LoadOptions{Events: p.Events, Locale: f.Locale}}
 	if want == config.ContainerServer {
-		return w.containerHost(ctx, set, files, f, r)
+		return p.containerHost(ctx, set, files, f, r)
 	}
-	local, err := w.localHost(ctx, set, r)
+	local, err := p.localHost(ctx, set, r)
 	if err == nil || want == config.LocalServer {
 		return local, err
 	}
-	elsewhere, failed := w.containerHost(ctx, set, files, f, r)
+	elsewhere, failed := p.containerHost(ctx, set, files, f, r)
 	if failed != nil {
 		return nil, errors.Join(err, fmt.Errorf("nor can it be rehearsed in a container: %w", failed))
 	}
@@ -76,12 +84,12 @@ func (w wiring) drillHost(ctx context.Context, set holdfast.Set, files holdfast.
 
 // localHost rehearses with the server programs of this machine, which have to
 // suit the set.
-func (w wiring) localHost(ctx context.Context, set holdfast.Set, r rehearsing) (drill.Host, error) {
+func (p Parts) localHost(ctx context.Context, set holdfast.Set, r rehearsing) (drill.Host, error) {
 	program, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	d := w.Drill
+	d := p.Drill
 	h := localHost{Host: sandbox.Host{Dir: d.Dir, Programs: d.Programs, User: d.User, KeepFree: int64(d.KeepFree), Inside: []string{program}}, rehearsing: r}
 	h.programs, err = h.Find(ctx, majorOf(set))
 	return h, err
@@ -89,10 +97,10 @@ func (w wiring) localHost(ctx context.Context, set holdfast.Set, r rehearsing) (
 
 // containerHost rehearses in a container. The images have to be there before
 // anything else is done; for a dry run it is enough to know which they are.
-func (w wiring) containerHost(ctx context.Context, set holdfast.Set, files holdfast.Files, f drillFlags, r rehearsing) (drill.Host, error) {
+func (p Parts) containerHost(ctx context.Context, set holdfast.Set, files holdfast.Files, f DrillOptions, r rehearsing) (drill.Host, error) {
 	address := ""
-	if w.Compose != nil {
-		address = w.Compose.DockerHost
+	if p.Compose != nil {
+		address = p.Compose.DockerHost
 	}
 	engine, err := docker.Connect(address)
 	if err != nil {
@@ -101,22 +109,22 @@ func (w wiring) containerHost(ctx context.Context, set holdfast.Set, files holdf
 	if _, err := engine.Names(ctx); err != nil {
 		return nil, err
 	}
-	h := containerHost{Daemon: sandbox.Daemon{Engine: engine, Dir: w.Drill.Dir, KeepFree: int64(w.Drill.KeepFree)}, rehearsing: r}
-	server := drillImage{"postgres", w.Drill.Image, "drill.image", "A restore is rehearsed in a container of it."}
-	if h.Image, err = w.have(ctx, engine, server, set, f.dryRun); err != nil {
+	h := containerHost{Daemon: sandbox.Daemon{Engine: engine, Dir: p.Drill.Dir, KeepFree: int64(p.Drill.KeepFree)}, rehearsing: r}
+	server := drillImage{"postgres", p.Drill.Image, "drill.image", "A restore is rehearsed in a container of it."}
+	if h.Image, err = p.have(ctx, engine, server, set, f.DryRun); err != nil {
 		return nil, err
 	}
 	if has := sandbox.Major(h.Image); has > 0 && has < majorOf(set) {
 		return nil, &holdfast.Problem{Class: holdfast.Usage, What: fmt.Sprintf("%s is Postgres %d, the set is from %d", h.Image.Name, has, majorOf(set)),
 			Why: "A dump goes into the same or a newer major version, not into an older one.", Do: fmt.Sprintf("Name another image: drill.image: postgres:%d.", majorOf(set))}
 	}
-	if !f.boot {
+	if !f.Boot {
 		return h, nil
 	}
-	b := w.Drill.Boot
+	b := p.Drill.Boot
 	participant := drillImage{"participant", b.Image, "drill.boot.image", "--boot starts the participant from it."}
 	h.participant = sandbox.Participant{Env: b.Env, Memory: int64(b.Memory), Patience: time.Duration(b.Patience), Who: whoIs}
-	if h.participant.Image, err = w.have(ctx, engine, participant, set, f.dryRun); err != nil {
+	if h.participant.Image, err = p.have(ctx, engine, participant, set, f.DryRun); err != nil {
 		return nil, err
 	}
 	h.participant.Recorded, err = recordedEnv(ctx, set, files)
@@ -128,7 +136,7 @@ func (w wiring) containerHost(ctx context.Context, set holdfast.Set, files holdf
 type drillImage struct{ role, configured, key, why string }
 
 // have has an image there; for a dry run it only says which it would be.
-func (w wiring) have(ctx context.Context, engine *docker.Engine, i drillImage, set holdfast.Set, dryRun bool) (docker.Image, error) {
+func (p Parts) have(ctx context.Context, engine *docker.Engine, i drillImage, set holdfast.Set, dryRun bool) (docker.Image, error) {
 	want, known := recordedImage(set, i.role)
 	if i.configured != "" {
 		want, known = docker.Image{Name: i.configured}, true
@@ -144,7 +152,7 @@ func (w wiring) have(ctx context.Context, engine *docker.Engine, i drillImage, s
 	case dryRun:
 		return want, nil
 	}
-	w.progress.tell("pull image " + want.String())
+	p.tell("pull image " + want.String())
 	return engine.Have(ctx, want, i.why)
 }
 

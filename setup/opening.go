@@ -1,0 +1,100 @@
+package setup
+
+import (
+	"context"
+
+	"holdfast"
+	"holdfast/config"
+	"holdfast/repository"
+)
+
+// Opening is a repository that is being opened. To make its key from the
+// password takes a processor a fifth of a second, on purpose; a backup looks at
+// the databases meanwhile.
+type Opening struct {
+	done chan struct{}
+	r    *repository.Repository
+	err  error
+}
+
+// WhileOpening runs fn while the configured repository is being opened, and
+// ends it when that fails.
+func (p Parts) WhileOpening(ctx context.Context, fn func(context.Context, *Opening) error) error {
+	password, err := p.Repository.Password.Secret(p.Dir())(ctx)
+	if err != nil {
+		return err
+	}
+	working, cancel := context.WithCancel(ctx)
+	defer cancel()
+	o := &Opening{done: make(chan struct{})}
+	go func() {
+		defer close(o.done)
+		if o.r, o.err = repository.Open(ctx, Location(p.Config), password); o.err != nil {
+			cancel()
+		}
+	}()
+	err = fn(working, o)
+	<-o.done
+	if o.err != nil {
+		return o.err // whatever else was found meanwhile
+	}
+	defer func() { _ = o.r.Close(ctx) }()
+	return err
+}
+
+func (o *Opening) wait() (*repository.Repository, error) {
+	<-o.done
+	return o.r, o.err
+}
+
+// Write waits for the repository, and writes to it.
+func (o *Opening) Write(ctx context.Context, purpose string, fn func(context.Context, holdfast.SetWriter) error) error {
+	r, err := o.wait()
+	if err != nil {
+		return err
+	}
+	return r.Write(ctx, purpose, fn)
+}
+
+// Latest waits for the repository, and finds its newest set in one of the
+// states.
+func (o *Opening) Latest(ctx context.Context, node holdfast.NodeName, states ...holdfast.State) (holdfast.Set, holdfast.Files, error) {
+	r, err := o.wait()
+	if err != nil {
+		return holdfast.Set{}, nil, err
+	}
+	return r.Latest(ctx, node, states...)
+}
+
+// Find waits for the repository, and finds a set in it.
+func (o *Opening) Find(ctx context.Context, node holdfast.NodeName, id string) (holdfast.Set, holdfast.Files, error) {
+	r, err := o.wait()
+	if err != nil {
+		return holdfast.Set{}, nil, err
+	}
+	return r.Find(ctx, node, id)
+}
+
+// Location is where the configured repository is. Where sealed identities are
+// kept, there is a place for what opens it as well.
+func Location(c *config.Config) repository.Location {
+	at := repository.Filesystem(c.Repository.Path)
+	if c.Identities != nil {
+		at.Copies = c.Identities.Keep
+	}
+	return at
+}
+
+// WithRepository runs fn with the configured repository open.
+func (p Parts) WithRepository(ctx context.Context, fn func(*repository.Repository) error) error {
+	password, err := p.Repository.Password.Secret(p.Dir())(ctx)
+	if err != nil {
+		return err
+	}
+	r, err := repository.Open(ctx, Location(p.Config), password)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = r.Close(ctx) }()
+	return fn(r)
+}
