@@ -41,14 +41,14 @@ func TestEvaluate(t *testing.T) {
 		{"the newest set is late, within the grace", func(o *Observations) {
 			o.sets(setAt(noon.Add(-8*time.Hour), 5), setAt(noon.Add(-4*time.Hour-20*time.Minute), 5))
 		}, nil, nil},
-		{"and users were made since", func(o *Observations) {
+		{"and users were created since", func(o *Observations) {
 			o.sets(setAt(noon.Add(-9*time.Hour), 5), setAt(noon.Add(-5*time.Hour), 5))
 			o.live("participant", func(l *observed.Database) {
 				made := noon.Add(-time.Hour)
 				l.Facts.Participant.Users = append(l.Facts.Participant.Users, holdfast.User{ID: "bob", Created: &made})
 			})
 		}, map[Code]string{PostgresCadence: "violated: 5h0m old"}, map[Code]Code{UsersSinceBackup: PostgresCadence}},
-		{"a user was made since a fresh set", func(o *Observations) {
+		{"a user was created since a fresh set", func(o *Observations) {
 			o.live("participant", func(l *observed.Database) {
 				made := noon.Add(-time.Minute)
 				l.Facts.Participant.Users = append(l.Facts.Participant.Users, holdfast.User{ID: "bob", Created: &made})
@@ -69,7 +69,7 @@ func TestEvaluate(t *testing.T) {
 			s.Captures[0].Facts.Validator.Stores[0].Offset = &ahead
 			o.sets(setAt(noon.Add(-2*time.Hour), 5), s)
 		}, map[Code]string{SnapshotOrdering: "violated: has ingested up to offset"}, nil},
-		{"the order of the newest set is not told", func(o *Observations) {
+		{"the order of the newest set is unknown", func(o *Observations) {
 			s := o.newest()
 			s.Captures = slices.Clone(s.Captures)
 			s.Captures[0].Facts = holdfast.Facts{Schema: "unknown", Unknown: "another release"}
@@ -88,7 +88,7 @@ func TestEvaluate(t *testing.T) {
 		{"a gap within the history that is wanted", func(o *Observations) {
 			o.sets(setAt(noon.Add(-240*time.Hour), 5), setAt(noon.Add(-40*time.Hour), 5), o.newest())
 			o.Declared.History = 50 * time.Hour
-		}, map[Code]string{HistoricalSpacing: "violated: lie between"}, nil},
+		}, map[Code]string{HistoricalSpacing: "violated: 8d8h apart"}, nil},
 		{"a gap in sets that hold all", func(o *Observations) {
 			o.sets(setAt(noon.Add(-72*time.Hour), 5), o.newest())
 			o.Declared.NoPruning = true
@@ -128,12 +128,12 @@ func TestEvaluate(t *testing.T) {
 		}, map[Code]string{IdentitiesMatchDatabase: "cannot tell: not compared"}, nil},
 		{"the admin API is another participant's", func(o *Observations) {
 			o.Admin = with(o.Admin, func(p *observed.Participant) { p.ID = "other::1220" })
-		}, map[Code]string{IdentitiesMatchDatabase: "violated: the participant says that it is other"}, nil},
+		}, map[Code]string{IdentitiesMatchDatabase: "violated: but the participant is other"}, nil},
 		{"a party hosted by several", func(o *Observations) {
 			o.Admin = with(o.Admin, func(p *observed.Participant) {
 				p.Parties = holdfast.Known([]observed.Party{{ID: "one", Participants: 1}, {ID: "shared", Participants: 2}, {ID: "ext", Participants: 1, External: true}})
 			})
-		}, map[Code]string{PartiesNotMigrated: "violated: of 3 parties 1 external: ext; 1 hosted by several participants: shared"}, nil},
+		}, map[Code]string{PartiesNotMigrated: "violated: of 3 parties: 1 external: ext; 1 hosted by several participants: shared"}, nil},
 		{"no admin API", func(o *Observations) { o.Admin = holdfast.Unknown[observed.Participant]("check.admin names none") },
 			map[Code]string{PartiesNotMigrated: "cannot tell: check.admin"}, nil},
 		{"no pruning", func(o *Observations) {
@@ -151,7 +151,7 @@ func TestEvaluate(t *testing.T) {
 			o.live("participant", func(l *observed.Database) { l.Facts.Participant.Pruning = nil })
 		},
 			map[Code]string{PruningConfigured: "cannot tell: schedule", HistoricalSpacing: "cannot tell: schedule"}, nil},
-		{"no drill", func(o *Observations) { o.Drills = holdfast.Known([]record.Drill(nil)) }, map[Code]string{RestoreProven: "violated: no restore was ever rehearsed"}, nil},
+		{"no drill", func(o *Observations) { o.Drills = holdfast.Known([]record.Drill(nil)) }, map[Code]string{RestoreProven: "violated: no drill was ever run"}, nil},
 		{"an old drill", func(o *Observations) {
 			o.Drills = with(o.Drills, func(d *[]record.Drill) {
 				*d = []record.Drill{{Set: "s", At: noon.Add(-40 * day), Verdict: holdfast.Holds}}
@@ -169,13 +169,13 @@ func TestEvaluate(t *testing.T) {
 		}, nil, nil},
 		{"drills that cannot be read", func(o *Observations) { o.Drills = holdfast.Unknown[[]record.Drill]("a broken record") },
 			map[Code]string{RestoreProven: "cannot tell: a broken record"}, nil},
-		{"no key test", func(o *Observations) { o.KeyTests = holdfast.Known([]record.KeyTest(nil)) }, map[Code]string{RecoveryKeyTested: "violated: no key was ever tried"}, nil},
+		{"no key test", func(o *Observations) { o.KeyTests = holdfast.Known([]record.KeyTest(nil)) }, map[Code]string{RecoveryKeyTested: "violated: no recovery key was ever tested"}, nil},
 		{"an old key test", func(o *Observations) {
 			o.KeyTests = holdfast.Known([]record.KeyTest{{Set: "gone", Content: "c", At: noon.Add(-200 * day)}})
 		}, map[Code]string{RecoveryKeyTested: "violated: 200d ago"}, nil},
 		{"a key test of other identities", func(o *Observations) {
 			o.KeyTests = holdfast.Known([]record.KeyTest{{Set: "gone", Content: "other", At: noon.Add(-day)}})
-		}, map[Code]string{RecoveryKeyTested: "violated: opened others"}, nil},
+		}, map[Code]string{RecoveryKeyTested: "violated: only on others"}, nil},
 		{"no second copy", func(o *Observations) { o.Copy = holdfast.Unknown[Copy]("check.second_copy names none") },
 			map[Code]string{SecondCopy: "cannot tell: check.second_copy"}, nil},
 		{"a second copy on the same disk", func(o *Observations) { o.Copy = with(o.Copy, func(c *Copy) { c.SameDisk = true }) },
@@ -187,16 +187,16 @@ func TestEvaluate(t *testing.T) {
 		}, map[Code]string{SecondCopy: "violated: older than the first copy's"}, nil},
 		{"a second copy that is not there", func(o *Observations) { o.Copy = with(o.Copy, func(c *Copy) { c.Problem = "not mounted" }) },
 			map[Code]string{SecondCopy: "violated: not mounted"}, nil},
-		{"a set from the future", func(o *Observations) { o.sets(o.newest(), setAt(noon.Add(day), 5)) }, map[Code]string{ClockSane: "violated: yet to come"}, nil},
+		{"a set from the future", func(o *Observations) { o.sets(o.newest(), setAt(noon.Add(day), 5)) }, map[Code]string{ClockSane: "violated: in the future"}, nil},
 		{"every set from the future", func(o *Observations) { o.sets(setAt(noon.Add(day), 5)) },
-			map[Code]string{ClockSane: "violated: yet to come", RecoveryRoute: "violated: no proven set", IdentitiesBackedUp: "violated: no set"},
+			map[Code]string{ClockSane: "violated: in the future", RecoveryRoute: "violated: no proven set", IdentitiesBackedUp: "violated: no set"},
 			map[Code]Code{PostgresCadence: ClockSane, SnapshotOrdering: PostgresCadence, HistoricalSpacing: PostgresCadence, UsersSinceBackup: PostgresCadence, RestorePointRetained: PostgresCadence,
 				OldSynchronizer: PostgresCadence, LSURetention: PostgresCadence, SpaceForRestore: PostgresCadence, RecoveryKeyTested: IdentitiesBackedUp}},
 		{"this clock differs from all others", func(o *Observations) {
 			for i := range o.Scans {
 				o.Scans[i].Clock = holdfast.Known(-time.Hour)
 			}
-		}, map[Code]string{ClockSane: "violated: 1h0m behind this one"}, nil},
+		}, map[Code]string{ClockSane: "violated: 1h0m behind this machine's"}, nil},
 		{"one clock differs", func(o *Observations) { o.Scans[0].Clock = holdfast.Known(-time.Hour) }, nil, nil},
 		{"no other clock", func(o *Observations) {
 			for i := range o.Scans {
@@ -298,17 +298,17 @@ func TestEvaluateTheNetwork(t *testing.T) {
 		{"one Scan alone says that there was an upgrade", func(o *Observations) { o.Scans = []observed.Scan{scanView("https://liar", 7, 7)} },
 			map[Code]string{UpgradePrepared: "cannot tell: 1 of 1 Scan"}, nil},
 		{"no Scan, of a node that follows", func(o *Observations) { o.Scans = nil; o.live("participant", local) },
-			map[Code]string{UpgradePrepared: "cannot tell: no Scan was asked"}, nil},
+			map[Code]string{UpgradePrepared: "cannot tell: no Scan is configured"}, nil},
 		{"no Scan, of a node that knows an older serial", func(o *Observations) {
 			o.Scans = nil
 			o.live("participant", func(l *observed.Database) {
 				l.Facts.Participant.Synchronizers = append(l.Facts.Participant.Synchronizers, holdfast.Synchronizer{Alias: "global", PhysicalID: physical(4)})
 			})
-		}, map[Code]string{LSURetention: "cannot tell: no Scan was asked", UpgradePrepared: "cannot tell: no Scan was asked"}, nil},
+		}, map[Code]string{LSURetention: "cannot tell: no Scan is configured", UpgradePrepared: "cannot tell: no Scan is configured"}, nil},
 		{"no Scan, of a node that stands still", func(o *Observations) {
 			o.Scans = nil
 			o.Metrics = holdfast.Known(observed.Metrics{LastSequenced: noon.Add(-3 * time.Hour)})
-		}, map[Code]string{OldSynchronizer: "cannot tell: no Scan was asked", UpgradePrepared: "cannot tell: no Scan was asked"}, map[Code]Code{LSURetention: OldSynchronizer}},
+		}, map[Code]string{OldSynchronizer: "cannot tell: no Scan is configured", UpgradePrepared: "cannot tell: no Scan is configured"}, map[Code]Code{LSURetention: OldSynchronizer}},
 		{"Scans that disagree, of a node that stands still", func(o *Observations) {
 			o.Scans = []observed.Scan{scanView("https://a", 5, 5), scanView("https://b", 6, 6)}
 			o.Metrics = holdfast.Known(observed.Metrics{LastSequenced: noon.Add(-3 * time.Hour)})
@@ -363,13 +363,13 @@ func TestEvaluateAnAnnouncedUpgrade(t *testing.T) {
 	}{
 		{"none", func(*Observations) {}, "holds: 3 of 3 Scans: no upgrade is announced", nil, nil},
 		{"one, for a node that is ready", func(o *Observations) { announce(o, 0, 1, 2) }, "holds: 35-6 is announced for 2026-11-22 15:00", nil, nil},
-		{"of which two Scans tell, in their own time zones", func(o *Observations) {
+		{"that two Scans announce, in their own time zones", func(o *Observations) {
 			announce(o, 0, 1)
 			o.Scans[1].Upgrade = holdfast.Known(observed.Upgrade{At: at.In(time.FixedZone("", 3600)), Successor: physical(6)})
 		}, "holds: in 3h0m", nil, nil},
-		{"of which one Scan alone tells", func(o *Observations) { announce(o, 0) }, "holds: no upgrade is announced", nil, nil},
-		{"of which two Scans disagree", func(o *Observations) { o.Scans = o.Scans[:2]; announce(o, 0) }, "", map[Code]string{UpgradePrepared: "cannot tell: is announced for"}, nil},
-		{"of which no Scan tells", func(o *Observations) {
+		{"that one Scan alone announces", func(o *Observations) { announce(o, 0) }, "holds: no upgrade is announced", nil, nil},
+		{"on which two Scans disagree", func(o *Observations) { o.Scans = o.Scans[:2]; announce(o, 0) }, "", map[Code]string{UpgradePrepared: "cannot tell: is announced for"}, nil},
+		{"that no Scan announces", func(o *Observations) {
 			for i := range o.Scans {
 				o.Scans[i].Upgrade = holdfast.Unknown[observed.Upgrade]("it does not know that question (404)")
 			}
@@ -377,7 +377,7 @@ func TestEvaluateAnAnnouncedUpgrade(t *testing.T) {
 		{"for an old release", func(o *Observations) {
 			announce(o, 0, 1, 2)
 			o.App = with(o.App, func(a *observed.App) { a.Version = "0.6.4" })
-		}, "", map[Code]string{UpgradePrepared: "violated: of Splice 0.6.4"}, nil},
+		}, "", map[Code]string{UpgradePrepared: "violated: runs Splice 0.6.4 and cannot follow"}, nil},
 		{"for a release that nobody knows", func(o *Observations) {
 			announce(o, 0, 1, 2)
 			o.App = holdfast.Unknown[observed.App]("connection refused")
@@ -389,7 +389,7 @@ func TestEvaluateAnAnnouncedUpgrade(t *testing.T) {
 		{"for a node that stands still", func(o *Observations) {
 			announce(o, 0, 1, 2)
 			o.Metrics = holdfast.Known(observed.Metrics{LastSequenced: noon.Add(-2 * time.Hour)})
-		}, "", map[Code]string{UpgradePrepared: "violated: has heard nothing for 2h0m"}, nil},
+		}, "", map[Code]string{UpgradePrepared: "violated: has received nothing for 2h0m"}, nil},
 		{"for a node of which nobody knows how far it is", func(o *Observations) {
 			announce(o, 0, 1, 2)
 			o.Metrics = holdfast.Unknown[observed.Metrics]("none")
@@ -429,7 +429,7 @@ func TestEvaluateAnAnnouncedUpgrade(t *testing.T) {
 	}
 }
 
-// A route that cannot be told does not close the other one, and both closed is
+// A route that is unknown does not close the other one, and both closed is
 // an alarm that no cause silences.
 func TestRecoveryRoute(t *testing.T) {
 	for _, c := range []struct {
@@ -437,11 +437,11 @@ func TestRecoveryRoute(t *testing.T) {
 		change func(*Observations)
 		want   string
 	}{
-		{"both open", func(*Observations) {}, "holds: route one, from a set: open"},
+		{"both open", func(*Observations) {}, "holds: route one, a set: open"},
 		{"only the identities", func(o *Observations) {
 			o.Declared.Retention = []Retention{{SV: EverySV, Keeps: time.Minute, Source: "s"}}
-		}, "holds: closed: restore_point_within_retained_history. Route two, from the identities: open"},
-		{"only a set", func(o *Observations) { o.KeyTests = holdfast.Known([]record.KeyTest(nil)) }, "holds: cannot tell whether a key opens"},
+		}, "holds: closed: restore_point_within_retained_history. Route two, the identities: open"},
+		{"only a set", func(o *Observations) { o.KeyTests = holdfast.Known([]record.KeyTest(nil)) }, "holds: no current test shows that a key opens"},
 		{"identities in a KMS", func(o *Observations) {
 			s := o.newest()
 			ids := *s.Identities
@@ -459,7 +459,7 @@ func TestRecoveryRoute(t *testing.T) {
 			p.KMSKeys = []string{"arn:aws:kms:1"}
 			s.Captures[1].Facts.Participant = &p
 			o.sets(s)
-		}, "cannot tell: holds the names of 1 key in a KMS. Route two, from the identities: missing: whether the KMS still gives the node its keys: those in set"},
+		}, "cannot tell: holds the names of 1 key in a KMS. Route two, the identities: missing: whether the KMS still gives the node its keys: the identities in set"},
 		{"damaged identities, and a set too old", func(o *Observations) {
 			s := o.newest()
 			ids := *s.Identities
@@ -467,8 +467,8 @@ func TestRecoveryRoute(t *testing.T) {
 			s.Identities = &ids
 			o.sets(s)
 			o.Declared.Retention = []Retention{{SV: EverySV, Keeps: time.Minute, Source: "s"}}
-		}, "violated: closed: those in set"},
-		{"neither told", func(o *Observations) {
+		}, "violated: closed: the identities in set"},
+		{"neither known", func(o *Observations) {
 			o.KeyTests = holdfast.Known([]record.KeyTest(nil))
 			o.Declared.Retention = nil
 		}, "cannot tell: route one"},
@@ -542,13 +542,13 @@ func TestLossesSayWhatToDo(t *testing.T) {
 	o.Scans = scans(6, 5, 6)
 	l := Losses(*o, noon)
 	all := strings.Join(l.Steps, "\n")
-	for _, want := range []string{"stopped and stays so", "serial 5, in use is 6", "wallet user bob", "ledger API user bob", "own-app 2", "party bob::1220", "older than the participant's"} {
+	for _, want := range []string{"stopped and stays stopped", "serial 5, in use is 6", "wallet user bob", "ledger API user bob", "own-app 2", "party bob::1220", "older than the participant's"} {
 		if !strings.Contains(all, want) {
 			t.Errorf("the steps do not say %q:\n%s", want, all)
 		}
 	}
 	o.Live["validator"] = holdfast.Unknown[observed.Database]("connection refused")
-	if l := Losses(*o, noon); l.Complete != holdfast.CannotTell || len(l.Untold) != 1 || !strings.Contains(l.Untold[0], "connection refused") {
+	if l := Losses(*o, noon); l.Complete != holdfast.CannotTell || len(l.Unknown) != 1 || !strings.Contains(l.Unknown[0], "connection refused") {
 		t.Errorf("%+v", l)
 	}
 }

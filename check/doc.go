@@ -1,10 +1,10 @@
-// Package check answers whether a node could come back today: it judges a
+// Package check answers whether a node could be recovered today: it judges a
 // catalogue of conditions that recovery depends on, computes how long is left,
-// and says what would be lost.
+// and lists what would be lost.
 //
-// Everything here is pure. Evaluate is given what was observed, each input as a
-// value or as the reason why there is none, and the time. It reads nothing,
-// and two calls with the same arguments give the same answer.
+// Everything here is pure. Evaluate takes the observations, each a value or the
+// reason why there is none, and the time. It reads nothing, and two calls with
+// the same arguments give the same answer.
 //
 // Three rules hold for every condition. It never holds from an assumed value:
 // where an input is missing the verdict is "cannot tell", and the evidence

@@ -22,8 +22,8 @@ type Condition struct {
 	SilencedBy  Code             `json:"silenced_by,omitempty"` // the condition that is its only cause
 }
 
-// Alarms reports whether somebody has to look at this condition: it does not
-// hold, and that is not only the symptom of another one that does not.
+// Alarms reports whether somebody has to act on this condition: it does not
+// hold, and it is not only the symptom of another condition that does not.
 func (c Condition) Alarms() bool { return c.Verdict != holdfast.Holds && c.SilencedBy == "" }
 
 // Evaluate judges every condition of the catalogue at the time now.
@@ -66,7 +66,12 @@ func violated(format string, args ...any) answer {
 
 // cannotTell names the input that is missing and why it is.
 func cannotTell(in input, why string) answer {
-	return answer{verdict: holdfast.CannotTell, evidence: fmt.Sprintf("missing: %s: %s", in.name, why), missing: []string{in.name}, next: in.next}
+	return answer{
+		verdict:  holdfast.CannotTell,
+		evidence: fmt.Sprintf("missing: %s: %s", in.name, why),
+		missing:  []string{in.name},
+		next:     in.next,
+	}
 }
 
 func (a answer) dueTo(c Code) answer {
@@ -74,36 +79,71 @@ func (a answer) dueTo(c Code) answer {
 	return a
 }
 
-// input is something a verdict needs, and what supplies it.
+// input is something a verdict needs, and what to do to supply it.
 type input struct{ name, next string }
 
 // The inputs.
 var (
-	inRepository = input{"the repository", "Make the repository readable from here: see repository_readable."}
-	inSet        = input{"a proven set", "`holdfast backup` takes one."}
-	inSetFacts   = input{"what the newest proven set records", "`holdfast backup` with this version records it; of a release with another schema it is not known."}
+	inRepository = input{
+		"the repository",
+		"Make the repository readable from this machine: `holdfast check --explain repository_readable`.",
+	}
+	inSet      = input{"a proven set", "Take one: `holdfast backup`."}
+	inSetFacts = input{
+		"what the newest proven set records",
+		"`holdfast backup` with this version records it. It stays unknown for a release with another schema.",
+	}
 	inDatabase   = input{"the live databases", "Start the node's Postgres, or correct `databases:`."}
-	inIdentities = input{"the running node's identities", "Start the validator app, or correct `identities:`; `holdfast identities fetch` explains what is wrong."}
-	inScans      = input{"what two Scans agree on", "Name Scans of at least three super validators in `check.scans`."}
-	inRetention  = input{"how long each super validator's sequencer keeps", "Ask the super validators and declare it in `check.retention`, with the source; `sv: '*'` stands for all that are not named."}
-	inProgress   = input{"how far the participant has come", "Start the node's Postgres, or name its metrics endpoint in `check.metrics`."}
-	inParties    = input{"the parties that the participant hosts", "Name the participant's admin API in `check.admin`, such as localhost:5002."}
-	inCopy       = input{"the second copy", "Name in `check.second_copy` a directory that is mounted here; docs/operate.md, Moving the repository, says how to make one. A copy that is elsewhere is looked at from there: `kopia snapshot list --all`."}
-	inVersion    = input{"the version of the validator app", "Start the validator app, or correct `identities.url`."}
-	inClock      = input{"a clock that is not this machine's", "Name Scans in `check.scans`: their answers carry the time."}
-	inSpace      = input{"the free space where the databases are", "Name a directory on that file system in `check.restore_space`, if it is mounted here."}
-	inKMS        = input{"whether the KMS still gives the node its keys", "Ask the KMS for each of them, with the credentials that the restored node would have; Holdfast has none. `aws kms describe-key --key-id KEY` or `gcloud kms keys versions describe KEY` has to say that it is enabled. `holdfast identities show` names the keys."}
-	inKeyTests   = input{"the tries of recovery keys", "Make the repository readable from here: see repository_readable."}
+	inIdentities = input{
+		"the running node's identities",
+		"Start the validator app, or correct `identities:`. `holdfast identities fetch` shows what is wrong.",
+	}
+	inScans     = input{"what two Scans agree on", "Name Scans of at least three super validators in `check.scans`."}
+	inRetention = input{
+		"each super validator's sequencer retention",
+		"Ask the super validators and declare it in `check.retention`, with the source. " +
+			"`sv: '*'` stands for all that are not named.",
+	}
+	inProgress = input{
+		"how far the participant has processed events",
+		"Start the node's Postgres, or name the participant's metrics endpoint in `check.metrics`.",
+	}
+	inParties = input{
+		"the parties that the participant hosts",
+		"Name the participant's admin API in `check.admin`, such as localhost:5002.",
+	}
+	inCopy = input{
+		"the second copy",
+		"Name in `check.second_copy` a directory that is mounted here; " +
+			"docs/operate.md, Moving the repository, shows how to make one. " +
+			"List the sets of a copy elsewhere from there: `kopia snapshot list --all`.",
+	}
+	inVersion = input{"the version of the validator app", "Start the validator app, or correct `identities.url`."}
+	inClock   = input{"a clock of another machine", "Name Scans in `check.scans`: their answers include the time."}
+	inSpace   = input{
+		"the free space on the databases' file system",
+		"Name a directory on that file system in `check.restore_space`, if it is mounted here.",
+	}
+	inKMS = input{
+		"whether the KMS still gives the node its keys",
+		"Holdfast has no KMS credentials: check each key with those of the restored node. " +
+			"`aws kms describe-key --key-id KEY` or `gcloud kms keys versions describe KEY` must show it enabled. " +
+			"`holdfast identities show` lists the keys.",
+	}
+	inKeyTests = input{
+		"the tests of recovery keys",
+		"Make the repository readable from this machine: `holdfast check --explain repository_readable`.",
+	}
 )
 
-// view is the observations with what several conditions ask of them, and the
+// view is the observations, what several conditions derive from them, and the
 // answers given so far.
 type view struct {
 	Observations
 	now     time.Time
 	entries []Entry
 	answers map[Code]answer
-	sets    []holdfast.Set // of the past, oldest first; their proofs recomputed
+	sets    []holdfast.Set // not from the future, oldest first; their proofs recomputed
 	future  []holdfast.Set
 	proven  []holdfast.Set
 }
@@ -113,7 +153,7 @@ func newView(o Observations, now time.Time) *view {
 	v := &view{Observations: o, now: now, entries: Catalogue(), answers: map[Code]answer{}}
 	r, _ := o.Repository.Get()
 	for _, s := range r.Sets {
-		s.Prove() // what the facts say, not what the manifest claims
+		s.Prove() // from the recorded facts, not from what the manifest claims
 		switch {
 		case s.Ended.Wall.After(now.Add(o.Limits.Skew)):
 			v.future = append(v.future, s)
@@ -127,7 +167,7 @@ func newView(o Observations, now time.Time) *view {
 }
 
 // of is the answer of one condition. The catalogue's dependencies have no
-// circles, which a test makes sure of.
+// cycles: a test proves it.
 func (v *view) of(c Code) answer {
 	if a, ok := v.answers[c]; ok {
 		return a
@@ -142,18 +182,19 @@ func (v *view) entry(c Code) Entry {
 }
 
 // newest is the newest proven set. Without one, the answer says why, and which
-// condition is to blame.
+// condition is the cause.
 func (v *view) newest() (holdfast.Set, answer, bool) {
 	if a, ok := v.listed(); !ok {
 		return holdfast.Set{}, a, false
 	}
 	if len(v.proven) == 0 {
-		return holdfast.Set{}, cannotTell(inSet, "the repository has none of this node").dueTo(PostgresCadence), false
+		missing := cannotTell(inSet, "the repository has no proven set of this node").dueTo(PostgresCadence)
+		return holdfast.Set{}, missing, false
 	}
 	return v.proven[len(v.proven)-1], answer{}, true
 }
 
-// listed makes sure that the repository's sets are known.
+// listed checks that the repository's sets are known.
 func (v *view) listed() (answer, bool) {
 	r, ok := v.Repository.Get()
 	switch {
@@ -165,7 +206,7 @@ func (v *view) listed() (answer, bool) {
 	return answer{}, true
 }
 
-// participant is what the live participant's database says. Without it the
+// participant is what the live participant's database records. Without it the
 // answer says why.
 func (v *view) participant() (holdfast.ParticipantFacts, answer, bool) {
 	live, why, ok := v.live(holdfast.Participant)
@@ -173,7 +214,7 @@ func (v *view) participant() (holdfast.ParticipantFacts, answer, bool) {
 	case !ok:
 		return holdfast.ParticipantFacts{}, cannotTell(inDatabase, why).dueTo(PostgresSupported), false
 	case live.Facts.Participant == nil:
-		return holdfast.ParticipantFacts{}, cannotTell(inDatabase, "the participant's: "+live.Facts.Unknown), false
+		return holdfast.ParticipantFacts{}, cannotTell(inDatabase, "the participant's database: "+live.Facts.Unknown), false
 	}
 	return *live.Facts.Participant, answer{}, true
 }
@@ -191,7 +232,9 @@ func (v *view) live(kind holdfast.Kind) (observed.Database, string, bool) {
 
 // captured is the participant's capture of a set.
 func captured(s holdfast.Set) (holdfast.Capture, bool) {
-	i := slices.IndexFunc(s.Captures, func(c holdfast.Capture) bool { return c.Kind == holdfast.Participant && c.Facts.Participant != nil })
+	i := slices.IndexFunc(s.Captures, func(c holdfast.Capture) bool {
+		return c.Kind == holdfast.Participant && c.Facts.Participant != nil
+	})
 	if i < 0 {
 		return holdfast.Capture{}, false
 	}
@@ -207,7 +250,7 @@ func takenAt(s holdfast.Set) time.Time {
 	return s.Ended.Wall
 }
 
-// span says a length of time to a person.
+// span prints a duration for a person.
 func span(d time.Duration) string {
 	if d < 0 {
 		return "-" + span(-d)

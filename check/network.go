@@ -10,18 +10,20 @@ import (
 	"holdfast"
 )
 
-// agreed is what most Scans that answered say, at least two of them, and who
-// said otherwise or nothing. A Scan belongs to one super validator and may be
-// wrong, late or lying; two that agree are the least that is believed.
-func agreed[T comparable](scans []observed.Scan, ask func(observed.Scan) holdfast.Observed[T], say func(T) string) (T, string, bool) {
+// agreed is what most of the answering Scans report, at least two of them, and
+// which ones report otherwise or nothing. A Scan belongs to one super validator
+// and may be wrong, late or lying: one alone is never believed.
+func agreed[T comparable](
+	scans []observed.Scan, field func(observed.Scan) holdfast.Observed[T], show func(T) string,
+) (T, string, bool) {
 	votes := map[T][]string{}
 	var values []T
-	var silent []string
+	var others []string
 	answered := 0
 	for _, s := range scans {
-		value, ok := ask(s).Get()
+		value, ok := field(s).Get()
 		if !ok {
-			silent = append(silent, fmt.Sprintf("%s: %s", s.URL, ask(s).Missing()))
+			others = append(others, fmt.Sprintf("%s: %s", s.URL, field(s).Missing()))
 			continue
 		}
 		if votes[value] == nil {
@@ -33,36 +35,37 @@ func agreed[T comparable](scans []observed.Scan, ask func(observed.Scan) holdfas
 	var best T
 	switch {
 	case len(scans) == 0:
-		return best, "no Scan was asked", false
+		return best, "no Scan is configured", false
 	case answered == 0:
-		return best, strings.Join(silent, "; "), false
+		return best, strings.Join(others, "; "), false
 	}
 	slices.SortStableFunc(values, func(a, b T) int { return len(votes[b]) - len(votes[a]) })
 	best = values[0]
-	evidence := fmt.Sprintf("%d of %s: %s", len(votes[best]), count(len(scans), "Scan"), say(best))
+	evidence := fmt.Sprintf("%d of %s: %s", len(votes[best]), count(len(scans), "Scan"), show(best))
 	for _, value := range values[1:] {
-		silent = append(silent, fmt.Sprintf("%s: %s", strings.Join(votes[value], ", "), say(value)))
+		others = append(others, fmt.Sprintf("%s: %s", strings.Join(votes[value], ", "), show(value)))
 	}
-	if len(silent) > 0 {
-		evidence += " (" + strings.Join(silent, "; ") + ")"
+	if len(others) > 0 {
+		evidence += " (" + strings.Join(others, "; ") + ")"
 	}
 	return best, evidence, len(votes[best]) >= 2 && 2*len(votes[best]) > answered
 }
 
-// following is how recent the participant's progress has to be to say that it
-// follows the network: a healthy one hears from it at least every half hour
-// (Splice source).
+// following is how recent the participant's progress must be to count as
+// following the network: a healthy participant receives an event at least every
+// half hour (Splice source).
 const following = time.Hour
 
-// progress is how far the participant has come in network time, and from what
-// that was read. It acknowledges what it has processed, every ten minutes.
+// progress is how far the participant has processed events, in network time,
+// and where that was read. It acknowledges what it has processed every ten
+// minutes.
 func (v *view) progress() (time.Time, string, answer, bool) {
 	if m, ok := v.Metrics.Get(); ok && !m.LastSequenced.IsZero() {
 		return m.LastSequenced, "the participant's metrics", answer{}, true
 	}
 	p, a, ok := v.participant()
 	if ok {
-		if at, told := p.ReachesTo(); told {
+		if at, known := p.ReachesTo(); known {
 			return at, "the participant's database", answer{}, true
 		}
 		a = cannotTell(inProgress, "the participant's database has no record time yet")
@@ -76,7 +79,7 @@ func (v *view) progress() (time.Time, string, answer, bool) {
 	return time.Time{}, "", a, false
 }
 
-// serial is the serial of the synchronizer in use, and who says so.
+// serial is the serial of the synchronizer in use, and where it was read.
 func (v *view) serial() (int, string, bool) {
 	n, evidence, ok := agreed(v.Scans, func(s observed.Scan) holdfast.Observed[int] { return s.Serial },
 		func(n int) string { return fmt.Sprintf("serial %d is in use", n) })
@@ -97,8 +100,8 @@ func (v *view) serial() (int, string, bool) {
 // and how many of those answer.
 func (v *view) published(serial int) (listed bool, sequencers, answer int, evidence string, ok bool) {
 	listed, evidence, ok = agreed(v.Scans, func(s observed.Scan) holdfast.Observed[bool] {
-		list, told := s.Sequencers.Get()
-		if !told {
+		list, known := s.Sequencers.Get()
+		if !known {
 			return holdfast.Unknown[bool](s.Sequencers.Missing())
 		}
 		return holdfast.Known(slices.ContainsFunc(list, func(q observed.Sequencer) bool { return q.Serial == serial }))
@@ -140,38 +143,42 @@ func oldSynchronizer(v *view) answer {
 		ok = false
 	}
 	if !ok {
-		return cannotTell(inSetFacts, fmt.Sprintf("set %s does not tell the serial of its synchronizer", s.ID))
+		return cannotTell(inSetFacts, fmt.Sprintf("set %s does not record the serial of its synchronizer", s.ID))
 	}
-	now, who, ok := v.serial()
+	now, source, ok := v.serial()
 	if !ok {
-		return cannotTell(inScans, who)
+		return cannotTell(inScans, source)
 	}
 	if then == now {
-		return holds("set %s was connected to serial %d, which is in use: %s", s.ID, then, who)
+		return holds("set %s was connected to serial %d, which is in use: %s", s.ID, then, source)
 	}
 	if then > now {
-		return cannotTell(inScans, fmt.Sprintf("set %s was connected to serial %d, later than the one in use: %s", s.ID, then, who))
+		return cannotTell(inScans, fmt.Sprintf("set %s was connected to serial %d, "+
+			"newer than the one in use: %s", s.ID, then, source))
 	}
-	listed, sequencers, answer, says, ok := v.published(then)
+	listed, sequencers, answer, evidence, ok := v.published(then)
+	which := fmt.Sprintf("set %s was connected to serial %d, in use is %d", s.ID, then, now)
 	switch {
 	case !ok:
-		return cannotTell(inScans, fmt.Sprintf("set %s was connected to serial %d, in use is %d; whether the old one is published: %s", s.ID, then, now, says))
+		return cannotTell(inScans, fmt.Sprintf("%s; whether the old one is published: %s", which, evidence))
 	case !listed:
-		return violated("set %s was connected to serial %d, in use is %d, and the old one is no longer published: %s", s.ID, then, now, says)
+		return violated("%s, and the old one is no longer published: %s", which, evidence)
 	case answer == 0:
-		return cannotTell(input{"an answer of an old sequencer", "Try it from the node's own network: super validators let only known addresses in."},
-			fmt.Sprintf("%s of serial %d published, none answers from here", count(sequencers, "sequencer"), then))
+		return cannotTell(input{
+			"an answer of an old sequencer",
+			"Run the check from the node's own network: super validators accept only known addresses.",
+		}, fmt.Sprintf("%s of serial %d published, none answers from here", count(sequencers, "sequencer"), then))
 	}
-	return holds("set %s was connected to serial %d, in use is %d; %d of %s of the old one answer", s.ID, then, now, answer, count(sequencers, "published sequencer"))
+	return holds("%s; %d of %s of the old one answer", which, answer, count(sequencers, "published sequencer"))
 }
 
 func lsuRetention(v *view) answer {
 	if _, a, ok := v.newest(); !ok {
 		return a
 	}
-	now, who, ok := v.serial()
+	now, source, ok := v.serial()
 	if !ok {
-		return cannotTell(inScans, who).dueTo(OldSynchronizer)
+		return cannotTell(inScans, source).dueTo(OldSynchronizer)
 	}
 	oldest := now
 	for _, s := range slices.Backward(v.proven) {
@@ -191,26 +198,26 @@ func lsuRetention(v *view) answer {
 			}
 		}
 	}
-	// What nobody publishes below the serial in use, all agree on as well.
-	listed, _, _, says, ok := v.published(oldest)
+	// That no Scan publishes a serial below the one in use is agreed as well.
+	listed, _, _, evidence, ok := v.published(oldest)
 	switch {
 	case ok && listed && oldest < now:
-		return violated("every proven set is from serial %d, and an older one is of use yet: %s", now, says)
+		return violated("every proven set is from serial %d, but an older serial is still useful: %s", now, evidence)
 	case ok:
-		return holds("no serial before %d is published any more: a set from before would be of no use", now)
+		return holds("no serial before %d is published any more: an older set would be useless", now)
 	case v.alwaysOn(now):
-		return holds("the node has known no serial before %d", now)
+		return holds("the node never used a serial before %d", now)
 	}
-	return cannotTell(inScans, "whether an older serial is still published: "+says)
+	return cannotTell(inScans, "whether an older serial is still published: "+evidence)
 }
 
-// alwaysOn reports whether the live participant knows of no serial before this
+// alwaysOn reports whether the live participant knows no serial before this
 // one. After an upgrade it keeps the connection to the old one.
 func (v *view) alwaysOn(serial int) bool {
 	p, _, ok := v.participant()
 	return ok && len(p.Synchronizers) > 0 && !slices.ContainsFunc(p.Synchronizers, func(s holdfast.Synchronizer) bool {
-		n, told := s.Serial()
-		return !told || n < serial
+		n, known := s.Serial()
+		return !known || n < serial
 	})
 }
 
@@ -221,13 +228,13 @@ func restorePointRetained(v *view) answer {
 	}
 	c, _ := captured(s)
 	if c.Facts.Participant == nil {
-		return cannotTell(inSetFacts, fmt.Sprintf("set %s does not tell how far it reaches", s.ID))
+		return cannotTell(inSetFacts, fmt.Sprintf("set %s does not record which time it reaches", s.ID))
 	}
 	point, ok := c.Facts.Participant.ReachesTo()
 	if !ok {
 		return cannotTell(inSetFacts, fmt.Sprintf("set %s has no record time", s.ID))
 	}
-	return v.within(point, 0, fmt.Sprintf("set %s reaches to %s", s.ID, when(point)))
+	return v.within(point, 0, fmt.Sprintf("set %s reaches %s", s.ID, when(point)))
 }
 
 func acknowledgement(v *view) answer {
@@ -246,31 +253,32 @@ func acknowledgement(v *view) answer {
 	return out
 }
 
-// within judges a time against what every super validator's sequencer keeps,
-// with so much to spare.
-func (v *view) within(at time.Time, spare time.Duration, evidence string) answer {
+// within judges a time against the retention of every super validator's
+// sequencer, with a margin.
+func (v *view) within(at time.Time, margin time.Duration, evidence string) answer {
 	svs, all := v.retentions()
 	var unknown []string
-	var soonest *Runway
+	var shortest *Runway
 	for _, r := range svs {
 		if r.Retention == nil {
 			unknown = append(unknown, r.SV)
 			continue
 		}
 		r.left(at, v.now)
-		if soonest == nil || *r.Left < *soonest.Left {
-			soonest = &r
+		if shortest == nil || *r.Left < *shortest.Left {
+			shortest = &r
 		}
 	}
 	switch {
-	case soonest != nil && *soonest.Left < spare:
-		return violated("%s; %s keeps %s (%s): %s left", evidence, soonest.SV, span(*soonest.Retention), soonest.Source, span(*soonest.Left))
+	case shortest != nil && *shortest.Left < margin:
+		return violated("%s; %s", evidence, shortest)
 	case len(unknown) > 0:
 		return cannotTell(inRetention, fmt.Sprintf("not declared for %s; %s", some(unknown), evidence))
-	case soonest == nil:
+	case shortest == nil:
 		return cannotTell(inRetention, "check.retention declares none; "+evidence)
 	case !all:
-		return cannotTell(inRetention, "which super validators there are is not known, and check.retention has no entry for '*'; "+evidence)
+		return cannotTell(inRetention, "the super validators are unknown, "+
+			"and check.retention has no entry for '*'; "+evidence)
 	}
-	return holds("%s; %s keeps %s (%s): %s left", evidence, soonest.SV, span(*soonest.Retention), soonest.Source, span(*soonest.Left))
+	return holds("%s; %s", evidence, shortest)
 }

@@ -25,7 +25,7 @@ func (v *view) sealed() (holdfast.Set, bool) {
 func failed(checks []holdfast.IdentityCheck, verdict holdfast.Verdict, codes ...string) string {
 	for _, c := range checks {
 		if c.Verdict == verdict && (len(codes) == 0 || slices.Contains(codes, c.Code)) {
-			return fmt.Sprintf("not so that %s: %s", c.Title, c.Evidence)
+			return fmt.Sprintf("failed: %s: %s", c.Title, c.Evidence)
 		}
 	}
 	return ""
@@ -41,24 +41,27 @@ func identitiesBackedUp(v *view) answer {
 	}
 	kept := *s.Identities
 	if why := failed(kept.Checks, holdfast.Violated); why != "" {
-		return violated("those in set %s: %s", s.ID, why)
+		return violated("the identities in set %s: %s", s.ID, why)
 	}
 	now, ok := v.Identities.Get()
 	switch {
 	case !ok:
 		return cannotTell(inIdentities, v.Identities.Missing())
 	case now.ID != kept.ID:
-		return violated("the node is %s, the identities in set %s are those of %s", now.ID, s.ID, kept.ID)
+		return violated("the node is %s, but the identities in set %s are of %s", now.ID, s.ID, kept.ID)
 	}
 	for _, k := range now.Keys {
-		if !slices.ContainsFunc(kept.Keys, func(o holdfast.IdentityKey) bool { return o.Fingerprint == k.Fingerprint && o.KMSKey == k.KMSKey }) {
+		if !slices.ContainsFunc(kept.Keys, func(o holdfast.IdentityKey) bool {
+			return o.Fingerprint == k.Fingerprint && o.KMSKey == k.KMSKey
+		}) {
 			return violated("key %.16s… (%s) of the node is not in set %s", k.Fingerprint+k.KMSKey, k.Name, s.ID)
 		}
 	}
 	if now.Content != kept.Content {
 		return violated("the node's identities have changed since set %s: other keys or another topology", s.ID)
 	}
-	return holds("set %s holds the identities of %s as they are now, sealed to %s", s.ID, now.ID, count(len(kept.Recipients), "recipient"))
+	return holds("set %s holds the current identities of %s, sealed to %s",
+		s.ID, now.ID, count(len(kept.Recipients), "recipient"))
 }
 
 func identitiesMatchDatabase(v *view) answer {
@@ -76,11 +79,14 @@ func identitiesMatchDatabase(v *view) answer {
 	if why := failed(now.Checks, holdfast.CannotTell, compare...); why != "" {
 		return cannotTell(inDatabase, why)
 	}
-	if n := len(slices.DeleteFunc(slices.Clone(now.Checks), func(c holdfast.IdentityCheck) bool { return !slices.Contains(compare, c.Code) })); n < len(compare) {
+	compared := slices.DeleteFunc(slices.Clone(now.Checks), func(c holdfast.IdentityCheck) bool {
+		return !slices.Contains(compare, c.Code)
+	})
+	if len(compared) < len(compare) {
 		return cannotTell(inIdentities, "they were not compared with the database")
 	}
 	if admin, ok := v.Admin.Get(); ok && admin.ID != "" && "PAR::"+admin.ID != now.ID {
-		return violated("the validator app exports the identities of %s, the participant says that it is %s", now.ID, admin.ID)
+		return violated("the validator app exports the identities of %s, but the participant is %s", now.ID, admin.ID)
 	}
 	return holds("both are %s, with the same keys", now.ID)
 }
@@ -91,7 +97,7 @@ func recoveryKeyTested(v *view) answer {
 	}
 	s, ok := v.sealed()
 	if !ok {
-		return cannotTell(inIdentities, "no set of this node holds any").dueTo(IdentitiesBackedUp)
+		return cannotTell(inIdentities, "no set of this node holds identities").dueTo(IdentitiesBackedUp)
 	}
 	tests, ok := v.KeyTests.Get()
 	if !ok {
@@ -102,37 +108,39 @@ func recoveryKeyTested(v *view) answer {
 		same := slices.ContainsFunc(v.sets, func(o holdfast.Set) bool {
 			return o.ID == t.Set && o.Identities != nil && slices.Equal(o.Identities.Recipients, s.Identities.Recipients)
 		})
-		if (same || t.Content == s.Identities.Content) && !t.At.After(v.now.Add(v.Limits.Skew)) && (last == nil || t.At.After(last.At)) {
+		relevant := same || t.Content == s.Identities.Content
+		if relevant && !t.At.After(v.now.Add(v.Limits.Skew)) && (last == nil || t.At.After(last.At)) {
 			last = &t
 		}
 	}
 	switch {
 	case last == nil && len(tests) > 0:
-		return violated("no key was tried on identities sealed to the recipients of set %s; those tried opened others", s.ID)
+		return violated("no key was tested on identities sealed to the recipients of set %s, only on others", s.ID)
 	case last == nil:
-		return violated("no key was ever tried")
+		return violated("no recovery key was ever tested")
 	case v.now.Sub(last.At) > v.Limits.KeyTest:
-		return violated("a key was last tried %s ago; at most %s are allowed", span(v.now.Sub(last.At)), span(v.Limits.KeyTest))
+		return violated("a recovery key was last tested %s ago; "+
+			"the limit is %s", span(v.now.Sub(last.At)), span(v.Limits.KeyTest))
 	}
-	return holds("a key opened those of set %s, %s ago", last.Set, span(v.now.Sub(last.At)))
+	return holds("a recovery key opened the identities of set %s, %s ago", last.Set, span(v.now.Sub(last.At)))
 }
 
-// newUsers are the users that the live databases have and the set has not,
-// with when they were made, as far as that is known.
-func newUsers(then, now holdfast.ParticipantFacts, wasThen, isNow []string) map[string]time.Time {
+// newUsers are the users of the live databases that are missing from the set,
+// with the time of their creation where it is known.
+func newUsers(then, now holdfast.ParticipantFacts, walletThen, walletNow []string) map[string]time.Time {
 	out := map[string]time.Time{}
-	made := map[string]time.Time{}
+	created := map[string]time.Time{}
 	for _, u := range now.Users {
 		if u.Created != nil {
-			made[u.ID] = *u.Created
+			created[u.ID] = *u.Created
 		}
 		if !slices.ContainsFunc(then.Users, func(o holdfast.User) bool { return o.ID == u.ID }) {
-			out[u.ID] = made[u.ID]
+			out[u.ID] = created[u.ID]
 		}
 	}
-	for _, u := range isNow {
-		if !slices.Contains(wasThen, u) {
-			out[u] = made[u] // a wallet user is a ledger API user of the same name
+	for _, u := range walletNow {
+		if !slices.Contains(walletThen, u) {
+			out[u] = created[u] // a wallet user is a ledger API user of the same name
 		}
 	}
 	return out
@@ -162,24 +170,25 @@ func usersSinceBackup(v *view) answer {
 	}
 	fresh := newUsers(*c.Facts.Participant, p, then, now)
 	names := make([]string, 0, len(fresh))
-	var odd []string
-	for name, made := range fresh {
+	var older []string
+	for name, created := range fresh {
 		names = append(names, name)
-		if !made.IsZero() && made.Before(takenAt(s).Add(-v.Limits.Skew)) {
-			odd = append(odd, name)
+		if !created.IsZero() && created.Before(takenAt(s).Add(-v.Limits.Skew)) {
+			older = append(older, name)
 		}
 	}
 	slices.Sort(names)
-	slices.Sort(odd)
+	slices.Sort(older)
 	switch {
-	case len(odd) > 0:
-		return violated("older than set %s and not in it: %s", s.ID, some(odd))
+	case len(older) > 0:
+		return violated("older than set %s, but missing from it: %s", s.ID, some(older))
 	case len(names) == 0:
-		return holds("the %s of the live databases are in set %s", count(len(p.Users), "user"), s.ID)
+		return holds("set %s has every user of the live databases (%d)", s.ID, len(p.Users))
 	case v.overdue(s):
-		return violated("made since set %s, %s ago: %s", s.ID, span(v.now.Sub(takenAt(s))), some(names)).dueTo(PostgresCadence)
+		return violated("created since set %s, %s ago: %s", s.ID, span(v.now.Sub(takenAt(s))), some(names)).
+			dueTo(PostgresCadence)
 	}
-	return holds("made since set %s, %s ago, and in time for the next: %s", s.ID, span(v.now.Sub(takenAt(s))), some(names))
+	return holds("created since set %s, %s ago, and due in the next: %s", s.ID, span(v.now.Sub(takenAt(s))), some(names))
 }
 
 func partiesNotMigrated(v *view) answer {
@@ -208,9 +217,9 @@ func partiesNotMigrated(v *view) answer {
 		found = append(found, fmt.Sprintf("%d hosted by several participants: %s", len(several), some(several)))
 	}
 	if len(found) > 0 {
-		return violated("of %d parties %s", len(parties), strings.Join(found, "; "))
+		return violated("of %d parties: %s", len(parties), strings.Join(found, "; "))
 	}
-	return holds("each of the %d parties is hosted here alone, and none is external", len(parties))
+	return holds("only this participant hosts the %d parties, and none is external", len(parties))
 }
 
 func pruningConfigured(v *view) answer {
@@ -220,19 +229,19 @@ func pruningConfigured(v *view) answer {
 	case !ok:
 		return a
 	case v.Declared.NoPruning && keeps > 0:
-		return violated("check.pruning is off, and the participant prunes after %s (%s)", span(keeps), from)
+		return violated("check.pruning is off, but the participant prunes after %s (%s)", span(keeps), from)
 	case v.Declared.NoPruning:
-		return holds("it does not prune, as declared (%s)", from)
+		return holds("the participant does not prune, as declared (%s)", from)
 	case keeps == 0:
 		return violated("there is no pruning schedule (%s)", from)
 	case want > 0 && want != keeps:
-		return violated("check.pruning is %s, and the participant prunes after %s (%s)", span(want), span(keeps), from)
+		return violated("check.pruning is %s, but the participant prunes after %s (%s)", span(want), span(keeps), from)
 	}
-	return holds("it prunes after %s (%s)", span(keeps), from)
+	return holds("the participant prunes after %s (%s)", span(keeps), from)
 }
 
 func postgresSupported(v *view) answer {
-	var seen []string
+	var versions []string
 	for _, c := range v.Node.Components {
 		live, ok := v.Live[c.Name].Get()
 		if !ok {
@@ -241,29 +250,32 @@ func postgresSupported(v *view) answer {
 		major := live.Server.Major()
 		switch {
 		case major < OldestPostgres || major > NewestPostgres:
-			return violated("%s is on Postgres %s; supported are %d to %d", c.Name, live.Server.Version, OldestPostgres, NewestPostgres)
+			return violated("%s runs Postgres %s; supported versions are %d to %d",
+				c.Name, live.Server.Version, OldestPostgres, NewestPostgres)
 		case live.Tools != "":
 			return violated("%s: %s", c.Name, live.Tools)
 		}
-		seen = append(seen, fmt.Sprintf("%s on Postgres %d", c.Name, major))
+		versions = append(versions, fmt.Sprintf("%s runs Postgres %d", c.Name, major))
 	}
-	if len(seen) == 0 {
-		return cannotTell(inDatabase, "the configuration names none")
+	if len(versions) == 0 {
+		return cannotTell(inDatabase, "the configuration names no database")
 	}
-	return holds("%s", strings.Join(seen, ", "))
+	return holds("%s", strings.Join(versions, ", "))
 }
 
 // clockSane compares with the clocks of other machines. A server on this
-// machine has the same clock, and says nothing.
+// machine has the same clock, so its time proves nothing.
 func clockSane(v *view) answer {
 	if len(v.future) > 0 {
 		s := v.future[len(v.future)-1]
-		return violated("set %s ended at %s, which is yet to come: this clock was ahead then, or is behind now", s.ID, when(s.Ended.Wall))
+		return violated("set %s ended at %s, in the future: "+
+			"this clock was ahead then, or is behind now", s.ID, when(s.Ended.Wall))
 	}
 	var near, far []string
 	compare := func(whose string, ahead time.Duration) {
 		if ahead.Abs() > v.Limits.Skew {
-			far = append(far, fmt.Sprintf("%s is %s %s this one", whose, span(ahead.Abs()), map[bool]string{true: "ahead of", false: "behind"}[ahead > 0]))
+			direction := map[bool]string{true: "ahead of", false: "behind"}[ahead > 0]
+			far = append(far, fmt.Sprintf("%s is %s %s this machine's", whose, span(ahead.Abs()), direction))
 			return
 		}
 		near = append(near, whose)
@@ -277,12 +289,12 @@ func clockSane(v *view) answer {
 	}
 	for _, s := range v.Scans {
 		if ahead, ok := s.Clock.Get(); ok {
-			compare("that of "+s.URL, ahead)
+			compare("the clock of "+s.URL, ahead)
 		}
 	}
 	switch {
 	case len(near)+len(far) == 0:
-		return cannotTell(inClock, "every server that answered runs on this machine")
+		return cannotTell(inClock, "every server that answers runs on this machine")
 	case len(far) > len(near):
 		return violated("%s", some(far))
 	case len(far) > 0:

@@ -9,9 +9,8 @@ import (
 	"holdfast"
 )
 
-// Observations are everything that was looked for, each input with a value or
-// with the reason why there is none. The zero value knows nothing, and nothing
-// holds for it.
+// Observations are all inputs, each with a value or with the reason why there
+// is none. For the zero value no condition holds.
 type Observations struct {
 	Node       holdfast.Node
 	Repository holdfast.Observed[Repository]
@@ -28,22 +27,22 @@ type Observations struct {
 	Limits     Limits
 }
 
-// Repository is what was found where sets rest.
+// Repository is what was found in the repository.
 type Repository struct {
 	Name       string
 	Problem    string         // why it could not be opened or listed; "" when it could
 	Sets       []holdfast.Set // of this node, oldest first; without their tables
-	Unreadable []string       // sets whose manifest does not read, and why
-	Newest     string         // what is wrong with the files of the newest proven set; "" when they read
+	Unreadable []string       // sets whose manifest is not readable, and why
+	Newest     string         // what is wrong with the files of the newest proven set; "" if nothing
 }
 
-// Copy is another place that holds the node's sets.
+// Copy is the second copy of the node's sets.
 type Copy struct {
 	Where    string
 	Problem  string // why it could not be opened or listed
 	Sets     []CopiedSet
 	SameDisk bool // the same file system as the repository's
-	OneDisk  bool // another one, of the same disk
+	OneDisk  bool // another file system, on the same disk
 }
 
 // CopiedSet is one set in a copy.
@@ -53,23 +52,23 @@ type CopiedSet struct {
 	Ended time.Time
 }
 
-// Declared is what the operator states. It is used as a statement, with its
-// source, never as an observation.
+// Declared is what the operator declares. It is shown with its source, and
+// never counts as an observation.
 type Declared struct {
 	Retention []Retention
 	NoHistory bool          // gaps in the history are accepted
-	History   time.Duration // how far back none is; 0: as far as there are sets
-	NoPruning bool          // the participant is meant never to prune
-	Pruning   time.Duration // the participant is meant to keep this long; 0: nothing is declared
+	History   time.Duration // how far back gaps are not accepted; 0: as far as there are sets
+	NoPruning bool          // the participant must never prune
+	Pruning   time.Duration // the participant must keep this long; 0: not declared
 }
 
-// Retention is how long one super validator's sequencer keeps what it has
-// sequenced. No Scan and no contract publishes it (Splice source), so it is
-// asked for, and declared with who said so.
+// Retention is how long one super validator's sequencer keeps events. No Scan
+// and no contract publishes it (Splice source), so operators request it from
+// the super validator and declare it with its source.
 type Retention struct {
 	SV        string // EverySV for all that have no entry of their own
 	Keeps     time.Duration
-	Source    string // "asked in the operators' channel, 2026-11-02"
+	Source    string // "operators' channel, 2026-11-02"
 	Published bool   // read from the network rather than declared
 }
 
@@ -79,11 +78,11 @@ const EverySV = "*"
 // Limits are the thresholds; zeros have documented defaults.
 type Limits struct {
 	Cadence time.Duration // between backups; 4 h (Splice: validator_backups)
-	Grace   time.Duration // that a backup may be late; 30 min, or twice what the last one took
-	Drill   time.Duration // between rehearsed restores; 31 days
-	KeyTest time.Duration // between tries of the recovery key; 180 days
-	Copy    time.Duration // that the second copy may be behind; 24 h
-	Runway  time.Duration // that has to be left before sequencers forget the node; 7 days
+	Grace   time.Duration // by which a backup may be late; 30 min, or twice what the last one took
+	Drill   time.Duration // between drills; 31 days
+	KeyTest time.Duration // between tests of the recovery key; 180 days
+	Copy    time.Duration // by which the second copy may lag; 24 h
+	Runway  time.Duration // left at least before a sequencer disables the node; 7 days
 	Skew    time.Duration // between clocks; 30 s
 }
 
@@ -91,8 +90,13 @@ const day = 24 * time.Hour
 
 func (l Limits) orDefaults() Limits {
 	return Limits{
-		Cadence: cmp.Or(l.Cadence, 4*time.Hour), Grace: cmp.Or(l.Grace, 30*time.Minute), Drill: cmp.Or(l.Drill, 31*day),
-		KeyTest: cmp.Or(l.KeyTest, 180*day), Copy: cmp.Or(l.Copy, day), Runway: cmp.Or(l.Runway, 7*day), Skew: cmp.Or(l.Skew, 30*time.Second),
+		Cadence: cmp.Or(l.Cadence, 4*time.Hour),
+		Grace:   cmp.Or(l.Grace, 30*time.Minute),
+		Drill:   cmp.Or(l.Drill, 31*day),
+		KeyTest: cmp.Or(l.KeyTest, 180*day),
+		Copy:    cmp.Or(l.Copy, day),
+		Runway:  cmp.Or(l.Runway, 7*day),
+		Skew:    cmp.Or(l.Skew, 30*time.Second),
 	}
 }
 

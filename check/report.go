@@ -8,7 +8,7 @@ import (
 	"holdfast"
 )
 
-// Report is the answer to whether the node could come back today.
+// Report is the answer to whether the node could be recovered today.
 type Report struct {
 	Node       holdfast.NodeName `json:"node"`
 	At         time.Time         `json:"at"`
@@ -20,14 +20,19 @@ type Report struct {
 
 // Make judges everything that was observed, at the time now.
 func Make(o Observations, now time.Time) Report {
-	r := Report{Node: o.Node.Name, At: now, Conditions: Evaluate(o, now), Runways: Runways(o, now), Loss: Losses(o, now)}
+	r := Report{
+		Node:       o.Node.Name,
+		At:         now,
+		Conditions: Evaluate(o, now),
+		Runways:    Runways(o, now),
+		Loss:       Losses(o, now),
+	}
 	r.Verdict = Verdict(r.Conditions)
 	return r
 }
 
-// Verdict folds conditions: a violation outweighs what cannot be told, which
-// outweighs what holds. A symptom counts through its cause alone, if that is
-// among them.
+// Verdict is the worst verdict of the conditions: violated, then cannot tell,
+// then holds. A symptom does not count when its cause is among them.
 func Verdict(list []Condition) holdfast.Verdict {
 	verdict := holdfast.Holds
 	for _, c := range list {
@@ -47,7 +52,7 @@ func silenced(c Condition, list []Condition) bool {
 	return false
 }
 
-// Only is the report with the conditions of those codes alone.
+// Only is the report with only the conditions of those codes.
 func (r Report) Only(codes ...Code) Report {
 	var kept []Condition
 	for _, c := range r.Conditions {
@@ -62,26 +67,34 @@ func (r Report) Only(codes ...Code) Report {
 }
 
 // Err is nil when every condition holds. Otherwise it is a Problem of the class
-// Violation, or Undetermined when nothing is violated but something cannot be
-// told.
+// Violation, or of the class Undetermined when nothing is violated but an input
+// is missing.
 func (r Report) Err() error {
-	var violated, untold []string
+	var violated, unknown []string
 	for _, c := range r.Conditions {
 		switch {
 		case silenced(c, r.Conditions) || c.Verdict == holdfast.Holds:
 		case c.Verdict == holdfast.Violated:
 			violated = append(violated, string(c.Code))
 		default:
-			untold = append(untold, string(c.Code))
+			unknown = append(unknown, string(c.Code))
 		}
 	}
 	switch {
 	case len(violated) > 0:
-		return &holdfast.Problem{Class: holdfast.Violation, What: fmt.Sprintf("violated: %s", strings.Join(violated, ", ")),
-			Why: "Recovery depends on it.", Do: "`holdfast check --explain " + violated[0] + "` says what it means and what to do."}
-	case len(untold) > 0:
-		return &holdfast.Problem{Class: holdfast.Undetermined, What: fmt.Sprintf("cannot tell: %s", strings.Join(untold, ", ")),
-			Why: "An input is missing, and nothing is taken for granted.", Do: "`holdfast check --explain " + untold[0] + "` says which, and what supplies it."}
+		return &holdfast.Problem{
+			Class: holdfast.Violation,
+			What:  fmt.Sprintf("violated: %s", strings.Join(violated, ", ")),
+			Why:   "Recovery depends on it.",
+			Do:    "`holdfast check --explain " + violated[0] + "` shows what it means and what to do.",
+		}
+	case len(unknown) > 0:
+		return &holdfast.Problem{
+			Class: holdfast.Undetermined,
+			What:  fmt.Sprintf("cannot tell: %s", strings.Join(unknown, ", ")),
+			Why:   "An input is missing, and Holdfast assumes nothing.",
+			Do:    "`holdfast check --explain " + unknown[0] + "` shows which input, and how to supply it.",
+		}
 	}
 	return nil
 }

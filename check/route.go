@@ -6,24 +6,24 @@ import (
 	"holdfast"
 )
 
-// recoveryRoute looks whether one of the two ways back is open. A route that
-// cannot be told does not close the other one.
+// recoveryRoute judges whether one of the two routes is open. An unknown route
+// does not close the other one.
 func recoveryRoute(v *view) answer {
 	one, two := v.routeOne(), v.routeTwo()
-	say := func(a, b answer) string {
-		return fmt.Sprintf("route one, from a set: %s. Route two, from the identities: %s", a.evidence, b.evidence)
+	both := func(a, b answer) string {
+		return fmt.Sprintf("route one, a set: %s. Route two, the identities: %s", a.evidence, b.evidence)
 	}
 	switch {
 	case one.verdict == holdfast.Holds || two.verdict == holdfast.Holds:
-		return holds("%s", say(one, two))
+		return holds("%s", both(one, two))
 	case one.verdict == holdfast.Violated && two.verdict == holdfast.Violated:
-		return violated("%s", say(one, two)) // never silenced: nothing matters more
+		return violated("%s", both(one, two)) // never silenced: nothing matters more
 	}
 	a := one
 	if one.verdict != holdfast.CannotTell {
 		a = two
 	}
-	a.evidence = say(one, two)
+	a.evidence = both(one, two)
 	return a
 }
 
@@ -38,18 +38,25 @@ func (v *view) routeOne() answer {
 	case !ok:
 		return a
 	}
-	// One that is violated closes the route, whatever cannot be told beside it.
+	// A violated condition closes the route, even when another is unknown.
 	for _, verdict := range []holdfast.Verdict{holdfast.Violated, holdfast.CannotTell} {
 		for _, code := range []Code{RestorePointRetained, OldSynchronizer} {
 			if needed := v.of(code); needed.verdict == verdict {
 				state := map[holdfast.Verdict]string{holdfast.Violated: "closed", holdfast.CannotTell: "cannot tell"}[verdict]
-				return answer{verdict: verdict, evidence: fmt.Sprintf("%s: %s", state, code), missing: needed.missing, next: needed.next, because: code}
+				return answer{
+					verdict:  verdict,
+					evidence: fmt.Sprintf("%s: %s", state, code),
+					missing:  needed.missing,
+					next:     needed.next,
+					because:  code,
+				}
 			}
 		}
 	}
-	// A restored participant asks the KMS for its keys as it starts.
+	// A restored participant fetches its keys from the KMS as it starts.
 	if c, _ := captured(s); c.Facts.Participant != nil && len(c.Facts.Participant.KMSKeys) > 0 {
-		return cannotTell(inKMS, fmt.Sprintf("set %s holds the names of %s in a KMS", s.ID, count(len(c.Facts.Participant.KMSKeys), "key")))
+		keys := count(len(c.Facts.Participant.KMSKeys), "key")
+		return cannotTell(inKMS, fmt.Sprintf("set %s holds the names of %s in a KMS", s.ID, keys))
 	}
 	return holds("open, with set %s", s.ID)
 }
@@ -67,19 +74,25 @@ func (v *view) routeTwo() answer {
 		return violated("closed: no set holds identities")
 	}
 	if why := failed(s.Identities.Checks, holdfast.Violated); why != "" {
-		return violated("closed: those in set %s: %s", s.ID, why)
+		return violated("closed: the identities in set %s: %s", s.ID, why)
 	}
 	if s.Identities.KMS {
-		return cannotTell(inKMS, fmt.Sprintf("those in set %s hold only the names of keys%s", s.ID, kmsKeys(*s.Identities)))
+		return cannotTell(inKMS, fmt.Sprintf("the identities in set %s hold only the names "+
+			"of keys%s", s.ID, kmsKeys(*s.Identities)))
 	}
 	if tested := v.of(RecoveryKeyTested); tested.verdict != holdfast.Holds {
-		return answer{verdict: holdfast.CannotTell, evidence: fmt.Sprintf("cannot tell whether a key opens those in set %s", s.ID),
-			missing: []string{inKeyTests.name}, next: v.entry(RecoveryKeyTested).Next, because: RecoveryKeyTested}
+		return answer{
+			verdict:  holdfast.CannotTell,
+			evidence: fmt.Sprintf("no current test shows that a key opens the identities in set %s", s.ID),
+			missing:  []string{inKeyTests.name},
+			next:     v.entry(RecoveryKeyTested).Next,
+			because:  RecoveryKeyTested,
+		}
 	}
-	return holds("open, with those in set %s", s.ID)
+	return holds("open, with the identities in set %s", s.ID)
 }
 
-// kmsKeys names the keys of a dump that are in a KMS.
+// kmsKeys lists the keys of a dump that are in a KMS.
 func kmsKeys(i holdfast.IdentityFacts) string {
 	var names []string
 	for _, k := range i.Keys {

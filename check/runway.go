@@ -2,14 +2,15 @@ package check
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"time"
 )
 
-// Runway is how long the node has, as one super validator counts it: its
-// retention, less the time since the participant last acknowledged. When it is
-// over, that sequencer disables the node for good. The end is nil where an
-// input is missing: it is never computed from an assumed one.
+// Runway is the time the node has left with one super validator: its retention,
+// less the time since the participant last acknowledged. When it ends, that
+// sequencer disables the node for good. The end is nil where an input is
+// missing: it is never computed from an assumed value.
 type Runway struct {
 	SV        string         `json:"sv"`
 	Retention *time.Duration `json:"retention_ns"`
@@ -19,14 +20,19 @@ type Runway struct {
 	Ends      *time.Time     `json:"ends"`
 }
 
+// String prints a runway that was computed.
+func (r *Runway) String() string {
+	return fmt.Sprintf("%s keeps %s (%s): %s left", r.SV, span(*r.Retention), r.Source, span(*r.Left))
+}
+
 func (r *Runway) left(at, now time.Time) {
 	ends := at.Add(*r.Retention)
 	left := ends.Sub(now)
 	r.Acked, r.Left, r.Ends = &at, &left, &ends
 }
 
-// Runways computes the runway of every super validator that is known, the one
-// that ends first at the top, the unknown ones at the end.
+// Runways computes the runway of every known super validator, the shortest
+// first, the unknown ones last.
 func Runways(o Observations, now time.Time) []Runway {
 	v := newView(o, now)
 	svs, _ := v.retentions()
@@ -55,9 +61,9 @@ func Runways(o Observations, now time.Time) []Runway {
 	return out
 }
 
-// retentions lists the super validators, those that at least two Scans name
-// and those that are declared, with what is known of their retention; and
-// whether these are all there are.
+// retentions lists the super validators that at least two Scans name and those
+// that are declared, with their retention if it is known. The second result
+// reports whether the list is complete.
 func (v *view) retentions() ([]Runway, bool) {
 	byName := map[string]Retention{}
 	for _, r := range v.Declared.Retention {
@@ -65,11 +71,11 @@ func (v *view) retentions() ([]Runway, bool) {
 	}
 	fallback, every := byName[EverySV]
 	votes := map[string]int{}
-	told := 0
+	answered := 0
 	for _, s := range v.Scans {
 		list, ok := s.Sequencers.Get()
 		if ok {
-			told++
+			answered++
 		}
 		named := map[string]bool{}
 		for _, q := range list {
@@ -85,7 +91,7 @@ func (v *view) retentions() ([]Runway, bool) {
 			names[name] = true
 		}
 	}
-	listed := told >= 2 && len(names) > 0
+	listed := answered >= 2 && len(names) > 0
 	for name := range byName {
 		if name != EverySV || len(names) == 0 {
 			names[name] = true

@@ -20,17 +20,17 @@ func repositoryReadable(v *view) answer {
 	case len(r.Unreadable) > 0:
 		return violated("%s of this node cannot be read: %s", count(len(r.Unreadable), "set"), some(r.Unreadable))
 	case r.Newest != "":
-		return violated("the newest proven set does not read back: %s", r.Newest)
+		return violated("the newest proven set is not readable: %s", r.Newest)
 	case len(r.Sets) == 0:
-		return holds("%s opens; it has no sets of this node yet", r.Name)
+		return holds("%s opens; it has no set of this node yet", r.Name)
 	case len(v.proven) == 0:
-		return holds("%s opens; %s, every manifest read, none of them proven", r.Name, count(len(r.Sets), "set"))
+		return holds("%s opens; %s, every manifest readable, none proven", r.Name, count(len(r.Sets), "set"))
 	}
-	return holds("%s opens; %s, every manifest read, the newest proven one read back", r.Name, count(len(r.Sets), "set"))
+	return holds("%s opens; %s, every manifest and the newest proven set readable", r.Name, count(len(r.Sets), "set"))
 }
 
-// due is when the next set has to be there, after one: the cadence, and the
-// grace that the time a backup takes calls for.
+// due is how long after a set the next one has to exist: the cadence, and a
+// grace that grows with the time a backup takes.
 func (v *view) due(last holdfast.Set) time.Duration {
 	took := last.Ended.Since - last.Began.Since
 	return v.Limits.Cadence + max(v.Limits.Grace, 2*took)
@@ -45,20 +45,22 @@ func postgresCadence(v *view) answer {
 	}
 	if len(v.proven) == 0 {
 		if len(v.future) > 0 {
-			return cannotTell(inClock, fmt.Sprintf("the only sets are from the future, as %s of %s", v.future[0].ID, when(v.future[0].Ended.Wall))).dueTo(ClockSane)
+			first := v.future[0]
+			why := fmt.Sprintf("every set is from the future, such as %s of %s", first.ID, when(first.Ended.Wall))
+			return cannotTell(inClock, why).dueTo(ClockSane)
 		}
 		return violated("there is no proven set of this node%s", v.others())
 	}
 	s := v.proven[len(v.proven)-1]
 	age := v.now.Sub(takenAt(s))
 	if v.overdue(s) {
-		return violated("the newest proven set %s is %s old; at most %s and a grace of %s are allowed%s",
+		return violated("the newest proven set %s is %s old; the limit is %s plus a grace of %s%s",
 			s.ID, span(age), span(v.Limits.Cadence), span(v.due(s)-v.Limits.Cadence), v.others())
 	}
 	return holds("the newest proven set %s is %s old", s.ID, span(age))
 }
 
-// others mentions newer sets that do not count.
+// others mentions a newer set that is not proven.
 func (v *view) others() string {
 	if len(v.sets) == 0 {
 		return ""
@@ -67,7 +69,7 @@ func (v *view) others() string {
 	if last.State == holdfast.Proven {
 		return ""
 	}
-	return fmt.Sprintf("; the newest of any state, %s, is %s", last.ID, last.State)
+	return fmt.Sprintf("; the newest set of any state, %s, is %s", last.ID, last.State)
 }
 
 func snapshotOrdering(v *view) answer {
@@ -75,7 +77,7 @@ func snapshotOrdering(v *view) answer {
 		return a
 	}
 	if len(v.sets) == 0 {
-		return cannotTell(inSet, "the repository has none of this node").dueTo(PostgresCadence)
+		return cannotTell(inSet, "the repository has no set of this node").dueTo(PostgresCadence)
 	}
 	s := v.sets[len(v.sets)-1]
 	var findings []holdfast.Finding
@@ -89,17 +91,20 @@ func snapshotOrdering(v *view) answer {
 		case i >= 0 && verdict == holdfast.Violated:
 			return violated("set %s: %s", s.ID, findings[i].Evidence)
 		case i >= 0:
-			return cannotTell(input{"the proof of order of set " + string(s.ID), "`holdfast show " + string(s.ID) + "` says what it lacks; `holdfast backup` takes another."}, findings[i].Evidence)
+			return cannotTell(input{
+				"the proof of order of set " + string(s.ID),
+				"See what is missing: `holdfast show " + string(s.ID) + "`. Take another set: `holdfast backup`.",
+			}, findings[i].Evidence)
 		}
 	}
 	if len(s.Order.Edges) == 0 {
-		return holds("set %s has no two components that have to be in order", s.ID)
+		return holds("set %s has no two components that need an order", s.ID)
 	}
 	return holds("set %s: %s; %s", s.ID, s.Order.Edges[0].Clock.Evidence, s.Order.Edges[0].Content.Evidence)
 }
 
-// pruningRetention is how long the participant keeps before it prunes, 0 for
-// ever, and where that was read.
+// pruningRetention is how long the participant keeps history before it prunes,
+// 0 for ever, and where that was read.
 func (v *view) pruningRetention() (time.Duration, string, answer, bool) {
 	p, missing, ok := v.participant()
 	if ok && (p.Pruning != nil || p.NoPruning) {
@@ -109,7 +114,7 @@ func (v *view) pruningRetention() (time.Duration, string, answer, bool) {
 		return p.Pruning.Retention, "the participant's database", answer{}, true
 	}
 	if admin, there := v.Admin.Get(); there {
-		if schedule, told := admin.Pruning.Get(); told {
+		if schedule, known := admin.Pruning.Get(); known {
 			if schedule == nil {
 				return 0, "the participant's admin API", answer{}, true
 			}
@@ -117,7 +122,7 @@ func (v *view) pruningRetention() (time.Duration, string, answer, bool) {
 		}
 	}
 	if ok {
-		missing = cannotTell(inDatabase, "the participant's has no pruning schedule in a form that is known")
+		missing = cannotTell(inDatabase, "the pruning schedule in the participant's database has an unknown form")
 	}
 	return 0, "", missing, false
 }
@@ -126,7 +131,7 @@ func historicalSpacing(v *view) answer {
 	s, a, ok := v.newest()
 	switch {
 	case v.Declared.NoHistory:
-		return holds("declared: history is not wanted (check.history, or retention without history)")
+		return holds("declared: history is not needed (check.history, or retention without history)")
 	case !ok:
 		return a
 	}
@@ -135,7 +140,7 @@ func historicalSpacing(v *view) answer {
 	case !ok:
 		return missing
 	case keeps == 0:
-		return holds("the participant does not prune (%s), so that every set holds all the history", from)
+		return holds("the participant does not prune (%s): every set holds the whole history", from)
 	}
 	for i, later := range v.proven {
 		if i == 0 || v.Declared.History > 0 && v.now.Sub(takenAt(later)) > v.Declared.History {
@@ -143,13 +148,17 @@ func historicalSpacing(v *view) answer {
 		}
 		earlier := v.proven[i-1]
 		if gap := takenAt(later).Sub(takenAt(earlier)); gap > keeps {
-			return violated("%s lie between sets %s and %s; the participant prunes after %s (%s)", span(gap), earlier.ID, later.ID, span(keeps), from)
+			return violated("sets %s and %s are %s apart; the participant prunes after %s (%s)",
+				earlier.ID, later.ID, span(gap), span(keeps), from)
 		}
 	}
 	if gap := v.now.Sub(takenAt(s)); gap > keeps {
-		return violated("the newest proven set is %s old; the participant prunes after %s (%s)", span(gap), span(keeps), from).dueTo(PostgresCadence)
+		return violated("the newest proven set is %s old; "+
+			"the participant prunes after %s (%s)", span(gap), span(keeps), from).
+			dueTo(PostgresCadence)
 	}
-	return holds("%s, no two neighbours further apart than the %s that the participant keeps (%s)", count(len(v.proven), "proven set"), span(keeps), from)
+	return holds("%s, none further apart than the participant's retention of %s (%s)",
+		count(len(v.proven), "proven set"), span(keeps), from)
 }
 
 func restoreProven(v *view) answer {
@@ -164,7 +173,7 @@ func restoreProven(v *view) answer {
 		return d.Verdict == holdfast.CannotTell || d.At.After(v.now.Add(v.Limits.Skew))
 	})
 	if len(drills) == 0 {
-		return violated("no restore was ever rehearsed")
+		return violated("no drill was ever run")
 	}
 	last := slices.MaxFunc(drills, func(a, b record.Drill) int { return a.At.Compare(b.At) })
 	age := v.now.Sub(last.At)
@@ -172,7 +181,7 @@ func restoreProven(v *view) answer {
 	case last.Verdict == holdfast.Violated:
 		return violated("the drill of set %s, %s ago, failed: %s", last.Set, span(age), last.Found)
 	case age > v.Limits.Drill:
-		return violated("the last drill was %s ago, of set %s; at most %s are allowed", span(age), last.Set, span(v.Limits.Drill))
+		return violated("the last drill was %s ago, of set %s; the limit is %s", span(age), last.Set, span(v.Limits.Drill))
 	}
 	return holds("the drill of set %s, %s ago, restored it in %s", last.Set, span(age), span(last.Restore))
 }
@@ -192,10 +201,10 @@ func secondCopy(v *view) answer {
 		return violated("%s is on the same file system as the repository", c.Where)
 	}
 	if c.OneDisk {
-		return violated("%s is on the disk of the repository, in another file system", c.Where)
+		return violated("%s is on another file system, but on the disk of the repository", c.Where)
 	}
 	if len(v.proven) == 0 {
-		return holds("%s opens; there is no proven set that it should have", c.Where)
+		return holds("%s opens; there is no proven set to copy yet", c.Where)
 	}
 	first := v.proven[len(v.proven)-1]
 	var newest *CopiedSet
@@ -208,7 +217,8 @@ func secondCopy(v *view) answer {
 		return violated("%s has no proven set of this node", c.Where)
 	}
 	if behind := first.Ended.Wall.Sub(newest.Ended); behind > v.Limits.Copy {
-		return violated("the newest proven set in %s is %s, %s older than the first copy's; at most %s are allowed", c.Where, newest.ID, span(behind), span(v.Limits.Copy))
+		return violated("the newest proven set in %s is %s, %s older than the first copy's; the limit is %s",
+			c.Where, newest.ID, span(behind), span(v.Limits.Copy))
 	}
 	return holds("%s has set %s", c.Where, newest.ID)
 }
@@ -218,39 +228,40 @@ func spaceForRestore(v *view) answer {
 	if !ok {
 		return a
 	}
-	type place struct {
+	type disk struct {
 		need int64
 		free holdfast.Observed[int64]
 	}
-	places := map[string]*place{}
+	disks := map[string]*disk{}
 	var order []string
 	for _, c := range s.Captures {
 		live, ok := v.Live[c.Component].Get()
 		if !ok {
-			return cannotTell(inDatabase, fmt.Sprintf("%s: %s", c.Component, v.Live[c.Component].Missing())).dueTo(PostgresSupported)
+			why := fmt.Sprintf("%s: %s", c.Component, v.Live[c.Component].Missing())
+			return cannotTell(inDatabase, why).dueTo(PostgresSupported)
 		}
-		if places[live.Where] == nil {
-			places[live.Where] = &place{free: live.Free}
+		if disks[live.Where] == nil {
+			disks[live.Where] = &disk{free: live.Free}
 			order = append(order, live.Where)
 		}
-		places[live.Where].need += c.Database.Bytes + c.Database.Bytes/10
+		disks[live.Where].need += c.Database.Bytes + c.Database.Bytes/10
 	}
 	var evidence []string
 	for _, where := range order {
-		p := places[where]
-		free, ok := p.free.Get()
+		d := disks[where]
+		free, ok := d.free.Get()
 		if !ok {
-			return cannotTell(inSpace, fmt.Sprintf("%s: %s", where, p.free.Missing()))
+			return cannotTell(inSpace, fmt.Sprintf("%s: %s", where, d.free.Missing()))
 		}
-		if free < p.need {
-			return violated("%s has %s free; set %s needs %s there", where, size(free), s.ID, size(p.need))
+		if free < d.need {
+			return violated("%s has %s free; set %s needs %s there", where, size(free), s.ID, size(d.need))
 		}
-		evidence = append(evidence, fmt.Sprintf("%s has %s free, and needs %s", where, size(free), size(p.need)))
+		evidence = append(evidence, fmt.Sprintf("%s has %s free; %s needed", where, size(free), size(d.need)))
 	}
 	return holds("for set %s: %s", s.ID, strings.Join(evidence, "; "))
 }
 
-// size says bytes to a person.
+// size prints bytes for a person.
 func size(n int64) string {
 	const unit = 1024
 	if n < unit {

@@ -9,69 +9,69 @@ import (
 	"holdfast"
 )
 
-// crossing is the first release of Splice that crosses over to another
+// crossing is the first release of Splice that crosses over to a new
 // synchronizer by itself (Splice: release notes).
 var crossing = [3]int{0, 6, 5}
 
-// upgradePrepared looks whether an upgrade that is announced would find the
-// node as it has to be.
+// upgradePrepared judges whether the node is ready for an announced upgrade.
 func upgradePrepared(v *view) answer {
-	upgrade, says, ok := agreed(v.Scans, announced, v.announcement)
+	upgrade, evidence, ok := agreed(v.Scans, announced, v.announcement)
 	switch {
 	case !ok:
-		return cannotTell(inScans, says)
+		return cannotTell(inScans, evidence)
 	case upgrade.At.IsZero():
-		return holds("%s", says)
+		return holds("%s", evidence)
 	}
 	app, ok := v.App.Get()
 	switch older, known := olderThan(app.Version, crossing); {
 	case !ok:
-		return cannotTell(inVersion, says+"; "+v.App.Missing())
+		return cannotTell(inVersion, evidence+"; "+v.App.Missing())
 	case !known:
-		return cannotTell(inVersion, fmt.Sprintf("%s; the validator app says that it is %q", says, app.Version))
+		return cannotTell(inVersion, fmt.Sprintf("%s; the validator app reports version %q", evidence, app.Version))
 	case older:
-		return violated("%s; the validator app is of Splice %s, and cannot follow", says, app.Version)
+		return violated("%s; the validator app runs Splice %s and cannot follow", evidence, app.Version)
 	}
 	at, from, a, ok := v.progress()
 	switch {
 	case !ok:
 		return a
 	case v.now.Sub(at) > following:
-		return violated("%s; the participant has heard nothing for %s (%s)", says, span(v.now.Sub(at)), from)
+		return violated("%s; the participant has received nothing for %s (%s)", evidence, span(v.now.Sub(at)), from)
 	}
-	return v.setBefore(upgrade, says)
+	return v.setBefore(upgrade, evidence)
 }
 
-// setBefore looks for the set that leads back to before an upgrade.
-func (v *view) setBefore(upgrade observed.Upgrade, says string) answer {
+// setBefore judges whether there is a set to go back to before an upgrade.
+func (v *view) setBefore(upgrade observed.Upgrade, evidence string) answer {
 	s, a, ok := v.newest()
 	if !ok {
 		return a
 	}
-	now, who, ok := v.serial()
+	now, source, ok := v.serial()
 	if !ok {
-		return cannotTell(inScans, who)
+		return cannotTell(inScans, source)
 	}
 	c, _ := captured(s)
 	if c.Facts.Participant == nil {
-		return cannotTell(inSetFacts, fmt.Sprintf("set %s does not tell the serial of its synchronizer", s.ID))
+		return cannotTell(inSetFacts, fmt.Sprintf("set %s does not record the serial of its synchronizer", s.ID))
 	}
 	then, ok := c.Facts.Participant.ActiveSerial()
 	switch {
 	case !ok:
-		return cannotTell(inSetFacts, fmt.Sprintf("set %s does not tell the serial of its synchronizer", s.ID))
+		return cannotTell(inSetFacts, fmt.Sprintf("set %s does not record the serial of its synchronizer", s.ID))
 	case then != now && upgrade.At.After(takenAt(s).Add(v.due(s))):
-		return holds("%s; the node follows, and the next set, of serial %d, is due before that", says, now)
+		return holds("%s; the node follows, and the next set, of serial %d, is due before that", evidence, now)
 	case then != now:
-		return violated("%s; the newest proven set %s is of serial %d, in use is %d", says, s.ID, then, now)
+		return violated("%s; the newest proven set %s is of serial %d, in use is %d", evidence, s.ID, then, now)
 	case v.overdue(s):
-		return violated("%s; the newest proven set %s is %s old", says, s.ID, span(v.now.Sub(takenAt(s)))).dueTo(PostgresCadence)
+		return violated("%s; the newest proven set %s is %s old", evidence, s.ID, span(v.now.Sub(takenAt(s)))).
+			dueTo(PostgresCadence)
 	}
-	return holds("%s; the node follows, and set %s is of serial %d, which ends then", says, s.ID, then)
+	return holds("%s; the node follows, and set %s is of serial %d, which ends then", evidence, s.ID, then)
 }
 
-// announced is what one Scan says of an upgrade, comparable with what others
-// say.
+// announced is the upgrade that one Scan announces, in a form that compares
+// with that of others.
 func announced(s observed.Scan) holdfast.Observed[observed.Upgrade] {
 	upgrade, ok := s.Upgrade.Get()
 	if !ok {
@@ -83,7 +83,7 @@ func announced(s observed.Scan) holdfast.Observed[observed.Upgrade] {
 	return holdfast.Known(upgrade)
 }
 
-// announcement says what is announced, and how long it is until then.
+// announcement prints what is announced, and the time until then.
 func (v *view) announcement(u observed.Upgrade) string {
 	if u.At.IsZero() {
 		return "no upgrade is announced"
@@ -97,7 +97,7 @@ func (v *view) announcement(u observed.Upgrade) string {
 }
 
 // olderThan compares a release such as 0.6.5 or 0.6.5-snapshot.20261101 with
-// another one; whether it can be compared at all is the second result.
+// another. The second result reports whether it can be compared.
 func olderThan(version string, than [3]int) (older, known bool) {
 	number, _, _ := strings.Cut(version, "-")
 	var n [3]int

@@ -243,8 +243,8 @@ func summary(l *check.Loss) string {
 			parts = append(parts, "loses "+count(n, k.one))
 		}
 	}
-	if len(l.Untold) > 0 {
-		parts = append(parts, "and "+count(len(l.Untold), "thing")+" cannot be told")
+	if len(l.Unknown) > 0 {
+		parts = append(parts, "and "+count(len(l.Unknown), "thing")+" cannot be told")
 	} else if len(parts) < 2 {
 		parts = append(parts, "loses nothing that is known")
 	}
@@ -270,7 +270,7 @@ func (a *app) printLoss(l *check.Loss) {
 	if len(l.Losses) == 0 {
 		a.printf("  nothing that is known\n")
 	}
-	for _, text := range l.Untold {
+	for _, text := range l.Unknown {
 		a.printf("  ? %s\n", short(text))
 	}
 	a.printf("\nBy hand, around a restore:\n")
