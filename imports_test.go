@@ -129,6 +129,10 @@ func importRules() []rule {
 			"the daemon is found in one place, as the docker command finds it"},
 		{[]string{"canton", "internal/libpq", "internal/docker"}, nil, never(slices.Concat(jobs, adapters, []string{"config"})...),
 			"what adapters share lies below them"},
+		{[]string{"place"}, nil, standard,
+			"a place is a value that is parsed, compared and named; whoever opens one brings what that takes"},
+		{[]string{"place"}, nil, func(path string) bool { return path != "net" && !below(path, "net/http", "os/exec") },
+			"what two places share is looked up on this machine alone"},
 		{nil, []string{"repository"}, not("github.com/kopia/kopia"),
 			"there is one repository; kopia is width that nobody else has to know"},
 		{nil, slices.Concat([]string{"canton/admin"}, helpers), not("google.golang.org/grpc"),
@@ -192,6 +196,7 @@ func TestImportRulesFindBreaches(t *testing.T) {
 		{"check", "holdfast/canton/scan"}, {"databases", "google.golang.org/grpc"}, {"canton/scan", "holdfast/internal/libpq"},
 		{"sandbox", "holdfast/node/compose"}, {"node/compose", "holdfast/sandbox"}, {"databases", "holdfast/node/compose"}, {"node/compose", "holdfast/databases"}, {"stored", "holdfast/record"}, {"event", "os"}, {"databases", "holdfast/repository"}, {"identities", "github.com/moby/moby/client"},
 		{"node/compose", "github.com/docker/cli/cli/config"}, {"internal/docker", "holdfast/node/compose"},
+		{"place", "holdfast"}, {"place", "github.com/kopia/kopia/repo/blob"}, {"place", "net/http"}, {"verify", "holdfast/place"},
 		{"canton", "holdfast/dumpfile"}, {"inspect", "holdfast/dumpfile"}, {"inspect", "holdfast/canton"}, {"dumpfile", "holdfast/capture/postgres"},
 	} {
 		found := slices.ContainsFunc(importRules(), func(r rule) bool {

@@ -21,6 +21,7 @@ import (
 	"holdfast/databases"
 	"holdfast/identities"
 	"holdfast/observed"
+	"holdfast/place"
 	"holdfast/record"
 	"holdfast/repository"
 )
@@ -303,8 +304,8 @@ func (p Parts) observeCopy(ctx context.Context) holdfast.Observed[check.Copy] {
 	if err != nil {
 		return holdfast.Unknown[check.Copy](err.Error())
 	}
-	found := check.Copy{Where: path, SameDisk: device(path) == device(p.Repository.Path)}
-	found.OneDisk = !found.SameDisk && sharesDisk(path, p.Repository.Path)
+	shared := place.Share(place.Directory(path), place.Directory(p.Repository.Path))
+	found := check.Copy{Where: path, SameDisk: shared == place.Itself || shared == place.FileSystem, OneDisk: shared == place.Disk}
 	r, err := repository.Open(ctx, repository.Filesystem(path), password)
 	if err == nil {
 		defer func() { _ = r.Close(ctx) }()

@@ -1,4 +1,4 @@
-package setup
+package place
 
 import (
 	"os"
@@ -45,13 +45,31 @@ func TestDisksOf(t *testing.T) {
 			t.Errorf("%s is on %v, want %v", name, got, c.want)
 		}
 	}
+	for _, c := range []struct {
+		a, b uint64
+		want Sharing
+	}{
+		{42, 42, FileSystem}, {8<<8 | 1, 8<<8 | 2, Disk}, {8<<8 | 1, 253 << 8, Disk}, {9 << 8, 8<<8 | 16, Disk},
+		{8<<8 | 1, 8<<8 | 16, Machine}, {8<<8 | 1, 42, Unknown}, {42, 43, Unknown},
+	} {
+		if got := (machine{sys}).devices(c.a, c.b); got != c.want {
+			t.Errorf("file systems %d and %d share %s, want %s", c.a, c.b, got, c.want)
+		}
+	}
 }
 
-// What tells disks apart is what the kernel says.
+// A file system is the kernel's idea of one; what is not there yet is on that
+// where it would be made.
 func TestDevices(t *testing.T) {
 	dir := t.TempDir()
 	var s syscall.Stat_t
-	if err := syscall.Stat(dir, &s); err != nil || device(dir) != uint64(s.Dev) || device(dir+"/nothing") != 0 { //nolint:unconvert // the type differs between systems
-		t.Errorf("%d, %v", device(dir), err)
+	if err := syscall.Stat(dir, &s); err != nil {
+		t.Fatal(err)
+	}
+	for path, missing := range map[string]string{dir: ".", filepath.Join(dir, "not", "yet"): "not/yet"} {
+		d := existing(path)
+		if d == nil || d.device() != uint64(s.Dev) || d.missing != missing { //nolint:unconvert // the type differs between systems
+			t.Errorf("%s: %+v", path, d)
+		}
 	}
 }

@@ -1,31 +1,18 @@
-package setup
+package place
 
 import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"syscall"
 )
 
-// device tells file systems apart; 0 for a path that is not there.
-func device(path string) uint64 {
-	info, err := os.Stat(path)
-	if err != nil {
-		return 0
-	}
-	if s, ok := info.Sys().(*syscall.Stat_t); ok {
+// device tells file systems apart.
+func (d directory) device() uint64 {
+	if s, ok := d.info.Sys().(*syscall.Stat_t); ok {
 		return uint64(s.Dev) //nolint:unconvert // the type differs between systems
 	}
 	return 0
-}
-
-// sharesDisk reports whether two file systems are seen to be on one disk, as two
-// partitions or two logical volumes of it. What this machine does not know the
-// disks of, such as a file system of the network, shares none.
-func sharesDisk(a, b string) bool {
-	others := disksOf("/sys", device(b))
-	return slices.ContainsFunc(disksOf("/sys", device(a)), func(d string) bool { return slices.Contains(others, d) })
 }
 
 // disksOf lists the disks below a block device, by what Linux says in
@@ -38,10 +25,10 @@ func disksOf(sys string, device uint64) []string {
 	if err != nil {
 		return nil
 	}
-	return below(path)
+	return disksBelow(path)
 }
 
-func below(path string) []string {
+func disksBelow(path string) []string {
 	if _, err := os.Stat(filepath.Join(path, "partition")); err == nil {
 		path = filepath.Dir(path)
 	}
@@ -52,7 +39,7 @@ func below(path string) []string {
 	var out []string
 	for _, s := range slaves {
 		if to, err := filepath.EvalSymlinks(filepath.Join(path, "slaves", s.Name())); err == nil {
-			out = append(out, below(to)...)
+			out = append(out, disksBelow(to)...)
 		}
 	}
 	return out

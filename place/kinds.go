@@ -1,0 +1,85 @@
+package place
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Use is what a place is wanted for.
+type Use string
+
+// The uses of places.
+const (
+	Repository Use = "a repository"
+	Identities Use = "identities"
+)
+
+// kind is what is known of a kind of place.
+type kind struct {
+	form      string // how one is written
+	authority part   // what stands where a URL has its host
+	container bool   // the path begins with a bucket
+	port      string // of the server, where none is named
+	options   []string
+	holds     []Use
+	available bool // this program can use it
+}
+
+// part is a part of a place.
+type part int
+
+const (
+	none part = iota
+	host
+	bucket
+	account
+)
+
+// endpoint is the option that names the server of a bucket.
+const endpoint = "endpoint"
+
+// kinds are the kinds of places. One that is not available yet is here to be
+// refused by its name, and to be named as where a second copy is.
+var kinds = map[Scheme]kind{
+	File: {form: "/DIRECTORY", holds: []Use{Repository, Identities}, available: true},
+
+	"s3": {form: "s3://BUCKET/PREFIX", authority: bucket, options: []string{endpoint, "region"},
+		holds: []Use{Repository}},
+	"gs":     {form: "gs://BUCKET/PREFIX", authority: bucket, holds: []Use{Repository}},
+	"azblob": {form: "azblob://ACCOUNT/CONTAINER/PREFIX", authority: account, container: true, holds: []Use{Repository}},
+	"sftp":   {form: "sftp://USER@HOST/PATH", authority: host, port: "22", holds: []Use{Repository}},
+	"webdav": {form: "webdav://HOST/PATH", authority: host, port: "443", holds: []Use{Repository}},
+
+	"vault": {form: "vault://HOST/MOUNT/PATH", authority: host, port: "8200", holds: []Use{Identities}},
+	"awssm": {form: "awssm://REGION/NAME", authority: host, holds: []Use{Identities}},
+	"gcpsm": {form: "gcpsm://PROJECT/NAME", authority: account, holds: []Use{Identities}},
+	"azkv":  {form: "azkv://VAULT/NAME", authority: host, holds: []Use{Identities}},
+	"kube":  {form: "kube://NAMESPACE/NAME", authority: bucket, holds: []Use{Identities}},
+}
+
+// Serves returns an error, which says what is wanted instead, where the place
+// is not for that use, or is of a kind that this program cannot use yet.
+func (p Place) Serves(use Use) error {
+	k := kinds[p.Scheme]
+	if !slices.Contains(k.holds, use) {
+		return fmt.Errorf("%s:// does not hold %s: %s", p.Scheme, use, wantDirectory)
+	}
+	if !k.available {
+		return fmt.Errorf("%s:// is not available yet: %s", p.Scheme, wantDirectory)
+	}
+	return nil
+}
+
+// Available are the kinds of places that serve that use, sorted by name.
+func Available(use Use) []Scheme {
+	var out []Scheme
+	for scheme := range kinds {
+		if (Place{Scheme: scheme}).Serves(use) == nil {
+			out = append(out, scheme)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+const wantDirectory = "want a directory, such as /var/backups/holdfast"

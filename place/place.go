@@ -1,0 +1,89 @@
+// Package place says where something is kept: a repository, a copy of one, the
+// sealed identities. A place is a value, parsed once from what the operator
+// wrote; nothing here opens one. What it takes to use a kind of place stands
+// with its users: the repository has a storage for it, the identities a keeper.
+//
+//	at, err := place.Parse("/var/backups/holdfast", "/etc/holdfast")
+//	if err == nil {
+//		err = at.Serves(place.Repository)
+//	}
+//	if place.Share(at, copied) == place.FileSystem {
+//		// one loss takes both
+//	}
+package place
+
+import (
+	"net/url"
+	"path/filepath"
+	"strings"
+)
+
+// Place is what identifies a place, and no credentials: those are found by
+// whoever opens it. Two places are the same if they are equal; the zero value
+// is none.
+type Place struct {
+	Scheme  Scheme
+	Account string // whose it is: a user of the server, a storage account, a project
+	Host    string // the server, host or host:port; "" for the vendor's own
+	Bucket  string // or container, or name space
+	Path    string // absolute for a directory; elsewhere without slashes around it
+	Options string // how it is reached, encoded as in a URL, sorted by name
+}
+
+// Scheme is a kind of place, named as in a URL.
+type Scheme string
+
+// File is a directory of this machine, mounts from elsewhere included.
+const File Scheme = "file"
+
+// Directory is the place of a directory; a relative path is one of the working
+// directory.
+func Directory(path string) Place {
+	if abs, err := filepath.Abs(path); err == nil {
+		path = abs
+	}
+	return Place{Scheme: File, Path: path}
+}
+
+// IsZero reports whether it is no place.
+func (p Place) IsZero() bool { return p == Place{} }
+
+// Local is the path of a directory of this machine; false for what is not one.
+func (p Place) Local() (dir string, ok bool) { return p.Path, p.Scheme == File }
+
+// String is the place for people, as it could be written in the configuration.
+func (p Place) String() string {
+	if p.IsZero() {
+		return ""
+	}
+	if p.Scheme == File {
+		return p.Path
+	}
+	u := url.URL{Scheme: string(p.Scheme), Path: p.Path, RawQuery: p.Options}
+	switch k := kinds[p.Scheme]; k.authority {
+	case bucket:
+		u.Host = p.Bucket
+		u.RawQuery = withEndpoint(p.Options, p.Host)
+	case account:
+		u.Host = p.Account
+		u.Path = strings.Trim(p.Bucket+"/"+p.Path, "/")
+	case host:
+		u.Host = p.Host
+		if p.Account != "" {
+			u.User = url.User(p.Account)
+		}
+	}
+	if u.Path != "" {
+		u.Path = "/" + u.Path
+	}
+	return u.String()
+}
+
+// withEndpoint are options with the server that is one of them in a URL.
+func withEndpoint(options, server string) string {
+	values, _ := url.ParseQuery(options) // Parse has encoded them
+	if server != "" {
+		values.Set(endpoint, server)
+	}
+	return values.Encode()
+}
