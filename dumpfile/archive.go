@@ -28,7 +28,7 @@ const (
 
 var archiveCompressions = []string{"none", "gzip", "lz4", "zstd"}
 
-// archive is the beginning of an archive: what pg_restore goes by.
+// archive is the beginning of an archive, with its table of contents.
 type archive struct {
 	in          *input
 	version     int // major, minor and revision, a byte each
@@ -63,7 +63,7 @@ func (e *entry) String() string {
 	return e.what
 }
 
-var errArchive = errors.New("its numbers make no sense")
+var errArchive = errors.New("its numbers are invalid")
 
 // byte reads a byte.
 func (a *archive) byte() (byte, error) {
@@ -74,7 +74,7 @@ func (a *archive) byte() (byte, error) {
 	return c, nil
 }
 
-// cut is why the stream has ended where it must not.
+// cut is the error of a stream that ended too early.
 func (a *archive) cut() error {
 	if a.in.err != nil && !errors.Is(a.in.err, io.EOF) {
 		return a.in.err
@@ -109,8 +109,8 @@ func (a *archive) int() (int64, error) {
 	return n, nil
 }
 
-// string reads a text, of which at most most bytes are returned; absent ones
-// are empty.
+// string reads a text and returns at most most bytes of it, nothing for an
+// absent one.
 func (a *archive) string(most int) (string, error) {
 	n, err := a.int()
 	if err != nil || n <= 0 {
@@ -189,7 +189,7 @@ func (a *archive) header(r *reading, d *database) error {
 type unknownVersion struct{ version string }
 
 func (u *unknownVersion) Error() string {
-	return "archive version " + u.version + " is not known; 1.12 to 1.16 are (Postgres 9.0 to 18)"
+	return "archive version " + u.version + " is unknown; known are 1.12 to 1.16 (Postgres 9.0 to 18)"
 }
 
 // readCompression reads the algorithm or, before 1.15, zlib's level.
@@ -221,7 +221,7 @@ func (a *archive) contents(r *reading, d *database) error {
 		return errArchive
 	}
 	if n > mostEntries {
-		r.fault(pgdump.Unclear, "its table of contents has %d entries; %d are the most that is looked at", n, mostEntries)
+		r.fault(pgdump.Unclear, "its table of contents has %d entries; at most %d are read", n, mostEntries)
 		return errArchive
 	}
 	a.count = int(n)
@@ -242,7 +242,7 @@ type tocEntry struct {
 	position                       byte
 }
 
-// entry reads one entry and keeps what matters of it.
+// entry reads one entry and keeps what is needed of it.
 func (a *archive) entry(r *reading, d *database) error {
 	e, err := a.readEntry()
 	if err != nil {
@@ -267,7 +267,7 @@ func (a *archive) entry(r *reading, d *database) error {
 	return nil
 }
 
-// tableData reads the columns out of the COPY that goes before the data.
+// tableData reads the columns from the COPY statement before the data.
 func (a *archive) tableData(r *reading, d *database, e tocEntry, into *entry) {
 	if e.copying == "" {
 		into.table = r.table(d, e.schema, e.tag, nil)
@@ -360,7 +360,7 @@ func (a *archive) passBytes(n int64) error {
 	return nil
 }
 
-// brokenContents says why a table of contents could not be read.
+// brokenContents records why a table of contents could not be read.
 func (r *reading) brokenContents(err error) {
 	var unknown *unknownVersion
 	switch {
@@ -375,7 +375,7 @@ func (r *reading) brokenContents(err error) {
 	}
 }
 
-// rows reads the data of a table out of an archive: rows of a COPY with their
+// rows reads the data of a table from an archive: rows of a COPY with their
 // end, or INSERTs.
 func (r *reading) rows(d *database, e *entry, in *input) {
 	s := &script{reading: r, lexer: lexer{in: in, begins: true}, db: d}
@@ -383,7 +383,7 @@ func (r *reading) rows(d *database, e *entry, in *input) {
 		before := len(r.dump.Faults)
 		s.copyRows(e.table, e.columns)
 		if rest := bytes.TrimSpace(in.peek(headroom)); len(rest) > 0 && len(r.dump.Faults) == before {
-			r.fault(pgdump.Damaged, "%s has more behind the end of its rows", e)
+			r.fault(pgdump.Damaged, "%s has data behind the end of its rows", e)
 		}
 	} else {
 		for s.statement() {
@@ -396,7 +396,7 @@ func (r *reading) rows(d *database, e *entry, in *input) {
 			e.table.end()
 		}
 	}
-	for len(in.window()) > 0 { // to the end, for the sake of checksums
+	for len(in.window()) > 0 { // to the end, so that checksums are verified
 		in.pass(len(in.window()))
 	}
 }

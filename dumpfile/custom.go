@@ -87,10 +87,10 @@ func (a *archive) blocks(ctx context.Context, r *reading, d *database) error {
 	}
 }
 
-// repeated reads the table of contents once more, behind the data: pg_dump
-// writes it again when it knows where the data are, over the first one if the
-// output can be written to anywhere, and behind everything if it is a standard
-// output that only takes more, as with "pg_dump -Fc > file" since Postgres 18.
+// repeated reads the second table of contents, behind the data. pg_dump writes
+// it again when it knows the positions of the data: over the first one if the
+// output can seek, and at the end if it only appends, as with
+// "pg_dump -Fc > file" since Postgres 18.
 func (a *archive) repeated() error {
 	n, err := a.int()
 	if err == nil && n != int64(a.count) {
@@ -130,7 +130,7 @@ func (a *archive) block(ctx context.Context, r *reading, d *database, e *entry) 
 		err = in.err
 	}
 	if c.err != nil && !errors.Is(c.err, io.EOF) {
-		return c.err // the archive itself has ended or makes no sense
+		return c.err // the archive itself has ended or is invalid
 	}
 	if err != nil && !errors.Is(err, io.EOF) {
 		r.broken("the data of "+e.String(), err)
@@ -138,7 +138,7 @@ func (a *archive) block(ctx context.Context, r *reading, d *database, e *entry) 
 	return c.rest()
 }
 
-// data looks at the decompressed data of an entry.
+// data reads the decompressed data of an entry.
 func (r *reading) data(d *database, e *entry, in *input) {
 	if e.table != nil {
 		r.rows(d, e, in)
@@ -179,7 +179,7 @@ func (c *chunks) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// rest passes over what a decompressor has left, which is nothing but the end.
+// rest skips what a decompressor has left: only the end.
 func (c *chunks) rest() error {
 	var b [4096]byte
 	for {
@@ -198,7 +198,7 @@ type decompressor struct {
 	lz4  *lz4.Reader
 }
 
-// begin begins a block. What begin gave before is not to be used any more.
+// begin begins a block. The reader of the previous block becomes invalid.
 func (d *decompressor) begin(name string, r io.Reader) (plain io.Reader, err error) {
 	switch name {
 	case "gzip":

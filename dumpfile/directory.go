@@ -11,8 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-
-	"holdfast"
 )
 
 // directory reads what pg_dump -Fd writes: toc.dat, and a file for each table.
@@ -26,7 +24,7 @@ func (d Reader) directory(ctx context.Context, name string) (pgdump.File, error)
 	if errors.Is(err, fs.ErrNotExist) {
 		r := newReading(name)
 		r.dump.Form = pgdump.Directory
-		r.fault(pgdump.Unclear, "it is a directory without toc.dat, so it is no dump of pg_dump -Fd, or one that was never finished")
+		r.fault(pgdump.Unclear, "it is a directory without toc.dat: it is not a dump of pg_dump -Fd, or an unfinished one")
 		return r.result(), nil
 	}
 	if err != nil {
@@ -66,14 +64,14 @@ func (f files) read(ctx context.Context, e *entry) error {
 	}
 	list, err := f.root.Open(e.file)
 	if err != nil {
-		f.r.fault(pgdump.Truncated, "%s is missing, the list of the large objects", e.file)
+		f.r.fault(pgdump.Truncated, "%s, the list of the large objects, is missing", e.file)
 		return nil
 	}
 	defer func() { _ = list.Close() }()
 	for lines := bufio.NewScanner(list); lines.Scan(); {
 		_, name, ok := strings.Cut(lines.Text(), " ")
 		if !ok {
-			f.r.fault(pgdump.Damaged, "%s is damaged, the list of the large objects", e.file)
+			f.r.fault(pgdump.Damaged, "%s, the list of the large objects, is damaged", e.file)
 			return nil
 		}
 		if err := f.one(ctx, e, name); err != nil {
@@ -83,8 +81,7 @@ func (f files) read(ctx context.Context, e *entry) error {
 	return nil
 }
 
-// one reads a file of data, under its name or with what a compression adds to
-// it.
+// one reads a file of data, under its name or with the suffix of a compression.
 func (f files) one(ctx context.Context, e *entry, name string) error {
 	var file *os.File
 	err := fs.ErrNotExist
@@ -97,7 +94,7 @@ func (f files) one(ctx context.Context, e *entry, name string) error {
 		}
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		f.r.fault(pgdump.Truncated, "%s is missing, the data of %s", name, e)
+		f.r.fault(pgdump.Truncated, "%s, the data of %s, is missing", name, e)
 		return nil
 	}
 	if err != nil {
@@ -114,7 +111,7 @@ func (f files) one(ctx context.Context, e *entry, name string) error {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case m.err != nil:
-		return &holdfast.Problem{Class: holdfast.Failed, What: "read " + filepath.Join(f.root.Name(), file.Name()), Err: m.err}
+		return diskFailed(filepath.Join(f.root.Name(), file.Name()), m.err)
 	case err != nil:
 		f.r.broken("the data of "+e.String(), err)
 	}

@@ -8,41 +8,39 @@ import (
 	"sync"
 )
 
-// The size of the pieces in which a dump is read on, and what is kept free
-// before each for the end of the one before it.
+// The size of the pieces in which a dump is read, and the space before each
+// piece for the end of the previous one.
 const (
 	pieceSize = 256 << 10
 	headroom  = 64
 	pieces    = 4
 )
 
-// input is a dump's bytes, read forward. The reading is done by a goroutine of
-// its own, so that decompression and the looking at what it gave go side by
-// side.
+// input is a dump's bytes, read forward. A goroutine of its own reads them, so
+// that decompression and parsing run at the same time.
 type input struct {
-	buf   []byte // what has come and was not passed yet
-	base  int64  // the place of buf's first byte in the stream
-	err   error  // why nothing more comes; io.EOF at the end
+	buf   []byte // read, but not consumed yet
+	base  int64  // the position of buf's first byte in the stream
+	err   error  // why there are no more bytes; io.EOF at the end
 	next1 func() (piece, bool)
 	done  func(piece)
 	stop  func()
 	held  piece
 }
 
-// piece is part of a stream; what was read of it lies behind the headroom.
+// piece is part of a stream; its bytes are behind the headroom.
 type piece struct {
 	space []byte
 	n     int
 	err   error
 }
 
-// spaces are room for pieces, used again.
-var spaces = sync.Pool{New: func() any { return new(room) }}
+// buffers holds the memory of pieces for reuse.
+var buffers = sync.Pool{New: func() any { return new(buffer) }}
 
-type room [headroom + pieceSize]byte
+type buffer [headroom + pieceSize]byte
 
-// newInput reads from r ahead of its reader. Close has to be called before r
-// is used again.
+// newInput reads r ahead of the parser. Call close before r is used again.
 func newInput(ctx context.Context, r io.Reader) *input {
 	full, free := make(chan piece, pieces), make(chan piece, pieces)
 	for range pieces {
@@ -53,7 +51,7 @@ func newInput(ctx context.Context, r io.Reader) *input {
 		defer close(full)
 		for p := range free {
 			if p.space == nil {
-				p.space = spaces.Get().(*room)[:]
+				p.space = buffers.Get().(*buffer)[:]
 			}
 			p.n, p.err = readPiece(r, p.space[headroom:])
 			if ctx.Err() != nil {
@@ -84,7 +82,7 @@ func newInput(ctx context.Context, r io.Reader) *input {
 
 func release(p piece) {
 	if p.space != nil {
-		spaces.Put((*room)(p.space))
+		buffers.Put((*buffer)(p.space))
 	}
 }
 
@@ -98,12 +96,12 @@ func readPiece(r io.Reader, p []byte) (n int, err error) {
 	return n, err
 }
 
-// newBytes is an input of bytes that are in memory.
+// newBytes is an input of bytes in memory.
 func newBytes(b []byte) *input {
 	return &input{buf: b, err: io.EOF, stop: func() {}}
 }
 
-// close ends the reading ahead and waits for it.
+// close stops the readahead and waits for it.
 func (in *input) close() {
 	in.stop()
 	release(in.held)
@@ -113,8 +111,8 @@ func (in *input) close() {
 	}
 }
 
-// more gets the next piece, behind what is left of this one, and reports
-// whether there was any.
+// more gets the next piece, behind the rest of this one, and reports whether
+// there was one.
 func (in *input) more() bool {
 	for in.err == nil {
 		p, ok := in.next1()
@@ -129,7 +127,7 @@ func (in *input) more() bool {
 			continue
 		}
 		if len(rest) > headroom {
-			panic("dumpfile: more is peeked at than fits")
+			panic("dumpfile: peeked beyond the headroom")
 		}
 		old := in.held
 		from := headroom - len(rest)
@@ -143,7 +141,7 @@ func (in *input) more() bool {
 	return false
 }
 
-// window returns what is there to be looked at, nothing at the end.
+// window returns the bytes in memory, none at the end.
 func (in *input) window() []byte {
 	if len(in.buf) == 0 {
 		in.more()
@@ -159,13 +157,13 @@ func (in *input) peek(n int) []byte {
 	return in.buf[:min(n, len(in.buf))]
 }
 
-// pass goes on by n bytes of the window.
+// pass consumes n bytes of the window.
 func (in *input) pass(n int) {
 	in.buf = in.buf[n:]
 	in.base += int64(n)
 }
 
-// at is the place of the next byte in the stream.
+// at is the position of the next byte in the stream.
 func (in *input) at() int64 { return in.base }
 
 // next returns the next byte, and whether there was one.
@@ -179,8 +177,8 @@ func (in *input) next() (byte, bool) {
 	return c, true
 }
 
-// line passes the rest of a line with its end and returns at most most bytes of
-// it, without the end; whole is false where the stream ends within it.
+// line consumes the rest of a line with its end and returns at most most bytes
+// of it, without the end. whole is false if the stream ends within the line.
 func (in *input) line(most int) (text []byte, whole bool) {
 	for {
 		w := in.window()
@@ -201,7 +199,7 @@ func (in *input) line(most int) (text []byte, whole bool) {
 	}
 }
 
-// Read reads, for what wants a reader.
+// Read implements io.Reader.
 func (in *input) Read(p []byte) (int, error) {
 	w := in.window()
 	if len(w) == 0 {

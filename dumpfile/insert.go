@@ -112,13 +112,14 @@ func (s *script) give(t *table, values []*string, n int) {
 	case t.row == nil:
 	case len(t.columns) > 0 && n != len(t.columns):
 		t.row(nil)
-		s.fault(pgdump.Damaged, "row %d of %s.%s has %s, but the table has %s", t.Rows+1, t.Schema, t.Name, counted(n, "value"), counted(len(t.columns), "column"))
+		s.fault(pgdump.Damaged, "row %d of %s.%s has %s, but the table has %s",
+			t.Rows+1, t.Schema, t.Name, counted(n, "value"), counted(len(t.columns), "column"))
 	default:
 		t.row(values)
 	}
 }
 
-// wantedAt is where the value of column n is wanted, or -1.
+// wantedAt is the position for the value of column n, or -1 if nobody wants it.
 func wantedAt(t *table, n int) int {
 	if t.row == nil {
 		return -1
@@ -136,7 +137,7 @@ func wantedAt(t *table, n int) int {
 type value struct {
 	text *string
 	sign string
-	odd  bool // more than a plain value; what it gives cannot be told
+	odd  bool // not a plain value, so its result is unknown
 }
 
 func (v *value) add(t token) {

@@ -11,26 +11,25 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// pipeSize is what is asked for the pipe between a program and us, so that
-// neither waits for the other at every turn; 1 MiB is what Linux grants anybody.
+// pipeSize is the requested size of the pipe between a program and us, so that
+// they rarely wait for each other. Linux grants 1 MiB to every process.
 const pipeSize = 1 << 20
 
-// program is a decompressor of the machine's own at work: a process that reads
-// a file by itself and writes into a pipe. Its word is taken where it reaches
-// the end and says that all is well, and only there: a program fails for many
-// reasons that have nothing to do with the file, such as the lack of memory or
-// of a library.
+// program is a running decompressor of this machine: a process that reads a file
+// and writes into a pipe. Its output counts only if it reaches the end and exits
+// with success. A failure proves nothing about the file: memory or a library may
+// be missing.
 type program struct {
 	cmd *exec.Cmd
 	out *os.File
-	of  *stream // whose file it reads; the two share one position in it
-	err error   // why nothing more comes; io.EOF where all is well
+	of  *stream // whose file it reads; they share the position in it
+	err error   // why there is no more output; io.EOF on success
 }
 
-// startProgram starts a program on a file, from where its dump begins. What
-// keeps it from starting is what reading from it says. Nothing of our
-// environment goes with it but the way to programs and their libraries: there
-// are passwords in the rest. It is killed with the context, and with us.
+// startProgram starts a program on a file, at the beginning of the dump. If the
+// start fails, reading returns the error. The program gets only the paths to
+// programs and libraries from our environment: the rest may contain passwords.
+// It is killed when the context ends or when we exit.
 func startProgram(ctx context.Context, argv []string, of *stream) *program {
 	p := &program{cmd: exec.CommandContext(ctx, argv[0], argv[1:]...), of: of}
 	if _, p.err = of.file.Seek(of.begin, io.SeekStart); p.err != nil {
@@ -56,8 +55,8 @@ func enlarge(pipe *os.File) {
 	}
 }
 
-// Read reads what the program has written. The end is only an end if the
-// program says so.
+// Read reads the program's output. Its end is the end of the dump only if the
+// program exits with success.
 func (p *program) Read(b []byte) (int, error) {
 	if p.err != nil {
 		return 0, p.err
@@ -66,7 +65,7 @@ func (p *program) Read(b []byte) (int, error) {
 	if at, failed := p.of.file.Seek(0, io.SeekCurrent); failed == nil {
 		step := p.of.step
 		step.Done = at
-		p.of.told.Report(step)
+		p.of.events.Report(step)
 	}
 	if errors.Is(err, io.EOF) {
 		if failed := p.cmd.Wait(); failed != nil {
@@ -77,8 +76,8 @@ func (p *program) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// failed tells why the program's word cannot be taken; nil where it can, or
-// where nobody wanted to hear it to the end.
+// failed is why the program's output does not count; nil if it does, or if
+// nobody read it to the end.
 func (p *program) failed() error {
 	if errors.Is(p.err, io.EOF) {
 		return nil
@@ -86,7 +85,7 @@ func (p *program) failed() error {
 	return p.err
 }
 
-// close ends the program, whatever it is at, and waits until it is gone.
+// close kills the program if it still runs, and waits for it.
 func (p *program) close() {
 	if p.out != nil {
 		_ = p.out.Close()

@@ -101,7 +101,7 @@ func programNamed(t *testing.T, name, script string) {
 }
 
 // A program that fails is no reason to say anything about a dump, and neither
-// is one that is not there; what it needs not know it is not told.
+// is one that is not there; it does not get what it need not know.
 func TestWithoutAProgramThatWorks(t *testing.T) {
 	plain := longDump(t)
 	whole, cut := file(t, packed(t, "zstd", plain)), file(t, packed(t, "zstd", plain)[:5000])
@@ -139,7 +139,7 @@ func TestWithoutAProgramThatWorks(t *testing.T) {
 	}
 }
 
-// lives tells whether a process is there; one that nobody has waited for is.
+// lives reports whether a process exists; one that nobody has waited for does.
 func lives(pid int) bool { return syscall.Kill(pid, 0) == nil }
 
 // pidIn waits until a process has written its number there.
@@ -198,7 +198,7 @@ func TestTheProgramNeverOutlivesUs(t *testing.T) {
 	})
 }
 
-// running tells whether a process runs that is nobody's child of ours: one that
+// running reports whether a process runs that is nobody's child of ours: one that
 // only waits to be waited for by the system's first process does not.
 func running(pid int) bool {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))

@@ -11,15 +11,15 @@ import (
 	"holdfast"
 )
 
-// Reader reads dumps. The zero value does.
+// Reader reads dumps. The zero value is usable.
 type Reader struct {
-	Stdin  io.Reader // what the name "-" stands for; nil for nothing
+	Stdin  io.Reader // source of the name "-"; nil: none
 	Events event.Listener
 }
 
-// Read reads the dump in a file, in a directory that pg_dump -Fd has made, or,
-// where the name is "-", from standard input. What is wrong with the dump is
-// in what it returns; an error means that it could not be read at all.
+// Read reads the dump in a file, in a directory of pg_dump -Fd, or, for the name
+// "-", from standard input. Faults of the dump are part of the result; an error
+// means that the dump could not be read at all.
 func (d Reader) Read(ctx context.Context, name string) (pgdump.File, error) {
 	if name == "-" {
 		if d.Stdin == nil {
@@ -43,12 +43,16 @@ func (d Reader) Read(ctx context.Context, name string) (pgdump.File, error) {
 }
 
 func unreadable(name string, err error) error {
-	return &holdfast.Problem{Class: holdfast.Usage, What: "read " + name, Err: err,
-		Do: "Give files that pg_dump or pg_dumpall has written, directories of pg_dump -Fd, or - for standard input."}
+	return &holdfast.Problem{
+		Class: holdfast.Usage,
+		What:  "cannot read " + name,
+		Err:   err,
+		Do:    "Give files that pg_dump or pg_dumpall wrote, directories of pg_dump -Fd, or - for standard input.",
+	}
 }
 
-// meter counts what is read of a file, and keeps an error of the file itself
-// apart from what a decompressor makes of it.
+// meter counts the bytes read from a file, and keeps an error of the file itself
+// apart from the decompressor's.
 type meter struct {
 	r      io.Reader
 	step   event.Bytes
@@ -66,8 +70,8 @@ func (m *meter) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// look tells by the first bytes how a dump is written, and reads it.
-func (r *reading) look(ctx context.Context, in *input) {
+// parse recognises the form of a dump by its first bytes, and reads it.
+func (r *reading) parse(ctx context.Context, in *input) {
 	switch {
 	case string(in.peek(5)) == "PGDMP":
 		r.custom(ctx, in)

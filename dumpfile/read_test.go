@@ -115,7 +115,7 @@ func TestDumpOfAllDatabases(t *testing.T) {
 	}
 }
 
-// Compression is told by content, and may be twofold.
+// Compression is recognised by content, and may be nested.
 func TestCompressionsAroundADump(t *testing.T) {
 	b := newBed(t)
 	plain := content(t, b.dump(t, "18", b.validator()))

@@ -8,7 +8,7 @@ import (
 	"holdfast/pgdump"
 )
 
-// The most of a file's contents that is kept.
+// The limits on what is kept of a file.
 const (
 	mostTables    = 200_000
 	mostDatabases = 1_000
@@ -17,21 +17,21 @@ const (
 	mostColumns   = 2_000    // Postgres has 1,600
 )
 
-// reading is a dump as far as it has been read.
+// reading is the state of a dump being read.
 type reading struct {
 	dump      pgdump.File
 	state     pgdump.State
 	databases []*database
 	tables    int
-	full      bool // more tables or databases came than are kept
+	full      bool // the dump has more tables or databases than are kept
 }
 
 func newReading(name string) *reading {
 	return &reading{dump: pgdump.File{Name: name, Form: pgdump.Unknown}, state: pgdump.Complete}
 }
 
-// fault notes what is wrong. The worst decides on the state: what is damaged
-// is worth less than what is cut.
+// fault records what is wrong. The worst fault sets the state: damaged is worse
+// than truncated.
 func (r *reading) fault(state pgdump.State, format string, args ...any) {
 	rank := []pgdump.State{pgdump.Complete, pgdump.Unclear, pgdump.Truncated, pgdump.Damaged}
 	if slices.Index(rank, state) > slices.Index(rank, r.state) {
@@ -43,7 +43,7 @@ func (r *reading) fault(state pgdump.State, format string, args ...any) {
 	}
 }
 
-// broken notes an error of a stream.
+// broken records an error of a stream.
 func (r *reading) broken(what string, err error) {
 	if endsEarly(err) {
 		r.fault(pgdump.Truncated, "%s ends early", what)
@@ -55,12 +55,12 @@ func (r *reading) broken(what string, err error) {
 // database is one database of a dump.
 type database struct {
 	pgdump.Database
-	says   canton.Dumped
+	facts  canton.Dumped
 	tables map[[2]string]*table
 	order  []*table
 }
 
-// table is one table of a database. Its rows go to whoever wants them.
+// table is one table of a database. Its rows go to the function row, if set.
 type table struct {
 	pgdump.Table
 	columns []string
@@ -83,12 +83,13 @@ func (r *reading) newDatabase() *database {
 func (r *reading) tooMuch() {
 	if !r.full {
 		r.full = true
-		r.fault(pgdump.Unclear, "it has more than %d tables or %d databases; the rest was not looked at", mostTables, mostDatabases)
+		r.fault(pgdump.Unclear, "it has more than %d tables or %d databases; the rest was not read",
+			mostTables, mostDatabases)
 	}
 }
 
-// table finds a table or makes it. With columns given, it is one whose columns
-// come in that order.
+// table finds or adds a table. If columns are given, its rows have them in that
+// order.
 func (r *reading) table(d *database, schema, name string, columns []string) *table {
 	key := [2]string{schema, name}
 	t := d.tables[key]
@@ -104,7 +105,7 @@ func (r *reading) table(d *database, schema, name string, columns []string) *tab
 	}
 	if columns != nil && !slices.Equal(columns, t.columns) || t.columns == nil {
 		t.columns = columns
-		t.want, t.row, t.end = d.says.Table(schema, name, columns)
+		t.want, t.row, t.end = d.facts.Table(schema, name, columns)
 	}
 	return t
 }
@@ -115,10 +116,10 @@ func (r *reading) result() pgdump.File {
 	r.dump.Databases = []pgdump.Database{}
 	for _, d := range r.databases {
 		if r.state == pgdump.Complete {
-			d.says.Complete()
+			d.facts.Complete()
 		}
-		found, facts := d.says.Facts()
-		d.Kind, d.Found, d.Facts, d.Unread = found.Kind, found.What, facts, d.says.Unread()
+		found, facts := d.facts.Facts()
+		d.Kind, d.Found, d.Facts, d.Unread = found.Kind, found.What, facts, d.facts.Unread()
 		d.Tables = []pgdump.Table{}
 		for _, t := range d.order {
 			d.Tables = append(d.Tables, t.Table)

@@ -5,8 +5,8 @@ import (
 	"holdfast/pgdump"
 )
 
-// copyRows reads the rows of a COPY, up to the line of a backslash and a point.
-// Lines of tables that nobody wants are only counted.
+// copyRows reads the rows of a COPY, up to the line with a backslash and a dot.
+// Rows that nobody wants are only counted.
 func (s *script) copyRows(t *table, columns int) {
 	t.Data = true
 	f := fields{table: t, columns: columns}
@@ -49,7 +49,7 @@ func (s *script) copyRows(t *table, columns int) {
 	}
 }
 
-// copyEnds passes over the end of a COPY, if it is there.
+// copyEnds consumes the end of a COPY, if it is next.
 func (s *script) copyEnds() bool {
 	w := s.in.peek(4)
 	switch {
@@ -64,15 +64,15 @@ func (s *script) copyEnds() bool {
 	return true
 }
 
-// isMessage tells a message of pg_dump from a row: what a program says has no
-// place in what it writes, and is there when both were sent to one file.
+// isMessage recognises a message of pg_dump: it is in the dump when standard
+// error and standard output were sent to the same file.
 func (s *script) isMessage() bool {
 	w := s.in.peek(headroom)
 	return bytes.HasPrefix(w, []byte("pg_dump: ")) || bytes.HasPrefix(w, []byte("pg_dumpall: "))
 }
 
-// messages passes over the line of a message among the rows of a table of
-// several columns; a row has a tabulator.
+// messages consumes the line of a message among the rows of a table of several
+// columns. A row has a tabulator.
 func (s *script) messages(t *table) {
 	line, _ := s.in.line(mostText)
 	if bytes.IndexByte(line, '\t') >= 0 {
@@ -85,8 +85,7 @@ func (s *script) messages(t *table) {
 	s.fault(pgdump.Damaged, "a message of pg_dump is among the rows of %s.%s: %.80q", t.Schema, t.Name, line)
 }
 
-// fields takes lines of COPY apart, piece by piece, and keeps of them what a
-// table's reader wants.
+// fields parses lines of COPY, piece by piece, and keeps the wanted values.
 type fields struct {
 	table   *table
 	columns int
@@ -96,8 +95,8 @@ type fields struct {
 	long    bool
 }
 
-// feed takes a piece of a line; ends says that the line ends with it. It
-// returns what is wrong with the line.
+// feed parses a piece of a line; ends means that the line ends with it. It
+// returns what is wrong with the line, if anything.
 func (f *fields) feed(piece []byte, ends bool) string {
 	for {
 		i := bytes.IndexByte(piece, '\t')
@@ -135,7 +134,7 @@ func (f *fields) feed(piece []byte, ends bool) string {
 	return ""
 }
 
-// wanted is where the value of the current field is wanted, or -1.
+// wanted is the position for the current field's value, or -1.
 func (f *fields) wanted() int {
 	for i, w := range f.table.want {
 		if w == f.n {
@@ -159,7 +158,7 @@ func (f *fields) field() {
 	f.n++
 }
 
-// unescape undoes what COPY does to a value.
+// unescape reverts the escapes of COPY in a value.
 func unescape(b []byte) string {
 	if bytes.IndexByte(b, '\\') < 0 {
 		return string(b)

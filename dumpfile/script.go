@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// script reads SQL as psql would, and looks at the few statements that say
-// what is in it.
+// script reads SQL as psql would, and parses the few statements that show its
+// content.
 type script struct {
 	*reading
 	lexer
@@ -34,7 +34,7 @@ func counted(n int, thing string) string {
 func (r *reading) plain(_ context.Context, in *input) {
 	r.dump.Form = pgdump.Plain
 	s := &script{reading: r, lexer: lexer{in: in, begins: true}}
-	s.lexer.comment = s.says
+	s.lexer.comment = s.note
 	if string(in.peek(3)) == "\xef\xbb\xbf" {
 		in.pass(3)
 	}
@@ -43,10 +43,10 @@ func (r *reading) plain(_ context.Context, in *input) {
 	s.conclude()
 }
 
-// conclude says whether a file of SQL was all there.
+// conclude records whether a file of SQL was complete.
 func (s *script) conclude() {
 	if s.in.err != nil && !errors.Is(s.in.err, io.EOF) {
-		return // whoever gave us the stream says what ails it
+		return // the owner of the stream reports its error
 	}
 	switch {
 	case s.unclosed != "":
@@ -61,9 +61,9 @@ func (s *script) conclude() {
 		s.fault(pgdump.Truncated, "it is empty")
 	case !s.cluster && !s.sections && s.tables == 0:
 		s.dump.Form = pgdump.Unknown
-		s.fault(pgdump.Unclear, "it is not a dump that pg_dump or pg_dumpall has written")
+		s.fault(pgdump.Unclear, "it is not a dump of pg_dump or pg_dumpall")
 	case !s.cluster && !s.sections:
-		s.fault(pgdump.Unclear, "it has neither the beginning nor the end that pg_dump writes, so it may be part of a dump")
+		s.fault(pgdump.Unclear, "it has neither the beginning nor the end of a dump, so it may be part of one")
 	}
 }
 
@@ -74,7 +74,7 @@ func (s *script) where() string {
 	return "its database"
 }
 
-// database is the one that statements are about.
+// database is the database of the current statements.
 func (s *script) database() *database {
 	if s.db == nil {
 		s.db = s.newDatabase()
@@ -83,8 +83,8 @@ func (s *script) database() *database {
 	return s.db
 }
 
-// says takes the comments in which pg_dump says what it does.
-func (s *script) says(line string) {
+// note reads the comments in which pg_dump describes the dump.
+func (s *script) note(line string) {
 	after := func(prefix string) (string, bool) { return strings.CutPrefix(line, prefix) }
 	switch line {
 	case "-- PostgreSQL database dump":
@@ -132,7 +132,7 @@ func (s *script) statement() bool {
 	}
 	if s.begins && c[0] == 'p' && s.isMessage() {
 		line, _ := s.in.line(mostText)
-		s.fault(pgdump.Damaged, "a message of pg_dump is in it: %.80q", line)
+		s.fault(pgdump.Damaged, "it contains a message of pg_dump: %.80q", line)
 		return true
 	}
 	s.statements++
@@ -154,7 +154,7 @@ func (s *script) statement() bool {
 	return true
 }
 
-// command looks at a backslash command of psql.
+// command reads a backslash command of psql.
 func (s *script) command(line string) {
 	name, rest, _ := strings.Cut(line, " ")
 	if name != `\connect` && name != `\c` {
@@ -169,8 +169,8 @@ func (s *script) command(line string) {
 	}
 }
 
-// connected reads the name out of what \connect is given: a name, a name in
-// quotes, or a connection string in quotes.
+// connected reads the database name from the argument of \connect: a name, a
+// name in quotes, or a connection string in quotes.
 func connected(arg string) string {
 	if inner, ok := strings.CutPrefix(arg, `"`); ok {
 		arg = strings.ReplaceAll(strings.TrimSuffix(inner, `"`), `""`, `"`)
@@ -184,8 +184,8 @@ func connected(arg string) string {
 	return name
 }
 
-// rest passes over the rest of a statement. Within a function whose body is
-// SQL, and within parentheses, a semicolon does not end it.
+// rest skips the rest of a statement. Within a function with a body of SQL, and
+// within parentheses, a semicolon does not end it.
 func (s *script) rest(routine bool) {
 	depth, blocks := 0, 0
 	for {
@@ -208,14 +208,14 @@ func (s *script) rest(routine bool) {
 	}
 }
 
-// ended notes that the stream has ended within a statement.
+// ended records that the stream ended within a statement.
 func (s *script) ended() {
 	if s.unclosed == "" {
 		s.unclosed = "a statement"
 	}
 }
 
-// set looks for what changes the meaning of what follows.
+// set reads the settings that change the meaning of the following statements.
 func (s *script) set() {
 	name := s.token(false)
 	path, strings := name.is("search_path"), name.is("standard_conforming_strings")
@@ -296,7 +296,7 @@ func (s *script) copy() {
 	}
 	if !ok || words != " FROM STDIN" && words != " WITH OIDS FROM STDIN" {
 		if ok {
-			s.fault(pgdump.Unclear, "it has a COPY that pg_dump does not write: COPY %s.%s%s", schema, name, words)
+			s.fault(pgdump.Unclear, "it contains a COPY that pg_dump does not write: COPY %s.%s%s", schema, name, words)
 		} else {
 			s.rest(false)
 		}
@@ -315,7 +315,7 @@ func (s *script) copy() {
 	s.copyRows(s.table(s.database(), schema, name, columns), n)
 }
 
-// create looks for tables.
+// create finds tables.
 func (s *script) create() {
 	for {
 		t := s.token(false)
@@ -368,5 +368,10 @@ func (s *script) createTable() {
 }
 
 func isConstraint(t token) bool {
-	return t.is("CONSTRAINT") || t.is("PRIMARY") || t.is("UNIQUE") || t.is("CHECK") || t.is("FOREIGN") || t.is("EXCLUDE") || t.is("LIKE")
+	for _, key := range []string{"CONSTRAINT", "PRIMARY", "UNIQUE", "CHECK", "FOREIGN", "EXCLUDE", "LIKE"} {
+		if t.is(key) {
+			return true
+		}
+	}
+	return false
 }

@@ -16,21 +16,21 @@ import (
 
 // stream is a dump that is one file, or comes through a pipe.
 type stream struct {
-	name string
-	from io.Reader
-	step event.Bytes
-	told event.Listener
+	name   string
+	from   io.Reader
+	step   event.Bytes
+	events event.Listener
 
 	file     *os.File // the same, if it can be read again
-	begin    int64    // where in the file
-	programs bool     // the file is left to the machine's own decompressor
-	program  *program // which is at it
+	begin    int64    // the position of the dump in the file
+	programs bool     // decompress with a program of this machine
+	program  *program // the running one
 }
 
-// newStream prepares to read a dump. What is no file of a disk may keep silent
-// for as long as it likes, so the wait for it ends with the context.
+// newStream prepares to read a dump. A source that is not a regular file may
+// block without limit, so the wait for it ends with the context.
 func (d Reader) newStream(ctx context.Context, name string, from io.Reader) *stream {
-	s := &stream{name: name, from: from, step: event.Bytes{Subject: "inspect " + name}, told: d.Events}
+	s := &stream{name: name, from: from, step: event.Bytes{Subject: "inspect " + name}, events: d.Events}
 	f, _ := from.(*os.File)
 	if f != nil {
 		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
@@ -41,13 +41,13 @@ func (d Reader) newStream(ctx context.Context, name string, from io.Reader) *str
 			}
 		}
 	}
-	s.from = newAwaited(ctx, from)
+	s.from = newCancellable(ctx, from)
 	return s
 }
 
-// read reads the dump: with the machine's own decompressor where there is a
-// faster one than ours, and once more with ours where that one does not get to
-// the end, for ours knows how a stream is broken and whether the disk is.
+// read reads the dump with a decompressor program of this machine if it is
+// faster than ours. If the program fails, it reads the dump again with ours,
+// which can tell a broken stream from a broken disk.
 func (s *stream) read(ctx context.Context) (pgdump.File, error) {
 	if s.programs = s.file != nil; s.programs {
 		dump, err := s.once(ctx)
@@ -62,15 +62,15 @@ func (s *stream) read(ctx context.Context) (pgdump.File, error) {
 	return s.once(ctx)
 }
 
-// once reads the dump from here to its end.
+// once reads the dump from its current position to its end.
 func (s *stream) once(ctx context.Context) (pgdump.File, error) {
 	r := newReading(s.name)
-	m := &meter{r: s.from, step: s.step, report: s.told}
+	m := &meter{r: s.from, step: s.step, report: s.events}
 	plain, done, err := s.unwrap(ctx, r, m)
 	if err == nil && plain != nil {
 		in := newInput(ctx, plain)
-		r.look(ctx, in)
-		for len(in.window()) > 0 { // to the end, for the sake of checksums
+		r.parse(ctx, in)
+		for len(in.window()) > 0 { // to the end, so that checksums are verified
 			in.pass(len(in.window()))
 		}
 		r.dump.Read += in.at()
@@ -90,8 +90,13 @@ func (s *stream) once(ctx context.Context) (pgdump.File, error) {
 }
 
 func diskFailed(name string, err error) error {
-	return &holdfast.Problem{Class: holdfast.Failed, What: "read " + name, Err: err, Why: "The disk, not the dump, did not give what was asked for.",
-		Do: "Look at the disk or mount that it is on (`dmesg`, `df`); then inspect it again, or another copy of it."}
+	return &holdfast.Problem{
+		Class: holdfast.Failed,
+		What:  "cannot read " + name,
+		Err:   err,
+		Why:   "The disk failed, so the dump is not judged.",
+		Do:    "Check its disk or mount (`dmesg`, `df`). Then inspect the dump again, or another copy of it.",
+	}
 }
 
 func (r *reading) outermost() string {
@@ -101,15 +106,15 @@ func (r *reading) outermost() string {
 	return "byte"
 }
 
-// The most compressions around each other that are undone.
+// mostWrappings is how many nested compressions are undone.
 const mostWrappings = 3
 
-// peekSize is the buffer around what is decompressed: large enough to tell what
-// that is, and small enough for reads to go past it.
+// peekSize is the buffer around decompressed data: large enough to recognise it,
+// and small enough that large reads bypass it.
 const peekSize = 4 << 10
 
-// unwrap undoes the compressions around a dump. It returns nil for a stream
-// that cannot be looked at, with the fault noted.
+// unwrap undoes the compressions around a dump. For content that it cannot read
+// it records the fault and returns nil.
 func (s *stream) unwrap(ctx context.Context, r *reading, from io.Reader) (plain io.Reader, done func(), err error) {
 	var all []func()
 	done = func() {
@@ -151,8 +156,8 @@ func (s *stream) unwrap(ctx context.Context, r *reading, from io.Reader) (plain 
 	}
 }
 
-// startProgram leaves the file to the machine's own decompressor, if there is
-// one that is worth it.
+// startProgram starts a decompressor program of this machine on the file, if
+// there is a faster one.
 func (s *stream) startProgram(ctx context.Context, w *wrapping) bool {
 	if !s.programs || w.program == nil {
 		return false

@@ -9,14 +9,14 @@ import (
 	"io"
 )
 
-// isTar tells a tar archive of pg_dump -Ft by its first member, which is the
-// table of contents.
+// isTar recognises a tar archive of pg_dump -Ft by its first member, the table
+// of contents.
 func (r *reading) isTar(in *input) bool {
 	return bytes.HasPrefix(in.peek(headroom), []byte("toc.dat\x00"))
 }
 
 // tar reads what pg_dump -Ft writes: the table of contents, a file for each
-// table, and a script for psql, which repeats what is there already.
+// table, and a script for psql with the same content.
 func (r *reading) tar(ctx context.Context, in *input) {
 	r.dump.Form = pgdump.Tar
 	d := r.newDatabase()
@@ -66,7 +66,7 @@ func (r *reading) tar(ctx context.Context, in *input) {
 
 func (r *reading) tarEnds(in *input, err error) {
 	switch {
-	case in.err != nil && !errors.Is(in.err, io.EOF): // whoever gave us the stream says what ails it
+	case in.err != nil && !errors.Is(in.err, io.EOF): // the owner of the stream reports its error
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		r.fault(pgdump.Truncated, "it ends within a member")
 	default:
@@ -85,7 +85,7 @@ func (r *reading) member(ctx context.Context, from io.Reader, d *database) (*arc
 	return a, err
 }
 
-// file reads the data of an entry out of a file of its own.
+// file reads the data of an entry from its own file.
 func (r *reading) file(ctx context.Context, from io.Reader, d *database, e *entry) {
 	in := newInput(ctx, from)
 	r.data(d, e, in)

@@ -27,7 +27,7 @@ func (t token) is(key string) bool { return t.kind == word && strings.EqualFold(
 
 func (t token) mark(c byte) bool { return t.kind == mark && t.text[0] == c }
 
-// isWord tells the characters of words and numbers.
+// isWord marks the characters of words and numbers.
 var isWord = func() (is [256]bool) {
 	for c := range 256 {
 		is[c] = c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c >= 0x80
@@ -35,8 +35,8 @@ var isWord = func() (is [256]bool) {
 	return is
 }()
 
-// lexer takes SQL apart, as psql does. Between tokens it passes over space and
-// comments, and hands those that begin a line to whoever wants them.
+// lexer splits SQL into tokens, as psql does. Between tokens it skips space and
+// comments, and passes comments that begin a line to the function comment.
 type lexer struct {
 	in       *input
 	escapes  bool // backslashes escape in ordinary strings: standard_conforming_strings is off
@@ -48,21 +48,21 @@ type lexer struct {
 	begins   bool   // the last token was the first of its line
 }
 
-// again gives the last token once more.
+// again makes token return the last token again.
 func (l *lexer) again() { l.back = true }
 
-// token returns the next token; hold says whether the text of strings is
-// wanted. The text is overwritten by the next token.
-func (l *lexer) token(hold bool) token {
+// token returns the next token; keep means that the text of strings is wanted.
+// The next token overwrites the text.
+func (l *lexer) token(keep bool) token {
 	if l.back {
 		l.back = false
 		return l.last
 	}
-	l.last = l.read(hold)
+	l.last = l.read(keep)
 	return l.last
 }
 
-// space passes over space and comments.
+// space skips space and comments.
 func (l *lexer) space() {
 	for {
 		c := l.in.peek(2)
@@ -88,7 +88,7 @@ func (l *lexer) space() {
 	}
 }
 
-// block passes over a comment in slashes and stars; they nest.
+// block skips a comment in slashes and stars; such comments nest.
 func (l *lexer) block() {
 	depth := 0
 	for {
@@ -113,7 +113,7 @@ func (l *lexer) block() {
 	}
 }
 
-func (l *lexer) read(hold bool) token {
+func (l *lexer) read(keep bool) token {
 	l.space()
 	l.begins = false
 	c := l.in.peek(2)
@@ -123,13 +123,13 @@ func (l *lexer) read(hold bool) token {
 		return token{}
 	case c[0] == '\'':
 		l.in.pass(1)
-		return l.string('\'', text, l.escapes, hold)
+		return l.string('\'', text, l.escapes, keep)
 	case c[0] == '"':
 		l.in.pass(1)
 		return l.string('"', quoted, false, true)
 	case len(c) == 2 && c[1] == '\'' && strings.IndexByte("eEbBxXnN", c[0]) >= 0:
 		l.in.pass(2)
-		return l.string('\'', text, c[0] == 'e' || c[0] == 'E', hold)
+		return l.string('\'', text, c[0] == 'e' || c[0] == 'E', keep)
 	case c[0] == '$':
 		if l.dollar() {
 			return token{kind: text}
@@ -143,13 +143,13 @@ func (l *lexer) read(hold bool) token {
 	return token{kind: mark, text: l.scratch}
 }
 
-func (l *lexer) keep(b []byte) (cut bool) {
+func (l *lexer) append(b []byte) (cut bool) {
 	room := mostText - len(l.scratch)
 	l.scratch = append(l.scratch, b[:min(len(b), room)]...)
 	return len(b) > room
 }
 
-// word reads a word; a number may have a point in it.
+// word reads a word; a number may contain a dot.
 func (l *lexer) word() token {
 	t := token{kind: word}
 	for {
@@ -158,13 +158,13 @@ func (l *lexer) word() token {
 		for n < len(w) && isWord[w[n]] {
 			n++
 		}
-		t.long = l.keep(w[:n]) || t.long
+		t.long = l.append(w[:n]) || t.long
 		l.in.pass(n)
 		switch {
 		case n > 0 && n == len(w):
 			continue
 		case n < len(w) && w[n] == '.' && len(l.scratch) > 0 && digits(l.scratch):
-			t.long = l.keep(w[n:n+1]) || t.long
+			t.long = l.append(w[n:n+1]) || t.long
 			l.in.pass(1)
 			continue
 		}
@@ -184,7 +184,7 @@ func digits(b []byte) bool {
 
 // string reads a string up to its closing quote; two quotes are one of the
 // text.
-func (l *lexer) string(quote byte, k kind, escapes, hold bool) token {
+func (l *lexer) string(quote byte, k kind, escapes, keep bool) token {
 	t := token{kind: k}
 	for {
 		w := l.in.window()
@@ -200,8 +200,8 @@ func (l *lexer) string(quote byte, k kind, escapes, hold bool) token {
 		if n >= 0 {
 			part = w[:n]
 		}
-		if hold {
-			t.long = l.keep(part) || t.long
+		if keep {
+			t.long = l.append(part) || t.long
 		}
 		l.in.pass(len(part))
 		if n < 0 {
@@ -210,13 +210,13 @@ func (l *lexer) string(quote byte, k kind, escapes, hold bool) token {
 		c := l.in.peek(2)
 		switch {
 		case c[0] == '\\':
-			if hold && len(c) == 2 {
-				t.long = l.keep(unescaped(c[1])) || t.long
+			if keep && len(c) == 2 {
+				t.long = l.append(unescaped(c[1])) || t.long
 			}
 			l.in.pass(len(c))
 		case len(c) == 2 && c[1] == quote:
-			if hold {
-				t.long = l.keep(c[:1]) || t.long
+			if keep {
+				t.long = l.append(c[:1]) || t.long
 			}
 			l.in.pass(2)
 		default:
@@ -227,8 +227,8 @@ func (l *lexer) string(quote byte, k kind, escapes, hold bool) token {
 	}
 }
 
-// dollar passes over a string in dollars, $tag$...$tag$, if it is one; else
-// the dollar is a mark.
+// dollar skips a string in dollars, $tag$...$tag$, if it is one; otherwise the
+// dollar is a mark.
 func (l *lexer) dollar() bool {
 	tag := l.in.peek(headroom)
 	n := 1

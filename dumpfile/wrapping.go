@@ -14,26 +14,26 @@ import (
 	"github.com/ulikunitz/xz"
 )
 
-// The most memory that a file may ask for to be decompressed: what zstd grants
-// without being asked, and twice what xz -9 needs.
+// mostWindow limits the memory for decompressing a file: the default limit of
+// zstd, and twice what xz -9 needs.
 const mostWindow = 128 << 20
 
-// wrapping is a compression as its first bytes show it.
+// wrapping is a compression, recognised by the first bytes of a file.
 type wrapping struct {
 	name    string
-	checked bool // it carries checksums of what it holds
+	checked bool // it has checksums of its content
 	open    func(r io.Reader) (io.Reader, func(), error)
-	program []string // reads a file from standard input, and is faster than open; nil where none is
+	program []string // reads standard input, and is faster than open; nil: none
 }
 
-// The programs that are worth their process (docs/decisions/015). Each is bound
-// to the memory that its decoder in Go is bound to.
+// The programs that are fast enough to be worth a process (docs/decisions/015).
+// Each has the same memory limit as the decoder in Go.
 var (
 	zstdProgram = []string{"zstd", "--decompress", "--stdout", "--quiet", "--memory=128MB"}
 	xzProgram   = []string{"xz", "--decompress", "--stdout", "--quiet", "--threads=1", "--memlimit-decompress=160MiB"}
 )
 
-// wrappingOf tells a compression by the first bytes of a file, never by a
+// wrappingOf recognises a compression by the first bytes of a file, never by its
 // name; nil for none.
 func wrappingOf(head []byte) *wrapping {
 	has := func(magic string) bool { return bytes.HasPrefix(head, []byte(magic)) }
@@ -42,19 +42,20 @@ func wrappingOf(head []byte) *wrapping {
 		return &wrapping{"gzip", true, openGzip, nil}
 	case has("\x28\xb5\x2f\xfd"):
 		return &wrapping{"zstd", len(head) > 4 && head[4]&0x04 != 0, openZstd, zstdProgram}
-	case len(head) > 4 && head[0]&0xf0 == 0x50 && has(string(head[0])+"\x2a\x4d\x18"): // a skippable frame first, as pzstd writes
+	case len(head) > 4 && head[0]&0xf0 == 0x50 && has(string(head[0])+"\x2a\x4d\x18"):
+		// A skippable frame comes first, as pzstd writes it.
 		return &wrapping{"zstd", false, openZstd, zstdProgram}
 	case has("\xfd7zXZ\x00"):
 		return &wrapping{"xz", len(head) > 7 && head[7] != 0, openXz, xzProgram}
-	case has("BZh") && len(head) >= 10 && (bytes.Equal(head[4:10], []byte("1AY&SY")) || bytes.Equal(head[4:10], []byte("\x17\x72\x45\x38\x50\x90"))):
-		return &wrapping{"bzip2", true, func(r io.Reader) (io.Reader, func(), error) { return bzip2.NewReader(r), func() {}, nil }, nil}
+	case isBzip2(head):
+		return &wrapping{"bzip2", true, openBzip2, nil}
 	case has("\x04\x22\x4d\x18"):
 		return &wrapping{"lz4", len(head) > 4 && head[4]&0x04 != 0, openLZ4, nil}
 	}
 	return nil
 }
 
-// begin opens a stream. One that ends within its first bytes ends early.
+// begin opens a stream. One that ends within its first bytes is truncated.
 func (w *wrapping) begin(r io.Reader) (io.Reader, func(), error) {
 	plain, done, err := w.open(r)
 	if errors.Is(err, io.EOF) {
@@ -62,6 +63,18 @@ func (w *wrapping) begin(r io.Reader) (io.Reader, func(), error) {
 	}
 	return plain, done, err
 }
+
+// isBzip2 recognises bzip2 by its header and the magic number of the first block
+// or of the end.
+func isBzip2(head []byte) bool {
+	if len(head) < 10 || !bytes.HasPrefix(head, []byte("BZh")) {
+		return false
+	}
+	magic := head[4:10]
+	return bytes.Equal(magic, []byte("1AY&SY")) || bytes.Equal(magic, []byte("\x17\x72\x45\x38\x50\x90"))
+}
+
+func openBzip2(r io.Reader) (io.Reader, func(), error) { return bzip2.NewReader(r), func() {}, nil }
 
 func openGzip(r io.Reader) (io.Reader, func(), error) {
 	z, err := gzip.NewReader(r)
@@ -110,8 +123,8 @@ func xzDictionary(header []byte) int64 {
 	return int64(2|bits&1) << (bits/2 + 11)
 }
 
-// foreign are contents that are recognised and cannot be judged, by their
-// first bytes.
+// foreign lists contents that are recognised by their first bytes, but cannot be
+// judged.
 var foreign = []struct{ magic, what string }{
 	{"age-encryption.org/", "it is encrypted with age: decrypt it, `age -d FILE | holdfast inspect -`"},
 	{"-----BEGIN AGE ENCRYPTED FILE", "it is encrypted with age: decrypt it, `age -d FILE | holdfast inspect -`"},
@@ -119,7 +132,7 @@ var foreign = []struct{ magic, what string }{
 	{"Salted__", "it is encrypted with openssl: decrypt it and give the result to `holdfast inspect -`"},
 	{"PK\x03\x04", "it is a zip archive: unpack it, `unzip -p FILE | holdfast inspect -`"},
 	{"7z\xbc\xaf\x27\x1c", "it is a 7z archive: unpack it first"},
-	{"\xff\xfe", "it is UTF-16 text, as PowerShell makes of a redirected dump: psql cannot read it"},
+	{"\xff\xfe", "it is UTF-16 text, as PowerShell writes a redirected dump: psql cannot read it"},
 	{"\xfe\xff", "it is UTF-16 text: psql cannot read it"},
 	{"<!DOCTYPE", "it is an HTML page"},
 	{"<html", "it is an HTML page"},
@@ -135,6 +148,6 @@ func foreignOf(head []byte) string {
 	return ""
 }
 
-// endsEarly tells an error of a stream that ends before its end from one of a
-// stream that is damaged.
+// endsEarly reports whether the error is of a truncated stream, not of a damaged
+// one.
 func endsEarly(err error) bool { return errors.Is(err, io.ErrUnexpectedEOF) }

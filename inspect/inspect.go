@@ -14,30 +14,29 @@ import (
 // Job reads dumps and judges them.
 type Job struct {
 	Read func(ctx context.Context, name string) (pgdump.File, error) // reads one dump
-	Each bool                                                        // judge each by itself, not what they are worth together
+	Each bool                                                        // judge each dump by itself, not in pairs
 }
 
 // Question is what a report answers.
 type Question string
 
-// The questions. A dump alone has nothing that its order could be judged by,
-// so whoever has no more than that asks about each.
+// The questions. A single dump has no order to judge, so it is judged by
+// itself.
 const (
-	Together Question = "together" // is each all there, and may they be restored together?
-	Each     Question = "each"     // is each all there?
+	Together Question = "together" // is each complete, and may they be restored together?
+	Each     Question = "each"     // is each complete?
 )
 
-// Report says what the dumps are, and what they are worth together.
+// Report describes the dumps, and whether they may be restored together.
 type Report struct {
-	Asked   Question         `json:"asked"`
-	Verdict holdfast.Verdict `json:"verdict"` // the worst of all that follows
-	Reasons []string         `json:"reasons"` // what keeps the verdict from being better
-	Dumps   []pgdump.File    `json:"dumps"`
-	Pairs   []Pair           `json:"pairs"`
+	Question Question         `json:"asked"`
+	Verdict  holdfast.Verdict `json:"verdict"` // the worst of all that follows
+	Reasons  []string         `json:"reasons"` // why the verdict is not better
+	Dumps    []pgdump.File    `json:"dumps"`
+	Pairs    []Pair           `json:"pairs"`
 }
 
-// Pair is a validator app's dump and the participant's dump that goes with it
-// best.
+// Pair is a validator app's dump and the participant's dump that suits it best.
 type Pair struct {
 	Verdict     holdfast.Verdict         `json:"verdict"`
 	Validator   string                   `json:"validator"`   // the file, and the database in it
@@ -63,24 +62,23 @@ func (j Job) Run(ctx context.Context, names []string) (Report, error) {
 	return Judge(dumps), nil
 }
 
-// JudgeEach says of each dump by itself whether it is all there: the file as it
-// was written, with the rows of some database in it, and of a validator app's or
-// a participant's the tables that a restored node begins with. It says nothing
-// about order.
+// JudgeEach judges each dump by itself: the file is complete, it has the rows of
+// a database, and a validator app's or participant's dump has the tables that a
+// restored node needs. It does not judge order.
 func JudgeEach(dumps []pgdump.File) Report {
-	r := Report{Asked: Each, Verdict: holdfast.Holds, Reasons: []string{}, Dumps: dumps, Pairs: []Pair{}}
+	r := Report{Question: Each, Verdict: holdfast.Holds, Reasons: []string{}, Dumps: dumps, Pairs: []Pair{}}
 	for _, d := range dumps {
-		if r.structure(d) != holdfast.Holds {
+		if r.addState(d) != holdfast.Holds {
 			continue
 		}
 		if !slices.ContainsFunc(d.Databases, hasRows) {
-			r.note(holdfast.CannotTell, "%s has no table with its rows in it, so it cannot be told what it is for", d.Name)
+			r.add(holdfast.CannotTell, "%s has no table with rows, so its purpose is unknown", d.Name)
 		}
 		for i := range d.Databases {
-			if p := (place{&d, &d.Databases[i]}); p.db.Kind != "" && p.db.Facts.Unknown != "" {
-				r.note(holdfast.CannotTell, "%s is %s, but: %s", p, p.db.Found, p.db.Facts.Unknown)
+			if p := (dumped{&d, &d.Databases[i]}); p.db.Kind != "" && p.db.Facts.Unknown != "" {
+				r.add(holdfast.CannotTell, "%s is %s, but: %s", p, p.db.Found, p.db.Facts.Unknown)
 			} else if p.db.Kind != "" && len(p.db.Unread) > 0 {
-				r.note(holdfast.CannotTell, "%s has no rows of %s", p, strings.Join(p.db.Unread, ", "))
+				r.add(holdfast.CannotTell, "%s has no rows of %s", p, strings.Join(p.db.Unread, ", "))
 			}
 		}
 	}
@@ -91,83 +89,83 @@ func hasRows(db pgdump.Database) bool {
 	return slices.ContainsFunc(db.Tables, func(t pgdump.Table) bool { return t.Data })
 }
 
-// Judge says what dumps are worth: each by itself, and in pairs.
+// Judge judges dumps: each by itself, and in pairs.
 func Judge(dumps []pgdump.File) Report {
-	r := Report{Asked: Together, Verdict: holdfast.Holds, Reasons: []string{}, Dumps: dumps, Pairs: []Pair{}}
+	r := Report{Question: Together, Verdict: holdfast.Holds, Reasons: []string{}, Dumps: dumps, Pairs: []Pair{}}
 	for _, d := range dumps {
-		r.structure(d)
+		r.addState(d)
 	}
-	validators, participants := places(dumps, holdfast.Validator), places(dumps, holdfast.Participant)
+	validators, participants := databases(dumps, holdfast.Validator), databases(dumps, holdfast.Participant)
 	switch {
 	case len(validators) == 0 && len(participants) == 0:
-		r.note(holdfast.CannotTell, "neither a validator app's database is among them nor a participant's")
+		r.add(holdfast.CannotTell, "the dumps contain neither a validator app's database nor a participant's")
 	case len(validators) == 0:
-		r.note(holdfast.CannotTell, "no validator app's database is among them, so there is nothing to compare the participant's with")
+		r.add(holdfast.CannotTell, "the dumps contain no validator app's database to compare with the participant's")
 	case len(participants) == 0:
-		r.note(holdfast.CannotTell, "no participant's database is among them, so there is nothing to compare the validator app's with")
+		r.add(holdfast.CannotTell, "the dumps contain no participant's database to compare with the validator app's")
 	}
 	for _, v := range validators {
 		if best := v.partner(participants); best != nil {
 			r.Pairs = append(r.Pairs, *best)
-			r.judged(*best)
+			r.addPair(*best)
 		}
 	}
 	return r
 }
 
-// structure folds in whether a dump is all there.
-func (r *Report) structure(d pgdump.File) holdfast.Verdict {
+// addState adds the verdict on whether a dump is complete.
+func (r *Report) addState(d pgdump.File) holdfast.Verdict {
 	v := d.State.Verdict()
 	if v != holdfast.Holds {
-		r.note(v, "%s is %s: %s", d.Name, whole(d.State), strings.Join(d.Faults, "; "))
+		r.add(v, "%s is %s: %s", d.Name, stateName(d.State), strings.Join(d.Faults, "; "))
 	}
 	return v
 }
 
-func whole(s pgdump.State) string {
+func stateName(s pgdump.State) string {
 	if s == pgdump.Unclear {
 		return "not clear"
 	}
 	return string(s)
 }
 
-func (r *Report) note(v holdfast.Verdict, format string, args ...any) {
+func (r *Report) add(v holdfast.Verdict, format string, args ...any) {
 	r.Verdict = holdfast.Worst(r.Verdict, v)
 	r.Reasons = append(r.Reasons, fmt.Sprintf(format, args...))
 }
 
-// judged folds a pair into the report. That its dumps are not whole has been
-// said already.
-func (r *Report) judged(p Pair) {
+// addPair adds the verdict on a pair. The states of its dumps are in the report
+// already.
+func (r *Report) addPair(p Pair) {
 	for _, f := range p.Members.Findings {
 		if f.Verdict != holdfast.Holds {
-			r.note(f.Verdict, "%s", f.Evidence)
+			r.add(f.Verdict, "%s", f.Evidence)
 		}
 	}
 	if p.Order.Verdict != holdfast.Holds {
-		r.note(p.Order.Verdict, "%s with %s: %s", p.Validator, p.Participant, p.Order.Evidence)
+		r.add(p.Order.Verdict, "%s with %s: %s", p.Validator, p.Participant, p.Order.Evidence)
 	}
 }
 
-// place is one database of one dump.
-type place struct {
+// dumped is one database of one dump.
+type dumped struct {
 	dump *pgdump.File
 	db   *pgdump.Database
 }
 
-// String names a database by its file and, where that has several, by its name.
-func (p place) String() string {
+// String names a database by its file and, in a file of several, by its name.
+func (p dumped) String() string {
 	if len(p.dump.Databases) > 1 {
 		return p.dump.Name + " (" + p.db.Name + ")"
 	}
 	return p.dump.Name
 }
 
-// places lists the databases of a kind.
-func places(dumps []pgdump.File, kind holdfast.Kind) (out []place) {
+// databases lists the databases of a kind.
+func databases(dumps []pgdump.File, kind holdfast.Kind) (out []dumped) {
 	for i := range dumps {
 		for k := range dumps[i].Databases {
-			if p := (place{&dumps[i], &dumps[i].Databases[k]}); p.db.Kind == kind {
+			if p := (dumped{&dumps[i], &dumps[i].Databases[k]}); p.db.Kind == kind {
 				out = append(out, p)
 			}
 		}
@@ -175,30 +173,30 @@ func places(dumps []pgdump.File, kind holdfast.Kind) (out []place) {
 	return out
 }
 
-// capture is a dumped database as the rules of order and membership see it.
-func (p place) capture() holdfast.Capture {
+// capture is a dumped database in the form that the rules of order and
+// membership take.
+func (p dumped) capture() holdfast.Capture {
 	return holdfast.Capture{Component: holdfast.ComponentName(p.String()), Kind: p.db.Kind, Facts: p.db.Facts}
 }
 
-// partner pairs a validator app with the participant that goes with it best:
-// the one in the same file, else one in the same directory, else any; of those,
-// one with which the pair holds, and of those the one whose ledger ends the
-// soonest, for that was dumped next. There is none where there is no
-// participant.
-func (p place) partner(participants []place) *Pair {
+// partner pairs a validator app with the participant that suits it best: in the
+// same file, else in the same directory, else any. Among those it prefers a pair
+// that holds, then the earliest ledger end, which was dumped next. Without a
+// participant there is no partner.
+func (p dumped) partner(participants []dumped) *Pair {
 	var best *Pair
-	var bestPlace place
+	var bestCandidate dumped
 	for _, candidate := range participants {
 		pair := judge(p, candidate)
-		if best == nil || p.prefers(candidate, pair, bestPlace, *best) {
-			best, bestPlace = &pair, candidate
+		if best == nil || p.prefers(candidate, pair, bestCandidate, *best) {
+			best, bestCandidate = &pair, candidate
 		}
 	}
 	return best
 }
 
-// prefers says whether a pair is a better one than another.
-func (p place) prefers(a place, pairA Pair, b place, pairB Pair) bool {
+// prefers reports whether pair A is better than pair B.
+func (p dumped) prefers(a dumped, pairA Pair, b dumped, pairB Pair) bool {
 	if na, nb := p.nearness(a), p.nearness(b); na != nb {
 		return na > nb
 	}
@@ -212,8 +210,8 @@ func (p place) prefers(a place, pairA Pair, b place, pairB Pair) bool {
 	return ea > eb
 }
 
-// nearness says how much two databases look as if they were dumped together.
-func (p place) nearness(o place) int {
+// nearness ranks how likely two databases were dumped together.
+func (p dumped) nearness(o dumped) int {
 	switch {
 	case p.dump == o.dump:
 		return 2
@@ -227,15 +225,15 @@ func rank(v holdfast.Verdict) int {
 	return map[holdfast.Verdict]int{holdfast.Holds: 2, holdfast.CannotTell: 1}[v]
 }
 
-func ledgerEnd(p place) int64 {
+func ledgerEnd(p dumped) int64 {
 	if f := p.db.Facts.Participant; f != nil && f.LedgerEnd != nil {
 		return *f.LedgerEnd
 	}
 	return -1
 }
 
-// judge judges a pair.
-func judge(validator, participant place) Pair {
+// judge judges one pair.
+func judge(validator, participant dumped) Pair {
 	v, p := validator.capture(), participant.capture()
 	pair := Pair{
 		Validator: validator.String(), Participant: participant.String(),
@@ -247,11 +245,11 @@ func judge(validator, participant place) Pair {
 	return pair
 }
 
-func bothWhole(validator, participant place) holdfast.Finding {
+func bothWhole(validator, participant dumped) holdfast.Finding {
 	f := holdfast.Finding{Verdict: holdfast.Holds, Evidence: "both dumps are complete"}
-	for _, p := range []place{validator, participant} {
+	for _, p := range []dumped{validator, participant} {
 		if v := p.dump.State.Verdict(); v != holdfast.Holds && rank(v) < rank(f.Verdict) {
-			f = holdfast.Finding{Verdict: v, Evidence: p.dump.Name + " is " + whole(p.dump.State)}
+			f = holdfast.Finding{Verdict: v, Evidence: p.dump.Name + " is " + stateName(p.dump.State)}
 		}
 	}
 	return f

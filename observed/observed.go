@@ -1,5 +1,5 @@
-// Package observed holds what was seen of a running node and of its network:
-// views that adapters make and that the conditions are judged by.
+// Package observed holds views of a running node and of its network. Adapters
+// make them, and the conditions are judged by them.
 package observed
 
 import (
@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Database is what the running database of a component was seen to be.
+// Database is a view of a component's running database.
 type Database struct {
 	Facts   holdfast.Facts
 	Server  holdfast.Server
@@ -15,13 +15,13 @@ type Database struct {
 	Local   bool                     // the server runs on this machine
 	Clock   time.Duration            // its clock minus ours
 	Bytes   int64                    // of the database
-	Free    holdfast.Observed[int64] // bytes, where its server keeps data
-	Tools   string                   // why Postgres's client programs here do not suit it; "" when they do
-	Parties []string                 // hosted since the newest proven set; nil when there is none to compare with
+	Free    holdfast.Observed[int64] // bytes, on the server's data file system
+	Tools   string                   // why Postgres's client programs here are unsuitable; "" when they suit
+	Parties []string                 // hosted since the newest proven set; nil without such a set
 }
 
-// Scan is what one Scan said of the network. None is trusted alone: each
-// belongs to one super validator.
+// Scan is one Scan's view of the network. None is trusted alone: each belongs
+// to one super validator.
 type Scan struct {
 	URL        string
 	Clock      holdfast.Observed[time.Duration] // its clock minus ours, to the second
@@ -32,12 +32,12 @@ type Scan struct {
 	Upgrade    holdfast.Observed[Upgrade] // the zero value when none is announced
 }
 
-// Sequencer is one that a Scan publishes. Serial is -1 where it is not told.
+// Sequencer is one that a Scan publishes.
 type Sequencer struct {
 	SV        string
-	Serial    int
+	Serial    int // -1 when unknown
 	URL       string
-	Available time.Time // zero when not told
+	Available time.Time // zero when unknown
 	Answers   bool      // something answered at its URL
 }
 
@@ -47,10 +47,10 @@ type Upgrade struct {
 	Successor string // physical id
 }
 
-// Participant is what a participant's admin API said, by methods that only
-// read.
+// Participant is the view of a participant through its admin API, by methods
+// that only read.
 type Participant struct {
-	ID          string // without "PAR::"; "" when it was never initialised
+	ID          string // without "PAR::"; "" when it is not initialized
 	Version     string
 	Initialized bool
 	Active      bool
@@ -70,19 +70,19 @@ type Connection struct {
 type Party struct {
 	ID           string
 	Participants int  // that host it
-	External     bool // it signs with a key of its own, or its namespace is another's
+	External     bool // it signs with its own key, or its namespace is not the participant's
 }
 
-// App is what a validator app said.
+// App is the view of a validator app.
 type App struct {
-	Active  bool // it has initialised and serves
+	Active  bool // it is initialized and serves
 	Version string
-	Users   holdfast.Observed[[]string] // onboarded wallet users; the app names at most a thousand
+	Users   holdfast.Observed[[]string] // onboarded wallet users; the app lists at most a thousand
 }
 
-// Metrics are the few series of a node's Prometheus endpoints that tell how
-// far it has come. Times are zero when no endpoint has the series.
+// Metrics are the few series of a node's Prometheus endpoints that show its
+// progress. Times are zero when no endpoint has the series.
 type Metrics struct {
 	LastSequenced time.Time // newest sequenced event the participant processed: what it acknowledges, every ten minutes
-	LastSeen      time.Time // newest record time any of the validator app's stores has seen
+	LastSeen      time.Time // newest record time that a store of the validator app has seen
 }

@@ -1,19 +1,19 @@
-// Package pgdump says what a file of pg_dump, pg_dumpall or pg_restore turned
-// out to be: its form, its state, the databases and tables in it. The package
-// dumpfile reads such files, the package inspect reports on them.
+// Package pgdump describes a file of pg_dump, pg_dumpall or pg_restore: its
+// form, its state, the databases and tables in it. The package dumpfile reads
+// such files, the package inspect reports on them.
 package pgdump
 
 import "holdfast"
 
-// File is what a file turned out to be that pg_dump, pg_dumpall or pg_restore
-// has written, as far as reading it tells: nothing of it was restored.
+// File describes a file that pg_dump, pg_dumpall or pg_restore wrote, as far as
+// reading shows: nothing of it was restored.
 type File struct {
 	Name        string     `json:"name"` // as it was given
 	Form        Form       `json:"form"`
 	Archive     string     `json:"archive_version,omitempty"` // of the forms that pg_restore reads, "1.16"
-	Wrapping    []string   `json:"wrapping,omitempty"`        // compressions around the whole, the outermost first
+	Wrapping    []string   `json:"wrapping,omitempty"`        // compressions around the whole file, the outermost first
 	Compression string     `json:"compression,omitempty"`     // of the data within an archive
-	Checksums   bool       `json:"checksums"`                 // a changed byte of the data would have been seen
+	Checksums   bool       `json:"checksums"`                 // a changed byte of the data is detected
 	Read        int64      `json:"bytes_read"`                // after decompression
 	State       State      `json:"state"`
 	Faults      []string   `json:"faults,omitempty"` // what is wrong with it, in the order found
@@ -33,20 +33,20 @@ const (
 	Unknown   Form = "unknown"
 )
 
-// State says whether a dump is all there.
+// State says whether a dump is complete.
 type State string
 
-// The states of a dump. What is complete has its end, every table's rows have
-// theirs, and every checksum in it is right; it may still lack what its maker
-// left out.
+// The states of a dump. A complete dump has its end, every table has all its
+// rows, and every checksum is right. It may still lack tables that its maker
+// excluded.
 const (
 	Complete  State = "complete"
-	Truncated State = "truncated" // it ends before its end
-	Damaged   State = "damaged"   // something in it is not what was written
+	Truncated State = "truncated" // it ends too early
+	Damaged   State = "damaged"   // its content is not what was written
 	Unclear   State = "cannot tell"
 )
 
-// Verdict is the state as an answer to "is it all there?".
+// Verdict is the state as an answer to "is the dump complete?".
 func (s State) Verdict() holdfast.Verdict {
 	switch s {
 	case Complete:
@@ -57,17 +57,17 @@ func (s State) Verdict() holdfast.Verdict {
 	return holdfast.CannotTell
 }
 
-// Database is one database within a dump. Only archives, and SQL that
-// creates the database, tell its name.
+// Database is one database within a dump. Only archives, and SQL that creates
+// the database, contain its name.
 type Database struct {
 	Name     string         `json:"name,omitempty"`
 	Postgres string         `json:"postgres,omitempty"` // version of the server
 	PgDump   string         `json:"pg_dump,omitempty"`
-	Created  string         `json:"created,omitempty"` // local time of the machine that made it; nothing vouches for it
+	Created  string         `json:"created,omitempty"` // local time of the machine that made it, not verified
 	Kind     holdfast.Kind  `json:"kind,omitempty"`
 	Found    string         `json:"found"` // for people
 	Facts    holdfast.Facts `json:"facts"`
-	Unread   []string       `json:"unread,omitempty"` // tables that matter and whose rows are not all there
+	Unread   []string       `json:"unread,omitempty"` // needed tables without all their rows
 	Tables   []Table        `json:"tables"`
 }
 
@@ -76,7 +76,7 @@ type Table struct {
 	Schema string `json:"schema"`
 	Name   string `json:"name"`
 	Rows   int64  `json:"rows"`
-	Data   bool   `json:"data"` // the dump has its rows, be they none; false for a mere definition
+	Data   bool   `json:"data"` // the dump has its rows, even if there are none; false for a definition only
 }
 
 // Rows counts the rows of all tables.

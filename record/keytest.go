@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// KeyTest is what is remembered of trying a recovery key on the identities of a
-// set. It is kept in the repository.
+// KeyTest is the record of testing a recovery key on the identities of a set.
+// It is stored in the repository.
 type KeyTest struct {
 	Set     holdfast.SetID    `json:"set"`
 	Node    holdfast.NodeName `json:"node"`

@@ -1,4 +1,4 @@
-// Package record holds what a repository remembers beside its sets: drills,
+// Package record holds what a repository remembers besides its sets: drills,
 // tests of the recovery key, verifications, pins and maintenance.
 package record
 
@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Pin keeps one set from being dropped, whatever the rules say, until an end
-// that has to be given: a pin nobody remembers is a disk that fills up.
+// Pin protects one set from retention until its end. Every pin has an end: a
+// forgotten pin fills the disk.
 type Pin struct {
 	Set    holdfast.SetID    `json:"set"`
 	Node   holdfast.NodeName `json:"node"`
@@ -18,31 +18,31 @@ type Pin struct {
 	By     string            `json:"by,omitempty"` // user@host
 }
 
-// HoldsAt reports whether the pin still holds at that time.
+// HoldsAt reports whether the pin is in force at that time.
 func (p Pin) HoldsAt(now time.Time) bool { return now.Before(p.Until) }
 
-// Decision is what retention makes of a set: whether it stays, and every reason.
+// Decision is what retention decides for a set, with every reason.
 type Decision struct {
 	Keep    bool     `json:"keep"`
 	Reasons []string `json:"reasons"`
 }
 
-// Maintenance is what one run of a repository's maintenance did. Bytes are what the
-// storage itself lists, not what was asked for.
+// Maintenance is the result of one maintenance run of a repository. Bytes are
+// those that the storage itself lists.
 type Maintenance struct {
-	Mode   string `json:"mode"` // "full", "quick", or "none" when it is not due
-	Why    string `json:"why"`  // this mode
+	Mode   string `json:"mode"` // "full", "quick", or "none" when not due
+	Why    string `json:"why"`  // the reason for the mode
 	Before int64  `json:"bytes_before"`
 	After  int64  `json:"bytes_after"`
-	// Unneeded bytes were found to belong to no set any more. Those that were
-	// found so twice, hours apart, are given back. Young ones belong to no set
-	// either, but a run that is under way may be about to use them.
+	// Unneeded bytes belong to no set any more. They are freed when two runs,
+	// hours apart, find them unneeded. Young bytes belong to no set either, but a
+	// backup in progress may still use them.
 	Unneeded int64 `json:"bytes_unneeded"`
 	Young    int64 `json:"bytes_young"`
-	// NotBefore is the earliest moment at which a maintenance gives back what
-	// this one found for the first time; nil when nothing is unneeded.
+	// NotBefore is the earliest time at which a maintenance run frees what this
+	// run found first; nil when nothing is unneeded.
 	NotBefore *time.Time `json:"not_before,omitempty"`
-	// Running names the runs that a full maintenance has to wait for.
+	// Running lists the runs that a full maintenance has to wait for.
 	Running []string `json:"running,omitempty"`
 }
 

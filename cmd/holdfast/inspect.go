@@ -76,7 +76,7 @@ func verdictError(r inspect.Report) error {
 		p.Why = "Postgres restores such dumps without complaint, and the node's programs start on them."
 	case holdfast.CannotTell:
 		p.Class, p.What = holdfast.Undetermined, "it cannot be told whether these dumps are fit to be restored together"
-		if r.Asked == inspect.Each {
+		if r.Question == inspect.Each {
 			p.What = "it cannot be told whether these dumps are all there"
 		} else if len(r.Pairs) == 0 {
 			p.Do = "Give the other half of the pair as well; or ask about each dump by itself, `holdfast inspect --each FILE...`."
@@ -116,7 +116,7 @@ func (a *app) printInspection(r inspect.Report) {
 		}
 		a.printf("  Whole: %s: %s\n", p.Whole.Verdict, p.Whole.Evidence)
 	}
-	about := map[inspect.Question]string{inspect.Each: ", of each by itself; nothing is said about order"}[r.Asked]
+	about := map[inspect.Question]string{inspect.Each: ", of each by itself; nothing is said about order"}[r.Question]
 	a.printf("\nVerdict: %s%s\n", r.Verdict, about)
 	for _, reason := range r.Reasons {
 		a.printf("  %s\n", short(reason))

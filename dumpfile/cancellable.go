@@ -5,11 +5,11 @@ import (
 	"io"
 )
 
-// awaited reads what may keep silent for as long as it likes: a pipe, a
-// terminal. The wait for it ends with the context. A read that is under way
-// then cannot be called off; it is left behind with a buffer of its own, and
-// ends when something comes, or with the program.
-type awaited struct {
+// cancellable reads from a source that may block without limit: a pipe, a
+// terminal. The wait ends with the context. A read in progress cannot be
+// cancelled: it keeps a buffer of its own, and ends when data arrives or when
+// the program exits.
+type cancellable struct {
 	done <-chan struct{}
 	why  func() error
 	full chan piece
@@ -18,9 +18,14 @@ type awaited struct {
 	rest []byte
 }
 
-// newAwaited begins to read from r, which nobody else may read any more.
-func newAwaited(ctx context.Context, r io.Reader) *awaited {
-	a := &awaited{done: ctx.Done(), why: ctx.Err, full: make(chan piece), free: make(chan piece, 2)}
+// newCancellable starts to read from r, which nobody else may read any more.
+func newCancellable(ctx context.Context, r io.Reader) *cancellable {
+	a := &cancellable{
+		done: ctx.Done(),
+		why:  ctx.Err,
+		full: make(chan piece),
+		free: make(chan piece, 2),
+	}
 	for range cap(a.free) {
 		a.free <- piece{space: make([]byte, pieceSize)}
 	}
@@ -45,8 +50,8 @@ func newAwaited(ctx context.Context, r io.Reader) *awaited {
 	return a
 }
 
-// Read waits for more no longer than the context lasts.
-func (a *awaited) Read(b []byte) (int, error) {
+// Read waits for data until the context ends.
+func (a *cancellable) Read(b []byte) (int, error) {
 	for len(a.rest) == 0 {
 		if a.held.err != nil {
 			return 0, a.held.err
