@@ -1,13 +1,14 @@
 package libpq
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"strings"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -58,37 +59,47 @@ type Options struct {
 	Wrap        func(io.Reader) io.Reader // put between the socket and the protocol's reader
 }
 
-// Connect opens a connection. Statements are not prepared, so that poolers and
-// changing schemas do no harm. A failure is a Problem that says whether the
-// server, the database, the user or the password is at fault.
+// hardened are the settings of every session: a search path of our own, so
+// that nothing of the database's runs in the place of Postgres's, and none of
+// the limits that a role or a database may have for its programs. They are
+// given when the session starts and end with it.
+var hardened = map[string]string{
+	"search_path":                         "pg_catalog",
+	"statement_timeout":                   "0",
+	"lock_timeout":                        "0",
+	"idle_session_timeout":                "0",
+	"idle_in_transaction_session_timeout": "0",
+	"default_transaction_read_only":       "off",
+}
+
+// Connect opens a connection to a server itself: one that a pooler stands in
+// front of is refused, because settings and locks of a session would reach the
+// node's own programs. Statements are not prepared, so that changing schemas do
+// no harm. A failure is a Problem that says whether the server, the database,
+// the user or the password is at fault.
 func (t Address) Connect(ctx context.Context, o Options) (*pgx.Conn, error) {
 	info, err := t.Resolve(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("password for %s: %w", t.Where(), err)
 	}
-	config, err := pgx.ParseConfig(info.String())
+	config, err := info.config()
 	if err != nil {
-		return nil, &holdfast.Problem{Class: holdfast.Usage, What: fmt.Sprintf("the connection string of %s is not usable", t.Where()), Err: redact(err, info.password),
-			Do: "See the libpq documentation on connection strings; passwords with special characters belong into a file: `password: file:/path`."}
-	}
-	if !info.password.IsEmpty() {
-		config.Password = info.password.Reveal()
-	}
-	if config.ConnectTimeout == 0 {
-		config.ConnectTimeout = 10 * time.Second
+		return nil, &holdfast.Problem{
+			Class: holdfast.Usage,
+			What:  fmt.Sprintf("the connection string of %s is not usable", t.Where()),
+			Err:   redact(err, info.password),
+			Do: "See the libpq documentation on connection strings. " +
+				"Passwords with special characters belong in a file: `password: file:/path`.",
+		}
 	}
 	if t.Dial != nil {
 		config.DialFunc = t.Dial
 		config.LookupFunc = func(_ context.Context, host string) ([]string, error) { return []string{host}, nil }
 	}
 	config.DefaultQueryExecMode = pgx.QueryExecModeExec
-	config.RuntimeParams["application_name"] = "holdfast"
-	if o.Application != "" {
-		config.RuntimeParams["application_name"] = o.Application
-	}
-	for key, value := range o.Settings {
-		config.RuntimeParams[key] = value
-	}
+	maps.Copy(config.RuntimeParams, hardened)
+	config.RuntimeParams["application_name"] = cmp.Or(o.Application, "holdfast")
+	maps.Copy(config.RuntimeParams, o.Settings)
 	if o.Wrap != nil {
 		config.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend {
 			return pgproto3.NewFrontend(o.Wrap(r), w)
@@ -97,6 +108,10 @@ func (t Address) Connect(ctx context.Context, o Options) (*pgx.Conn, error) {
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
 		return nil, t.explain(err)
+	}
+	if err := t.itself(ctx, conn); err != nil {
+		_ = conn.Close(ctx)
+		return nil, err
 	}
 	return conn, nil
 }
@@ -116,6 +131,9 @@ func (t Address) explain(err error) error {
 		Do: "Check host, port and that the server is up: `pg_isready` with the same values."}
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) {
+		if refusedByPooler(pg) {
+			return t.pooled()
+		}
 		p.Err = fmt.Errorf("%s (%s)", pg.Message, pg.Code)
 		switch pg.Code {
 		case "28P01", "28000":
@@ -125,7 +143,7 @@ func (t Address) explain(err error) error {
 		case "42501":
 			p.Class, p.Do = holdfast.WrongKey, "GRANT CONNECT ON DATABASE to this user."
 		case "53300":
-			p.Do = "The server has no connection left; raise max_connections or lower `connections:` for this database."
+			p.Do = "The server has no connection left; raise max_connections, or lower `dump.connections` in holdfast.yaml."
 		case "57P03":
 			p.Do = "The server is starting up, shutting down or recovering; try again when it is ready."
 		}

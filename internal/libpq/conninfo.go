@@ -19,9 +19,14 @@ type Conninfo struct {
 }
 
 // Parse reads a connection string of either form, "postgres://..." or
-// "host=... dbname=...". Error texts never contain the string, which may
-// carry a password.
-func Parse(dsn string) (Conninfo, error) {
+// "host=... dbname=...". It refuses words that libpq does not know, or that
+// cannot be honoured. Error texts never contain the string, which may carry a
+// password.
+func Parse(dsn string) (Conninfo, error) { return Environment{}.Parse(dsn) }
+
+// Parse reads a connection string as Parse does; what it does not say, the
+// environment's variables do.
+func (e Environment) Parse(dsn string) (Conninfo, error) {
 	var values map[string]string
 	var err error
 	if strings.HasPrefix(dsn, "postgres://") || strings.HasPrefix(dsn, "postgresql://") {
@@ -32,10 +37,20 @@ func Parse(dsn string) (Conninfo, error) {
 	if err != nil {
 		return Conninfo{}, err
 	}
+	for word, value := range e {
+		if _, given := values[word]; !given {
+			values[word] = value
+		}
+	}
+	if err := checkWords(values); err != nil {
+		return Conninfo{}, err
+	}
 	c := Conninfo{values: values, password: holdfast.NewSecret(values["password"])}
 	delete(c.values, "password")
 	return c, nil
 }
+
+func sortedKeys(values map[string]string) []string { return slices.Sorted(maps.Keys(values)) }
 
 // parseURL takes the part that names users and hosts apart by itself: libpq
 // allows lists of hosts, and percent-encoded directories of sockets.
@@ -87,10 +102,13 @@ func parseURL(dsn string) (map[string]string, error) {
 	set("port", strings.Trim(strings.Join(ports, ","), ","))
 	set("dbname", strings.TrimPrefix(u.Path, "/"))
 	for key, v := range u.Query() {
+		if key == "database" {
+			key = "dbname"
+		}
 		if key == "ssl" && v[0] == "true" {
 			key, v[0] = "sslmode", "require"
 		}
-		if !keyword.MatchString(key) {
+		if !wordRule.MatchString(key) {
 			return nil, wrong
 		}
 		values[key] = v[0]
@@ -98,8 +116,8 @@ func parseURL(dsn string) (map[string]string, error) {
 	return values, nil
 }
 
-// keyword is what a word before an equals sign may look like.
-var keyword = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.]*$`)
+// wordRule is what a word before an equals sign may look like.
+var wordRule = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.]*$`)
 
 func parseKeywords(dsn string) (map[string]string, error) {
 	values := map[string]string{}
@@ -107,7 +125,7 @@ func parseKeywords(dsn string) (map[string]string, error) {
 	for rest != "" {
 		key, after, found := strings.Cut(rest, "=")
 		key = strings.TrimSpace(key)
-		if !found || !keyword.MatchString(key) {
+		if !found || !wordRule.MatchString(key) {
 			return nil, fmt.Errorf("the connection string is not a list of keyword=value pairs")
 		}
 		after = strings.TrimLeft(after, " \t\n")
@@ -173,7 +191,7 @@ func (c Conninfo) Database() string {
 // fit for messages, for the arguments of a child process and for comparison.
 func (c Conninfo) String() string {
 	var b strings.Builder
-	for _, key := range slices.Sorted(maps.Keys(c.values)) {
+	for _, key := range sortedKeys(c.values) {
 		if b.Len() > 0 {
 			b.WriteByte(' ')
 		}
