@@ -113,8 +113,8 @@ func ServerOf(ctx context.Context, t libpq.Address) (Server, error) {
 			hangUp(conn)
 			return s, nil
 		}
-		if holdfast.ClassOf(err) == holdfast.Unreachable { // for every database alike
-			return Server{}, err
+		if class := holdfast.ClassOf(err); class != holdfast.Usage && class != holdfast.WrongKey {
+			return Server{}, err // for every database alike
 		}
 		first = errors.Join(first, err)
 	}

@@ -1,6 +1,7 @@
 package setup
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -33,6 +34,9 @@ type Parts struct {
 	*config.Config
 	Version string         // of the program; sets and reports say it
 	Events  event.Listener // hears what the parts do
+	// Shell are libpq's variables of the shell, which complete the connections
+	// that the operator gives.
+	Shell libpq.Environment
 }
 
 // line is an event that has nothing but its text.
@@ -89,9 +93,14 @@ func (p Parts) nodeOrWhyNot(ctx context.Context) (databases.Live, error) {
 func (p Parts) Given() (databases.Live, error) {
 	n := databases.Live{Node: p.DomainNode(), Addresses: map[holdfast.ComponentName]libpq.Address{}}
 	for _, name := range slices.Sorted(maps.Keys(p.Databases)) {
-		t, err := address(p.Databases[name].Connection)
+		t, err := p.address(p.Databases[name].Connection)
 		if err != nil {
-			return databases.Live{}, &holdfast.Problem{Class: holdfast.Usage, What: fmt.Sprintf("databases.%s: %v", name, err), Do: "Correct it in holdfast.yaml."}
+			_, do := holdfast.Advice(err)
+			return databases.Live{}, &holdfast.Problem{
+				Class: holdfast.Usage,
+				What:  fmt.Sprintf("databases.%s: %v", name, err),
+				Do:    cmp.Or(do, "Correct it in holdfast.yaml."),
+			}
 		}
 		t.Password = p.Databases[name].Password.Secret(p.Dir())
 		n.Addresses[holdfast.ComponentName(name)] = t
@@ -138,8 +147,8 @@ func (p Parts) Secret(r config.Reference) holdfast.SecretFunc {
 // container, where the bundle's nginx publishes no port.
 const ThroughContainer = "container"
 
-func address(dsn string) (libpq.Address, error) {
-	info, err := libpq.Parse(dsn)
+func (p Parts) address(dsn string) (libpq.Address, error) {
+	info, err := p.Shell.Parse(dsn)
 	return libpq.Address{Conninfo: info}, err
 }
 
@@ -259,7 +268,7 @@ func (p Parts) Place(ctx context.Context, to []string, options postgres.LoadOpti
 		if !found || strings.Contains(name, ":") || strings.Contains(name, " ") {
 			return databases.Target{}, usage(errors.New("--to: want COMPONENT=CONNECTION, such as --to participant=postgres://host/participant"))
 		}
-		t, err := address(dsn)
+		t, err := p.address(dsn)
 		switch {
 		case err != nil:
 		case !t.Secret().IsEmpty():

@@ -176,7 +176,7 @@ func (t Tools) start(ctx context.Context, env []string, in io.Reader, out, compl
 		return code == 0, err
 	}
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
-	cmd.Env = append(os.Environ(), env...)
+	cmd.Env = append(libpq.Without(os.Environ()), env...) // the connection is in the arguments
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = in, out, complaint
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 5 * time.Second

@@ -12,6 +12,7 @@ import (
 
 	"holdfast"
 	"holdfast/config"
+	"holdfast/internal/libpq"
 	"holdfast/repository"
 	"holdfast/setup"
 )
@@ -21,6 +22,8 @@ type streams struct {
 	in  io.Reader
 	out io.Writer
 	err io.Writer
+	// shell are libpq's variables of the shell that the program was started from.
+	shell libpq.Environment
 }
 
 // app is what every command shares: where it prints, and the global flags.
@@ -115,7 +118,7 @@ func (a *app) load() (setup.Parts, error) {
 
 // parts are what the configuration comes to.
 func (a *app) parts(c *config.Config) setup.Parts {
-	return setup.Parts{Config: c, Version: version, Events: newProgress(a).hear}
+	return setup.Parts{Config: c, Version: version, Events: newProgress(a).hear, Shell: a.shell}
 }
 
 // withRepository runs fn with the configured repository open.

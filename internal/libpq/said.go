@@ -15,7 +15,7 @@ func said(e *pgconn.PgError) string {
 	var b strings.Builder
 	b.WriteString(e.Message)
 	add := func(what, text string) {
-		if text = strings.Join(strings.Fields(text), " "); text != "" && !strings.Contains(e.Message, text) {
+		if text = strings.Join(strings.Fields(text), " "); text != "" {
 			b.WriteString("; " + what + text)
 		}
 	}

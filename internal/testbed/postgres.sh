@@ -58,8 +58,8 @@ packaged() { ls -d /usr/lib/postgresql/*/bin 2>/dev/null | while read -r d; do [
 
 [ -n "$(packaged)" ] || { say "Postgres of the distribution"; install postgresql; }
 command -v npm >/dev/null || { say "npm"; install nodejs npm; }
-for p in bzip2=bzip2 zstd=zstd lz4=lz4 xz=xz-utils; do
-  command -v "${p%%=*}" >/dev/null || { say "${p#*=}"; install "${p#*=}"; }
+for p in bzip2=bzip2 zstd=zstd lz4=lz4 xz=xz-utils pgbouncer=pgbouncer; do
+  PATH=$PATH:/usr/sbin command -v "${p%%=*}" >/dev/null || { say "${p#*=}"; install "${p#*=}"; }
 done
 
 case $(uname -m) in
