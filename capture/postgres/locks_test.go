@@ -141,7 +141,7 @@ func TestADumpStepsAsideForWhoeverNeedsATable(t *testing.T) {
 			if took := <-waited; took < quick.WaitLimit || took > quick.WaitLimit+1500*time.Millisecond {
 				t.Errorf("%s took %v, the limit is %v", c.sql, took, quick.WaitLimit)
 			}
-			if len(capture.Waits) != 1 || capture.Waits[0].Relation != c.relation || capture.Waits[0].Mode != "AccessExclusiveLock" || capture.Waits[0].PID == 0 || capture.Waits[0].Waited < quick.WaitLimit {
+			if len(capture.Waits) != 1 || capture.Waits[0].Relation != "public."+c.relation || capture.Waits[0].Mode != "AccessExclusiveLock" || capture.Waits[0].PID == 0 || capture.Waits[0].Waited < quick.WaitLimit {
 				t.Errorf("waits caused: %+v", capture.Waits)
 			}
 			proveRestores(t, s, server, capture, out)
@@ -163,7 +163,7 @@ func TestADumpThatAlwaysHasToStepAsideIsBusy(t *testing.T) {
 	o := quick
 	o.WaitLimit = 100 * time.Millisecond
 	_, err := dumper(t, s, o).Capture(t.Context(), component(s), clock(), out)
-	if holdfast.ClassOf(err) != holdfast.Busy || !strings.Contains(err.Error(), "gave way 4 times") || !strings.Contains(err.Error(), "on large") {
+	if holdfast.ClassOf(err) != holdfast.Busy || !strings.Contains(err.Error(), "gave way 4 times") || !strings.Contains(err.Error(), "on public.large") {
 		t.Errorf("%v", err)
 	}
 	nothingLeft(t, server)
@@ -427,7 +427,7 @@ func TestALookNamesWhoKeepsATableLocked(t *testing.T) {
 	if holdfast.ClassOf(err) != holdfast.Busy {
 		t.Fatalf("a locked table: %v", err)
 	}
-	for _, want := range []string{fmt.Sprintf("session %d on a_small", holder.PgConn().PID()), "application migration", "user postgres", "query since 20", "idle in transaction", "pg_terminate_backend"} {
+	for _, want := range []string{fmt.Sprintf("session %d on public.a_small", holder.PgConn().PID()), "application migration", "user postgres", "query since 20", "idle in transaction", "pg_terminate_backend"} {
 		if !strings.Contains(advice(err), want) {
 			t.Errorf("%q is not said: %s", want, advice(err))
 		}
