@@ -7,16 +7,16 @@ import (
 	"holdfast"
 )
 
-// The most that is kept of one table of a dump. A node with a hundred thousand
-// users stays below it; a file that was made to fill the memory does not.
+// The limits on what is kept of one table of a dump. A node with a hundred
+// thousand users stays below them; a malicious file does not.
 const (
 	mostRows  = 1 << 20
 	mostBytes = 32 << 20
 )
 
-// Dumped is what a dump of one database says of Canton and Splice. It is told
-// of every table while the dump is read, keeps the few rows that matter, and
-// then gives the same facts as a live database would.
+// Dumped collects what a dump of one database records about Canton and Splice.
+// While the dump is read, it gets every table, keeps the few needed rows, and
+// then returns the same facts as a live database would.
 type Dumped struct {
 	schemas  []*dumpedSchema
 	complete bool
@@ -30,21 +30,22 @@ type dumpedSchema struct {
 
 func (s *dumpedSchema) name() string { return s.schema.name }
 
-// dumpedTable is what was kept of one table: its wanted columns, row by row.
+// dumpedTable is what was kept of one table: the needed columns, row by row.
 type dumpedTable struct {
 	columns []string
 	rows    [][]*string
 	bytes   int
 	whole   bool   // its rows have ended
-	fault   string // why its rows are not all here
+	fault   string // why rows are missing
 }
 
-// Table is told of a table's columns, in the order of its rows; several times
-// over if need be. It returns the positions of the columns whose values it
-// wants, and what wants them: row for each row, with nil for one that could not
-// be read, and end when the rows have come to their end. Without these
-// functions no row of the table matters.
-func (d *Dumped) Table(schema, name string, columns []string) (want []int, row func(values []*string), end func()) {
+// Table adds a table with its columns, in the order of its rows. It may be called
+// several times for one table. It returns the positions of the needed columns
+// and two functions: row takes each row, nil for one that could not be read, and
+// end marks the end of the rows. If the functions are nil, no row is needed.
+func (d *Dumped) Table(schema, name string, columns []string) (
+	want []int, row func(values []*string), end func(),
+) {
 	s := d.schema(schema)
 	for _, c := range columns {
 		s.columns[name+"."+c] = true
@@ -54,13 +55,13 @@ func (d *Dumped) Table(schema, name string, columns []string) (want []int, row f
 	}
 	t := s.rows[name]
 	if t == nil {
-		t = &dumpedTable{columns: wantedOf(name)}
+		t = &dumpedTable{columns: neededColumns(name)}
 	}
 	if len(t.columns) == 0 {
 		return nil, nil, nil
 	}
 	s.rows[name] = t
-	kept := make([]int, len(t.columns)) // where in values a column of the table is
+	kept := make([]int, len(t.columns)) // the position in values of each column
 	for i, c := range t.columns {
 		kept[i] = -1
 		if at := slices.Index(columns, c); at >= 0 {
@@ -69,14 +70,15 @@ func (d *Dumped) Table(schema, name string, columns []string) (want []int, row f
 		}
 	}
 	filter := filterOf(name)
-	return want, func(values []*string) { t.keep(kept, values, filter) }, func() { t.whole = true }
+	row = func(values []*string) { t.keep(kept, values, filter) }
+	return want, row, func() { t.whole = true }
 }
 
-// Complete is told that the dump was read to a proper end: a table that had no
-// rows until now has none.
+// Complete marks that the dump was read to its proper end: a table without rows
+// until now has none.
 func (d *Dumped) Complete() { d.complete = true }
 
-// Unread lists the tables that matter and whose rows are not all here.
+// Unread lists the needed tables without all their rows.
 func (d *Dumped) Unread() []string {
 	var out []string
 	for _, s := range d.schemas {
@@ -90,10 +92,10 @@ func (d *Dumped) Unread() []string {
 	return out
 }
 
-// lacks says why a table's rows are not all here.
+// lacks is why rows of a table are missing.
 func (d *Dumped) lacks(t *dumpedTable) string {
 	if t.fault == "" && !t.whole && !d.complete {
-		return "has rows that the dump does not have any more"
+		return "has rows that are missing from the dump"
 	}
 	return t.fault
 }
@@ -109,8 +111,8 @@ func (d *Dumped) schema(name string) *dumpedSchema {
 	return s
 }
 
-// wantedOf lists the columns of a table that any query reads.
-func wantedOf(table string) []string {
+// neededColumns lists the columns of a table that any query reads.
+func neededColumns(table string) []string {
 	var out []string
 	for _, q := range queries {
 		if q.table != table {
@@ -125,7 +127,7 @@ func wantedOf(table string) []string {
 	return out
 }
 
-// filterOf is the query that leaves rows of a table out. No table has two.
+// filterOf is the query that filters the rows of a table. No table has two.
 func filterOf(table string) query {
 	for _, q := range queries {
 		if q.table == table && q.filter != "" {
@@ -135,7 +137,7 @@ func filterOf(table string) query {
 	return query{}
 }
 
-// keep copies what is wanted of a row.
+// keep copies the needed values of a row.
 func (t *dumpedTable) keep(kept []int, values []*string, filter query) {
 	if t.fault != "" {
 		return
@@ -156,7 +158,7 @@ func (t *dumpedTable) keep(kept []int, values []*string, filter query) {
 		t.bytes += len(*values[at])
 	}
 	if len(t.rows) >= mostRows || t.bytes > mostBytes {
-		t.fault, t.rows = "has more rows than can be kept", nil
+		t.fault, t.rows = "has too many rows", nil
 		return
 	}
 	t.rows = append(t.rows, row)
@@ -188,8 +190,8 @@ func (s *dumpedSchema) each(q query, fn func(row []*string)) error {
 	return nil
 }
 
-// Facts says what the dumped database is, and what it says about its node. A
-// dump whose rows cannot be read gives facts that are unknown, and says why.
+// Facts returns what the dumped database is, and what it records about its node.
+// If its rows cannot be read, the facts are unknown, with the reason.
 func (d *Dumped) Facts() (Found, holdfast.Facts) {
 	sources := make([]source, len(d.schemas))
 	for i, s := range d.schemas {
@@ -197,14 +199,18 @@ func (d *Dumped) Facts() (Found, holdfast.Facts) {
 	}
 	found, s, err := recogniseOne(sources)
 	if err != nil {
-		return Found{What: "a database that cannot be told: " + err.Error()}, holdfast.Facts{Schema: "unknown", Unknown: err.Error()}
+		return Found{What: "an unknown database: " + err.Error()}, unknownFacts(err.Error())
 	}
 	if found.Kind == "" {
-		return found, holdfast.Facts{Schema: "unknown", Unknown: found.What}
+		return found, unknownFacts(found.What)
 	}
 	facts, err := facts(found, s, found.Kind)
 	if err != nil {
-		return found, holdfast.Facts{Schema: "unknown", Unknown: err.Error()}
+		return found, unknownFacts(err.Error())
 	}
 	return found, facts
+}
+
+func unknownFacts(why string) holdfast.Facts {
+	return holdfast.Facts{Schema: "unknown", Unknown: why}
 }

@@ -12,62 +12,94 @@ import (
 	"holdfast"
 )
 
-// source gives the rows of one schema's tables, as the text that Postgres has
-// for each value. There are two: a live database, and a dump that somebody
-// made of one. What the rows mean is the same for both.
+// source reads the rows of one schema's tables, each value as the text that
+// Postgres prints. There are two sources: a live database, and a dump of one.
+// The rows mean the same in both.
 type source interface {
 	name() string
 	has(table string, columns ...string) bool
 	each(q query, fn func(row []*string)) error
 }
 
-// query asks for columns of one table, for all rows or for those whose filter
-// column begins with a text. Values are nil where the database has NULL, and
-// where a release lacks a column that is only nice to have.
+// query reads columns of one table, for all rows or for those whose filter column
+// begins with a prefix. Values are nil for NULL, and for an optional column that
+// a release lacks.
 type query struct {
 	table    string
-	columns  []string // without one of these the table is not the one that is known
+	columns  []string // required: without one of these the table is unknown
 	optional []string // these follow the columns in a row
 	filter   string   // a column
 	prefix   string
-	decides  bool // without its rows nothing can be said; the others are left out of what a broken dump says
+	decides  bool // without its rows the facts are unknown; other queries are optional in a broken dump
 }
 
-// errUnread is what a source says of a table whose rows it has not all.
+// errUnread is the error of a source that lacks rows of a table.
 var errUnread = errors.New("unread")
 
 func (q query) all() []string { return slices.Concat(q.columns, q.optional) }
 
-// known reports whether a source has the table as it is known.
+// known reports whether a source has the table with its required columns.
 func (q query) known(s source) bool { return s.has(q.table, q.columns...) }
 
 // What is read of a participant, and of a validator app.
 var (
 	nodeIDs    = query{table: "common_node_id", columns: []string{"identifier", "namespace"}}
-	parameters = query{table: "lapi_parameters", columns: []string{"participant_id", "ledger_end", "participant_pruned_up_to_inclusive"},
-		optional: []string{"ledger_end_publication_time"}, decides: true}
+	parameters = query{
+		table:    "lapi_parameters",
+		columns:  []string{"participant_id", "ledger_end", "participant_pruned_up_to_inclusive"},
+		optional: []string{"ledger_end_publication_time"},
+		decides:  true,
+	}
 	participantIDs = query{table: "lapi_parameters", columns: []string{"participant_id"}, decides: true}
-	recordTimes    = query{table: "lapi_ledger_end_synchronizer_index", columns: []string{"synchronizer_id", "record_time"}}
-	synchronizers  = query{table: "lapi_string_interning", columns: []string{"internal_id", "external_string"}, filter: "external_string", prefix: "d|"}
-	connections    = query{table: "par_synchronizer_connection_configs", columns: []string{"synchronizer_alias", "physical_synchronizer_id", "status"}}
-	schedules      = query{table: "par_pruning_schedules", columns: []string{"cron", "max_duration", "retention"}}
-	users          = query{table: "lapi_users", columns: []string{"internal_id", "user_id", "primary_party", "is_deactivated"}, optional: []string{"created_at"}}
-	rights         = query{table: "lapi_user_rights", columns: []string{"user_internal_id", "user_right"}}
-	privateKeys    = query{table: "common_crypto_private_keys", columns: []string{"key_id", "name", "purpose", "wrapper_key_id"}}
-	kmsKeys        = query{table: "common_kms_metadata_store", columns: []string{"kms_key_id"}}
-	dars           = query{table: "par_dars", columns: []string{"main_package_id", "name", "version"}}
-	history        = query{table: "flyway_schema_history", columns: []string{"installed_rank", "version", "success"}}
+	recordTimes    = query{
+		table:   "lapi_ledger_end_synchronizer_index",
+		columns: []string{"synchronizer_id", "record_time"},
+	}
+	synchronizers = query{
+		table:   "lapi_string_interning",
+		columns: []string{"internal_id", "external_string"},
+		filter:  "external_string",
+		prefix:  "d|",
+	}
+	connections = query{
+		table:   "par_synchronizer_connection_configs",
+		columns: []string{"synchronizer_alias", "physical_synchronizer_id", "status"},
+	}
+	schedules = query{table: "par_pruning_schedules", columns: []string{"cron", "max_duration", "retention"}}
+	users     = query{
+		table:    "lapi_users",
+		columns:  []string{"internal_id", "user_id", "primary_party", "is_deactivated"},
+		optional: []string{"created_at"},
+	}
+	rights      = query{table: "lapi_user_rights", columns: []string{"user_internal_id", "user_right"}}
+	privateKeys = query{
+		table:   "common_crypto_private_keys",
+		columns: []string{"key_id", "name", "purpose", "wrapper_key_id"},
+	}
+	kmsKeys = query{table: "common_kms_metadata_store", columns: []string{"kms_key_id"}}
+	dars    = query{table: "par_dars", columns: []string{"main_package_id", "name", "version"}}
+	history = query{table: "flyway_schema_history", columns: []string{"installed_rank", "version", "success"}}
 
 	descriptors = query{table: "store_descriptors", columns: []string{"id", "descriptor"}, decides: true}
-	offsets     = query{table: "store_last_ingested_offsets", columns: []string{"store_id", "migration_id", "last_ingested_offset"}, decides: true}
-	wallets     = query{table: "validator_acs_store", columns: []string{"template_id_qualified_name", "user_name", "migration_id"},
-		filter: "template_id_qualified_name", prefix: "Splice.Wallet.Install:WalletAppInstall"}
+	offsets     = query{
+		table:   "store_last_ingested_offsets",
+		columns: []string{"store_id", "migration_id", "last_ingested_offset"},
+		decides: true,
+	}
+	wallets = query{
+		table:   "validator_acs_store",
+		columns: []string{"template_id_qualified_name", "user_name", "migration_id"},
+		filter:  "template_id_qualified_name",
+		prefix:  "Splice.Wallet.Install:WalletAppInstall",
+	}
 
-	queries = []query{nodeIDs, parameters, participantIDs, recordTimes, synchronizers, connections, schedules, users, rights, privateKeys, kmsKeys,
-		dars, history, descriptors, offsets, wallets}
+	queries = []query{
+		nodeIDs, parameters, participantIDs, recordTimes, synchronizers, connections, schedules, users, rights,
+		privateKeys, kmsKeys, dars, history, descriptors, offsets, wallets,
+	}
 )
 
-// database is a source that asks a server, within the transaction it is given.
+// database is a source that queries a server, within the given transaction.
 type database struct {
 	ctx context.Context
 	q   Querier
@@ -107,16 +139,20 @@ func (d database) each(q query, fn func(row []*string)) error {
 // mostParties bounds what PartiesSince returns.
 const mostParties = 1000
 
-// PartiesSince lists the parties that the participant came to host after a
-// ledger offset, at most a thousand of them. A schema that is not a
-// participant's has none.
+// PartiesSince lists the parties that the participant started to host after a
+// ledger offset, at most a thousand. A schema that is not a participant's has
+// none.
 func PartiesSince(ctx context.Context, q Querier, offset int64) ([]string, error) {
 	found, s, err := recognise(ctx, q)
 	d, ok := s.(database)
-	if err != nil || !ok || found.Kind != holdfast.Participant || !d.has("lapi_party_entries", "party", "ledger_offset", "is_local") {
+	if err != nil || !ok || found.Kind != holdfast.Participant ||
+		!d.has("lapi_party_entries", "party", "ledger_offset", "is_local") {
 		return nil, err
 	}
-	rows, err := q.Query(ctx, fmt.Sprintf(`SELECT DISTINCT party FROM %s WHERE is_local AND party IS NOT NULL AND ledger_offset > %d ORDER BY 1 LIMIT %d`,
+	rows, err := q.Query(ctx, fmt.Sprintf(`
+		SELECT DISTINCT party FROM %s
+		WHERE is_local AND party IS NOT NULL AND ledger_offset > %d
+		ORDER BY 1 LIMIT %d`,
 		d.table("lapi_party_entries"), offset, mostParties))
 	if err != nil {
 		return nil, fmt.Errorf("read the parties: %w", err)

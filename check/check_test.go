@@ -48,9 +48,9 @@ func identitiesNow() holdfast.IdentityFacts {
 		ID: "PAR::" + participantID, Content: "c", SealedFile: "identities/participant.json.age", Recipients: []string{"age1x"},
 		Keys: []holdfast.IdentityKey{{Name: "namespace", Fingerprint: "1220aa"}},
 		Checks: []holdfast.IdentityCheck{
-			{Code: "dump_whole", Title: "the dump is whole", Verdict: holdfast.Holds},
-			{Code: "same_participant", Title: "it belongs to this participant", Verdict: holdfast.Holds},
-			{Code: "keys_current", Title: "it has the keys in use now", Verdict: holdfast.Holds},
+			{Code: "dump_whole", Title: "the dump is complete", Verdict: holdfast.Holds},
+			{Code: "same_participant", Title: "the dump belongs to this participant", Verdict: holdfast.Holds},
+			{Code: "keys_current", Title: "the dump has the keys in use now", Verdict: holdfast.Holds},
 		},
 	}
 }

@@ -120,9 +120,9 @@ func TestEvaluate(t *testing.T) {
 		{"another node's identities", func(o *Observations) {
 			o.Identities = with(o.Identities, func(i *holdfast.IdentityFacts) {
 				i.ID = "PAR::other::1220"
-				i.Checks = []holdfast.IdentityCheck{{Code: "same_participant", Title: "it belongs to this participant", Verdict: holdfast.Violated}, {Code: "keys_current", Verdict: holdfast.Holds}}
+				i.Checks = []holdfast.IdentityCheck{{Code: "same_participant", Title: "the dump belongs to this participant", Verdict: holdfast.Violated}, {Code: "keys_current", Verdict: holdfast.Holds}}
 			})
-		}, map[Code]string{IdentitiesBackedUp: "violated: PAR::other", IdentitiesMatchDatabase: "violated: it belongs to this participant"}, nil},
+		}, map[Code]string{IdentitiesBackedUp: "violated: PAR::other", IdentitiesMatchDatabase: "violated: the dump belongs to this participant"}, nil},
 		{"identities that were not compared", func(o *Observations) {
 			o.Identities = with(o.Identities, func(i *holdfast.IdentityFacts) { i.Checks = nil })
 		}, map[Code]string{IdentitiesMatchDatabase: "cannot tell: not compared"}, nil},
@@ -371,9 +371,9 @@ func TestEvaluateAnAnnouncedUpgrade(t *testing.T) {
 		{"on which two Scans disagree", func(o *Observations) { o.Scans = o.Scans[:2]; announce(o, 0) }, "", map[Code]string{UpgradePrepared: "cannot tell: is announced for"}, nil},
 		{"that no Scan announces", func(o *Observations) {
 			for i := range o.Scans {
-				o.Scans[i].Upgrade = holdfast.Unknown[observed.Upgrade]("it does not know that question (404)")
+				o.Scans[i].Upgrade = holdfast.Unknown[observed.Upgrade]("it does not know this request (404)")
 			}
-		}, "", map[Code]string{UpgradePrepared: "cannot tell: does not know that question"}, nil},
+		}, "", map[Code]string{UpgradePrepared: "cannot tell: does not know this request"}, nil},
 		{"for an old release", func(o *Observations) {
 			announce(o, 0, 1, 2)
 			o.App = with(o.App, func(a *observed.App) { a.Version = "0.6.4" })

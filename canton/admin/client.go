@@ -21,25 +21,23 @@ import (
 	"holdfast"
 )
 
-// Client asks one participant. The zero value of everything but Address is
-// usable.
+// Client queries one participant. Only Address is required.
 type Client struct {
 	Address string        // host:port, such as localhost:5002
 	TLS     bool          // the API speaks TLS; Splice's deployments do not
-	CA      []byte        // PEM certificates trusted beside the system's
-	Timeout time.Duration // of each question; 10 s if 0
+	CA      []byte        // PEM certificates, trusted in addition to the system's
+	Timeout time.Duration // of each request; 10 s if 0
 
-	// Dial makes the connection where the address alone does not lead there; nil:
-	// as usual.
+	// Dial connects when the address is not reachable directly; nil: as usual.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
-// largest is the most that an answer may have: a participant may host hundreds
-// of thousands of parties.
+// largest is the size limit of an answer: a participant may host hundreds of
+// thousands of parties.
 const largest = 256 << 20
 
-// Codec carries the messages of this package; a server that imitates the API
-// uses it as well.
+// Codec encodes the messages of this package. A server that imitates the API uses
+// it as well.
 type Codec struct{}
 
 // Marshal encodes a message.
@@ -51,16 +49,16 @@ func (Codec) Unmarshal(data []byte, v any) error { return Unmarshal(data, v) }
 // Name is that of the codec every gRPC server knows: the bytes are protobuf's.
 func (Codec) Name() string { return "proto" }
 
-// Look asks the participant who it is, what it is connected to, when it prunes
-// and whom it hosts. What a single question fails on is in that answer; only a
-// participant that does not say who it is, is an error.
+// Look reads the participant's id, connections, pruning schedule, keys and
+// parties. Only a failure to read the id is an error; any other failure is part
+// of the view.
 func (c Client) Look(ctx context.Context) (observed.Participant, error) {
 	conn, err := c.dial()
 	if err != nil {
 		return observed.Participant{}, err
 	}
 	defer func() { _ = conn.Close() }()
-	q := questions{conn, cmpTimeout(c.Timeout)}
+	q := requests{conn, cmpTimeout(c.Timeout)}
 	view, err := c.status(ctx, q)
 	if err != nil {
 		return view, err
@@ -71,22 +69,21 @@ func (c Client) Look(ctx context.Context) (observed.Participant, error) {
 	return view, nil
 }
 
-// Who asks the participant for its id alone, without "PAR::"; "" from one that
-// has none yet.
+// Who reads the participant's id, without "PAR::"; "" before it has one.
 func (c Client) Who(ctx context.Context) (string, error) {
 	conn, err := c.dial()
 	if err != nil {
 		return "", err
 	}
 	defer func() { _ = conn.Close() }()
-	view, err := c.status(ctx, questions{conn, cmpTimeout(c.Timeout)})
+	view, err := c.status(ctx, requests{conn, cmpTimeout(c.Timeout)})
 	return view.ID, err
 }
 
-// status asks for what a participant says even before it has an identity.
-func (c Client) status(ctx context.Context, q questions) (view observed.Participant, err error) {
+// status reads what a participant reports even before it has an identity.
+func (c Client) status(ctx context.Context, q requests) (view observed.Participant, err error) {
 	var who StatusResponse
-	if err := q.ask(ctx, MethodStatus, &Empty{}, &who); err != nil {
+	if err := q.call(ctx, MethodStatus, &Empty{}, &who); err != nil {
 		return view, c.explain(err)
 	}
 	switch {
@@ -94,14 +91,20 @@ func (c Client) status(ctx context.Context, q questions) (view observed.Particip
 		s := who.Status
 		view = observed.Participant{ID: s.Common.UID, Version: s.Common.Version, Initialized: true, Active: s.Active}
 		for _, synchronizer := range s.Connected {
-			view.Connected = append(view.Connected, observed.Connection{PhysicalID: synchronizer.PhysicalID, Healthy: synchronizer.Health == Healthy})
+			view.Connected = append(view.Connected, observed.Connection{
+				PhysicalID: synchronizer.PhysicalID,
+				Healthy:    synchronizer.Health == Healthy,
+			})
 		}
 		return view, nil
 	case who.NotInitialized != nil:
 		return observed.Participant{Version: who.NotInitialized.Version, Active: who.NotInitialized.Active}, nil
 	}
-	return view, &holdfast.Problem{Class: holdfast.Undetermined, What: "the admin API at " + c.Address + " answers in a form that is not known",
-		Do: "Is it a participant's? Port 5002 of the participant, not of a sequencer or mediator."}
+	return view, &holdfast.Problem{
+		Class: holdfast.Undetermined,
+		What:  "the admin API at " + c.Address + " sent an unknown answer",
+		Do:    "Check the address: it must be port 5002 of the participant, not of a sequencer or mediator.",
+	}
 }
 
 func cmpTimeout(d time.Duration) time.Duration {
@@ -119,41 +122,55 @@ func (c Client) dial() (*grpc.ClientConn, error) {
 			roots = x509.NewCertPool()
 		}
 		if len(c.CA) > 0 && !roots.AppendCertsFromPEM(c.CA) {
-			return nil, &holdfast.Problem{Class: holdfast.Usage, What: "the CA file for the admin API holds no PEM certificate"}
+			return nil, &holdfast.Problem{
+				Class: holdfast.Usage,
+				What:  "the CA file for the admin API contains no PEM certificate",
+			}
 		}
 		security = credentials.NewTLS(&tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12})
 	}
-	options := []grpc.DialOption{grpc.WithTransportCredentials(security), grpc.WithDisableServiceConfig(),
-		grpc.WithDefaultCallOptions(grpc.ForceCodec(Codec{}), grpc.MaxCallRecvMsgSize(largest))}
+	options := []grpc.DialOption{
+		grpc.WithTransportCredentials(security),
+		grpc.WithDisableServiceConfig(),
+		grpc.WithDefaultCallOptions(grpc.ForceCodec(Codec{}), grpc.MaxCallRecvMsgSize(largest)),
+	}
 	if c.Dial != nil {
-		options = append(options, grpc.WithContextDialer(func(ctx context.Context, address string) (net.Conn, error) { return c.Dial(ctx, "tcp", address) }))
+		dial := func(ctx context.Context, address string) (net.Conn, error) { return c.Dial(ctx, "tcp", address) }
+		options = append(options, grpc.WithContextDialer(dial))
 	}
 	return grpc.NewClient("passthrough:///"+c.Address, options...)
 }
 
-// explain says why the participant did not tell who it is.
+// explain is the error of a participant that did not report its id.
 func (c Client) explain(err error) error {
 	if errors.Is(err, context.Canceled) {
 		return err
 	}
-	p := &holdfast.Problem{Class: holdfast.Unreachable, What: "ask the participant's admin API at " + c.Address, Err: err,
-		Do: "Check that the participant runs and that its port 5002 is reached from here: in Compose it is published to nobody."}
+	p := &holdfast.Problem{
+		Class: holdfast.Unreachable,
+		What:  "the participant's admin API at " + c.Address + " did not answer",
+		Err:   err,
+		Do: "Check that the participant runs and that its port 5002 is reachable from here. " +
+			"Compose does not publish this port.",
+	}
 	switch status.Code(err) {
 	case codes.Unimplemented:
-		p.Class, p.Do = holdfast.Undetermined, "Is it a participant's admin API? Port 5002 of the participant, not its ledger API, a sequencer or a mediator."
+		p.Class = holdfast.Undetermined
+		p.Do = "Check the address: it must be port 5002 of the participant, not its ledger API, a sequencer or a mediator."
 	case codes.Unauthenticated, codes.PermissionDenied:
-		p.Class, p.Do = holdfast.WrongKey, "Splice's admin API asks for no token; something in between does."
+		p.Class = holdfast.WrongKey
+		p.Do = "Check for a proxy: Splice's admin API needs no token, but something in between requires one."
 	}
 	return p
 }
 
-// questions are asked over one connection.
-type questions struct {
+// requests are sent over one connection.
+type requests struct {
 	conn    *grpc.ClientConn
 	timeout time.Duration
 }
 
-func (q questions) ask(ctx context.Context, method string, request, response any) error {
+func (q requests) call(ctx context.Context, method string, request, response any) error {
 	ctx, cancel := context.WithTimeout(ctx, q.timeout)
 	defer cancel()
 	err := q.conn.Invoke(ctx, method, request, response)
@@ -161,39 +178,39 @@ func (q questions) ask(ctx context.Context, method string, request, response any
 		return nil
 	}
 	if s, ok := status.FromError(err); ok {
-		return &answered{method[strings.LastIndex(method, "/")+1:], s}
+		return &statusError{method[strings.LastIndex(method, "/")+1:], s}
 	}
 	return err
 }
 
-// answered is an error that came over gRPC, in few words.
-type answered struct {
+// statusError is an error of gRPC in few words.
+type statusError struct {
 	method string
 	status *status.Status
 }
 
-func (a *answered) Error() string {
+func (a *statusError) Error() string {
 	return fmt.Sprintf("%s: %s: %s", a.method, a.status.Code(), a.status.Message())
 }
 
-// GRPCStatus lets status.Code see through.
-func (a *answered) GRPCStatus() *status.Status { return a.status }
+// GRPCStatus lets status.Code read the status.
+func (a *statusError) GRPCStatus() *status.Status { return a.status }
 
-func (q questions) pruning(ctx context.Context) (*holdfast.Pruning, error) {
+func (q requests) pruning(ctx context.Context) (*holdfast.Pruning, error) {
 	var r ScheduleResponse
-	if err := q.ask(ctx, MethodSchedule, &Empty{}, &r); err != nil || r.Schedule == nil {
+	if err := q.call(ctx, MethodSchedule, &Empty{}, &r); err != nil || r.Schedule == nil {
 		return nil, err
 	}
 	s := r.Schedule.Schedule
 	if s == nil {
-		return nil, errors.New("the pruning schedule is in a form that is not known")
+		return nil, errors.New("the pruning schedule has an unknown form")
 	}
 	return &holdfast.Pruning{Cron: s.Cron, MaxDuration: s.MaxDuration.Length(), Retention: s.Retention.Length()}, nil
 }
 
-func (q questions) keys(ctx context.Context) ([]string, error) {
+func (q requests) keys(ctx context.Context) ([]string, error) {
 	var r KeysResponse
-	if err := q.ask(ctx, MethodKeys, &Empty{}, &r); err != nil {
+	if err := q.call(ctx, MethodKeys, &Empty{}, &r); err != nil {
 		return nil, err
 	}
 	var names []string
@@ -206,32 +223,40 @@ func (q questions) keys(ctx context.Context) ([]string, error) {
 	return names, nil
 }
 
-// parties asks every connected synchronizer's topology for the parties that
+// parties reads, from every connected synchronizer's topology, the parties that
 // this participant hosts.
-func (q questions) parties(ctx context.Context, view observed.Participant) ([]observed.Party, error) {
+func (q requests) parties(ctx context.Context, view observed.Participant) ([]observed.Party, error) {
 	if view.ID == "" {
 		return nil, errors.New("the participant has no identity")
 	}
 	if len(view.Connected) == 0 {
-		return nil, errors.New("the participant is connected to no synchronizer, whose topology would tell")
+		return nil, errors.New("the participant is connected to no synchronizer, so its parties are unknown")
 	}
 	found := map[string]observed.Party{}
 	for _, c := range view.Connected {
 		var r PartiesResponse
-		request := &PartiesRequest{Participant: view.ID, Query: &BaseQuery{Operation: AddReplace, Head: &Empty{}, Store: &StoreID{Synchronizer: &SynchronizerID{ID: logical(c.PhysicalID)}}}}
-		if err := q.ask(ctx, MethodParties, request, &r); err != nil {
+		request := &PartiesRequest{Participant: view.ID, Query: &BaseQuery{
+			Operation: AddReplace,
+			Head:      &Empty{},
+			Store:     &StoreID{Synchronizer: &SynchronizerID{ID: logical(c.PhysicalID)}},
+		}}
+		if err := q.call(ctx, MethodParties, request, &r); err != nil {
 			return nil, err
 		}
 		for _, result := range r.Results {
 			p := result.Item
-			// The filter is a prefix, so that another participant's may match.
+			// The filter is a prefix, so another participant may match.
 			if p == nil || !slices.ContainsFunc(p.Participants, func(h HostingParticipant) bool { return h.UID == view.ID }) {
 				continue
 			}
-			one := observed.Party{ID: p.Party, Participants: len(p.Participants),
-				External: p.SigningKeys != nil || namespace(p.Party) != namespace(view.ID)}
+			one := observed.Party{
+				ID:           p.Party,
+				Participants: len(p.Participants),
+				External:     p.SigningKeys != nil || namespace(p.Party) != namespace(view.ID),
+			}
 			if known, twice := found[p.Party]; twice {
-				one.Participants, one.External = max(one.Participants, known.Participants), one.External || known.External
+				one.Participants = max(one.Participants, known.Participants)
+				one.External = one.External || known.External
 			}
 			found[p.Party] = one
 		}

@@ -23,7 +23,7 @@ type Status struct {
 	Active    bool                 `pb:"3"`
 }
 
-// CommonStatus is what every Canton node says of itself.
+// CommonStatus is what every Canton node reports.
 type CommonStatus struct {
 	UID     string    `pb:"1"` // "<hint>::<namespace>"
 	Uptime  *Duration `pb:"2"`

@@ -85,12 +85,13 @@ func appendField(out []byte, n protowire.Number, v reflect.Value) []byte {
 	case reflect.Bool:
 		return protowire.AppendVarint(protowire.AppendTag(out, n, protowire.VarintType), protowire.EncodeBool(v.Bool()))
 	case reflect.Int32, reflect.Int64:
-		return protowire.AppendVarint(protowire.AppendTag(out, n, protowire.VarintType), uint64(v.Int())) //nolint:gosec // a negative number travels as its two's complement
+		number := uint64(v.Int()) //nolint:gosec // a negative number is sent as its two's complement
+		return protowire.AppendVarint(protowire.AppendTag(out, n, protowire.VarintType), number)
 	}
 	return protowire.AppendBytes(protowire.AppendTag(out, n, protowire.BytesType), appendMessage(nil, reflect.Indirect(v)))
 }
 
-var errWireType = errors.New("it is of another type than is known")
+var errWireType = errors.New("it has an unexpected type")
 
 func readMessage(data []byte, v reflect.Value) error {
 	for len(data) > 0 {
@@ -130,7 +131,7 @@ func readField(data []byte, kind protowire.Type, v reflect.Value) error {
 		case reflect.Bool:
 			v.SetBool(protowire.DecodeBool(n))
 		case reflect.Int32, reflect.Int64:
-			v.SetInt(int64(n)) //nolint:gosec // a negative number travels as its two's complement
+			v.SetInt(int64(n)) //nolint:gosec // a negative number is sent as its two's complement
 		default:
 			return errWireType
 		}

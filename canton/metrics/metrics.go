@@ -19,8 +19,10 @@ import (
 
 // The series.
 const (
-	lastSequenced = "daml_sequencer_client_handler_last_sequencing_time_micros" // gauge, microseconds since 1970: of the participant
-	lastSeen      = "splice_store_last_seen_record_time_ms"                     // gauge, milliseconds since 1970: of each store of the validator app
+	// A gauge of the participant, in microseconds since 1970.
+	lastSequenced = "daml_sequencer_client_handler_last_sequencing_time_micros"
+	// A gauge of each store of the validator app, in milliseconds since 1970.
+	lastSeen = "splice_store_last_seen_record_time_ms"
 )
 
 // Client reads endpoints. The zero value is usable.
@@ -30,19 +32,27 @@ type Client struct {
 }
 
 // Read reads the endpoints one after the other, such as
-// http://participant:10013/metrics, and puts together what they tell. It fails
-// when one of them does not answer, or when none has any of the series.
+// http://participant:10013/metrics, and combines their values. It fails when one
+// of them does not answer, or when none has any of the series.
 func (c Client) Read(ctx context.Context, urls []string) (observed.Metrics, error) {
 	var out observed.Metrics
 	for _, address := range urls {
 		if err := c.read(ctx, address, &out); err != nil {
-			return observed.Metrics{}, &holdfast.Problem{Class: holdfast.Unreachable, What: "metrics from " + address, Err: err,
-				Do: "Check the address in `check.metrics`: port 10013 of the participant and of the validator app, path /metrics."}
+			return observed.Metrics{}, &holdfast.Problem{
+				Class: holdfast.Unreachable,
+				What:  "cannot read metrics from " + address,
+				Err:   err,
+				Do: "Check the address in `check.metrics`: " +
+					"port 10013 of the participant and of the validator app, path /metrics.",
+			}
 		}
 	}
 	if out.LastSequenced.IsZero() && out.LastSeen.IsZero() {
-		return out, &holdfast.Problem{Class: holdfast.Undetermined, What: fmt.Sprintf("%s has neither %s nor %s", strings.Join(urls, ", "), lastSequenced, lastSeen),
-			Do: "Name the endpoints of the participant and of the validator app in `check.metrics`."}
+		return out, &holdfast.Problem{
+			Class: holdfast.Undetermined,
+			What:  fmt.Sprintf("%s has neither %s nor %s", strings.Join(urls, ", "), lastSequenced, lastSeen),
+			Do:    "Name the endpoints of the participant and of the validator app in `check.metrics`.",
+		}
 	}
 	return out, nil
 }
@@ -74,23 +84,22 @@ func (c Client) read(ctx context.Context, address string, out *observed.Metrics)
 	return parse(response.Body, out)
 }
 
-// largest is the most that is read of an endpoint; Scala's run to a few
-// megabytes.
+// largest is the size limit of an answer; real ones have a few megabytes.
 const largest = 64 << 20
 
 func parse(in io.Reader, out *observed.Metrics) error {
 	parser := expfmt.NewTextParser(model.UTF8Validation)
 	families, err := parser.TextToMetricFamilies(io.LimitReader(in, largest))
 	if err != nil {
-		return errors.New("it is not Prometheus's text format")
+		return errors.New("the answer is not in the text format of Prometheus")
 	}
 	newest(families[lastSequenced], &out.LastSequenced, time.UnixMicro)
 	newest(families[lastSeen], &out.LastSeen, time.UnixMilli)
 	return nil
 }
 
-// newest is the latest time of a family's gauges. A gauge that was never set
-// is 0, and no time.
+// newest sets at to the latest time of a family's gauges. A gauge that was never
+// set is 0, and not a time.
 func newest(f *dto.MetricFamily, at *time.Time, from func(int64) time.Time) {
 	for _, m := range f.GetMetric() {
 		value := m.GetGauge().GetValue() + m.GetUntyped().GetValue()

@@ -25,7 +25,7 @@ func TestWhatAnEndpointTells(t *testing.T) {
 	}{
 		"both":        {full, 200, ""},
 		"others":      {"jvm_threads 42\n", 200, "has neither"},
-		"a web page":  {"<html>", 200, "not Prometheus"},
+		"a web page":  {"<html>", 200, "not in the text format"},
 		"unavailable": {"", 503, "503"},
 	} {
 		t.Run(name, func(t *testing.T) {

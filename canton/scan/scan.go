@@ -19,20 +19,21 @@ import (
 	"holdfast"
 )
 
-// Client asks Scans. The zero value is usable.
+// Client queries Scans. The zero value is usable.
 type Client struct {
-	HTTP    *http.Client  // http.DefaultClient's transport and no redirects if nil
-	Timeout time.Duration // of one question; 10 s if 0
+	HTTP    *http.Client  // nil: the default transport, without redirects
+	Timeout time.Duration // of one request; 10 s if 0
 	Now     func() time.Time
-	Probe   *int // a serial whose sequencers' URLs are tried, unless every Scan says that it is in use; nil: none
+	Probe   *int // try the sequencers of this serial, unless every Scan reports it as in use; nil: none
 }
 
-// Ask asks the Scans at those addresses, such as https://scan.sv-1.example.com,
-// side by side. The views are in the order of the addresses; one that did not
-// answer says why.
+// Ask queries the Scans at those addresses, such as
+// https://scan.sv-1.example.com, in parallel. The views are in the order of the
+// addresses; the view of a Scan that did not answer holds the reason.
 func (c Client) Ask(ctx context.Context, urls []string) []observed.Scan {
 	if c.HTTP == nil {
-		c.HTTP = &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+		noRedirects := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+		c.HTTP = &http.Client{CheckRedirect: noRedirects}
 	}
 	if c.Timeout <= 0 {
 		c.Timeout = 10 * time.Second
@@ -58,8 +59,8 @@ func (c Client) Ask(ctx context.Context, urls []string) []observed.Scan {
 	return views
 }
 
-// look asks one Scan. A limit that it imposes ends the questions: asking on
-// would make it longer.
+// look queries one Scan. When the Scan limits the rate, no further request is
+// sent: it would only extend the limit.
 func (c Client) look(ctx context.Context, address string) observed.Scan {
 	v := observed.Scan{URL: strings.TrimRight(address, "/")}
 	base, err := baseOf(address)
@@ -67,7 +68,7 @@ func (c Client) look(ctx context.Context, address string) observed.Scan {
 		unknown(&v, err.Error())
 		return v
 	}
-	q := &questions{Client: c, ctx: ctx, base: base}
+	q := &requests{Client: c, ctx: ctx, base: base}
 	var version struct {
 		Version string `json:"version"`
 	}
@@ -85,8 +86,12 @@ func (c Client) look(ctx context.Context, address string) observed.Scan {
 }
 
 func unknown(v *observed.Scan, why string) {
-	v.Clock, v.Version, v.Network = holdfast.Unknown[time.Duration](why), holdfast.Unknown[string](why), holdfast.Unknown[string](why)
-	v.Serial, v.Sequencers, v.Upgrade = holdfast.Unknown[int](why), holdfast.Unknown[[]observed.Sequencer](why), holdfast.Unknown[observed.Upgrade](why)
+	v.Clock = holdfast.Unknown[time.Duration](why)
+	v.Version = holdfast.Unknown[string](why)
+	v.Network = holdfast.Unknown[string](why)
+	v.Serial = holdfast.Unknown[int](why)
+	v.Sequencers = holdfast.Unknown[[]observed.Sequencer](why)
+	v.Upgrade = holdfast.Unknown[observed.Upgrade](why)
 }
 
 func baseOf(address string) (*url.URL, error) {
@@ -100,13 +105,13 @@ func baseOf(address string) (*url.URL, error) {
 	return u, nil
 }
 
-// questions are those to one Scan.
-type questions struct {
+// requests are those to one Scan.
+type requests struct {
 	Client
 	ctx   context.Context
 	base  *url.URL
 	clock holdfast.Observed[time.Duration]
-	stop  error // why no further question is asked
+	stop  error // why no further request is sent
 }
 
 // status is an answer other than 200.
@@ -115,18 +120,18 @@ type status int
 func (s status) Error() string {
 	switch int(s) {
 	case http.StatusTooManyRequests:
-		return "it limits how often it is asked (429)"
+		return "it limits the request rate (429)"
 	case http.StatusNotFound:
-		return "it does not know that question (404): a release that is too old, or not a Scan"
+		return "it does not know this request (404): its release is too old, or it is not a Scan"
 	case http.StatusServiceUnavailable, http.StatusBadGateway, http.StatusGatewayTimeout:
 		return fmt.Sprintf("it is not available (%d)", int(s))
 	}
 	return fmt.Sprintf("status %d", int(s))
 }
 
-// get asks one question. The first answer that has a date also tells the
-// Scan's clock.
-func (q *questions) get(path string, into any) error {
+// get sends one request. The first answer with a date also sets the Scan's
+// clock.
+func (q *requests) get(path string, into any) error {
 	if q.stop != nil {
 		return q.stop
 	}
@@ -140,11 +145,11 @@ func (q *questions) get(path string, into any) error {
 	began := q.Now()
 	response, err := q.HTTP.Do(request)
 	if err != nil {
-		q.stop = brief(err) // whoever is not there is not asked on
+		q.stop = brief(err) // an unreachable Scan gets no further request
 		return q.stop
 	}
 	defer func() { _ = response.Body.Close() }()
-	q.tellClock(response, began)
+	q.setClock(response, began)
 	if response.StatusCode != http.StatusOK {
 		_, _ = io.CopyN(io.Discard, response.Body, 4<<10)
 		if code := status(response.StatusCode); code == http.StatusTooManyRequests || code == http.StatusServiceUnavailable {
@@ -154,14 +159,14 @@ func (q *questions) get(path string, into any) error {
 	}
 	const largest = 16 << 20
 	if err := json.NewDecoder(io.LimitReader(response.Body, largest)).Decode(into); err != nil {
-		return errors.New("its answer is not the JSON that a Scan gives")
+		return errors.New("its answer is not the JSON of a Scan")
 	}
 	return nil
 }
 
-// tellClock compares the answer's date, which has no fraction of a second, with
-// the middle of the question.
-func (q *questions) tellClock(response *http.Response, began time.Time) {
+// setClock compares the answer's date, which has no fraction of a second, with
+// the middle of the request.
+func (q *requests) setClock(response *http.Response, began time.Time) {
 	if _, known := q.clock.Get(); known {
 		return
 	}
@@ -182,9 +187,9 @@ func brief(err error) error {
 	return err
 }
 
-// serial is that of the synchronizer in use. Releases that do not answer it
-// publish the sequencers of one serial alone, unless an upgrade was lately.
-func (q *questions) serial(sequencers holdfast.Observed[[]observed.Sequencer]) (int, error) {
+// serial is that of the synchronizer in use. Releases without this request
+// publish the sequencers of one serial only, except after a recent upgrade.
+func (q *requests) serial(sequencers holdfast.Observed[[]observed.Sequencer]) (int, error) {
 	var active struct {
 		Serial *int `json:"serial"`
 	}
@@ -207,7 +212,7 @@ func (q *questions) serial(sequencers holdfast.Observed[[]observed.Sequencer]) (
 	return list[0].Serial, nil
 }
 
-func (q *questions) sequencers() ([]observed.Sequencer, error) {
+func (q *requests) sequencers() ([]observed.Sequencer, error) {
 	var answer struct {
 		Synchronizers []struct {
 			Sequencers []struct {
@@ -240,7 +245,7 @@ func (q *questions) sequencers() ([]observed.Sequencer, error) {
 	return out, nil
 }
 
-func (q *questions) upgrade() (observed.Upgrade, error) {
+func (q *requests) upgrade() (observed.Upgrade, error) {
 	var answer struct {
 		LSU *struct {
 			At        time.Time `json:"upgradeTime"`
@@ -254,8 +259,8 @@ func (q *questions) upgrade() (observed.Upgrade, error) {
 	return observed.Upgrade{At: answer.LSU.At, Successor: answer.LSU.Successor}, nil
 }
 
-// probe tries every published URL of the chosen serial once: whatever answers
-// over HTTP, answers. That a participant may connect there is not proven by it.
+// probe tries every published URL of the chosen serial once. Any HTTP answer
+// counts, but does not prove that a participant may connect there.
 func (c Client) probe(ctx context.Context, views []observed.Scan) {
 	var mu sync.Mutex
 	answers := map[string]bool{}
@@ -265,8 +270,8 @@ func (c Client) probe(ctx context.Context, views []observed.Scan) {
 		list, _ := v.Sequencers.Get()
 		for _, s := range list {
 			mu.Lock()
-			_, asked := answers[s.URL]
-			if !asked && s.URL != "" && s.Serial == *c.Probe {
+			_, tried := answers[s.URL]
+			if !tried && s.URL != "" && s.Serial == *c.Probe {
 				answers[s.URL] = false
 				g.Go(func() error {
 					ok := c.reach(ctx, s.URL)
@@ -302,7 +307,9 @@ func (c Client) reach(ctx context.Context, address string) bool {
 		return false
 	}
 	defer func() { _ = response.Body.Close() }()
-	// A proxy that has nothing behind it answers as well.
-	return response.StatusCode != http.StatusBadGateway && response.StatusCode != http.StatusServiceUnavailable && response.StatusCode != http.StatusGatewayTimeout &&
-		response.StatusCode != http.StatusForbidden
+	switch response.StatusCode {
+	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout, http.StatusForbidden:
+		return false // a proxy answers, with nothing behind it
+	}
+	return true
 }

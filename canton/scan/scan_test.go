@@ -56,7 +56,7 @@ func TestEachScanSaysWhatItSays(t *testing.T) {
 	}
 	asked := slices.DeleteFunc(n.Scans[2].Asked(), func(path string) bool { return strings.HasPrefix(path, "/sequencer/") })
 	if len(asked) != 1 {
-		t.Errorf("a Scan that limits was asked on: %v", asked)
+		t.Errorf("a Scan that limits got further requests: %v", asked)
 	}
 }
 
