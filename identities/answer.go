@@ -9,55 +9,68 @@ import (
 	"holdfast"
 )
 
-// explain turns an answer other than 200 into what to do about it.
+// explain turns an answer other than 200 into an error with advice.
 func explain(what string, response *http.Response, body []byte, token holdfast.Secret) error {
 	c := claimsOf(token)
 	p := &holdfast.Problem{
 		Class: holdfast.Failed,
-		What:  fmt.Sprintf("%s: status %d%s", what, response.StatusCode, said(body)),
+		What:  fmt.Sprintf("%s: status %d%s", what, response.StatusCode, bodyText(body)),
 		Why:   whyDump,
 	}
 	switch status := response.StatusCode; {
 	case status == http.StatusUnauthorized:
 		p.Class = holdfast.WrongKey
 		p.What += "; " + c.String()
-		p.Do = "aud has to contain the validator app's audience (compose VALIDATOR_AUTH_AUDIENCE, Helm auth.audience), which may differ from the ledger API's; " +
-			"iss has to be the issuer whose keys the app was given, and exp not past. In Keycloak the audience comes from a mapper of the client."
+		p.Do = "Correct the token: aud must contain the validator app's audience " +
+			"(compose VALIDATOR_AUTH_AUDIENCE, Helm auth.audience), which may differ from the ledger API's; " +
+			"iss must be the app's configured issuer, and exp must be in the future. " +
+			"In Keycloak a mapper of the client sets the audience."
 	case status == http.StatusForbidden:
 		p.Class = holdfast.WrongKey
 		p.What += "; the user is " + c.userOrUnknown()
-		p.Do = "The token's sub has to be the ledger API user (compose LEDGER_API_ADMIN_USER; Kubernetes secret splice-app-validator-ledger-api-auth, " +
-			"key ledger-api-user), with ParticipantAdmin and the operator's primary party. For Auth0 that is <client id>@clients, " +
-			"for Keycloak the UUID of the client's service account."
+		p.Do = "Correct the token: sub must be the ledger API user (compose LEDGER_API_ADMIN_USER; " +
+			"Kubernetes secret splice-app-validator-ledger-api-auth, key ledger-api-user), " +
+			"with ParticipantAdmin and the operator's primary party. " +
+			"Auth0 uses <client id>@clients, Keycloak the UUID of the client's service account."
 	case status == http.StatusNotFound && isHTML(body):
 		p.Class = holdfast.Unreachable
 		p.Do = doAddress
 	case status == http.StatusNotFound:
 		p.Class = holdfast.Unreachable
-		p.What += "; the validator app has not finished starting, or is stuck in it"
-		p.Do = "Look at the validator app's log and at /api/validator/readyz, and try again when it is ready. If it is ready, check the address."
-	case status == http.StatusBadGateway || status == http.StatusServiceUnavailable || status == http.StatusGatewayTimeout || status == http.StatusTooManyRequests:
+		p.What += "; the validator app is still starting, or its start is stuck"
+		p.Do = "Check the validator app's log and /api/validator/readyz, and try again when it is ready. " +
+			"If it is ready, check the address."
+	case unavailable(status):
 		p.Class = holdfast.Unreachable
 		p.What += "; the validator app is not available"
 		p.Do = "Check that the validator app runs and is ready, and try again."
 	case status >= http.StatusMultipleChoices && status < http.StatusBadRequest:
-		p.What += "; it sends on to " + quoted(response.Header.Get("Location")) + ", where the token does not go"
-		p.Do = "Set the address to where it leads, if that is the validator app; often http:// only has to become https://."
+		p.What += "; it redirects to " + quoted(response.Header.Get("Location")) + ", and the token is not sent there"
+		p.Do = "If that is the validator app, set the address to it. Often only http:// must become https://."
 	default:
-		p.Do = "Look for the failure in the validator app's log."
+		p.Do = "Find the failure in the validator app's log."
 	}
 	return p
 }
 
 func (c claims) userOrUnknown() string {
 	if c.opaque {
-		return "not known, for the token is not a JWT"
+		return "unknown, because the token is not a JWT"
 	}
 	return quoted(c.user)
 }
 
-// said is the error text of a JSON answer, or what kind of body it is.
-func said(body []byte) string {
+// unavailable reports whether the app may answer the same request later.
+func unavailable(status int) bool {
+	switch status {
+	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout, http.StatusTooManyRequests:
+		return true
+	}
+	return false
+}
+
+// bodyText is the error text of a JSON answer, or the kind of body.
+func bodyText(body []byte) string {
 	var answer struct {
 		Error string `json:"error"`
 	}

@@ -13,15 +13,15 @@ import (
 	"holdfast"
 )
 
-// Where the validator app says what it is, and names its users.
+// Where the validator app reports its status, its version and its users.
 const (
 	StatusPath  = "/api/validator/status"
 	VersionPath = "/api/validator/version"
 	UsersPath   = "/api/validator/v0/admin/users"
 )
 
-// App asks the validator app how it stands, once. Status and version need no
-// token; what the list of users fails on is in the answer.
+// App reads the validator app's status and version, which need no token, and its
+// users. A failure to list the users is part of the view.
 func (f Fetcher) App(ctx context.Context) (observed.App, error) {
 	var v observed.App
 	var status struct {
@@ -31,17 +31,21 @@ func (f Fetcher) App(ctx context.Context) (observed.App, error) {
 		NotInitialized json.RawMessage `json:"not_initialized"`
 		Failed         json.RawMessage `json:"failed"`
 	}
-	if err := f.look(ctx, StatusPath, holdfast.Secret{}, &status); err != nil {
+	if err := f.get(ctx, StatusPath, holdfast.Secret{}, &status); err != nil {
 		return v, err
 	}
 	v.Active = status.Success != nil && status.Success.Active
 	if status.Success == nil && status.NotInitialized == nil && status.Failed == nil {
-		return v, &holdfast.Problem{Class: holdfast.Undetermined, What: "the validator app's status is in a form that is not known", Do: doAddress}
+		return v, &holdfast.Problem{
+			Class: holdfast.Undetermined,
+			What:  "the validator app's status has an unknown form",
+			Do:    doAddress,
+		}
 	}
 	var version struct {
 		Version string `json:"version"`
 	}
-	if err := f.look(ctx, VersionPath, holdfast.Secret{}, &version); err != nil {
+	if err := f.get(ctx, VersionPath, holdfast.Secret{}, &version); err != nil {
 		return v, err
 	}
 	v.Version = version.Version
@@ -49,7 +53,7 @@ func (f Fetcher) App(ctx context.Context) (observed.App, error) {
 	return v, nil
 }
 
-// users asks with each token in turn, as for the dump.
+// users tries each token in turn, as for the dump.
 func (f Fetcher) users(ctx context.Context) ([]string, error) {
 	tokens, err := f.Tokens.Tokens(ctx)
 	if err != nil {
@@ -60,15 +64,15 @@ func (f Fetcher) users(ctx context.Context) ([]string, error) {
 		var answer struct {
 			Users []string `json:"usernames"`
 		}
-		if err = f.look(ctx, UsersPath, token, &answer); err == nil || holdfast.ClassOf(err) != holdfast.WrongKey {
+		if err = f.get(ctx, UsersPath, token, &answer); err == nil || holdfast.ClassOf(err) != holdfast.WrongKey {
 			return answer.Users, err
 		}
 	}
 	return nil, err
 }
 
-// look makes one request for JSON.
-func (f Fetcher) look(ctx context.Context, path string, token holdfast.Secret, into any) error {
+// get makes one request for JSON.
+func (f Fetcher) get(ctx context.Context, path string, token holdfast.Secret, into any) error {
 	u, client, err := f.reach(path)
 	if err != nil {
 		return err
@@ -96,7 +100,11 @@ func (f Fetcher) look(ctx context.Context, path string, token holdfast.Secret, i
 		return explain(what, response, body, token)
 	}
 	if err := json.Unmarshal(body, into); err != nil {
-		return &holdfast.Problem{Class: holdfast.Failed, What: fmt.Sprintf("%s: the answer is not the JSON of a validator app", what), Do: doAddress}
+		return &holdfast.Problem{
+			Class: holdfast.Failed,
+			What:  fmt.Sprintf("%s: the answer is not the JSON of a validator app", what),
+			Do:    doAddress,
+		}
 	}
 	return nil
 }

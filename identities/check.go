@@ -12,32 +12,55 @@ import (
 
 var participantRule = regexp.MustCompile(`^PAR::.+::1220[0-9a-f]{64}$`)
 
-// check is one of the eight questions.
+// check is one of the eight checks.
 type check struct {
 	code        string
 	title       string
 	consequence string
-	answer      func(*Dump, *Participant) (holdfast.Verdict, string)
+	judge       func(*Dump, *Participant) (holdfast.Verdict, string)
 }
 
-// checks lists the questions in order: from what any file can fail to what
-// needs the participant's database beside it.
+// checks lists the checks in order: first those of any file, last those that
+// compare with the participant's database.
 func checks() []check {
 	return []check{
-		{"dump_whole", "the dump is whole", "Nothing can be restored from it.", whole},
-		{"dump_of_participant", "the dump is a participant's", "A participant cannot be restored from another kind of member.", ofParticipant},
-		{"dump_readable", "every part decodes", "The import stops at the damaged part.", readable},
-		{"namespace_key_present", "the namespace's own key is in it", "Without that key no party of this node can be recovered.", namespaceKey},
-		{"keys_match_fingerprints", "every private key is the one it says", "The node cannot sign or decrypt with a damaged key.", keysMatch},
-		{"snapshot_importable", "the snapshot has what the import needs", "The validator app would refuse to start from this dump.", importable},
-		{"same_participant", "it belongs to this participant", "Restored beside this database, it would be another node.", sameParticipant},
-		{"keys_current", "it has the keys in use now", "What was encrypted to or signed with the missing keys is lost.", keysCurrent},
+		{
+			"dump_whole", "the dump is complete",
+			"Nothing can be restored from it.", whole,
+		},
+		{
+			"dump_of_participant", "the dump is a participant's",
+			"A participant cannot be restored from another kind of member.", ofParticipant,
+		},
+		{
+			"dump_readable", "every part decodes",
+			"The import stops at the damaged part.", readable,
+		},
+		{
+			"namespace_key_present", "the dump contains the namespace's own key",
+			"Without that key no party of this node can be recovered.", namespaceKey,
+		},
+		{
+			"keys_match_fingerprints", "every private key matches its fingerprint",
+			"The node cannot sign or decrypt with a damaged key.", keysMatch,
+		},
+		{
+			"snapshot_importable", "the snapshot has everything that the import needs",
+			"The validator app would refuse to start from this dump.", importable,
+		},
+		{
+			"same_participant", "the dump belongs to this participant",
+			"Restored together with this database, it would be another node.", sameParticipant,
+		},
+		{
+			"keys_current", "the dump has the keys in use now",
+			"Whatever is encrypted to or signed with the missing keys is lost.", keysCurrent,
+		},
 	}
 }
 
-// Check answers the eight questions about a dump that need no network.
-// Against may be nil; then the two that compare with the participant's
-// database cannot be told.
+// Check runs the eight checks of a dump, without a network. If against is nil,
+// the two checks that compare with the participant's database cannot tell.
 func (d *Dump) Check(against *Participant) Report {
 	if against == nil {
 		against = &Participant{}
@@ -45,8 +68,14 @@ func (d *Dump) Check(against *Participant) Report {
 	var report Report
 	for n, c := range checks() {
 		const page = 2000
-		verdict, evidence := c.answer(d, against)
-		f := Finding{Number: n + 1, Code: c.code, Title: c.title, Verdict: verdict, Evidence: line(evidence, page)}
+		verdict, evidence := c.judge(d, against)
+		f := Finding{
+			Number:   n + 1,
+			Code:     c.code,
+			Title:    c.title,
+			Verdict:  verdict,
+			Evidence: line(evidence, page),
+		}
 		if verdict != holdfast.Holds {
 			f.Consequence = c.consequence
 		}
@@ -59,7 +88,7 @@ func (d *Dump) Check(against *Participant) Report {
 func whole(d *Dump, _ *Participant) (holdfast.Verdict, string) {
 	evidence := fmt.Sprintf("an id, %d keys and a topology snapshot", len(d.Keys))
 	if d.SuperValidator {
-		evidence += ", the participant's part of an SV's dump"
+		evidence += ", from the participant's part of an SV's dump"
 	}
 	return holdfast.Holds, evidence
 }
@@ -107,13 +136,13 @@ func (d *Dump) hasKMS(purpose string) bool {
 	return slices.ContainsFunc(d.Keys, func(k Key) bool { return k.KMSKey != "" && k.Purpose == purpose })
 }
 
-// hasUnknown reports whether there are keys whose fingerprint is not known at
-// all, so that a key not found may be among them.
+// hasUnknown reports whether the fingerprint of a key is unknown: a missing key
+// may be that one.
 func (d *Dump) hasUnknown() bool {
 	return slices.ContainsFunc(d.Keys, func(k Key) bool { return k.Unknown != "" && k.Claimed == "" })
 }
 
-// label names a key for the operator: by its name, else by its place.
+// label names a key for the operator: by its name, else by its position.
 func (k Key) label(n int) string {
 	if k.Name != "" {
 		return k.Name

@@ -82,15 +82,15 @@ func TestCheckAgainstTheParticipant(t *testing.T) {
 		same, keys  holdfast.Verdict
 		evidence    string
 	}{
-		{"nothing to compare with", made, nil, holdfast.CannotTell, holdfast.CannotTell, "not at hand"},
-		{"only the id is known", made, &identities.Participant{ID: made.ParticipantID}, holdfast.Holds, holdfast.CannotTell, "not at hand"},
-		{"an id with its prefix", made, &identities.Participant{ID: "PAR::" + made.ParticipantID}, holdfast.Holds, holdfast.CannotTell, "not at hand"},
+		{"nothing to compare with", made, nil, holdfast.CannotTell, holdfast.CannotTell, "unknown"},
+		{"only the id is known", made, &identities.Participant{ID: made.ParticipantID}, holdfast.Holds, holdfast.CannotTell, "unknown"},
+		{"an id with its prefix", made, &identities.Participant{ID: "PAR::" + made.ParticipantID}, holdfast.Holds, holdfast.CannotTell, "unknown"},
 		{"another node's database", made, database(other), holdfast.Violated, holdfast.Violated, "the database of PAR::bob::1220"},
 		{"the same namespace under another identifier", made, database(renamed), holdfast.Violated, holdfast.Holds, "re-onboarding"},
 		{"a dump from before a rotation", made, database(rotated), holdfast.Holds, holdfast.Violated, "the dump does not"},
 		{"a database from before a rotation", rotated, database(made), holdfast.Holds, holdfast.Violated, "the database does not"},
 		{"the KMS's keys", kms, database(kms), holdfast.Holds, holdfast.Holds, ""},
-		{"a KMS dump, and the database's KMS table not read", kms, &identities.Participant{ID: kms.ParticipantID}, holdfast.Holds, holdfast.CannotTell, "not at hand"},
+		{"a KMS dump, and the database's KMS table not read", kms, &identities.Participant{ID: kms.ParticipantID}, holdfast.Holds, holdfast.CannotTell, "unknown"},
 		{"an empty key table", made, &identities.Participant{ID: made.ParticipantID, PrivateKeys: []string{}}, holdfast.Holds, holdfast.Violated, "the database does not"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

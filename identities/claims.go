@@ -10,16 +10,16 @@ import (
 	"holdfast"
 )
 
-// claims are what may be said aloud about a token. They are decoded, not
-// verified: the token is our own, and the question is what the validator app
-// saw in it.
+// claims are the parts of a token that are no secret. They are decoded, not
+// verified: the token is our own, and the claims show what the validator app
+// sees.
 type claims struct {
-	user    string // whom Splice takes it for: the custom claim, else sub
+	user    string // the user for Splice: the custom claim, else sub
 	sub     string
 	aud     []string
 	iss     string
-	expires time.Time // zero if it does not
-	opaque  bool      // not a JWT, so that nothing is known
+	expires time.Time // zero: never
+	opaque  bool      // not a JWT, so the claims are unknown
 }
 
 func claimsOf(token holdfast.Secret) claims {
@@ -45,13 +45,14 @@ func claimsOf(token holdfast.Secret) claims {
 // String lists the four claims that an administrator compares.
 func (c claims) String() string {
 	if c.opaque {
-		return "the token is not a JWT, so what it says is not known"
+		return "the token is not a JWT, so its claims are unknown"
 	}
 	expires := "never"
 	if !c.expires.IsZero() {
 		expires = c.expires.UTC().Format(time.RFC3339)
 	}
-	return fmt.Sprintf("the token has aud %s, iss %s, sub %s, exp %s", quoted(strings.Join(c.aud, " ")), quoted(c.iss), quoted(c.sub), expires)
+	return fmt.Sprintf("the token has aud %s, iss %s, sub %s, exp %s",
+		quoted(strings.Join(c.aud, " ")), quoted(c.iss), quoted(c.sub), expires)
 }
 
 func quoted(text string) string {

@@ -10,14 +10,15 @@ import (
 
 func sameParticipant(d *Dump, p *Participant) (holdfast.Verdict, string) {
 	if p.ID == "" {
-		return holdfast.CannotTell, "the participant's own id is not at hand"
+		return holdfast.CannotTell, "the participant's own id is unknown"
 	}
 	id := "PAR::" + strings.TrimPrefix(p.ID, "PAR::")
 	switch {
 	case id == d.ID:
 		return holdfast.Holds, "both are " + d.ID
 	case d.Namespace() != "" && strings.HasSuffix(id, "::"+d.Namespace()):
-		return holdfast.Violated, fmt.Sprintf("the dump is of %s, the database of %s: one namespace, two identifiers; one is from before a re-onboarding", d.ID, id)
+		return holdfast.Violated, fmt.Sprintf("the dump is of %s, the database of %s: the namespace is the same, "+
+			"the identifier is not; one of them is from before a re-onboarding", d.ID, id)
 	}
 	return holdfast.Violated, fmt.Sprintf("the dump is of %s, the database of %s", d.ID, id)
 }
@@ -33,7 +34,7 @@ func keysCurrent(d *Dump, p *Participant) (holdfast.Verdict, string) {
 		}
 	}
 	if p.PrivateKeys == nil && len(kms) == 0 || p.KMSKeys == nil && len(kms) > 0 {
-		return holdfast.CannotTell, "the keys in the participant's database are not at hand"
+		return holdfast.CannotTell, "the keys in the participant's database are unknown"
 	}
 	var differ []string
 	for _, side := range []struct {
@@ -55,12 +56,12 @@ func keysCurrent(d *Dump, p *Participant) (holdfast.Verdict, string) {
 	case len(differ) == 0:
 		return holdfast.Holds, fmt.Sprintf("the same %d keys as the participant's database", len(private)+len(kms))
 	case d.hasUnknown():
-		return holdfast.CannotTell, "keys of a kind not known here: " + strings.Join(differ, "; ")
+		return holdfast.CannotTell, "keys of an unknown kind: " + strings.Join(differ, "; ")
 	}
 	return holdfast.Violated, strings.Join(differ, "; ")
 }
 
-// known returns the keys to compare, none if the other side is not known.
+// known returns the keys to compare, none if the other side is unknown.
 func known(keys, other []string) []string {
 	if other == nil {
 		return nil

@@ -23,14 +23,14 @@ const defaultTimeout = 30 * time.Second
 
 // connection says how to reach a server.
 type connection struct {
-	ca      []byte        // PEM certificates trusted beside the system's
-	address string        // where to dial instead of the URL's host; "" for there
+	ca      []byte        // PEM certificates, trusted in addition to the system's
+	address string        // host:port to dial instead of the URL's host; "": the URL's host
 	timeout time.Duration // of one request; 0 for defaultTimeout
 	dial    func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
-// client returns an HTTP client for one request. It follows no redirects:
-// the token or the client's secret would travel with them.
+// client returns an HTTP client for one request. It follows no redirects: they
+// would send the token or the client's secret to another server.
 func (c connection) client() (*http.Client, error) {
 	transport := &http.Transport{
 		Proxy:             http.ProxyFromEnvironment,
@@ -45,7 +45,7 @@ func (c connection) client() (*http.Client, error) {
 		if !roots.AppendCertsFromPEM(c.ca) {
 			return nil, &holdfast.Problem{
 				Class: holdfast.Usage,
-				What:  "the extra CA file holds no PEM certificate",
+				What:  "the extra CA file contains no PEM certificate",
 				Do:    "Give the CA's certificate, which begins with -----BEGIN CERTIFICATE-----.",
 			}
 		}
@@ -71,8 +71,8 @@ func (c connection) client() (*http.Client, error) {
 	}, nil
 }
 
-// localAddress is where names that end in .localhost are reached: compose
-// tells its web pages apart by such names, and few resolvers know them.
+// localAddress is where names that end in .localhost are reached: compose uses
+// such names for its web pages, and few resolvers know them.
 func localAddress(u *url.URL) string {
 	host := strings.TrimSuffix(u.Hostname(), ".")
 	if !strings.HasSuffix(host, ".localhost") {
@@ -95,7 +95,7 @@ func baseURL(what, text string) (*url.URL, error) {
 		return nil, &holdfast.Problem{
 			Class: holdfast.Usage,
 			What:  fmt.Sprintf("%s %q is not an http or https address", what, text),
-			Do:    "Write it out in full, for example http://wallet.localhost or https://wallet.validator.example.com.",
+			Do:    "Write the full address, such as http://wallet.localhost or https://wallet.validator.example.com.",
 		}
 	}
 	return u, nil
@@ -118,7 +118,7 @@ func unreachable(what string, err error) error {
 	var timeout net.Error
 	switch {
 	case errors.As(err, &dns):
-		p.What += ": the name " + dns.Name + " is not known here"
+		p.What += ": the name " + dns.Name + " is unknown here"
 		p.Do = "Check the name in the address, or set the address to dial."
 	case errors.As(err, &certificate):
 		p.Class = holdfast.Failed
@@ -126,17 +126,17 @@ func unreachable(what string, err error) error {
 		p.Do = certificateAdvice(certificate.Err)
 	case errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch):
 		p.Class = holdfast.Failed
-		p.What += ": it does not speak TLS on this port"
+		p.What += ": this port does not speak TLS"
 		p.Do = "Use http:// in the address, or the port that serves https."
 	case errors.Is(err, syscall.ECONNREFUSED):
 		p.What += ": nothing listens there"
-		p.Do = "Check that it runs, and the port in the address; a published port may have changed."
+		p.Do = "Check that it runs, and check the port in the address: a published port may have changed."
 	case errors.As(err, &timeout) && timeout.Timeout(), errors.Is(err, context.DeadlineExceeded):
 		p.What += ": no answer in time"
-		p.Do = "Check firewalls and network policies between here and there; raise the timeout if it is only slow."
+		p.Do = "Check firewalls and network policies in between. If the server is only slow, raise the timeout."
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
-		p.What += ": the connection broke in the middle"
-		p.Do = "Try again; if it stays so, look at the proxy in between."
+		p.What += ": the connection broke off"
+		p.Do = "Try again. If it fails again, check the proxy in between."
 	}
 	return p
 }
@@ -146,11 +146,11 @@ func certificateAdvice(err error) string {
 	var invalid x509.CertificateInvalidError
 	switch {
 	case errors.As(err, &name):
-		return "Use the name that the certificate is for; the address to dial can be set beside it."
+		return "Use the name in the certificate. The address to dial can be set separately."
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
 		return "Renew the server's certificate, and check the clock of this machine."
 	}
-	return "Give the CA that signed it as the extra CA file."
+	return "Give the certificate of the CA that signed it as the extra CA file."
 }
 
 // read returns at most limit bytes of a body.
@@ -161,7 +161,10 @@ func read(what string, body io.Reader, limit int64) ([]byte, error) {
 	}
 	if int64(len(data)) > limit {
 		return nil, &holdfast.Problem{
-			Class: holdfast.Failed, What: fmt.Sprintf("%s: the answer is larger than %d bytes", what, limit), Why: whyDump, Do: doAddress,
+			Class: holdfast.Failed,
+			What:  fmt.Sprintf("%s: the answer is larger than %d bytes", what, limit),
+			Why:   whyDump,
+			Do:    doAddress,
 		}
 	}
 	return data, nil

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,25 +23,25 @@ import (
 // its secret gives full control of the node.
 type ClientCredentials struct {
 	// Issuer is the issuer's URL, or the full URL of its discovery document
-	// (AUTH_WELLKNOWN_URL in Splice). For a plain issuer's URL the document has
-	// to name the same issuer; a full URL is taken as it is, like the validator
-	// app does, since inside a cluster the two differ.
+	// (AUTH_WELLKNOWN_URL in Splice). For an issuer's URL the document must name
+	// the same issuer. A full URL is used unchecked, as the validator app does,
+	// because inside a cluster the two differ.
 	Issuer       string
 	ClientID     string
 	ClientSecret holdfast.SecretFunc
 
 	Audience string // the validator app's; Auth0 selects the API by it, Keycloak ignores it
-	Resource string // the same by RFC 8707, for providers that want it so
+	Resource string // the same by RFC 8707, for providers that need it
 	Scope    string // separated by spaces
 	Basic    bool   // send id and secret as HTTP basic authentication, not in the form
 
-	CA      []byte        // PEM certificates trusted beside the system's
+	CA      []byte        // PEM certificates, trusted in addition to the system's
 	Timeout time.Duration // of each of the two requests; 30 s if 0
 }
 
-const whyToken = "Without a token the validator app does not give out the identities."
+const whyToken = "Without a token the validator app does not export the identities."
 
-// Tokens asks the provider for one token.
+// Tokens requests one token from the provider.
 func (c ClientCredentials) Tokens(ctx context.Context) ([]holdfast.Secret, error) {
 	client, err := connection{ca: c.CA, timeout: c.Timeout}.client()
 	if err != nil {
@@ -114,16 +115,18 @@ func (c ClientCredentials) discover(ctx context.Context, client *http.Client) (s
 	}
 	if err := json.Unmarshal(data, &document); err != nil || document.TokenEndpoint == "" {
 		return "", &holdfast.Problem{
-			Class: holdfast.Failed, What: what + ": the answer is no discovery document with a token_endpoint", Why: whyToken,
-			Do: "Open the address in a browser and correct the issuer; Keycloak's has /realms/<realm> in it.",
+			Class: holdfast.Failed,
+			What:  what + ": the answer is not a discovery document with a token_endpoint",
+			Why:   whyToken,
+			Do:    "Open the address in a browser and correct the issuer. Keycloak's contains /realms/<realm>.",
 		}
 	}
 	if !full && strings.TrimSuffix(document.Issuer, "/") != strings.TrimSuffix(c.Issuer, "/") {
 		return "", &holdfast.Problem{
 			Class: holdfast.Failed,
 			What:  fmt.Sprintf("%s: the document is of issuer %s, not of %s", what, quoted(document.Issuer), quoted(c.Issuer)),
-			Why:   "The secret would go to a provider that may not be the one meant.",
-			Do:    "Set the issuer to that name; or, if both are meant, give the full address of the document: " + u.Redacted(),
+			Why:   "The secret would go to a provider that may be the wrong one.",
+			Do:    "Set the issuer to that name. If both are right, give the full address of the document: " + u.Redacted(),
 		}
 	}
 	return document.TokenEndpoint, nil
@@ -131,21 +134,23 @@ func (c ClientCredentials) discover(ctx context.Context, client *http.Client) (s
 
 func discoveryProblem(what string, response *http.Response) error {
 	p := &holdfast.Problem{
-		Class: holdfast.Unreachable, What: fmt.Sprintf("%s: status %d", what, response.StatusCode), Why: whyToken,
-		Do: "Correct the issuer; its discovery document has to be there.",
+		Class: holdfast.Unreachable,
+		What:  fmt.Sprintf("%s: status %d", what, response.StatusCode),
+		Why:   whyToken,
+		Do:    "Correct the issuer: its discovery document must be at this address.",
 	}
 	switch {
 	case response.StatusCode < http.StatusBadRequest:
 		p.Class = holdfast.Failed
-		p.What = fmt.Sprintf("%s: it sends on to %s", what, quoted(response.Header.Get("Location")))
-		p.Do = "Set the issuer to where it leads, if that is the right place."
+		p.What = fmt.Sprintf("%s: it redirects to %s", what, quoted(response.Header.Get("Location")))
+		p.Do = "If that is the right place, set the issuer to it."
 	case response.StatusCode < http.StatusInternalServerError:
 		p.Class = holdfast.Failed
 	}
 	return p
 }
 
-// refused explains what the token endpoint said.
+// refused explains the answer of the token endpoint.
 func (c ClientCredentials) refused(endpoint string, err error, secret string) error {
 	what := "token for client " + c.ClientID + " from " + endpoint
 	var answer *oauth2.RetrieveError
@@ -155,29 +160,36 @@ func (c ClientCredentials) refused(endpoint string, err error, secret string) er
 			return unreachable(what, err)
 		}
 		return &holdfast.Problem{
-			Class: holdfast.Failed, What: what + ": the answer has no access_token", Why: whyToken,
-			Do: "Check in the discovery document that token_endpoint is the provider's.",
+			Class: holdfast.Failed,
+			What:  what + ": the answer has no access_token",
+			Why:   whyToken,
+			Do:    "Check in the discovery document that token_endpoint is the provider's.",
 		}
 	}
 	status := 0
 	if answer.Response != nil {
 		status = answer.Response.StatusCode
 	}
-	said := answer.ErrorCode + " " + answer.ErrorDescription
+	text := answer.ErrorCode + " " + answer.ErrorDescription
 	if secret != "" {
-		// No provider should repeat it; a log must not depend on that.
-		said = strings.ReplaceAll(said, secret, holdfast.NewSecret(secret).String())
+		// No provider should repeat it, but a log must not depend on that.
+		text = strings.ReplaceAll(text, secret, holdfast.NewSecret(secret).String())
 	}
-	p := &holdfast.Problem{Class: holdfast.Failed, What: strings.TrimSpace(fmt.Sprintf("%s: status %d %s", what, status, brief(said))), Why: whyToken}
+	p := &holdfast.Problem{
+		Class: holdfast.Failed,
+		What:  strings.TrimSpace(fmt.Sprintf("%s: status %d %s", what, status, brief(text))),
+		Why:   whyToken,
+	}
 	switch {
 	case status >= http.StatusInternalServerError || status == http.StatusTooManyRequests:
 		p.Class = holdfast.Unreachable
-		p.Do = "Try again; if it stays so, look at the provider's log."
-	case answer.ErrorCode == "invalid_scope" || answer.ErrorCode == "invalid_target" || answer.ErrorCode == "invalid_request":
-		p.Do = "Check scope, audience and resource: the client has to be authorised for them at the provider."
+		p.Do = "Try again. If it fails again, check the provider's log."
+	case slices.Contains([]string{"invalid_scope", "invalid_target", "invalid_request"}, answer.ErrorCode):
+		p.Do = "Check scope, audience and resource: the provider must authorize the client for them."
 	case status >= http.StatusBadRequest:
 		p.Class = holdfast.WrongKey
-		p.Do = "Check the client's id and secret, that it may use client credentials, and whether the provider wants HTTP basic authentication."
+		p.Do = "Check the client's id and secret, and that it may use client credentials. " +
+			"Some providers require HTTP basic authentication."
 	default:
 		p.Do = "Check in the discovery document that token_endpoint is the provider's."
 	}

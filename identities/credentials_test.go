@@ -153,12 +153,12 @@ func TestClientCredentialsExplainAMissingProvider(t *testing.T) {
 		do     string
 	}{
 		{"nothing listens", closed.URL, holdfast.Unreachable, "nothing listens there", "port"},
-		{"a login page", page.URL, holdfast.Failed, "no discovery document", "realms"},
+		{"a login page", page.URL, holdfast.Failed, "not a discovery document", "realms"},
 		{"no document", missing.URL, holdfast.Failed, "status 404", "issuer"},
 		{"a proxy without its provider", down.URL, holdfast.Unreachable, "status 502", "issuer"},
-		{"another place", moved.URL, holdfast.Failed, `sends on to "https://login.example.com/"`, "where it leads"},
+		{"another place", moved.URL, holdfast.Failed, `redirects to "https://login.example.com/"`, "right place"},
 		{"an unknown CA", secure.URL, holdfast.Failed, "certificate is not trusted", "extra CA"},
-		{"no address", "login.example.com", holdfast.Usage, "not an http or https address", "in full"},
+		{"no address", "login.example.com", holdfast.Usage, "not an http or https address", "full address"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := credentials(c.issuer).Tokens(context.Background())

@@ -12,18 +12,18 @@ import (
 	"holdfast"
 )
 
-// MaxSize bounds a dump. A current one has about 2 KB; one of an old release,
-// with its whole topology store, some hundred KB.
+// MaxSize limits a dump. A current one has about 2 KB; one of an old release,
+// with its whole topology store, has some hundred KB.
 const MaxSize = 16 << 20
 
-// maxKeys bounds the keys of a dump, and of a mapping in its snapshot. A node
+// maxKeys limits the keys of a dump, and of a mapping in its snapshot. A node
 // has three, and one more for each rotation.
 const maxKeys = 1000
 
-// Dump is what a node's identities dump says, without its private keys.
+// Dump is the content of a node's identities dump, without its private keys.
 type Dump struct {
 	ID             string // "PAR::<identifier>::1220…"
-	Version        string // the Splice release that exported it; "" if it does not say
+	Version        string // the Splice release that exported it; "" if unknown
 	Keys           []Key
 	SuperValidator bool // this is the participant's part of an SV's dump
 
@@ -52,15 +52,14 @@ type entry struct {
 	Name    string `json:"name"`
 }
 
-// Parse reads a dump. Fields it does not know are ignored and damaged keys are
-// left to Check; an error means that this is no dump at all: a web page, an
-// error body, half a download. The dump of an SV app is recognised, and its
-// participant's part is read.
+// Parse reads a dump. It ignores unknown fields and leaves damaged keys to Check.
+// An error means that this is not a dump: a web page, an error body, half a
+// download. Of the dump of an SV app it reads the participant's part.
 func Parse(data []byte) (*Dump, error) {
 	data = bytes.TrimSpace(data)
 	switch {
 	case len(data) == 0:
-		return nil, notDump("it is empty", "Fetch it again; if it stays empty, look at the validator app's log.")
+		return nil, notDump("it is empty", "Fetch it again. If it is empty again, check the validator app's log.")
 	case len(data) > MaxSize:
 		return nil, notDump(fmt.Sprintf("it is larger than %d MB", MaxSize>>20), doAddress)
 	case data[0] == '<':
@@ -70,7 +69,7 @@ func Parse(data []byte) (*Dump, error) {
 	}
 	var b body
 	if err := json.Unmarshal(data, &b); err != nil {
-		return nil, notDump(describeJSON(err, len(data)), "Fetch it again; a proxy in between may have cut it.")
+		return nil, notDump(describeJSON(err, len(data)), "Fetch it again: a proxy in between may have cut it.")
 	}
 	if b.Identities != nil && len(b.Identities.Participant) > 0 {
 		dump, err := parseParticipant(b.Identities.Participant)
@@ -93,7 +92,8 @@ func parseParticipant(data []byte) (*Dump, error) {
 
 func (b body) dump() (*Dump, error) {
 	if b.ID == "" && len(b.Error) > 0 {
-		return nil, notDump("the validator app answered with an error: "+brief(string(b.Error)), "Look for it in the validator app's log.")
+		return nil, notDump("the validator app answered with an error: "+brief(string(b.Error)),
+			"Find the error in the validator app's log.")
 	}
 	var missing []string
 	for _, field := range []struct {
@@ -136,7 +136,7 @@ func (e entry) key() Key {
 		case Signing, Encryption:
 			k.Purpose = e.Type
 		default:
-			k.Broken = "it says neither signing nor encryption"
+			k.Broken = "its type is neither signing nor encryption"
 		}
 	default:
 		k.Broken = "it has neither a key pair nor a KMS key id"
@@ -145,8 +145,8 @@ func (e entry) key() Key {
 	return k
 }
 
-// KMS reports whether keys of the dump rest in a key management service, so
-// that the dump restores nothing without it.
+// KMS reports whether keys of the dump are in a key management service: without
+// it the dump restores nothing.
 func (d *Dump) KMS() bool {
 	for _, k := range d.Keys {
 		if k.KMSKey != "" {
@@ -166,16 +166,21 @@ func (d *Dump) Namespace() string {
 }
 
 const (
-	doAddress = "Check the address: it has to lead to the validator app itself, not to the wallet's pages or a login."
-	whyDump   = "Without a dump of the keys there is no second way back when no backup set is usable."
+	doAddress = "Check the address: it must be the validator app itself, not the wallet's pages or a login."
+	whyDump   = "Without a dump of the keys there is no second recovery route when no set is usable."
 )
 
 func notDump(what, do string) error {
-	return &holdfast.Problem{Class: holdfast.Failed, What: "this is not an identities dump: " + what, Why: whyDump, Do: do}
+	return &holdfast.Problem{
+		Class: holdfast.Failed,
+		What:  "this is not an identities dump: " + what,
+		Why:   whyDump,
+		Do:    do,
+	}
 }
 
-// describeJSON tells a cut download from a strange one. The parser's own
-// message may quote values, so it is not repeated.
+// describeJSON distinguishes a cut download from other content. It does not
+// repeat the parser's own message, which may quote values.
 func describeJSON(err error, size int) string {
 	var syntax *json.SyntaxError
 	var kind *json.UnmarshalTypeError
@@ -183,15 +188,15 @@ func describeJSON(err error, size int) string {
 	case errors.As(err, &syntax) && int(syntax.Offset) >= size && size >= 0:
 		return "it ends in the middle"
 	case errors.As(err, &syntax):
-		return fmt.Sprintf("it is not JSON from byte %d on", syntax.Offset)
+		return fmt.Sprintf("from byte %d on it is not JSON", syntax.Offset)
 	case errors.As(err, &kind):
-		return fmt.Sprintf("its field %s is of another kind", brief(kind.Field))
+		return fmt.Sprintf("its field %s has an unexpected type", brief(kind.Field))
 	}
 	return "it is not JSON"
 }
 
-// brief makes a text that somebody else wrote fit to be printed: one short
-// line without control characters.
+// brief makes a foreign text safe to print: one short line without control
+// characters.
 func brief(text string) string {
 	const limit = 300
 	return line(text, limit)

@@ -9,10 +9,9 @@ import (
 	"holdfast"
 )
 
-// Content is a hash of what makes this node's identity: the id, the keys and
-// the snapshot, wherever they stand in the file. Two dumps with equal content
-// restore the same node, whichever release wrote them, so that an unchanged
-// node needs no new version.
+// Content is a hash of the node's identity: the id, the keys and the snapshot,
+// in any order. Two dumps with equal content restore the same node, whichever
+// release wrote them, so an unchanged node needs no new version.
 func (d *Dump) Content() string {
 	parts := []string{"holdfast identities 1", d.ID}
 	var keys []string
@@ -31,8 +30,8 @@ func (d *Dump) Content() string {
 	return digest([]byte(joined(parts...)))
 }
 
-// essence stands for the key itself. A private key that its fingerprint was
-// recomputed from is known by that alone, in whichever layout it is written.
+// essence stands for the key itself. If its fingerprint was recomputed from the
+// private key, the fingerprint is enough, in whichever layout the key is written.
 func (k Key) essence() string {
 	if k.Derived != "" {
 		return k.Derived
@@ -40,8 +39,8 @@ func (k Key) essence() string {
 	return k.digest
 }
 
-// Facts are what the manifest of a set records about the dump. Where it was
-// sealed to and kept is for the caller to add.
+// Facts are what the manifest of a set records about the dump. The caller adds
+// its recipients and where it is stored.
 func (d *Dump) Facts(report Report) holdfast.IdentityFacts {
 	facts := holdfast.IdentityFacts{ID: d.ID, Version: d.Version, KMS: d.KMS(), Content: d.Content()}
 	for _, k := range d.Keys {
@@ -57,7 +56,7 @@ func (d *Dump) Facts(report Report) holdfast.IdentityFacts {
 	return facts
 }
 
-// joined writes parts so that no two lists of them read the same.
+// joined encodes parts so that no two lists have the same encoding.
 func joined(parts ...string) string {
 	var out []byte
 	for _, p := range parts {

@@ -13,26 +13,26 @@ import (
 	"holdfast"
 )
 
-// Where the apps give out identities.
+// Where the apps export identities.
 const (
 	ValidatorPath      = "/api/validator/v0/admin/participant/identities"
 	SuperValidatorPath = "/api/sv/v0/admin/domain/identities-dump"
 )
 
-// Fetcher takes the identities dump out of a running validator app. The zero
-// value of everything but BaseURL and Tokens is usable.
+// Fetcher fetches the identities dump from a running validator app. Only BaseURL
+// and Tokens are required.
 type Fetcher struct {
-	BaseURL string // http://wallet.localhost, https://wallet.validator.example.com, http://validator-app:5003
+	BaseURL string // such as http://wallet.localhost or http://validator-app:5003
 	Tokens  Tokens
 
 	Path    string        // ValidatorPath if empty
-	Address string        // host:port to dial instead of the URL's host; names in .localhost are dialled at 127.0.0.1
-	CA      []byte        // PEM certificates trusted beside the system's
+	Address string        // host:port to dial instead of the URL's host; .localhost names use 127.0.0.1
+	CA      []byte        // PEM certificates, trusted in addition to the system's
 	Timeout time.Duration // of one request; 30 s if 0
-	// Dial connects to the app where an address does not lead to it, as in a
-	// container that publishes no port; nil: the network is dialled as usual.
+	// Dial connects to an app that no address reaches, such as one in a container
+	// that publishes no port; nil: as usual.
 	Dial     func(ctx context.Context, network, address string) (net.Conn, error)
-	Attempts int // while the app is starting or away; 6 if 0, which waits half a minute in all
+	Attempts int // while the app starts or is unreachable; 6 if 0, half a minute in all
 
 	// Sleep waits between attempts; a timer if nil.
 	Sleep func(ctx context.Context, d time.Duration) error
@@ -44,9 +44,9 @@ const (
 	longestPause    = 30 * time.Second
 )
 
-// Fetch returns the dump's JSON as the app sent it, once it reads as a dump.
-// It tries again while the app does not answer or has not finished starting,
-// during which it knows no admin routes and says 404.
+// Fetch returns the dump's JSON as the app sent it, if it parses as a dump. It
+// tries again while the app does not answer or is starting: a starting app has
+// no admin routes yet and answers 404.
 func (f Fetcher) Fetch(ctx context.Context) ([]byte, error) {
 	path := f.Path
 	if path == "" {
@@ -73,15 +73,15 @@ func (f Fetcher) Fetch(ctx context.Context) ([]byte, error) {
 		case errors.Is(stopped, context.Canceled):
 			return nil, fmt.Errorf("fetch identities: %w", stopped)
 		case stopped != nil:
-			return nil, err // out of time: why there was no answer says more
+			return nil, err // out of time: the cause of the missing answer is more useful
 		}
 		pause = min(2*pause, longestPause)
 	}
 }
 
-// attempt tries each token once. Only a refused token leads to the next one;
-// if all are refused, the first one's refusal is told, which is the one that
-// current releases would have accepted.
+// attempt tries each token once. Only a refused token leads to the next one. If
+// all are refused, the error is that of the first one, which current releases
+// would have accepted.
 func (f Fetcher) attempt(ctx context.Context, client *http.Client, u *url.URL) ([]byte, error) {
 	tokens, err := f.Tokens.Tokens(ctx)
 	if err != nil {
@@ -90,7 +90,7 @@ func (f Fetcher) attempt(ctx context.Context, client *http.Client, u *url.URL) (
 	var first error
 	var users []string
 	for _, token := range tokens {
-		data, err := ask(ctx, client, u, token)
+		data, err := request(ctx, client, u, token)
 		if err == nil || holdfast.ClassOf(err) != holdfast.WrongKey {
 			return data, err
 		}
@@ -101,24 +101,28 @@ func (f Fetcher) attempt(ctx context.Context, client *http.Client, u *url.URL) (
 		}
 	}
 	if p := new(holdfast.Problem); len(users) > 0 && errors.As(first, &p) {
-		p.What += "; refused likewise: " + brief(strings.Join(users, ", "))
+		p.What += "; also refused: " + brief(strings.Join(users, ", "))
 	}
 	if first == nil {
-		return nil, &holdfast.Problem{Class: holdfast.WrongKey, What: "there is no token for the validator app", Why: whyToken}
+		return nil, &holdfast.Problem{
+			Class: holdfast.WrongKey,
+			What:  "there is no token for the validator app",
+			Why:   whyToken,
+		}
 	}
 	return nil, first
 }
 
-// ask makes one request.
-func ask(ctx context.Context, client *http.Client, u *url.URL, token holdfast.Secret) ([]byte, error) {
+// request makes one request.
+func request(ctx context.Context, client *http.Client, u *url.URL, token holdfast.Secret) ([]byte, error) {
 	what := "identities from " + u.Redacted()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
 		return nil, err
 	}
-	request.Header.Set("Authorization", "Bearer "+token.Reveal())
-	request.Header.Set("Accept", "application/json")
-	response, err := client.Do(request)
+	req.Header.Set("Authorization", "Bearer "+token.Reveal())
+	req.Header.Set("Accept", "application/json")
+	response, err := client.Do(req)
 	if err != nil {
 		return nil, unreachable(what, err)
 	}

@@ -72,7 +72,7 @@ func TestFetchExplainsEveryOtherAnswer(t *testing.T) {
 	}{
 		{"401", 401, "", holdfast.WrongKey, `aud "https://validator.example.com", iss "https://issuer.example.com", sub "alice@clients", exp 2001-09-09T01:46:40Z`, "audience"},
 		{"403", 403, `{"error":"Authorization Failed for alice@clients"}`, holdfast.WrongKey, `(Authorization Failed for alice@clients); the user is "alice@clients"`, "LEDGER_API_ADMIN_USER"},
-		{"404 of an app that is starting", 404, `{"error":"The requested resource could not be found."}`, holdfast.Unreachable, "not finished starting", "readyz"},
+		{"404 of an app that is starting", 404, `{"error":"The requested resource could not be found."}`, holdfast.Unreachable, "still starting", "readyz"},
 		{"404 of a web server", 404, "<html>not found</html>", holdfast.Unreachable, "with a web page", "address"},
 		{"500", 500, "", holdfast.Failed, "status 500", "log"},
 		{"502 of a proxy", 502, "<html>bad gateway</html>", holdfast.Unreachable, "not available", "runs"},
@@ -122,9 +122,9 @@ func TestFetchExplainsWhyNobodyAnswered(t *testing.T) {
 		do    string
 	}{
 		{"nothing listens", identities.Fetcher{BaseURL: closed.URL}, holdfast.Unreachable, "nothing listens there", "port"},
-		{"an unknown name", identities.Fetcher{BaseURL: "http://validator.invalid"}, holdfast.Unreachable, "validator.invalid is not known", "name"},
+		{"an unknown name", identities.Fetcher{BaseURL: "http://validator.invalid"}, holdfast.Unreachable, "validator.invalid is unknown", "name"},
 		{"no answer", identities.Fetcher{BaseURL: slow.URL, Timeout: 50 * time.Millisecond}, holdfast.Unreachable, "no answer in time", "timeout"},
-		{"a connection that breaks", identities.Fetcher{BaseURL: broken.URL}, holdfast.Unreachable, "broke in the middle", "proxy"},
+		{"a connection that breaks", identities.Fetcher{BaseURL: broken.URL}, holdfast.Unreachable, "broke off", "proxy"},
 		{"an unknown CA", identities.Fetcher{BaseURL: secure.URL}, holdfast.Failed, "certificate is not trusted", "extra CA"},
 		{"a certificate for another name", identities.Fetcher{BaseURL: "https://validator.invalid", Address: secure.Listener.Addr().String(), CA: authority(secure)}, holdfast.Failed, "certificate is not trusted", "name"},
 		{"https where http is spoken", identities.Fetcher{BaseURL: strings.Replace(plain.URL, "http:", "https:", 1)}, holdfast.Failed, "does not speak TLS", "http://"},
@@ -232,7 +232,7 @@ func TestFetchTriesTheUserOfOldReleasesSecond(t *testing.T) {
 	}
 	accepted = "nobody"
 	_, err := f.Fetch(context.Background())
-	expect(t, err, holdfast.WrongKey, `the user is "ledger-api-user"; refused likewise: administrator`, "ledger API user")
+	expect(t, err, holdfast.WrongKey, `the user is "ledger-api-user"; also refused: administrator`, "ledger API user")
 }
 
 func TestATokenNeverFollowsARedirect(t *testing.T) {
@@ -241,7 +241,7 @@ func TestATokenNeverFollowsARedirect(t *testing.T) {
 	app := httptest.NewServer(http.RedirectHandler(elsewhere.URL+"/login", http.StatusFound))
 	defer app.Close()
 	_, err := identities.Fetcher{BaseURL: app.URL, Tokens: a(token("alice")), Attempts: 1}.Fetch(context.Background())
-	expect(t, err, holdfast.Failed, "it sends on to \""+elsewhere.URL+"/login\"", "Set the address")
+	expect(t, err, holdfast.Failed, "it redirects to \""+elsewhere.URL+"/login\"", "set the address")
 }
 
 func TestARefusalNamesTheUserOfCantonsOwnClaim(t *testing.T) {
@@ -259,7 +259,7 @@ func TestOutOfTimeTheLastAnswerIsTold(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
 	defer cancel()
 	_, err := identities.Fetcher{BaseURL: app.URL, Tokens: a(token("alice"))}.Fetch(ctx)
-	expect(t, err, holdfast.Unreachable, "not finished starting", "readyz")
+	expect(t, err, holdfast.Unreachable, "still starting", "readyz")
 }
 
 func TestAnOpaqueTokenIsNotGuessedAt(t *testing.T) {

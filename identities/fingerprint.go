@@ -31,12 +31,12 @@ func Fingerprint(public []byte) string {
 
 var fingerprintRule = regexp.MustCompile(`^1220[0-9a-f]{64}$`)
 
-// errNotDerivable means that the standard library knows no way from this kind
-// of private key to its public key.
-var errNotDerivable = errors.New("its kind of key cannot be recomputed here")
+// errNotDerivable means that the standard library cannot derive the public key
+// of this kind of private key.
+var errNotDerivable = errors.New("the fingerprint of this kind of key cannot be recomputed here")
 
-// The key specs that Canton numbers, as far as a public key can be derived
-// from the private one here. 0 stands in dumps older than specs.
+// Canton's numbers of the key specs whose public key can be derived here. Dumps
+// older than specs have 0.
 const (
 	signingEd25519   = 1
 	signingP384      = 3
@@ -45,8 +45,8 @@ const (
 	ed25519SeedBytes = ed25519.SeedSize
 )
 
-// derive returns the fingerprint of the public key that belongs to a private
-// one. An error other than errNotDerivable means that the bytes are no key.
+// derive returns the fingerprint of the public key of a private one. An error
+// other than errNotDerivable means that the bytes are not a key.
 func derive(purpose string, spec, format uint64, private []byte) (string, error) {
 	known := spec <= signingP384
 	if purpose == Encryption {
@@ -63,7 +63,7 @@ func derive(purpose string, spec, format uint64, private []byte) (string, error)
 	}
 	key, err := x509.ParsePKCS8PrivateKey(private)
 	if err != nil {
-		// The parser's own words could quote the key.
+		// The parser's own message could quote the key.
 		return "", errors.New("its private key does not parse")
 	}
 	return fingerprintOf(key)

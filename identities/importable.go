@@ -11,14 +11,16 @@ import (
 func importable(d *Dump, _ *Participant) (holdfast.Verdict, string) {
 	for n, k := range d.Keys {
 		if k.KMSKey != "" && k.Name == "" {
-			return holdfast.Violated, fmt.Sprintf("%s is a KMS key without a name, which the import refuses", k.label(n))
+			return holdfast.Violated, fmt.Sprintf("%s is a KMS key without a name; the import refuses it", k.label(n))
 		}
 	}
 	if d.snapshot == nil {
-		return holdfast.CannotTell, "the snapshot cannot be read"
+		return holdfast.CannotTell, "the snapshot is unreadable"
 	}
 	namespace := d.Namespace()
-	delegated := slices.ContainsFunc(d.snapshot.delegations, func(del delegation) bool { return del.namespace == namespace })
+	delegated := slices.ContainsFunc(d.snapshot.delegations, func(del delegation) bool {
+		return del.namespace == namespace
+	})
 	if !delegated {
 		return holdfast.Violated, "no NamespaceDelegation for the namespace of the id"
 	}
@@ -34,7 +36,7 @@ func importable(d *Dump, _ *Participant) (holdfast.Verdict, string) {
 	return d.listed(mine[0])
 }
 
-// listed asks whether every key that the member uses is in the dump.
+// listed judges whether every key that the member uses is in the dump.
 func (d *Dump) listed(mapping ownerMapping) (holdfast.Verdict, string) {
 	var missing, unsure []string
 	for _, key := range mapping.keys {
@@ -46,7 +48,8 @@ func (d *Dump) listed(mapping ownerMapping) (holdfast.Verdict, string) {
 		case d.hasKMS(key.purpose):
 			unsure = append(unsure, short(key.fingerprint))
 		case !key.certain || d.hasUnknown():
-			return holdfast.CannotTell, fmt.Sprintf("whether the %s key %s is in it: a kind of key not known here", key.purpose, short(key.fingerprint))
+			return holdfast.CannotTell, fmt.Sprintf("the %s key %s may be one of an unknown kind",
+				key.purpose, short(key.fingerprint))
 		default:
 			missing = append(missing, fmt.Sprintf("the %s key %s", key.purpose, short(key.fingerprint)))
 		}
@@ -55,7 +58,8 @@ func (d *Dump) listed(mapping ownerMapping) (holdfast.Verdict, string) {
 	case len(missing) > 0:
 		return holdfast.Violated, "the mapping lists " + strings.Join(missing, ", ") + ", which the dump lacks"
 	case len(unsure) > 0:
-		return holdfast.Holds, fmt.Sprintf("one OwnerToKeyMapping; its keys %s are for the KMS to have", strings.Join(unsure, ", "))
+		return holdfast.Holds, fmt.Sprintf("one OwnerToKeyMapping; "+
+			"its keys %s must be in the KMS", strings.Join(unsure, ", "))
 	}
 	return holdfast.Holds, fmt.Sprintf("one OwnerToKeyMapping, all its %d keys in the dump", len(mapping.keys))
 }

@@ -30,19 +30,20 @@ func namespaceKey(d *Dump, _ *Participant) (holdfast.Verdict, string) {
 	return holdfast.Violated, fmt.Sprintf("none of its keys hashes to the namespace %s", short(namespace))
 }
 
-// kmsNamespace looks at the root delegation, which carries the public key that
-// the KMS is to hold the private one of.
+// kmsNamespace judges by the root delegation: it contains the public key, and the
+// KMS must hold the private one.
 func (d *Dump) kmsNamespace(namespace string) (holdfast.Verdict, string) {
 	if d.snapshot == nil {
-		return holdfast.CannotTell, "the keys are in a KMS and the snapshot cannot be read"
+		return holdfast.CannotTell, "the keys are in a KMS and the snapshot is unreadable"
 	}
 	for _, del := range d.snapshot.delegations {
 		switch {
 		case del.namespace != namespace:
 		case del.target.fingerprint == namespace:
-			return holdfast.Holds, fmt.Sprintf("the root delegation's key hashes to the namespace %s; the KMS holds the private one", short(namespace))
+			return holdfast.Holds, fmt.Sprintf("the root delegation's key hashes to the namespace %s; "+
+				"the KMS must hold the private one", short(namespace))
 		case !del.target.certain:
-			return holdfast.CannotTell, "the root delegation's kind of key is not known here"
+			return holdfast.CannotTell, "the root delegation's key is of an unknown kind"
 		}
 	}
 	return holdfast.Violated, fmt.Sprintf("no root delegation's key hashes to the namespace %s", short(namespace))
@@ -60,9 +61,9 @@ func keysMatch(d *Dump, _ *Participant) (holdfast.Verdict, string) {
 		case k.Broken != "" || k.Unknown != "":
 			unsure = append(unsure, fmt.Sprintf("%s: %s", k.label(n), k.Broken+k.Unknown))
 		case k.Claimed == "":
-			unsure = append(unsure, fmt.Sprintf("%s does not say its fingerprint", k.label(n)))
+			unsure = append(unsure, fmt.Sprintf("%s has no fingerprint", k.label(n)))
 		case k.Claimed != k.Derived:
-			wrong = append(wrong, fmt.Sprintf("%s says %s and hashes to %s", k.label(n), short(k.Claimed), short(k.Derived)))
+			wrong = append(wrong, fmt.Sprintf("%s claims %s but hashes to %s", k.label(n), short(k.Claimed), short(k.Derived)))
 		}
 	}
 	switch {
@@ -71,7 +72,7 @@ func keysMatch(d *Dump, _ *Participant) (holdfast.Verdict, string) {
 	case len(unsure) > 0:
 		return holdfast.CannotTell, strings.Join(unsure, "; ")
 	case pairs == 0:
-		return holdfast.CannotTell, "the keys are in a KMS; only the KMS can tell"
+		return holdfast.CannotTell, "the keys are in a KMS, which alone can check them"
 	}
 	return holdfast.Holds, fmt.Sprintf("%d recomputed", pairs)
 }

@@ -7,7 +7,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// What a key is for.
+// The purposes of keys.
 const (
 	Signing    = "signing"
 	Encryption = "encryption"
@@ -18,11 +18,11 @@ type Key struct {
 	Name    string // as the dump names it; may be empty
 	Purpose string // Signing, Encryption, or "" if the entry cannot be read
 	KMSKey  string // the KMS's own id; "" for a key pair
-	Claimed string // the fingerprint written beside the private key
+	Claimed string // the fingerprint written next to the private key
 	Derived string // the fingerprint recomputed from the private key; "" if Unknown
 
-	// Broken says why the entry cannot be read at all, and Unknown why its
-	// fingerprint cannot be recomputed. Neither quotes the entry.
+	// Broken is why the entry cannot be read, and Unknown why its fingerprint
+	// cannot be recomputed. Neither quotes the entry.
 	Broken  string
 	Unknown string
 
@@ -37,7 +37,7 @@ func (k Key) Fingerprint() string {
 	return k.Claimed
 }
 
-// readKeyPair fills in what an entry's keyPair says.
+// readKeyPair reads an entry's keyPair.
 func (k *Key) readKeyPair(text string) {
 	k.digest = digest([]byte(text))
 	wrapped, err := base64.StdEncoding.DecodeString(text)
@@ -84,13 +84,13 @@ func (k *Key) readPair(pair message) error {
 		return nil
 	})
 	if err != nil || private == nil {
-		return errors.New("it holds no private key")
+		return errors.New("it contains no private key")
 	}
 	return k.readPrivate(private, public)
 }
 
-// readPrivate reads a private key and, if the dump is old enough to have it,
-// the public key beside it.
+// readPrivate reads a private key and, in an old dump, the public key next to
+// it.
 func (k *Key) readPrivate(private, public message) error {
 	stored, err := readStored(private, k.Purpose)
 	if err != nil {
@@ -106,16 +106,16 @@ func (k *Key) readPrivate(private, public message) error {
 	if !errors.Is(err, errNotDerivable) {
 		return err
 	}
-	if beside, besideErr := readStored(public, k.Purpose); besideErr == nil && len(beside.bytes) > 0 {
-		k.Derived = Fingerprint(beside.bytes)
+	if next, nextErr := readStored(public, k.Purpose); nextErr == nil && len(next.bytes) > 0 {
+		k.Derived = Fingerprint(next.bytes)
 		return nil
 	}
 	k.Unknown = err.Error()
 	return nil
 }
 
-// stored is what the four key messages have in common. The public ones have
-// no id.
+// stored is the common part of the four key messages. The public ones have no
+// id.
 type stored struct {
 	id     string
 	format uint64
@@ -146,7 +146,7 @@ func readStored(m message, purpose string) (stored, error) {
 		return nil
 	})
 	// Dumps older than specs have the scheme instead. Only signing schemes are
-	// numbered like the specs; an encryption key tells its kind by itself.
+	// numbered like the specs; an encryption key contains its own kind.
 	if s.spec == 0 && purpose == Signing {
 		s.spec = scheme
 	}

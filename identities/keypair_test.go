@@ -52,7 +52,7 @@ func TestReadKeyPair(t *testing.T) {
 		{name: "ML-DSA-65 in the next layout", text: pair(Signing, 31, 5, []byte("private"), nil), purpose: Signing, unknown: "cannot be recomputed"},
 		{name: "something else in a later layout", text: encode(wrapped([]byte{0xff}, 32)), unknown: "newer layout"},
 		{name: "a private key cut short", text: pair(Signing, 30, 1, pkcs8(long)[:40], nil), purpose: Signing, broken: "does not parse"},
-		{name: "no private key", text: encode(wrapped(field(1, nil), 30)), purpose: Signing, broken: "holds no private key"},
+		{name: "no private key", text: encode(wrapped(field(1, nil), 30)), purpose: Signing, broken: "contains no private key"},
 		{name: "no base64", text: "***", broken: "not base64"},
 		{name: "no message", text: encode([]byte{0xff, 0xff}), broken: ""},
 	} {

@@ -12,8 +12,8 @@ import (
 	"holdfast"
 )
 
-// Recipient is somebody who can open what is sealed: an age public key
-// (age1…, or the post-quantum age1pq1…) or an SSH one (ssh-ed25519, ssh-rsa).
+// Recipient is a public key that identities are sealed to: an age key (age1…, or
+// the post-quantum age1pq1…) or an SSH key (ssh-ed25519, ssh-rsa).
 type Recipient struct {
 	text string
 	key  age.Recipient
@@ -22,9 +22,9 @@ type Recipient struct {
 // String is the public key as it was given.
 func (r Recipient) String() string { return r.text }
 
-// ParseRecipients reads public keys, one per text. Empty texts and comments
-// are left out, and so are repetitions. It fails where Seal would: with none
-// left, or with kinds that age refuses to mix.
+// ParseRecipients reads public keys, one per text. It skips empty texts, comments
+// and duplicates. It fails where Seal would: if none is left, or if age refuses
+// to mix their kinds.
 func ParseRecipients(texts []string) ([]Recipient, error) {
 	var recipients []Recipient
 	var keys []string
@@ -46,12 +46,13 @@ func ParseRecipients(texts []string) ([]Recipient, error) {
 		return nil, noRecipient()
 	}
 	if err := Seal(io.Discard, nil, recipients); err != nil {
-		return nil, recipientProblem(err.Error(), "Post-quantum keys (age1pq1…) cannot be mixed with others, which would undo their protection.")
+		return nil, recipientProblem(err.Error(),
+			"Do not mix post-quantum keys (age1pq1…) with others, which would undo their protection.")
 	}
 	return recipients, nil
 }
 
-// bare is an SSH key without its comment, and any other key as it is.
+// bare is an SSH key without its comment, and any other key unchanged.
 func bare(text string) string {
 	fields := strings.Fields(text)
 	return strings.Join(fields[:min(2, len(fields))], " ")
@@ -60,7 +61,8 @@ func bare(text string) string {
 func parseRecipient(text string) (Recipient, error) {
 	if strings.HasPrefix(text, "AGE-SECRET-KEY-") || strings.HasPrefix(text, "-----BEGIN") {
 		return Recipient{}, recipientProblem("a private key is configured as a recipient",
-			"Configure the public key that belongs to it, and move the private one to a safe place: it was written where it does not belong.")
+			"Configure its public key instead, and move the private key to a safe place: "+
+				"it does not belong in the configuration.")
 	}
 	var key age.Recipient
 	var err error
@@ -74,23 +76,28 @@ func parseRecipient(text string) (Recipient, error) {
 	}
 	if err != nil {
 		// The text is not repeated: it may be a secret in the wrong place.
-		return Recipient{}, recipientProblem(fmt.Sprintf("the recipient that begins with %q is not a public key that age knows", brief(text[:min(8, len(text))])),
-			"Give an age public key (age1…) or an SSH one (ssh-ed25519 or ssh-rsa).")
+		what := fmt.Sprintf("the recipient that begins with %q is not a public key for age", brief(text[:min(8, len(text))]))
+		return Recipient{}, recipientProblem(what, "Give an age public key (age1…) or an SSH one (ssh-ed25519 or ssh-rsa).")
 	}
 	return Recipient{text, key}, nil
 }
 
 func recipientProblem(what, do string) error {
-	return &holdfast.Problem{Class: holdfast.Usage, What: what, Why: "The identities hold private keys and are never kept unsealed.", Do: do}
+	return &holdfast.Problem{
+		Class: holdfast.Usage,
+		What:  what,
+		Why:   "The identities contain private keys and are never stored unsealed.",
+		Do:    do,
+	}
 }
 
 func noRecipient() error {
 	return recipientProblem("there is no recipient to seal the identities to",
-		"Make a recovery key (age-keygen does), keep it away from the node, and configure its public key.")
+		"Create a recovery key with age-keygen, store it away from the node, and configure its public key.")
 }
 
-// Seal encrypts a dump to all recipients; any one of them can open it. What
-// was written to dst is a sealed file only after a nil return.
+// Seal encrypts a dump to all recipients; any one of them can open it. dst has a
+// valid sealed file only after a nil return.
 func Seal(dst io.Writer, dump []byte, recipients []Recipient) error {
 	if len(recipients) == 0 {
 		return noRecipient()

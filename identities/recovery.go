@@ -14,12 +14,12 @@ import (
 	"holdfast"
 )
 
-// NewRecoveryKey makes a key that opens what is sealed to its recipient. It
-// belongs away from the node: on paper, in a safe, with people.
+// NewRecoveryKey creates a key that opens what is sealed to its recipient. Store
+// it away from the node: on paper, in a safe, with people.
 func NewRecoveryKey() (key holdfast.Secret, recipient string, err error) {
 	pair, err := age.GenerateX25519Identity()
 	if err != nil {
-		return holdfast.Secret{}, "", fmt.Errorf("make a recovery key: %w", err)
+		return holdfast.Secret{}, "", fmt.Errorf("create a recovery key: %w", err)
 	}
 	return holdfast.NewSecret(pair.String()), pair.Recipient().String(), nil
 }
@@ -30,17 +30,18 @@ func ParseKeys(text holdfast.Secret) ([]age.Identity, error) {
 	content := strings.TrimSpace(text.Reveal())
 	switch {
 	case strings.HasPrefix(content, "-----BEGIN AGE ENCRYPTED FILE"), strings.HasPrefix(content, "age-encryption.org/"):
-		return nil, keyProblem("the recovery key's file is itself encrypted", "Open it first: age -d -o key.txt <file>.")
+		return nil, keyProblem("the recovery key's file is itself encrypted", "Decrypt it first: age -d -o key.txt <file>.")
 	case strings.HasPrefix(content, "-----BEGIN"):
 		return parseSSHKey(content)
 	case strings.HasPrefix(content, "age1"), strings.HasPrefix(content, "ssh-"):
-		return nil, keyProblem("this is the public key, which seals; opening needs the private one",
+		return nil, keyProblem("this is a public key, but opening needs the private one",
 			"Give the file that begins with AGE-SECRET-KEY-, or the SSH key's file without .pub.")
 	}
 	keys, err := age.ParseIdentities(strings.NewReader(content))
 	if err != nil {
-		// The parser could quote a line; its words are not repeated.
-		return nil, keyProblem("the recovery key cannot be read", "A recovery key is a line that begins with AGE-SECRET-KEY-, or an SSH private key.")
+		// The parser could quote a line, so its message is not repeated.
+		return nil, keyProblem("the recovery key is unreadable",
+			"Give a line that begins with AGE-SECRET-KEY-, or an SSH private key.")
 	}
 	return keys, nil
 }
@@ -51,19 +52,25 @@ func parseSSHKey(pem string) ([]age.Identity, error) {
 	switch {
 	case errors.As(err, &locked):
 		return nil, keyProblem("the SSH key is protected by a passphrase",
-			"Take the passphrase off a copy on a disk that is wiped afterwards: cp key copy && ssh-keygen -p -N '' -f copy, and give the copy.")
+			"Remove the passphrase from a copy: cp key copy && ssh-keygen -p -N '' -f copy. "+
+				"Give the copy, and wipe it afterwards.")
 	case err != nil:
-		return nil, keyProblem("the SSH key cannot be read", "Of SSH keys, ssh-ed25519 and ssh-rsa private keys can be used, in PEM.")
+		return nil, keyProblem("the SSH key is unreadable", "Give an ssh-ed25519 or ssh-rsa private key in PEM.")
 	}
 	return []age.Identity{key}, nil
 }
 
 func keyProblem(what, do string) error {
-	return &holdfast.Problem{Class: holdfast.WrongKey, What: what, Why: "Sealed identities open only with a key they were sealed to.", Do: do}
+	return &holdfast.Problem{
+		Class: holdfast.WrongKey,
+		What:  what,
+		Why:   "Sealed identities open only with a key of one of their recipients.",
+		Do:    do,
+	}
 }
 
-// Open decrypts what Seal wrote. sealedTo says, from the manifest, whose keys
-// would open it; it may be empty and only serves the explanation.
+// Open decrypts what Seal wrote. sealedTo lists the recipients from the manifest.
+// It may be empty: only the error message needs it.
 func Open(src io.Reader, keys []age.Identity, sealedTo []string) ([]byte, error) {
 	if len(keys) == 0 {
 		return nil, keyProblem("there is no recovery key to open the identities with", "Give the file of the recovery key.")
@@ -72,7 +79,8 @@ func Open(src io.Reader, keys []age.Identity, sealedTo []string) ([]byte, error)
 	var noMatch *age.NoIdentityMatchError
 	switch {
 	case errors.As(err, &noMatch):
-		what, do := "the recovery key does not open the sealed identities", "Find the key of one of the recipients they were sealed to."
+		what := "the recovery key does not open the sealed identities"
+		do := "Find the private key of one of their recipients."
 		if len(sealedTo) > 0 {
 			what += ", which were sealed to " + brief(strings.Join(sealedTo, ", "))
 			do = "Find the private key of one of them."
@@ -86,15 +94,17 @@ func Open(src io.Reader, keys []age.Identity, sealedTo []string) ([]byte, error)
 		return nil, damaged(err)
 	}
 	if dump.Len() > MaxSize {
-		return nil, damaged(fmt.Errorf("it holds more than %d MB", MaxSize>>20))
+		return nil, damaged(fmt.Errorf("it has more than %d MB", MaxSize>>20))
 	}
 	return dump.Bytes(), nil
 }
 
 func damaged(err error) error {
 	return &holdfast.Problem{
-		Class: holdfast.Failed, What: "the sealed identities are damaged", Err: err,
-		Why: "This copy cannot be used for recovery.",
-		Do:  "Take another copy: from another set, or from another place they are kept.",
+		Class: holdfast.Failed,
+		What:  "the sealed identities are damaged",
+		Err:   err,
+		Why:   "This copy cannot be used for recovery.",
+		Do:    "Use another copy: from another set, or from another place where they are stored.",
 	}
 }

@@ -6,8 +6,8 @@ import (
 	"holdfast"
 )
 
-// Participant is what a participant's database says about itself, for the two
-// checks that compare. What is nil or empty is not known.
+// Participant is what a participant's database records about itself, for the two
+// checks that compare. Nil or empty means unknown.
 type Participant struct {
 	ID          string   // "hint::1220…", with or without "PAR::" before it
 	PrivateKeys []string // fingerprints in common_crypto_private_keys
@@ -15,7 +15,7 @@ type Participant struct {
 }
 
 // ParticipantOf is the part of a participant's facts that the checks compare
-// with; nil of facts that are not known.
+// with; nil if the facts are unknown.
 func ParticipantOf(facts *holdfast.ParticipantFacts) *Participant {
 	if facts == nil {
 		return nil
@@ -27,13 +27,13 @@ func ParticipantOf(facts *holdfast.ParticipantFacts) *Participant {
 	return p
 }
 
-// Finding is the answer to one question about a dump.
+// Finding is the result of one check of a dump.
 type Finding struct {
 	Number      int
 	Code        string
 	Title       string
 	Verdict     holdfast.Verdict
-	Evidence    string // what was seen, or which input is missing
+	Evidence    string // what was found, or which input is missing
 	Consequence string // what a violation means for recovery
 }
 
@@ -41,8 +41,8 @@ type Finding struct {
 // contains no bytes of keys.
 type Report []Finding
 
-// Verdict folds the findings into one: a violation outweighs what cannot be
-// told, which outweighs what holds.
+// Verdict is the worst verdict of the findings: violated, then cannot tell, then
+// holds.
 func (r Report) Verdict() holdfast.Verdict {
 	verdict := holdfast.Holds
 	for _, f := range r {
@@ -56,7 +56,7 @@ func (r Report) Verdict() holdfast.Verdict {
 	return verdict
 }
 
-// Err is the first violation as a Problem, or nil. What cannot be told is no
+// Err is the first violation as a Problem, or nil. A missing input is not an
 // error.
 func (r Report) Err() error {
 	for _, f := range r {
@@ -65,7 +65,7 @@ func (r Report) Err() error {
 				Class: holdfast.Violation,
 				What:  fmt.Sprintf("identities: %s: %s", f.Title, f.Evidence),
 				Why:   f.Consequence,
-				Do:    "Fetch the identities again from the node they belong to, and keep the older dump until a new one passes.",
+				Do:    "Fetch the identities again from their node, and keep the older dump until a new one passes.",
 			}
 		}
 	}

@@ -95,7 +95,7 @@ func TestParseRecipients(t *testing.T) {
 		{"a mistyped one", []string{recipient[:40]}, "not a public key", "age1"},
 		{"a password", []string{"correct horse battery"}, "not a public key", "age1"},
 		{"an ECDSA SSH key", []string{"ecdsa-sha2-nistp256 AAAA"}, "not a public key", "ssh-rsa"},
-		{"post-quantum and not", []string{post, recipient}, "incompatible recipients", "cannot be mixed"},
+		{"post-quantum and not", []string{post, recipient}, "incompatible recipients", "not mix"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := identities.ParseRecipients(c.texts)
@@ -118,12 +118,12 @@ func TestParseKeysSaysWhatIsWrongWithAKey(t *testing.T) {
 	for _, c := range []struct {
 		name, text, what, do string
 	}{
-		{"nothing", "", "cannot be read", "AGE-SECRET-KEY-"},
-		{"a mistyped one", good.Reveal()[:40], "cannot be read", "AGE-SECRET-KEY-"},
-		{"the public key", recipient, "the public key", "AGE-SECRET-KEY-"},
-		{"the SSH public key", public, "the public key", ".pub"},
+		{"nothing", "", "unreadable", "AGE-SECRET-KEY-"},
+		{"a mistyped one", good.Reveal()[:40], "unreadable", "AGE-SECRET-KEY-"},
+		{"the public key", recipient, "a public key", "AGE-SECRET-KEY-"},
+		{"the SSH public key", public, "a public key", ".pub"},
 		{"an SSH key with a passphrase", locked.Reveal(), "protected by a passphrase", "ssh-keygen -p"},
-		{"an SSH key of another kind", curve.Reveal(), "cannot be read", "ssh-ed25519"},
+		{"an SSH key of another kind", curve.Reveal(), "unreadable", "ssh-ed25519"},
 		{"a sealed key file", "age-encryption.org/v1\n-> scrypt", "itself encrypted", "age -d"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -8,9 +8,9 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// snapshot is the part of an authorised store that makes a node's identity:
-// who may act for its namespace, and which keys its member uses. Only what is
-// in force counts; old releases export the history too.
+// snapshot is the part of an authorised store that defines a node's identity: who
+// may act for its namespace, and which keys its member uses. It contains only
+// what is in force; old releases export the history too.
 type snapshot struct {
 	delegations []delegation
 	owners      []ownerMapping
@@ -31,11 +31,11 @@ type ownerMapping struct {
 type listedKey struct {
 	fingerprint string
 	purpose     string
-	certain     bool // its spec is one whose fingerprint rule is known
+	certain     bool // the fingerprint rule of its spec is known
 }
 
-// errNewer means that a message failed to read and that it says to be of a
-// later version than the ones known here.
+// errNewer means that a message is unreadable and has a later version than the
+// known ones.
 var errNewer = errors.New("written in a newer layout")
 
 // readSnapshot decodes an authorizedStoreSnapshot.

@@ -10,14 +10,14 @@ import (
 	"holdfast"
 )
 
-// Tokens gives bearer tokens for the validator app, in the order in which to
-// try them. It is asked anew for every attempt, so that a rotated secret or an
-// expired token needs no restart.
+// Tokens returns bearer tokens for the validator app, in the order to try them.
+// It is called for every attempt, so a rotated secret or an expired token needs
+// no restart.
 type Tokens interface {
 	Tokens(ctx context.Context) ([]holdfast.Secret, error)
 }
 
-// StaticToken is a token that somebody else renews, in a file or behind a
+// StaticToken is a token that another program renews, in a file or behind a
 // command.
 type StaticToken struct {
 	Read holdfast.SecretFunc
@@ -37,13 +37,13 @@ func (t StaticToken) Tokens(ctx context.Context) ([]holdfast.Secret, error) {
 		return nil, &holdfast.Problem{
 			Class: holdfast.WrongKey,
 			What:  "the token for the validator app is empty or not one word",
-			Do:    "Look at where the configuration takes the token from.",
+			Do:    "Check the source of the token in the configuration.",
 		}
 	}
 	return []holdfast.Secret{holdfast.NewSecret(text)}, nil
 }
 
-// The users that UnsafeTokens tries: current releases want the participant's
+// The users that UnsafeTokens tries: current releases require the participant's
 // admin, old ones accepted the wallet's.
 const (
 	LedgerAPIUser = "ledger-api-user"
@@ -52,7 +52,7 @@ const (
 
 // UnsafeTokens signs its own tokens with the well-known secret of a validator
 // app that runs without authentication (compose without -a, Helm's
-// disableAuth, LocalNet). Whoever reaches such an app can do the same.
+// disableAuth, LocalNet). Anyone who reaches such an app can do the same.
 type UnsafeTokens struct {
 	Audience string           // what the validator app expects in aud
 	Users    []string         // LedgerAPIUser, then WalletAdmin, if empty

@@ -7,8 +7,8 @@ import (
 )
 
 // protoVersion is the wrapper version whose layout is known for certain. Later
-// ones have kept the field numbers so far, so they are read the same way, but
-// a failure to do so proves nothing against the dump.
+// versions have kept the field numbers so far and are read the same way, but a
+// failure to read them proves no fault of the dump.
 const protoVersion = 30
 
 // message is an encoded protobuf message. It is read without generated code:
@@ -16,9 +16,8 @@ const protoVersion = 30
 // matter here.
 type message []byte
 
-// each visits the fields in the order they are written. A nested message, a
-// string or bytes come as raw, a number as such; other kinds are skipped, as
-// are fields nobody asks for. Nothing is copied.
+// each visits the fields in their order. It passes a nested message, a string or
+// bytes as raw, and a number as such, and skips other kinds. It copies nothing.
 func (m message) each(visit func(field protowire.Number, raw []byte, number uint64) error) error {
 	for len(m) > 0 {
 		field, kind, size := protowire.ConsumeTag(m)

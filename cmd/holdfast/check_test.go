@@ -401,7 +401,7 @@ func (c *checked) conditions(t *testing.T, plain, reversed, unknown, old, gap *c
 		{check.UpgradePrepared, holdfast.CannotTell, "404", nil, scans(splicetest.ScanOld)},
 		{check.IdentitiesBackedUp, holdfast.Violated, "somebody-else-1", nil, anothers},
 		{check.IdentitiesBackedUp, holdfast.CannotTell, "503", nil, fault(splicetest.Unavailable)},
-		{check.IdentitiesMatchDatabase, holdfast.Violated, "it belongs to this participant", nil, anothers},
+		{check.IdentitiesMatchDatabase, holdfast.Violated, "the dump belongs to this participant", nil, anothers},
 		{check.IdentitiesMatchDatabase, holdfast.CannotTell, "web page", nil, fault(splicetest.Unavailable)},
 		{check.PartiesNotMigrated, holdfast.CannotTell, "no synchronizer", nil, func() {
 			c.admin.SetFault(splicetest.AdminDisconnected)

@@ -11,7 +11,7 @@ import (
 // Options shape a dump. The zero value is a current one with keys of its own.
 type Options struct {
 	KMS       bool   // the keys rest in a key management service; the dump names them
-	OldLayout bool   // as before Canton 3.5: public keys beside the private ones, prefixed names, raw bytes
+	OldLayout bool   // as before Canton 3.5: public keys next to the private ones, prefixed names, raw bytes
 	Version   string // the exporting release; "" leaves the field out
 	Rotations int    // how often the signing key was replaced; old keys stay
 	Fault     Fault  // what is wrong with the dump, if anything
@@ -77,13 +77,16 @@ func New(hint string, seed [32]byte, opts Options) Dump {
 		items = append(items, transaction(1, 1, namespaceDelegation(namespace)))
 	}
 	for n := range opts.Rotations {
-		items = append(items, superseded(transaction(1, uint64(n+1), ownerToKeyMapping(member, keys[n+1], encryption)))) //nolint:gosec // a small count
+		serial := uint64(n + 1) //nolint:gosec // a small count
+		items = append(items, superseded(transaction(1, serial, ownerToKeyMapping(member, keys[n+1], encryption))))
 	}
 	if opts.Fault != NoOwnerMapping {
-		items = append(items, transaction(1, uint64(opts.Rotations+1), ownerToKeyMapping(member, signing, encryption))) //nolint:gosec // a small count
+		serial := uint64(opts.Rotations + 1) //nolint:gosec // a small count
+		items = append(items, transaction(1, serial, ownerToKeyMapping(member, signing, encryption)))
 	}
 	if opts.Fault == TwoOwnerMappings {
-		items = append(items, transaction(1, uint64(opts.Rotations+2), ownerToKeyMapping(member, encryption))) //nolint:gosec // a small count
+		serial := uint64(opts.Rotations + 2) //nolint:gosec // a small count
+		items = append(items, transaction(1, serial, ownerToKeyMapping(member, encryption)))
 	}
 	snapshot := storedTransactions(items)
 	if opts.Fault == BrokenSnapshot {
@@ -120,7 +123,7 @@ func New(hint string, seed [32]byte, opts Options) Dump {
 }
 
 // SuperValidator wraps the dump of a participant as an SV app answers it, with
-// the identities of a sequencer and a mediator beside it.
+// the identities of a sequencer and a mediator as well.
 func SuperValidator(participant Dump) []byte {
 	other := func(prefix string) json.RawMessage {
 		var fields map[string]any
@@ -150,7 +153,12 @@ func (o Options) entry(hint string, k keyPair) map[string]string {
 }
 
 func (o Options) row(hint string, k keyPair) Key {
-	row := Key{Fingerprint: k.fingerprint, Name: o.nameOf(hint, k), Purpose: k.purpose, Data: versioned(k.privateMessage(), o.wrapper())}
+	row := Key{
+		Fingerprint: k.fingerprint,
+		Name:        o.nameOf(hint, k),
+		Purpose:     k.purpose,
+		Data:        versioned(k.privateMessage(), o.wrapper()),
+	}
 	if o.KMS {
 		row.Data, row.KMSKeyID = versioned(k.publicMessage(), o.wrapper()), k.kmsID()
 	}

@@ -16,7 +16,10 @@ func Kept(participantID string, keys []Key, snapshot []byte, version string) Dum
 	var entries []map[string]string
 	for _, k := range keys {
 		pair := bytesField(nil, protowire.Number(1+k.Purpose), bytesField(nil, 2, inner(k.Data)))
-		entries = append(entries, map[string]string{"name": k.Name, "keyPair": base64.StdEncoding.EncodeToString(versioned(pair, currentWrapper))})
+		entries = append(entries, map[string]string{
+			"name":    k.Name,
+			"keyPair": base64.StdEncoding.EncodeToString(versioned(pair, currentWrapper)),
+		})
 	}
 	body := map[string]any{
 		"id": "PAR::" + participantID, "keys": entries,
