@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"holdfast/place"
 )
 
 // Check says where else to look when the conditions are judged, what is
@@ -16,7 +18,7 @@ type Check struct {
 	Scans        []string      `yaml:"scans"`         // addresses of Scans, of several super validators
 	Admin        string        `yaml:"admin"`         // host:port of the participant's admin API
 	Metrics      []string      `yaml:"metrics"`       // Prometheus endpoints of the participant and the validator app
-	SecondCopy   string        `yaml:"second_copy"`   // another repository, a copy of this one: a path, or an address that is named and not looked into
+	SecondCopy   place.Place   `yaml:"second_copy"`   // another repository, a copy of this one; one that is no directory is named and not looked into
 	RestoreSpace string        `yaml:"restore_space"` // a directory on the file system that a restore fills
 	Retention    []SVRetention `yaml:"retention"`
 	History      *bool         `yaml:"history"`     // false: gaps in the history are accepted
@@ -80,13 +82,6 @@ func (c Check) check() error {
 		return err
 	}
 	return nil
-}
-
-// IsAddress tells what names another machine or a service, such as
-// s3://bucket/prefix, sftp://host/path or host:path, from a path of this one.
-func IsAddress(text string) bool {
-	before, _, ok := strings.Cut(text, ":")
-	return ok && before != "" && !strings.ContainsAny(before, "/")
 }
 
 // PruningKept is what the participant is declared to keep; 0 when that is off,

@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
@@ -8,6 +9,7 @@ import (
 
 	"holdfast"
 	"holdfast/config"
+	"holdfast/place"
 )
 
 const wholeCheck = least + `check:
@@ -39,7 +41,7 @@ func TestEveryKeyOfCheckArrives(t *testing.T) {
 	const day = config.Duration(24 * time.Hour)
 	want := config.Check{
 		Scans: []string{"https://scan.sv-1.example.com", "https://scan.sv-2.example.com/api/scan"}, Admin: "participant:5002", Metrics: []string{"http://participant:10013/metrics"},
-		SecondCopy: "/etc/holdfast/copy", RestoreSpace: "/var/lib/postgresql",
+		SecondCopy: place.Directory("/etc/holdfast/copy"), RestoreSpace: "/var/lib/postgresql",
 		Retention: []config.SVRetention{{SV: "Digital-Asset-2", Keeps: 30 * day, Source: "asked on 2026-11-02"}, {SV: "*", Keeps: 30 * day, Source: "the recommended value"}},
 		History:   &no, Pruning: "48h", Cadence: day / 12, Grace: config.Duration(10 * time.Minute), DrillEvery: 7 * day, KeyTestEvery: 90 * day,
 		CopyBehind: day / 4, Runway: 3 * day, ClockSkew: config.Duration(5 * time.Second),
@@ -90,13 +92,34 @@ func TestMistakesOfCheckAreNamed(t *testing.T) {
 	}
 }
 
-func TestIsAddress(t *testing.T) {
-	for text, want := range map[string]bool{
-		"": false, "copy": false, "/mnt/copy": false, "./a:b": false, "/mnt/a:b": false,
-		"s3://bucket/prefix": true, "gs://bucket": true, "sftp://host/path": true, "backup@host:/srv/copy": true, "host:copy": true,
+// A place that this program cannot use is refused by the name of its kind,
+// before anything is read. A second copy may be elsewhere all the same.
+func TestPlaces(t *testing.T) {
+	keep := "\nidentities: {url: 'http://v', recipients: [age1x], auth: {mode: token, token: 'env:T'}, keep: [/x, '%s']}\n"
+	second := "\ncheck: {second_copy: '%s'}\n"
+	for _, x := range []struct{ text, place, want string }{
+		{keep, "/mnt/usb", ""},
+		{keep, "", "identities.keep[1]: want a directory"},
+		{keep, "~/kept", "identities.keep[1]: ~ is your home directory"},
+		{keep, "vault://vault.example.com/secret/node-1", "identities.keep[1]: vault:// is not available yet"},
+		{keep, "s3://bucket/x", "identities.keep[1]: s3:// does not hold identities"},
+		{keep, "nas:/kept", "identities.keep[1]: HOST:PATH names another machine"},
+		{keep, "op://hunter2", "identities.keep[1]: op:// is no kind of place"},
+
+		{second, "", ""}, {second, "copy", ""}, {second, "/mnt/copy", ""}, {second, "./a:b", ""}, {second, "/mnt/a:b", ""},
+		{second, "s3://bucket/prefix", ""}, {second, "gs://bucket", ""}, {second, "sftp://host/path", ""},
+		{second, "backup@host:/srv/copy", "check.second_copy: HOST:PATH names another machine"},
+		{second, "host:copy", "check.second_copy: HOST:PATH names another machine"},
+		{second, "vault://vault.example.com/secret/x", "check.second_copy: vault:// does not hold a repository"},
+		{second, "ftp://user:hunter2@host/x", "check.second_copy: ftp:// is no kind of place"},
+		{second, "sftp://user:hunter2@host/x", "check.second_copy: an address holds no password"},
 	} {
-		if got := config.IsAddress(text); got != want {
-			t.Errorf("%q: %v", text, got)
+		_, err := parse(least + fmt.Sprintf(x.text, x.place))
+		if (err == nil) != (x.want == "") || err != nil && !strings.Contains(err.Error(), x.want) {
+			t.Errorf("%q: %v, want %s", x.place, err, x.want)
+		}
+		if err != nil && (holdfast.ClassOf(err) != holdfast.Usage || strings.Contains(err.Error(), "hunter2")) {
+			t.Errorf("%q: of class %s: %v", x.place, holdfast.ClassOf(err), err)
 		}
 	}
 }

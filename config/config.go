@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"holdfast"
+	"holdfast/place"
 )
 
 // Config is the whole of holdfast.yaml.
@@ -52,12 +53,12 @@ type Compose struct {
 
 // Identities says how the identities dump is fetched, sealed and kept.
 type Identities struct {
-	URL        string   `yaml:"url"`     // of the validator app: http://wallet.localhost
-	Address    string   `yaml:"address"` // host:port to connect to instead of the URL's host
-	CA         string   `yaml:"ca"`      // file with certificates to trust beside the system's
-	Auth       Auth     `yaml:"auth"`
-	Recipients []string `yaml:"recipients"` // age or SSH public keys
-	Keep       []string `yaml:"keep"`       // directories that get a sealed copy each
+	URL        string        `yaml:"url"`     // of the validator app: http://wallet.localhost
+	Address    string        `yaml:"address"` // host:port to connect to instead of the URL's host
+	CA         string        `yaml:"ca"`      // file with certificates to trust beside the system's
+	Auth       Auth          `yaml:"auth"`
+	Recipients []string      `yaml:"recipients"` // age or SSH public keys
+	Keep       []place.Place `yaml:"keep"`       // places that get a sealed copy each
 }
 
 // Auth is one way to a token for the validator app.
@@ -76,8 +77,8 @@ type Auth struct {
 
 // Repository is where sets rest.
 type Repository struct {
-	Path     string    `yaml:"path"`
-	Password Reference `yaml:"password"`
+	Place    place.Place `yaml:"path"`
+	Password Reference   `yaml:"password"`
 }
 
 // Dump tunes dumps; every zero has a good default.
@@ -145,7 +146,7 @@ func (c *Config) parse(text []byte, environ []string) error {
 	if err != nil {
 		return err
 	}
-	d := decoder{from: func(line int) string { return fmt.Sprintf("%s:%d", filepath.Base(c.file), line) }}
+	d := decoder{dir: c.Dir(), from: func(line int) string { return fmt.Sprintf("%s:%d", filepath.Base(c.file), line) }}
 	if err := d.put("", tree, reflect.ValueOf(c).Elem()); err != nil {
 		return err
 	}
@@ -162,8 +163,11 @@ func (c *Config) complete() error {
 	if c.Node == "" {
 		return errors.New("node: the node needs a name")
 	}
-	if c.Repository.Path == "" {
+	if c.Repository.Place.IsZero() {
 		return errors.New("repository.path: say where sets rest")
+	}
+	if err := c.checkPlaces(); err != nil {
+		return err
 	}
 	if len(c.Databases) == 0 && c.Compose == nil {
 		return errors.New("databases: name at least one, or a compose project: compose.project")
@@ -179,7 +183,6 @@ func (c *Config) complete() error {
 			*path = filepath.Join(dir, *path)
 		}
 	}
-	abs(&c.Repository.Path)
 	if c.Compose != nil {
 		abs(&c.Compose.Directory)
 	}
@@ -202,15 +205,9 @@ func (c *Config) complete() error {
 	}
 	if i := c.Identities; i != nil {
 		abs(&i.CA)
-		for k := range i.Keep {
-			abs(&i.Keep[k])
-		}
 		if err := i.check(); err != nil {
 			return err
 		}
-	}
-	if !IsAddress(c.Check.SecondCopy) {
-		abs(&c.Check.SecondCopy)
 	}
 	abs(&c.Check.RestoreSpace)
 	if err := c.Check.check(); err != nil {
@@ -228,6 +225,27 @@ func (c *Config) complete() error {
 	}
 	_, err := c.node()
 	return err
+}
+
+// checkPlaces makes sure that each place can hold what it is for. A second copy
+// may be where this program cannot look yet: it is named all the same.
+func (c *Config) checkPlaces() error {
+	if err := c.Repository.Place.Serves(place.Repository); err != nil {
+		return fmt.Errorf("repository.path: %w", err)
+	}
+	if c.Identities != nil {
+		for i, p := range c.Identities.Keep {
+			if err := p.Serves(place.Identities); err != nil {
+				return fmt.Errorf("identities.keep[%d]: %w", i, err)
+			}
+		}
+	}
+	if second := c.Check.SecondCopy; !second.IsZero() {
+		if err := second.Holds(place.Repository); err != nil {
+			return fmt.Errorf("check.second_copy: %w", err)
+		}
+	}
+	return nil
 }
 
 // known are the names that before: and after: may name.

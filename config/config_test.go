@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -11,6 +12,7 @@ import (
 
 	"holdfast"
 	"holdfast/config"
+	"holdfast/place"
 )
 
 // least is the shortest configuration there is.
@@ -96,7 +98,7 @@ func TestEveryKeyArrives(t *testing.T) {
 		{"dump", c.Dump, config.Dump{Lanes: 3, Connections: 8, WaitLimit: config.Duration(2 * time.Second), LockWait: config.Duration(5 * time.Minute)}},
 		{"retention", c.Retention, config.Retention{Within: config.Age(36 * time.Hour), Last: 6, Hourly: 24, Daily: 14, Weekly: 8, Monthly: 12, Yearly: 3,
 			History: config.Forever, Faulty: config.Age(7 * 24 * time.Hour)}},
-		{"paths are relative to the file", []string{c.Repository.Path, c.Tools, c.Identities.CA, c.Identities.Keep[0], c.Identities.Keep[1]},
+		{"paths are relative to the file", []string{c.Repository.Place.String(), c.Tools, c.Identities.CA, c.Identities.Keep[0].String(), c.Identities.Keep[1].String()},
 			[]string{"/etc/holdfast/repository", "/etc/holdfast/tools", "/etc/holdfast/ca.pem", "/etc/holdfast/kept", "/mnt/usb"}},
 		{"kinds follow from names", c.DomainNode().Components, []holdfast.Component{
 			{Name: "participant", Kind: holdfast.Participant},
@@ -117,8 +119,8 @@ func TestRelativeFileGivesAbsolutePaths(t *testing.T) {
 		t.Fatal(err)
 	}
 	wd, _ := os.Getwd()
-	if c.Dir() != wd || c.Repository.Path != filepath.Join(wd, "repository") {
-		t.Errorf("directory %s, repository %s, in %s", c.Dir(), c.Repository.Path, wd)
+	if c.Dir() != wd || c.Repository.Place != place.Directory("repository") || c.Repository.Place.Path != filepath.Join(wd, "repository") {
+		t.Errorf("directory %s, repository %s, in %s", c.Dir(), c.Repository.Place, wd)
 	}
 }
 
@@ -249,7 +251,7 @@ func TestEnvironment(t *testing.T) {
 	}{
 		{"HOLDFAST_NODE=other", "node", "other", func(c *config.Config) any { return c.Node }, "other"},
 		{"HOLDFAST_NODE=", "node", "demo", func(c *config.Config) any { return c.Node }, "demo"},
-		{"HOLDFAST_REPOSITORY_PATH=/mnt/r", "repository.path", "/mnt/r", func(c *config.Config) any { return c.Repository.Path }, "/mnt/r"},
+		{"HOLDFAST_REPOSITORY_PATH=/mnt/r", "repository.path", "/mnt/r", func(c *config.Config) any { return c.Repository.Place.String() }, "/mnt/r"},
 		{"HOLDFAST_REPOSITORY_PASSWORD=env:OTHER", "repository.password", "env:OTHER", func(c *config.Config) any { return string(c.Repository.Password) }, "env:OTHER"},
 		{"HOLDFAST_DUMP_LANES=7", "dump.lanes", "7", func(c *config.Config) any { return c.Dump.Lanes }, 7},
 		{"HOLDFAST_DUMP_WAIT_LIMIT=10s", "dump.wait_limit", "10s", func(c *config.Config) any { return time.Duration(c.Dump.WaitLimit) }, 10 * time.Second},
@@ -263,10 +265,13 @@ func TestEnvironment(t *testing.T) {
 		{"HOLDFAST_DATABASES_SCAN_BACKEND_BEFORE=participant", "databases.scan-backend.before", "participant", func(c *config.Config) any { return len(c.Databases["scan-backend"].Before) }, 1},
 
 		// The text of a variable is its value; YAML in it means nothing.
-		{"HOLDFAST_REPOSITORY_PATH=/x\nnode: evil", "repository.path", "/x\nnode: evil", func(c *config.Config) any { return c.Node + c.Repository.Path }, "demo/x\nnode: evil"},
-		{"HOLDFAST_REPOSITORY_PATH=/a: b # c", "repository.path", "/a: b # c", func(c *config.Config) any { return c.Repository.Path }, "/a: b # c"},
+		{"HOLDFAST_REPOSITORY_PATH=/x\nnode: evil", "repository.path", "/x\nnode: evil", func(c *config.Config) any { return c.Node + c.Repository.Place.String() }, "demo/x\nnode: evil"},
+		{"HOLDFAST_REPOSITORY_PATH=/a: b # c", "repository.path", "/a: b # c", func(c *config.Config) any { return c.Repository.Place.String() }, "/a: b # c"},
 		{"HOLDFAST_TOOLS=/t [x", "tools", "/t [x", func(c *config.Config) any { return c.Tools }, "/t [x"},
 		{"HOLDFAST_DATABASES_VALIDATOR=dbname='a: b' user=*x", "databases.validator", "dbname='a: b' user=*x", func(c *config.Config) any { return c.Databases["validator"].Connection }, "dbname='a: b' user=*x"},
+
+		{"HOLDFAST_REPOSITORY_PATH=backups/", "repository.path", "backups/", func(c *config.Config) any { return c.Repository.Place }, place.Place{Scheme: place.File, Path: "/etc/holdfast/backups"}},
+		{"HOLDFAST_IDENTITIES_KEEP=/mnt/a, kept", "identities.keep", "/mnt/a, kept", func(c *config.Config) any { return fmt.Sprint(c.Identities.Keep) }, "[/mnt/a /etc/holdfast/kept]"},
 
 		{"HOLDFAST_TEST_ANYTHING=1", "node", "demo", func(c *config.Config) any { return c.Node }, "demo"},
 		{"HOLDFAST_CONFIG=/other", "node", "demo", func(c *config.Config) any { return c.Node }, "demo"},
@@ -311,6 +316,9 @@ func TestEnvironmentMistakes(t *testing.T) {
 		{"HOLDFAST_DUMP_LOCK_WAIT=hunter2", "HOLDFAST_DUMP_LOCK_WAIT: want a duration"},
 		{"HOLDFAST_IDENTITIES_AUTH_BASIC=hunter2", "HOLDFAST_IDENTITIES_AUTH_BASIC: want true or false"},
 		{"HOLDFAST_REPOSITORY_PASSWORD=hunter2", "repository.password: want a reference"},
+		{"HOLDFAST_REPOSITORY_PATH=s3://hunter2/x", "repository.path: s3:// is not available yet: want a directory"},
+		{"HOLDFAST_REPOSITORY_PATH=hunter2:x", "HOLDFAST_REPOSITORY_PATH: HOST:PATH names another machine"},
+		{"HOLDFAST_IDENTITIES_KEEP=/x,ftp://hunter2", "HOLDFAST_IDENTITIES_KEEP: ftp:// is no kind of place"},
 		{"HOLDFAST_DATABASES_VALIDATOR_BEFORE=nobody", "databases.validator.before: there is no database nobody"},
 	} {
 		_, err := parse(whole, x.variable)

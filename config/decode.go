@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"holdfast/place"
 )
 
 // decoder puts a document into a Config: only keys that exist, each once, each
@@ -21,6 +23,7 @@ import (
 // secret in the wrong place.
 type decoder struct {
 	from    func(line int) string
+	dir     string // what relative places are below
 	origins []Origin
 }
 
@@ -77,7 +80,7 @@ func (d *decoder) put(key string, n *yaml.Node, v reflect.Value) error {
 			v.Set(reflect.New(v.Type().Elem()))
 		}
 		return d.put(key, n, v.Elem())
-	case v.Kind() == reflect.Struct || v.Kind() == reflect.Map:
+	case group(v.Type()):
 		if n.Kind != yaml.MappingNode {
 			return bad("keys below it, such as " + example(v.Type()))
 		}
@@ -97,11 +100,17 @@ func (d *decoder) put(key string, n *yaml.Node, v reflect.Value) error {
 	if n.Kind != yaml.ScalarNode {
 		return bad("one value")
 	}
-	if want := set(v, n.Value); want != "" {
-		return bad(want)
+	if err := set(v, n.Value, d.dir); err != nil {
+		return fmt.Errorf("line %d: %s: %w", line, key, err)
 	}
 	d.origins = append(d.origins, Origin{key, withoutPassword(n.Value), d.from(line)})
 	return nil
+}
+
+// group reports whether a value of that type has keys below it. A place is one
+// text, whatever it is made of.
+func group(t reflect.Type) bool {
+	return t.Kind() == reflect.Map || t.Kind() == reflect.Struct && t != reflect.TypeFor[place.Place]()
 }
 
 // mapping decodes keys and values into a struct or a map.
@@ -191,56 +200,73 @@ func bytesOf(text string) (int64, bool) {
 
 var wholeNumber = regexp.MustCompile(`^(0|[1-9][0-9]{0,8})$`)
 
-// set gives a value its text. It returns what is wanted instead when the text
-// does not suit the type.
-func set(v reflect.Value, text string) (want string) {
+// set gives a value its text; a relative place is below dir. The error says what
+// is wanted instead when the text does not suit the type.
+func set(v reflect.Value, text, dir string) error {
+	if v.Type() == reflect.TypeFor[place.Place]() {
+		return setPlace(v, text, dir)
+	}
 	if v.Type() == reflect.TypeFor[Duration]() {
 		t, err := duration(text)
 		if err != nil || t < 0 {
-			return "a duration, such as 1s or 4h, or days such as 30d"
+			return errors.New("want a duration, such as 1s or 4h, or days such as 30d")
 		}
 		v.SetInt(int64(t))
-		return ""
+		return nil
 	}
 	if v.Type() == reflect.TypeFor[Age]() {
 		a, ok := age(text)
 		if !ok {
-			return "an age, such as 36h, 14d, 8w or forever"
+			return errors.New("want an age, such as 36h, 14d, 8w or forever")
 		}
 		v.SetInt(int64(a))
-		return ""
+		return nil
 	}
 	if v.Type() == reflect.TypeFor[Size]() {
 		n, ok := bytesOf(text)
 		if !ok {
-			return "a number of bytes, such as 512MiB or 20GiB"
+			return errors.New("want a number of bytes, such as 512MiB or 20GiB")
 		}
 		v.SetInt(n)
-		return ""
+		return nil
 	}
 	switch v.Kind() {
 	case reflect.String:
 		v.SetString(text)
 	case reflect.Bool:
 		if !slices.Contains([]string{"true", "false"}, text) {
-			return "true or false"
+			return errors.New("want true or false")
 		}
 		v.SetBool(text == "true")
 	case reflect.Int:
 		n, err := strconv.Atoi(text)
 		if err != nil || !wholeNumber.MatchString(text) {
-			return "a whole number"
+			return errors.New("want a whole number")
 		}
 		v.SetInt(int64(n))
 	case reflect.Slice:
-		v.Set(reflect.MakeSlice(v.Type(), 0, 1))
-		for _, part := range strings.Split(text, ",") {
-			v.Set(reflect.Append(v, reflect.ValueOf(strings.TrimSpace(part))))
+		parts := strings.Split(text, ",")
+		v.Set(reflect.MakeSlice(v.Type(), len(parts), len(parts)))
+		for i, part := range parts {
+			if err := set(v.Index(i), strings.TrimSpace(part), dir); err != nil {
+				return err
+			}
 		}
 	default:
-		return "one value"
+		return errors.New("want one value")
 	}
-	return ""
+	return nil
+}
+
+// setPlace gives a place its text; an empty one is none.
+func setPlace(v reflect.Value, text, dir string) error {
+	if text == "" {
+		v.SetZero()
+		return nil
+	}
+	p, err := place.Parse(text, dir)
+	v.Set(reflect.ValueOf(p))
+	return err
 }
 
 var ageRule = regexp.MustCompile(`^([1-9][0-9]{0,4})([hdw])$`)

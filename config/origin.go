@@ -72,8 +72,8 @@ func (c *Config) environment(environ []string) error {
 			return fmt.Errorf("the environment variable %s could be %s as well as %s: rename one of them", name, found[0].key, found[1].key)
 		}
 		s := found[0]
-		if want := set(s.value, value); want != "" {
-			return fmt.Errorf("the environment variable %s: want %s", name, want)
+		if err := set(s.value, value, c.Dir()); err != nil {
+			return fmt.Errorf("the environment variable %s: %w", name, err)
 		}
 		s.done()
 		c.origins = slices.DeleteFunc(c.origins, func(o Origin) bool { return o.Key == s.key || strings.HasPrefix(o.Key, s.key+"[") })
@@ -104,7 +104,7 @@ func leaves(key string, v reflect.Value, done func()) []setting {
 	case reflect.Map:
 		return nil
 	case reflect.Slice:
-		if v.Type().Elem().Kind() == reflect.Struct {
+		if group(v.Type().Elem()) {
 			return nil // a variable has no way to say it
 		}
 	case reflect.Pointer:
@@ -113,6 +113,9 @@ func leaves(key string, v reflect.Value, done func()) []setting {
 		}
 		return leaves(key, v.Elem(), done)
 	case reflect.Struct:
+		if !group(v.Type()) {
+			break
+		}
 		var out []setting
 		for _, k := range keys(v.Type()) {
 			field, _ := fieldOf(v, k)

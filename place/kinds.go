@@ -1,6 +1,7 @@
 package place
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 )
@@ -57,14 +58,24 @@ var kinds = map[Scheme]kind{
 	"kube":  {form: "kube://NAMESPACE/NAME", authority: bucket, holds: []Use{Identities}},
 }
 
-// Serves returns an error, which says what is wanted instead, where the place
-// is not for that use, or is of a kind that this program cannot use yet.
-func (p Place) Serves(use Use) error {
-	k := kinds[p.Scheme]
-	if !slices.Contains(k.holds, use) {
+// Holds returns an error, which says what is wanted instead, where no place of
+// that kind is for that use.
+func (p Place) Holds(use Use) error {
+	switch {
+	case p.IsZero():
+		return errors.New(wantDirectory)
+	case !slices.Contains(kinds[p.Scheme].holds, use):
 		return fmt.Errorf("%s:// does not hold %s: %s", p.Scheme, use, wantDirectory)
 	}
-	if !k.available {
+	return nil
+}
+
+// Serves is Holds, and refuses as well what this program cannot use yet.
+func (p Place) Serves(use Use) error {
+	if err := p.Holds(use); err != nil {
+		return err
+	}
+	if !kinds[p.Scheme].available {
 		return fmt.Errorf("%s:// is not available yet: %s", p.Scheme, wantDirectory)
 	}
 	return nil

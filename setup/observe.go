@@ -97,7 +97,7 @@ func (p Parts) observeRepository(ctx context.Context, o *check.Observations) {
 		o.Drills, o.KeyTests = holdfast.Unknown[[]record.Drill](err.Error()), holdfast.Unknown[[]record.KeyTest](err.Error())
 		return
 	}
-	found := check.Repository{Name: p.Repository.Path}
+	found := check.Repository{Name: p.Repository.Place.String()}
 	r, err := repository.Open(ctx, Location(p.Config), password)
 	if err == nil {
 		defer func() { _ = r.Close(ctx) }()
@@ -293,19 +293,20 @@ func (p Parts) observeMetrics(ctx context.Context) holdfast.Observed[observed.Me
 }
 
 func (p Parts) observeCopy(ctx context.Context) holdfast.Observed[check.Copy] {
-	path := p.Check.SecondCopy
-	if path == "" {
+	at := p.Check.SecondCopy
+	if at.IsZero() {
 		return holdfast.Unknown[check.Copy]("check.second_copy names none")
 	}
-	if config.IsAddress(path) {
-		return holdfast.Unknown[check.Copy](path + " is no directory of this machine, and only those can be looked into")
+	path, isLocal := at.Local()
+	if !isLocal {
+		return holdfast.Unknown[check.Copy](at.String() + " is no directory of this machine, and only those can be looked into")
 	}
 	password, err := p.Repository.Password.Secret(p.Dir())(ctx)
 	if err != nil {
 		return holdfast.Unknown[check.Copy](err.Error())
 	}
-	shared := place.Share(place.Directory(path), place.Directory(p.Repository.Path))
-	found := check.Copy{Where: path, SameDisk: shared == place.Itself || shared == place.FileSystem, OneDisk: shared == place.Disk}
+	shared := place.Share(at, p.Repository.Place)
+	found := check.Copy{Where: at.String(), SameDisk: shared == place.Itself || shared == place.FileSystem, OneDisk: shared == place.Disk}
 	r, err := repository.Open(ctx, repository.Filesystem(path), password)
 	if err == nil {
 		defer func() { _ = r.Close(ctx) }()

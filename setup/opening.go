@@ -78,9 +78,11 @@ func (o *Opening) Find(ctx context.Context, node holdfast.NodeName, id string) (
 // Location is where the configured repository is. Where sealed identities are
 // kept, there is a place for what opens it as well.
 func Location(c *config.Config) repository.Location {
-	at := repository.Filesystem(c.Repository.Path)
+	at := repository.Filesystem(c.Repository.Place.Path)
 	if c.Identities != nil {
-		at.Copies = c.Identities.Keep
+		for _, p := range c.Identities.Keep {
+			at.Copies = append(at.Copies, p.Path)
+		}
 	}
 	return at
 }

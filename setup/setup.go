@@ -247,8 +247,8 @@ func (p Parts) Keeper(ctx context.Context) (identities.Keeper, error) {
 	if k.Recipients, err = identities.ParseRecipients(p.Identities.Recipients); err != nil {
 		return k, err
 	}
-	for _, dir := range p.Identities.Keep {
-		k.Directories = append(k.Directories, identities.Directory{Path: dir})
+	for _, at := range p.Identities.Keep {
+		k.Directories = append(k.Directories, identities.Directory{Path: at.Path})
 	}
 	return k, nil
 }

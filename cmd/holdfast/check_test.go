@@ -21,6 +21,7 @@ import (
 	"holdfast/config"
 	"holdfast/identities/identitiestest"
 	"holdfast/internal/splicetest"
+	"holdfast/place"
 	"holdfast/record"
 	"holdfast/repository"
 	"holdfast/setup"
@@ -157,7 +158,7 @@ func (c *checked) inside(conf *config.Config, fn func(*repository.Repository) er
 	if err != nil {
 		return err
 	}
-	r, err := repository.Open(c.Context(), repository.Filesystem(conf.Repository.Path), password)
+	r, err := repository.Open(c.Context(), repository.Filesystem(conf.Repository.Place.Path), password)
 	if err != nil {
 		return err
 	}
@@ -169,7 +170,7 @@ func (c *checked) fork(name string) *config.Config {
 	c.Helper()
 	c.must(os.CopyFS(c.path(name), os.DirFS(c.path("repository"))))
 	conf := c.config()
-	conf.Repository.Path = c.path(name)
+	conf.Repository.Place = place.Directory(c.path(name))
 	return conf
 }
 
@@ -270,8 +271,8 @@ func TestEveryConditionOnRealParts(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	c.must(os.RemoveAll(gap.Repository.Path))
-	c.must(os.CopyFS(gap.Repository.Path, os.DirFS(old.Repository.Path)))
+	c.must(os.RemoveAll(gap.Repository.Place.Path))
+	c.must(os.CopyFS(gap.Repository.Place.Path, os.DirFS(old.Repository.Place.Path)))
 	if _, err := c.take(gap, 0); err != nil {
 		t.Fatal(err)
 	}
@@ -301,10 +302,10 @@ func TestEveryConditionOnRealParts(t *testing.T) {
 func (c *checked) empty(name string) *config.Config {
 	c.Helper()
 	conf := c.config()
-	conf.Repository.Path = c.path(name)
+	conf.Repository.Place = place.Directory(c.path(name))
 	password, err := conf.Repository.Password.Secret(conf.Dir())(c.Context())
 	c.must(err)
-	c.must(repository.Create(c.Context(), repository.Filesystem(conf.Repository.Path), password))
+	c.must(repository.Create(c.Context(), repository.Filesystem(conf.Repository.Place.Path), password))
 	return conf
 }
 
@@ -323,7 +324,7 @@ func (c *checked) expect(t *testing.T, conf *config.Config, code check.Code, wan
 // conditions makes every condition violated, and undetermined.
 func (c *checked) conditions(t *testing.T, plain, reversed, unknown, old, gap *config.Config) {
 	in := func(conf *config.Config) func(*config.Config) {
-		return func(changed *config.Config) { changed.Repository.Path = conf.Repository.Path }
+		return func(changed *config.Config) { changed.Repository.Place = conf.Repository.Place }
 	}
 	locked := func(conf *config.Config) { conf.Repository.Password = "env:HOLDFAST_TEST_NO_SUCH_PASSWORD" }
 	fault := func(f splicetest.Fault) func() {
@@ -368,17 +369,19 @@ func (c *checked) conditions(t *testing.T, plain, reversed, unknown, old, gap *c
 		change  func(*config.Config) // of the configuration
 		world   func()               // of what it leads to; undone after the case
 	}{
-		{check.RecoveryRoute, holdfast.Violated, "route one, a set: closed", func(conf *config.Config) { conf.Repository.Path = c.path("nothing") }, nil},
+		{check.RecoveryRoute, holdfast.Violated, "route one, a set: closed", func(conf *config.Config) { conf.Repository.Place = place.Directory(c.path("nothing")) }, nil},
 		{check.RecoveryRoute, holdfast.CannotTell, "no current test shows that a key opens", func(conf *config.Config) { conf.Check.Retention = nil; in(plain)(conf) }, nil},
 		{check.RestoreProven, holdfast.Violated, "no drill was ever run", in(plain), nil},
 		{check.RestoreProven, holdfast.CannotTell, "HOLDFAST_TEST_NO_SUCH_PASSWORD", locked, nil},
-		{check.RepositoryReadable, holdfast.Violated, "repository", func(conf *config.Config) { conf.Repository.Path = c.path("nothing") }, nil},
+		{check.RepositoryReadable, holdfast.Violated, "repository", func(conf *config.Config) { conf.Repository.Place = place.Directory(c.path("nothing")) }, nil},
 		{check.RepositoryReadable, holdfast.CannotTell, "HOLDFAST_TEST_NO_SUCH_PASSWORD", locked, nil},
 		{check.RecoveryKeyTested, holdfast.Violated, "no recovery key was ever tested", in(plain), nil},
 		{check.RecoveryKeyTested, holdfast.CannotTell, "HOLDFAST_TEST_NO_SUCH_PASSWORD", locked, nil},
-		{check.SecondCopy, holdfast.Violated, "same file system", func(conf *config.Config) { conf.Check.SecondCopy = plain.Repository.Path }, nil},
-		{check.SecondCopy, holdfast.CannotTell, "check.second_copy names none", func(conf *config.Config) { conf.Check.SecondCopy = "" }, nil},
-		{check.SecondCopy, holdfast.CannotTell, "s3://elsewhere/copy is no directory of this machine", func(conf *config.Config) { conf.Check.SecondCopy = "s3://elsewhere/copy" }, nil},
+		{check.SecondCopy, holdfast.Violated, "same file system", func(conf *config.Config) { conf.Check.SecondCopy = plain.Repository.Place }, nil},
+		{check.SecondCopy, holdfast.CannotTell, "check.second_copy names none", func(conf *config.Config) { conf.Check.SecondCopy = place.Place{} }, nil},
+		{check.SecondCopy, holdfast.CannotTell, "s3://elsewhere/copy is no directory of this machine", func(conf *config.Config) {
+			conf.Check.SecondCopy = place.Place{Scheme: "s3", Bucket: "elsewhere", Path: "copy"}
+		}, nil},
 		{check.PostgresCadence, holdfast.Violated, "is 5d old", in(old), nil},
 		{check.PostgresCadence, holdfast.CannotTell, "HOLDFAST_TEST_NO_SUCH_PASSWORD", locked, nil},
 		{check.SnapshotOrdering, holdfast.Violated, "ledger ends at 50", in(reversed), nil},

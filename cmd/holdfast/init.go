@@ -17,6 +17,7 @@ import (
 
 	"holdfast"
 	"holdfast/config"
+	"holdfast/place"
 	"holdfast/repository"
 	"holdfast/setup"
 )
@@ -171,7 +172,7 @@ func (a *app) init(ctx context.Context, f initFlags) error {
 	if err != nil {
 		return err
 	}
-	made := setupMade{Set: first.ID, State: first.State, Config: path, Repository: conf.Repository.Path, Secrets: atLeast(slices.Sorted(maps.Keys(s.secrets()))), Recipients: atLeast(s.recipients)}
+	made := setupMade{Set: first.ID, State: first.State, Config: path, Repository: conf.Repository.Place.String(), Secrets: atLeast(slices.Sorted(maps.Keys(s.secrets()))), Recipients: atLeast(s.recipients)}
 	return a.result("setup", made, func() {
 		if first.ID != "" {
 			a.printSet(first)
@@ -202,18 +203,26 @@ func (s *draft) fromHere() {
 			*path, _ = filepath.Abs(*path)
 		}
 	}
-	abs(&s.repository)
 	abs(&s.tools)
 	abs(&s.bundle)
+	absPlace(&s.repository)
 	s.keep = slices.Clone(s.keep)
 	for i := range s.keep {
-		abs(&s.keep[i])
+		absPlace(&s.keep[i])
 	}
 	for _, reference := range []*string{&s.password, &s.secret, &s.token} {
 		if path, ok := strings.CutPrefix(*reference, "file:"); ok && path != "" {
 			abs(&path)
 			*reference = "file:" + path
 		}
+	}
+}
+
+// absPlace makes a place absolute; what is none stays, to be refused with the
+// configuration.
+func absPlace(text *string) {
+	if p, err := place.Parse(*text, mustGetwd()); err == nil {
+		*text = p.String()
 	}
 }
 
@@ -299,14 +308,14 @@ func (s *draft) free(ctx context.Context, conf *config.Config) error {
 				Why: "A file that exists is never overwritten: it may hold the only copy of a key.", Do: "Move it away, or write the configuration elsewhere: --config."}
 		}
 	}
-	there, err := os.ReadDir(conf.Repository.Path)
+	there, err := os.ReadDir(conf.Repository.Place.Path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) || err == nil && len(there) == 0:
 		return nil
 	case err != nil:
 		return &holdfast.Problem{Class: holdfast.Refused, What: "look at --repository", Err: err, Do: "Name another directory, or run as a user that may write there."}
 	case s.password == "":
-		return &holdfast.Problem{Class: holdfast.Refused, What: conf.Repository.Path + " is not empty",
+		return &holdfast.Problem{Class: holdfast.Refused, What: conf.Repository.Place.String() + " is not empty",
 			Why: "If it is a repository, a new one over it would make the sets in it unreadable.",
 			Do:  "Name another directory; or use the repository that is there: --repository-password with a reference to its password."}
 	}
@@ -374,9 +383,9 @@ func writeSecret(path, text string) error {
 
 func (a *app) printSetup(s *draft, conf *config.Config, path string) {
 	if s.Existing {
-		a.printf("\nWrote %s. It uses the repository that was there: %s.\n", path, conf.Repository.Path)
+		a.printf("\nWrote %s. It uses the repository that was there: %s.\n", path, conf.Repository.Place)
 	} else {
-		a.printf("\nWrote %s and created the repository %s.\n", path, conf.Repository.Path)
+		a.printf("\nWrote %s and created the repository %s.\n", path, conf.Repository.Place)
 	}
 	if !s.NewPassword.IsEmpty() {
 		a.printf("\nThe repository's password is in %s.\nWithout it no set can be read: keep a copy away from this machine.\n", filepath.Join(s.Dir, repositoryPassword))

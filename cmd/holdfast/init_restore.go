@@ -24,7 +24,11 @@ func (a *app) recall(ctx context.Context, s *draft, engine *compose.Engine) (don
 	if err != nil {
 		return false, err
 	}
-	r, err := repository.Open(ctx, repository.Filesystem(s.repository), password)
+	at, err := placeOf("--repository", s.repository)
+	if err != nil {
+		return false, err
+	}
+	r, err := repository.Open(ctx, repository.Filesystem(at.Path), password)
 	if err != nil {
 		return false, err
 	}
@@ -96,7 +100,7 @@ func (a *app) another(ctx context.Context, s *draft, conf *config.Config, partic
 	if err != nil {
 		return err
 	}
-	r, err := repository.Open(ctx, repository.Filesystem(conf.Repository.Path), password)
+	r, err := repository.Open(ctx, repository.Filesystem(conf.Repository.Place.Path), password)
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 	"holdfast"
 	"holdfast/config"
 	"holdfast/internal/libpq"
+	"holdfast/place"
 	"holdfast/repository"
 	"holdfast/setup"
 )
@@ -128,6 +129,19 @@ func (a *app) withRepository(ctx context.Context, fn func(setup.Parts, *reposito
 		return err
 	}
 	return p.WithRepository(ctx, func(r *repository.Repository) error { return fn(p, r) })
+}
+
+// placeOf reads the place of a repository that a flag names, from the working
+// directory.
+func placeOf(flag, text string) (place.Place, error) {
+	at, err := place.Parse(text, mustGetwd())
+	if err == nil {
+		err = at.Serves(place.Repository)
+	}
+	if err != nil {
+		return place.Place{}, usageError(nil, fmt.Errorf("%s: %w", flag, err))
+	}
+	return at, nil
 }
 
 // exactly makes a command take n arguments, with a message of our own.

@@ -94,7 +94,7 @@ func TestTheTranscriptsOfCheck(t *testing.T) {
 	c.must(err)
 	text, _, _ := strings.Cut(string(conf), "\ncheck:\n")
 	c.must(os.RemoveAll(c.path("repository")))
-	c.must(os.Rename(old.Repository.Path, c.path("repository")))
+	c.must(os.Rename(old.Repository.Place.Path, c.path("repository")))
 	c.must(os.WriteFile(c.path("holdfast.yaml"), []byte(text+"\ncheck:\n  scans: ["+strings.Join(c.network.URLs(), ", ")+"]\n"), 0o600))
 	c.exec("participant", "INSERT INTO participant.lapi_users (user_id, created_at) VALUES ('bob', (extract(epoch from now() - interval '2 days') * 1000000)::bigint)")
 	c.exec("participant", "DELETE FROM participant.par_pruning_schedules")

@@ -195,10 +195,16 @@ func openCopy(ctx context.Context, p setup.Parts, dir string) (*repository.Repos
 	if err != nil {
 		return nil, err
 	}
-	if _, err := os.Stat(dir); err != nil {
-		return nil, usageError(nil, fmt.Errorf("--copy: %w", err))
+	at, err := placeOf("--copy", dir)
+	if err != nil {
+		return nil, err
 	}
-	return repository.Open(ctx, repository.Filesystem(dir), password)
+	if path, isLocal := at.Local(); isLocal {
+		if _, err := os.Stat(path); err != nil {
+			return nil, usageError(nil, fmt.Errorf("--copy: %w", err))
+		}
+	}
+	return repository.Open(ctx, repository.Filesystem(at.Path), password)
 }
 
 func (a *app) rebuildIndex(ctx context.Context) error {
