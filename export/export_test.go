@@ -25,6 +25,7 @@ import (
 	"holdfast/export"
 	"holdfast/internal/libpq"
 	"holdfast/internal/splicetest"
+	"holdfast/place"
 	"holdfast/repository"
 )
 
@@ -130,7 +131,7 @@ func seal(t testing.TB, s *splicetest.Server, dsn map[holdfast.ComponentName]str
 
 func openRepository(t testing.TB) *repository.Repository {
 	t.Helper()
-	at, password := repository.Filesystem(t.TempDir()), holdfast.NewSecret("a long password")
+	at, password := place.Directory(t.TempDir()), holdfast.NewSecret("a long password")
 	must(t, repository.Create(t.Context(), at, password))
 	rep, err := repository.Open(t.Context(), at, password)
 	must(t, err)

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"holdfast"
+	"holdfast/place"
 	"holdfast/repository"
 )
 
@@ -49,7 +50,7 @@ func beside(what, dir string) error {
 	}
 	do := map[string]func(*repository.Repository, int) error{"backup": backUp, "retention": retain, "reader": readAll}[what]
 	for n := first; ; n++ {
-		r, err := repository.Open(context.Background(), c.at(dir), holdfast.NewSecret(password))
+		r, err := repository.Open(context.Background(), place.Directory(dir), holdfast.NewSecret(password))
 		if err == nil {
 			err = errors.Join(do(r, n), r.Close(context.Background()))
 		}
@@ -211,7 +212,7 @@ func TestBesideEachOther(t *testing.T) {
 	defer c.use()()
 	// What there is in the beginning is old enough to be given back.
 	c.Ahead = -72 * time.Hour
-	r := open(t, c.at(dir))
+	r := open(t, place.Directory(dir))
 	for n := range 5 {
 		set := aSet("demo", n, holdfast.Proven, rows)
 		set.Host = strconv.Itoa(n)
@@ -245,7 +246,7 @@ func TestBesideEachOther(t *testing.T) {
 	}
 	p.judge()
 	for range 4 {
-		r := open(t, c.at(dir))
+		r := open(t, place.Directory(dir))
 		if err := everySet(r, func(repository.Entry) bool { return true }); err != nil {
 			t.Error(err)
 		}
@@ -254,7 +255,7 @@ func TestBesideEachOther(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if list := sets(t, open(t, c.at(dir)), ""); len(list) < 3 {
+	if list := sets(t, open(t, place.Directory(dir)), ""); len(list) < 3 {
 		t.Errorf("only %d sets are left", len(list))
 	}
 }

@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"github.com/kopia/kopia/repo/blob"
-	"github.com/kopia/kopia/repo/blob/filesystem"
 
+	"holdfast/place"
 	"holdfast/repository"
 )
 
@@ -38,61 +38,31 @@ func (c *clock) pass(d time.Duration) {
 	c.Ahead += d
 }
 
-const clockType = "holdfast-test-clock"
-
-type clockOptions struct {
-	Path string `json:"path"`
-}
-
-// theClock is that of the storage; a process has one.
-var theClock *clock
-
-var registerClock = sync.OnceFunc(func() {
-	blob.AddSupportedStorage(clockType, clockOptions{}, func(ctx context.Context, o *clockOptions, create bool) (blob.Storage, error) {
-		st, err := filesystem.New(ctx, &filesystem.Options{Path: o.Path, FileMode: 0o600, DirectoryMode: 0o700}, create)
-		if err != nil {
-			return nil, err
-		}
-		return &clockStorage{st, o}, nil
-	})
-})
-
 type clockStorage struct {
 	blob.Storage
-	o *clockOptions
-}
-
-func (s *clockStorage) ConnectionInfo() blob.ConnectionInfo {
-	return blob.ConnectionInfo{Type: clockType, Config: s.o}
+	c *clock
 }
 
 func (s *clockStorage) PutBlob(ctx context.Context, id blob.ID, data blob.Bytes, o blob.PutOptions) error {
-	o.SetModTime = theClock.now()
+	o.SetModTime = s.c.now()
 	return s.Storage.PutBlob(ctx, id, data, o)
 }
 
-// use makes c the clock of this process.
+// use makes c the clock of this process, and of what it writes to a storage.
 func (c *clock) use() (undo func()) {
-	registerClock()
-	theClock = c
-	return repository.SetNow(c.now)
-}
-
-// at is a repository on the clock's storage.
-func (c *clock) at(dir string) repository.Location {
-	at := repository.Filesystem(dir)
-	at.Storage = blob.ConnectionInfo{Type: clockType, Config: &clockOptions{dir}}
-	return at
+	clock := repository.SetNow(c.now)
+	storage := repository.SetStorage(func(st blob.Storage) blob.Storage { return &clockStorage{st, c} })
+	return func() { clock(); storage() }
 }
 
 // clocked is a new repository and its clock, which only moves by hand. Tests
 // that use it are not run beside others.
-func clocked(t *testing.T) (*clock, repository.Location, string) {
+func clocked(t *testing.T) (*clock, place.Place, string) {
 	t.Helper()
 	c := &clock{Base: time.Now().Add(time.Minute)}
 	t.Cleanup(c.use())
-	_, dir := make1(t)
-	return c, c.at(dir), dir
+	at, dir := make1(t)
+	return c, at, dir
 }
 
 // The environment hands a clock on to another process.

@@ -7,8 +7,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/kopia/kopia/repo/blob"
@@ -26,7 +24,7 @@ import (
 // the second there are none.
 //
 // So Holdfast keeps a copy of each beside them, byte for byte, under a name that
-// has the hash of the bytes, and another of kopia.repository in the directories
+// has the hash of the bytes, and another of kopia.repository in the places
 // where the operator keeps sealed identities. kopia leaves alone what it does
 // not know: its commands and its maintenance go by the first letters of names
 // (repo/content/content_manager.go, repo/maintenance/pack_gc.go), of which none
@@ -46,20 +44,20 @@ func copyName(of blob.ID, b []byte) string {
 type duplicate struct {
 	of    blob.ID
 	bytes []byte
-	blob  blob.ID // its name in the repository
-	file  string  // or its path outside of it
+	name  string
+	shelf shelf // where it is outside of the repository; nil in it
 }
 
 func (d duplicate) String() string {
-	if d.file != "" {
-		return d.file
+	if d.shelf != nil {
+		return d.shelf.where(d.name)
 	}
-	return string(d.blob)
+	return d.name
 }
 
 // whole reports whether the bytes are those that the name says.
 func (d duplicate) whole() bool {
-	return copyName(d.of, d.bytes) == string(d.blob) || d.file != "" && copyName(d.of, d.bytes) == filepath.Base(d.file)
+	return copyName(d.of, d.bytes) == d.name
 }
 
 // copyOf tells what a copy of that name is of.
@@ -83,9 +81,9 @@ func readBlob(ctx context.Context, st blob.Reader, id blob.ID) ([]byte, error) {
 	return append([]byte{}, b.Bytes()...), err
 }
 
-// duplicates lists the copies in the storage, and those in directories outside
-// of it, as far as these can be read: one may be a disk that is in a safe.
-func duplicates(ctx context.Context, st blob.Reader, outside []string) (list []duplicate, err error) {
+// duplicates lists the copies in the storage, and those outside of it, as far as
+// these can be read: one may be a disk that is in a safe.
+func duplicates(ctx context.Context, st blob.Reader, outside []shelf) (list []duplicate, err error) {
 	var names []blob.ID
 	err = st.ListBlobs(ctx, copyPrefix, func(m blob.Metadata) error {
 		names = append(names, m.BlobID)
@@ -98,22 +96,28 @@ func duplicates(ctx context.Context, st blob.Reader, outside []string) (list []d
 		}
 		var b []byte
 		if b, err = readBlob(ctx, st, name); b != nil { // one that has gone since was replaced
-			list = append(list, duplicate{of: of, bytes: b, blob: name})
+			list = append(list, duplicate{of: of, bytes: b, name: string(name)})
 		}
 	}
-	for _, dir := range outside {
-		entries, _ := os.ReadDir(dir)
-		for _, e := range entries {
-			of, ok := copyOf(e.Name())
-			if !ok {
-				continue
-			}
-			if b, err := os.ReadFile(filepath.Join(dir, e.Name())); err == nil {
-				list = append(list, duplicate{of: of, bytes: b, file: filepath.Join(dir, e.Name())})
-			}
-		}
+	for _, s := range outside {
+		list = append(list, shelved(s)...)
 	}
 	return list, err
+}
+
+// shelved lists the copies in one place outside of the repository.
+func shelved(s shelf) (list []duplicate) {
+	names, _ := s.names()
+	for _, name := range names {
+		of, ok := copyOf(name)
+		if !ok {
+			continue
+		}
+		if b, err := s.read(name); err == nil {
+			list = append(list, duplicate{of: of, bytes: b, name: name, shelf: s})
+		}
+	}
+	return list
 }
 
 // keepCopies makes sure that there is a good copy of what opens the repository,
@@ -131,10 +135,10 @@ func (r *Repository) keepCopies(ctx context.Context) error {
 		}
 	}
 	for _, id := range vital {
-		name := blob.ID(copyName(id, live[id]))
+		name := copyName(id, live[id])
 		there := false
 		for _, d := range list {
-			there = there || d.blob == name && d.whole()
+			there = there || d.name == name && d.whole()
 		}
 		if live[id] == nil || there {
 			continue // one that is gone while its copy is there, verify finds
@@ -143,12 +147,12 @@ func (r *Repository) keepCopies(ctx context.Context) error {
 			return r.location.unopened(ctx, r.password, errors.New("it has changed since it was opened"))
 		}
 		proven = true
-		if err := st.PutBlob(ctx, name, payload{live[id]}, blob.PutOptions{}); err != nil {
+		if err := st.PutBlob(ctx, blob.ID(name), payload{live[id]}, blob.PutOptions{}); err != nil {
 			return r.location.explain("write to", err)
 		}
 		for _, d := range list {
-			if d.of == id && d.blob != name {
-				if err := st.DeleteBlob(ctx, d.blob); err != nil {
+			if d.of == id && d.name != name {
+				if err := st.DeleteBlob(ctx, blob.ID(d.name)); err != nil {
 					return r.location.explain("write to", err)
 				}
 			}
@@ -160,42 +164,25 @@ func (r *Repository) keepCopies(ctx context.Context) error {
 	return nil
 }
 
-// keepOutside copies kopia.repository into the directories of Location.Copies,
-// and removes its former copies there. A directory that cannot be written is no
+// keepOutside copies kopia.repository to the places outside of the repository,
+// and removes its former copies there. A place that cannot be written is no
 // reason not to take a backup: whatever else is to be kept there complains.
-func (l Location) keepOutside(key []byte) {
+func (l location) keepOutside(key []byte) {
 	name := copyName(format.KopiaRepositoryBlobID, key)
-	list, _ := duplicates(context.Background(), nothing{}, l.Copies)
-	for _, dir := range l.Copies {
-		path := filepath.Join(dir, name)
-		if b, err := os.ReadFile(path); err == nil && bytes.Equal(b, key) {
+	for _, s := range l.outside() {
+		if b, err := s.read(name); err == nil && bytes.Equal(b, key) {
 			continue
 		}
-		if os.MkdirAll(dir, 0o700) != nil || writeWhole(path, key) != nil {
+		former := shelved(s)
+		if s.write(name, key) != nil {
 			continue
 		}
-		for _, d := range list {
-			if d.file != path && filepath.Dir(d.file) == filepath.Clean(dir) && sameRepository(d.bytes, key) {
-				_ = os.Remove(d.file)
+		for _, d := range former {
+			if d.name != name && sameRepository(d.bytes, key) {
+				_ = s.remove(d.name)
 			}
 		}
 	}
-}
-
-// writeWhole writes a file of which no half is ever to be seen.
-func writeWhole(path string, b []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".holdfast-*")
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(b)
-	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		_ = os.Remove(f.Name())
-	}
-	return err
 }
 
 // sameRepository reports whether two kopia.repository blobs are of one
@@ -205,12 +192,6 @@ func sameRepository(a, b []byte) bool {
 	y, errY := format.ParseKopiaRepositoryJSON(b)
 	return errX == nil && errY == nil && len(x.UniqueID) > 0 && bytes.Equal(x.UniqueID, y.UniqueID)
 }
-
-// nothing is a storage without blobs.
-type nothing struct{ blob.Reader }
-
-// ListBlobs implements blob.Reader.
-func (nothing) ListBlobs(context.Context, blob.ID, func(blob.Metadata) error) error { return nil }
 
 // replaced is a storage in which the vital blobs are these; one that is nil is
 // not there.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"holdfast"
+	"holdfast/place"
 	"holdfast/repository"
 	"holdfast/repository/repositorytest"
 	"holdfast/stored"
@@ -147,7 +148,7 @@ func TestWrongPasswordsAndDamage(t *testing.T) {
 	if aside := blobFiles(t, dir, "holdfast-damaged-"); len(aside) != 2 {
 		t.Errorf("set aside: %v", aside)
 	}
-	_, err = repository.Open(t.Context(), repository.Filesystem(t.TempDir()), holdfast.NewSecret(password))
+	_, err = repository.Open(t.Context(), place.Directory(t.TempDir()), holdfast.NewSecret(password))
 	class(t, err, holdfast.NoRepository)
 }
 
@@ -176,20 +177,21 @@ func TestWithoutACopy(t *testing.T) {
 func TestAfterAChangeOfPassword(t *testing.T) {
 	const other = "another long password"
 	at, dir := two(t)
-	at.Copies = []string{filepath.Join(t.TempDir(), "kept")}
-	old := open(t, at)
+	kept := place.Directory(filepath.Join(t.TempDir(), "kept"))
+	outside := repository.Copies(kept)
+	old := open(t, at, outside)
 	storeRows(t, old, 3, nil)
 	if err := old.ChangePassword(t.Context(), other); err != nil {
 		t.Fatal(err)
 	}
-	_, err := repository.Open(t.Context(), at, holdfast.NewSecret(password))
+	_, err := repository.Open(t.Context(), at, holdfast.NewSecret(password), outside)
 	class(t, err, holdfast.WrongKey)
 	if _, do := holdfast.Advice(err); !strings.Contains(do, "the new one") {
 		t.Errorf("it advises %q", do)
 	}
-	_, err = repository.PutBack(t.Context(), at, holdfast.NewSecret(password))
+	_, err = repository.PutBack(t.Context(), at, holdfast.NewSecret(password), outside)
 	class(t, err, holdfast.WrongKey)
-	r := repositorytest.Open(t, at, other)
+	r := repositorytest.Open(t, at, other, outside)
 	i, err := r.Inspect(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -203,8 +205,8 @@ func TestAfterAChangeOfPassword(t *testing.T) {
 	if after := copies(t, dir); len(after) != 1 || len(before) != 1 || after[0] == before[0] {
 		t.Errorf("copies %v, before %v", after, before)
 	}
-	if kept, _ := os.ReadDir(at.Copies[0]); len(kept) != 1 || kept[0].Name() != copies(t, dir)[0] {
-		t.Errorf("kept outside: %v", kept)
+	if there, _ := os.ReadDir(kept.Path); len(there) != 1 || there[0].Name() != copies(t, dir)[0] {
+		t.Errorf("kept outside: %v", there)
 	}
 	if faults, err := i.Faults(t.Context()); err != nil || len(faults) > 0 {
 		t.Errorf("%+v, %v", faults, err)
@@ -215,14 +217,15 @@ func TestAfterAChangeOfPassword(t *testing.T) {
 func TestCopiesOutside(t *testing.T) {
 	at, dir := two(t)
 	kept := filepath.Join(t.TempDir(), "kept")
-	at.Copies = []string{kept, filepath.Join(t.TempDir(), "a safe", "far away")}
-	storeRows(t, open(t, at), 3, nil)
-	if err := os.RemoveAll(filepath.Dir(at.Copies[1])); err != nil {
+	safe := filepath.Join(t.TempDir(), "a safe")
+	outside := repository.Copies(place.Directory(kept), place.Directory(filepath.Join(safe, "far away")))
+	storeRows(t, open(t, at, outside), 3, nil)
+	if err := os.RemoveAll(safe); err != nil {
 		t.Fatal(err)
 	}
 	look := func() []stored.Fault {
 		t.Helper()
-		i, err := open(t, at).Inspect(t.Context())
+		i, err := open(t, at, outside).Inspect(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -260,7 +263,7 @@ func TestCopiesOutside(t *testing.T) {
 			}
 		}
 	}
-	put, err := repository.PutBack(t.Context(), at, holdfast.NewSecret(password))
+	put, err := repository.PutBack(t.Context(), at, holdfast.NewSecret(password), outside)
 	if err != nil || len(put) != 1 || put[0].Remedy != file {
 		t.Fatalf("%v, %+v", err, put)
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"holdfast"
+	"holdfast/place"
 	"holdfast/repository"
 	"holdfast/repository/repositorytest"
 )
@@ -32,7 +33,7 @@ func mount(t *testing.T, dir, options string) {
 func TestAFullDiskIsNamedAndCostsNoSet(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "disk")
 	mount(t, dir, "size=12m,mode=0700")
-	at := repository.Filesystem(filepath.Join(dir, "repository"))
+	at := place.Directory(filepath.Join(dir, "repository"))
 	copyInto(t, filepath.Join(dir, "repository"))
 	r := open(t, at)
 	if err := store(t.Context(), r, aSet("demo", 1, holdfast.Proven), nil); err != nil {
@@ -54,7 +55,7 @@ func TestAFullDiskIsNamedAndCostsNoSet(t *testing.T) {
 func TestADiskThatIsFullFromTheBeginning(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "disk")
 	mount(t, dir, "size=4k,mode=0700")
-	class(t, repository.Create(t.Context(), repository.Filesystem(filepath.Join(dir, "repository")), holdfast.NewSecret(password)), holdfast.NoSpace)
+	class(t, repository.Create(t.Context(), place.Directory(filepath.Join(dir, "repository")), holdfast.NewSecret(password)), holdfast.NoSpace)
 }
 
 // A repository on a disk mounted for reading only can be listed and read, as
@@ -62,7 +63,7 @@ func TestADiskThatIsFullFromTheBeginning(t *testing.T) {
 func TestAReadOnlyDiskReadsAndRefusesWriting(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "disk")
 	mount(t, dir, "size=64m,mode=0700")
-	at := repository.Filesystem(filepath.Join(dir, "repository"))
+	at := place.Directory(filepath.Join(dir, "repository"))
 	copyInto(t, filepath.Join(dir, "repository"))
 	want := aSet("demo", 1, holdfast.Proven)
 	if err := store(t.Context(), open(t, at), want, nil); err != nil {
@@ -76,7 +77,7 @@ func TestAReadOnlyDiskReadsAndRefusesWriting(t *testing.T) {
 		t.Errorf("reading gives %v, %v", s.ID, err)
 	}
 	class(t, store(t.Context(), r, aSet("demo", 2, holdfast.Proven), nil), holdfast.ReadOnly)
-	class(t, repository.Create(t.Context(), repository.Filesystem(filepath.Join(dir, "another")), holdfast.NewSecret(password)), holdfast.ReadOnly)
+	class(t, repository.Create(t.Context(), place.Directory(filepath.Join(dir, "another")), holdfast.NewSecret(password)), holdfast.ReadOnly)
 }
 
 // A disk that fails while the repository is open is named after a while, and
@@ -107,7 +108,7 @@ func TestADiskThatFailsIsNotWaitedForForEver(t *testing.T) {
 func TestDroppingOnADiskThatCannotBeWritten(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "disk")
 	mount(t, dir, "size=24m,mode=0700")
-	at := repository.Filesystem(filepath.Join(dir, "repository"))
+	at := place.Directory(filepath.Join(dir, "repository"))
 	copyInto(t, filepath.Join(dir, "repository"))
 	r := open(t, at)
 	old := aSet("demo", 1, holdfast.Proven)

@@ -193,7 +193,7 @@ func (i *Inspection) answers(ctx context.Context) error {
 	if err == nil {
 		return nil
 	}
-	return &holdfast.Problem{Class: holdfast.Undetermined, What: fmt.Sprintf("the storage of repository %s does not answer any more", i.r.location.Name), Err: err,
+	return &holdfast.Problem{Class: holdfast.Undetermined, What: fmt.Sprintf("the storage of repository %s does not answer any more", i.r.location), Err: err,
 		Why: "What was not read until then cannot be told.", Do: "Look at the disk or the network behind it, then verify again."}
 }
 

@@ -4,11 +4,13 @@ import (
 	"context"
 	"time"
 
+	"github.com/kopia/kopia/repo/blob"
 	"github.com/kopia/kopia/repo/content"
 	"github.com/kopia/kopia/repo/manifest"
 	"github.com/kopia/kopia/snapshot"
 
 	"holdfast"
+	"holdfast/place"
 )
 
 // SetCheckpoint makes the sessions of this process write their index after so
@@ -62,6 +64,27 @@ func SetNow(clock func() time.Time) (undo func()) {
 	old := now
 	now = clock
 	return func() { now = old }
+}
+
+// SetStorage puts something between the repositories in directories that this
+// process opens and their storages.
+func SetStorage(wrap func(blob.Storage) blob.Storage) (undo func()) {
+	old := sites[place.File]
+	sites[place.File] = func(p place.Place) site { return wrappedSite{old(p), wrap} }
+	return func() { sites[place.File] = old }
+}
+
+type wrappedSite struct {
+	site
+	wrap func(blob.Storage) blob.Storage
+}
+
+func (s wrappedSite) storage(ctx context.Context, create bool) (blob.Storage, error) {
+	st, err := s.site.storage(ctx, create)
+	if err != nil {
+		return nil, err
+	}
+	return s.wrap(st), nil
 }
 
 // SetLease says how often a run renews its blob, when one that does not is

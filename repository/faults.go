@@ -5,9 +5,6 @@ import (
 	"context"
 	"errors"
 	"holdfast/stored"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 
@@ -55,7 +52,7 @@ func (i *Inspection) Faults(ctx context.Context) ([]stored.Fault, error) {
 // vitalFaults compares what opens the repository with its copies.
 func (i *Inspection) vitalFaults(ctx context.Context) ([]stored.Fault, error) {
 	st := i.r.storage()
-	a, err := diagnose(ctx, st, i.r.location.Copies, i.r.password)
+	a, err := diagnose(ctx, st, i.r.location.outside(), i.r.password)
 	if err != nil {
 		return nil, i.r.location.explain("read", err)
 	}
@@ -65,7 +62,7 @@ func (i *Inspection) vitalFaults(ctx context.Context) ([]stored.Fault, error) {
 	case a != nil:
 		return a.faults, nil // of the copies nothing more can be said
 	}
-	copies, err := duplicates(ctx, st, i.r.location.Copies)
+	copies, err := duplicates(ctx, st, i.r.location.outside())
 	if err != nil {
 		return nil, i.r.location.explain("read", err)
 	}
@@ -76,8 +73,8 @@ func (i *Inspection) vitalFaults(ctx context.Context) ([]stored.Fault, error) {
 			return nil, i.r.location.explain("read", err)
 		}
 		faults = append(faults, compare(id, live, copies)...)
-		for _, dir := range i.r.location.Copies {
-			if f, missing := missingIn(dir, live); missing && id == format.KopiaRepositoryBlobID {
+		for _, s := range i.r.location.outside() {
+			if f, missing := missingIn(s, live); missing && id == format.KopiaRepositoryBlobID {
 				faults = append(faults, f)
 			}
 		}
@@ -90,12 +87,12 @@ func compare(id blob.ID, live []byte, copies []duplicate) (faults []stored.Fault
 	good, others := false, 0
 	for _, d := range copies {
 		switch {
-		case d.of != id || d.file != "" && !sameRepository(d.bytes, live) && d.whole():
+		case d.of != id || d.shelf != nil && !sameRepository(d.bytes, live) && d.whole():
 		case !d.whole():
 			faults = append(faults, stored.Fault{Part: stored.CopyBlob, Name: d.String(), Kind: stored.Altered})
-		case d.file == "" && bytes.Equal(d.bytes, live):
+		case d.shelf == nil && bytes.Equal(d.bytes, live):
 			good = true
-		case d.file == "":
+		case d.shelf == nil:
 			others++
 			if live == nil {
 				faults = append(faults, faultOf(id, nil, &d))
@@ -151,7 +148,7 @@ func (i *Inspection) setAside(ctx context.Context, id blob.ID) (string, error) {
 // restoreVital puts one blob back. The settings of the storage are not missed by
 // kopia, which goes on without them, so that PutBack would leave them alone.
 func (i *Inspection) restoreVital(ctx context.Context, f *stored.Fault) error {
-	put, err := PutBack(ctx, i.r.location, i.r.password)
+	put, err := i.r.location.putBack(ctx, i.r.password)
 	if err != nil {
 		return err
 	}
@@ -179,21 +176,21 @@ func (r *Repository) renewCopies(ctx context.Context) error {
 	if err != nil {
 		return r.location.explain("read", err)
 	}
-	for _, dir := range r.location.Copies {
-		if f, missing := missingIn(dir, live); missing {
+	for _, s := range r.location.outside() {
+		if f, missing := missingIn(s, live); missing {
 			err = errors.Join(err, &holdfast.Problem{Class: holdfast.Failed, What: "write " + f.Name, Do: "Look whether that directory may be written."})
 		}
 	}
 	return err
 }
 
-// missingIn tells whether a directory has no copy of kopia.repository. One that
+// missingIn tells whether a place has no copy of kopia.repository. One that
 // cannot be read is not there: it may be a disk that is in a safe.
-func missingIn(dir string, live []byte) (stored.Fault, bool) {
-	entries, err := os.ReadDir(dir)
+func missingIn(s shelf, live []byte) (stored.Fault, bool) {
+	names, err := s.names()
 	name := copyName(format.KopiaRepositoryBlobID, live)
-	if err != nil || live == nil || slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == name }) {
+	if err != nil || live == nil || slices.Contains(names, name) {
 		return stored.Fault{}, false
 	}
-	return stored.Fault{Part: stored.CopyBlob, Name: filepath.Join(dir, name), Kind: stored.Missing}, true
+	return stored.Fault{Part: stored.CopyBlob, Name: s.where(name), Kind: stored.Missing}, true
 }

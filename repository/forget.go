@@ -117,7 +117,7 @@ func (s *Session) drop(ctx context.Context, node holdfast.NodeName, id holdfast.
 		}
 	}
 	if !found {
-		return &holdfast.Problem{Class: holdfast.Usage, What: fmt.Sprintf("there is no set %s of node %s in %s", id, node, s.location.Name), Do: "`holdfast list` shows the sets."}
+		return &holdfast.Problem{Class: holdfast.Usage, What: fmt.Sprintf("there is no set %s of node %s in %s", id, node, s.location), Do: "`holdfast list` shows the sets."}
 	}
 	_, err := s.remove(ctx, pinLabels(node, id))
 	return err

@@ -51,7 +51,7 @@ type objectState struct {
 func (r *Repository) Inspect(ctx context.Context) (*Inspection, error) {
 	dr, ok := r.rep.(repo.DirectRepository)
 	if !ok {
-		return nil, fmt.Errorf("repository %s is not opened directly", r.location.Name)
+		return nil, fmt.Errorf("repository %s is not opened directly", r.location)
 	}
 	if err := r.refresh(ctx); err != nil {
 		return nil, err
@@ -354,7 +354,7 @@ func (i *Inspection) walk(ctx context.Context, id object.ID, fn func(content.ID)
 	}
 	c, _, ok := id.ContentID()
 	if !ok {
-		return fmt.Errorf("object %s of repository %s is of no known type", id, i.r.location.Name)
+		return fmt.Errorf("object %s of repository %s is of no known type", id, i.r.location)
 	}
 	return fn(c)
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"holdfast"
+	"holdfast/place"
 	"holdfast/record"
 	"holdfast/repository"
 	"holdfast/repository/repositorytest"
@@ -43,7 +44,7 @@ func blobName(path string) string {
 }
 
 // two stores two sets.
-func two(t *testing.T) (repository.Location, string) {
+func two(t *testing.T) (place.Place, string) {
 	t.Helper()
 	at, dir := make1(t)
 	r := open(t, at)
@@ -57,7 +58,7 @@ func two(t *testing.T) (repository.Location, string) {
 }
 
 // inspected looks at a repository: how many sets, and which damage.
-func inspected(t *testing.T, at repository.Location) ([]stored.Set, *repository.Inspection) {
+func inspected(t *testing.T, at place.Place) ([]stored.Set, *repository.Inspection) {
 	t.Helper()
 	i, err := open(t, at).Inspect(t.Context())
 	if err != nil {
@@ -152,9 +153,8 @@ func TestSetsAreFoundAgain(t *testing.T) {
 func TestCorrectedDamageIsSeen(t *testing.T) {
 	for _, percent := range []int{1, 2, 5, 20} {
 		dir := filepath.Join(t.TempDir(), "repository")
-		at := repository.Filesystem(dir)
-		at.ErrorCorrection = percent
-		if err := repository.Create(t.Context(), at, holdfast.NewSecret(password)); err != nil {
+		at := place.Directory(dir)
+		if err := repository.Create(t.Context(), at, holdfast.NewSecret(password), repository.ErrorCorrection(percent)); err != nil {
 			t.Fatal(err)
 		}
 		const large, small = "app/data/public.l/0000000000.copy", "app/data/public.s/0000000000.copy"
@@ -202,7 +202,7 @@ func TestCorrectedDamageIsSeen(t *testing.T) {
 func TestInspectingForReadingOnly(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "disk")
 	mount(t, dir, "size=64m,mode=0700")
-	at := repository.Filesystem(filepath.Join(dir, "repository"))
+	at := place.Directory(filepath.Join(dir, "repository"))
 	copyInto(t, filepath.Join(dir, "repository"))
 	if err := store(t.Context(), open(t, at), aSet("demo", 1, holdfast.Proven), nil); err != nil {
 		t.Fatal(err)
@@ -296,7 +296,7 @@ func TestVerifyingBesideRetention(t *testing.T) {
 	}
 }
 
-func verified(t *testing.T, at repository.Location, b *watched, when string) {
+func verified(t *testing.T, at place.Place, b *watched, when string) {
 	t.Helper()
 	if gone := vanished(t, at, b); gone != "" {
 		t.Errorf("%s: %s", when, gone)
@@ -304,7 +304,7 @@ func verified(t *testing.T, at repository.Location, b *watched, when string) {
 }
 
 // vanished verifies, and gives what the report says of sets that are missing.
-func vanished(t *testing.T, at repository.Location, b *watched) string {
+func vanished(t *testing.T, at place.Place, b *watched) string {
 	t.Helper()
 	var err error
 	if b.Inspection, err = open(t, at).Inspect(t.Context()); err != nil {

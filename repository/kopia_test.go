@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"holdfast"
+	"holdfast/place"
 	"holdfast/repository"
 	"holdfast/repository/repositorytest"
 )
@@ -84,7 +85,7 @@ func TestKopiaAloneReadsAndKeepsTheSets(t *testing.T) {
 	defer repository.SetKeyDerivation(repository.SetKeyDerivation("scrypt-65536-8-1"))
 	s := shell{t, kopia(t), t.TempDir()}
 	dir := filepath.Join(t.TempDir(), "repository")
-	at := repository.Filesystem(dir)
+	at := place.Directory(dir)
 	if err := repository.Create(t.Context(), at, holdfast.NewSecret(password)); err != nil {
 		t.Fatal(err)
 	}

@@ -103,7 +103,7 @@ func (l *lease) lost() error {
 	if away < leaseDead*3/4 {
 		return nil
 	}
-	return &holdfast.Problem{Class: holdfast.Failed, What: fmt.Sprintf("write to repository %s: the run could not be heard of for %v", l.r.location.Name, away.Round(time.Second)),
+	return &holdfast.Problem{Class: holdfast.Failed, What: fmt.Sprintf("write to repository %s: the run could not be heard of for %v", l.r.location, away.Round(time.Second)),
 		Why: "The machine slept, or the storage failed. Maintenance may have taken the run for dead, and bytes that it counted on for unneeded; so the set was not published.",
 		Do:  "Run it again; what is stored is found again."}
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"holdfast/record"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -123,12 +122,12 @@ func (r *Repository) maintain(ctx context.Context, u *record.Maintenance, tell f
 	var owned maintenance.NotOwnedError
 	switch {
 	case errors.As(err, &owned):
-		return &holdfast.Problem{Class: holdfast.Refused, What: fmt.Sprintf("maintain repository %s: its maintenance belongs to %s", r.location.Name, owned.Owner),
+		return &holdfast.Problem{Class: holdfast.Refused, What: fmt.Sprintf("maintain repository %s: its maintenance belongs to %s", r.location, owned.Owner),
 			Why: "kopia lets only one owner maintain a repository.", Do: "Have that owner maintain it, or give it to Holdfast: `kopia maintenance set --owner=" + r.rep.ClientOptions().UsernameAtHost() + "`."}
 	case err != nil:
 		return r.unmaintained(err)
 	case !ran:
-		return &holdfast.Problem{Class: holdfast.Busy, What: fmt.Sprintf("repository %s: another process is at its maintenance", r.location.Name), Do: "Wait until it has ended."}
+		return &holdfast.Problem{Class: holdfast.Busy, What: fmt.Sprintf("repository %s: another process is at its maintenance", r.location), Do: "Wait until it has ended."}
 	}
 	if fatal := r.fatal.Load(); fatal != nil {
 		return r.location.explain("maintain", *fatal)
@@ -151,10 +150,10 @@ func (r *Repository) unmaintained(err error) error {
 // exclusive is w with a place for the lock that kopia takes itself: it would
 // be beside the configuration file, which is gone.
 func (r *Repository) exclusive(w repo.DirectRepositoryWriter) repo.DirectRepositoryWriter {
-	if r.location.Locks == "" {
-		return w
+	if file := r.location.site.lockFile(); file != "" {
+		return lockedWriter{w, file}
 	}
-	return lockedWriter{w, filepath.Join(r.location.Locks, "holdfast.kopia")}
+	return w
 }
 
 type lockedWriter struct {

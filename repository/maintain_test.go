@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"holdfast"
+	"holdfast/place"
 	"holdfast/record"
 	"holdfast/repository"
 	"holdfast/repository/repositorytest"
@@ -45,7 +46,7 @@ func maintain(t *testing.T, r *repository.Repository) record.Maintenance {
 }
 
 // readsWhole reads a set's rows in a repository that has just been opened.
-func readsWhole(t *testing.T, at repository.Location, id holdfast.SetID, want []byte) {
+func readsWhole(t *testing.T, at place.Place, id holdfast.SetID, want []byte) {
 	t.Helper()
 	_, files, err := open(t, at).Find(t.Context(), "demo", string(id))
 	if err != nil {

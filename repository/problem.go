@@ -17,12 +17,12 @@ import (
 
 // explain turns what kopia or the file system says into a problem the operator
 // can act on. doing is what was being done: "open", "write to".
-func (l Location) explain(doing string, err error) error {
+func (l location) explain(doing string, err error) error {
 	var already *holdfast.Problem
 	if err == nil || errors.As(err, &already) || errors.Is(err, context.Canceled) {
 		return err
 	}
-	what := fmt.Sprintf("%s repository %s", doing, l.Name)
+	what := fmt.Sprintf("%s repository %s", doing, l)
 	switch {
 	case errors.Is(err, format.ErrInvalidPassword):
 		return &holdfast.Problem{Class: holdfast.WrongKey, What: what + ": the password does not open it",

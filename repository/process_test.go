@@ -10,6 +10,7 @@ import (
 
 	"holdfast"
 	"holdfast/internal/child"
+	"holdfast/place"
 	"holdfast/repository"
 	"holdfast/repository/repositorytest"
 )
@@ -39,7 +40,7 @@ func writer(dir string) error {
 	if err != nil {
 		return err
 	}
-	r, err := repository.Open(ctx, repository.Filesystem(dir), holdfast.NewSecret(password))
+	r, err := repository.Open(ctx, place.Directory(dir), holdfast.NewSecret(password))
 	if err != nil {
 		return err
 	}

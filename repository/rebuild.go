@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"holdfast/place"
 	"io"
 	"regexp"
 	"time"
@@ -37,9 +38,13 @@ const setAside = "holdfast-damaged-"
 // index knows is taken from there. Index blobs that cannot be read are set
 // aside under another name. Pieces that were deleted, and still lie in their
 // blobs, come back as well; the next maintenance deletes them again.
-func RebuildIndex(ctx context.Context, at Location, password holdfast.Secret) (Rebuilt, error) {
+func RebuildIndex(ctx context.Context, in place.Place, password holdfast.Secret, options ...Option) (Rebuilt, error) {
 	done := Rebuilt{Aside: []string{}, Untold: []string{}}
-	r, err := Open(ctx, at, password)
+	at, err := locate(in, options)
+	if err != nil {
+		return done, err
+	}
+	r, err := at.open(ctx, password)
 	for err != nil {
 		m := badIndex.FindStringSubmatch(err.Error())
 		if m == nil {
@@ -50,7 +55,7 @@ func RebuildIndex(ctx context.Context, at Location, password holdfast.Secret) (R
 			return done, at.explain("write to", moved)
 		}
 		done.Aside = append(done.Aside, string(to))
-		r, err = Open(ctx, at, password)
+		r, err = at.open(ctx, password)
 	}
 	defer func() { _ = r.Close(ctx) }()
 	return done, r.write(ctx, "rebuild index", func(ctx context.Context, s *Session) error {
@@ -100,8 +105,8 @@ func rebuild(ctx context.Context, w repo.DirectRepositoryWriter, done *Rebuilt) 
 }
 
 // moveAside renames a blob, so that nothing uses it and nothing is lost.
-func moveAside(ctx context.Context, at Location, id blob.ID) (blob.ID, error) {
-	st, err := blob.NewStorage(ctx, at.Storage, false)
+func moveAside(ctx context.Context, at location, id blob.ID) (blob.ID, error) {
+	st, err := at.storage(ctx, false)
 	if err != nil {
 		return "", err
 	}

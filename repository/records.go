@@ -69,7 +69,7 @@ func (r *Repository) SigningKey(ctx context.Context, fresh func() (private, publ
 			return SigningKey{holdfast.NewSecret(k.Private), k.Public, k.Made}, nil
 		}
 		if made {
-			return SigningKey{}, fmt.Errorf("repository %s does not keep its signing key", r.location.Name)
+			return SigningKey{}, fmt.Errorf("repository %s does not keep its signing key", r.location)
 		}
 		k := signingKey{Made: time.Now().UTC()}
 		if k.Private, k.Public, err = fresh(); err != nil {
@@ -159,7 +159,7 @@ func records[T any](ctx context.Context, r *Repository, labels map[string]string
 			return nil, r.location.explain("read", err)
 		}
 		if err := json.Unmarshal(text, &value); err != nil {
-			return nil, fmt.Errorf("read %s: record %s: %w", r.location.Name, m.ID, err)
+			return nil, fmt.Errorf("read %s: record %s: %w", r.location, m.ID, err)
 		}
 		out = append(out, value)
 	}

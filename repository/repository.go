@@ -2,16 +2,11 @@ package repository
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
-	"os"
-	"path/filepath"
+	"holdfast/place"
 	"sync/atomic"
 	"time"
 
 	"github.com/kopia/kopia/repo"
-	"github.com/kopia/kopia/repo/blob"
-	"github.com/kopia/kopia/repo/content"
 	"github.com/kopia/kopia/repo/format"
 	"github.com/kopia/kopia/repo/maintenance"
 
@@ -43,23 +38,24 @@ type Repository struct {
 	// or maintains the repository. It is set before the repository is used.
 	Patience time.Duration
 
-	location Location
+	location location
 	password holdfast.Secret // what copies of kopia.repository are tried with
 	rep      repo.Repository
 	fatal    atomic.Pointer[error]
 }
 
-// Create makes an empty repository at the location, encrypted under password,
+// Create makes an empty repository in a place, encrypted under password,
 // and leaves it closed. An existing one is refused, not touched.
-func Create(ctx context.Context, at Location, password holdfast.Secret) error {
+func Create(ctx context.Context, in place.Place, password holdfast.Secret, options ...Option) error {
+	at, err := locate(in, options)
+	if err != nil {
+		return err
+	}
 	if password.IsEmpty() {
 		return &holdfast.Problem{Class: holdfast.Usage, What: "create repository: the password is empty",
 			Do: "Put a long random password where repository.password points."}
 	}
-	if err := at.makeDirectory(); err != nil {
-		return at.explain("create", err)
-	}
-	st, err := blob.NewStorage(ctx, at.Storage, true)
+	st, err := at.storage(ctx, true)
 	if err != nil {
 		return at.explain("create", err)
 	}
@@ -68,7 +64,7 @@ func Create(ctx context.Context, at Location, password holdfast.Secret) error {
 		return err
 	}
 	opt := &repo.NewRepositoryOptions{
-		BlockFormat: format.ContentFormat{Hash: contentHash, Encryption: contentEncryption, EnablePasswordChange: true, ECCOverheadPercent: at.ErrorCorrection},
+		BlockFormat: format.ContentFormat{Hash: contentHash, Encryption: contentEncryption, EnablePasswordChange: true, ECCOverheadPercent: at.errorCorrection},
 	}
 	opt.FormatBlockKeyDerivationAlgorithm = keyDerivation
 	opt.ObjectFormat.Splitter = defaultSplitter
@@ -76,7 +72,7 @@ func Create(ctx context.Context, at Location, password holdfast.Secret) error {
 	if err := repo.Initialize(ctx, st, opt, password.Reveal()); err != nil {
 		return at.explain("create", err)
 	}
-	r, err := Open(ctx, at, password)
+	r, err := at.open(ctx, password)
 	if err != nil {
 		return err
 	}
@@ -91,30 +87,22 @@ func Create(ctx context.Context, at Location, password holdfast.Secret) error {
 	return r.keepCopies(ctx)
 }
 
-// Open opens the repository at the location.
-func Open(ctx context.Context, at Location, password holdfast.Secret) (*Repository, error) {
-	// kopia opens from a configuration file that names the storage, credentials
-	// included; it reads the file once, so it lives only as long as this call.
-	dir, err := os.MkdirTemp("", "holdfast-")
+// Open opens the repository in a place.
+func Open(ctx context.Context, in place.Place, password holdfast.Secret, options ...Option) (*Repository, error) {
+	at, err := locate(in, options)
 	if err != nil {
-		return nil, &holdfast.Problem{Class: holdfast.Failed, What: "open repository " + at.Name, Err: err,
-			Do: "Point TMPDIR at a directory that can be written."}
+		return nil, err
 	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	file := filepath.Join(dir, "repository.config")
-	config, err := json.Marshal(repo.LocalConfig{
-		Storage:       &at.Storage,
-		Caching:       &content.CachingOptions{},
-		ClientOptions: repo.ClientOptions{Hostname: hostName, Username: hostName, Description: at.Name},
-	})
-	if err == nil {
-		err = os.WriteFile(file, config, 0o600)
-	}
+	return at.open(ctx, password)
+}
+
+func (l location) open(ctx context.Context, password holdfast.Secret) (*Repository, error) {
+	st, err := l.storage(ctx, false)
 	if err != nil {
-		return nil, fmt.Errorf("open repository %s: %w", at.Name, err)
+		return nil, l.explain("open", err)
 	}
-	r := &Repository{location: at, password: password}
-	r.rep, err = repo.Open(ctx, file, password.Reveal(), &repo.Options{
+	r := &Repository{location: l, password: password}
+	r.rep, err = l.openThrough(ctx, st, password, &repo.Options{
 		DisableRepositoryLog: true,
 		DoNotWaitForUpgrade:  true,
 		// Without this kopia ends the process.
@@ -122,7 +110,7 @@ func Open(ctx context.Context, at Location, password holdfast.Secret) (*Reposito
 		TimeNowFunc:  now,
 	})
 	if err != nil {
-		return nil, at.unopened(ctx, password, err)
+		return nil, l.unopened(ctx, password, err)
 	}
 	return r, nil
 }
@@ -132,8 +120,8 @@ func (r *Repository) Close(ctx context.Context) error {
 	return r.location.explain("close", r.rep.Close(context.WithoutCancel(ctx)))
 }
 
-// Name is the location's name for people.
-func (r *Repository) Name() string { return r.location.Name }
+// Name is the place for people.
+func (r *Repository) Name() string { return r.location.String() }
 
 // Write runs fn with a session. What fn sealed becomes visible when fn and the
 // flush after it have succeeded, all of it or none; bytes that were put stay

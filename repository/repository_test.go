@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"holdfast"
+	"holdfast/place"
 	"holdfast/repository"
 	"holdfast/repository/repositorytest"
 )
@@ -32,7 +33,7 @@ var fresh = sync.OnceValues(func() (fs.FS, error) {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	if err := repository.Create(context.Background(), repository.Filesystem(dir), holdfast.NewSecret(password)); err != nil {
+	if err := repository.Create(context.Background(), place.Directory(dir), holdfast.NewSecret(password)); err != nil {
 		return nil, err
 	}
 	files := fstest.MapFS{}
@@ -47,11 +48,11 @@ var fresh = sync.OnceValues(func() (fs.FS, error) {
 })
 
 // make1 puts a new repository into a temporary directory.
-func make1(t testing.TB) (repository.Location, string) {
+func make1(t testing.TB) (place.Place, string) {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "repository")
 	copyInto(t, dir)
-	return repository.Filesystem(dir), dir
+	return place.Directory(dir), dir
 }
 
 func copyInto(t testing.TB, dir string) {
@@ -71,9 +72,9 @@ func copyInto(t testing.TB, dir string) {
 	}
 }
 
-func open(t testing.TB, at repository.Location) *repository.Repository {
+func open(t testing.TB, at place.Place, options ...repository.Option) *repository.Repository {
 	t.Helper()
-	return repositorytest.Open(t, at, password)
+	return repositorytest.Open(t, at, password, options...)
 }
 
 var began = time.Date(2026, 11, 22, 15, 45, 0, 0, time.UTC)
@@ -394,11 +395,11 @@ func TestOpeningWhatCannotBeOpened(t *testing.T) {
 		}
 	})
 	t.Run("a directory that is not there", func(t *testing.T) {
-		_, err := repository.Open(t.Context(), repository.Filesystem(filepath.Join(t.TempDir(), "nowhere")), holdfast.NewSecret(password))
+		_, err := repository.Open(t.Context(), place.Directory(filepath.Join(t.TempDir(), "nowhere")), holdfast.NewSecret(password))
 		class(t, err, holdfast.NoRepository)
 	})
 	t.Run("an empty directory, as of a disk that is not mounted", func(t *testing.T) {
-		_, err := repository.Open(t.Context(), repository.Filesystem(t.TempDir()), holdfast.NewSecret(password))
+		_, err := repository.Open(t.Context(), place.Directory(t.TempDir()), holdfast.NewSecret(password))
 		class(t, err, holdfast.NoRepository)
 	})
 	t.Run("a file in the place of the directory", func(t *testing.T) {
@@ -406,7 +407,7 @@ func TestOpeningWhatCannotBeOpened(t *testing.T) {
 		if err := os.WriteFile(file, nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := repository.Open(t.Context(), repository.Filesystem(file), holdfast.NewSecret(password)); err == nil {
+		if _, err := repository.Open(t.Context(), place.Directory(file), holdfast.NewSecret(password)); err == nil {
 			t.Error("it opens")
 		}
 	})
@@ -433,7 +434,7 @@ func TestCreatingWhereThereIsOneTouchesNothing(t *testing.T) {
 	if len(sets(t, open(t, at), "")) != 1 {
 		t.Error("the set is gone")
 	}
-	class(t, repository.Create(t.Context(), repository.Filesystem(t.TempDir()), holdfast.Secret{}), holdfast.Usage)
+	class(t, repository.Create(t.Context(), place.Directory(t.TempDir()), holdfast.Secret{}), holdfast.Usage)
 }
 
 // content lists a directory's files with their sizes.
@@ -460,7 +461,7 @@ func TestWhatLiesOnTheDiskTellsNothing(t *testing.T) {
 	temp := t.TempDir()
 	dir := filepath.Join(t.TempDir(), "repository")
 	t.Setenv("TMPDIR", temp)
-	at := repository.Filesystem(dir)
+	at := place.Directory(dir)
 	if err := repository.Create(t.Context(), at, holdfast.NewSecret(password)); err != nil {
 		t.Fatal(err)
 	}

@@ -26,7 +26,7 @@ var checkpointBytes int64 = 2 << 30
 // goroutines.
 type Session struct {
 	w        repo.RepositoryWriter
-	location Location
+	location location
 	lease    *lease    // nil for a session that writes no set
 	buffers  sync.Pool // of pieces
 
@@ -42,7 +42,7 @@ type file struct {
 	id    object.ID
 }
 
-func newSession(w repo.RepositoryWriter, at Location) *Session {
+func newSession(w repo.RepositoryWriter, at location) *Session {
 	return &Session{w: w, location: at, files: map[string]file{}, buffers: sync.Pool{New: func() any {
 		b := make([]byte, 0, pieceMost)
 		return &b
@@ -90,7 +90,7 @@ func (s *Session) Put(ctx context.Context, name string, fill func(io.Writer) err
 
 // explainStoring tells a failing store from a failing source: only the error
 // that the store itself returned is the store's to explain.
-func (l Location) explainStoring(err, stored error) error {
+func (l location) explainStoring(err, stored error) error {
 	if stored != nil {
 		return l.explain("write to", stored)
 	}

@@ -128,7 +128,7 @@ func (r *Repository) refresh(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	return &holdfast.Problem{Class: holdfast.Unreachable, What: fmt.Sprintf("read repository %s: its storage has answered with errors for %v", r.location.Name, patience),
+	return &holdfast.Problem{Class: holdfast.Unreachable, What: fmt.Sprintf("read repository %s: its storage has answered with errors for %v", r.location, patience),
 		Why: "Neither can sets be read from it nor written to it.", Do: "Look at the disk or the network behind it: is it mounted, can its directory be listed?"}
 }
 
@@ -186,7 +186,7 @@ func (r *Repository) Match(ctx context.Context, node holdfast.NodeName, id strin
 	case 1:
 		return found[0], nil
 	case 0:
-		return Entry{}, &holdfast.Problem{Class: holdfast.Usage, What: fmt.Sprintf("there is no set %q in %s", id, r.location.Name), Do: advice}
+		return Entry{}, &holdfast.Problem{Class: holdfast.Usage, What: fmt.Sprintf("there is no set %q in %s", id, r.location), Do: advice}
 	}
 	return Entry{}, &holdfast.Problem{Class: holdfast.Usage, What: fmt.Sprintf("%d sets begin with %q", len(found), id), Do: advice}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"holdfast/place"
 	"holdfast/stored"
 	"strings"
 
@@ -24,7 +25,7 @@ type ailment struct {
 
 // diagnose looks why a repository does not open with a password. Nil means that
 // its vital blobs are not to blame.
-func diagnose(ctx context.Context, st blob.Reader, outside []string, password holdfast.Secret) (*ailment, error) {
+func diagnose(ctx context.Context, st blob.Reader, outside []shelf, password holdfast.Secret) (*ailment, error) {
 	const key = format.KopiaRepositoryBlobID
 	live := map[blob.ID][]byte{}
 	var err error
@@ -143,7 +144,7 @@ func holdsAnything(ctx context.Context, st blob.Reader) (bool, error) {
 
 // mayCreate refuses to make a new repository over one that has lost its
 // kopia.repository.
-func (l Location) mayCreate(ctx context.Context, st blob.Reader) error {
+func (l location) mayCreate(ctx context.Context, st blob.Reader) error {
 	key, err := readBlob(ctx, st, format.KopiaRepositoryBlobID)
 	there := false
 	if err == nil && key == nil {
@@ -155,38 +156,38 @@ func (l Location) mayCreate(ctx context.Context, st blob.Reader) error {
 	if !there {
 		return nil // one that is there is refused by kopia
 	}
-	return &holdfast.Problem{Class: holdfast.Refused, What: fmt.Sprintf("create repository %s: there are sets of one that has lost its kopia.repository", l.Name),
+	return &holdfast.Problem{Class: holdfast.Refused, What: fmt.Sprintf("create repository %s: there are sets of one that has lost its kopia.repository", l),
 		Why: "A new one over it would make them unreadable for good.", Do: "`holdfast verify --repair` puts it back from its copy; or choose another repository.path."}
 }
 
 // unopened explains why a repository does not open.
-func (l Location) unopened(ctx context.Context, password holdfast.Secret, err error) error {
+func (l location) unopened(ctx context.Context, password holdfast.Secret, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	st, failed := blob.NewStorage(ctx, l.Storage, false)
+	st, failed := l.storage(ctx, false)
 	if failed != nil {
 		return l.explain("open", err)
 	}
 	defer func() { _ = st.Close(ctx) }()
-	a, failed := diagnose(ctx, st, l.Copies, password)
+	a, failed := diagnose(ctx, st, l.outside(), password)
 	if failed != nil || a == nil {
 		return l.explain("open", err)
 	}
 	return a.problem(l, err)
 }
 
-func (a *ailment) problem(l Location, err error) error {
+func (a *ailment) problem(l location, err error) error {
 	var what []string
 	for _, f := range a.faults {
 		what = append(what, f.Name+map[bool]string{true: " is gone", false: " is damaged"}[f.Kind == stored.Missing])
 	}
-	p := &holdfast.Problem{Class: holdfast.Violation, What: fmt.Sprintf("open repository %s: %s", l.Name, strings.Join(what, ", ")), Err: err,
+	p := &holdfast.Problem{Class: holdfast.Violation, What: fmt.Sprintf("open repository %s: %s", l, strings.Join(what, ", ")), Err: err,
 		Why: "Without it nothing in the repository can be read; the sets themselves are untouched.",
 		Do:  "`holdfast verify --repair` puts it back from its copy."}
 	switch {
 	case a.changed:
-		p.Class, p.What = holdfast.WrongKey, fmt.Sprintf("open repository %s: the password opens it no more, but a copy of kopia.repository from before", l.Name)
+		p.Class, p.What = holdfast.WrongKey, fmt.Sprintf("open repository %s: the password opens it no more, but a copy of kopia.repository from before", l)
 		p.Why = "Its password was changed by another program, such as `kopia repository change-password`."
 		p.Do = "Point repository.password at the new one."
 	case a.remedy == nil:
@@ -196,35 +197,43 @@ func (a *ailment) problem(l Location, err error) error {
 }
 
 // PutBack puts back what keeps a repository from being opened: from the copy in
-// it, or from one in the directories of Location.Copies. What is replaced is
+// it, or from one outside of it (Copies). What is replaced is
 // kept under another name. It says what it put back, which is nothing where the
 // repository opens; no copy is used that has not been seen to open it.
-func PutBack(ctx context.Context, at Location, password holdfast.Secret) ([]stored.Fault, error) {
-	st, err := blob.NewStorage(ctx, at.Storage, false)
+func PutBack(ctx context.Context, in place.Place, password holdfast.Secret, options ...Option) ([]stored.Fault, error) {
+	at, err := locate(in, options)
 	if err != nil {
-		return nil, at.explain("open", err)
+		return nil, err
+	}
+	return at.putBack(ctx, password)
+}
+
+func (l location) putBack(ctx context.Context, password holdfast.Secret) ([]stored.Fault, error) {
+	st, err := l.storage(ctx, false)
+	if err != nil {
+		return nil, l.explain("open", err)
 	}
 	defer func() { _ = st.Close(ctx) }()
-	a, err := diagnose(ctx, st, at.Copies, password)
+	a, err := diagnose(ctx, st, l.outside(), password)
 	if err != nil {
-		return nil, at.explain("open", err)
+		return nil, l.explain("open", err)
 	}
 	if a == nil {
 		return nil, nil
 	}
 	if a.remedy == nil || a.changed {
-		return nil, a.problem(at, nil)
+		return nil, a.problem(l, nil)
 	}
 	for i, f := range a.faults {
 		id := blob.ID(f.Name)
 		if f.Kind != stored.Missing {
-			if _, err := moveAside(ctx, at, id); err != nil {
-				return nil, at.explain("write to", err)
+			if _, err := moveAside(ctx, l, id); err != nil {
+				return nil, l.explain("write to", err)
 			}
 		}
 		if b := a.remedy[id]; b != nil {
 			if err := st.PutBlob(ctx, id, payload{b}, blob.PutOptions{}); err != nil {
-				return nil, at.explain("write to", err)
+				return nil, l.explain("write to", err)
 			}
 		}
 		a.faults[i].Mended = true

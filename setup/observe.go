@@ -98,7 +98,7 @@ func (p Parts) observeRepository(ctx context.Context, o *check.Observations) {
 		return
 	}
 	found := check.Repository{Name: p.Repository.Place.String()}
-	r, err := repository.Open(ctx, Location(p.Config), password)
+	r, err := repository.Open(ctx, p.Repository.Place, password, Copies(p.Config))
 	if err == nil {
 		defer func() { _ = r.Close(ctx) }()
 		var entries []repository.Entry
@@ -297,8 +297,7 @@ func (p Parts) observeCopy(ctx context.Context) holdfast.Observed[check.Copy] {
 	if at.IsZero() {
 		return holdfast.Unknown[check.Copy]("check.second_copy names none")
 	}
-	path, isLocal := at.Local()
-	if !isLocal {
+	if _, isLocal := at.Local(); !isLocal {
 		return holdfast.Unknown[check.Copy](at.String() + " is no directory of this machine, and only those can be looked into")
 	}
 	password, err := p.Repository.Password.Secret(p.Dir())(ctx)
@@ -307,7 +306,7 @@ func (p Parts) observeCopy(ctx context.Context) holdfast.Observed[check.Copy] {
 	}
 	shared := place.Share(at, p.Repository.Place)
 	found := check.Copy{Where: at.String(), SameDisk: shared == place.Itself || shared == place.FileSystem, OneDisk: shared == place.Disk}
-	r, err := repository.Open(ctx, repository.Filesystem(path), password)
+	r, err := repository.Open(ctx, at, password)
 	if err == nil {
 		defer func() { _ = r.Close(ctx) }()
 		var entries []repository.Entry

@@ -29,7 +29,7 @@ func (p Parts) WhileOpening(ctx context.Context, fn func(context.Context, *Openi
 	o := &Opening{done: make(chan struct{})}
 	go func() {
 		defer close(o.done)
-		if o.r, o.err = repository.Open(ctx, Location(p.Config), password); o.err != nil {
+		if o.r, o.err = repository.Open(ctx, p.Repository.Place, password, Copies(p.Config)); o.err != nil {
 			cancel()
 		}
 	}()
@@ -75,16 +75,13 @@ func (o *Opening) Find(ctx context.Context, node holdfast.NodeName, id string) (
 	return r.Find(ctx, node, id)
 }
 
-// Location is where the configured repository is. Where sealed identities are
-// kept, there is a place for what opens it as well.
-func Location(c *config.Config) repository.Location {
-	at := repository.Filesystem(c.Repository.Place.Path)
-	if c.Identities != nil {
-		for _, p := range c.Identities.Keep {
-			at.Copies = append(at.Copies, p.Path)
-		}
+// Copies are the places for copies of what opens the configured repository:
+// those where sealed identities are kept.
+func Copies(c *config.Config) repository.Option {
+	if c.Identities == nil {
+		return repository.Copies()
 	}
-	return at
+	return repository.Copies(c.Identities.Keep...)
 }
 
 // WithRepository runs fn with the configured repository open.
@@ -93,7 +90,7 @@ func (p Parts) WithRepository(ctx context.Context, fn func(*repository.Repositor
 	if err != nil {
 		return err
 	}
-	r, err := repository.Open(ctx, Location(p.Config), password)
+	r, err := repository.Open(ctx, p.Repository.Place, password, Copies(p.Config))
 	if err != nil {
 		return err
 	}

@@ -158,7 +158,7 @@ func (c *checked) inside(conf *config.Config, fn func(*repository.Repository) er
 	if err != nil {
 		return err
 	}
-	r, err := repository.Open(c.Context(), repository.Filesystem(conf.Repository.Place.Path), password)
+	r, err := repository.Open(c.Context(), conf.Repository.Place, password)
 	if err != nil {
 		return err
 	}
@@ -305,7 +305,7 @@ func (c *checked) empty(name string) *config.Config {
 	conf.Repository.Place = place.Directory(c.path(name))
 	password, err := conf.Repository.Password.Secret(conf.Dir())(c.Context())
 	c.must(err)
-	c.must(repository.Create(c.Context(), repository.Filesystem(conf.Repository.Place.Path), password))
+	c.must(repository.Create(c.Context(), conf.Repository.Place, password))
 	return conf
 }
 

@@ -323,7 +323,7 @@ func (s *draft) free(ctx context.Context, conf *config.Config) error {
 	if err != nil {
 		return err
 	}
-	r, err := repository.Open(ctx, setup.Location(conf), password)
+	r, err := repository.Open(ctx, conf.Repository.Place, password, setup.Copies(conf))
 	if err != nil {
 		return err
 	}
@@ -359,9 +359,8 @@ func (s *draft) create(ctx context.Context, conf *config.Config, path, text stri
 	if err != nil {
 		return err
 	}
-	at := setup.Location(conf)
-	at.ErrorCorrection = s.correction
-	if err := repository.Create(ctx, at, password); err != nil {
+	correction := repository.ErrorCorrection(s.correction)
+	if err := repository.Create(ctx, conf.Repository.Place, password, setup.Copies(conf), correction); err != nil {
 		return err
 	}
 	made = nil // the repository is there: nothing may take its password away

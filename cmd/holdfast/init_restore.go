@@ -28,7 +28,7 @@ func (a *app) recall(ctx context.Context, s *draft, engine *compose.Engine) (don
 	if err != nil {
 		return false, err
 	}
-	r, err := repository.Open(ctx, repository.Filesystem(at.Path), password)
+	r, err := repository.Open(ctx, at, password)
 	if err != nil {
 		return false, err
 	}
@@ -100,7 +100,7 @@ func (a *app) another(ctx context.Context, s *draft, conf *config.Config, partic
 	if err != nil {
 		return err
 	}
-	r, err := repository.Open(ctx, repository.Filesystem(conf.Repository.Place.Path), password)
+	r, err := repository.Open(ctx, conf.Repository.Place, password)
 	if err != nil {
 		return err
 	}

@@ -186,7 +186,7 @@ func (a *app) putBack(ctx context.Context, f verifyFlags) ([]stored.Fault, error
 	if err != nil {
 		return nil, err
 	}
-	return repository.PutBack(ctx, setup.Location(p.Config), password)
+	return repository.PutBack(ctx, p.Repository.Place, password, setup.Copies(p.Config))
 }
 
 // openCopy opens another copy of the configured repository.
@@ -204,7 +204,7 @@ func openCopy(ctx context.Context, p setup.Parts, dir string) (*repository.Repos
 			return nil, usageError(nil, fmt.Errorf("--copy: %w", err))
 		}
 	}
-	return repository.Open(ctx, repository.Filesystem(at.Path), password)
+	return repository.Open(ctx, at, password)
 }
 
 func (a *app) rebuildIndex(ctx context.Context) error {
@@ -216,7 +216,7 @@ func (a *app) rebuildIndex(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	done, err := repository.RebuildIndex(ctx, setup.Location(p.Config), password)
+	done, err := repository.RebuildIndex(ctx, p.Repository.Place, password, setup.Copies(p.Config))
 	if err != nil {
 		return err
 	}

@@ -20,6 +20,7 @@ import (
 	"holdfast/identities"
 	"holdfast/internal/libpq"
 	"holdfast/internal/splicetest"
+	"holdfast/place"
 	"holdfast/repository"
 	"holdfast/repository/repositorytest"
 	"holdfast/restore"
@@ -49,7 +50,7 @@ type bed struct {
 	*splicetest.Node
 	parts
 	App *splicetest.ValidatorApp
-	At  repository.Location
+	At  place.Place
 	Dir string // of the repository
 }
 
@@ -57,7 +58,7 @@ func newBed(t testing.TB, o splicetest.NodeOptions) *bed {
 	t.Helper()
 	b := &bed{Node: splicetest.NewNode(t, o), Dir: filepath.Join(t.TempDir(), "repository")}
 	b.App = splicetest.NewValidatorApp(t, b.Node, splicetest.AppOptions{})
-	b.At = repository.Filesystem(b.Dir)
+	b.At = place.Directory(b.Dir)
 	if err := repository.Create(t.Context(), b.At, holdfast.NewSecret(password)); err != nil {
 		t.Fatal(err)
 	}
@@ -72,9 +73,9 @@ func newBed(t testing.TB, o splicetest.NodeOptions) *bed {
 	return b
 }
 
-func openAt(t testing.TB, at repository.Location) *repository.Repository {
+func openAt(t testing.TB, at place.Place, options ...repository.Option) *repository.Repository {
 	t.Helper()
-	return repositorytest.Open(t, at, password)
+	return repositorytest.Open(t, at, password, options...)
 }
 
 func target(t testing.TB, dsn string) libpq.Address {

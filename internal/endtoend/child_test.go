@@ -16,6 +16,7 @@ import (
 	"holdfast/identities"
 	"holdfast/internal/child"
 	"holdfast/internal/libpq"
+	"holdfast/place"
 	"holdfast/repository"
 	"holdfast/restore"
 )
@@ -50,7 +51,8 @@ func (e errand) parts() (*parts, error) {
 		p.Node.Addresses[name] = libpq.Address{Conninfo: info, Dial: calls.dial}
 	}
 	var err error
-	p.Repository, err = repository.Open(context.Background(), faulty(e.Repository, &counter{at: e.StorageAt, kill: true}), holdfast.NewSecret(password))
+	p.Repository, err = repository.Open(context.Background(), place.Directory(e.Repository), holdfast.NewSecret(password),
+		faulty(&counter{at: e.StorageAt, kill: true}))
 	if err != nil {
 		return nil, err
 	}

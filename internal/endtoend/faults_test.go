@@ -6,13 +6,11 @@ import (
 	"errors"
 	"net"
 	"os"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
 
 	"github.com/kopia/kopia/repo/blob"
-	"github.com/kopia/kopia/repo/blob/filesystem"
 
 	"holdfast/repository"
 )
@@ -66,48 +64,14 @@ func (c countedConn) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// faultyType is a kind of storage of our own: a directory whose calls are
-// counted.
-const faultyType = "holdfast-faulty"
-
-// faultyOptions has to survive the configuration file that a repository is
-// opened from, so the counter is looked up by name.
-type faultyOptions struct {
-	Path    string `json:"path"`
-	Counter int64  `json:"counter"`
-}
-
-var (
-	counters      sync.Map
-	counterNumber atomic.Int64
-	register      = sync.OnceFunc(func() {
-		blob.AddSupportedStorage(faultyType, faultyOptions{}, func(ctx context.Context, o *faultyOptions, create bool) (blob.Storage, error) {
-			st, err := filesystem.New(ctx, &filesystem.Options{Path: o.Path, FileMode: 0o600, DirectoryMode: 0o700}, create)
-			if err != nil {
-				return nil, err
-			}
-			c, _ := counters.Load(o.Counter)
-			return &faultyStorage{st, c.(*counter), o}, nil
-		})
-	})
-)
-
-// faulty is a repository in a directory whose calls c counts.
-func faulty(dir string, c *counter) repository.Location {
-	register()
-	n := counterNumber.Add(1)
-	counters.Store(n, c)
-	return repository.Location{Name: dir, Storage: blob.ConnectionInfo{Type: faultyType, Config: &faultyOptions{dir, n}}}
+// faulty counts the calls to a repository's storage.
+func faulty(c *counter) repository.Option {
+	return repository.Through(func(st blob.Storage) blob.Storage { return &faultyStorage{st, c} })
 }
 
 type faultyStorage struct {
 	blob.Storage
 	c *counter
-	o *faultyOptions
-}
-
-func (s *faultyStorage) ConnectionInfo() blob.ConnectionInfo {
-	return blob.ConnectionInfo{Type: faultyType, Config: s.o}
 }
 
 func (s *faultyStorage) GetBlob(ctx context.Context, id blob.ID, offset, length int64, out blob.OutputBuffer) error {

@@ -67,7 +67,7 @@ func (b *bed) wrapped(t testing.TB, storage, database *counter) *parts {
 		to.Dial = database.dial
 		p.Node.Addresses[name] = to
 	}
-	p.Repository = openAt(t, faulty(b.Dir, storage))
+	p.Repository = openAt(t, b.At, faulty(storage))
 	return &p
 }
 

@@ -14,6 +14,7 @@ import (
 	"holdfast"
 	"holdfast/capture/postgres"
 	"holdfast/internal/splicetest"
+	"holdfast/place"
 	"holdfast/repository"
 	"holdfast/restore"
 	"holdfast/stored"
@@ -65,7 +66,7 @@ func (b *bed) copied(t *testing.T) string {
 }
 
 // verified verifies a repository as the program does.
-func verified(t *testing.T, at repository.Location, r verify.Request, change ...func(*verify.Job, *repository.Inspection)) (verify.Report, error) {
+func verified(t *testing.T, at place.Place, r verify.Request, change ...func(*verify.Job, *repository.Inspection)) (verify.Report, error) {
 	t.Helper()
 	repo, err := repository.Open(t.Context(), at, holdfast.NewSecret(password))
 	if err != nil {
@@ -154,7 +155,7 @@ func verdicts(r verify.Report) string {
 
 // Whatever happens to a file of the repository is found, with who suffers.
 func (b stocked) findsDamage(t *testing.T) {
-	if report, err := verified(t, repository.Filesystem(b.copied(t)), everything); err != nil || report.Verdict != holdfast.Holds || verdicts(report) != "holds, holds" || report.Read == 0 {
+	if report, err := verified(t, place.Directory(b.copied(t)), everything); err != nil || report.Verdict != holdfast.Holds || verdicts(report) != "holds, holds" || report.Read == 0 {
 		t.Fatalf("a healthy repository: %v, %+v", err, report)
 	}
 	for _, c := range []struct {
@@ -176,7 +177,7 @@ func (b stocked) findsDamage(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			dir := b.copied(t)
 			c.damage(t, dir)
-			report, err := verified(t, repository.Filesystem(dir), verify.Request{Level: c.level})
+			report, err := verified(t, place.Directory(dir), verify.Request{Level: c.level})
 			says(t, err, holdfast.Violation)
 			f := code(report, c.code)
 			if f == nil || f.Verdict != holdfast.Violated || f.Evidence == "" || f.Consequence == "" || f.Next == "" {
@@ -217,7 +218,7 @@ func (b stocked) markedIsStoredAnew(t *testing.T) {
 			p := b.parts
 			dir := b.copied(t)
 			damage(dir)
-			at := repository.Filesystem(dir)
+			at := place.Directory(dir)
 			p.Repository = openAt(t, at)
 			set, err := p.job().Run(t.Context())
 			if err != nil && holdfast.ClassOf(err) != holdfast.NotProven {
@@ -258,7 +259,7 @@ func (b stocked) copyMends(t *testing.T) {
 	remove(t, blobs(t, dir, "p")[0])
 	flipBit(t, blobs(t, dir, "p")[0], 0.5)
 	remove(t, blobs(t, dir, "q")[0])
-	at := repository.Filesystem(dir)
+	at := place.Directory(dir)
 	request := everything
 	request.Repair = true
 	report, err := verified(t, at, request, func(_ *verify.Job, i *repository.Inspection) { i.Copy = b.Repository })
@@ -277,9 +278,8 @@ func (b stocked) copyMends(t *testing.T) {
 // nevertheless, and written anew.
 func (b stocked) correctionMends(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "repository")
-	at := repository.Filesystem(dir)
-	at.ErrorCorrection = 5
-	if err := repository.Create(t.Context(), at, holdfast.NewSecret(password)); err != nil {
+	at := place.Directory(dir)
+	if err := repository.Create(t.Context(), at, holdfast.NewSecret(password), repository.ErrorCorrection(5)); err != nil {
 		t.Fatal(err)
 	}
 	p := b.parts
@@ -305,7 +305,7 @@ func (b stocked) correctionMends(t *testing.T) {
 // Samples go on where the last one ended, until everything was read.
 func (b stocked) samplesReadEverything(t *testing.T) {
 	dir := b.copied(t)
-	at := repository.Filesystem(dir)
+	at := place.Directory(dir)
 	var read int64
 	runs := 0
 	for share := 0.0; share < 1; runs++ {

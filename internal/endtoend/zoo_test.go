@@ -20,6 +20,7 @@ import (
 	"holdfast"
 	"holdfast/backup"
 	"holdfast/internal/splicetest"
+	"holdfast/place"
 	"holdfast/repository"
 	"holdfast/restore"
 	"holdfast/retention"
@@ -124,7 +125,7 @@ func (b stocked) own(t *testing.T) (*parts, string) {
 	t.Helper()
 	dir := b.copied(t)
 	p := b.parts
-	p.Repository = openAt(t, repository.Filesystem(dir))
+	p.Repository = openAt(t, place.Directory(dir))
 	return &p, dir
 }
 
@@ -217,7 +218,7 @@ func changeRows(b []byte) []byte {
 
 func (b stocked) verifyForged(t *testing.T, level verify.Level, change func([]byte) []byte) error {
 	_, dir, id := b.forged(t, change)
-	report, err := verified(t, repository.Filesystem(dir), verify.Request{Level: level})
+	report, err := verified(t, place.Directory(dir), verify.Request{Level: level})
 	for _, s := range report.Sets {
 		if (s.Verdict == holdfast.Violated) != (s.ID == id) {
 			t.Errorf("set %s: %s", s.ID, s.Verdict)
@@ -229,7 +230,7 @@ func (b stocked) verifyForged(t *testing.T, level verify.Level, change func([]by
 func (b stocked) verifyDamaged(t *testing.T, level verify.Level, damage func(dir string)) error {
 	dir := b.copied(t)
 	damage(dir)
-	_, err := verified(t, repository.Filesystem(dir), verify.Request{Level: level})
+	_, err := verified(t, place.Directory(dir), verify.Request{Level: level})
 	return err
 }
 
@@ -307,7 +308,7 @@ func (b stocked) wrongKey(t *testing.T) error {
 func (b stocked) withoutKey(t *testing.T, damage func(path string)) error {
 	dir := b.copied(t)
 	damage(filepath.Join(dir, "kopia.repository.f"))
-	at := repository.Filesystem(dir)
+	at := place.Directory(dir)
 	_, err := repository.Open(t.Context(), at, holdfast.NewSecret(password))
 	says(t, err, holdfast.Violation)
 	if put, err := repository.PutBack(t.Context(), at, holdfast.NewSecret(password)); err != nil || len(put) != 1 {
@@ -379,7 +380,7 @@ func (b stocked) fullDisk(t *testing.T) error {
 		t.Skipf("needs root with the right to mount: %v", err)
 	}
 	t.Cleanup(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) })
-	at := repository.Filesystem(filepath.Join(dir, "r"))
+	at := place.Directory(filepath.Join(dir, "r"))
 	if err := repository.Create(t.Context(), at, holdfast.NewSecret(password)); err != nil {
 		t.Fatal(err)
 	}

@@ -7,13 +7,14 @@ import (
 	"testing"
 
 	"holdfast"
+	"holdfast/place"
 	"holdfast/repository"
 )
 
 // Open opens a repository, and closes it with the test.
-func Open(t testing.TB, at repository.Location, password string) *repository.Repository {
+func Open(t testing.TB, at place.Place, password string, options ...repository.Option) *repository.Repository {
 	t.Helper()
-	r, err := repository.Open(t.Context(), at, holdfast.NewSecret(password))
+	r, err := repository.Open(t.Context(), at, holdfast.NewSecret(password), options...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,89 @@
+package repository
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"github.com/kopia/kopia/repo/blob"
+	"github.com/kopia/kopia/repo/blob/filesystem"
+)
+
+// localDirectory is a directory of this machine, as a repository's own place and as
+// one for copies of what opens it. Files are created with mode 0600 and
+// directories with 0700.
+type localDirectory string
+
+const (
+	fileMode      = 0o600
+	directoryMode = 0o700
+)
+
+// storage makes the directory itself, where that is wanted. Kopia would do so as
+// well, but not say why it could not.
+func (d localDirectory) storage(ctx context.Context, create bool) (blob.Storage, error) {
+	if create {
+		if err := os.MkdirAll(string(d), directoryMode); err != nil {
+			return nil, err
+		}
+	}
+	return filesystem.New(ctx, &filesystem.Options{Path: string(d), FileMode: fileMode, DirectoryMode: directoryMode}, create)
+}
+
+// lock is a file beside the repository's own that a process holds with flock, so
+// it is given back however the process ends. It works between the processes of
+// one machine and, on a network file system, as far as that system carries
+// flock.
+func (d localDirectory) lock(name string) (lock, error) {
+	file, err := os.OpenFile(filepath.Join(string(d), "holdfast."+name+".lock"), os.O_CREATE|os.O_RDWR, fileMode)
+	return flock{file}, err
+}
+
+func (d localDirectory) lockFile() string { return filepath.Join(string(d), "holdfast.kopia") }
+
+type flock struct{ file *os.File }
+
+func (l flock) try() (bool, error) {
+	err := syscall.Flock(int(l.file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	if errors.Is(err, syscall.EWOULDBLOCK) || errors.Is(err, syscall.EINTR) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+func (l flock) release() { _ = l.file.Close() }
+
+func (d localDirectory) names() (list []string, err error) {
+	entries, err := os.ReadDir(string(d))
+	for _, e := range entries {
+		list = append(list, e.Name())
+	}
+	return list, err
+}
+
+func (d localDirectory) where(name string) string { return filepath.Join(string(d), name) }
+
+func (d localDirectory) read(name string) ([]byte, error) { return os.ReadFile(d.where(name)) }
+
+func (d localDirectory) remove(name string) error { return os.Remove(d.where(name)) }
+
+// write writes a file of which no half is ever to be seen.
+func (d localDirectory) write(name string, b []byte) error {
+	if err := os.MkdirAll(string(d), directoryMode); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(string(d), ".holdfast-*")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(b)
+	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
+		err = os.Rename(f.Name(), d.where(name))
+	}
+	if err != nil {
+		_ = os.Remove(f.Name())
+	}
+	return err
+}

@@ -1,0 +1,71 @@
+package repository
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+
+	"github.com/kopia/kopia/repo"
+	"github.com/kopia/kopia/repo/blob"
+	"github.com/kopia/kopia/repo/content"
+
+	"holdfast"
+)
+
+// kopia opens a repository from a configuration file that names a storage by its
+// type and options, credentials included. Ours names a storage that is open
+// already: the file holds a number, and kopia is handed what it stands for.
+const handedOver = "holdfast"
+
+type handle struct {
+	Number int64 `json:"number"`
+}
+
+var (
+	waiting  sync.Map // storages to be handed over, by number
+	handles  atomic.Int64
+	announce = sync.OnceFunc(func() {
+		blob.AddSupportedStorage(handedOver, handle{}, func(_ context.Context, h *handle, _ bool) (blob.Storage, error) {
+			if st, ok := waiting.LoadAndDelete(h.Number); ok {
+				return st.(blob.Storage), nil //nolint:forcetypeassert // nothing else is put there
+			}
+			return nil, errors.New("the storage was handed over already")
+		})
+	})
+)
+
+// openThrough opens the repository in a storage, which is closed with it.
+func (l location) openThrough(ctx context.Context, st blob.Storage, password holdfast.Secret, o *repo.Options) (repo.Repository, error) {
+	announce()
+	h := &handle{handles.Add(1)}
+	waiting.Store(h.Number, st)
+	defer func() {
+		if _, unused := waiting.LoadAndDelete(h.Number); unused {
+			_ = st.Close(ctx)
+		}
+	}()
+	dir, err := os.MkdirTemp("", "holdfast-")
+	if err != nil {
+		return nil, &holdfast.Problem{Class: holdfast.Failed, What: "open repository " + l.String(), Err: err,
+			Do: "Point TMPDIR at a directory that can be written."}
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	file := filepath.Join(dir, "repository.config") // kopia reads it once
+	config, err := json.Marshal(repo.LocalConfig{
+		Storage:       &blob.ConnectionInfo{Type: handedOver, Config: h},
+		Caching:       &content.CachingOptions{},
+		ClientOptions: repo.ClientOptions{Hostname: hostName, Username: hostName, Description: l.String()},
+	})
+	if err == nil {
+		err = os.WriteFile(file, config, fileMode)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open repository %s: %w", l.String(), err)
+	}
+	return repo.Open(ctx, file, password.Reveal(), o)
+}
