@@ -29,7 +29,8 @@ func (d localDirectory) storage(ctx context.Context, create bool) (blob.Storage,
 			return nil, err
 		}
 	}
-	return filesystem.New(ctx, &filesystem.Options{Path: string(d), FileMode: fileMode, DirectoryMode: directoryMode}, create)
+	o := &filesystem.Options{Path: string(d), FileMode: fileMode, DirectoryMode: directoryMode}
+	return filesystem.New(ctx, o, create)
 }
 
 // lock is a file beside the repository's own that a process holds with flock, so

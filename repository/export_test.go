@@ -66,6 +66,10 @@ func SetNow(clock func() time.Time) (undo func()) {
 	return func() { now = old }
 }
 
+// HasSite reports whether a repository can be in such a place, and copies of what
+// opens it.
+func HasSite(scheme place.Scheme) bool { return sites[scheme] != nil && shelves[scheme] != nil }
+
 // SetStorage puts something between the repositories in directories that this
 // process opens and their storages.
 func SetStorage(wrap func(blob.Storage) blob.Storage) (undo func()) {

@@ -40,7 +40,9 @@ var (
 )
 
 // openThrough opens the repository in a storage, which is closed with it.
-func (l location) openThrough(ctx context.Context, st blob.Storage, password holdfast.Secret, o *repo.Options) (repo.Repository, error) {
+func (l location) openThrough(
+	ctx context.Context, st blob.Storage, password holdfast.Secret, o *repo.Options,
+) (repo.Repository, error) {
 	announce()
 	h := &handle{handles.Add(1)}
 	waiting.Store(h.Number, st)

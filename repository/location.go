@@ -67,8 +67,12 @@ type shelf interface {
 
 // The places a repository can be in, and those for copies of what opens it.
 var (
-	sites   = map[place.Scheme]func(place.Place) site{place.File: func(p place.Place) site { return localDirectory(p.Path) }}
-	shelves = map[place.Scheme]func(place.Place) shelf{place.File: func(p place.Place) shelf { return localDirectory(p.Path) }}
+	sites = map[place.Scheme]func(place.Place) site{
+		place.File: func(p place.Place) site { return localDirectory(p.Path) },
+	}
+	shelves = map[place.Scheme]func(place.Place) shelf{
+		place.File: func(p place.Place) shelf { return localDirectory(p.Path) },
+	}
 )
 
 // locate finds what it takes to use a place.
@@ -78,7 +82,8 @@ func locate(at place.Place, options []Option) (location, error) {
 		o(&l)
 	}
 	if err := at.Serves(place.Repository); err != nil {
-		return l, &holdfast.Problem{Class: holdfast.Usage, What: "repository " + at.String(), Err: err, Do: "Name another place in repository.path."}
+		return l, &holdfast.Problem{Class: holdfast.Usage, What: "repository " + at.String(), Err: err,
+			Do: "Name another place in repository.path."}
 	}
 	l.site = sites[at.Scheme](at)
 	return l, nil

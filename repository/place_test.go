@@ -1,0 +1,114 @@
+package repository_test
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/kopia/kopia/repo/blob"
+
+	"holdfast"
+	"holdfast/place"
+	"holdfast/repository"
+)
+
+// Every kind of place that serves has what a repository needs of it, and no
+// other is taken.
+func TestPlacesOfRepositories(t *testing.T) {
+	available := place.Available(place.Repository)
+	for _, scheme := range available {
+		if !repository.HasSite(scheme) {
+			t.Errorf("%s serves, and has no storage", scheme)
+		}
+	}
+	if len(available) == 0 {
+		t.Error("no place serves")
+	}
+	at, err := place.Parse("s3://bucket/x", "/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret := holdfast.NewSecret(password)
+	_, err = repository.Open(t.Context(), at, secret)
+	refused(t, err)
+	_, err = repository.PutBack(t.Context(), at, secret)
+	refused(t, err)
+	_, err = repository.RebuildIndex(t.Context(), at, secret)
+	refused(t, err)
+	refused(t, repository.Create(t.Context(), at, secret))
+}
+
+func refused(t *testing.T, err error) {
+	t.Helper()
+	class(t, err, holdfast.Usage)
+	if err == nil || !strings.Contains(err.Error(), "s3://bucket/x: s3:// is not available yet") {
+		t.Errorf("%v", err)
+	}
+}
+
+// spied is a storage that looks around at each read, and tells when it is closed.
+type spied struct {
+	blob.Storage
+	look   func()
+	closed *atomic.Int32
+}
+
+func (s spied) GetBlob(ctx context.Context, id blob.ID, offset, length int64, out blob.OutputBuffer) error {
+	s.look()
+	return s.Storage.GetBlob(ctx, id, offset, length, out)
+}
+
+func (s spied) Close(ctx context.Context) error {
+	s.closed.Add(1)
+	return s.Storage.Close(ctx)
+}
+
+// The file that kopia opens a repository from names no storage and none of its
+// options, not for a moment; and each storage is closed once.
+func TestNoOptionOfAStorageIsWrittenToAFile(t *testing.T) {
+	at, _ := make1(t)
+	temporary := t.TempDir()
+	t.Setenv("TMPDIR", temporary)
+	var seen, opened, closed atomic.Int32
+	look := func() {
+		files, _ := filepath.Glob(filepath.Join(temporary, "holdfast-*", "repository.config"))
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				continue
+			}
+			seen.Add(1)
+			if !strings.Contains(string(text), `"storage":{"type":"holdfast","config":{"number":`) || strings.Contains(string(text), `"path"`) {
+				t.Errorf("the file has %s", text)
+			}
+		}
+	}
+	spy := repository.Through(func(st blob.Storage) blob.Storage {
+		opened.Add(1)
+		return spied{st, look, &closed}
+	})
+	r, err := repository.Open(t.Context(), at, holdfast.NewSecret(password), spy)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	_, err = repository.Open(t.Context(), at, holdfast.NewSecret("another"), spy)
+	class(t, err, holdfast.WrongKey)
+	if seen.Load() == 0 || opened.Load() == 0 || opened.Load() != closed.Load() {
+		t.Errorf("the file was seen %d times, %d storages were opened and %d closed", seen.Load(), opened.Load(), closed.Load())
+	}
+	if left, _ := os.ReadDir(temporary); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+	t.Setenv("TMPDIR", filepath.Join(temporary, "nothing"))
+	_, err = repository.Open(t.Context(), at, holdfast.NewSecret(password), spy)
+	class(t, err, holdfast.Failed)
+	if _, do := holdfast.Advice(err); !strings.Contains(do, "TMPDIR") || opened.Load() != closed.Load() {
+		t.Errorf("%v: %s; %d of %d storages are closed", err, do, closed.Load(), opened.Load())
+	}
+}
