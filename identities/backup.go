@@ -11,12 +11,12 @@ import (
 	"holdfast"
 )
 
-// Keeper takes a node's identities for a set, and keeps them in directories of
-// the operator's choice as well.
-type Keeper struct {
-	Fetch       func(ctx context.Context) ([]byte, error) // Fetcher.Fetch, usually
-	Recipients  []Recipient
-	Directories []Directory
+// Backup takes a node's identities for a set, and keeps them in places of the
+// operator's choice as well.
+type Backup struct {
+	Fetch      func(ctx context.Context) ([]byte, error) // Fetcher.Fetch, usually
+	Recipients []Recipient
+	Keepers    []Keeper
 }
 
 // sealedFile is the dump's name within a set.
@@ -31,35 +31,35 @@ const sealedFile = "identities/participant.json.age"
 // When no dump is to be had, or it is not kept everywhere it should be, the
 // error says so; the function then tells of what there is, which may be the
 // last set's dump carried over, or is nil.
-func (k Keeper) Take(ctx context.Context, last *holdfast.IdentityFacts, files holdfast.Files, out holdfast.Sink) (func(*holdfast.ParticipantFacts) holdfast.IdentityFacts, error) {
-	data, err := k.Fetch(ctx)
+func (b Backup) Take(ctx context.Context, last *holdfast.IdentityFacts, files holdfast.Files, out holdfast.Sink) (func(*holdfast.ParticipantFacts) holdfast.IdentityFacts, error) {
+	data, err := b.Fetch(ctx)
 	var dump *Dump
 	if err == nil {
 		dump, err = Parse(data)
 	}
 	if err != nil {
-		check, carryErr := k.carryOver(ctx, last, files, out)
+		check, carryErr := b.carryOver(ctx, last, files, out)
 		return check, errors.Join(err, carryErr)
 	}
 	content := dump.Content()
-	sealed, err := k.sealed(ctx, data, content, last, files)
+	sealed, err := b.sealed(ctx, data, content, last, files)
 	if err != nil {
 		return nil, err
 	}
 	if err := put(ctx, out, sealed); err != nil {
 		return nil, err
 	}
-	kept, err := k.keep(FileName(dump.ID, content, k.Recipients), sealed)
+	kept, err := b.keep(ctx, FileName(dump.ID, content, b.Recipients), sealed)
 	return func(p *holdfast.ParticipantFacts) holdfast.IdentityFacts {
 		facts := dump.Facts(dump.Check(ParticipantOf(p)))
-		facts.SealedFile, facts.Recipients, facts.Kept = sealedFile, k.recipients(), kept
+		facts.SealedFile, facts.Recipients, facts.Kept = sealedFile, b.recipients(), kept
 		return facts
 	}, err
 }
 
-func (k Keeper) recipients() []string {
+func (b Backup) recipients() []string {
 	var texts []string
-	for _, r := range k.Recipients {
+	for _, r := range b.Recipients {
 		texts = append(texts, r.String())
 	}
 	return texts
@@ -67,21 +67,21 @@ func (k Keeper) recipients() []string {
 
 // sealed is the last set's sealed file if it holds the same for the same
 // recipients, else a new one.
-func (k Keeper) sealed(ctx context.Context, data []byte, content string, last *holdfast.IdentityFacts, files holdfast.Files) ([]byte, error) {
-	if last != nil && last.SealedFile != "" && last.Content == content && slices.Equal(last.Recipients, k.recipients()) {
+func (b Backup) sealed(ctx context.Context, data []byte, content string, last *holdfast.IdentityFacts, files holdfast.Files) ([]byte, error) {
+	if last != nil && last.SealedFile != "" && last.Content == content && slices.Equal(last.Recipients, b.recipients()) {
 		if old, err := fromSet(ctx, files, last.SealedFile); err == nil {
 			return old, nil
 		}
 	}
-	var b bytes.Buffer
-	if err := Seal(&b, data, k.Recipients); err != nil {
+	var fresh bytes.Buffer
+	if err := Seal(&fresh, data, b.Recipients); err != nil {
 		return nil, err
 	}
-	return b.Bytes(), nil
+	return fresh.Bytes(), nil
 }
 
 // carryOver puts the last set's dump into this one.
-func (k Keeper) carryOver(ctx context.Context, last *holdfast.IdentityFacts, files holdfast.Files, out holdfast.Sink) (func(*holdfast.ParticipantFacts) holdfast.IdentityFacts, error) {
+func (b Backup) carryOver(ctx context.Context, last *holdfast.IdentityFacts, files holdfast.Files, out holdfast.Sink) (func(*holdfast.ParticipantFacts) holdfast.IdentityFacts, error) {
 	if last == nil || last.SealedFile == "" {
 		return nil, nil
 	}
@@ -97,17 +97,17 @@ func (k Keeper) carryOver(ctx context.Context, last *holdfast.IdentityFacts, fil
 	return func(*holdfast.ParticipantFacts) holdfast.IdentityFacts { return facts }, nil
 }
 
-// keep writes the sealed file into every directory and says where it is.
-func (k Keeper) keep(name string, sealed []byte) ([]string, error) {
+// keep hands the sealed file to every keeper and says where it is.
+func (b Backup) keep(ctx context.Context, name string, sealed []byte) ([]string, error) {
 	var kept []string
 	var failed error
-	for _, d := range k.Directories {
-		file, _, err := d.Keep(name, sealed)
+	for _, keeper := range b.Keepers {
+		file, _, err := keeper.Keep(ctx, name, sealed)
 		if err != nil {
 			failed = errors.Join(failed, err)
 			continue
 		}
-		kept = append(kept, file.Path)
+		kept = append(kept, file.Where)
 	}
 	return kept, failed
 }

@@ -2,6 +2,7 @@ package identities
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,26 +11,15 @@ import (
 	"slices"
 	"strings"
 	"syscall"
-	"time"
 
 	"filippo.io/age"
 
 	"holdfast"
 )
 
-// Directory keeps sealed identities as files, in a place the operator chose:
-// a mounted share, a disk in another machine. It never removes any.
-type Directory struct {
-	Path string
-}
-
-// Kept is a sealed file in a Directory.
-type Kept struct {
-	Name    string
-	Path    string
-	Size    int64
-	Written time.Time
-}
+// directory keeps sealed identities as files: on a mounted share, on a disk in
+// another machine.
+type directory struct{ path string }
 
 const (
 	fileStart = "identities-"
@@ -72,16 +62,13 @@ func shortID(id string) string {
 	return name[:min(nameLength, len(name))] + "-" + namespace[:namespaceLength]
 }
 
-// Keep writes a sealed file and reads it back, unless it is there already; the
-// second result tells whether it was written. A name stands for a content, so
-// a file of that name is left alone as long as it looks intact, which without
-// a key means: a sealed file of the same size. Otherwise it is replaced, by
-// rename, so that one or the other is always there whole.
-func (d Directory) Keep(name string, sealed []byte) (Kept, bool, error) {
+// Keep looks intact without a key: a sealed file of the same size. What is not
+// is replaced by rename.
+func (d directory) Keep(_ context.Context, name string, sealed []byte) (Kept, bool, error) {
 	if name != filepath.Base(name) || !strings.HasPrefix(name, fileStart) || !strings.HasSuffix(name, fileEnd) {
 		return Kept{}, false, fmt.Errorf("%q is no name for sealed identities", name)
 	}
-	path := filepath.Join(d.Path, name)
+	path := filepath.Join(d.path, name)
 	if intact(path, len(sealed)) {
 		kept, err := describe(path)
 		return kept, false, err
@@ -100,11 +87,11 @@ func (d Directory) Keep(name string, sealed []byte) (Kept, bool, error) {
 	return kept, true, err
 }
 
-func (d Directory) write(path string, sealed []byte) (err error) {
-	if err := os.MkdirAll(d.Path, 0o700); err != nil {
+func (d directory) write(path string, sealed []byte) (err error) {
+	if err := os.MkdirAll(d.path, 0o700); err != nil {
 		return err
 	}
-	temp, err := os.CreateTemp(d.Path, ".identities-*") // mode 0600
+	temp, err := os.CreateTemp(d.path, ".identities-*") // mode 0600
 	if err != nil {
 		return err
 	}
@@ -126,7 +113,7 @@ func (d Directory) write(path string, sealed []byte) (err error) {
 	if err != nil {
 		return err
 	}
-	return syncDirectory(d.Path)
+	return syncDirectory(d.path)
 }
 
 // syncDirectory makes a rename last. Some network shares cannot, and say so;
@@ -143,10 +130,9 @@ func syncDirectory(path string) error {
 	return nil
 }
 
-// List returns the sealed files of the directory, the newest first. A
-// directory that does not exist yet has none.
-func (d Directory) List() ([]Kept, error) {
-	entries, err := os.ReadDir(d.Path)
+// List lists the directory.
+func (d directory) List(context.Context) ([]Kept, error) {
+	entries, err := os.ReadDir(d.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -158,7 +144,7 @@ func (d Directory) List() ([]Kept, error) {
 		if !e.Type().IsRegular() || !strings.HasPrefix(e.Name(), fileStart) || !strings.HasSuffix(e.Name(), fileEnd) {
 			continue
 		}
-		kept, err := describe(filepath.Join(d.Path, e.Name()))
+		kept, err := describe(filepath.Join(d.path, e.Name()))
 		if err != nil {
 			return nil, d.problem(err)
 		}
@@ -173,7 +159,7 @@ func describe(path string) (Kept, error) {
 	if err != nil {
 		return Kept{}, err
 	}
-	return Kept{Name: info.Name(), Path: path, Size: info.Size(), Written: info.ModTime()}, nil
+	return Kept{Name: info.Name(), Where: path, Size: info.Size(), Written: info.ModTime()}, nil
 }
 
 // intact reports whether a file is there that has the size and the beginning
@@ -187,9 +173,9 @@ func intact(path string, size int) bool {
 	return err == nil
 }
 
-func (d Directory) problem(err error) error {
+func (d directory) problem(err error) error {
 	p := &holdfast.Problem{
-		Class: holdfast.Failed, What: "keep the identities in " + d.Path, Err: err,
+		Class: holdfast.Failed, What: "keep the identities in " + d.path, Err: err,
 		Why: "The sealed identities are not in this place; other places are not affected.",
 		Do:  "Check that the directory is mounted and that this user may write to it.",
 	}

@@ -12,10 +12,36 @@ import (
 	"holdfast"
 	"holdfast/identities"
 	"holdfast/identities/identitiestest"
+	"holdfast/place"
 )
 
+// keeperIn keeps in a directory.
+func keeperIn(t *testing.T, dir string) identities.Keeper {
+	t.Helper()
+	k, err := identities.KeeperAt(place.Directory(dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+// Every kind of place that serves has its keeper, and no other is taken.
+func TestKeepersOfPlaces(t *testing.T) {
+	for _, scheme := range place.Available(place.Identities) {
+		if k, err := identities.KeeperAt(place.Place{Scheme: scheme, Path: t.TempDir()}); err != nil || k == nil {
+			t.Errorf("%s: %v, %v", scheme, k, err)
+		}
+	}
+	for _, text := range []string{"vault://vault.example.com/secret/node-1", "s3://bucket/x"} {
+		p := must(place.Parse(text, "/"))
+		_, err := identities.KeepersAt([]place.Place{place.Directory(t.TempDir()), p})
+		expect(t, err, holdfast.Usage, "keep the identities in "+text, "identities.keep")
+	}
+}
+
 func TestUnchangedIdentitiesAreKeptOnce(t *testing.T) {
-	dir := identities.Directory{Path: filepath.Join(t.TempDir(), "safe", "identities")}
+	dir := filepath.Join(t.TempDir(), "safe", "identities")
+	keeper := keeperIn(t, dir)
 	key, recipient := recoveryKey(t)
 	_, second := recoveryKey(t)
 	type opts = identitiestest.Options
@@ -25,7 +51,7 @@ func TestUnchangedIdentitiesAreKeptOnce(t *testing.T) {
 		raw := identitiestest.New("alice", [32]byte{6}, o).JSON
 		dump := parse(t, raw)
 		name := identities.FileName(dump.ID, dump.Content(), must(identities.ParseRecipients(to)))
-		kept, written, err := dir.Keep(name, seal(t, raw, to...))
+		kept, written, err := keeper.Keep(t.Context(), name, seal(t, raw, to...))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -52,39 +78,40 @@ func TestUnchangedIdentitiesAreKeptOnce(t *testing.T) {
 		}
 	}
 
-	list, err := dir.List()
+	list, err := keeper.List(t.Context())
 	if err != nil || len(list) != 3 {
 		t.Fatalf("got %d files, %v", len(list), err)
 	}
 	for n, kept := range list {
-		info := must(os.Stat(kept.Path))
+		info := must(os.Stat(kept.Where))
 		if info.Mode().Perm() != 0o600 || kept.Size != info.Size() || n > 0 && kept.Written.After(list[n-1].Written) {
 			t.Errorf("%s has mode %v", kept.Name, info.Mode())
 		}
 	}
-	if info := must(os.Stat(dir.Path)); info.Mode().Perm() != 0o700 {
+	if info := must(os.Stat(dir)); info.Mode().Perm() != 0o700 {
 		t.Errorf("the directory has mode %v", info.Mode())
 	}
-	if got, err := open(must(os.ReadFile(first.Path)), key); err != nil || parse(t, got).ID == "" {
+	if got, err := open(must(os.ReadFile(first.Where)), key); err != nil || parse(t, got).ID == "" {
 		t.Errorf("what is kept does not open: %v", err)
 	}
 }
 
 func TestADamagedFileIsWrittenAnew(t *testing.T) {
-	dir := identities.Directory{Path: t.TempDir()}
+	dir := t.TempDir()
+	keeper := keeperIn(t, dir)
 	_, recipient := recoveryKey(t)
 	sealed := seal(t, []byte("the dump"), recipient)
 	const name = "identities-alice-00000000-000000000000-000000.json.age"
 	for _, there := range [][]byte{{}, []byte("nothing"), sealed[:len(sealed)-1], make([]byte, len(sealed))} {
-		if err := os.WriteFile(filepath.Join(dir.Path, name), there, 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, name), there, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		kept, written, err := dir.Keep(name, sealed)
-		if err != nil || !written || !bytes.Equal(must(os.ReadFile(kept.Path)), sealed) {
+		kept, written, err := keeper.Keep(t.Context(), name, sealed)
+		if err != nil || !written || !bytes.Equal(must(os.ReadFile(kept.Where)), sealed) {
 			t.Errorf("over %d bytes: written %t, %v", len(there), written, err)
 		}
 	}
-	if entries := must(os.ReadDir(dir.Path)); len(entries) != 1 {
+	if entries := must(os.ReadDir(dir)); len(entries) != 1 {
 		t.Errorf("%d files are left behind", len(entries))
 	}
 }
@@ -113,15 +140,15 @@ func TestKeepAndListInPlacesThatDoNotServe(t *testing.T) {
 		t.Fatal(err)
 	}
 	const name = "identities-alice-00000000-000000000000-000000.json.age"
-	_, _, err := identities.Directory{Path: filepath.Join(file, "below")}.Keep(name, []byte("x"))
+	_, _, err := keeperIn(t, filepath.Join(file, "below")).Keep(t.Context(), name, []byte("x"))
 	expect(t, err, holdfast.Failed, "keep the identities in "+file, "mounted")
-	_, err = identities.Directory{Path: file}.List()
+	_, err = keeperIn(t, file).List(t.Context())
 	expect(t, err, holdfast.Failed, file, "mounted")
-	if list, err := (identities.Directory{Path: filepath.Join(t.TempDir(), "not-yet")}).List(); err != nil || list != nil {
+	if list, err := keeperIn(t, filepath.Join(t.TempDir(), "not-yet")).List(t.Context()); err != nil || list != nil {
 		t.Errorf("a directory that is not there yet: %v, %v", list, err)
 	}
 	for _, name := range []string{"../identities-x.json.age", "secret.json", ""} {
-		if _, _, err := (identities.Directory{Path: t.TempDir()}).Keep(name, []byte("x")); err == nil {
+		if _, _, err := keeperIn(t, t.TempDir()).Keep(t.Context(), name, []byte("x")); err == nil {
 			t.Errorf("%q passes for a name", name)
 		}
 	}
@@ -139,7 +166,7 @@ func TestListIgnoresWhatIsNotSealedIdentities(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	list, err := identities.Directory{Path: dir}.List()
+	list, err := keeperIn(t, dir).List(t.Context())
 	if err != nil || len(list) != 2 || list[0].Name != "identities-b-2.json.age" {
 		t.Errorf("got %v, %v", list, err)
 	}

@@ -192,11 +192,9 @@ func (p Parts) Backup(ctx context.Context, r backup.Store, wait time.Duration) (
 		}
 	}
 	if p.Identities != nil {
-		keeper, err := p.Keeper(ctx)
-		if err != nil {
+		if j.Identities, err = p.IdentitiesBackup(ctx); err != nil {
 			return j, n, err
 		}
-		j.Identities = keeper
 	}
 	return j, n, nil
 }
@@ -237,20 +235,18 @@ func (p Parts) Fetcher(ctx context.Context) (identities.Fetcher, error) {
 	return f, nil
 }
 
-// Keeper fetches, seals and keeps the identities as configured.
-func (p Parts) Keeper(ctx context.Context) (identities.Keeper, error) {
+// IdentitiesBackup fetches, seals and keeps the identities as configured.
+func (p Parts) IdentitiesBackup(ctx context.Context) (identities.Backup, error) {
 	f, err := p.Fetcher(ctx)
 	if err != nil {
-		return identities.Keeper{}, err
+		return identities.Backup{}, err
 	}
-	k := identities.Keeper{Fetch: f.Fetch}
-	if k.Recipients, err = identities.ParseRecipients(p.Identities.Recipients); err != nil {
-		return k, err
+	b := identities.Backup{Fetch: f.Fetch}
+	if b.Recipients, err = identities.ParseRecipients(p.Identities.Recipients); err != nil {
+		return b, err
 	}
-	for _, at := range p.Identities.Keep {
-		k.Directories = append(k.Directories, identities.Directory{Path: at.Path})
-	}
-	return k, nil
+	b.Keepers, err = identities.KeepersAt(p.Identities.Keep)
+	return b, err
 }
 
 // Place is where a restore goes: the configured databases, or those that --to

@@ -48,30 +48,30 @@ func newIdentitiesFetch(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			keeper, err := p.Keeper(ctx)
+			backup, err := p.IdentitiesBackup(ctx)
 			if err != nil {
 				return err
 			}
 			n, _ := p.Live(ctx) // of a node that is not to be had, the checks that compare cannot tell
-			data, dump, report, err := fetchIdentities(ctx, keeper.Fetch, n)
+			data, dump, report, err := fetchIdentities(ctx, backup.Fetch, n)
 			if err != nil {
 				return err
 			}
 			var sealed bytes.Buffer
-			if err := identities.Seal(&sealed, data, keeper.Recipients); err != nil {
+			if err := identities.Seal(&sealed, data, backup.Recipients); err != nil {
 				return err
 			}
 			facts := dump.Facts(report)
-			name := identities.FileName(dump.ID, dump.Content(), keeper.Recipients)
-			for _, r := range keeper.Recipients {
+			name := identities.FileName(dump.ID, dump.Content(), backup.Recipients)
+			for _, r := range backup.Recipients {
 				facts.Recipients = append(facts.Recipients, r.String())
 			}
-			for _, d := range keeper.Directories {
-				kept, _, err := d.Keep(name, sealed.Bytes())
+			for _, keeper := range backup.Keepers {
+				kept, _, err := keeper.Keep(ctx, name, sealed.Bytes())
 				if err != nil {
 					return err
 				}
-				facts.Kept = append(facts.Kept, kept.Path)
+				facts.Kept = append(facts.Kept, kept.Where)
 			}
 			if err := a.result("identities", facts, func() {
 				a.printIdentities(facts)

@@ -112,9 +112,9 @@ func recipient(t testing.TB) []identities.Recipient {
 	return list
 }
 
-func keeper(url string, to []identities.Recipient) identities.Keeper {
+func keeper(url string, to []identities.Recipient) identities.Backup {
 	f := identities.Fetcher{BaseURL: url, Attempts: 1, Tokens: identities.UnsafeTokens{Audience: splicetest.DefaultAudience, Users: []string{splicetest.LedgerUser}}}
-	return identities.Keeper{Fetch: f.Fetch, Recipients: to}
+	return identities.Backup{Fetch: f.Fetch, Recipients: to}
 }
 
 func readFacts(ctx context.Context, tx pgx.Tx, kind holdfast.Kind) (holdfast.Facts, error) {
