@@ -4,8 +4,12 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"holdfast/pgdump"
 	"io"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"holdfast/pgdump"
 )
 
 // What archives name by numbers (pg_backup_archiver.h, compression.h).
@@ -133,10 +137,26 @@ func (a *archive) string(most int) (string, error) {
 // archive reads an archive's header and its table of contents.
 func (r *reading) archive(in *input, d *database) (*archive, error) {
 	a := &archive{in: in, entries: map[int64]*entry{}, compression: "gzip"}
-	if err := a.header(r, d); err != nil {
-		return nil, err
+	returned := carriageReturns(in.window())
+	err := a.header(r, d)
+	if err == nil {
+		err = a.contents(r, d)
 	}
-	return a, a.contents(r, d)
+	if err != nil && returned {
+		err = errTerminal
+	}
+	return a, err
+}
+
+// errTerminal is an archive whose every LF has become CR LF.
+var errTerminal = errors.New("a terminal changed its line ends (docker exec -t, ssh -t); take it again without -t")
+
+// carriageReturns reports whether every LF follows a CR, in bytes of which some
+// are LF. Of 8 that are so by chance in what pg_dump writes, none was seen.
+func carriageReturns(b []byte) bool {
+	const enough = 8
+	n := bytes.Count(b, []byte("\n"))
+	return n >= enough && n == bytes.Count(b, []byte("\r\n"))
 }
 
 func (a *archive) header(r *reading, d *database) error {
@@ -174,15 +194,42 @@ func (a *archive) header(r *reading, d *database) error {
 		}
 		when[i] = n
 	}
-	d.Created = fmt.Sprintf("%04d-%02d-%02d %02d:%02d:%02d", when[5]+1900, when[4]+1, when[3], when[2], when[1], when[0])
-	for _, into := range []*string{&d.Name, &d.Postgres, &d.PgDump} {
-		text, err := a.string(mostText)
-		if err != nil {
+	var texts [3]string
+	for i := range texts {
+		var err error
+		if texts[i], err = a.string(mostName); err != nil {
 			return err
 		}
-		*into = text
+		if !isName(texts[i]) {
+			return errArchive
+		}
 	}
+	created, ok := timeOf(when)
+	if !ok {
+		return errArchive
+	}
+	d.Created, d.Name, d.Postgres, d.PgDump = created, texts[0], texts[1], texts[2]
 	return nil
+}
+
+// mostName is how much is read of a database's name or of a version. Both are
+// shorter; what is longer is not one of them.
+const mostName = 1024
+
+// isName reports whether a text can be shown: what a damaged archive has in the
+// place of a name may be anything.
+func isName(text string) bool {
+	return len(text) < mostName && utf8.ValidString(text) && !strings.ContainsFunc(text, unicode.IsControl)
+}
+
+// timeOf writes the time of an archive, in the numbers of C's struct tm.
+func timeOf(tm [7]int64) (string, bool) {
+	for i, most := range []int64{60, 59, 23, 31, 11, 1_000} {
+		if tm[i] < 0 || tm[i] > most {
+			return "", false
+		}
+	}
+	return fmt.Sprintf("%04d-%02d-%02d %02d:%02d:%02d", tm[5]+1900, tm[4]+1, tm[3], tm[2], tm[1], tm[0]), true
 }
 
 // unknownVersion is an archive of a Postgres that is too old or too new.

@@ -26,6 +26,8 @@ type input struct {
 	done  func(piece)
 	stop  func()
 	held  piece
+
+	returned bool // the last line ended in CR LF
 }
 
 // piece is part of a stream; its bytes are behind the headroom.
@@ -193,7 +195,8 @@ func (in *input) line(most int) (text []byte, whole bool) {
 		text = append(text, part[:min(len(part), most-len(text))]...)
 		if i >= 0 {
 			in.pass(i + 1)
-			return bytes.TrimSuffix(text, []byte("\r")), true
+			text, in.returned = bytes.CutSuffix(text, []byte("\r"))
+			return text, true
 		}
 		in.pass(len(w))
 	}

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode"
 
 	"holdfast"
 )
@@ -232,6 +233,35 @@ func TestChangedBytes(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// What went through a terminal is told apart from other damage, and nothing of
+// a damaged archive is shown.
+func TestDumpsThroughATerminal(t *testing.T) {
+	b := newBed(t)
+	returned := func(data []byte) []byte { return bytes.ReplaceAll(data, []byte("\n"), []byte("\r\n")) }
+	archive := content(t, b.dump(t, "18", b.validator(), "-Fc"))
+	for _, c := range []struct {
+		name  string
+		data  []byte
+		state pgdump.State
+		fault string
+	}{
+		{"an archive", returned(archive), pgdump.Damaged, "a terminal changed its line ends (docker exec -t"},
+		{"a prompt before an archive", append([]byte("Password: \r\n"), archive...), pgdump.Damaged, `before the archive, and pg_restore does not find it: "Password:"`},
+		{"SQL", returned(content(t, b.dump(t, "18", b.validator()))), pgdump.Unclear, "a terminal changed them (docker exec -t"},
+		{"INSERTs", returned(content(t, b.dump(t, "18", b.validator(), "--inserts"))), pgdump.Unclear, "a terminal changed them (docker exec -t"},
+	} {
+		d := readBytes(t, c.data)
+		if said := strings.Join(d.Faults, "; "); d.State != c.state || !strings.Contains(said, c.fault) {
+			t.Errorf("%s is %s: %s", c.name, d.State, said)
+		}
+		for _, db := range d.Databases {
+			if text := db.Name + db.Postgres + db.PgDump + db.Created; strings.ContainsFunc(text, unicode.IsControl) || len(text) > 200 {
+				t.Errorf("%s shows what is in it: %.100q", c.name, text)
+			}
+		}
 	}
 }
 

@@ -1,12 +1,14 @@
 package dumpfile
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"holdfast/pgdump"
 	"io"
 	"strings"
+
+	"holdfast/pgdump"
 )
 
 // script reads SQL as psql would, and parses the few statements that show its
@@ -21,6 +23,7 @@ type script struct {
 	begun, sections      bool // within a dump of a database; there was one
 	ends                 bool // an end was seen
 	statements           int
+	within               string // the begin of the statement that is being read; "" between statements
 }
 
 func counted(n int, thing string) string {
@@ -34,13 +37,27 @@ func counted(n int, thing string) string {
 func (r *reading) plain(_ context.Context, in *input) {
 	r.dump.Form = pgdump.Plain
 	s := &script{reading: r, lexer: lexer{in: in, begins: true}}
-	s.lexer.comment = s.note
+	s.lexer.comment, s.lexer.carriageReturn = s.note, s.changed
 	if string(in.peek(3)) == "\xef\xbb\xbf" {
 		in.pass(3)
+	}
+	if before, _, is := bytes.Cut(in.peek(headroom), []byte("PGDMP")); is {
+		s.fault(pgdump.Damaged, "something stands before the archive, and pg_restore does not find it: %q", firstLine(before))
+		return
 	}
 	for s.statement() {
 	}
 	s.conclude()
+}
+
+// changed records that the line ends of the dump are not those of pg_dump.
+// psql loads its rows as they were, because COPY escapes their line ends, but
+// neither functions nor the values of INSERTs.
+func (s *script) changed() {
+	if s.begun || s.cluster {
+		s.fault(pgdump.Unclear, "its lines end in CR LF: a terminal changed them (docker exec -t, ssh -t), or Windows did; "+
+			"functions and values with line breaks are not as they were. Take the dump again without -t")
+	}
 }
 
 // conclude records whether a file of SQL was complete.
@@ -86,6 +103,12 @@ func (s *script) database() *database {
 // note reads the comments in which pg_dump describes the dump.
 func (s *script) note(line string) {
 	after := func(prefix string) (string, bool) { return strings.CutPrefix(line, prefix) }
+	switch line {
+	case "-- PostgreSQL database dump", "-- PostgreSQL database cluster dump":
+		if s.within != "" && !s.begun && !s.sections {
+			s.fault(pgdump.Damaged, "something that is no SQL stands before the dump, and psql stumbles over it: %q", s.within)
+		}
+	}
 	switch line {
 	case "-- PostgreSQL database dump":
 		if s.begun {
@@ -137,6 +160,8 @@ func (s *script) statement() bool {
 	}
 	s.statements++
 	s.begins = false
+	s.within = firstLine(s.in.peek(headroom))
+	defer func() { s.within = "" }()
 	t := s.token(false)
 	switch {
 	case t.is("COPY"):
@@ -152,6 +177,12 @@ func (s *script) statement() bool {
 		s.rest(false)
 	}
 	return true
+}
+
+// firstLine is what can be shown of the begin of a text.
+func firstLine(text []byte) string {
+	line, _, _ := bytes.Cut(text, []byte("\n"))
+	return strings.TrimSpace(strings.ToValidUTF8(string(line), "?"))
 }
 
 // command reads a backslash command of psql.

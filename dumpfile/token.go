@@ -38,14 +38,16 @@ var isWord = func() (is [256]bool) {
 // lexer splits SQL into tokens, as psql does. Between tokens it skips space and
 // comments, and passes comments that begin a line to the function comment.
 type lexer struct {
-	in       *input
-	escapes  bool // backslashes escape in ordinary strings: standard_conforming_strings is off
-	comment  func(text string)
-	scratch  []byte
-	back     bool
-	last     token
-	unclosed string // what the stream ended within
-	begins   bool   // the last token was the first of its line
+	in      *input
+	escapes bool // backslashes escape in ordinary strings: standard_conforming_strings is off
+	comment func(text string)
+	// carriageReturn is called for a comment that ends in CR LF.
+	carriageReturn func()
+	scratch        []byte
+	back           bool
+	last           token
+	unclosed       string // what the stream ended within
+	begins         bool   // the last token was the first of its line
 }
 
 // again makes token return the last token again.
@@ -78,6 +80,9 @@ func (l *lexer) space() {
 			line, _ := l.in.line(mostText)
 			if l.begins && l.comment != nil {
 				l.comment(string(line))
+			}
+			if l.in.returned && l.carriageReturn != nil {
+				l.carriageReturn()
 			}
 			l.begins = true
 		case len(c) == 2 && c[0] == '/' && c[1] == '*':
@@ -262,7 +267,7 @@ func (l *lexer) dollar() bool {
 	}
 }
 
-// unescaped is what a backslash and a letter stand for, in E” strings and in
+// unescaped is what a backslash and a letter stand for, in escaped strings and in
 // COPY.
 func unescaped(c byte) []byte {
 	if i := strings.IndexByte("bfnrtv", c); i >= 0 {
