@@ -12,8 +12,8 @@ import (
 	"holdfast/internal/libpq"
 )
 
-// Roles makes the roles that are not there, so that restored objects belong to
-// whom they belonged. None of them may connect.
+// Roles creates the missing roles, so that restored objects keep their owners.
+// None of these roles may connect.
 func (s *Server) Roles(ctx context.Context, names []string) error {
 	conn, err := s.Address.Connect(ctx, libpq.Options{Application: "holdfast drill"})
 	if err != nil {
@@ -24,27 +24,28 @@ func (s *Server) Roles(ctx context.Context, names []string) error {
 		if strings.HasPrefix(name, "pg_") { // Postgres's own
 			continue
 		}
-		var there bool
-		if err := conn.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)`, name).Scan(&there); err != nil {
+		const query = `SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)`
+		var exists bool
+		if err := conn.QueryRow(ctx, query, name).Scan(&exists); err != nil {
 			return err
 		}
-		if there {
+		if exists {
 			continue
 		}
 		if _, err := conn.Exec(ctx, "CREATE ROLE "+pgx.Identifier{name}.Sanitize()+" NOLOGIN"); err != nil {
-			return fmt.Errorf("make role %s: %w", name, err)
+			return fmt.Errorf("create role %s: %w", name, err)
 		}
 	}
 	return nil
 }
 
-// askLimit is how long one question may take.
-const askLimit = 10 * time.Minute
+// queryTimeout limits one query.
+const queryTimeout = 10 * time.Minute
 
-// Ask runs a question in a database, for reading only. It holds when it returns
-// no row, or one row with one value that is true.
+// Ask runs a query in a database, in a read-only transaction. It holds if it
+// returns no row, or one row with the single value true.
 func (s *Server) Ask(ctx context.Context, database, sql string) (holdfast.Finding, error) {
-	ctx, cancel := context.WithTimeout(ctx, askLimit)
+	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()
 	conn, err := s.Address.On(database).Connect(ctx, libpq.Options{Application: "holdfast drill"})
 	if err != nil {

@@ -17,7 +17,7 @@ import (
 	"holdfast/internal/docker"
 )
 
-// labelKey marks whatever drills make in a Docker daemon.
+// labelKey marks what drills create in a Docker daemon.
 const labelKey = "holdfast.drill"
 
 func labels(purpose string) map[string]string {
@@ -25,19 +25,19 @@ func labels(purpose string) map[string]string {
 	return map[string]string{labelKey: string(text)}
 }
 
-// box is a container whose life hangs on our connection to it. The daemon
-// removes it, with its volumes, when it ends.
+// box is a container that lives as long as our connection to it. The daemon
+// removes it, with its volumes, when it exits.
 type box struct {
-	engine *docker.Engine
-	name   string
-	beside []string // containers that were started beside it
-	at     *client.HijackedResponse
-	over   chan struct{}
-	output tail
+	engine       *docker.Engine
+	name         string
+	participants []string // containers in its network namespace
+	attached     *client.HijackedResponse
+	over         chan struct{}
+	output       tail
 }
 
-// start makes and starts the container. We hold on to it before it runs, so
-// that it never does without us.
+// start creates and starts the container. It attaches before the start, so that
+// the container never runs without us.
 func (b *box) start(ctx context.Context, spec client.ContainerCreateOptions) error {
 	b.over = make(chan struct{})
 	spec.Name = b.name
@@ -45,11 +45,13 @@ func (b *box) start(ctx context.Context, spec client.ContainerCreateOptions) err
 	if _, err := api.ContainerCreate(ctx, spec); err != nil {
 		return b.engine.Explain("create container "+b.name, err)
 	}
-	at, err := api.ContainerAttach(ctx, b.name, client.ContainerAttachOptions{Stream: true, Stdin: true, Stdout: true, Stderr: true})
+	at, err := api.ContainerAttach(ctx, b.name, client.ContainerAttachOptions{
+		Stream: true, Stdin: true, Stdout: true, Stderr: true,
+	})
 	if err != nil {
 		return b.engine.Explain("attach to container "+b.name, err)
 	}
-	b.at = &at.HijackedResponse
+	b.attached = &at.HijackedResponse
 	go func() {
 		_, _ = stdcopy.StdCopy(&b.output, &b.output, at.Reader)
 		close(b.over)
@@ -58,55 +60,60 @@ func (b *box) start(ctx context.Context, spec client.ContainerCreateOptions) err
 	return b.engine.Explain("start container "+b.name, err)
 }
 
-// ended implements life.
+// ended implements instance.
 func (b *box) ended() <-chan struct{} { return b.over }
 
-// said implements life.
-func (b *box) said() string { return b.output.String() }
+// log implements instance.
+func (b *box) log() string { return b.output.String() }
 
-// stop implements life.
+// stop implements instance.
 func (b *box) stop() error {
 	var failures []error
-	for _, name := range b.beside {
+	for _, name := range b.participants {
 		failures = append(failures, remove(b.engine, name))
 	}
-	if b.at != nil {
-		b.at.Close()
+	if b.attached != nil {
+		b.attached.Close()
 	}
 	return errors.Join(append(failures, remove(b.engine, b.name))...)
 }
 
-// goneWithin is how long a container may take to be gone: files of a large
-// volume take their time.
-const goneWithin = 2 * time.Minute
+// removeTimeout limits the removal of a container: the files of a large volume
+// take their time.
+const removeTimeout = 2 * time.Minute
 
-// remove ends a container at once and waits until it is gone, with its volumes.
+// remove kills a container and waits until it is removed, with its volumes.
 func remove(e *docker.Engine, name string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), goneWithin)
+	ctx, cancel := context.WithTimeout(context.Background(), removeTimeout)
 	defer cancel()
 	for {
 		_, err := e.API.ContainerRemove(ctx, name, client.ContainerRemoveOptions{Force: true, RemoveVolumes: true})
 		switch {
 		case cerrdefs.IsNotFound(err):
 			return nil
-		case err == nil || cerrdefs.IsConflict(err): // the daemon is at it
+		case err == nil || cerrdefs.IsConflict(err): // the daemon is removing it
 		default:
-			return stays(name, e.Explain("remove container "+name, err))
+			return notRemoved(name, e.Explain("remove container "+name, err))
 		}
 		select {
 		case <-ctx.Done():
-			return stays(name, errors.New("it is still there after "+goneWithin.String()))
+			return notRemoved(name, errors.New("it still exists after "+removeTimeout.String()))
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
 }
 
-func stays(name string, err error) error {
-	return &holdfast.Problem{Class: holdfast.Failed, What: "container " + name + " could not be removed", Err: err,
-		Why: "It holds a copy of the node's databases.", Do: "`docker rm -f -v " + name + "`; the next drill tries it again."}
+func notRemoved(name string, err error) error {
+	return &holdfast.Problem{
+		Class: holdfast.Failed,
+		What:  "cannot remove container " + name,
+		Err:   err,
+		Why:   "It contains a copy of the node's databases.",
+		Do:    "`docker rm -f -v " + name + "`. The next drill tries it again.",
+	}
 }
 
-// once runs a script in a container of its own and returns what it printed.
+// once runs a script in its own container and returns its output.
 func (d Daemon) once(ctx context.Context, purpose, script string) (string, error) {
 	c := &box{engine: d.Engine, name: fmt.Sprintf("%s%d", prefix, time.Now().UnixNano())}
 	err := c.start(ctx, d.spec(purpose, script))
@@ -117,10 +124,10 @@ func (d Daemon) once(ctx context.Context, purpose, script string) (string, error
 			err = ctx.Err()
 		}
 	}
-	return c.said(), errors.Join(err, c.stop())
+	return c.log(), errors.Join(err, c.stop())
 }
 
-// tail keeps the end of what a container prints.
+// tail keeps the end of a container's output.
 type tail struct {
 	mu   sync.Mutex
 	text []byte
@@ -137,7 +144,7 @@ func (t *tail) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// String is the end, on one line.
+// String is the end of the output, on one line.
 func (t *tail) String() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -21,20 +21,19 @@ import (
 	"holdfast/internal/libpq"
 )
 
-// Daemon makes throwaway servers in containers of a Docker daemon, which have
-// no network.
+// Daemon starts sandbox servers in containers of a Docker daemon, without a
+// network.
 type Daemon struct {
 	Engine   *docker.Engine
-	Image    docker.Image // of Postgres, one that is there
-	Dir      string       // where the directories of their sockets are made; the system's for temporary files when empty
-	KeepFree int64        // bytes that stay free on a disk that a live server uses; 0 for a tenth, at most 20 GiB
+	Image    docker.Image // of Postgres, present in the daemon
+	Dir      string       // for the directories of the sockets; "": the system's for temporary files
+	KeepFree int64        // bytes to keep free on a live server's disk; 0: a tenth, at most 20 GiB
 }
 
-// serve makes a cluster and runs its server. The server's life hangs on
-// standard input: it ends when whoever wanted it closes that, or dies. A shell
-// starts its background with SIGQUIT ignored, so one that comes before Postgres
-// minds it is lost, and another follows. The client programs look for the
-// socket where Postgres was built to have it.
+// serve creates a cluster and runs its server until standard input closes: when
+// the drill closes it, or dies. A shell starts its background processes with
+// SIGQUIT ignored, so a signal before Postgres handles it is lost, and is sent
+// again. The client programs look for the socket in Postgres's default directory.
 const serve = `set -e
 export PGDATA="${PGDATA:-/var/lib/postgresql/data}"
 command -v initdb >/dev/null || PATH=$PATH:$(ls -d /usr/lib/postgresql/*/bin | tail -n 1)
@@ -48,10 +47,10 @@ server=$!
 exec 3<&-
 wait $server`
 
-// shared is where a container has the directory that it shares with us.
+// shared is the path in a container of the directory that it shares with us.
 const shared = "/holdfast"
 
-// Start makes and starts a server. The label says what it is for.
+// Start starts a server. The purpose goes into its label.
 func (d Daemon) Start(ctx context.Context, purpose string) (s *Server, err error) {
 	own := newLabel(purpose)
 	own.Docker = d.Engine.Host()
@@ -60,7 +59,7 @@ func (d Daemon) Start(ctx context.Context, purpose string) (s *Server, err error
 		return nil, err
 	}
 	b := &box{engine: d.Engine, name: filepath.Base(dir)}
-	s = &Server{Dir: dir, life: b}
+	s = &Server{Dir: dir, instance: b}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Stop())
@@ -70,13 +69,14 @@ func (d Daemon) Start(ctx context.Context, purpose string) (s *Server, err error
 	if err != nil {
 		return s, err
 	}
-	memory, cores, err := d.means(ctx)
+	memory, cores, err := d.resources(ctx)
 	if err != nil {
 		return s, err
 	}
-	spec := d.spec(purpose, serve, append([]string{shared}, settings(memory, cores, "listen_addresses=127.0.0.1")...)...)
+	args := append([]string{shared}, settings(memory, cores, "listen_addresses=127.0.0.1")...)
+	spec := d.spec(purpose, serve, args...)
 	if socket != "" {
-		spec.HostConfig.Binds = []string{socket + ":" + shared + ":z"} // z: where SELinux watches, the container may use it
+		spec.HostConfig.Binds = []string{socket + ":" + shared + ":z"} // z: SELinux lets the container use it
 	}
 	if err := b.start(ctx, spec); err != nil {
 		return s, err
@@ -94,23 +94,41 @@ func (d Daemon) Start(ctx context.Context, purpose string) (s *Server, err error
 	return s, err
 }
 
-// spec is a container of the image that has no network and no rights, and that
-// the kernel ends first when memory is short.
+// spec is a container of the image without a network and without privileges. The
+// kernel kills it first when memory is short.
 func (d Daemon) spec(purpose, script string, args ...string) client.ContainerCreateOptions {
 	user := d.Image.User
 	if user == "" || user == "root" || user == "0" {
 		user = "postgres" // Postgres refuses to run as root
 	}
 	return client.ContainerCreateOptions{
-		Config: &container.Config{Image: d.Image.ID, User: user, Entrypoint: []string{"/bin/sh", "-c", script}, Cmd: args, Labels: labels(purpose),
-			OpenStdin: true, StdinOnce: true, AttachStdin: true, AttachStdout: true, AttachStderr: true, Healthcheck: &container.HealthConfig{Test: []string{"NONE"}}},
-		HostConfig: &container.HostConfig{NetworkMode: "none", AutoRemove: true, ShmSize: 1 << 30, OomScoreAdj: 1000,
-			LogConfig: container.LogConfig{Type: "none"}, CapDrop: []string{"ALL"}, SecurityOpt: []string{"no-new-privileges"}},
+		Config: &container.Config{
+			Image:        d.Image.ID,
+			User:         user,
+			Entrypoint:   []string{"/bin/sh", "-c", script},
+			Cmd:          args,
+			Labels:       labels(purpose),
+			OpenStdin:    true,
+			StdinOnce:    true,
+			AttachStdin:  true,
+			AttachStdout: true,
+			AttachStderr: true,
+			Healthcheck:  &container.HealthConfig{Test: []string{"NONE"}},
+		},
+		HostConfig: &container.HostConfig{
+			NetworkMode: "none",
+			AutoRemove:  true,
+			ShmSize:     1 << 30,
+			OomScoreAdj: 1000,
+			LogConfig:   container.LogConfig{Type: "none"},
+			CapDrop:     []string{"ALL"},
+			SecurityOpt: []string{"no-new-privileges"},
+		},
 	}
 }
 
-// socket makes the directory that the container shares with us, where the
-// daemon has our paths: only we get to it, and whoever is in the container.
+// socket creates the directory that the container shares with us, if the daemon
+// has our paths. Only we and the container can open it.
 func (d Daemon) socket(ctx context.Context, dir string) (string, error) {
 	path := filepath.Join(dir, "s")
 	if !d.Engine.SameMachine(ctx) || len(path) > most {
@@ -119,14 +137,14 @@ func (d Daemon) socket(ctx context.Context, dir string) (string, error) {
 	if err := os.Mkdir(path, 0o700); err != nil {
 		return "", err
 	}
-	return path, os.Chmod(path, 0o777) //nolint:gosec // the directory above it is closed
+	return path, os.Chmod(path, 0o777) //nolint:gosec // the parent directory is private
 }
 
-// means are the memory that could be used without swapping, and the cores.
-func (d Daemon) means(ctx context.Context) (memory int64, cores int, err error) {
+// resources are the memory available without swapping, and the cores.
+func (d Daemon) resources(ctx context.Context) (memory int64, cores int, err error) {
 	r, err := d.Engine.API.Info(ctx, client.InfoOptions{})
 	if err != nil {
-		return 0, 0, d.Engine.Explain("ask the Docker daemon at "+d.Engine.Host()+" what it has", err)
+		return 0, 0, d.Engine.Explain("read the resources of the Docker daemon at "+d.Engine.Host(), err)
 	}
 	memory = r.Info.MemTotal / 4
 	if d.Engine.SameMachine(ctx) {
@@ -135,18 +153,18 @@ func (d Daemon) means(ctx context.Context) (memory int64, cores int, err error) 
 	return memory, r.Info.NCPU, nil
 }
 
-// unshared is after how long without a socket the directory is thought not to
-// be shared after all, as by a daemon in a virtual machine.
-const unshared = 20 * time.Second
+// shareTimeout is how long to wait for the socket in the shared directory. Later
+// the directory counts as not shared, as with a daemon in a virtual machine.
+const shareTimeout = 20 * time.Second
 
-// dialler reaches the server through the shared socket, or through a program in
-// its container where there is none.
+// dialler connects through the shared socket or, without one, through a program
+// in the container.
 func (b *box) dialler(socket string) func(ctx context.Context, _, _ string) (net.Conn, error) {
 	began := time.Now()
 	return func(ctx context.Context, _, _ string) (net.Conn, error) {
 		if socket != "" {
 			conn, err := (&net.Dialer{}).DialContext(ctx, "unix", filepath.Join(socket, ".s.PGSQL.5432"))
-			if err == nil || time.Since(began) < unshared {
+			if err == nil || time.Since(began) < shareTimeout {
 				return conn, err
 			}
 		}
@@ -155,12 +173,13 @@ func (b *box) dialler(socket string) func(ctx context.Context, _, _ string) (net
 }
 
 // run is a libpq.Runner.
-func (b *box) run(ctx context.Context, env []string, in io.Reader, out, complaint io.Writer, argv ...string) (int, error) {
+func (b *box) run(
+	ctx context.Context, env []string, in io.Reader, out, complaint io.Writer, argv ...string,
+) (int, error) {
 	return b.engine.Run(ctx, b.name, env, in, out, complaint, argv...)
 }
 
-// Major is the major version of Postgres that an image says it has; 0 when it
-// does not say.
+// Major is the major version of Postgres in an image; 0 if unknown.
 func Major(i docker.Image) int {
 	for _, pair := range i.Env {
 		if text, ok := strings.CutPrefix(pair, "PG_MAJOR="); ok {
@@ -171,37 +190,35 @@ func Major(i docker.Image) int {
 	return 0
 }
 
-// lookAround is what a process prints that looks for a network: the flags of
-// every interface, the kernel's tables of routes, and what became of two
-// attempts.
-const lookAround = `cd /sys/class/net && for n in *; do f=1; read -r f <"$n/flags"; echo "interface $n $f"; done
+// probeScript prints the flags of every interface, the kernel's routing tables,
+// and the results of two attempts to reach a network.
+const probeScript = `cd /sys/class/net && for n in *; do f=1; read -r f <"$n/flags"; echo "interface $n $f"; done
 for t in route ipv6_route; do [ ! -r /proc/net/$t ] || while read -r line; do echo "route $line"; done </proc/net/$t; done
 command -v bash >/dev/null || exit 0
 try() { m=$(bash -c ': >"$0"' "$2" 2>&1) && m=reached; echo "$1 ${m##*: }"; }
 try loopback "/dev/tcp/127.0.0.1/$1"
 try anywhere "/dev/udp/$2/9"`
 
-// Isolation proves from within a container that runs that no network is
-// reached from it.
+// Isolation proves from within a running container that it reaches no network.
 func Isolation(ctx context.Context, e *docker.Engine, name string) (holdfast.Finding, error) {
-	return tried("in the container, before anything was restored", func(address string) (*probe, error) {
+	return testIsolation("in the container, before the restore", func(address string) (*probe, error) {
 		_, port, _ := net.SplitHostPort(address)
 		var out, complaint strings.Builder
-		code, err := e.Run(ctx, name, nil, nil, &out, &complaint, "sh", "-c", lookAround, "sh", port, nobody)
+		code, err := e.Run(ctx, name, nil, nil, &out, &complaint, "sh", "-c", probeScript, "sh", port, nobody)
 		if err != nil {
 			return nil, err
 		}
 		if code != 0 {
-			return nil, fmt.Errorf("look for a network in container %s: exit code %d: %s", name, code, complaint.String())
+			return nil, fmt.Errorf("test the network of container %s: exit code %d: %s", name, code, complaint.String())
 		}
-		return readLook(out.String()), nil
+		return parseProbe(out.String()), nil
 	})
 }
 
 var interfaceLine = regexp.MustCompile(`^interface (\S+) (\S+)$`)
 
-// readLook reads what lookAround prints.
-func readLook(text string) *probe {
+// parseProbe parses the output of probeScript.
+func parseProbe(text string) *probe {
 	p := &probe{Isolated: true}
 	for _, line := range strings.Split(text, "\n") {
 		kind, rest, _ := strings.Cut(line, " ")
@@ -219,7 +236,7 @@ func readLook(text string) *probe {
 			p.Anywhere = rest
 		}
 	}
-	if len(p.Interfaces) == 0 { // where there is not even a loopback, nothing was seen
+	if len(p.Interfaces) == 0 { // without even a loopback, nothing was read
 		p.Loopback, p.Anywhere = "", ""
 	}
 	return p

@@ -135,8 +135,8 @@ func TestAServerInAContainerIsThrownAway(t *testing.T) {
 				t.Errorf("removed %v, %v", removed, err)
 			}
 			stopped = true
-			if err := s.Stop(); err != nil || len(left(t, dir)) > 0 || inContainers(t, s.Address.Get("host")) != "" {
-				t.Errorf("left %v, %q, %v", left(t, dir), inContainers(t, s.Address.Get("host")), err)
+			if err := s.Stop(); err != nil || len(leftover(t, dir)) > 0 || inContainers(t, s.Address.Get("host")) != "" {
+				t.Errorf("left %v, %q, %v", leftover(t, dir), inContainers(t, s.Address.Get("host")), err)
 			}
 			if volume == "" || command(t, "volume", "ls", "-q", "--filter", "name="+volume) != "" {
 				t.Errorf("volume %q is left", volume)
@@ -183,8 +183,8 @@ func TestWhatAKilledDrillInAContainerLeft(t *testing.T) {
 			removed, err := sandbox.Host{Dir: dir}.Clean(t.Context())
 			// The participant may have been removed by another package's drill: whoever
 			// comes next does it.
-			if err != nil || !slices.Contains(removed, filepath.Join(dir, container)) || len(left(t, dir)) > 0 || inContainers(t, container) != "" {
-				t.Errorf("removed %v, %v; left %v", removed, err, left(t, dir))
+			if err != nil || !slices.Contains(removed, filepath.Join(dir, container)) || len(leftover(t, dir)) > 0 || inContainers(t, container) != "" {
+				t.Errorf("removed %v, %v; left %v", removed, err, leftover(t, dir))
 			}
 		})
 	}
@@ -207,7 +207,7 @@ func aDrill(t *testing.T, host, dir string, early bool) (child *exec.Cmd, contai
 	t.Cleanup(func() { _ = child.Process.Kill() })
 	if early {
 		await(t, "the container runs", func() bool {
-			for _, at := range left(t, dir) {
+			for _, at := range leftover(t, dir) {
 				container = filepath.Base(at)
 			}
 			return container != "" && command(t, "ps", "-q", "--filter", "name="+container) != ""

@@ -20,38 +20,46 @@ const (
 	labelName = "drill.json"
 )
 
-// label says whose a directory or a container is: a process of one boot of a
+// label names the owner of a directory or a container: a process of one boot of a
 // machine.
 type label struct {
 	Purpose   string    `json:"purpose"`
 	PID       int       `json:"pid"`
-	Started   string    `json:"started"` // of the process, in ticks since the boot
+	Started   string    `json:"started"` // of the process, in ticks since boot
 	Boot      string    `json:"boot"`
-	Processes string    `json:"processes,omitempty"` // the namespace that the PID is of
-	Docker    string    `json:"docker,omitempty"`    // the daemon whose containers are used as well
+	Processes string    `json:"processes,omitempty"` // the namespace of the PID
+	Docker    string    `json:"docker,omitempty"`    // the daemon that runs its containers
 	At        time.Time `json:"at"`
 }
 
 func newLabel(purpose string) label {
-	return label{Purpose: purpose, PID: os.Getpid(), Started: started(os.Getpid()), Boot: boot(), Processes: processes(), At: time.Now().UTC()}
+	return label{
+		Purpose:   purpose,
+		PID:       os.Getpid(),
+		Started:   started(os.Getpid()),
+		Boot:      boot(),
+		Processes: processes(),
+		At:        time.Now().UTC(),
+	}
 }
 
-// lives says that the process is there.
+// lives reports whether the process runs.
 func (l label) lives() bool {
 	return l.Boot == boot() && l.Started != "" && started(l.PID) == l.Started
 }
 
-// dead says that the process would be seen here, and is not there.
+// dead reports whether the process does not run, and would be visible here if it
+// did.
 func (l label) dead() bool {
 	return l.Boot == boot() && l.Processes == processes() && !l.lives()
 }
 
-// directory makes a labelled directory that only the server's account reaches.
+// directory creates a labelled directory that only the server's account can open.
 func (h Host) directory(l label, who *account) (string, error) {
 	base := h.base()
 	dir, err := os.MkdirTemp(base, prefix)
 	if err != nil {
-		return "", &holdfast.Problem{Class: holdfast.Failed, What: "make a directory for a throwaway server", Err: err, Do: "`drill.dir` names another one."}
+		return "", noDirectory(base, err)
 	}
 	text, err := json.Marshal(l)
 	if err == nil {
@@ -65,9 +73,18 @@ func (h Host) directory(l label, who *account) (string, error) {
 	}
 	if err != nil {
 		_ = os.RemoveAll(dir)
-		return "", &holdfast.Problem{Class: holdfast.Failed, What: "make a directory for a throwaway server", Err: err, Do: "`drill.dir` names another one."}
+		return "", noDirectory(base, err)
 	}
 	return dir, nil
+}
+
+func noDirectory(base string, err error) error {
+	return &holdfast.Problem{
+		Class: holdfast.Failed,
+		What:  "cannot create a directory for the sandbox in " + base,
+		Err:   err,
+		Do:    "Name another directory: `drill.dir`.",
+	}
 }
 
 func (h Host) base() string {
@@ -77,9 +94,9 @@ func (h Host) base() string {
 	return os.TempDir()
 }
 
-// Clean removes what runs that were killed have left, and says what. What
-// belongs to a run that lives is left alone, and so is a directory whose label
-// cannot be read unless it is old, or whose daemon does not answer.
+// Clean removes the leftovers of killed drills, and lists them. It does not touch
+// what belongs to a running drill, a directory with an unreadable label unless
+// it is old, or a directory whose daemon does not answer.
 func (h Host) Clean(ctx context.Context) ([]string, error) {
 	list, err := filepath.Glob(filepath.Join(h.base(), prefix+"*"))
 	if err != nil {
@@ -95,7 +112,7 @@ func (h Host) Clean(ctx context.Context) ([]string, error) {
 		text, err := os.ReadFile(filepath.Join(dir, labelName))
 		if err != nil || json.Unmarshal(text, &l) != nil {
 			if os.IsPermission(err) || time.Since(info.ModTime()) < time.Hour {
-				continue // another user's, or one that is being made
+				continue // another user's, or one being created
 			}
 		} else if l.lives() {
 			continue
@@ -107,15 +124,20 @@ func (h Host) Clean(ctx context.Context) ([]string, error) {
 		}
 		stopLeftover(dir)
 		if err := os.RemoveAll(dir); err != nil {
-			return removed, &holdfast.Problem{Class: holdfast.Failed, What: "remove what a killed drill has left in " + dir, Err: err, Do: "Remove it by hand, as the user who ran that drill."}
+			return removed, &holdfast.Problem{
+				Class: holdfast.Failed,
+				What:  "cannot remove the leftovers of a killed drill in " + dir,
+				Err:   err,
+				Do:    "Remove the directory by hand, as the user who ran that drill.",
+			}
 		}
 		removed = append(removed, dir)
 	}
 	return removed, nil
 }
 
-// stopLeftover kills a server that still runs in the directory. Its process is
-// known by where it works, so that no other one with the same number is hit.
+// stopLeftover kills a server that still runs in the directory. It recognises the
+// process by its working directory, so that it kills no other with the same PID.
 func stopLeftover(dir string) {
 	data := filepath.Join(dir, "data")
 	text, err := os.ReadFile(filepath.Join(data, "postmaster.pid"))
@@ -145,20 +167,20 @@ func boot() string {
 	return strings.TrimSpace(string(text))
 }
 
-// processes names the namespace in which our process has its number.
+// processes names the PID namespace of our process.
 func processes() string {
 	name, _ := os.Readlink("/proc/self/ns/pid")
 	return name
 }
 
-// started is when a process started, in ticks since the boot: with its number
-// it names one process for ever. It is "" for a process that is not there.
+// started is the start time of a process, in ticks since boot: together with the
+// PID it names one process for ever. It is "" if there is no such process.
 func started(pid int) string {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return ""
 	}
-	// The second field is the command in parentheses and may hold anything.
+	// The second field is the command in parentheses and may contain anything.
 	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
 	const field = 22 - 3 // proc(5), counted from the third
 	if len(fields) <= field {

@@ -14,24 +14,23 @@ import (
 	"time"
 )
 
-// insideEnv marks the process that becomes a server, for programs that tell it
-// by that.
+// insideEnv marks the process that becomes a server.
 const insideEnv = "HOLDFAST_INSIDE"
 
 // IsInside reports whether this process was started to call Inside.
 func IsInside() bool { return os.Getenv(insideEnv) != "" }
 
-// Inside looks for a network where it is, tells the parent on file descriptor
-// 3, and becomes the server; it returns only when it could not. Args are the
-// address of a listener on the host, the account to change to or "-", the path
-// of postgres and its arguments.
+// Inside tests whether it reaches a network, reports to the parent on file
+// descriptor 3, and becomes the server. It returns only on failure. Args are the
+// address of a listener on the host, the account to change to or "-", and the
+// path of postgres with its arguments.
 func Inside(args []string) error {
 	if len(args) < 3 {
-		return errors.New("want an address, an account, a program and its arguments")
+		return errors.New("need an address, an account, a program and its arguments")
 	}
-	runtime.LockOSThread() // what is set for a thread has to hold for the one that becomes the server
+	runtime.LockOSThread() // the thread with the settings must become the server
 	out := os.NewFile(3, "probe")
-	if err := json.NewEncoder(out).Encode(look(args[0])); err != nil {
+	if err := json.NewEncoder(out).Encode(inspectNetwork(args[0])); err != nil {
 		return err
 	}
 	_ = out.Close()
@@ -45,13 +44,14 @@ func Inside(args []string) error {
 		if err := errors.Join(syscall.Setgroups([]int{g}), syscall.Setgid(g), syscall.Setuid(u)); err != nil {
 			return err
 		}
-		// Changing the account has cleared it: the server ends with its parent.
-		if _, _, e := syscall.RawSyscall(syscall.SYS_PRCTL, syscall.PR_SET_PDEATHSIG, uintptr(syscall.SIGQUIT), 0); e != 0 {
+		// Changing the account cleared the signal that ends the server with its parent.
+		signal := uintptr(syscall.SIGQUIT)
+		if _, _, e := syscall.RawSyscall(syscall.SYS_PRCTL, syscall.PR_SET_PDEATHSIG, signal, 0); e != 0 {
 			return e
 		}
 	}
 	if os.Getppid() != parent {
-		return errors.New("whoever wanted a server is gone")
+		return errors.New("the drill that started this server has exited")
 	}
 	env := os.Environ()
 	for i, e := range env {
@@ -62,8 +62,8 @@ func Inside(args []string) error {
 	return syscall.Exec(args[2], args[2:], env)
 }
 
-// look tries everything that a network would let succeed.
-func look(address string) probe {
+// inspectNetwork tries everything that would succeed with a network.
+func inspectNetwork(address string) probe {
 	var p probe
 	list, err := net.Interfaces()
 	if err != nil {
@@ -77,7 +77,7 @@ func look(address string) probe {
 		p.Routes = append(p.Routes, routes(string(text))...)
 	}
 	p.Loopback = try("tcp", address)
-	// Connecting a datagram socket sends nothing: it only asks for the route.
+	// Connecting a datagram socket sends nothing: it only looks up the route.
 	p.Anywhere = try("udp", net.JoinHostPort(nobody, "9"))
 	return p
 }
@@ -94,7 +94,7 @@ func try(network, address string) string {
 func readProbe(in io.Reader) (*probe, error) {
 	var p probe
 	if err := json.NewDecoder(in).Decode(&p); err != nil {
-		return nil, fmt.Errorf("it did not say what it sees: %w", err)
+		return nil, fmt.Errorf("it did not report its network: %w", err)
 	}
 	return &p, nil
 }

@@ -10,13 +10,13 @@ import (
 	"holdfast"
 )
 
-// probe is what was found where somebody looked for a network.
+// probe is the result of looking for a network from within a sandbox.
 type probe struct {
-	Isolated   bool     `json:"-"` // it was started in a namespace of its own
+	Isolated   bool     `json:"-"` // it started in its own namespace
 	Interfaces []nic    `json:"interfaces"`
-	Routes     []string `json:"routes"`   // the interfaces of routes, but for the loopback
-	Loopback   string   `json:"loopback"` // what became of connecting to a listener on the host's loopback
-	Anywhere   string   `json:"anywhere"` // what became of asking for a route to anywhere
+	Routes     []string `json:"routes"`   // the interfaces of routes, except the loopback
+	Loopback   string   `json:"loopback"` // the result of connecting to a listener on the host's loopback
+	Anywhere   string   `json:"anywhere"` // the result of looking up a route to anywhere
 }
 
 // nic is a network interface.
@@ -25,8 +25,8 @@ type nic struct {
 	Up   bool   `json:"up"`
 }
 
-// carries says that the interface leads out of the namespace. Kernels put
-// fallback devices of tunnels (tunl0, sit0) into every new namespace, which are
+// carries reports whether the interface leads out of the namespace. Kernels put
+// fallback devices of tunnels (tunl0, sit0) into every new namespace; they are
 // down and lead nowhere.
 func (n nic) carries() bool { return n.Up && n.Name != "lo" }
 
@@ -37,14 +37,14 @@ func (n nic) String() string {
 	return n.Name + " (down)"
 }
 
-// nobody is an address that is nobody's (RFC 5737).
+// nobody is an address that nobody has (RFC 5737).
 const nobody = "192.0.2.1"
 
-// reached is what a try says that should have failed.
+// reached is the result of an attempt that should have failed.
 const reached = "reached"
 
-// routes reads /proc/net/route or /proc/net/ipv6_route: the interfaces that
-// something is sent through, but for the loopback.
+// routes reads /proc/net/route or /proc/net/ipv6_route: the interfaces of routes,
+// except the loopback.
 func routes(table string) []string {
 	var out []string
 	for _, line := range strings.Split(table, "\n") {
@@ -63,29 +63,29 @@ func routes(table string) []string {
 	return out
 }
 
-// tried judges what somebody within finds, who is given the address of a
-// listener on the host.
-func tried(when string, within func(address string) (*probe, error)) (holdfast.Finding, error) {
+// testIsolation judges what a process within finds. The process gets the address
+// of a listener on the host.
+func testIsolation(when string, within func(address string) (*probe, error)) (holdfast.Finding, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return holdfast.Finding{}, err
 	}
 	defer func() { _ = listener.Close() }()
 	address := listener.Addr().String()
-	seen, err := within(address)
+	found, err := within(address)
 	if err != nil {
 		return holdfast.Finding{}, err
 	}
-	// What failed in there has to work out here, or it means nothing.
+	// A failure within counts only if the same attempt succeeds outside.
 	conn, outside := net.DialTimeout("tcp", address, 5*time.Second)
 	if outside == nil {
 		_ = conn.Close()
 	}
-	return seen.finding(when, outside), nil
+	return found.finding(when, outside), nil
 }
 
-// finding judges what was seen from within; outside is the error of doing the
-// same from outside, which has to be none for a failure within to count.
+// finding judges what was found within. outside is the error of the same attempt
+// outside: a failure within counts only if it is nil.
 func (p probe) finding(when string, outside error) holdfast.Finding {
 	var names []string
 	open := false
@@ -93,19 +93,26 @@ func (p probe) finding(when string, outside error) holdfast.Finding {
 		names = append(names, n.String())
 		open = open || n.carries()
 	}
-	seen := fmt.Sprintf("interfaces: %s; a listener on the host's loopback: %s; a route to anywhere: %s", strings.Join(names, ", "), p.Loopback, p.Anywhere)
+	found := fmt.Sprintf("interfaces: %s; a listener on the host's loopback: %s; a route to anywhere: %s",
+		strings.Join(names, ", "), p.Loopback, p.Anywhere)
 	if len(p.Routes) > 0 {
-		seen += "; routes through " + strings.Join(slices.Compact(slices.Sorted(slices.Values(p.Routes))), ", ")
+		found += "; routes through " + strings.Join(slices.Compact(slices.Sorted(slices.Values(p.Routes))), ", ")
 	}
 	switch {
 	case !p.Isolated:
-		return holdfast.Finding{Verdict: holdfast.CannotTell, Evidence: "the system does not allow a network namespace, so it could not be proven that no network is reached; the server listens on none"}
+		return cannotTell("the system allows no network namespace, so isolation is not proven; " +
+			"the server listens on no network")
 	case p.Loopback == reached || p.Anywhere == reached || open || len(p.Routes) > 0:
-		return holdfast.Finding{Verdict: holdfast.Violated, Evidence: "seen from within, there is a network: " + seen}
+		return holdfast.Finding{Verdict: holdfast.Violated, Evidence: "a network is reachable from within: " + found}
 	case p.Loopback == "" || p.Anywhere == "":
-		return holdfast.Finding{Verdict: holdfast.CannotTell, Evidence: "nothing is there to try the network with, and what can be seen proves nothing: " + seen}
+		return cannotTell("no program there can test the network, and what is visible proves nothing: " + found)
 	case outside != nil:
-		return holdfast.Finding{Verdict: holdfast.CannotTell, Evidence: "the listener that cannot be reached from within cannot be reached from outside either: " + outside.Error()}
+		return cannotTell("the test listener is unreachable from outside too, " +
+			"so its failure within proves nothing: " + outside.Error())
 	}
-	return holdfast.Finding{Verdict: holdfast.Holds, Evidence: fmt.Sprintf("tried from within, %s: %s", when, seen)}
+	return holdfast.Finding{Verdict: holdfast.Holds, Evidence: fmt.Sprintf("tested from within, %s: %s", when, found)}
+}
+
+func cannotTell(why string) holdfast.Finding {
+	return holdfast.Finding{Verdict: holdfast.CannotTell, Evidence: why}
 }

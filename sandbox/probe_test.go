@@ -43,7 +43,7 @@ func TestWhatIsSeenOfANetwork(t *testing.T) {
 		{"nothing to see", "loopback Connection refused\nanywhere Network is unreachable\n", nil, holdfast.CannotTell},
 		{"a listener that nobody reaches", closed, errors.New("refused"), holdfast.CannotTell},
 	} {
-		if f := readLook(c.look).finding("in a test", c.outside); f.Verdict != c.want || f.Evidence == "" {
+		if f := parseProbe(c.look).finding("in a test", c.outside); f.Verdict != c.want || f.Evidence == "" {
 			t.Errorf("%s: %+v, want %s", c.name, f, c.want)
 		}
 	}
@@ -106,7 +106,7 @@ func TestWhichContainersAreLeft(t *testing.T) {
 		{"a participant without its server", made(elsewhere, time.Second, "gone"), true, true},
 		{"one whose label cannot be read", container.Summary{ID: "it", Created: now.Add(-time.Hour).Unix(), Labels: map[string]string{labelKey: "?"}}, false, true},
 	} {
-		if got := left(c.it, map[string]bool{"it": c.running, "server": true}, now); got != c.want {
+		if got := leftover(c.it, map[string]bool{"it": c.running, "server": true}, now); got != c.want {
 			t.Errorf("%s: left is %v", c.name, got)
 		}
 	}

@@ -19,12 +19,12 @@ import (
 	"holdfast/internal/libpq"
 )
 
-// Host makes throwaway servers from the server programs of this machine.
+// Host starts sandbox servers with the server programs of this machine.
 type Host struct {
-	Dir      string   // where their directories are made; the system's for temporary files when empty
-	Programs string   // directory of initdb and postgres; searched for when empty
-	User     string   // to run as when we are root; postgres when empty
-	KeepFree int64    // bytes that stay free on a disk that a live server uses; 0 for a tenth, at most 20 GiB
+	Dir      string   // for their directories; "": the system's for temporary files
+	Programs string   // directory of initdb and postgres; "": searched
+	User     string   // to run as when we are root; "": postgres
+	KeepFree int64    // bytes to keep free on a live server's disk; 0: a tenth, at most 20 GiB
 	Inside   []string // the command line that runs Inside
 }
 
@@ -35,11 +35,11 @@ type process struct {
 	over          chan struct{}
 }
 
-// most is how long a path to a Unix socket may be (sockaddr_un), less the name.
+// most is the longest directory of a Unix socket (sockaddr_un).
 const most = 107 - len("/.s.PGSQL.5432")
 
-// Start makes and starts a server of that major version, or the next one there
-// is. The label says what it is for.
+// Start starts a server of that major version, or of the next one installed. The
+// purpose goes into its label.
 func (h Host) Start(ctx context.Context, major int, purpose string) (s *Server, err error) {
 	programs, err := h.Find(ctx, major)
 	if err != nil {
@@ -54,20 +54,21 @@ func (h Host) Start(ctx context.Context, major int, purpose string) (s *Server, 
 		return nil, err
 	}
 	p := &process{dir: dir, programs: programs, over: make(chan struct{})}
-	s = &Server{Dir: dir, life: p}
+	s = &Server{Dir: dir, instance: p}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Stop())
 		}
 	}()
-	initdb := exec.CommandContext(ctx, filepath.Join(programs, "initdb"), "-D", filepath.Join(dir, "data"), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
+	initdb := exec.CommandContext(ctx, filepath.Join(programs, "initdb"), "-D", filepath.Join(dir, "data"),
+		"-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
 	initdb.Dir, initdb.Env = dir, environment(dir)
 	initdb.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
 	if who != nil {
 		initdb.SysProcAttr.Credential = &syscall.Credential{Uid: who.uid, Gid: who.gid}
 	}
 	if out, err := initdb.CombinedOutput(); err != nil {
-		return s, h.failed("make a throwaway server", out, err)
+		return s, h.failed("cannot create a sandbox server", out, err)
 	}
 	if s.Isolation, err = p.launch(ctx, h.Inside, who); err != nil {
 		return s, err
@@ -84,56 +85,67 @@ func environment(dir string) []string {
 	return []string{"LC_ALL=C", "PATH=/usr/bin:/bin", "HOME=" + dir, "TMPDIR=" + dir}
 }
 
-func (h Host) failed(doing string, said []byte, err error) error {
-	text := strings.TrimSpace(string(said))
+func (h Host) failed(what string, output []byte, err error) error {
+	text := strings.TrimSpace(string(output))
 	if len(text) > 600 {
 		text = "... " + text[len(text)-600:]
 	}
-	return &holdfast.Problem{Class: holdfast.Failed, What: doing, Err: fmt.Errorf("%w: %s", err, text),
-		Do: "`drill.dir` has to be a directory that its user can reach, `drill.programs` that of initdb and postgres."}
+	return &holdfast.Problem{
+		Class: holdfast.Failed,
+		What:  what,
+		Err:   fmt.Errorf("%w: %s", err, text),
+		Do: "Check `drill.dir`, which its user must be able to open, and `drill.programs`, " +
+			"the directory of initdb and postgres.",
+	}
 }
 
-// launch starts the server in a network namespace of its own, or without one
-// where the system does not allow it.
+// launch starts the server in its own network namespace, or without one if the
+// system does not allow it.
 func (p *process) launch(ctx context.Context, inside []string, who *account) (holdfast.Finding, error) {
-	return tried("before the server started", func(address string) (*probe, error) {
-		seen, err := p.run(ctx, inside, who, address, true)
-		if err != nil && seen == nil && ctx.Err() == nil {
-			seen, err = p.run(ctx, inside, who, address, false)
+	return testIsolation("before the server started", func(address string) (*probe, error) {
+		found, err := p.run(ctx, inside, who, address, true)
+		if err != nil && found == nil && ctx.Err() == nil {
+			found, err = p.run(ctx, inside, who, address, false)
 		}
-		return seen, err
+		return found, err
 	})
 }
 
-// run starts the process that first looks around and then becomes the server.
-// A nil probe means that it did not even begin.
-func (p *process) run(ctx context.Context, inside []string, who *account, address string, isolated bool) (*probe, error) {
+// run starts the process that first tests the network and then becomes the
+// server. A nil probe means that it did not start.
+func (p *process) run(
+	ctx context.Context, inside []string, who *account, address string, isolated bool,
+) (*probe, error) {
 	read, write, err := os.Pipe()
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = read.Close() }()
-	said, err := os.OpenFile(filepath.Join(p.dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	log, err := os.OpenFile(filepath.Join(p.dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = said.Close() }()
-	args := append([]string{address, who.String(), filepath.Join(p.programs, "postgres"), "-D", filepath.Join(p.dir, "data")}, settings(availableMemory(), runtime.NumCPU(), "listen_addresses=", "unix_socket_directories="+p.dir, "unix_socket_permissions=0700")...)
+	defer func() { _ = log.Close() }()
+	args := []string{address, who.String(), filepath.Join(p.programs, "postgres"), "-D", filepath.Join(p.dir, "data")}
+	args = append(args, settings(availableMemory(), runtime.NumCPU(),
+		"listen_addresses=", "unix_socket_directories="+p.dir, "unix_socket_permissions=0700")...)
 	cmd := exec.Command(inside[0], append(inside[1:], args...)...)
-	cmd.Dir, cmd.Env, cmd.ExtraFiles, cmd.Stdout, cmd.Stderr = p.dir, append(environment(p.dir), insideEnv+"=1"), []*os.File{write}, said, said
+	cmd.Dir, cmd.Env = p.dir, append(environment(p.dir), insideEnv+"=1")
+	cmd.ExtraFiles, cmd.Stdout, cmd.Stderr = []*os.File{write}, log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGQUIT}
 	if isolated {
 		cmd.SysProcAttr.Cloneflags = syscall.CLONE_NEWNET
 		if os.Geteuid() != 0 {
 			cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
-			cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: os.Geteuid(), HostID: os.Geteuid(), Size: 1}}
-			cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: os.Getegid(), HostID: os.Getegid(), Size: 1}}
+			uid, gid := os.Geteuid(), os.Getegid()
+			cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: uid, HostID: uid, Size: 1}}
+			cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: gid, HostID: gid, Size: 1}}
 		}
 	}
 	started, over := make(chan error, 1), make(chan struct{})
 	go func() {
-		// The kernel ends the server with the thread that started it, so that
-		// thread has to stay.
+		// The kernel ends the server with the thread that started it, so this
+		// thread must live on.
 		runtime.LockOSThread()
 		err := cmd.Start()
 		_ = write.Close()
@@ -144,24 +156,24 @@ func (p *process) run(ctx context.Context, inside []string, who *account, addres
 		}
 	}()
 	if err := <-started; err != nil {
-		return nil, fmt.Errorf("start a throwaway server: %w", err)
+		return nil, fmt.Errorf("start a sandbox server: %w", err)
 	}
-	seen, err := readProbe(read)
+	found, err := readProbe(read)
 	if err != nil {
 		_ = cmd.Process.Kill()
 		<-over
-		return nil, fmt.Errorf("start a throwaway server: %w: %s", err, p.said())
+		return nil, fmt.Errorf("start a sandbox server: %w: %s", err, p.log())
 	}
 	p.cmd, p.over = cmd, over
-	seen.Isolated = isolated
-	return seen, ctx.Err()
+	found.Isolated = isolated
+	return found, ctx.Err()
 }
 
-// ended implements life.
+// ended implements instance.
 func (p *process) ended() <-chan struct{} { return p.over }
 
-// said implements life: the end of the server's log.
-func (p *process) said() string {
+// log implements instance.
+func (p *process) log() string {
 	text, _ := os.ReadFile(filepath.Join(p.dir, "log"))
 	if len(text) > 600 {
 		text = text[len(text)-600:]
@@ -169,7 +181,7 @@ func (p *process) said() string {
 	return string(bytes.TrimSpace(text))
 }
 
-// stop implements life.
+// stop implements instance.
 func (p *process) stop() error {
 	if p.cmd == nil {
 		return nil
@@ -184,7 +196,7 @@ func (p *process) stop() error {
 	return nil
 }
 
-// account is whom the server runs as.
+// account is the account that the server runs as.
 type account struct{ uid, gid uint32 }
 
 func (a *account) String() string {
@@ -194,8 +206,8 @@ func (a *account) String() string {
 	return fmt.Sprintf("%d:%d", a.uid, a.gid)
 }
 
-// who is the account to change to: none unless we are root, as whom Postgres
-// does not run.
+// who is the account to change to. It is nil unless we are root: Postgres refuses
+// to run as root.
 func (h Host) who() (*account, error) {
 	if os.Geteuid() != 0 {
 		return nil, nil
@@ -206,8 +218,13 @@ func (h Host) who() (*account, error) {
 	}
 	u, err := user.Lookup(name)
 	if err != nil {
-		return nil, &holdfast.Problem{Class: holdfast.Usage, What: fmt.Sprintf("there is no user %s to run a throwaway server as", name), Err: err,
-			Why: "Postgres refuses to run as root.", Do: "Name one that is there: `drill.user`; or run the drill as another user than root."}
+		return nil, &holdfast.Problem{
+			Class: holdfast.Usage,
+			What:  fmt.Sprintf("user %s, who would run the sandbox server, does not exist", name),
+			Err:   err,
+			Why:   "Postgres refuses to run as root.",
+			Do:    "Name an existing user: `drill.user`. Or run the drill as another user than root.",
+		}
 	}
 	uid, errU := strconv.ParseUint(u.Uid, 10, 32)
 	gid, errG := strconv.ParseUint(u.Gid, 10, 32)

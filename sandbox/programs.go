@@ -15,8 +15,8 @@ import (
 
 var serverVersion = regexp.MustCompile(`\) ([0-9]+)`)
 
-// Find finds the directory of initdb and postgres of that major version, or
-// of the next one there is.
+// Find finds the directory of initdb and postgres of that major version, or of
+// the next one installed.
 func (h Host) Find(ctx context.Context, major int) (string, error) {
 	dirs := []string{h.Programs}
 	if h.Programs == "" {
@@ -28,7 +28,7 @@ func (h Host) Find(ctx context.Context, major int) (string, error) {
 		dirs = append(dirs, filepath.SplitList(os.Getenv("PATH"))...)
 	}
 	best, bestMajor := "", 0
-	var seen []string
+	var installed []string
 	for _, dir := range dirs {
 		if _, err := os.Stat(filepath.Join(dir, "initdb")); err != nil {
 			continue
@@ -39,7 +39,7 @@ func (h Host) Find(ctx context.Context, major int) (string, error) {
 			continue
 		}
 		v, _ := strconv.Atoi(string(m[1]))
-		seen = append(seen, fmt.Sprintf("%d in %s", v, dir))
+		installed = append(installed, fmt.Sprintf("%d in %s", v, dir))
 		if v >= major && (best == "" || v < bestMajor) {
 			best, bestMajor = dir, v
 		}
@@ -47,10 +47,16 @@ func (h Host) Find(ctx context.Context, major int) (string, error) {
 	if best != "" {
 		return best, nil
 	}
-	p := &holdfast.Problem{Class: holdfast.Usage, What: fmt.Sprintf("no Postgres server of version %d or later is on this machine to rehearse with", major),
-		Why: "A restore is rehearsed by restoring.", Do: fmt.Sprintf("Install one (Debian, Ubuntu: apt-get install postgresql-%d; it need not run), or set `drill.programs` to the directory of initdb and postgres. Or rehearse in a Docker container: `drill.image: postgres:%d`.", major, major)}
-	if len(seen) > 0 {
-		p.What += "; there is " + strings.Join(seen, ", ")
+	p := &holdfast.Problem{
+		Class: holdfast.Usage,
+		What:  fmt.Sprintf("this machine has no Postgres server of version %d or later for a drill", major),
+		Why:   "A drill restores into a real server.",
+		Do: fmt.Sprintf("Install one (Debian, Ubuntu: apt-get install postgresql-%d; it need not run), "+
+			"or set `drill.programs` to the directory of initdb and postgres. "+
+			"Or run the drill in a Docker container: `drill.image: postgres:%d`.", major, major),
+	}
+	if len(installed) > 0 {
+		p.What += "; installed: " + strings.Join(installed, ", ")
 	}
 	return "", p
 }

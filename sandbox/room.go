@@ -10,13 +10,18 @@ import (
 	"holdfast"
 )
 
-// Room says whether that many bytes may be used: they have to be free, and on a
-// disk that a live server uses more than that has to stay free.
+// Room judges whether that many bytes may be used: they must be free, and a disk
+// of a live server must keep more free.
 func (h Host) Room(need int64) (holdfast.Finding, error) {
 	base := h.base()
 	d, err := diskOf(base)
 	if err != nil {
-		return holdfast.Finding{}, &holdfast.Problem{Class: holdfast.Failed, What: "look at the disk of " + base, Err: err, Do: "`drill.dir` names another directory."}
+		return holdfast.Finding{}, &holdfast.Problem{
+			Class: holdfast.Failed,
+			What:  "cannot read the free space of " + base,
+			Err:   err,
+			Do:    "Name another directory: `drill.dir`.",
+		}
 	}
 	if live := liveOn(base); live != "" {
 		d.live = "the live server in " + live
@@ -24,11 +29,11 @@ func (h Host) Room(need int64) (holdfast.Finding, error) {
 	return d.room(need, h.KeepFree, "Name a directory on another disk: `drill.dir`.")
 }
 
-// disk is a file system that a throwaway server would fill.
+// disk is the file system of a sandbox server.
 type disk struct {
 	at          string
 	free, total int64
-	live        string // a live server that uses it, for people; "" for none
+	live        string // a live server on it, for people; "": none
 }
 
 func diskOf(path string) (disk, error) {
@@ -36,37 +41,44 @@ func diskOf(path string) (disk, error) {
 	if err := syscall.Statfs(path, &fs); err != nil {
 		return disk{}, err
 	}
-	return disk{at: path, free: int64(fs.Bavail) * fs.Bsize, total: int64(fs.Blocks) * fs.Bsize}, nil //nolint:gosec // a disk is smaller than 2^63 bytes
+	bytes := func(blocks uint64) int64 {
+		return int64(blocks) * fs.Bsize //nolint:gosec // a disk is smaller than 2^63 bytes
+	}
+	return disk{at: path, free: bytes(fs.Bavail), total: bytes(fs.Blocks)}, nil
 }
 
-// room weighs what is needed against what is free. Keep is what stays free
-// beside a live server; 0 for a tenth, at most 20 GiB.
+// room compares the needed bytes with the free ones. keep bytes must stay free on
+// the disk of a live server; 0: a tenth, at most 20 GiB.
 func (d disk) room(need, keep int64, advice string) (holdfast.Finding, error) {
-	evidence := fmt.Sprintf("%s needs about %s of %s that are free", d.at, mib(need), mib(d.free))
+	evidence := fmt.Sprintf("%s needs about %s; %s are free", d.at, mib(need), mib(d.free))
 	if d.live == "" {
 		keep = 0
 	} else {
 		if keep == 0 {
 			keep = min(d.total/10, 20<<30)
 		}
-		evidence += fmt.Sprintf("; %s uses the same disk, so %s have to stay free", d.live, mib(keep))
+		evidence += fmt.Sprintf("; %s uses the same disk, so %s must stay free", d.live, mib(keep))
 	}
 	if d.free-need >= keep {
 		return holdfast.Finding{Verdict: holdfast.Holds, Evidence: evidence}, nil
 	}
-	p := &holdfast.Problem{Class: holdfast.NoSpace, What: "drill: " + evidence, Why: "Nothing was started.", Do: advice}
+	p := &holdfast.Problem{
+		Class: holdfast.NoSpace,
+		What:  "not enough space for the drill: " + evidence,
+		Why:   "Nothing was started.",
+		Do:    advice,
+	}
 	if d.live != "" {
 		p.Class, p.Why = holdfast.Refused, "A drill must not fill a disk that a live database needs."
-		p.Do += " `drill.keep_free` says how much has to stay free."
+		p.Do += " Or lower the space to keep free: `drill.keep_free`."
 	}
 	return holdfast.Finding{Verdict: holdfast.Violated, Evidence: evidence}, p
 }
 
 func mib(n int64) string { return fmt.Sprintf("%d MiB", n>>20) }
 
-// liveOn finds a Postgres server that keeps its data on the same disk, among
-// all that run here and whose directory we may look at; "" when there is none.
-// Servers of drills do not count.
+// liveOn finds a running Postgres server with its data on the same disk, if we
+// may read its directory; "": none. Servers of drills do not count.
 func liveOn(base string) string {
 	here, err := os.Stat(base)
 	if err != nil {

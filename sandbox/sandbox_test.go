@@ -82,7 +82,7 @@ func base(t *testing.T) string {
 	return dir
 }
 
-func left(t *testing.T, dir string) []string {
+func leftover(t *testing.T, dir string) []string {
 	t.Helper()
 	list, err := filepath.Glob(filepath.Join(dir, "*"))
 	if err != nil {
@@ -129,8 +129,8 @@ func TestAServerIsThrownAway(t *testing.T) {
 		t.Errorf("removed %v, %v", removed, err)
 	}
 	stopped = true
-	if err := s.Stop(); err != nil || len(left(t, dir)) > 0 {
-		t.Errorf("left %v, %v", left(t, dir), err)
+	if err := s.Stop(); err != nil || len(leftover(t, dir)) > 0 {
+		t.Errorf("left %v, %v", leftover(t, dir), err)
 	}
 }
 
@@ -167,8 +167,8 @@ func TestWhatAKilledRunLeft(t *testing.T) {
 		}
 	}
 	removed, err := host(dir).Clean(t.Context())
-	if err != nil || !slices.Equal(removed, []string{at}) || len(left(t, dir)) > 0 {
-		t.Errorf("removed %v, %v; left %v", removed, err, left(t, dir))
+	if err != nil || !slices.Equal(removed, []string{at}) || len(leftover(t, dir)) > 0 {
+		t.Errorf("removed %v, %v; left %v", removed, err, leftover(t, dir))
 	}
 }
 

@@ -17,9 +17,9 @@ import (
 	"holdfast/internal/docker"
 )
 
-// Clean removes what drills that were killed have left, and says what:
-// containers of the daemon, and directories here. What belongs to a drill that
-// lives is left alone, wherever it runs.
+// Clean removes the leftovers of killed drills, and lists them: containers of the
+// daemon, and directories here. It does not touch what belongs to a running
+// drill, wherever that runs.
 func (d Daemon) Clean(ctx context.Context) ([]string, error) {
 	removed, err := d.sweep(ctx)
 	if err != nil {
@@ -29,7 +29,7 @@ func (d Daemon) Clean(ctx context.Context) ([]string, error) {
 	return append(removed, directories...), err
 }
 
-// sweepAt sweeps the daemon at an address; "" for none.
+// sweepAt sweeps the daemon at an address; "": none.
 func sweepAt(ctx context.Context, address string) ([]string, error) {
 	if address == "" {
 		return nil, nil
@@ -42,9 +42,12 @@ func sweepAt(ctx context.Context, address string) ([]string, error) {
 	return Daemon{Engine: e}.sweep(ctx)
 }
 
-// sweep removes the daemon's containers that are left.
+// sweep removes the daemon's leftover containers.
 func (d Daemon) sweep(ctx context.Context) ([]string, error) {
-	list, err := d.Engine.API.ContainerList(ctx, client.ContainerListOptions{All: true, Filters: client.Filters{}.Add("label", labelKey)})
+	list, err := d.Engine.API.ContainerList(ctx, client.ContainerListOptions{
+		All:     true,
+		Filters: client.Filters{}.Add("label", labelKey),
+	})
 	if err != nil {
 		return nil, d.Engine.Explain("list the containers of the Docker daemon at "+d.Engine.Host(), err)
 	}
@@ -54,7 +57,7 @@ func (d Daemon) sweep(ctx context.Context) ([]string, error) {
 	}
 	var removed []string
 	for _, c := range list.Items {
-		if !left(c, running, time.Now()) {
+		if !leftover(c, running, time.Now()) {
 			continue
 		}
 		name := c.ID
@@ -69,13 +72,13 @@ func (d Daemon) sweep(ctx context.Context) ([]string, error) {
 	return removed, nil
 }
 
-// birth is how long a container may take from being made to being started.
-const birth = time.Minute
+// createTimeout is how long a container may exist before it is started.
+const createTimeout = time.Minute
 
-// left says that nobody uses a drill's container any more: its drill is known
-// to be dead; or it does not run, and is not about to; or it is a participant
-// whose server is gone. A server that runs has its drill holding on to it.
-func left(c container.Summary, running map[string]bool, now time.Time) bool {
+// leftover reports whether nobody uses a drill's container any more: its drill is
+// dead; or it does not run and is not about to start; or it is a participant
+// without its server. The drill of a running server is always attached to it.
+func leftover(c container.Summary, running map[string]bool, now time.Time) bool {
 	var l label
 	if json.Unmarshal([]byte(c.Labels[labelKey]), &l) == nil && l.dead() {
 		return true
@@ -83,15 +86,14 @@ func left(c container.Summary, running map[string]bool, now time.Time) bool {
 	if server, ok := c.Labels[serverKey]; ok {
 		return !running[server]
 	}
-	return !running[c.ID] && now.Sub(time.Unix(c.Created, 0)) > birth
+	return !running[c.ID] && now.Sub(time.Unix(c.Created, 0)) > createTimeout
 }
 
-// Room says whether that many bytes may be used where the daemon keeps its
-// data.
+// Room judges whether that many bytes may be used on the daemon's disk.
 func (d Daemon) Room(ctx context.Context, need int64) (holdfast.Finding, error) {
 	r, err := d.Engine.API.Info(ctx, client.InfoOptions{})
 	if err != nil {
-		return holdfast.Finding{}, d.Engine.Explain("ask the Docker daemon at "+d.Engine.Host()+" where it keeps its data", err)
+		return holdfast.Finding{}, d.Engine.Explain("read the data directory of the Docker daemon at "+d.Engine.Host(), err)
 	}
 	where, err := d.disk(ctx, r.Info.DockerRootDir)
 	if err != nil {
@@ -100,11 +102,12 @@ func (d Daemon) Room(ctx context.Context, need int64) (holdfast.Finding, error) 
 	if where.live, err = d.live(ctx, r.Info.DockerRootDir); err != nil {
 		return holdfast.Finding{}, err
 	}
-	return where.room(need, d.KeepFree, "Give Docker's data a larger disk, free some of it (`docker system df`), or rehearse with server programs on another disk: `drill.server: local`.")
+	return where.room(need, d.KeepFree, "Give Docker's data a larger disk, free some of it (`docker system df`), "+
+		"or run the drill with server programs on another disk: `drill.server: local`.")
 }
 
-// disk is that of the daemon's data: looked at from here where its paths are
-// ours and we may, else from within a container.
+// disk is the disk of the daemon's data. It is read directly if the daemon runs
+// on this machine and we may, else from within a container.
 func (d Daemon) disk(ctx context.Context, root string) (disk, error) {
 	at := "Docker's data in " + root
 	if d.Engine.SameMachine(ctx) {
@@ -114,29 +117,34 @@ func (d Daemon) disk(ctx context.Context, root string) (disk, error) {
 		}
 	}
 	if d.Image.ID == "" {
-		return disk{}, &holdfast.Problem{Class: holdfast.Undetermined, What: "the disk of " + at + " cannot be looked at from here",
-			Why: "It is looked at from within a container, and the image for that is not there yet.", Do: "`docker pull " + d.Image.Name + "`, or run the drill: it pulls the image, and refuses where there is no room."}
+		return disk{}, &holdfast.Problem{
+			Class: holdfast.Undetermined,
+			What:  "cannot read the free space of " + at + " from here",
+			Why:   "A container has to read it, and its image is not pulled yet.",
+			Do: "`docker pull " + d.Image.Name + "`, or run the drill: " +
+				"it pulls the image, and refuses if there is not enough space.",
+		}
 	}
-	// Blocks of 1024 bytes: name, size, used, free, share, where.
-	text, err := d.once(ctx, "the room for a drill", `df -Pk "${PGDATA:-/}" 2>/dev/null || df -Pk /`)
+	// Blocks of 1024 bytes: name, size, used, free, share, mount point.
+	text, err := d.once(ctx, "reading the free space for a drill", `df -Pk "${PGDATA:-/}" 2>/dev/null || df -Pk /`)
 	if err != nil {
 		return disk{}, err
 	}
 	lines := strings.Split(text, " | ")
 	fields := strings.Fields(lines[len(lines)-1])
 	if len(fields) < 6 {
-		return disk{}, fmt.Errorf("the disk of %s: df in a container says %q", at, text)
+		return disk{}, fmt.Errorf("the disk of %s: df in a container printed %q", at, text)
 	}
 	total, errTotal := strconv.ParseInt(fields[1], 10, 64)
 	free, errFree := strconv.ParseInt(fields[3], 10, 64)
 	if errTotal != nil || errFree != nil {
-		return disk{}, fmt.Errorf("the disk of %s: df in a container says %q", at, text)
+		return disk{}, fmt.Errorf("the disk of %s: df in a container printed %q", at, text)
 	}
 	return disk{at: at, free: free << 10, total: total << 10}, nil
 }
 
-// live names a live Postgres server that keeps its data on the daemon's disk:
-// one of its containers, or one that runs beside it.
+// live names a live Postgres server with its data on the daemon's disk: in one of
+// its containers, or outside of Docker.
 func (d Daemon) live(ctx context.Context, root string) (string, error) {
 	list, err := d.Engine.API.ContainerList(ctx, client.ContainerListOptions{})
 	if err != nil {
@@ -165,8 +173,8 @@ func (d Daemon) live(ctx context.Context, root string) (string, error) {
 	return "", nil
 }
 
-// servesFrom says that a container is one of Postgres, and that its data is
-// kept by Docker: in a volume, or in the container itself.
+// servesFrom reports whether a container runs Postgres with its data on the
+// daemon's disk: in a volume, or in the container itself.
 func servesFrom(c container.InspectResponse) bool {
 	data := ""
 	for _, pair := range c.Config.Env {
@@ -179,7 +187,7 @@ func servesFrom(c container.InspectResponse) bool {
 	}
 	for _, m := range c.Mounts {
 		if m.Type != "volume" && (data == m.Destination || strings.HasPrefix(data, m.Destination+"/")) {
-			return false // it has a disk of its own, which is looked at as such
+			return false // it has its own disk, which is checked separately
 		}
 	}
 	return true

@@ -123,7 +123,7 @@ func (p Parts) containerHost(ctx context.Context, set holdfast.Set, files holdfa
 	}
 	b := p.Drill.Boot
 	participant := drillImage{"participant", b.Image, "drill.boot.image", "--boot starts the participant from it."}
-	h.participant = sandbox.Participant{Env: b.Env, Memory: int64(b.Memory), Patience: time.Duration(b.Patience), Who: whoIs}
+	h.participant = sandbox.Participant{Env: b.Env, Memory: int64(b.Memory), Timeout: time.Duration(b.Patience), Who: whoIs}
 	if h.participant.Image, err = p.have(ctx, engine, participant, set, f.DryRun); err != nil {
 		return nil, err
 	}

@@ -104,7 +104,7 @@ func TestADrillInContainers(t *testing.T) {
 	}{
 		{"it says that it is somebody else", "  boot:\n    env: {IMITATION_CLAIM: \"mallory::1220ffff\"}\n", 4, holdfast.Violated, "says that it is mallory::1220ffff; the set's is " + identity},
 		{"it ends", "  boot:\n    env: {CANTON_PARTICIPANT_POSTGRES_SCHEMA: public}\n", 4, holdfast.Violated, "no schema history table"},
-		{"it does not answer", "  boot:\n    patience: 2s\n    env: {IMITATION_MUTE: \"yes\"}\n", 5, holdfast.CannotTell, "does not say who it is"},
+		{"it does not answer", "  boot:\n    patience: 2s\n    env: {IMITATION_MUTE: \"yes\"}\n", 5, holdfast.CannotTell, "does not report its id"},
 	} {
 		t.Run(fault.name, func(t *testing.T) {
 			s.configure(t, fault.section)
@@ -126,7 +126,7 @@ func TestADrillInContainers(t *testing.T) {
 		s.configure(t, "  server: container\n")
 		full := must(os.ReadFile(filepath.Join(s.dir, "holdfast.yaml")))(t)
 		check(t, os.WriteFile(filepath.Join(s.dir, "holdfast.yaml"), []byte(strings.Replace(string(full), "keep_free: 1MiB", "keep_free: 900TiB", 1)), 0o600))
-		if r := s.holdfast(t, 7, "drill"); !strings.Contains(r.err, "the live server in container") || !strings.Contains(r.err, "have to stay free") {
+		if r := s.holdfast(t, 7, "drill"); !strings.Contains(r.err, "the live server in container") || !strings.Contains(r.err, "must stay free") {
 			t.Errorf("%s", r.err)
 		}
 	})
