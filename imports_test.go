@@ -60,7 +60,7 @@ var (
 	adapters = []string{"capture", "node", "databases", "sandbox", "identities", "repository", "notify", "metrics", "dumpfile"}
 	leaves   = []string{"stored", "pgdump", "target", "step", "observed", "record", "loss", "event"}
 	programs = []string{"cmd"}
-	helpers  = []string{"internal/splicetest", "internal/bench", "internal/demo", "internal/testbed", "internal/endtoend", "internal/child", "identities/identitiestest", "repository/repositorytest"}
+	helpers  = []string{"internal/splicetest", "internal/eventtest", "internal/bench", "internal/demo", "internal/testbed", "internal/endtoend", "internal/child", "identities/identitiestest", "repository/repositorytest"}
 )
 
 // rule says which imports a group of packages may have. Tests may import what
@@ -147,11 +147,13 @@ func importRules() []rule {
 			"the parts are put together at the end of the arrows, for a program"},
 		{nil, slices.Concat(programs, helpers), never("cmd"),
 			"a program is the end of the arrows"},
-		{nil, helpers, never("internal/splicetest", "internal/bench", "internal/testbed", "internal/endtoend", "internal/child", "identities/identitiestest", "repository/repositorytest"),
+		{nil, helpers, never("internal/splicetest", "internal/eventtest", "internal/bench", "internal/testbed", "internal/endtoend", "internal/child", "identities/identitiestest", "repository/repositorytest"),
 			"an imitated node does not belong into the program"},
 		{nil, helpers, not("testing"), "nor does the testing library"},
-		{nil, []string{"cmd", "internal/demo", "internal/testbed"}, not("log", "log/slog"),
-			"libraries return what happened; only the edge logs"},
+		{nil, []string{"cmd", "eventlog", "internal/demo", "internal/testbed"}, not("log", "log/slog"),
+			"libraries return and report what happened; only the edge logs"},
+		{[]string{"eventlog"}, nil, func(path string) bool { return standard(path) || path == module+"/event" },
+			"a log knows every event by its fields alone, whoever reports it"},
 		{nil, slices.Concat(programs, helpers), not("flag", "github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/spf13/viper"),
 			"libraries take arguments, not flags"},
 		{nil, nil, not("github.com/spf13/viper", "github.com/sirupsen/logrus", "go.uber.org/zap", "github.com/pkg/errors", "github.com/lib/pq"),
@@ -194,7 +196,7 @@ func TestImportRulesFindBreaches(t *testing.T) {
 		{"databases", "holdfast/config"}, {"backup", "holdfast/setup"}, {"config", "holdfast/setup"}, {"cmd/holdfast", "holdfast/internal/splicetest"}, {"identities", "log"}, {"config", "log/slog"},
 		{"restore", "holdfast/cmd/holdfast"}, {"config", "github.com/spf13/cobra"}, {"canton", "holdfast/databases"}, {"backup", "testing"},
 		{"check", "holdfast/canton/scan"}, {"databases", "google.golang.org/grpc"}, {"canton/scan", "holdfast/internal/libpq"},
-		{"sandbox", "holdfast/node/compose"}, {"node/compose", "holdfast/sandbox"}, {"databases", "holdfast/node/compose"}, {"node/compose", "holdfast/databases"}, {"stored", "holdfast/record"}, {"event", "os"}, {"databases", "holdfast/repository"}, {"identities", "github.com/moby/moby/client"},
+		{"sandbox", "holdfast/node/compose"}, {"node/compose", "holdfast/sandbox"}, {"databases", "holdfast/node/compose"}, {"node/compose", "holdfast/databases"}, {"stored", "holdfast/record"}, {"event", "os"}, {"eventlog", "holdfast/backup"}, {"backup", "log/slog"}, {"databases", "holdfast/repository"}, {"identities", "github.com/moby/moby/client"},
 		{"node/compose", "github.com/docker/cli/cli/config"}, {"internal/docker", "holdfast/node/compose"},
 		{"place", "holdfast"}, {"place", "github.com/kopia/kopia/repo/blob"}, {"place", "net/http"}, {"verify", "holdfast/place"},
 		{"canton", "holdfast/dumpfile"}, {"inspect", "holdfast/dumpfile"}, {"inspect", "holdfast/canton"}, {"dumpfile", "holdfast/capture/postgres"},

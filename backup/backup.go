@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"holdfast"
+	"holdfast/event"
 )
 
 // Source is one component where it lives.
@@ -58,9 +59,9 @@ type Job struct {
 	// Lock makes sure that nobody else backs up the node meanwhile; the function
 	// it returns ends that. It may wait.
 	Lock    func(ctx context.Context) (func(), error)
-	Version string            // of Holdfast
-	Clock   holdfast.Clock    // nil: the system's, from the begin of the run
-	Tell    func(text string) // what is happening, a line at a time; may be nil
+	Version string         // of Holdfast
+	Clock   holdfast.Clock // nil: the system's, from the begin of the run
+	Events  event.Listener
 }
 
 // Plan is what a run would do.
@@ -141,7 +142,7 @@ func (j Job) Run(ctx context.Context) (holdfast.Set, error) {
 			return set, err
 		}
 		if set.State == holdfast.Misordered && attempt < attempts {
-			j.tell("set %s is misordered; trying again at once", set.ID)
+			j.Events.Report(RunRepeated{Set: set.ID, Why: set.State})
 			continue
 		}
 		return set, verdict(set)
@@ -156,7 +157,7 @@ func (j Job) last(ctx context.Context, stages [][]holdfast.Outlook) (holdfast.Se
 		return holdfast.Set{}, nil, ctx.Err()
 	}
 	if err != nil {
-		j.tell("the last set could not be read, so nothing can be carried over from it: %v", err)
+		j.Events.Report(LastUnreadable{err})
 		return holdfast.Set{}, nil, nil
 	}
 	witness := last
@@ -269,7 +270,11 @@ func (j Job) take(ctx context.Context, attempt int, last holdfast.Set, files hol
 	if err != nil {
 		return holdfast.Set{}, err
 	}
-	return set, j.readBack(ctx, set)
+	if err := j.readBack(ctx, set); err != nil {
+		return set, err
+	}
+	j.Events.Report(SetStored{Set: set.ID, State: set.State, Took: set.Ended.Since - set.Began.Since})
+	return set, nil
 }
 
 func (j Job) begin(clock holdfast.Clock, attempt int) (holdfast.Set, error) {
@@ -291,11 +296,11 @@ func (j Job) identities(ctx context.Context, set *holdfast.Set, last holdfast.Se
 	if j.Identities == nil {
 		return nil
 	}
-	j.tell("identities")
+	j.Events.Report(IdentitiesBegan{})
 	check, err := j.Identities.Take(ctx, last.Identities, files, out)
 	if err != nil {
 		set.Missing = append(set.Missing, "identities: "+err.Error())
-		j.tell("identities could not be taken: %v", err)
+		j.Events.Report(IdentitiesFailed{err})
 	}
 	return check
 }
@@ -312,7 +317,7 @@ func (j Job) deployment(ctx context.Context, set *holdfast.Set, out holdfast.Sin
 	}
 	if err != nil {
 		set.Missing = append(set.Missing, "how the node runs: "+err.Error())
-		j.tell("how the node runs could not be recorded: %v", err)
+		j.Events.Report(DeploymentFailed{err})
 		return nil
 	}
 	set.Deployment = &d
@@ -329,12 +334,13 @@ func (j Job) captures(ctx context.Context, set *holdfast.Set, clock holdfast.Clo
 		done := make([]holdfast.Capture, len(stage))
 		group, ctx := errgroup.WithContext(ctx)
 		for i, c := range stage {
-			j.tell("capture %s", c.Name)
+			j.Events.Report(CaptureBegan{c.Name})
 			group.Go(func() error {
 				var err error
 				if done[i], err = j.Sources[c.Name].Capture(ctx, c, clock, out); err != nil {
 					return fmt.Errorf("capture %s: %w", c.Name, err)
 				}
+				j.Events.Report(captureEnded(done[i]))
 				return nil
 			})
 		}
@@ -409,12 +415,6 @@ func verdict(set holdfast.Set) error {
 	return &holdfast.Problem{Class: holdfast.NotProven, What: "the set is stored, but not proven: " + first,
 		Why: "Nothing contradicts it, but an input of the proof is missing.",
 		Do:  "Mend what is missing and run the backup again; `holdfast show " + string(set.ID) + "` has the details."}
-}
-
-func (j Job) tell(format string, args ...any) {
-	if j.Tell != nil {
-		j.Tell(fmt.Sprintf(format, args...))
-	}
 }
 
 // SystemClock is a clock that begins now.

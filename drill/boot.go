@@ -27,7 +27,7 @@ func (j Job) boot(ctx context.Context, place Place, set holdfast.Set, r *Report)
 	if !ok {
 		return cannot("it can only be started where the rehearsal is in a container")
 	}
-	j.tell("start the participant")
+	j.Events.Report(ParticipantStarting{set.Captures[i].Component})
 	said, err := where.Boot(ctx, set.Captures[i].Component)
 	if ctx.Err() != nil {
 		return ctx.Err()

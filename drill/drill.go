@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"holdfast"
+	"holdfast/event"
 	"holdfast/record"
 	"holdfast/restore"
 )
@@ -65,7 +66,7 @@ type Job struct {
 	Version    string                              // of Holdfast
 	Machine    string
 	Now        func() time.Time
-	Tell       func(text string)
+	Events     event.Listener
 }
 
 // Plan is what a drill needs, before anything is done.
@@ -109,10 +110,10 @@ func (j Job) Run(ctx context.Context, p Plan, set holdfast.Set, files holdfast.F
 		return nil, err
 	}
 	for _, what := range cleaned {
-		j.tell("removed what a killed drill had left: %s", what)
+		j.Events.Report(LeftoverRemoved{what})
 	}
 	r := &Report{Schema: 1, Set: set.ID, Node: set.Node.Name, State: set.State, Taken: set.Ended.Wall, At: began.UTC(), Bytes: p.Bytes, Machine: j.Machine, Holdfast: j.Version, Cleaned: cleaned, Components: []Component{}}
-	j.tell("start a throwaway server")
+	j.Events.Report(ServerStarting{j.Host.What()})
 	place, err := j.Host.Open(ctx, set)
 	if err != nil {
 		return nil, err
@@ -138,6 +139,7 @@ func (j Job) Run(ctx context.Context, p Plan, set holdfast.Set, files holdfast.F
 	r.say(nothingLeft, removed)
 	r.Took = j.Now().Sub(began)
 	r.judge()
+	j.Events.Report(Ended{Set: r.Set, Verdict: r.Verdict, Bytes: r.Bytes, Restore: r.Restore, Took: r.Took})
 	return r, r.problem()
 }
 
@@ -148,7 +150,7 @@ func (j Job) rehearse(ctx context.Context, place Place, set holdfast.Set, files 
 	if err != nil {
 		return err
 	}
-	done, err := restore.Apply(ctx, place, plan, set, files, j.Tell)
+	done, err := restore.Apply(ctx, place, plan, set, files, func(text string) { j.Events.Report(restoring(text)) })
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -254,12 +256,6 @@ func (j Job) ask(ctx context.Context, place Place, set holdfast.Set, r *Report) 
 		}
 	}
 	return nil
-}
-
-func (j Job) tell(format string, args ...any) {
-	if j.Tell != nil {
-		j.Tell(fmt.Sprintf(format, args...))
-	}
 }
 
 func tables(list []Component) string {

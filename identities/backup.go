@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"holdfast"
+	"holdfast/event"
 )
 
 // Backup takes a node's identities for a set, and keeps them in places of the
@@ -17,6 +18,7 @@ type Backup struct {
 	Fetch      func(ctx context.Context) ([]byte, error) // Fetcher.Fetch, usually
 	Recipients []Recipient
 	Keepers    []Keeper
+	Events     event.Listener
 }
 
 // sealedFile is the dump's name within a set.
@@ -92,6 +94,7 @@ func (b Backup) carryOver(ctx context.Context, last *holdfast.IdentityFacts, fil
 	if err != nil {
 		return nil, fmt.Errorf("the identities of the last set could not be carried over: %w", err)
 	}
+	b.Events.Report(DumpCarriedOver{Participant: last.ID})
 	facts := *last
 	facts.SealedFile = sealedFile
 	return func(*holdfast.ParticipantFacts) holdfast.IdentityFacts { return facts }, nil
@@ -102,10 +105,13 @@ func (b Backup) keep(ctx context.Context, name string, sealed []byte) ([]string,
 	var kept []string
 	var failed error
 	for _, keeper := range b.Keepers {
-		file, _, err := keeper.Keep(ctx, name, sealed)
+		file, written, err := keeper.Keep(ctx, name, sealed)
 		if err != nil {
 			failed = errors.Join(failed, err)
 			continue
+		}
+		if written {
+			b.Events.Report(DumpKept{Where: file.Where})
 		}
 		kept = append(kept, file.Where)
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"holdfast"
+	"holdfast/event"
 )
 
 // Where the apps export identities.
@@ -33,6 +34,8 @@ type Fetcher struct {
 	// that publishes no port; nil: as usual.
 	Dial     func(ctx context.Context, network, address string) (net.Conn, error)
 	Attempts int // while the app starts or is unreachable; 6 if 0, half a minute in all
+
+	Events event.Listener
 
 	// Sleep waits between attempts; a timer if nil.
 	Sleep func(ctx context.Context, d time.Duration) error
@@ -69,6 +72,7 @@ func (f Fetcher) Fetch(ctx context.Context) ([]byte, error) {
 		if err == nil || holdfast.ClassOf(err) != holdfast.Unreachable || n == attempts {
 			return data, err
 		}
+		f.Events.Report(FetchRetried{Try: n, Err: err, Pause: pause})
 		switch stopped := sleep(ctx, pause); {
 		case errors.Is(stopped, context.Canceled):
 			return nil, fmt.Errorf("fetch identities: %w", stopped)

@@ -88,7 +88,7 @@ func retain(r *repository.Repository, _ int) error {
 	if err != nil {
 		return err
 	}
-	_, err = r.Maintain(context.Background(), true, nil)
+	_, err = r.Maintain(context.Background(), true)
 	return err
 }
 
@@ -251,7 +251,7 @@ func TestBesideEachOther(t *testing.T) {
 			t.Error(err)
 		}
 		c.pass(26 * time.Hour)
-		if _, err := r.Maintain(t.Context(), true, nil); err != nil && !strings.Contains(err.Error(), "clock skew") {
+		if _, err := r.Maintain(t.Context(), true); err != nil && !strings.Contains(err.Error(), "clock skew") {
 			t.Error(err)
 		}
 	}

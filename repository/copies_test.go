@@ -283,7 +283,7 @@ func TestFaultsAreFoundAndMended(t *testing.T) {
 	upkeep := func(t *testing.T) error {
 		t.Helper()
 		clock.pass(25 * time.Hour)
-		_, err := open(t, at).Maintain(t.Context(), true, nil)
+		_, err := open(t, at).Maintain(t.Context(), true)
 		return err
 	}
 	if err := upkeep(t); err != nil {

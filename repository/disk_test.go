@@ -135,7 +135,7 @@ func TestDroppingOnADiskThatCannotBeWritten(t *testing.T) {
 		t.Fatal("the disk is larger than it should be")
 	}
 	untouched(attempt(r), holdfast.NoSpace)
-	_, err := r.Maintain(t.Context(), true, nil)
+	_, err := r.Maintain(t.Context(), true)
 	untouched(err, holdfast.NoSpace)
 	if err := os.Remove(full); err != nil {
 		t.Fatal(err)
@@ -144,7 +144,7 @@ func TestDroppingOnADiskThatCannotBeWritten(t *testing.T) {
 		t.Fatal(err)
 	}
 	untouched(attempt(open(t, at)), holdfast.ReadOnly)
-	_, err = open(t, at).Maintain(t.Context(), true, nil)
+	_, err = open(t, at).Maintain(t.Context(), true)
 	untouched(err, holdfast.ReadOnly)
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", syscall.MS_REMOUNT, ""); err != nil {
 		t.Fatal(err)
@@ -152,7 +152,7 @@ func TestDroppingOnADiskThatCannotBeWritten(t *testing.T) {
 	if err := attempt(open(t, at)); err != nil {
 		t.Errorf("with a disk that can be written: %v", err)
 	}
-	if _, err := open(t, at).Maintain(t.Context(), true, nil); err != nil {
+	if _, err := open(t, at).Maintain(t.Context(), true); err != nil {
 		t.Error(err)
 	}
 }

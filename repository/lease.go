@@ -83,7 +83,9 @@ func (r *Repository) lend(ctx context.Context) (*lease, error) {
 		for {
 			select {
 			case <-ticker.C:
-				_ = l.put(ctx) // failing, it is tried again; for too long, the lease is lost
+				if err := l.put(ctx); err != nil { // tried again; for too long, the lease is lost
+					r.Events.Report(LeaseNotRenewed{Repository: r.Name(), Silent: l.silent(), Err: err})
+				}
 			case <-l.done:
 				return
 			}
@@ -92,14 +94,19 @@ func (r *Repository) lend(ctx context.Context) (*lease, error) {
 	return l, nil
 }
 
+// silent is for how long the run was not heard of.
+func (l *lease) silent() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return now().Round(0).Sub(l.renewed)
+}
+
 // lost is the error of a run that may have been taken for dead.
 func (l *lease) lost() error {
 	if l == nil {
 		return nil
 	}
-	l.mu.Lock()
-	away := now().Round(0).Sub(l.renewed)
-	l.mu.Unlock()
+	away := l.silent()
 	if away < leaseDead*3/4 {
 		return nil
 	}

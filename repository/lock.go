@@ -24,6 +24,7 @@ func (r *Repository) lock(ctx context.Context, name string, wait time.Duration) 
 	if err != nil {
 		return nil, r.reworded(r.location.explain("change", err))
 	}
+	waiting := false
 	for until := time.Now().Add(wait); ; {
 		held, err := l.try()
 		if held {
@@ -35,6 +36,10 @@ func (r *Repository) lock(ctx context.Context, name string, wait time.Duration) 
 		}
 		if !time.Now().Before(until) {
 			break
+		}
+		if !waiting {
+			waiting = true
+			r.Events.Report(LockAwaited{Repository: r.Name(), Lock: name, Patience: wait})
 		}
 		select {
 		case <-time.After(lockPause):

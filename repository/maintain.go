@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"holdfast/record"
 	"strings"
 	"time"
 
@@ -16,6 +15,8 @@ import (
 	"github.com/kopia/kopia/snapshot/snapshotgc"
 
 	"holdfast"
+	"holdfast/event"
+	"holdfast/record"
 )
 
 // safety is how careful maintenance is: kopia's full rules, always. They let it
@@ -35,7 +36,7 @@ const (
 // keeps the index small. Full looks through everything that is stored; it is
 // done when it is asked for or due (once a day), and not while there is a run
 // that began hours ago. Otherwise it is quick. One maintenance runs at a time.
-func (r *Repository) Maintain(ctx context.Context, full bool, tell func(string)) (record.Maintenance, error) {
+func (r *Repository) Maintain(ctx context.Context, full bool) (record.Maintenance, error) {
 	unlock, err := r.lock(ctx, maintenanceLock, r.Patience)
 	if err != nil {
 		return record.Maintenance{}, err
@@ -44,7 +45,7 @@ func (r *Repository) Maintain(ctx context.Context, full bool, tell func(string))
 	if err := r.refresh(ctx); err != nil {
 		return record.Maintenance{}, err
 	}
-	u := record.Maintenance{}
+	u, began := record.Maintenance{}, now()
 	if u.Before, err = r.Size(ctx); err != nil {
 		return u, err
 	}
@@ -52,11 +53,15 @@ func (r *Repository) Maintain(ctx context.Context, full bool, tell func(string))
 		return u, err
 	}
 	if u.Mode != noMode {
-		err = r.reworded(r.maintain(ctx, &u, tell))
+		r.Events.Report(MaintenanceBegan{Mode: u.Mode, Why: u.Why})
+		err = r.reworded(r.maintain(ctx, &u))
 	}
 	var sizeErr error
 	if u.After, sizeErr = r.Size(ctx); err == nil {
 		err = sizeErr
+	}
+	if err == nil && u.Mode != noMode {
+		r.Events.Report(MaintenanceEnded{Mode: u.Mode, Before: u.Before, After: u.After, Took: now().Sub(began)})
 	}
 	return u, err
 }
@@ -102,8 +107,8 @@ func (r *Repository) waitFor(ctx context.Context, u *record.Maintenance) error {
 	return nil
 }
 
-func (r *Repository) maintain(ctx context.Context, u *record.Maintenance, tell func(string)) error {
-	ctx = logging.WithLogger(ctx, logging.ToWriter(stages(tell)))
+func (r *Repository) maintain(ctx context.Context, u *record.Maintenance) error {
+	ctx = logging.WithLogger(ctx, logging.ToWriter(stages(r.Events)))
 	_, w, err := r.direct().NewDirectWriter(ctx, repo.WriteSessionOptions{Purpose: "maintenance"})
 	if err != nil {
 		return r.location.explain("maintain", err)
@@ -207,13 +212,13 @@ func (r *Repository) outlook(ctx context.Context, u *record.Maintenance) error {
 	return nil
 }
 
-// stages tells what a maintenance is at. kopia says it in its log, whose lines
-// on stages end in dots; the others are for whoever mends kopia.
-type stages func(string)
+// stages reports what a maintenance is doing. kopia says it in its log, whose
+// lines on stages end in dots; the others are for whoever mends kopia.
+type stages event.Listener
 
-func (tell stages) Write(p []byte) (int, error) {
-	if stage, ok := strings.CutSuffix(strings.TrimSpace(string(p)), "..."); ok && tell != nil {
-		tell(strings.TrimSpace(stage))
+func (s stages) Write(p []byte) (int, error) {
+	if stage, ok := strings.CutSuffix(strings.TrimSpace(string(p)), "..."); ok {
+		event.Listener(s).Report(MaintenanceStage{strings.TrimSpace(stage)})
 	}
 	return len(p), nil
 }

@@ -38,7 +38,7 @@ func drop(t *testing.T, r *repository.Repository, ids ...holdfast.SetID) {
 
 func maintain(t *testing.T, r *repository.Repository) record.Maintenance {
 	t.Helper()
-	u, err := r.Maintain(t.Context(), true, nil)
+	u, err := r.Maintain(t.Context(), true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -189,14 +189,14 @@ func TestMaintenanceIsDoneOneAtATime(t *testing.T) {
 		t.Fatal(err)
 	}
 	other := open(t, at)
-	_, err = other.Maintain(t.Context(), true, nil)
+	_, err = other.Maintain(t.Context(), true)
 	class(t, err, holdfast.Busy)
 	other.Patience = 20 * time.Second
 	time.AfterFunc(300*time.Millisecond, release)
-	if u, err := other.Maintain(t.Context(), true, nil); err != nil || u.Mode != "full" {
+	if u, err := other.Maintain(t.Context(), true); err != nil || u.Mode != "full" {
 		t.Errorf("having waited: %+v, %v", u, err)
 	}
-	if u, err := open(t, at).Maintain(t.Context(), false, nil); err != nil || u.Mode != "none" {
+	if u, err := open(t, at).Maintain(t.Context(), false); err != nil || u.Mode != "none" {
 		t.Errorf("right after a full one: %+v, %v", u, err)
 	}
 }
@@ -217,7 +217,7 @@ func TestADamagedSetCanBeDroppedAndNeverLooksWhole(t *testing.T) {
 		}
 	}
 	c.pass(30 * time.Hour)
-	_, err := r.Maintain(t.Context(), true, nil)
+	_, err := r.Maintain(t.Context(), true)
 	class(t, err, holdfast.Failed)
 	if _, do := holdfast.Advice(err); !strings.Contains(do, "holdfast retention drop") {
 		t.Errorf("no way out is named: %v, %s", err, do)

@@ -11,6 +11,7 @@ import (
 	"github.com/kopia/kopia/repo/maintenance"
 
 	"holdfast"
+	"holdfast/event"
 )
 
 // What a new repository is made of; docs/decisions/ has the measurements.
@@ -37,6 +38,8 @@ type Repository struct {
 	// Patience is how long to wait for another process that changes the history
 	// or maintains the repository. It is set before the repository is used.
 	Patience time.Duration
+	// Events is set before the repository is used, too.
+	Events event.Listener
 
 	location location
 	password holdfast.Secret // what copies of kopia.repository are tried with

@@ -3,11 +3,12 @@ package retention
 import (
 	"context"
 	"fmt"
-	"holdfast/record"
 	"slices"
 	"time"
 
 	"holdfast"
+	"holdfast/event"
+	"holdfast/record"
 )
 
 // Store is where the sets are.
@@ -17,7 +18,7 @@ type Store interface {
 	Drop(ctx context.Context, node holdfast.NodeName, choose func(context.Context) ([]holdfast.SetID, error)) error
 	// Maintain gives back what no set needs any more, as far as it is safe. A
 	// full one is done when it is asked for or due.
-	Maintain(ctx context.Context, full bool, tell func(string)) (record.Maintenance, error)
+	Maintain(ctx context.Context, full bool) (record.Maintenance, error)
 }
 
 // Job is a node's retention and what it needs.
@@ -27,7 +28,7 @@ type Job struct {
 	Look   func(context.Context) ([]Candidate, []record.Pin, error) // what there is of the node
 	Store  Store
 	Now    func() time.Time
-	Tell   func(text string) // what is happening, a line at a time; may be nil
+	Events event.Listener
 }
 
 // Report is what was done.
@@ -76,14 +77,13 @@ func (j Job) apply(ctx context.Context, maintain bool, choose func(*Plan) ([]hol
 		return report, err
 	}
 	report.Dropped = append(report.Dropped, chosen...)
+	for _, id := range chosen {
+		j.Events.Report(SetDropped{Node: j.Node, Set: id, Why: report.Plan.why(id)})
+	}
 	if !maintain {
 		return report, nil
 	}
-	tell := j.Tell
-	if tell == nil {
-		tell = func(string) {}
-	}
-	upkeep, err := j.Store.Maintain(ctx, len(chosen) > 0, tell)
+	upkeep, err := j.Store.Maintain(ctx, len(chosen) > 0)
 	if err != nil {
 		return report, err
 	}

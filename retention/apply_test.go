@@ -34,9 +34,8 @@ func (s *shelf) Drop(ctx context.Context, _ holdfast.NodeName, choose func(conte
 	return nil
 }
 
-func (s *shelf) Maintain(_ context.Context, full bool, tell func(string)) (record.Maintenance, error) {
+func (s *shelf) Maintain(_ context.Context, full bool) (record.Maintenance, error) {
 	s.upkeeps = append(s.upkeeps, full)
-	tell("looking")
 	return record.Maintenance{Mode: "full"}, nil
 }
 

@@ -38,7 +38,7 @@ func (p Parts) DrillJob(ctx context.Context, set holdfast.Set, files holdfast.Fi
 		return drill.Job{}, err
 	}
 	machine, _ := os.Hostname()
-	j := drill.Job{Host: host, Boot: f.Boot, Checks: map[holdfast.ComponentName][]string{}, Version: p.Version, Machine: machine, Now: time.Now, Tell: p.tell}
+	j := drill.Job{Host: host, Boot: f.Boot, Checks: map[holdfast.ComponentName][]string{}, Version: p.Version, Machine: machine, Now: time.Now, Events: p.Events}
 	for name, list := range p.Drill.Checks {
 		j.Checks[holdfast.ComponentName(name)] = list
 	}
@@ -152,7 +152,7 @@ func (p Parts) have(ctx context.Context, engine *docker.Engine, i drillImage, se
 	case dryRun:
 		return want, nil
 	}
-	p.tell("pull image " + want.String())
+	p.Events.Report(docker.PullBegan{Image: want})
 	return engine.Have(ctx, want, i.why)
 }
 

@@ -31,7 +31,9 @@ func (p Parts) WhileOpening(ctx context.Context, fn func(context.Context, *Openi
 		defer close(o.done)
 		if o.r, o.err = repository.Open(ctx, p.Repository.Place, password, Copies(p.Config)); o.err != nil {
 			cancel()
+			return
 		}
+		o.r.Events = p.Events
 	}()
 	err = fn(working, o)
 	<-o.done
@@ -95,5 +97,6 @@ func (p Parts) WithRepository(ctx context.Context, fn func(*repository.Repositor
 		return err
 	}
 	defer func() { _ = r.Close(ctx) }()
+	r.Events = p.Events
 	return fn(r)
 }

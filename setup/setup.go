@@ -46,8 +46,6 @@ func (l line) String() string { return string(l) }
 
 func (p Parts) tell(text string) { p.Events.Report(line(text)) }
 
-func (p Parts) maintenance(text string) { p.tell("maintenance: " + text) }
-
 // usage makes a mistake on the command line a Usage problem.
 func usage(err error) error {
 	return &holdfast.Problem{
@@ -175,7 +173,7 @@ func (p Parts) Backup(ctx context.Context, r backup.Store, wait time.Duration) (
 		return backup.Job{}, n, err
 	}
 	j := backup.Job{
-		Node: n.Node, Sources: map[holdfast.ComponentName]backup.Source{}, Store: r, Version: p.Version, Tell: p.tell,
+		Node: n.Node, Sources: map[holdfast.ComponentName]backup.Source{}, Store: r, Version: p.Version, Events: p.Events,
 		Lock: func(ctx context.Context) (func(), error) {
 			if err := n.Check(ctx); err != nil {
 				return nil, err
@@ -213,7 +211,7 @@ func (p Parts) Fetcher(ctx context.Context) (identities.Fetcher, error) {
 			return identities.Fetcher{}, &holdfast.Problem{Class: holdfast.Usage, What: "identities.ca", Err: err, Do: "Correct it in holdfast.yaml, or make the file readable."}
 		}
 	}
-	f := identities.Fetcher{BaseURL: i.URL, Address: i.Address, CA: ca}
+	f := identities.Fetcher{BaseURL: i.URL, Address: i.Address, CA: ca, Events: p.Events}
 	if i.Address == ThroughContainer {
 		n, err := p.ComposeNode(ctx)
 		if err != nil {
@@ -241,7 +239,7 @@ func (p Parts) IdentitiesBackup(ctx context.Context) (identities.Backup, error) 
 	if err != nil {
 		return identities.Backup{}, err
 	}
-	b := identities.Backup{Fetch: f.Fetch}
+	b := identities.Backup{Fetch: f.Fetch, Events: p.Events}
 	if b.Recipients, err = identities.ParseRecipients(p.Identities.Recipients); err != nil {
 		return b, err
 	}
@@ -292,7 +290,7 @@ func (p Parts) placeOf(n databases.Live, options postgres.LoadOptions) databases
 func (p Parts) RetentionJob(r *repository.Repository) retention.Job {
 	node := holdfast.NodeName(p.Node)
 	return retention.Job{
-		Node: node, Policy: p.policy(), Store: r, Now: time.Now, Tell: p.maintenance,
+		Node: node, Policy: p.policy(), Store: r, Now: time.Now, Events: p.Events,
 		Look: func(ctx context.Context) ([]retention.Candidate, []record.Pin, error) {
 			return candidates(ctx, r, node)
 		},

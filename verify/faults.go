@@ -21,7 +21,7 @@ func (j Job) faults(ctx context.Context, repair bool, report *Report) error {
 		return nil
 	}
 	if repair && len(faults) > 0 {
-		j.tell("mend %s of what opens and maintains the repository", countOf(len(faults), "blob"))
+		j.Events.Report(FaultRepairBegan{Blobs: len(faults)})
 		if faults, err = j.Stock.MendFaults(ctx, faults); err != nil {
 			return fmt.Errorf("not everything was mended: %w", err)
 		}

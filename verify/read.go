@@ -107,11 +107,11 @@ type differing struct {
 func (r *reading) read(ctx context.Context, p Plan) error {
 	switch p.Level {
 	case Sample:
-		r.tell("read a sample of %s", bytesOf(p.Reads))
+		r.Events.Report(SampleBegan{Blobs: len(p.Blobs), Bytes: p.Reads})
 		return r.Stock.ReadBlobs(ctx, p.Blobs, r.piece(ctx))
 	case Data:
 		files := distinct(p.holdings)
-		r.tell("read %d files, about %s", len(files), bytesOf(p.Reads))
+		r.Events.Report(ReadingBegan{Files: len(files), Bytes: p.Reads})
 		group, lane := errgroup.WithContext(ctx)
 		group.SetLimit(max(1, r.lanes()))
 		for _, f := range files {

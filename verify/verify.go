@@ -75,7 +75,6 @@ type Job struct {
 	Digest func(in io.Reader, format string) (rows int64, digest holdfast.Digest, err error)
 	Lanes  int // files read at once; 0 means 2
 	Now    func() time.Time
-	Tell   func(text string)
 	Events event.Listener
 }
 
@@ -194,6 +193,7 @@ func (j Job) Run(ctx context.Context, p Plan) (Report, error) {
 	report.judge(before, holdings, j.Stock.Damages(), remedies, reader.differing, p.memory, dropped)
 	j.remember(ctx, p, &report, err == nil)
 	report.Took = j.Now().Sub(began)
+	j.Events.Report(Ended{Level: p.Level, Set: p.Set, Verdict: report.Verdict, Bytes: report.Read, Took: report.Took})
 	return report, report.problem()
 }
 
@@ -204,7 +204,7 @@ func (j Job) repair(ctx context.Context, p Plan, report *Report, holdings []stor
 	if len(damages) == 0 {
 		return nil, holdings, nil
 	}
-	j.tell("mend %d damaged pieces", len(damages))
+	j.Events.Report(RepairBegan{Pieces: len(damages)})
 	remedies, err := j.Stock.Mend(ctx, damages)
 	if err != nil {
 		return nil, holdings, fmt.Errorf("nothing was mended: %w", err)
@@ -248,11 +248,5 @@ func (j Job) remember(ctx context.Context, p Plan, report *Report, whole bool) {
 		if errors.As(err, &p) {
 			report.Forgotten = p.What
 		}
-	}
-}
-
-func (j Job) tell(format string, args ...any) {
-	if j.Tell != nil {
-		j.Tell(fmt.Sprintf(format, args...))
 	}
 }

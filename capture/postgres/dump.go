@@ -31,14 +31,13 @@ type Dumper struct {
 
 // Options tune a dump.
 type Options struct {
-	Lanes         int            // tables and segments read at once; 0 means the number of cores, at most 4
-	Connections   int            // the most to open at once; 0 means 16
-	SegmentBlocks int64          // heap blocks per segment; 0 means 2048, 16 MiB
-	WaitLimit     time.Duration  // the longest a session of the node may wait behind us; 0 means 1 s
-	LockWait      time.Duration  // how long to keep trying to get our own locks; 0 means 2 min
-	Settle        time.Duration  // how long to wait for transactions that were open before the snapshot; 0 means 5 s
-	Events        event.Listener // bytes read of bytes estimated
-	Snapshot      func()         // called when the snapshot was taken; for tests that need the instant
+	Lanes         int           // tables and segments read at once; 0 means the number of cores, at most 4
+	Connections   int           // the most to open at once; 0 means 16
+	SegmentBlocks int64         // heap blocks per segment; 0 means 2048, 16 MiB
+	WaitLimit     time.Duration // the longest a session of the node may wait behind us; 0 means 1 s
+	LockWait      time.Duration // how long to keep trying to get our own locks; 0 means 2 min
+	Settle        time.Duration // how long to wait for transactions that were open before the snapshot; 0 means 5 s
+	Events        event.Listener
 }
 
 func (o Options) complete() Options {
@@ -76,6 +75,7 @@ func (d Dumper) Capture(ctx context.Context, c holdfast.Component, clock holdfas
 	var waits []holdfast.Wait
 	for try := 1; ; try++ {
 		capture, err := d.once(ctx, c, clock, out)
+		pause := time.Duration(try) * 2 * time.Second
 		var g *givingWay
 		switch {
 		case ctx.Err() != nil: // even where the last row had come already: who cancels wants no capture
@@ -85,21 +85,24 @@ func (d Dumper) Capture(ctx context.Context, c holdfast.Component, clock holdfas
 			capture.Waits = append(waits, capture.Waits...)
 			return capture, nil
 		case changed(err) && try < givingWayTries:
-			g = &givingWay{}
+			d.Options.Events.Report(SchemaChanged{Component: c.Name, Err: err, Try: try, Pause: pause})
 		case !errors.As(err, &g):
 			return holdfast.Capture{}, explain(d.Address.Where(), err)
 		case try == givingWayTries:
+			d.Options.Events.Report(GaveWay{Component: c.Name, Wait: g.wait, Try: try})
 			return holdfast.Capture{}, &holdfast.Problem{Class: holdfast.Busy, What: fmt.Sprintf("dump %s: gave way %d times to sessions that waited for our locks", d.Address.Where(), try), Err: g,
 				Why: "The node's own work comes first: TRUNCATE, DROP and ALTER cannot run beside a dump.",
 				Do:  "Find out what keeps locking that table (pg_stat_activity), and run the backup when it is done."}
-		}
-		if g.wait.PID != 0 {
-			waits = append(waits, g.wait)
+		default:
+			d.Options.Events.Report(GaveWay{Component: c.Name, Wait: g.wait, Try: try, Pause: pause})
+			if g.wait.PID != 0 {
+				waits = append(waits, g.wait)
+			}
 		}
 		select {
 		case <-ctx.Done():
 			return holdfast.Capture{}, ctx.Err()
-		case <-time.After(time.Duration(try) * 2 * time.Second):
+		case <-time.After(pause):
 		}
 	}
 }
@@ -125,6 +128,7 @@ type run struct {
 	snapshot string
 
 	segments [][]holdfast.Segment // by table, by segment
+	unread   []atomic.Int64       // segments, by table
 	read     atomic.Int64
 	total    int64
 }
@@ -147,13 +151,12 @@ func (d Dumper) once(ctx context.Context, c holdfast.Component, clock holdfast.C
 	if err := r.snap(ctx); err != nil {
 		return holdfast.Capture{}, err
 	}
+	r.prepare()
 	capture := holdfast.Capture{
 		Component: c.Name, Kind: c.Kind, Method: "dump", Consistent: clock(), Server: r.server, Database: r.base, WAL: wal, LeftOut: left,
 		Schema: r.file("schema.dump"), Globals: r.file("globals.sql"),
 	}
-	if d.Options.Snapshot != nil {
-		d.Options.Snapshot()
-	}
+	d.Options.Events.Report(SnapshotTaken{Component: c.Name, Tables: len(r.tables), Bytes: r.total})
 	if err := r.dump(ctx, &capture); err != nil {
 		return holdfast.Capture{}, err
 	}
@@ -191,16 +194,24 @@ func (r *run) connect(ctx context.Context) (*pgx.Conn, error) {
 	return r.Address.Connect(ctx, libpq.Options{Application: r.application})
 }
 
-// dump reads everything in the snapshot.
-func (r *run) dump(ctx context.Context, capture *holdfast.Capture) error {
-	r.segments = make([][]holdfast.Segment, len(r.tables))
+// prepare makes room for what is read of each table.
+func (r *run) prepare() {
+	r.segments, r.unread = make([][]holdfast.Segment, len(r.tables)), make([]atomic.Int64, len(r.tables))
 	for _, g := range r.groups {
 		for _, u := range g.units {
 			r.segments[u.table] = append(r.segments[u.table], holdfast.Segment{})
+			r.unread[u.table].Add(1)
 			r.total += u.weight
 		}
 	}
-	watch := &watcher{application: r.application, limit: r.Options.WaitLimit, interval: max(r.Options.WaitLimit/10, 20*time.Millisecond)}
+}
+
+// dump reads everything in the snapshot.
+func (r *run) dump(ctx context.Context, capture *holdfast.Capture) error {
+	watch := &watcher{
+		component: r.component.Name, application: r.application, events: r.Options.Events,
+		limit: r.Options.WaitLimit, interval: max(r.Options.WaitLimit/10, 20*time.Millisecond),
+	}
 	var err error
 	if watch.conn, err = r.connect(ctx); err != nil {
 		return err
@@ -278,7 +289,20 @@ func (r *run) unit(ctx context.Context, l *lease, u unit) error {
 	}
 	r.segments[u.table][u.segment] = holdfast.Segment{File: name, From: u.from, To: u.to, Rows: got.rows, Bytes: got.bytes, Digest: got.digest}
 	r.Options.Events.Report(event.Bytes{Subject: "capture " + string(r.component.Name), Done: r.read.Add(u.weight), Total: r.total})
+	if r.unread[u.table].Add(-1) == 0 {
+		r.Options.Events.Report(r.tableDone(u.table))
+	}
 	return nil
+}
+
+// tableDone sums up a table whose segments are all read.
+func (r *run) tableDone(i int) TableDone {
+	e := TableDone{Component: r.component.Name, Table: r.tables[i].ident()}
+	for _, s := range r.segments[i] {
+		e.Rows += s.Rows
+		e.Bytes += s.Bytes
+	}
+	return e
 }
 
 // put stores one file, and tells a failure of the store from one of what was

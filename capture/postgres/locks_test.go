@@ -14,8 +14,19 @@ import (
 
 	"holdfast"
 	"holdfast/capture/postgres"
+	"holdfast/event"
+	"holdfast/internal/eventtest"
 	"holdfast/internal/splicetest"
 )
+
+// whenSnapped is a listener that calls back once the snapshot is taken.
+func whenSnapped(do func()) event.Listener {
+	return func(e event.Event) {
+		if _, ok := e.(postgres.SnapshotTaken); ok {
+			do()
+		}
+	}
+}
 
 // hooked is a folder that calls back as a file begins to be filled.
 type hooked struct {
@@ -134,9 +145,20 @@ func TestADumpStepsAsideForWhoeverNeedsATable(t *testing.T) {
 					held(ctx) // a slow store: without giving way the lock would be held as long
 				})
 			}}
-			capture, err := dumper(t, s, quick).Capture(t.Context(), component(s), clock(), out)
+			var heard eventtest.Record
+			o := quick
+			o.Events = heard.Hear
+			capture, err := dumper(t, s, o).Capture(t.Context(), component(s), clock(), out)
 			if err != nil {
 				t.Fatal(err)
+			}
+			gave := eventtest.Of[postgres.GaveWay](&heard)
+			if len(gave) != 1 || gave[0].Relation != c.relation || gave[0].PID == 0 || gave[0].Try != 1 || gave[0].Pause == 0 {
+				t.Errorf("giving way is reported as %+v", gave)
+			}
+			behind := eventtest.Of[postgres.SessionWaits](&heard)
+			if len(behind) != 1 || behind[0].PID != gave[0].PID || behind[0].Waited > gave[0].Waited {
+				t.Errorf("waiting is reported as %+v, then giving way as %+v", behind, gave)
 			}
 			if took := <-waited; took < quick.WaitLimit || took > quick.WaitLimit+1500*time.Millisecond {
 				t.Errorf("%s took %v, the limit is %v", c.sql, took, quick.WaitLimit)
@@ -162,9 +184,14 @@ func TestADumpThatAlwaysHasToStepAsideIsBusy(t *testing.T) {
 	}}
 	o := quick
 	o.WaitLimit = 100 * time.Millisecond
+	var heard eventtest.Record
+	o.Events = heard.Hear
 	_, err := dumper(t, s, o).Capture(t.Context(), component(s), clock(), out)
 	if holdfast.ClassOf(err) != holdfast.Busy || !strings.Contains(err.Error(), "gave way 4 times") || !strings.Contains(err.Error(), "on public.large") {
 		t.Errorf("%v", err)
+	}
+	if gave := eventtest.Of[postgres.GaveWay](&heard); len(gave) != 4 || gave[2].Pause != 6*time.Second || gave[3].Pause != 0 {
+		t.Errorf("reported: %+v", gave)
 	}
 	nothingLeft(t, server)
 }
@@ -206,10 +233,17 @@ func TestATableThatSomebodyHoldsIsNamedWithItsHolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	began := time.Now()
-	_, err := dumper(t, s, quick).Capture(t.Context(), component(s), clock(), folder(t.TempDir()))
+	var heard eventtest.Record
+	o := quick
+	o.Events = heard.Hear
+	_, err := dumper(t, s, o).Capture(t.Context(), component(s), clock(), folder(t.TempDir()))
 	_, do := holdfast.Advice(err)
 	if holdfast.ClassOf(err) != holdfast.Busy || !strings.Contains(do, fmt.Sprintf("session %d on public.b_small", holder.PgConn().PID())) {
 		t.Errorf("%v; %s", err, do)
+	}
+	retried := eventtest.Of[postgres.LocksRetried](&heard)
+	if len(retried) < 2 || retried[0].Try != 1 || retried[0].Err == nil || retried[1].Pause != 2*retried[0].Pause {
+		t.Errorf("reported: %+v", retried)
 	}
 	if took := time.Since(began); took < quick.LockWait || took > quick.LockWait+6*time.Second {
 		t.Errorf("it tried for %v, the limit is %v", took, quick.LockWait)
@@ -307,7 +341,7 @@ func TestTheSchemaMayChangeRightAfterTheSnapshot(t *testing.T) {
 			s := farm(t, server, c.name)
 			o := quick
 			var once sync.Once
-			o.Snapshot = func() { once.Do(func() { exec1(t, s.dsn, c.sql) }) }
+			o.Events = whenSnapped(func() { once.Do(func() { exec1(t, s.dsn, c.sql) }) })
 			out := folder(t.TempDir())
 			capture, err := dumper(t, s, o).Capture(t.Context(), component(s), clock(), out)
 			if err != nil {
@@ -326,7 +360,7 @@ func TestLocksGoBackAsSoonAsTheirTablesAreDone(t *testing.T) {
 		WHERE a.application_name ~ '^holdfast' AND c.relnamespace = 'public'::regnamespace AND l.mode = 'AccessShareLock' AND c.relkind = 'r'`
 	var atSnapshot string
 	o := quick
-	o.Snapshot = func() { atSnapshot = one[string](t, s.dsn, locked) }
+	o.Events = whenSnapped(func() { atSnapshot = one[string](t, s.dsn, locked) })
 	var once sync.Once
 	out := hooked{folder(t.TempDir()), func(_ context.Context, name string) {
 		if !strings.Contains(name, ".parted_2/") { // the largest

@@ -202,10 +202,10 @@ func TestADumpOfAStandby(t *testing.T) {
 	var promoted bool
 	out := folder(t.TempDir())
 	o := quick
-	o.Snapshot = func() {
+	o.Events = whenSnapped(func() {
 		promoted = true
 		exec1(t, standby.DSN("postgres"), `SELECT pg_promote()`)
-	}
+	})
 	c, err = dumper(t, s, o).Capture(t.Context(), component(s), clock(), out)
 	if err != nil || !promoted {
 		t.Fatalf("a failover in the middle of a dump: %v", err)

@@ -174,6 +174,9 @@ func (b *build) prove(ctx context.Context, l *lease, t holdfast.Table) error {
 			fmt.Sprintf("%d rows, digest %s", got.rows, got.digest), fmt.Sprintf("%d rows, digest %s", t.Rows, t.Digest))
 	}
 	b.report(t.Bytes)
+	b.Options.Events.Report(TableProven{
+		Component: b.capture.Component, Table: pgx.Identifier{t.Schema, t.Name}.Sanitize(), Rows: t.Rows, Bytes: t.Bytes,
+	})
 	return nil
 }
 

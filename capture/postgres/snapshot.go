@@ -45,7 +45,7 @@ func (r *run) settle(ctx context.Context) (holdfast.WAL, error) {
 func (r *run) snap(ctx context.Context) error {
 	deadline := time.Now().Add(r.Options.LockWait)
 	pause := 200 * time.Millisecond
-	for {
+	for try := 1; ; try++ {
 		again, err := r.trySnap(ctx)
 		if err == nil && !again {
 			return nil
@@ -57,6 +57,7 @@ func (r *run) snap(ctx context.Context) error {
 			return r.lockProblem(ctx, err)
 		}
 		r.release()
+		r.Options.Events.Report(LocksRetried{Component: r.component.Name, Try: try, Err: err, Pause: pause})
 		select {
 		case <-ctx.Done():
 			return ctx.Err()

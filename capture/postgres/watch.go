@@ -11,11 +11,14 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"holdfast"
+	"holdfast/event"
 )
 
 // watcher looks for sessions that wait behind the locks of a dump.
 type watcher struct {
 	conn        *pgx.Conn
+	component   holdfast.ComponentName
+	events      event.Listener
 	application string        // ours, by which our sessions are known
 	limit       time.Duration // the longest anybody may wait
 	interval    time.Duration
@@ -84,16 +87,25 @@ func ignoreCancel(ctx context.Context, err error) error {
 	return fmt.Errorf("watch for sessions that wait: %w", err)
 }
 
+// note keeps the longest wait of each session and table, and reports the first.
 func (w *watcher) note(s holdfast.Wait) {
+	if w.isNew(s) {
+		w.events.Report(SessionWaits{Component: w.component, Wait: s})
+	}
+}
+
+func (w *watcher) isNew(s holdfast.Wait) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.waits == nil {
 		w.waits = map[string]holdfast.Wait{}
 	}
 	key := fmt.Sprintf("%d %s", s.PID, s.Relation)
-	if w.waits[key].Waited < s.Waited || w.waits[key].PID == 0 {
+	before, known := w.waits[key]
+	if !known || before.Waited < s.Waited {
 		w.waits[key] = s
 	}
+	return !known
 }
 
 // caused returns the longest wait of each session and table.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"holdfast/event"
 	"io"
 	"os"
 	"sync"
@@ -10,6 +9,15 @@ import (
 
 	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
+
+	"holdfast/backup"
+	"holdfast/capture/postgres"
+	"holdfast/drill"
+	"holdfast/event"
+	"holdfast/identities"
+	"holdfast/repository"
+	"holdfast/retention"
+	"holdfast/verify"
 )
 
 // progress shows how far a run is: bars on a terminal, a line a minute
@@ -29,21 +37,48 @@ type progress struct {
 // lineEvery is how often a run that nobody watches says how far it is.
 const lineEvery = time.Minute
 
+// newProgress is the listener of a command. There is one for all its parts: a
+// line goes above whatever bars there are.
 func newProgress(a *app) *progress {
-	p := &progress{out: a.err, quiet: a.quiet || a.output == "json", now: time.Now, bars: map[string]*progressbar.ProgressBar{}, last: map[string]time.Time{}}
-	if f, ok := a.err.(*os.File); ok {
-		p.terminal = term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb"
+	if a.shown != nil {
+		return a.shown
 	}
-	return p
+	a.shown = &progress{
+		out: a.err, quiet: a.quiet || a.output == "json", now: time.Now,
+		bars: map[string]*progressbar.ProgressBar{}, last: map[string]time.Time{},
+	}
+	if f, ok := a.err.(*os.File); ok {
+		a.shown.terminal = term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb"
+	}
+	return a.shown
 }
 
 // hear is an event.Listener.
 func (p *progress) hear(e event.Event) {
-	if step, ok := e.(event.Bytes); ok {
-		p.bytes(step)
+	if done, ok := e.(event.Bytes); ok {
+		p.bytes(done)
 		return
 	}
-	p.tell(e.String())
+	if isNews(e) {
+		p.tell(e.String())
+	}
+}
+
+// isNews reports whether an event is worth a line to somebody who looks on: what
+// begins and what goes wrong, once. How it ended is in the result, which is
+// printed next, and the rest is for logs.
+func isNews(e event.Event) bool {
+	switch e := e.(type) {
+	case backup.CaptureEnded, backup.SetStored, verify.Ended, drill.Ended,
+		postgres.SnapshotTaken, postgres.SessionWaits, postgres.TableDone, postgres.TableProven,
+		identities.DumpKept, repository.MaintenanceEnded, retention.SetDropped:
+		return false
+	case postgres.LocksRetried:
+		return e.Try == 1
+	case identities.FetchRetried:
+		return e.Try == 1
+	}
+	return true
 }
 
 // bytes shows how far a piece of work is.
@@ -98,6 +133,3 @@ func (p *progress) tell(text string) {
 	}
 	_, _ = fmt.Fprintln(p.out, short(text))
 }
-
-// maintenance prints what a maintenance is at.
-func (p *progress) maintenance(text string) { p.tell("maintenance: " + text) }

@@ -96,8 +96,8 @@ type upkeep struct {
 }
 
 // Maintain maintains fully if the operator wants it so.
-func (u upkeep) Maintain(ctx context.Context, full bool, tell func(string)) (record.Maintenance, error) {
-	return u.Repository.Maintain(ctx, full || u.full, tell)
+func (u upkeep) Maintain(ctx context.Context, full bool) (record.Maintenance, error) {
+	return u.Repository.Maintain(ctx, full || u.full)
 }
 
 // reported prints what was done, also when an error ended it.

@@ -32,8 +32,9 @@ type app struct {
 	streams
 	configPath    string
 	output        string
-	quiet         bool   // say nothing of what goes well; of the commands that cron runs
-	ifInterrupted string // what an interruption of the command means
+	quiet         bool      // say nothing of what goes well; of the commands that cron runs
+	ifInterrupted string    // what an interruption of the command means
+	shown         *progress // the listener of whatever the command does
 }
 
 func newRoot(a *app) *cobra.Command {

@@ -150,7 +150,7 @@ func (a *app) verify(ctx context.Context, args []string, request verify.Request,
 			}
 			defer func() { _ = stock.Copy.Close(ctx) }()
 		}
-		job := verify.Job{Stock: stock, Mended: mended, Digest: postgres.Digest, Lanes: runtime.NumCPU(), Now: time.Now, Tell: newProgress(a).tell, Events: p.Events}
+		job := verify.Job{Stock: stock, Mended: mended, Digest: postgres.Digest, Lanes: runtime.NumCPU(), Now: time.Now, Events: p.Events}
 		plan, err := job.Plan(ctx, request)
 		if err != nil {
 			return err

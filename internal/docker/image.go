@@ -78,6 +78,11 @@ func (e *Engine) Has(ctx context.Context, want Image) (Image, bool, error) {
 	return Image{}, false, nil
 }
 
+// PullBegan is the event that an image is fetched from its registry.
+type PullBegan struct{ Image Image }
+
+func (e PullBegan) String() string { return "pull image " + e.Image.String() }
+
 // Have has an image there, from its registry if need be. Why says what needs
 // it.
 func (e *Engine) Have(ctx context.Context, want Image, why string) (Image, error) {

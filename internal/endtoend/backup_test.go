@@ -16,8 +16,10 @@ import (
 	"time"
 
 	"holdfast"
+	"holdfast/backup"
 	"holdfast/databases"
 	"holdfast/identities/identitiestest"
+	"holdfast/internal/eventtest"
 	"holdfast/internal/libpq"
 	"holdfast/internal/splicetest"
 	"holdfast/repository/repositorytest"
@@ -326,8 +328,8 @@ func TestADamagedLastSetDoesNotStopTheNextRun(t *testing.T) {
 	}
 	time.Sleep(1100 * time.Millisecond)
 	b.backup(t)
-	if !contains(b.Said, "could not be read") {
-		t.Errorf("nobody was told: %v", b.Said)
+	if list := eventtest.Of[backup.LastUnreadable](b.Heard); len(list) != 1 || list[0].Err == nil {
+		t.Errorf("the run reports %v", b.Heard.Types())
 	}
 }
 
@@ -374,13 +376,13 @@ func TestTheReadmeNamesWhatIsThere(t *testing.T) {
 	}
 }
 
-// Neither the repository's files nor what a run tells hold a key in clear.
+// Neither the repository's files nor what a run reports hold a key in clear.
 func TestNoPrivateKeyLeavesTheProcessInClear(t *testing.T) {
 	b := newBed(t, splicetest.NodeOptions{})
 	set := b.backup(t)
 	manifest, files := b.find(t, set.ID)
 	sealed := repositorytest.Read(t, files, manifest.Identities.SealedFile)
-	everything := string(sealed) + string(repositorytest.Read(t, files, holdfast.ManifestName)) + strings.Join(b.Said, "\n") + contentOf(t, b.Dir)
+	everything := string(sealed) + string(repositorytest.Read(t, files, holdfast.ManifestName)) + fmt.Sprintf("%v %#v", b.Heard.All(), b.Heard.All()) + contentOf(t, b.Dir)
 	for _, key := range b.Node.Identities.Keys {
 		if strings.Contains(everything, string(key.Data)) {
 			t.Errorf("the private key %s stands somewhere in clear", key.Name)

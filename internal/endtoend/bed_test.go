@@ -18,6 +18,7 @@ import (
 	"holdfast/capture/postgres"
 	"holdfast/databases"
 	"holdfast/identities"
+	"holdfast/internal/eventtest"
 	"holdfast/internal/libpq"
 	"holdfast/internal/splicetest"
 	"holdfast/place"
@@ -41,8 +42,8 @@ type parts struct {
 	Wait       time.Duration // for another run
 	Dump       postgres.Options
 	Clock      holdfast.Clock
-	Said       []string // what the last run told
-	noOwner    bool     // restores give everything to the connecting user
+	Heard      *eventtest.Record // of the last run
+	noOwner    bool              // restores give everything to the connecting user
 }
 
 // bed is a node, its validator app and a repository, all of them alive.
@@ -123,9 +124,10 @@ func readFacts(ctx context.Context, tx pgx.Tx, kind holdfast.Kind) (holdfast.Fac
 
 // job puts the parts together for a backup.
 func (p *parts) job() backup.Job {
+	p.Heard = &eventtest.Record{}
 	j := backup.Job{
 		Node: p.Node.Node, Sources: map[holdfast.ComponentName]backup.Source{}, Store: p.Repository, Version: "test", Clock: p.Clock,
-		Tell: func(text string) { p.Said = append(p.Said, text) },
+		Events: p.Heard.Hear,
 		Lock: func(ctx context.Context) (func(), error) {
 			if err := p.Node.Check(ctx); err != nil {
 				return nil, err
@@ -134,7 +136,6 @@ func (p *parts) job() backup.Job {
 		},
 		Identities: p.Identities,
 	}
-	p.Said = nil
 	for name, t := range p.Node.Addresses {
 		j.Sources[name] = p.dumper(t)
 	}
@@ -142,7 +143,9 @@ func (p *parts) job() backup.Job {
 }
 
 func (p *parts) dumper(t libpq.Address) postgres.Dumper {
-	return postgres.Dumper{Address: t, Facts: readFacts, Options: p.Dump}
+	d := postgres.Dumper{Address: t, Facts: readFacts, Options: p.Dump}
+	d.Options.Events = p.Heard.Hear
+	return d
 }
 
 // place puts the parts together for a restore.

@@ -1,0 +1,105 @@
+// Package eventlog writes events as structured log lines.
+//
+// The message is the event's type, "backup.CaptureBegan", which never changes
+// with the words for people; its fields are the attributes, and "text" is the
+// line for people. Events that carry an error are warnings. Reports of progress
+// are for debugging: they come often.
+package eventlog
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"reflect"
+	"strings"
+	"time"
+	"unicode"
+
+	"holdfast/event"
+)
+
+// To is a listener that writes to the logger. The context is what the logger's
+// handler is given.
+func To(ctx context.Context, log *slog.Logger) event.Listener {
+	return func(e event.Event) {
+		attrs := append(fields(e), slog.String("text", e.String()))
+		log.LogAttrs(ctx, level(e, attrs), name(e), attrs...)
+	}
+}
+
+// name is the event's type with its package.
+func name(e event.Event) string { return strings.TrimPrefix(fmt.Sprintf("%T", e), "*") }
+
+func level(e event.Event, attrs []slog.Attr) slog.Level {
+	if _, ok := e.(event.Bytes); ok {
+		return slog.LevelDebug
+	}
+	for _, a := range attrs {
+		if _, failed := a.Value.Any().(error); failed {
+			return slog.LevelWarn
+		}
+	}
+	return slog.LevelInfo
+}
+
+// fields are the exported fields of an event that is a struct; those of an
+// embedded struct count as the event's own.
+func fields(e event.Event) []slog.Attr {
+	v := reflect.Indirect(reflect.ValueOf(e))
+	if v.Kind() != reflect.Struct {
+		return nil
+	}
+	return structFields(v)
+}
+
+func structFields(v reflect.Value) []slog.Attr {
+	var attrs []slog.Attr
+	for i := range v.NumField() {
+		f, value := v.Type().Field(i), v.Field(i)
+		switch {
+		case !f.IsExported():
+		case f.Anonymous && value.Kind() == reflect.Struct:
+			attrs = append(attrs, structFields(value)...)
+		case value.IsZero() && isNone(value):
+		default:
+			attrs = append(attrs, slog.Any(key(f.Name), plain(value.Interface())))
+		}
+	}
+	return attrs
+}
+
+// isNone reports whether a value that is zero says nothing: no error, no text.
+// A count of zero does.
+func isNone(v reflect.Value) bool {
+	return v.Kind() == reflect.Interface || v.Kind() == reflect.Pointer || v.Kind() == reflect.String
+}
+
+// plain is a value as every handler prints it: named strings as text, what has
+// a text of its own by that.
+func plain(v any) any {
+	switch v := v.(type) {
+	case error, time.Time, time.Duration, slog.LogValuer:
+		return v
+	case fmt.Stringer:
+		return v.String()
+	}
+	if r := reflect.ValueOf(v); r.Kind() == reflect.String {
+		return r.String()
+	}
+	return v
+}
+
+// key is a field's name as attributes are called: SetID is set_id.
+func key(field string) string {
+	var b strings.Builder
+	letters := []rune(field)
+	for i, c := range letters {
+		begins := i > 0 && unicode.IsUpper(c) &&
+			(unicode.IsLower(letters[i-1]) || i+1 < len(letters) && unicode.IsLower(letters[i+1]))
+		if begins {
+			b.WriteByte('_')
+		}
+		b.WriteRune(unicode.ToLower(c))
+	}
+	return b.String()
+}
