@@ -12,6 +12,7 @@ import (
 
 	"holdfast"
 	"holdfast/drill"
+	"holdfast/internal/eventtest"
 	"holdfast/record"
 	"holdfast/target"
 )
@@ -123,7 +124,8 @@ func TestVerdictsOfADrill(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p, set, f := &place{isolation: holds, answer: holds, facts: holdfast.Facts{Schema: "app"}}, aSet(), files{}
-			j := drill.Job{Host: host{place: p}, Now: time.Now, Version: "test", Machine: "here", Checks: map[holdfast.ComponentName][]string{"app": {"SELECT true"}}}
+			var heard eventtest.Record
+			j := drill.Job{Events: heard.Hear, Host: host{place: p}, Now: time.Now, Version: "test", Machine: "here", Checks: map[holdfast.ComponentName][]string{"app": {"SELECT true"}}}
 			c.change(p, &set, &f, &j)
 			plan, err := j.Plan(t.Context(), set, nil)
 			if err != nil || plan.Needs <= plan.Bytes {
@@ -136,6 +138,11 @@ func TestVerdictsOfADrill(t *testing.T) {
 			want := map[holdfast.Verdict]holdfast.Class{holdfast.Holds: "", holdfast.Violated: holdfast.Violation, holdfast.CannotTell: holdfast.Undetermined}[c.verdict]
 			if r.Verdict != c.verdict || r.Worst().Code != c.code || holdfast.ClassOf(err) != want {
 				t.Errorf("%s by %s, %v; want %s by %s: %+v", r.Verdict, r.Worst().Code, err, c.verdict, c.code, r.Findings)
+			}
+			all := heard.All()
+			ended := drill.Ended{Set: set.ID, Verdict: r.Verdict, Bytes: r.Bytes, Restore: r.Restore, Took: r.Took}
+			if all[0] != (drill.ServerStarting{Where: "thin air"}) || all[len(all)-1] != ended {
+				t.Errorf("reported: %v", all)
 			}
 			if d := r.Remembered([]byte("x")); d.Verdict != c.remembered || d.Isolated != p.isolation.Verdict || len(d.Report) != 64 {
 				t.Errorf("remembered: %+v", d)

@@ -20,6 +20,7 @@ import (
 	"holdfast"
 	"holdfast/identities"
 	"holdfast/identities/identitiestest"
+	"holdfast/internal/eventtest"
 )
 
 func aDump() []byte {
@@ -159,7 +160,8 @@ func TestFetchWaitsForAnAppThatIsStarting(t *testing.T) {
 	defer app.Close()
 
 	var pauses []time.Duration
-	f := identities.Fetcher{BaseURL: app.URL, Tokens: a(token("alice")), Sleep: func(_ context.Context, d time.Duration) error {
+	var heard eventtest.Record
+	f := identities.Fetcher{BaseURL: app.URL, Tokens: a(token("alice")), Events: heard.Hear, Sleep: func(_ context.Context, d time.Duration) error {
 		pauses = append(pauses, d)
 		return nil
 	}}
@@ -168,6 +170,10 @@ func TestFetchWaitsForAnAppThatIsStarting(t *testing.T) {
 	}
 	if want := []time.Duration{time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second}; !slices.Equal(pauses, want) {
 		t.Errorf("it waited %v, want %v", pauses, want)
+	}
+	retried := eventtest.Of[identities.FetchRetried](&heard)
+	if len(retried) != 4 || retried[3].Try != 4 || retried[3].Pause != 8*time.Second || retried[3].Err == nil {
+		t.Errorf("reported: %+v", retried)
 	}
 
 	asked, pauses, f.Attempts = 0, nil, 3

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"holdfast"
+	"holdfast/internal/eventtest"
 	"holdfast/record"
 	"holdfast/retention"
 )
@@ -50,7 +51,13 @@ func TestApplyDecidesAgainWhenItIsAlone(t *testing.T) {
 	s.arrive = func(s *shelf) {
 		s.pins = []record.Pin{{Set: ago(3 * day).Set, Until: newest.Add(day), Reason: "somebody was faster"}}
 	}
-	report, err := s.job(retention.Policy{Last: 2}).Apply(t.Context(), true)
+	var heard eventtest.Record
+	job := s.job(retention.Policy{Last: 2})
+	job.Events = heard.Hear
+	report, err := job.Apply(t.Context(), true)
+	if list := eventtest.Of[retention.SetDropped](&heard); len(list) != 1 || list[0].Node != "demo" || list[0].Set != ago(2*day).Set || list[0].Why == "" {
+		t.Errorf("reported: %+v", list)
+	}
 	if err != nil || !slices.Equal(report.Dropped, []holdfast.SetID{ago(2 * day).Set}) || len(s.sets) != 3 || report.Upkeep == nil || report.Plan.Node != "demo" {
 		t.Errorf("%+v, %v", report, err)
 	}

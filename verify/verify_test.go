@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"holdfast"
+	"holdfast/internal/eventtest"
 	"holdfast/record"
 	"holdfast/stored"
 	"holdfast/verify"
@@ -77,7 +78,8 @@ func whole() *stock {
 
 func run(t *testing.T, s *stock, r verify.Request) (verify.Report, error) {
 	t.Helper()
-	j := verify.Job{Stock: s, Now: time.Now, Digest: func(in io.Reader, _ string) (int64, holdfast.Digest, error) {
+	var heard eventtest.Record
+	j := verify.Job{Stock: s, Now: time.Now, Events: heard.Hear, Digest: func(in io.Reader, _ string) (int64, holdfast.Digest, error) {
 		b, err := io.ReadAll(in)
 		n := int64(strings.Count(string(b), "\n"))
 		return n, holdfast.Digest{Lo: uint64(n)}, err
@@ -86,7 +88,22 @@ func run(t *testing.T, s *stock, r verify.Request) (verify.Report, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return j.Run(t.Context(), p)
+	report, err := j.Run(t.Context(), p)
+	reported(t, &heard, p, report)
+	return report, err
+}
+
+// reported compares the events of a run with its report.
+func reported(t *testing.T, heard *eventtest.Record, p verify.Plan, r verify.Report) {
+	t.Helper()
+	ended := verify.Ended{Level: r.Level, Set: r.Set, Verdict: r.Verdict, Bytes: r.Read, Took: r.Took}
+	if all := heard.All(); r.Verdict != "" && all[len(all)-1] != ended {
+		t.Errorf("reported %v, want at the end %v", all, ended)
+	}
+	reading := eventtest.Of[verify.ReadingBegan](heard)
+	if p.Level == verify.Data && (len(reading) != 1 || reading[0].Bytes != p.Reads) {
+		t.Errorf("reported %+v of a plan to read %d bytes", reading, p.Reads)
+	}
 }
 
 // Every way in which a set can be something else than it is listed as.

@@ -2,8 +2,8 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
-	"holdfast/event"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +12,10 @@ import (
 	"github.com/spf13/pflag"
 
 	"holdfast"
+	"holdfast/backup"
+	"holdfast/capture/postgres"
+	"holdfast/event"
+	"holdfast/identities"
 )
 
 // every calls fn for each command there is for people.
@@ -140,12 +144,41 @@ capture app: 180.0 KiB
 	if out.String() != want {
 		t.Errorf("got\n%swant\n%s", out.String(), want)
 	}
-	out.Reset()
-	p = newProgress(&app{streams: streams{err: &out}, output: "json"})
-	p.tell("anything")
-	p.bytes(event.Bytes{Subject: "x", Done: 1, Total: 2})
-	if out.Len() > 0 {
-		t.Errorf("with JSON output: %q", out.String())
+	for _, a := range []*app{{output: "json"}, {output: "text", quiet: true}} {
+		out.Reset()
+		a.err = &out
+		p = newProgress(a)
+		p.hear(backup.IdentitiesBegan{})
+		p.hear(event.Bytes{Subject: "x", Done: 1, Total: 2})
+		if out.Len() > 0 {
+			t.Errorf("with %s output, quiet %t: %q", a.output, a.quiet, out.String())
+		}
+	}
+}
+
+// A line for what begins and what goes wrong, once; how it ended is in the
+// result.
+func TestProgressIsNews(t *testing.T) {
+	var out bytes.Buffer
+	p := newProgress(&app{streams: streams{err: &out}, output: "text"})
+	busy := errors.New("busy")
+	for _, e := range []event.Event{
+		backup.IdentitiesBegan{}, identities.FetchRetried{Try: 1, Err: busy, Pause: time.Second}, identities.FetchRetried{Try: 2, Err: busy},
+		backup.CaptureBegan{Component: "app"}, postgres.LocksRetried{Component: "app", Try: 1, Err: busy, Pause: time.Second},
+		postgres.LocksRetried{Component: "app", Try: 2, Err: busy}, postgres.SnapshotTaken{}, postgres.TableDone{},
+		postgres.GaveWay{Component: "app", Wait: holdfast.Wait{PID: 7, Relation: "t", Mode: "AccessExclusiveLock", Waited: time.Second}, Pause: 2 * time.Second},
+		backup.CaptureEnded{}, backup.SetStored{},
+	} {
+		p.hear(e)
+	}
+	want := `identities
+the app gives no identities yet, trying again in 1s: busy
+capture app
+capture app: cannot lock every table yet, trying again in 1s: busy
+capture app: gave way to session 7, which waited 1s for AccessExclusiveLock on t, trying again in 2s
+`
+	if out.String() != want {
+		t.Errorf("got\n%swant\n%s", out.String(), want)
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 	"holdfast"
 	"holdfast/backup"
 	"holdfast/databases"
+	"holdfast/identities"
 	"holdfast/identities/identitiestest"
 	"holdfast/internal/eventtest"
 	"holdfast/internal/libpq"
@@ -84,6 +85,11 @@ func TestIdentitiesInASet(t *testing.T) {
 			says(t, err, holdfast.NotProven, "503")
 			if set.State != holdfast.Unproven || set.Identities == nil || !bytes.Equal(sealed(first), sealed(set)) {
 				t.Errorf("the set is %s, identities %+v", set.State, set.Identities)
+			}
+			failed := eventtest.Of[backup.IdentitiesFailed](b.Heard)
+			carried := eventtest.Of[identities.DumpCarriedOver](b.Heard)
+			if len(failed) != 1 || len(carried) != 1 || carried[0].Participant != set.Identities.ID {
+				t.Errorf("reported: %+v, %+v", failed, carried)
 			}
 		}
 		b.App.SetFault(splicetest.Healthy)

@@ -136,6 +136,10 @@ func (p *parts) job() backup.Job {
 		},
 		Identities: p.Identities,
 	}
+	if k, ok := j.Identities.(identities.Backup); ok {
+		k.Events = p.Heard.Hear
+		j.Identities = k
+	}
 	for name, t := range p.Node.Addresses {
 		j.Sources[name] = p.dumper(t)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"holdfast"
 	"holdfast/backup"
+	"holdfast/internal/eventtest"
 	"holdfast/internal/splicetest"
 	"holdfast/restore"
 )
@@ -133,6 +134,10 @@ func TestReversedSetsAreFound(t *testing.T) {
 			stored := b.entries(t)[before:]
 			if len(stored) != 2 || stored[0].State != holdfast.Misordered || stored[1].State != holdfast.Misordered {
 				t.Errorf("stored were %+v", stored)
+			}
+			repeated := []backup.RunRepeated{{Set: stored[0].ID, Why: holdfast.Misordered}}
+			if got := eventtest.Of[backup.RunRepeated](b.Heard); !slices.Equal(got, repeated) {
+				t.Errorf("reported were %+v, want %+v", got, repeated)
 			}
 		}
 	}
