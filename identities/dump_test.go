@@ -1,10 +1,15 @@
 package identities_test
 
 import (
+	"bytes"
+	"compress/gzip"
+	"encoding/base64"
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"unicode/utf16"
 
 	"holdfast"
 	"holdfast/identities"
@@ -36,6 +41,44 @@ func TestWhatIsNoDumpSaysWhatItIs(t *testing.T) {
 				t.Errorf("no advice: %q %q", why, do)
 			}
 		})
+	}
+}
+
+// A dump is found in what Windows, curl, Kubernetes or a copy has made of it.
+func TestDumpsAsPeopleHaveThem(t *testing.T) {
+	whole := identitiestest.New("alice", [32]byte{1}, identitiestest.Options{}).JSON
+	var zipped bytes.Buffer
+	z := gzip.NewWriter(&zipped)
+	_, _ = z.Write(whole)
+	_ = z.Close()
+	encoded := base64.StdEncoding.EncodeToString(whole)
+	quoted, _ := json.Marshal(string(whole))
+	utf16le := []byte{0xff, 0xfe}
+	for _, unit := range utf16.Encode([]rune(string(whole))) {
+		utf16le = append(utf16le, byte(unit), byte(unit>>8))
+	}
+	for _, c := range []struct{ name, file, wrappers string }{
+		{"as fetched", string(whole), ""},
+		{"a byte order mark", "\xef\xbb\xbf" + string(whole), "UTF-8 with a byte order mark"},
+		{"PowerShell", string(utf16le), "UTF-16"},
+		{"gzip", zipped.String(), "gzip"},
+		{"curl -i", "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n" + string(whole), "an HTTP answer with its headers"},
+		{"base64, wrapped", encoded[:76] + "\n" + encoded[76:] + "\n", "base64"},
+		{"a secret", "apiVersion: v1\nkind: Secret\ndata:\n  content: " + encoded + "\nmetadata: {}\n", "a Kubernetes secret"},
+		{"a secret in JSON", `{"kind": "Secret", "data": {"content": "` + encoded + `"}}`, "a Kubernetes secret"},
+		{"a JSON string", string(quoted), "a JSON string"},
+		{"base64 of gzip", base64.StdEncoding.EncodeToString(zipped.Bytes()), "base64, gzip"},
+	} {
+		inner, names := identities.Unwrap([]byte(c.file))
+		if got := strings.Join(names, ", "); got != c.wrappers {
+			t.Errorf("%s is in %q", c.name, got)
+		}
+		if _, err := identities.Parse(inner); err != nil || !bytes.Equal(bytes.TrimSpace(inner), bytes.TrimSpace(whole)) {
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+	if inner, names := identities.Unwrap([]byte("<html>")); len(names) > 0 || string(inner) != "<html>" {
+		t.Errorf("%q, %v", inner, names)
 	}
 }
 

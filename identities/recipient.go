@@ -3,6 +3,7 @@ package identities
 import (
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -75,11 +76,35 @@ func parseRecipient(text string) (Recipient, error) {
 		key, err = age.ParseX25519Recipient(text)
 	}
 	if err != nil {
-		// The text is not repeated: it may be a secret in the wrong place.
-		what := fmt.Sprintf("the recipient that begins with %q is not a public key for age", brief(text[:min(8, len(text))]))
-		return Recipient{}, recipientProblem(what, "Give an age public key (age1…) or an SSH one (ssh-ed25519 or ssh-rsa).")
+		return Recipient{}, notRecipient(text)
 	}
 	return Recipient{text, key}, nil
+}
+
+// pluginRule is the public key of a plugin of age: age1yubikey1….
+var pluginRule = regexp.MustCompile(`^age1([a-z0-9+._-]+)1[a-z0-9]+$`)
+
+// notRecipient says what a text is that is no public key for age. The text
+// itself is not repeated: it may be a secret in the wrong place.
+func notRecipient(text string) error {
+	const kinds = "Give an age public key (age1…) or an SSH one (ssh-ed25519 or ssh-rsa)."
+	what := fmt.Sprintf("the recipient that begins with %q ", brief(text[:min(8, len(text))]))
+	kind, _, _ := strings.Cut(text, " ")
+	switch m := pluginRule.FindStringSubmatch(text); {
+	case m != nil && m[1] != "pq":
+		return recipientProblem(fmt.Sprintf("%sneeds the age plugin %q, and Holdfast starts no plugins", what, m[1]), kinds)
+	case strings.HasPrefix(text, "age1"):
+		return recipientProblem(what+"has a typing error: its checksum is wrong", "Copy the public key again, all of it.")
+	case strings.HasPrefix(kind, "sk-"):
+		return recipientProblem(what+"is a security key, and those sign but do not decrypt", kinds)
+	case strings.HasPrefix(kind, "ecdsa-"), kind == "ssh-dss":
+		return recipientProblem(what+"is an SSH key of a kind that age does not seal to: "+brief(kind), kinds)
+	case strings.HasPrefix(kind, "ssh-"):
+		return recipientProblem(what+"is a damaged SSH public key", "Copy the line of the .pub file again, all of it.")
+	case strings.ContainsAny(text, "/.") && !strings.Contains(text, " "):
+		return recipientProblem(what+"looks like a file's name", "Write the public key itself, not the file that has it.")
+	}
+	return recipientProblem(what+"is not a public key for age", kinds)
 }
 
 func recipientProblem(what, do string) error {

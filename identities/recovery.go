@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 
 	"filippo.io/age"
@@ -25,10 +26,14 @@ func NewRecoveryKey() (key holdfast.Secret, recipient string, err error) {
 }
 
 // ParseKeys reads private keys that open what Seal wrote: the lines of an age
-// key file, or one SSH private key in PEM.
+// key file, or one SSH private key in PEM. It takes a key as it comes back from
+// a safe: with a byte order mark, in UTF-16, in quotes, behind a label, in lower
+// case, or wrapped.
 func ParseKeys(text holdfast.Secret) ([]age.Identity, error) {
-	content := strings.TrimSpace(text.Reveal())
+	content := strings.TrimSpace(string(withoutMark([]byte(text.Reveal()))))
 	switch {
+	case content == "":
+		return nil, keyProblem("the recovery key's file is empty", "Give the file that has a line with AGE-SECRET-KEY-.")
 	case strings.HasPrefix(content, "-----BEGIN AGE ENCRYPTED FILE"), strings.HasPrefix(content, "age-encryption.org/"):
 		return nil, keyProblem("the recovery key's file is itself encrypted", "Decrypt it first: age -d -o key.txt <file>.")
 	case strings.HasPrefix(content, "-----BEGIN"):
@@ -37,13 +42,48 @@ func ParseKeys(text holdfast.Secret) ([]age.Identity, error) {
 		return nil, keyProblem("this is a public key, but opening needs the private one",
 			"Give the file that begins with AGE-SECRET-KEY-, or the SSH key's file without .pub.")
 	}
-	keys, err := age.ParseIdentities(strings.NewReader(content))
-	if err != nil {
-		// The parser could quote a line, so its message is not repeated.
-		return nil, keyProblem("the recovery key is unreadable",
-			"Give a line that begins with AGE-SECRET-KEY-, or an SSH private key.")
+	// The parser could quote a line, so its message is not repeated.
+	if keys, err := age.ParseIdentities(strings.NewReader(content)); err == nil {
+		return keys, nil
 	}
-	return keys, nil
+	return findKeys(strings.ToUpper(content))
+}
+
+var (
+	keyRule       = regexp.MustCompile(`AGE-SECRET-KEY-(?:PQ-)?1[0-9A-Z]+`)
+	pluginKeyRule = regexp.MustCompile(`AGE-PLUGIN-([0-9A-Z+._-]+)-1[0-9A-Z]*`)
+	// wrapping is what a mail program or a password manager puts into a long
+	// word: line ends, with marks of a quotation.
+	wrapping = regexp.MustCompile(`[ \t]*\r?\n[> \t]*`)
+)
+
+// findKeys finds keys within a text: on its lines, or else on lines that were
+// one.
+func findKeys(text string) ([]age.Identity, error) {
+	var keys []age.Identity
+	found := false
+	for _, candidate := range []string{text, wrapping.ReplaceAllString(text, "")} {
+		for _, word := range keyRule.FindAllString(candidate, -1) {
+			found = true
+			if parsed, err := age.ParseIdentities(strings.NewReader(word)); err == nil {
+				keys = append(keys, parsed...)
+			}
+		}
+		if len(keys) > 0 {
+			return keys, nil
+		}
+	}
+	if m := pluginKeyRule.FindStringSubmatch(text); m != nil {
+		return nil, keyProblem("this key needs the age plugin "+strings.ToLower(m[1])+", and Holdfast starts no plugins",
+			"Export the set and open the sealed file with age itself: `holdfast export SET DIR`, then "+
+				"`age -d -i KEY DIR/identities/*.age`.")
+	}
+	if found {
+		return nil, keyProblem("the recovery key has a typing error: its checksum is wrong",
+			"Copy the line again, all of it. Similar letters are easily mixed up: B and 8, Q and 0, S and 5.")
+	}
+	return nil, keyProblem("the recovery key is unreadable",
+		"Give a line that begins with AGE-SECRET-KEY-, or an SSH private key.")
 }
 
 func parseSSHKey(pem string) ([]age.Identity, error) {

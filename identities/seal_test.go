@@ -92,9 +92,15 @@ func TestParseRecipients(t *testing.T) {
 		{"none", nil, "no recipient", "recovery key"},
 		{"only comments", []string{"# nobody"}, "no recipient", "recovery key"},
 		{"a private key", []string{key.Reveal()}, "a private key is configured", "public key"},
-		{"a mistyped one", []string{recipient[:40]}, "not a public key", "age1"},
+		{"half of one", []string{recipient[:40]}, "checksum is wrong", "all of it"},
+		{"a mistyped one", []string{mistyped(recipient)}, "checksum is wrong", "all of it"},
+		{"a plugin's", []string{"age1yubikey1q0m3cprmex0d2thamkx9pwvhsqwcm2gel50rdxmeclvkgqtem9dxz4smpwv"}, `the age plugin "yubikey"`, "age1"},
+		{"a security key", []string{"sk-ssh-ed25519@openssh.com AAAAGnNrLXNzaC1lZDI1NTE5QG9wZW5zc2guY29tAAAAIBKp alice"}, "do not decrypt", "ssh-rsa"},
+		{"a damaged SSH key", []string{"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5 alice"}, "damaged SSH public key", ".pub"},
+		{"a file", []string{"team.txt"}, "looks like a file", "the public key itself"},
+		{"a path", []string{"/etc/holdfast/team"}, "looks like a file", "the public key itself"},
 		{"a password", []string{"correct horse battery"}, "not a public key", "age1"},
-		{"an ECDSA SSH key", []string{"ecdsa-sha2-nistp256 AAAA"}, "not a public key", "ssh-rsa"},
+		{"an ECDSA SSH key", []string{"ecdsa-sha2-nistp256 AAAA"}, "age does not seal to: ecdsa-sha2-nistp256", "ssh-rsa"},
 		{"post-quantum and not", []string{post, recipient}, "incompatible recipients", "not mix"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -118,8 +124,11 @@ func TestParseKeysSaysWhatIsWrongWithAKey(t *testing.T) {
 	for _, c := range []struct {
 		name, text, what, do string
 	}{
-		{"nothing", "", "unreadable", "AGE-SECRET-KEY-"},
-		{"a mistyped one", good.Reveal()[:40], "unreadable", "AGE-SECRET-KEY-"},
+		{"nothing", " \n", "is empty", "AGE-SECRET-KEY-"},
+		{"half of one", good.Reveal()[:40], "typing error", "all of it"},
+		{"one letter is wrong", mistyped(good.Reveal()), "typing error", "mixed up"},
+		{"a plugin's", "AGE-PLUGIN-YUBIKEY-1QQQQQQYQQQQQQQQQQQQQQQ", "the age plugin yubikey", "age -d -i KEY"},
+		{"something else", "correct horse battery", "unreadable", "AGE-SECRET-KEY-"},
 		{"the public key", recipient, "a public key", "AGE-SECRET-KEY-"},
 		{"the SSH public key", public, "a public key", ".pub"},
 		{"an SSH key with a passphrase", locked.Reveal(), "protected by a passphrase", "ssh-keygen -p"},
@@ -134,6 +143,54 @@ func TestParseKeysSaysWhatIsWrongWithAKey(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A key opens as it comes back from a safe, from Windows or by mail.
+func TestKeysAsPeopleHaveThem(t *testing.T) {
+	good, recipient := recoveryKey(t)
+	post := must(age.GenerateHybridIdentity())
+	key := good.Reveal()
+	utf16le := "\xff\xfe"
+	for _, r := range key + "\r\n" {
+		utf16le += string([]byte{byte(r), 0})
+	}
+	for name, text := range map[string]string{
+		"CR LF":                         key + "\r\n",
+		"a byte order mark":             "\xef\xbb\xbf" + key + "\n",
+		"UTF-16":                        utf16le,
+		"in quotes":                     `"` + key + `"`,
+		"lower case":                    strings.ToLower(key),
+		"behind a label":                "recovery key: " + key,
+		"wrapped":                       key[:40] + "\n" + key[40:] + "\n",
+		"wrapped in a quotation":        "> " + key[:40] + "\r\n> " + key[40:] + "\r\n",
+		"of a password manager's notes": "Holdfast\n\nKey\t" + key + "\nNotes\tmove away\n",
+	} {
+		keys, err := identities.ParseKeys(holdfast.NewSecret(text))
+		if err != nil || len(keys) != 1 {
+			t.Errorf("%s: %d keys, %v", name, len(keys), err)
+			continue
+		}
+		if got := keys[0].(*age.X25519Identity).Recipient().String(); got != recipient {
+			t.Errorf("%s: the key of %s", name, got)
+		}
+	}
+	keys, err := identities.ParseKeys(holdfast.NewSecret("key: " + post.String()))
+	if err != nil || len(keys) != 1 {
+		t.Errorf("a post-quantum key behind a label: %d keys, %v", len(keys), err)
+	}
+}
+
+// mistyped changes one letter in the middle, which the checksum catches.
+func mistyped(text string) string {
+	i := len(text) / 2
+	other := byte('q')
+	if text[i] >= 'A' && text[i] <= 'Z' {
+		other = 'Q'
+	}
+	if text[i] == other {
+		other--
+	}
+	return text[:i] + string(other) + text[i+1:]
 }
 
 func recoveryKey(t *testing.T) (holdfast.Secret, string) {

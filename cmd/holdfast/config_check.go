@@ -26,6 +26,9 @@ comes with its fix. Nothing is changed.`,
 		Args: exactly(0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			p, err := a.load()
+			if err == nil {
+				err = p.Valid()
+			}
 			if err != nil {
 				return err
 			}

@@ -151,9 +151,13 @@ that the dump is not what it should be.`,
 			if err != nil {
 				return err
 			}
+			data, wrappers := identities.Unwrap(data)
 			dump, err := identities.Parse(data)
 			if err != nil {
 				return err
+			}
+			if len(wrappers) > 0 {
+				_, _ = fmt.Fprintf(a.err, "The dump is in %s. An import takes only the JSON itself.\n", strings.Join(wrappers, ", in "))
 			}
 			var against *identities.Participant
 			if p, err := a.load(); err == nil {

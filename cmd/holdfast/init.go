@@ -158,6 +158,9 @@ func (a *app) init(ctx context.Context, f initFlags) error {
 	// The draft is parsed as any configuration is, and everything is tried with
 	// what came out, so that what was tried is what is written.
 	conf, err := config.Parse(path, []byte(text), nil)
+	if err == nil {
+		err = setup.Parts{Config: conf, Shell: a.shell}.Valid()
+	}
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,17 @@
+package setup
+
+import "holdfast/identities"
+
+// Valid says what is wrong with a configuration beyond its form: connection
+// strings that cannot be honoured, recipients that nothing can be sealed to.
+// It connects to nothing.
+func (p Parts) Valid() error {
+	if _, err := p.Given(); err != nil {
+		return err
+	}
+	if p.Identities == nil {
+		return nil
+	}
+	_, err := identities.ParseRecipients(p.Identities.Recipients)
+	return err
+}
