@@ -19,8 +19,7 @@ import (
 )
 
 // Place is what identifies a place, and no credentials: those are found by
-// whoever opens it. Two places are the same if they are equal; the zero value
-// is none.
+// whoever opens it. Two places that are equal are one; the zero value is none.
 type Place struct {
 	Scheme  Scheme
 	Account string // whose it is: a user of the server, a storage account, a project
