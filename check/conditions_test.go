@@ -178,9 +178,9 @@ func TestEvaluate(t *testing.T) {
 		}, map[Code]string{RecoveryKeyTested: "violated: only on others"}, nil},
 		{"no second copy", func(o *Observations) { o.Copy = holdfast.Unknown[Copy]("check.second_copy names none") },
 			map[Code]string{SecondCopy: "cannot tell: check.second_copy"}, nil},
-		{"a second copy on the same disk", func(o *Observations) { o.Copy = with(o.Copy, func(c *Copy) { c.SameDisk = true }) },
+		{"a second copy on the same disk", func(o *Observations) { o.Copy = with(o.Copy, func(c *Copy) { c.SameFileSystem = true }) },
 			map[Code]string{SecondCopy: "violated: same file system"}, nil},
-		{"a second copy in another partition", func(o *Observations) { o.Copy = with(o.Copy, func(c *Copy) { c.OneDisk = true }) },
+		{"a second copy in another partition", func(o *Observations) { o.Copy = with(o.Copy, func(c *Copy) { c.SameDisk = true }) },
 			map[Code]string{SecondCopy: "violated: on the disk of the repository"}, nil},
 		{"a second copy that lags", func(o *Observations) {
 			o.Copy = with(o.Copy, func(c *Copy) { c.Sets = []CopiedSet{{"old", holdfast.Proven, noon.Add(-30 * time.Hour)}} })

@@ -38,11 +38,11 @@ type Repository struct {
 
 // Copy is the second copy of the node's sets.
 type Copy struct {
-	Where    string
-	Problem  string // why it could not be opened or listed
-	Sets     []CopiedSet
-	SameDisk bool // the same file system as the repository's
-	OneDisk  bool // another file system, on the same disk
+	Where          string
+	Problem        string // why it could not be opened or listed
+	Sets           []CopiedSet
+	SameFileSystem bool // the same file system as the repository's
+	SameDisk       bool // another file system, on the same disk
 }
 
 // CopiedSet is one set in a copy.

@@ -197,10 +197,10 @@ func secondCopy(v *view) answer {
 	if a, ok := v.listed(); !ok {
 		return a
 	}
-	if c.SameDisk {
+	if c.SameFileSystem {
 		return violated("%s is on the same file system as the repository", c.Where)
 	}
-	if c.OneDisk {
+	if c.SameDisk {
 		return violated("%s is on another file system, but on the disk of the repository", c.Where)
 	}
 	if len(v.proven) == 0 {

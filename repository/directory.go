@@ -3,6 +3,7 @@ package repository
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -31,6 +32,14 @@ func (d localDirectory) storage(ctx context.Context, create bool) (blob.Storage,
 	}
 	o := &filesystem.Options{Path: string(d), FileMode: fileMode, DirectoryMode: directoryMode}
 	return filesystem.New(ctx, o, create)
+}
+
+func (d localDirectory) vacant() (bool, error) {
+	entries, err := os.ReadDir(string(d))
+	if errors.Is(err, fs.ErrNotExist) {
+		return true, nil
+	}
+	return err == nil && len(entries) == 0, err
 }
 
 // lock is a file beside the repository's own that a process holds with flock, so

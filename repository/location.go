@@ -41,6 +41,8 @@ type site interface {
 	// storage opens the place as a storage of blobs; create makes what is not
 	// there yet. An error that is fs.ErrNotExist says that the place is not there.
 	storage(ctx context.Context, create bool) (blob.Storage, error)
+	// vacant reports whether nothing is there: not even the place, or it is empty.
+	vacant() (bool, error)
 	// lock opens a lock of that name, which is not held yet.
 	lock(name string) (lock, error)
 	// lockFile is what kopia derives the path of its own lock from; "" for a

@@ -49,6 +49,21 @@ func refused(t *testing.T, err error) {
 	}
 }
 
+func TestVacant(t *testing.T) {
+	_, dir := make1(t)
+	file := filepath.Join(dir, "kopia.repository.f")
+	for path, want := range map[string]bool{t.TempDir(): true, filepath.Join(t.TempDir(), "not", "yet"): true, dir: false} {
+		if vacant, err := repository.Vacant(place.Directory(path)); err != nil || vacant != want {
+			t.Errorf("%s: %v, %v", path, vacant, err)
+		}
+	}
+	if vacant, err := repository.Vacant(place.Directory(file)); err == nil || vacant {
+		t.Errorf("a file in the place of a directory: %v, %v", vacant, err)
+	}
+	_, err := repository.Vacant(place.Place{Scheme: "s3", Bucket: "bucket", Path: "x"})
+	refused(t, err)
+}
+
 // spied is a storage that looks around at each read, and tells when it is closed.
 type spied struct {
 	blob.Storage

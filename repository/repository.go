@@ -90,6 +90,15 @@ func Create(ctx context.Context, in place.Place, password holdfast.Secret, optio
 	return r.keepCopies(ctx)
 }
 
+// Vacant reports whether nothing is in a place that a new repository would touch.
+func Vacant(in place.Place) (bool, error) {
+	at, err := locate(in, nil)
+	if err != nil {
+		return false, err
+	}
+	return at.site.vacant()
+}
+
 // Open opens the repository in a place.
 func Open(ctx context.Context, in place.Place, password holdfast.Secret, options ...Option) (*Repository, error) {
 	at, err := locate(in, options)

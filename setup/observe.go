@@ -297,7 +297,7 @@ func (p Parts) observeCopy(ctx context.Context) holdfast.Observed[check.Copy] {
 	if at.IsZero() {
 		return holdfast.Unknown[check.Copy]("check.second_copy names none")
 	}
-	if _, isLocal := at.Local(); !isLocal {
+	if at.Serves(place.Repository) != nil {
 		return holdfast.Unknown[check.Copy](at.String() + " is no directory of this machine, and only those can be looked into")
 	}
 	password, err := p.Repository.Password.Secret(p.Dir())(ctx)
@@ -305,7 +305,11 @@ func (p Parts) observeCopy(ctx context.Context) holdfast.Observed[check.Copy] {
 		return holdfast.Unknown[check.Copy](err.Error())
 	}
 	shared := place.Share(at, p.Repository.Place)
-	found := check.Copy{Where: at.String(), SameDisk: shared == place.Itself || shared == place.FileSystem, OneDisk: shared == place.Disk}
+	found := check.Copy{
+		Where:          at.String(),
+		SameFileSystem: shared == place.Itself || shared == place.FileSystem,
+		SameDisk:       shared == place.Disk,
+	}
 	r, err := repository.Open(ctx, at, password)
 	if err == nil {
 		defer func() { _ = r.Close(ctx) }()

@@ -6,7 +6,6 @@ import (
 	"encoding/base32"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -311,9 +310,9 @@ func (s *draft) free(ctx context.Context, conf *config.Config) error {
 				Why: "A file that exists is never overwritten: it may hold the only copy of a key.", Do: "Move it away, or write the configuration elsewhere: --config."}
 		}
 	}
-	there, err := os.ReadDir(conf.Repository.Place.Path)
+	vacant, err := repository.Vacant(conf.Repository.Place)
 	switch {
-	case errors.Is(err, fs.ErrNotExist) || err == nil && len(there) == 0:
+	case vacant:
 		return nil
 	case err != nil:
 		return &holdfast.Problem{Class: holdfast.Refused, What: "look at --repository", Err: err, Do: "Name another directory, or run as a user that may write there."}
