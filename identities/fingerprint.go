@@ -39,7 +39,9 @@ var errNotDerivable = errors.New("the fingerprint of this kind of key cannot be 
 // older than specs have 0.
 const (
 	signingEd25519   = 1
+	signingP256      = 2
 	signingP384      = 3
+	encryptionP256   = 1
 	encryptionRSA    = 2
 	formatSymbolic   = 10000
 	ed25519SeedBytes = ed25519.SeedSize
@@ -58,13 +60,19 @@ func derive(purpose string, spec, format uint64, private []byte) (string, error)
 	if purpose == Signing && spec <= signingEd25519 {
 		switch len(private) {
 		case ed25519SeedBytes, ed25519.PrivateKeySize: // raw: the seed, or the seed and the public key
-			return fingerprintOf(ed25519.NewKeyFromSeed(private[:ed25519SeedBytes]))
+			key := ed25519.NewKeyFromSeed(private[:ed25519SeedBytes])
+			if !bytes.HasPrefix(key, private) {
+				return "", errForeignPublic
+			}
+			return fingerprintOf(key)
 		}
 	}
-	key, err := x509.ParsePKCS8PrivateKey(private)
+	key, err := parsePKCS8(private)
 	if err != nil {
-		// The parser's own message could quote the key.
-		return "", errors.New("its private key does not parse")
+		return "", err
+	}
+	if kind := kindOf(purpose, key); kind == 0 || spec != 0 && kind != spec {
+		return "", errors.New("its private key is of another kind than it says")
 	}
 	return fingerprintOf(key)
 }

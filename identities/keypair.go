@@ -102,15 +102,23 @@ func (k *Key) readPrivate(private, public message) error {
 	if len(stored.bytes) == 0 {
 		return errors.New("its private key is empty")
 	}
-	k.Derived, err = derive(k.Purpose, stored.spec, stored.format, stored.bytes)
-	if !errors.Is(err, errNotDerivable) {
+	written, err := readStored(public, k.Purpose)
+	if err != nil {
+		return errors.New("its public key cannot be read")
+	}
+	derived, err := derive(k.Purpose, stored.spec, stored.format, stored.bytes)
+	switch {
+	case errors.Is(err, errNotDerivable) && len(written.bytes) > 0:
+		k.Derived = Fingerprint(written.bytes)
+	case errors.Is(err, errNotDerivable):
+		k.Unknown = err.Error()
+	case err != nil:
 		return err
+	case len(written.bytes) > 0 && Fingerprint(written.bytes) != derived:
+		return errForeignPublic
+	default:
+		k.Derived = derived
 	}
-	if next, nextErr := readStored(public, k.Purpose); nextErr == nil && len(next.bytes) > 0 {
-		k.Derived = Fingerprint(next.bytes)
-		return nil
-	}
-	k.Unknown = err.Error()
 	return nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/hex"
+	"slices"
 	"strings"
 	"testing"
 
@@ -18,6 +19,14 @@ import (
 // current is an Ed25519 pair with the seed 00 01 … 1f in the layout of current
 // releases, made outside of this package.
 const current = "CoYBCoMBEoABCkQxMjIwMjQ3MTM2NzgxMTkwY2FhMWNlYmIyNTYyYTYzZWZmYTBlNzllNGJiZmZjOWE1NWE2MWY5YmJlMjY1MDAwMDY4NRAFGjAwLgIBADAFBgMrZXAEIgQgAAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8qAgEFMAEQHg=="
+
+// changed is a copy with one bit of one byte changed, counted from the end if
+// negative.
+func changed(data []byte, at int) []byte {
+	out := slices.Clone(data)
+	out[(at+len(out))%len(out)] ^= 1
+	return out
+}
 
 func TestReadKeyPair(t *testing.T) {
 	const vector = "1220247136781190caa1cebb2562a63effa0e79e4bbffc9a55a61f9bbe2650000685"
@@ -52,6 +61,13 @@ func TestReadKeyPair(t *testing.T) {
 		{name: "ML-DSA-65 in the next layout", text: pair(Signing, 31, 5, []byte("private"), nil), purpose: Signing, unknown: "cannot be recomputed"},
 		{name: "something else in a later layout", text: encode(wrapped([]byte{0xff}, 32)), unknown: "newer layout"},
 		{name: "a private key cut short", text: pair(Signing, 30, 1, pkcs8(long)[:40], nil), purpose: Signing, broken: "does not parse"},
+		{name: "a key of another kind than it says", text: pair(Signing, 30, 2, pkcs8(long), nil), purpose: Signing, broken: "another kind"},
+		{name: "a curve that does not encrypt", text: pair(Encryption, 30, 0, pkcs8(p384), nil), purpose: Encryption, broken: "another kind"},
+		{name: "PKCS8 with more behind it", text: pair(Signing, 30, 1, append(pkcs8(long), 0), nil), purpose: Signing, broken: "does not parse"},
+		{name: "PKCS8 with another public key in it", text: pair(Signing, 30, 1, changed(withPublic, -1), nil), purpose: Signing, broken: "not that of"},
+		{name: "P-256 with another public key in it", text: pair(Signing, 30, 2, changed(pkcs8(p256), -1), nil), purpose: Signing, broken: "not that of"},
+		{name: "a seed with another public key behind it", text: pair(Signing, 30, 1, changed(long, -1), nil), purpose: Signing, broken: "not that of"},
+		{name: "another public key next to it", text: pair(Signing, 30, 1, seed, seed), purpose: Signing, broken: "not that of"},
 		{name: "no private key", text: encode(wrapped(field(1, nil), 30)), purpose: Signing, broken: "contains no private key"},
 		{name: "no base64", text: "***", broken: "not base64"},
 		{name: "no message", text: encode([]byte{0xff, 0xff}), broken: ""},
