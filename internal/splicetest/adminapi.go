@@ -2,6 +2,7 @@ package splicetest
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"net"
 	"net/http"
@@ -164,12 +165,13 @@ func (a *AdminAPI) schedule(ctx context.Context) (*admin.ScheduleResponse, error
 // hosted are the local parties of the database, hosted here alone, and those
 // that Host added. Only a question about this participant in a synchronizer's
 // store is answered.
-func (a *AdminAPI) hosted(ctx context.Context, request admin.PartiesRequest) (*admin.PartiesResponse, error) {
+func (a *AdminAPI) hosted(ctx context.Context, request admin.PartiesRequest) (*hostings, error) {
 	id := a.node.Identities.ParticipantID
-	if request.Query == nil || request.Query.Store == nil || request.Query.Store.Synchronizer == nil || request.Query.Store.Synchronizer.ID != a.node.Synchronizer {
+	if request.Query == nil || request.Query.Store == nil || request.Query.Store.Synchronizer == nil ||
+		request.Query.Store.Synchronizer.ID != a.node.Synchronizer {
 		return nil, status.Error(codes.InvalidArgument, "the store of the query is not known")
 	}
-	var r admin.PartiesResponse
+	var r hostings
 	err := withConn(ctx, a.dsn, func(conn *pgx.Conn) error {
 		rows, err := conn.Query(ctx, "select party from participant.lapi_party_entries where is_local order by 1")
 		if err != nil {
@@ -177,18 +179,55 @@ func (a *AdminAPI) hosted(ctx context.Context, request admin.PartiesRequest) (*a
 		}
 		parties, err := pgx.CollectRows(rows, pgx.RowTo[string])
 		for _, p := range parties {
-			r.Results = append(r.Results, admin.PartyResult{Item: &admin.PartyToParticipant{Party: p, Threshold: 1, Participants: []admin.HostingParticipant{{UID: id, Permission: 1}}}})
+			r.add(request.Query.Store, admin.PartyToParticipant{
+				Party: p, Threshold: 1, Participants: []admin.HostingParticipant{{UID: id, Permission: 1}},
+			})
 		}
 		return err
 	})
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, p := range a.parties {
-		r.Results = append(r.Results, admin.PartyResult{Item: &p})
+		r.add(request.Query.Store, p)
 	}
 	// The filter is a prefix: another participant's party comes along.
-	r.Results = append(r.Results, admin.PartyResult{Item: &admin.PartyToParticipant{Party: "elsewhere::1220", Participants: []admin.HostingParticipant{{UID: id + "0", Permission: 1}, {UID: "x::1220"}}}})
+	r.add(request.Query.Store, admin.PartyToParticipant{
+		Party: "elsewhere::1220", Threshold: 1,
+		Participants: []admin.HostingParticipant{{UID: id + "0", Permission: 1}, {UID: "x::1220", Permission: 2}},
+	})
 	return &r, err
+}
+
+// hostings answers MethodParties as a participant does: with what is said of
+// every topology transaction, which the client passes over.
+type hostings struct {
+	Results []hosting `pb:"2"`
+}
+
+type hosting struct {
+	Context *topologyContext          `pb:"1"`
+	Item    *admin.PartyToParticipant `pb:"2"`
+}
+
+type topologyContext struct {
+	Store     *admin.StoreID   `pb:"1"`
+	Sequenced *admin.Timestamp `pb:"2"`
+	ValidFrom *admin.Timestamp `pb:"3"`
+	Operation int32            `pb:"5"`
+	Hash      []byte           `pb:"6"` // a multihash, as every hash of Canton's
+	Serial    int32            `pb:"7"`
+	SignedBy  []string         `pb:"8"`
+}
+
+// add adds a party in force, whose namespace's key has signed for it.
+func (h *hostings) add(store *admin.StoreID, p admin.PartyToParticipant) {
+	hash := sha256.Sum256([]byte(p.Party))
+	_, namespace, _ := strings.Cut(p.Party, "::")
+	since := &admin.Timestamp{Seconds: 1_760_000_000}
+	h.Results = append(h.Results, hosting{Item: &p, Context: &topologyContext{
+		Store: store, Sequenced: since, ValidFrom: since, Operation: admin.AddReplace,
+		Hash: append([]byte{0x12, 0x20}, hash[:]...), Serial: 1, SignedBy: []string{namespace},
+	}})
 }
 
 // Metrics imitates the Prometheus endpoints of a participant and a validator
