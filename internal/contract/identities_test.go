@@ -10,6 +10,7 @@ import (
 
 	"holdfast"
 	"holdfast/identities"
+	"holdfast/identities/identitiestest"
 )
 
 // wish is a dump to be made with the vendor's protobufs.
@@ -192,4 +193,70 @@ func (g granted) missed(t *testing.T, k int, part []byte) (missed []int) {
 		}
 	}
 	return missed
+}
+
+// What the test dumps of this project encode, the vendor's types read, without
+// a field that they do not know; and written again by them it is the same.
+func TestOurTestDumpsAreReadByTheVendorsProtobufs(t *testing.T) {
+	type options = identitiestest.Options
+	var ours []json.RawMessage
+	var want []identitiestest.Dump
+	for _, o := range []options{
+		{}, {Version: "0.6.11"}, {OldLayout: true}, {KMS: true}, {Rotations: 3}, {OldLayout: true, Rotations: 1},
+		{Fault: identitiestest.FutureKeys}, {Fault: identitiestest.TwoOwnerMappings}, {Fault: identitiestest.NoDelegation},
+	} {
+		for seed := range byte(10) {
+			d := identitiestest.New("alice-validator-1", [32]byte{seed}, o)
+			ours, want = append(ours, d.JSON), append(want, d)
+		}
+	}
+	moved, err := want[0].As("alice-validator-2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours, want = append(ours, moved.JSON), append(want, moved)
+
+	var read []struct {
+		Keys         []struct{ Purpose, Fingerprint, Derived, Public, KMS string }
+		Transactions []struct {
+			Kind, Of  string
+			Operation int
+			Serial    int
+			InForce   bool
+			Keys      []string
+		}
+		Again json.RawMessage
+	}
+	run(t, "decode.mjs", ours, &read)
+	for n, r := range read {
+		for k, key := range r.Keys {
+			w := want[n].Keys[k]
+			purpose := []string{identities.Signing, identities.Encryption}[w.Purpose]
+			if key.Purpose != purpose || key.KMS != w.KMSKeyID {
+				t.Errorf("dump %d, key %d: %+v", n, k, key)
+			}
+			if key.KMS == "" && (key.Fingerprint != w.Fingerprint || key.Derived != w.Fingerprint || key.Public != "" && key.Public != w.Fingerprint) {
+				t.Errorf("dump %d, key %d is %s: %+v", n, k, w.Fingerprint, key)
+			}
+		}
+		for _, x := range r.Transactions {
+			_, namespace, _ := strings.Cut(want[n].ParticipantID, "::")
+			switch {
+			case x.Operation != 1 || x.Serial < 1 || len(x.Keys) == 0:
+				t.Errorf("dump %d: %+v", n, x)
+			case x.Kind == "namespaceDelegation" && (x.Of != namespace || x.Keys[0] != namespace || !x.InForce):
+				t.Errorf("dump %d: %+v, want namespace %s", n, x, namespace)
+			case x.Kind == "ownerToKeyMapping" && x.Of != "PAR::"+want[n].ParticipantID:
+				t.Errorf("dump %d: %+v, want %s", n, x, want[n].ParticipantID)
+			}
+		}
+		before, after := granted{Dump: ours[n]}, granted{Dump: r.Again}
+		b, _ := before.verdicts(before.parse(t))
+		if a, evidence := after.verdicts(after.parse(t)); a != b || after.parse(t).Content() != before.parse(t).Content() {
+			t.Errorf("dump %d, written again: %s, before %s\n%s", n, a, b, evidence)
+		}
+	}
+	if len(read) != len(ours) {
+		t.Errorf("%d of %d dumps were read", len(read), len(ours))
+	}
 }
