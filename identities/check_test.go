@@ -30,6 +30,8 @@ func TestCheck(t *testing.T) {
 		{"another namespace", opts{Fault: identitiestest.WrongNamespace}, []holdfast.Verdict{h, h, h, v, h, v, h, h}, "none of its keys hashes"},
 		{"another namespace with a KMS", opts{KMS: true, Fault: identitiestest.WrongNamespace}, []holdfast.Verdict{h, h, h, v, q, v, h, h}, "no root delegation's key"},
 		{"no delegation", opts{Fault: identitiestest.NoDelegation}, []holdfast.Verdict{h, h, h, h, h, v, h, h}, "no NamespaceDelegation"},
+		{"no root delegation", opts{Fault: identitiestest.NoRoot}, []holdfast.Verdict{h, h, h, h, h, v, h, h}, "to the own key"},
+		{"no root delegation with a KMS", opts{KMS: true, Fault: identitiestest.NoRoot}, []holdfast.Verdict{h, h, h, v, q, v, h, h}, "to the own key"},
 		{"no owner mapping", opts{Fault: identitiestest.NoOwnerMapping}, []holdfast.Verdict{h, h, h, h, h, v, h, h}, "0 OwnerToKeyMappings"},
 		{"two owner mappings", opts{Fault: identitiestest.TwoOwnerMappings}, []holdfast.Verdict{h, h, h, h, h, v, h, h}, "2 OwnerToKeyMappings"},
 		{"a key in use that is not there", opts{Fault: identitiestest.MissingKey}, []holdfast.Verdict{h, h, h, h, h, v, h, h}, "which the dump lacks"},

@@ -18,11 +18,10 @@ func importable(d *Dump, _ *Participant) (holdfast.Verdict, string) {
 		return holdfast.CannotTell, "the snapshot is unreadable"
 	}
 	namespace := d.Namespace()
-	delegated := slices.ContainsFunc(d.snapshot.delegations, func(del delegation) bool {
-		return del.namespace == namespace
-	})
-	if !delegated {
-		return holdfast.Violated, "no NamespaceDelegation for the namespace of the id"
+	// What stands below it is signed by the namespace's own key, or by one that
+	// it delegates to: without its root nothing of the snapshot is valid.
+	if !slices.ContainsFunc(d.snapshot.delegations, func(del delegation) bool { return del.roots(namespace) }) {
+		return holdfast.Violated, "no NamespaceDelegation to the own key of the id's namespace"
 	}
 	var mine []ownerMapping
 	for _, o := range d.snapshot.owners {

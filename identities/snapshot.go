@@ -22,6 +22,12 @@ type delegation struct {
 	target    listedKey
 }
 
+// roots reports whether it is the root of a namespace: the one whose key hashes
+// to it, as far as the kind of key is known here.
+func (d delegation) roots(namespace string) bool {
+	return d.namespace == namespace && (d.target.fingerprint == namespace || !d.target.certain)
+}
+
 type ownerMapping struct {
 	member string
 	keys   []listedKey

@@ -25,6 +25,7 @@ const (
 	WrongNamespace   Fault = "wrong namespace"    // the id names a namespace whose key is not there
 	WrongMember      Fault = "wrong member"       // a sequencer's id
 	NoDelegation     Fault = "no delegation"      // the snapshot lacks the NamespaceDelegation
+	NoRoot           Fault = "no root"            // the namespace delegates to another key, and not to its own
 	NoOwnerMapping   Fault = "no owner mapping"   // the snapshot lacks the OwnerToKeyMapping
 	TwoOwnerMappings Fault = "two owner mappings" // two of them are in force
 	MissingKey       Fault = "missing key"        // the mapping lists a key that keys does not have
@@ -73,8 +74,12 @@ func New(hint string, seed [32]byte, opts Options) Dump {
 	}
 
 	var items [][]byte
-	if opts.Fault != NoDelegation {
-		items = append(items, transaction(1, 1, namespaceDelegation(namespace)))
+	switch opts.Fault {
+	case NoDelegation:
+	case NoRoot:
+		items = append(items, transaction(1, 1, namespaceDelegation(namespace.fingerprint, signing)))
+	default:
+		items = append(items, transaction(1, 1, namespaceDelegation(namespace.fingerprint, namespace)))
 	}
 	for n := range opts.Rotations {
 		serial := uint64(n + 1) //nolint:gosec // a small count

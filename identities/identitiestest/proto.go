@@ -57,9 +57,9 @@ func (k keyPair) appendUse(m []byte) []byte {
 	return intField(bytesField(m, 5, packed), 6, k.spec)
 }
 
-func namespaceDelegation(k keyPair) []byte {
-	m := bytesField(nil, 1, []byte(k.fingerprint))
-	m = bytesField(m, 2, k.publicMessage())
+func namespaceDelegation(namespace string, to keyPair) []byte {
+	m := bytesField(nil, 1, []byte(namespace))
+	m = bytesField(m, 2, to.publicMessage())
 	return bytesField(nil, 1, intField(m, 3, 1))
 }
 
