@@ -157,7 +157,11 @@ func (s *Scan) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case path == "/version":
 		answerJSON(w, http.StatusOK, map[string]any{"version": SpliceVersion, "commit_ts": "2026-03-01T08:00:00Z"})
 	case path == "/v0/splice-instance-names":
-		answerJSON(w, http.StatusOK, map[string]any{"network_name": "Splice", "amulet_name": "Amulet", "network_favicon_url": "https://example.com/favicon.ico"})
+		answerJSON(w, http.StatusOK, map[string]any{
+			"network_name": "Splice", "network_favicon_url": "https://example.com/favicon.ico",
+			"amulet_name": "Amulet", "amulet_name_acronym": "AMT",
+			"name_service_name": "Amulet Name Service", "name_service_name_acronym": "ANS",
+		})
 	case path == "/v0/dso-sequencers":
 		answerJSON(w, http.StatusOK, map[string]any{"domainSequencers": []any{map[string]any{"domainId": s.network.synchronizer, "sequencers": s.network.sequencers(served, fault)}}})
 	case path == "/v0/active-synchronizer-serial" && fault != ScanOld:
