@@ -34,9 +34,11 @@ const at = (store) => ({ ...inForce, store: { store } });
 
 output({
   parties: await answer(proto.ListPartyToParticipantResponse, topology.client.listPartyToParticipant({
-    baseQuery: at({ oneofKind: 'synchronizer', synchronizer: { id: synchronizer } }), filterParty: '', filterParticipant: participant })),
+    baseQuery: at({ oneofKind: 'synchronizer', synchronizer: { id: synchronizer } }),
+    filterParty: '', filterParticipant: participant })),
   elsewhere: await answer(proto.ListPartyToParticipantResponse, topology.client.listPartyToParticipant({
-    baseQuery: at({ oneofKind: 'authorized', authorized: {} }), filterParty: '', filterParticipant: participant })),
+    baseQuery: at({ oneofKind: 'authorized', authorized: {} }),
+    filterParty: '', filterParticipant: participant })),
   stores: await answer(proto.ListAvailableStoresResponse, topology.client.listAvailableStores({})),
   end: await answer(ledger('state_service').GetLedgerEndResponse, state.client.getLedgerEnd({})),
   pruned: await answer(ledger('state_service').GetLatestPrunedOffsetsResponse, state.client.getLatestPrunedOffsets({})),

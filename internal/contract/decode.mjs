@@ -32,7 +32,8 @@ const hashed = (bytes) => fingerprint(bytes.length === 44 ? bytes.subarray(-32) 
 
 // derived is the fingerprint of the public key that belongs to a private one.
 function derived(bytes) {
-  const der = bytes.length === 32 ? Buffer.concat([Buffer.from('302e020100300506032b657004220420', 'hex'), bytes]) : Buffer.from(bytes);
+  const header = bytes.length === 32 ? '302e020100300506032b657004220420' : ''; // a seed alone
+  const der = Buffer.concat([Buffer.from(header, 'hex'), bytes]);
   const key = crypto.createPrivateKey({ key: der, format: 'der', type: 'pkcs8' });
   return hashed(crypto.createPublicKey(key).export({ format: 'der', type: 'spki' }));
 }

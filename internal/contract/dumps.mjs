@@ -119,18 +119,21 @@ const flip = (bytes, at) => {
 
 const entry = (d, n, message) => { d.entries[n].keyPair = base64(message); };
 
+// map replaces the mapping of the owner's keys.
+const map = (d, how, member = d.id) => { d.owners = [item(d.root, owner(member, [d.signing, d.encryption]), how)]; };
+
 // What can be wrong with a dump. before changes what is written, after what
 // was.
 const before = {
   'no delegation': (d) => { d.delegations = []; },
   'delegation of another namespace': (d) => { d.delegations = [delegation(d.encryption.id, d.root)]; },
   'delegation to another key': (d) => { d.delegations = [delegation(d.root.id, d.signing)]; },
-  'mapping of another member': (d) => { d.owners = [item(d.root, owner('PAR::bob::' + d.root.id, [d.signing, d.encryption]))]; },
+  'mapping of another member': (d) => map(d, {}, 'PAR::bob::' + d.root.id),
   'two mappings': (d) => { d.owners.push(item(d.root, owner(d.id, [d.encryption]), { serial: 2 })); },
-  'mapping proposed': (d) => { d.owners = [item(d.root, owner(d.id, [d.signing, d.encryption]), { proposal: true })]; },
-  'mapping rejected': (d) => { d.owners = [item(d.root, owner(d.id, [d.signing, d.encryption]), { rejectionReason: 'no' })]; },
-  'mapping superseded': (d) => { d.owners = [item(d.root, owner(d.id, [d.signing]), { validUntil: time(1700000001) })]; },
-  'mapping removed': (d) => { d.owners = [item(d.root, owner(d.id, [d.signing]), { operation: Change.REMOVE })]; },
+  'mapping proposed': (d) => map(d, { proposal: true }),
+  'mapping rejected': (d) => map(d, { rejectionReason: 'no' }),
+  'mapping superseded': (d) => map(d, { validUntil: time(1700000001) }),
+  'mapping removed': (d) => map(d, { operation: Change.REMOVE }),
   'mapping of a lost key': (d) => { d.owners = [item(d.root, owner(d.id, [d.signing, d.encryption, d.stranger]))]; },
   'whole store': (d) => { d.more = others(d); },
   'sequencer': (d) => { d.id = 'SEQ::' + d.uid; },
@@ -146,7 +149,9 @@ const before = {
   },
   'private key cut': (d) => { d.signing.privateKey.privateKey = d.signing.privateKey.privateKey.subarray(0, 20); },
   'private key empty': (d) => { d.signing.privateKey.privateKey = new Uint8Array(); },
-  'spec of another': (d) => { d.signing.privateKey.keySpec = d.signing.privateKey.keySpec === Spec.EC_P256 ? Spec.EC_CURVE25519 : Spec.EC_P256; },
+  'spec of another': ({ signing: { privateKey } }) => {
+    privateKey.keySpec = privateKey.keySpec === Spec.EC_P256 ? Spec.EC_CURVE25519 : Spec.EC_P256;
+  },
   'symbolic': (d) => { d.signing.privateKey.format = Format.SYMBOLIC; },
 };
 
@@ -161,8 +166,8 @@ const after = {
   },
   'neither pair': (d) => { entry(d, 1, versioned(proto.CryptoKeyPair.toBinary({ pair: { oneofKind: undefined } }))); },
   'under a password': (d) => {
-    entry(d, 1, versioned(proto.PasswordBasedEncrypted.toBinary({ ciphertext: crypto.randomBytes(160), salt: crypto.randomBytes(16),
-      symmetricKeyScheme: 1, pbkdfScheme: 1 })));
+    entry(d, 1, versioned(proto.PasswordBasedEncrypted.toBinary({ symmetricKeyScheme: 1, pbkdfScheme: 1,
+      ciphertext: crypto.randomBytes(160), salt: crypto.randomBytes(16) })));
   },
   'pair without version': (d) => { entry(d, 1, keyPair(d.signing)); },
   'pair of an earlier version': (d) => { entry(d, 1, versioned(keyPair(d.signing), 2)); },
@@ -175,7 +180,7 @@ const after = {
   'kms key without type': (d) => { delete d.entries[1].type; },
 };
 
-function dump({ signing = 'ed25519', encryption = 'ecies', layout = 'current', kms = false, tamper = '', seen = true }) {
+function dump({ signing = 'ed25519', encryption = 'ecies', layout = 'current', kms = false, tamper = '' }) {
   const use = [Usage.SEQUENCER_AUTHENTICATION, Usage.PROTOCOL, Usage.PROOF_OF_OWNERSHIP];
   const d = {
     root: key('namespace', signing, layout, [Usage.NAMESPACE, Usage.PROOF_OF_OWNERSHIP]),
@@ -200,7 +205,9 @@ function dump({ signing = 'ed25519', encryption = 'ecies', layout = 'current', k
   return {
     dump: { id: d.id, keys: d.entries, authorizedStoreSnapshot: base64(d.snapshot), version: '0.6.11' },
     keys: d.keys.map(material),
-    database: { id: d.uid, privateKeys: kms ? [] : d.keys.map((k) => k.id), kmsKeys: kms ? d.keys.map((k) => k.kms) : [] },
+    snapshot: [d.id, ...d.keys.map((k) => k.publicKey.publicKey)].map((part) => base64(Buffer.from(part))),
+    database: { id: d.uid,
+      privateKeys: kms ? [] : d.keys.map((k) => k.id), kmsKeys: kms ? d.keys.map((k) => k.kms) : [] },
   };
 }
 

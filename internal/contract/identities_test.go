@@ -26,6 +26,7 @@ type wish struct {
 type granted struct {
 	Dump     json.RawMessage
 	Keys     [][][]byte // what each key is made of, as it stands in its pair
+	Snapshot [][]byte   // what the snapshot has of the identity
 	Database struct {
 		ID          string
 		PrivateKeys []string
@@ -96,7 +97,8 @@ func TestDumpsOfTheVendorsProtobufs(t *testing.T) {
 		{wish{Tamper: "no delegation"}, "hhhhhvhh", "no NamespaceDelegation"},
 		{wish{Tamper: "no delegation", KMS: true}, "hhhv?vhh", "no NamespaceDelegation"},
 		{wish{Tamper: "delegation of another namespace"}, "hhhhhvhh", "no NamespaceDelegation"},
-		{wish{Tamper: "delegation to another key", KMS: true}, "hhhv?hhh", "no root delegation's key"},
+		{wish{Tamper: "delegation to another key"}, "hhhhhvhh", "no NamespaceDelegation"},
+		{wish{Tamper: "delegation to another key", KMS: true}, "hhhv?vhh", "no root delegation's key"},
 		{wish{Tamper: "mapping of another member"}, "hhhhhvhh", "0 OwnerToKeyMappings"},
 		{wish{Tamper: "two mappings"}, "hhhhhvhh", "2 OwnerToKeyMappings"},
 		{wish{Tamper: "mapping proposed"}, "hhhhhvhh", "0 OwnerToKeyMappings"},
@@ -150,39 +152,53 @@ func TestDumpsOfTheVendorsProtobufs(t *testing.T) {
 }
 
 // A change anywhere in a private key, in the public key that stands in it or
-// next to it and in its fingerprint is found: one bit of every byte is changed.
-func TestEveryChangedByteOfAKeyIsFound(t *testing.T) {
+// next to it, in its fingerprint, and in the member and the public keys of the
+// snapshot is found: one bit of every byte is changed.
+func TestEveryChangedByteIsFound(t *testing.T) {
 	wishes := []wish{{}, {Layout: "second"}, {Layout: "raw"}, {Signing: "p256"}, {Signing: "p256", Layout: "scheme"}}
 	var made []granted
 	run(t, "dumps.mjs", wishes, &made)
 	for n, g := range made {
-		for k, key := range g.Keys {
-			for _, part := range key {
-				if missed := g.missed(t, k, part); len(missed) > 0 {
-					t.Errorf("%+v: changes of key %d are missed at bytes %v of %x", wishes[n], k, missed, part)
+		for k, parts := range g.Keys {
+			pair := func(body map[string]any) (map[string]any, string) {
+				return body["keys"].([]any)[k].(map[string]any), "keyPair"
+			}
+			for _, part := range parts {
+				if missed := g.missed(t, part, pair); len(missed) > 0 {
+					t.Errorf("%+v: changes of key %d are not found at bytes %v of %x", wishes[n], k, missed, part)
 				}
+			}
+		}
+		snapshot := func(body map[string]any) (map[string]any, string) { return body, "authorizedStoreSnapshot" }
+		for _, part := range g.Snapshot {
+			if missed := g.missed(t, part, snapshot); len(missed) > 0 {
+				t.Errorf("%+v: changes of the snapshot are not found at bytes %v of %x", wishes[n], missed, part)
 			}
 		}
 	}
 }
 
-// missed lists the bytes of a part of a key pair whose change no check finds.
-func (g granted) missed(t *testing.T, k int, part []byte) (missed []int) {
+// field is one of a dump: the object that has it, and its name there.
+type field = func(dump map[string]any) (object map[string]any, name string)
+
+// missed changes each byte of a part of a field in turn, and lists those that
+// no check finds.
+func (g granted) missed(t *testing.T, part []byte, of field) (missed []int) {
 	t.Helper()
 	var body map[string]any
 	if err := json.Unmarshal(g.Dump, &body); err != nil {
 		t.Fatal(err)
 	}
-	entry := body["keys"].([]any)[k].(map[string]any)
-	raw, err := base64.StdEncoding.DecodeString(entry["keyPair"].(string))
+	object, field := of(body)
+	raw, err := base64.StdEncoding.DecodeString(object[field].(string))
 	at := bytes.LastIndex(raw, part)
 	if err != nil || at < 0 {
-		t.Fatalf("the part is not in the key pair: %v", err)
+		t.Fatalf("%x is not in %s: %v", part, field, err)
 	}
 	for i := range part {
 		changed := slices.Clone(raw)
 		changed[at+i] ^= 1 << (i % 8)
-		entry["keyPair"] = base64.StdEncoding.EncodeToString(changed)
+		object[field] = base64.StdEncoding.EncodeToString(changed)
 		text, err := json.Marshal(body)
 		if err != nil {
 			t.Fatal(err)
@@ -193,6 +209,40 @@ func (g granted) missed(t *testing.T, k int, part []byte) (missed []int) {
 		}
 	}
 	return missed
+}
+
+// readKey is a key of a dump as the vendor's protobufs read it.
+type readKey struct{ Purpose, Fingerprint, Derived, Public, KMS string }
+
+func (k readKey) is(want identitiestest.Key) bool {
+	if k.KMS != want.KMSKeyID || k.Purpose != []string{identities.Signing, identities.Encryption}[want.Purpose] {
+		return false
+	}
+	own := k.Fingerprint == want.Fingerprint && k.Derived == want.Fingerprint
+	return k.KMS != "" || own && (k.Public == "" || k.Public == want.Fingerprint)
+}
+
+// readTransaction is one of a snapshot.
+type readTransaction struct {
+	Kind, Of  string
+	Operation int
+	Serial    int
+	InForce   bool
+	Keys      []string
+}
+
+func (x readTransaction) isOf(participant string) bool {
+	_, namespace, _ := strings.Cut(participant, "::")
+	if x.Operation != 1 || x.Serial < 1 || len(x.Keys) == 0 {
+		return false
+	}
+	switch x.Kind {
+	case "namespaceDelegation":
+		return x.Of == namespace && x.Keys[0] == namespace && x.InForce
+	case "ownerToKeyMapping":
+		return x.Of == "PAR::"+participant
+	}
+	return false
 }
 
 // What the test dumps of this project encode, the vendor's types read, without
@@ -217,37 +267,20 @@ func TestOurTestDumpsAreReadByTheVendorsProtobufs(t *testing.T) {
 	ours, want = append(ours, moved.JSON), append(want, moved)
 
 	var read []struct {
-		Keys         []struct{ Purpose, Fingerprint, Derived, Public, KMS string }
-		Transactions []struct {
-			Kind, Of  string
-			Operation int
-			Serial    int
-			InForce   bool
-			Keys      []string
-		}
-		Again json.RawMessage
+		Keys         []readKey
+		Transactions []readTransaction
+		Again        json.RawMessage
 	}
 	run(t, "decode.mjs", ours, &read)
 	for n, r := range read {
 		for k, key := range r.Keys {
-			w := want[n].Keys[k]
-			purpose := []string{identities.Signing, identities.Encryption}[w.Purpose]
-			if key.Purpose != purpose || key.KMS != w.KMSKeyID {
-				t.Errorf("dump %d, key %d: %+v", n, k, key)
-			}
-			if key.KMS == "" && (key.Fingerprint != w.Fingerprint || key.Derived != w.Fingerprint || key.Public != "" && key.Public != w.Fingerprint) {
-				t.Errorf("dump %d, key %d is %s: %+v", n, k, w.Fingerprint, key)
+			if !key.is(want[n].Keys[k]) {
+				t.Errorf("dump %d, key %d is %+v, want %s", n, k, key, want[n].Keys[k].Fingerprint)
 			}
 		}
 		for _, x := range r.Transactions {
-			_, namespace, _ := strings.Cut(want[n].ParticipantID, "::")
-			switch {
-			case x.Operation != 1 || x.Serial < 1 || len(x.Keys) == 0:
-				t.Errorf("dump %d: %+v", n, x)
-			case x.Kind == "namespaceDelegation" && (x.Of != namespace || x.Keys[0] != namespace || !x.InForce):
-				t.Errorf("dump %d: %+v, want namespace %s", n, x, namespace)
-			case x.Kind == "ownerToKeyMapping" && x.Of != "PAR::"+want[n].ParticipantID:
-				t.Errorf("dump %d: %+v, want %s", n, x, want[n].ParticipantID)
+			if !x.isOf(want[n].ParticipantID) {
+				t.Errorf("dump %d of %s: %+v", n, want[n].ParticipantID, x)
 			}
 		}
 		before, after := granted{Dump: ours[n]}, granted{Dump: r.Again}

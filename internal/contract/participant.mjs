@@ -10,8 +10,8 @@ const unknown = new Set();
 const readUnknownField = (type, message, field) => unknown.add(`${type} ${field}`);
 const requests = [];
 
-const method = (path, read, write) => ({ path, requestStream: false, responseStream: false,
-  requestSerialize: Buffer.from, responseDeserialize: Buffer.from, requestDeserialize: read, responseSerialize: write });
+const method = (path, requestDeserialize, responseSerialize) => ({ path, requestDeserialize, responseSerialize,
+  requestStream: false, responseStream: false, requestSerialize: Buffer.from, responseDeserialize: Buffer.from });
 const raw = (path) => method(path, (bytes) => bytes, (bytes) => Buffer.from(bytes));
 
 const lines = createInterface({ input: process.stdin });

@@ -5,8 +5,9 @@
 // HTTP face and a real OAuth2 server.
 //
 // The databases and the programs that answer queries are real. The validator
-// app is imitated, from what its sources say it answers. Nothing here is the
-// real software, and nothing here may be imported by what ships.
+// app is imitated, from what its sources say it answers; package contract
+// holds it to what the vendor publishes. Nothing here is the real software, and
+// nothing here may be imported by what ships.
 //
 // Every function works without the testing package and returns its error;
 // those whose name begins with New take a testing.TB, end the test on an error
