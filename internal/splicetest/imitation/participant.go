@@ -82,8 +82,10 @@ func (p *Participant) Run(ctx context.Context) error {
 			return err
 		}
 		p.say("active, identity %q", id)
-		group.Go(func() error { return watch(ctx, lock) })
-		return p.write(ctx)
+		work, ctx := errgroup.WithContext(ctx)
+		work.Go(func() error { return watch(ctx, lock) })
+		work.Go(func() error { return p.write(ctx) })
+		return work.Wait() // before the lock is given back
 	})
 	return group.Wait()
 }
