@@ -1,6 +1,6 @@
 // Reads identities dumps with the vendor's protobufs, strictly: a field that
 // their types do not have is an error. The output says of each dump what it
-// holds, and has it written anew by their types.
+// holds, and has it written again by their types.
 import crypto from 'node:crypto';
 import { input, load, output, proto } from './vendor.mjs';
 

@@ -201,7 +201,7 @@ function dump({ signing = 'ed25519', encryption = 'ecies', layout = 'current', k
   d.snapshot = versioned(proto.TopologyTransactions.toBinary({
     items: [...d.delegations.map((m) => item(d.root, m)), ...d.owners, ...d.more] }));
   after[tamper]?.(d);
-  if (tamper && !before[tamper] && !after[tamper]) throw new Error(`nobody knows how to do ${tamper}`);
+  if (tamper && !before[tamper] && !after[tamper]) throw new Error(`unknown tampering: ${tamper}`);
   return {
     dump: { id: d.id, keys: d.entries, authorizedStoreSnapshot: base64(d.snapshot), version: '0.6.11' },
     keys: d.keys.map(material),

@@ -164,7 +164,7 @@ func validatorAnswers(t *testing.T, rows map[string]row) (out []recorded) {
 	t.Helper()
 	token := splicetest.UnsafeToken(splicetest.LedgerUser, splicetest.DefaultAudience)
 	tokens := map[string]string{
-		"with its token": token, "without a token": "", "with a token of nobody's": "x.y.z",
+		"with its token": token, "without a token": "", "with a token that is none": "x.y.z",
 		"with another user's token": splicetest.UnsafeToken("mallory", splicetest.DefaultAudience),
 	}
 	many := func(context.Context) ([]string, error) { return make([]string, 1200), nil }

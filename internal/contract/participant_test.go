@@ -1,11 +1,11 @@
 package contract_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"slices"
 	"strconv"
@@ -59,8 +59,8 @@ func (h hosted) lacks(synchronizer string) string {
 	return ""
 }
 
-// asked is what came of a call of the vendor's client.
-type asked[T any] struct {
+// reply is what came of a call of the vendor's client.
+type reply[T any] struct {
 	Answer  *T
 	Code    string
 	Message string
@@ -79,10 +79,10 @@ func TestTheVendorsClientsAskTheImitatedParticipant(t *testing.T) {
 	program := runParticipant(t, node)
 
 	var got struct {
-		Parties, Elsewhere asked[struct{ Results []hosted }]
-		Stores             asked[any]
-		End                asked[struct{ Offset string }]
-		Pruned             asked[any]
+		Parties, Elsewhere reply[struct{ Results []hosted }]
+		Stores             reply[any]
+		End                reply[struct{ Offset string }]
+		Pruned             reply[any]
 		Unknown            []string
 	}
 	run(t, "client.mjs", map[string]string{
@@ -142,7 +142,7 @@ func runParticipant(t *testing.T, node *splicetest.Node) *imitation.Participant 
 			Schema: "participant", User: splicetest.DatabaseOwner,
 		},
 		Ports: imitation.Ports{Ledger: freePort(t), Admin: freePort(t), Health: freePort(t), Metrics: freePort(t)},
-		Log:   new(bytes.Buffer),
+		Log:   io.Discard,
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
