@@ -1,5 +1,4 @@
-// Package docker is the Docker Engine as far as more than one adapter needs
-// it: to find the daemon as the docker command does, to run programs and reach
-// ports in containers, and to have images there. It goes through the official
-// client (docs/decisions/010); what a container is for, its callers know.
+// Package docker is the part of the Docker Engine that several adapters need: it
+// finds the daemon as the docker command does, runs programs and reaches ports in
+// containers, and pulls images. It uses the official client (docs/decisions/010).
 package docker

@@ -27,10 +27,9 @@ type Engine struct {
 	host string
 }
 
-// Connect finds the daemon as the docker command does: host if it is given,
-// else DOCKER_HOST, else the context that DOCKER_CONTEXT or Docker's
-// configuration names, else the socket at its usual place. It asks the daemon
-// nothing yet.
+// Connect finds the daemon as the docker command does: host if it is given, else
+// DOCKER_HOST, else the context that DOCKER_CONTEXT or Docker's configuration
+// names, else the default socket. It sends no request yet.
 func Connect(host string) (*Engine, error) {
 	var options []client.Opt
 	var err error
@@ -40,18 +39,27 @@ func Connect(host string) (*Engine, error) {
 		host, options, err = endpoint()
 	}
 	if err != nil {
-		return nil, &holdfast.Problem{Class: holdfast.Usage, What: "find the Docker daemon", Err: err,
-			Do: "Name it: DOCKER_HOST, or `docker_host:` below `compose:` in holdfast.yaml."}
+		return nil, &holdfast.Problem{
+			Class: holdfast.Usage,
+			What:  "cannot find the Docker daemon",
+			Err:   err,
+			Do:    "Name it: DOCKER_HOST, or `docker_host:` below `compose:` in holdfast.yaml.",
+		}
 	}
 	api, err := client.New(options...)
 	if err != nil {
-		return nil, &holdfast.Problem{Class: holdfast.Usage, What: "the address of the Docker daemon, " + host, Err: err, Do: "Want unix:///run/docker.sock, tcp://host:2376 or ssh://user@host."}
+		return nil, &holdfast.Problem{
+			Class: holdfast.Usage,
+			What:  "the address of the Docker daemon, " + host + ", is invalid",
+			Err:   err,
+			Do:    "Use an address such as unix:///run/docker.sock, tcp://host:2376 or ssh://user@host.",
+		}
 	}
 	return &Engine{api, cmp.Or(host, client.DefaultDockerHost)}, nil
 }
 
-// optionsFor are those of an address: of ssh://, the ssh command and `docker
-// system dial-stdio` on the other machine.
+// optionsFor are the client's options for an address. ssh:// uses the ssh command
+// and `docker system dial-stdio` on the other machine.
 func optionsFor(host string) ([]client.Opt, error) {
 	ep := docker.Endpoint{EndpointMeta: docker.EndpointMeta{Host: host}}
 	options, err := ep.ClientOpts()
@@ -76,8 +84,10 @@ func endpoint() (string, []client.Opt, error) {
 	if name == "" || name == "default" {
 		return client.DefaultDockerHost, []client.Opt{client.WithHost(client.DefaultDockerHost)}, nil
 	}
-	contexts := store.New(filepath.Join(dockerconfig.Dir(), "contexts"), store.NewConfig(func() any { return &map[string]any{} },
-		store.EndpointTypeGetter(docker.DockerEndpoint, func() any { return &docker.EndpointMeta{} })))
+	contexts := store.New(filepath.Join(dockerconfig.Dir(), "contexts"), store.NewConfig(
+		func() any { return &map[string]any{} },
+		store.EndpointTypeGetter(docker.DockerEndpoint, func() any { return &docker.EndpointMeta{} }),
+	))
 	meta, err := contexts.GetMetadata(name)
 	if err != nil {
 		return "", nil, fmt.Errorf("context %s: %w", name, err)
@@ -100,10 +110,11 @@ func (e *Engine) Close() error { return e.API.Close() }
 // Host is the daemon's address.
 func (e *Engine) Host() string { return e.host }
 
-// Local says that containers' addresses may be dialled from this machine.
+// Local reports whether containers' addresses may be dialled from this machine.
 func (e *Engine) Local() bool { return strings.HasPrefix(e.host, "unix://") }
 
-// Explain says of a failed call what to do about it.
+// Explain turns the error of a call into a Problem with advice. What says what
+// failed: "start container NAME".
 func (e *Engine) Explain(what string, err error) error {
 	var problem *holdfast.Problem
 	if err == nil || errors.Is(err, context.Canceled) || errors.As(err, &problem) {
@@ -111,19 +122,28 @@ func (e *Engine) Explain(what string, err error) error {
 	}
 	p := &holdfast.Problem{Class: holdfast.Failed, What: what, Err: err}
 	switch {
-	case client.IsErrConnectionFailed(err) && strings.Contains(err.Error(), "permission denied"): // of the socket, and not in an answer of the daemon
-		p.Class, p.Do = holdfast.WrongKey, "Run Holdfast as root or as a member of the group docker; membership of that group is as good as root."
-	case strings.HasPrefix(e.host, "ssh://") && (client.IsErrConnectionFailed(err) || strings.Contains(err.Error(), "command [ssh")):
-		p.Class, p.Do = holdfast.Unreachable, "Try what Holdfast does by hand: `DOCKER_HOST="+e.host+" docker info`. The key of this user has to be accepted there without a question, and the docker command to be installed."
+	case client.IsErrConnectionFailed(err) && strings.Contains(err.Error(), "permission denied"):
+		// This is about the socket, not in an answer of the daemon.
+		p.Class = holdfast.WrongKey
+		p.Do = "Run Holdfast as root or as a member of the group docker. Such a member has the rights of root."
+	case strings.HasPrefix(e.host, "ssh://") && sshFailed(err):
+		p.Class = holdfast.Unreachable
+		p.Do = "Try by hand: `DOCKER_HOST=" + e.host + " docker info`. " +
+			"That machine must accept this user's key without a prompt, and must have the docker command."
 	case client.IsErrConnectionFailed(err) || cerrdefs.IsUnavailable(err):
-		p.Class, p.Do = holdfast.Unreachable, "Check that the Docker daemon runs (`docker info`) and that DOCKER_HOST or the docker context names it."
+		p.Class = holdfast.Unreachable
+		p.Do = "Check that the Docker daemon runs (`docker info`) and that DOCKER_HOST or the docker context names it."
 	}
 	return p
 }
 
-// SameMachine says that a path on the daemon's machine is one on ours: the
-// daemon is behind a socket, and its own data is where it says that they are. In
-// a container that was only given the socket they are not.
+func sshFailed(err error) bool {
+	return client.IsErrConnectionFailed(err) || strings.Contains(err.Error(), "command [ssh")
+}
+
+// SameMachine reports whether a path on the daemon's machine is the same path here:
+// the daemon has a local socket, and its data directory exists here. In a
+// container that has only the socket it does not.
 func (e *Engine) SameMachine(ctx context.Context) bool {
 	if !e.Local() {
 		return false
@@ -136,36 +156,44 @@ func (e *Engine) SameMachine(ctx context.Context) bool {
 	return err == nil
 }
 
-// Names are what tells one daemon from another. ID stays the same when the
-// machine restarts, but machines that were copied from each other have it in
-// common, and so do daemons of one machine (before Docker 23, of one
-// /etc/docker/key.json). Machine is the machine's name and where on it the
-// daemon keeps its things.
+// Names identify a daemon. ID survives a restart of the machine, but copied
+// machines share it, and so do daemons of one machine (before Docker 23, of one
+// /etc/docker/key.json). Machine is the machine's name and the daemon's data
+// directory.
 type Names struct{ ID, Machine string }
 
-// Names asks the daemon who it is.
+// Names reads the daemon's names.
 func (e *Engine) Names(ctx context.Context) (Names, error) {
 	r, err := e.API.Info(ctx, client.InfoOptions{})
 	if err != nil {
-		return Names{}, e.Explain("ask the Docker daemon at "+e.host+" who it is", err)
+		return Names{}, e.Explain("read the name of the Docker daemon at "+e.host, err)
 	}
 	return Names{ID: r.Info.ID, Machine: r.Info.Name + ":" + r.Info.DockerRootDir}, nil
 }
 
-// Run runs a program in a container and returns its exit code. The context
-// ends it by closing its input.
-func (e *Engine) Run(ctx context.Context, container string, env []string, in io.Reader, out, complaint io.Writer, argv ...string) (int, error) {
+// Run runs a program in a container and returns its exit code. When the context
+// ends, its input is closed.
+func (e *Engine) Run(
+	ctx context.Context, container string, env []string,
+	in io.Reader, out, complaint io.Writer, argv ...string,
+) (int, error) {
 	fail := func(err error) (int, error) {
 		if ctx.Err() != nil {
 			return 0, context.Cause(ctx)
 		}
 		return 0, e.Explain("run "+argv[0]+" in container "+container, err)
 	}
-	made, err := e.API.ExecCreate(ctx, container, client.ExecCreateOptions{Cmd: argv, Env: env, AttachStdin: in != nil, AttachStdout: true, AttachStderr: true})
+	created, err := e.API.ExecCreate(ctx, container, client.ExecCreateOptions{
+		Cmd:          argv,
+		Env:          env,
+		AttachStdin:  in != nil,
+		AttachStdout: true,
+		AttachStderr: true,
+	})
 	if err != nil {
 		return fail(err)
 	}
-	at, err := e.API.ExecAttach(ctx, made.ID, client.ExecAttachOptions{})
+	at, err := e.API.ExecAttach(ctx, created.ID, client.ExecAttachOptions{})
 	if err != nil {
 		return fail(err)
 	}
@@ -181,7 +209,7 @@ func (e *Engine) Run(ctx context.Context, container string, env []string, in io.
 	if _, err := stdcopy.StdCopy(orDiscard(out), orDiscard(complaint), at.Reader); err != nil {
 		return fail(err)
 	}
-	done, err := e.API.ExecInspect(ctx, made.ID, client.ExecInspectOptions{})
+	done, err := e.API.ExecInspect(ctx, created.ID, client.ExecInspectOptions{})
 	if err != nil {
 		return fail(err)
 	}
@@ -199,7 +227,9 @@ func orDiscard(w io.Writer) io.Writer {
 func (e *Engine) Complaints(ctx context.Context, container string) string {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	r, err := e.API.ContainerLogs(ctx, container, client.ContainerLogsOptions{ShowStdout: true, ShowStderr: true, Tail: "5"})
+	r, err := e.API.ContainerLogs(ctx, container, client.ContainerLogsOptions{
+		ShowStdout: true, ShowStderr: true, Tail: "5",
+	})
 	if err != nil {
 		return ""
 	}

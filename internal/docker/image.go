@@ -12,19 +12,19 @@ import (
 	"holdfast"
 )
 
-// Image is an image. ID and Digest, where they are known, say exactly which
-// one the name stood for.
+// Image is an image. ID and Digest, if known, identify exactly which image the
+// name stood for.
 type Image struct {
 	Name   string // as people name it: "postgres:14"
-	ID     string // of the image itself, in every daemon that has it
-	Digest string // in its registry; "" for one that was never in one
+	ID     string // of the image itself, the same in every daemon
+	Digest string // in its registry; "" for an image without one
 
-	// What it was made with; known of an image that is there.
+	// Its settings; known of an image in the daemon.
 	User string
 	Env  []string
 }
 
-// String names the image and says which one it is.
+// String is the image's name with its digest or ID.
 func (i Image) String() string {
 	which := cmp.Or(i.Digest, i.ID)
 	if which == "" {
@@ -33,8 +33,8 @@ func (i Image) String() string {
 	return i.Name + " (" + which + ")"
 }
 
-// exact is the image's name by its digest, which every registry and daemon
-// understands; "" when there is none.
+// exact is the image's name with its digest, which every registry and daemon
+// understands; "" without a digest.
 func (i Image) exact() string {
 	if i.Digest == "" {
 		return ""
@@ -46,8 +46,8 @@ func (i Image) exact() string {
 	return name + "@" + i.Digest
 }
 
-// Has looks for an image that is there already: that very one, or, where it is
-// known by nothing else, the one of its name. False means that there is none.
+// Has finds an image in the daemon: by ID or digest, or by name if neither is
+// known. False means that there is none.
 func (e *Engine) Has(ctx context.Context, want Image) (Image, bool, error) {
 	references := []string{want.ID, want.exact()}
 	if want.Digest == "" {
@@ -83,8 +83,8 @@ type PullBegan struct{ Image Image }
 
 func (e PullBegan) String() string { return "pull image " + e.Image.String() }
 
-// Have has an image there, from its registry if need be. Why says what needs
-// it.
+// Have finds an image in the daemon, and pulls it if it is missing. Why says what
+// needs it.
 func (e *Engine) Have(ctx context.Context, want Image, why string) (Image, error) {
 	found, ok, err := e.Has(ctx, want)
 	if ok || err != nil {
@@ -108,6 +108,12 @@ func (e *Engine) Have(ctx context.Context, want Image, why string) (Image, error
 	if explained := e.Explain("pull image "+reference, err); holdfast.ClassOf(explained) != holdfast.Failed {
 		return Image{}, explained
 	}
-	return Image{}, &holdfast.Problem{Class: holdfast.Failed, What: "pull image " + reference, Err: err, Why: why,
-		Do: "Pull it by hand (`docker login` first if the registry asks for it), and try again."}
+	return Image{}, &holdfast.Problem{
+		Class: holdfast.Failed,
+		What:  "cannot pull image " + reference,
+		Err:   err,
+		Why:   why,
+		Do: "Pull it by hand: `docker pull " + reference + "`, after `docker login` if the registry needs it. " +
+			"Then try again.",
+	}
 }

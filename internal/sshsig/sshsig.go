@@ -1,6 +1,6 @@
-// Package sshsig signs files the way ssh-keygen -Y sign does, so that
-// ssh-keygen -Y verify, which is everywhere, can check them. The format is
-// OpenSSH's PROTOCOL.sshsig.
+// Package sshsig signs files as ssh-keygen -Y sign does, so that ssh-keygen -Y
+// verify can check them on every machine. The format is OpenSSH's
+// PROTOCOL.sshsig.
 package sshsig
 
 import (
@@ -20,8 +20,8 @@ const (
 	hash    = "sha512"
 )
 
-// NewKey makes an ed25519 key: the private part in OpenSSH's PEM form, the
-// public one as a line of an authorized_keys file.
+// NewKey creates an ed25519 key: the private part in OpenSSH's PEM form, the
+// public part as a line of an authorized_keys file.
 func NewKey(comment string) (private, public string, err error) {
 	pub, priv, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
@@ -39,8 +39,8 @@ func NewKey(comment string) (private, public string, err error) {
 	return string(pem.EncodeToMemory(block)), line + " " + comment, nil
 }
 
-// Sign signs a message with a private key for a namespace, which says what the
-// signature is for and has to be named again to verify it.
+// Sign signs a message with a private key for a namespace: the purpose of the
+// signature, which must be given again to verify it.
 func Sign(private, namespace string, message []byte) (string, error) {
 	signer, err := ssh.ParsePrivateKey([]byte(private))
 	if err != nil {

@@ -10,8 +10,8 @@ import (
 	"holdfast"
 )
 
-// Bundle is one validator node as Compose runs it. A role that is not there is
-// nil: Postgres where it runs elsewhere, the others where they were removed.
+// Bundle is one validator node as Compose runs it. A missing role is nil: Postgres
+// if it runs elsewhere, another one if its container was removed.
 type Bundle struct {
 	Project     string
 	Directory   string   // of the bundle's files, on the daemon's machine
@@ -23,13 +23,14 @@ type Bundle struct {
 	All         []Container // of the project
 }
 
-// Database is where one program of the node keeps its state, as it was told.
+// Database is where one program of the node keeps its state, according to its
+// configuration.
 type Database struct {
 	Server, Port, Name, Schema, User string
 	Password                         holdfast.Secret
 }
 
-// Find tells the validator nodes among containers, sorted by project.
+// Find finds the validator nodes among containers, sorted by project.
 func Find(containers []Container) []Bundle {
 	var out []Bundle
 	for _, c := range containers {
@@ -51,8 +52,8 @@ func Find(containers []Container) []Bundle {
 	return out
 }
 
-// cast gives every container its role. Roles are told from what a container
-// was given to do, not from its name: services can be renamed.
+// cast gives every container its role. It recognises a role by the
+// container's variables, not by its name: services can be renamed.
 func (b *Bundle) cast() {
 	slices.SortFunc(b.All, func(x, y Container) int { return strings.Compare(x.Name, y.Name) })
 	for i := range b.All {
@@ -81,15 +82,18 @@ func (b *Bundle) cast() {
 	}
 }
 
-// answersTo says that others of the project reach the container under a name.
+// answersTo reports whether other containers of the project reach this one by that
+// name.
 func (c Container) answersTo(name string) bool {
 	if c.Service == name || c.Name == name {
 		return true
 	}
-	return slices.ContainsFunc(c.Networks, func(n Network) bool { return slices.Contains(n.Aliases, name) || n.Address != "" && n.Address == name })
+	return slices.ContainsFunc(c.Networks, func(n Network) bool {
+		return slices.Contains(n.Aliases, name) || n.Address != "" && n.Address == name
+	})
 }
 
-// Choose returns the node of a project, or the only one when project is empty.
+// Choose returns the node of a project, or the only node if project is empty.
 func Choose(containers []Container, project string) (Bundle, error) {
 	found := Find(containers)
 	if project != "" {
@@ -103,13 +107,17 @@ func Choose(containers []Container, project string) (Bundle, error) {
 		for _, b := range found {
 			names = append(names, b.Project)
 		}
-		return Bundle{}, &Several{holdfast.Problem{Class: holdfast.Usage, What: "several validator nodes run here: " + strings.Join(names, ", "),
-			Why: "Each is backed up by itself.", Do: "Choose one: --project " + names[0]}}
+		return Bundle{}, &Several{holdfast.Problem{
+			Class: holdfast.Usage,
+			What:  "several validator nodes run here: " + strings.Join(names, ", "),
+			Why:   "Each node is backed up separately.",
+			Do:    "Choose one: --project " + names[0],
+		}}
 	}
-	return Bundle{}, absent(containers, project)
+	return Bundle{}, noNode(containers, project)
 }
 
-// NotFound is the failure to find a node among the containers.
+// NotFound is the error that no node was found among the containers.
 type NotFound struct{ holdfast.Problem }
 
 // As lets the Problem in it be found.
@@ -121,7 +129,7 @@ func (n *NotFound) As(target any) bool {
 	return ok
 }
 
-// Several is the failure to choose between nodes.
+// Several is the error that several nodes were found.
 type Several struct{ holdfast.Problem }
 
 // As lets the Problem in it be found.
@@ -133,29 +141,34 @@ func (s *Several) As(target any) bool {
 	return ok
 }
 
-// absent explains that no node was found.
-func absent(containers []Container, project string) error {
-	p := holdfast.Problem{Class: holdfast.Refused, What: fmt.Sprintf("no validator node among %d containers", len(containers)),
-		Why: "A node is told by its participant and its validator app, running or stopped.",
-		Do:  "Start the bundle once (start.sh), or look whether DOCKER_HOST or the docker context leads elsewhere. Without Docker, name the databases: --database."}
+// noNode explains that no node was found.
+func noNode(containers []Container, project string) error {
+	p := holdfast.Problem{
+		Class: holdfast.Refused,
+		What:  fmt.Sprintf("no validator node among %d containers", len(containers)),
+		Why:   "A node is recognised by its participant and its validator app, running or stopped.",
+		Do: "Start the bundle once (start.sh), or check whether DOCKER_HOST or the docker context names another daemon. " +
+			"Without Docker, name the databases: --database.",
+	}
 	if project != "" {
 		p.What = fmt.Sprintf("no containers of a validator node in project %s", project)
-		p.Why = "A node's containers are made by start.sh and removed by stop.sh."
+		p.Why = "start.sh creates a node's containers and stop.sh removes them."
 	}
 	for _, c := range containers {
 		if c.Base() == "splice-app" && c.Service == "splice" {
 			p.What = "project " + c.Project + " is Splice's LocalNet"
-			p.Why = "It runs several nodes of a throwaway network in one container; none of them can be stopped or restored by itself."
-			p.Do = "To try Holdfast on it, name one node's databases and its validator app: holdfast init --node app-provider" +
-				" --database participant=postgres://cnadmin@localhost/participant-app-provider --database validator=postgres://cnadmin@localhost/validator-app-provider" +
-				" --identities-url http://localhost:3903 --auth unsafe --audience https://canton.network.global; the password is in PGPASSWORD."
+			p.Why = "It runs several nodes of a test network in one container. None of them can be stopped or restored alone."
+			p.Do = "To try Holdfast on it, name one node's databases and its validator app, with the password in PGPASSWORD: " +
+				"holdfast init --node app-provider" +
+				" --database participant=postgres://cnadmin@localhost/participant-app-provider" +
+				" --database validator=postgres://cnadmin@localhost/validator-app-provider" +
+				" --identities-url http://localhost:3903 --auth unsafe --audience https://canton.network.global"
 		}
 	}
 	return &NotFound{p}
 }
 
-// complete refuses a node of which a part is missing that Holdfast cannot do
-// without.
+// complete refuses a node without a part that Holdfast needs.
 func (b Bundle) complete() error {
 	var missing []string
 	if b.Participant == nil {
@@ -170,11 +183,15 @@ func (b Bundle) complete() error {
 	if len(missing) == 0 {
 		return nil
 	}
-	return &NotFound{holdfast.Problem{Class: holdfast.Refused, What: fmt.Sprintf("project %s has no container of %s", b.Project, strings.Join(missing, " nor of ")),
-		Why: "What it was started with is read from its containers.", Do: "Start the bundle once as usual (start.sh); it may be stopped again with `docker stop`."}}
+	return &NotFound{holdfast.Problem{
+		Class: holdfast.Refused,
+		What:  fmt.Sprintf("project %s has no container of %s", b.Project, strings.Join(missing, " nor of ")),
+		Why:   "Holdfast reads the node's configuration from its containers.",
+		Do:    "Start the bundle once as usual (start.sh). You may stop it again with `docker stop`.",
+	}}
 }
 
-// External says that the databases are on a server outside of the project.
+// External reports whether the databases are on a server outside of the project.
 func (b Bundle) External() bool {
 	server := cmp.Or(b.ParticipantDatabase().Server, b.ValidatorDatabase().Server)
 	return b.Postgres == nil && server != "" && server != "postgres-splice"
@@ -186,8 +203,14 @@ func (b Bundle) ParticipantDatabase() Database {
 		return Database{}
 	}
 	e, prefix := b.Participant.Env, "CANTON_PARTICIPANT_POSTGRES_"
-	return Database{Server: e.Get(prefix + "SERVER"), Port: cmp.Or(e.Get(prefix+"PORT"), "5432"), Name: e.Get(prefix + "DB"),
-		Schema: e.Get(prefix + "SCHEMA"), User: e.Get(prefix + "USER"), Password: e.Secret(prefix + "PASSWORD")}
+	return Database{
+		Server:   e.Get(prefix + "SERVER"),
+		Port:     cmp.Or(e.Get(prefix+"PORT"), "5432"),
+		Name:     e.Get(prefix + "DB"),
+		Schema:   e.Get(prefix + "SCHEMA"),
+		User:     e.Get(prefix + "USER"),
+		Password: e.Secret(prefix + "PASSWORD"),
+	}
 }
 
 // ValidatorDatabase is the database of the validator app's persistence block,
@@ -197,13 +220,20 @@ func (b Bundle) ValidatorDatabase() Database {
 		return Database{}
 	}
 	text := b.Validator.Env.Get("ADDITIONAL_CONFIG_PERSISTENCE")
-	return Database{Server: hocon(text, "serverName"), Port: cmp.Or(hocon(text, "portNumber"), "5432"), Name: hocon(text, "databaseName"),
-		Schema: hocon(text, "currentSchema"), User: hocon(text, "user"), Password: holdfast.NewSecret(hocon(text, "password"))}
+	return Database{
+		Server:   hocon(text, "serverName"),
+		Port:     cmp.Or(hocon(text, "portNumber"), "5432"),
+		Name:     hocon(text, "databaseName"),
+		Schema:   hocon(text, "currentSchema"),
+		User:     hocon(text, "user"),
+		Password: holdfast.NewSecret(hocon(text, "password")),
+	}
 }
 
-// hocon finds the value of a key in a block that has it once.
+// hocon finds the value of a key in a block that contains it once.
 func hocon(text, key string) string {
-	m := regexp.MustCompile(`(?m)(?:^|[\s{,.])` + key + `"?[ \t]*[=:][ \t]*(?:"((?:[^"\\]|\\.)*)"|([^\n,}]*))`).FindStringSubmatch(text)
+	const value = `(?:"((?:[^"\\]|\\.)*)"|([^\n,}]*))`
+	m := regexp.MustCompile(`(?m)(?:^|[\s{,.])` + key + `"?[ \t]*[=:][ \t]*` + value).FindStringSubmatch(text)
 	if m == nil {
 		return ""
 	}
@@ -213,7 +243,7 @@ func hocon(text, key string) string {
 	return strings.TrimSpace(m[2])
 }
 
-// Splice is the version of the node's images, "" when their tags do not tell.
+// Splice is the version of the node's images, "" if their tags do not show it.
 func (b Bundle) Splice() string {
 	for _, c := range []*Container{b.Validator, b.Participant} {
 		if c != nil && c.Tag() != "" && c.Tag() != "latest" {
@@ -223,13 +253,14 @@ func (b Bundle) Splice() string {
 	return ""
 }
 
-// Auth says how callers of the validator app prove who they are: "none" for
-// the bundle's overlay without authentication, else "oidc".
+// Auth is how callers of the validator app authenticate: "none" for the bundle's
+// overlay without authentication, else "oidc".
 func (b Bundle) Auth() string {
 	if b.Validator == nil {
 		return ""
 	}
-	if b.Validator.Env.Has("ADDITIONAL_CONFIG_DISABLE_AUTH") || b.Validator.Env.Get("SPLICE_APP_VALIDATOR_AUTH_JWKS_URL") == "" {
+	e := b.Validator.Env
+	if e.Has("ADDITIONAL_CONFIG_DISABLE_AUTH") || e.Get("SPLICE_APP_VALIDATOR_AUTH_JWKS_URL") == "" {
 		return "none"
 	}
 	return "oidc"
@@ -237,8 +268,8 @@ func (b Bundle) Auth() string {
 
 var migrationSuffix = regexp.MustCompile(`^participant-([0-9]+)$`)
 
-// Start are the flags of start.sh that the node runs with. The migration id is
-// read from the database's name, in which start.sh puts it.
+// Start are the flags of start.sh that the node runs with. The migration id comes
+// from the database's name, where start.sh puts it.
 func (b Bundle) Start() holdfast.Start {
 	s := holdfast.Start{Auth: b.Auth(), Overlays: b.overlays()}
 	if m := migrationSuffix.FindStringSubmatch(b.ParticipantDatabase().Name); m != nil {
@@ -246,13 +277,15 @@ func (b Bundle) Start() holdfast.Start {
 	}
 	if b.Validator != nil {
 		e := b.Validator.Env
-		s.PartyHint, s.Identifier = e.Get("SPLICE_APP_VALIDATOR_PARTY_HINT"), e.Get("SPLICE_APP_VALIDATOR_PARTICIPANT_IDENTIFIER")
-		s.Sponsor, s.Scan = e.Get("SPLICE_APP_VALIDATOR_SV_SPONSOR_ADDRESS"), e.Get("SPLICE_APP_VALIDATOR_SCAN_ADDRESS")
+		s.PartyHint = e.Get("SPLICE_APP_VALIDATOR_PARTY_HINT")
+		s.Identifier = e.Get("SPLICE_APP_VALIDATOR_PARTICIPANT_IDENTIFIER")
+		s.Sponsor = e.Get("SPLICE_APP_VALIDATOR_SV_SPONSOR_ADDRESS")
+		s.Scan = e.Get("SPLICE_APP_VALIDATOR_SCAN_ADDRESS")
 	}
 	return s
 }
 
-// overlays are the names of the compose files beside the first.
+// overlays are the names of the compose files besides compose.yaml.
 func (b Bundle) overlays() []string {
 	var out []string
 	for _, f := range b.Files {
@@ -263,8 +296,9 @@ func (b Bundle) overlays() []string {
 	return out
 }
 
-// ValidatorAddress is where the validator app's HTTP face is reached: through
-// nginx's published port, or the app's container. URL is for the Host header.
+// ValidatorAddress is where the validator app's HTTP API is reached: through
+// nginx's published port, or in the app's container. The URL is for the Host
+// header.
 func (b Bundle) ValidatorAddress() (url, address string) {
 	if b.Nginx != nil && b.Nginx.Up() {
 		if at := b.Nginx.publishedPorts["80"]; at != "" {

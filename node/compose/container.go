@@ -13,12 +13,13 @@ import (
 	"holdfast"
 )
 
-// Container is what the daemon says of one container, as far as Holdfast asks.
+// Container is the part of the daemon's description of a container that Holdfast
+// needs.
 type Container struct {
 	ID, Name       string
-	Project        string // of Compose; "" for one that Compose did not make
+	Project        string // of Compose; "" for a container that Compose did not create
 	Service        string
-	Directory      string   // where the project's files are, on the daemon's machine
+	Directory      string   // of the project's files, on the daemon's machine
 	Files          []string // of the project: compose.yaml and its overlays
 	Image          string   // "ghcr.io/.../validator-app:0.6.11"
 	ImageID        string
@@ -35,7 +36,7 @@ type Container struct {
 	Ports          []string          // published: "127.0.0.1:80->80"
 	NetworkMode    string
 	oneOff         bool
-	raw            json.RawMessage // all that the daemon said: it holds passwords
+	raw            json.RawMessage // the daemon's whole answer: it contains passwords
 	publishedPorts map[string]string
 	mounts         []mounted
 }
@@ -46,24 +47,24 @@ type Restart struct {
 	Retries int    `json:"retries,omitempty"`
 }
 
-// Network is a container's place in a network.
+// Network is a container's membership in a network.
 type Network struct {
 	Name    string
 	Address string   // "" while the container does not run
-	Aliases []string // the names under which others reach it
+	Aliases []string // the names by which others reach it
 }
 
-// Environment are the variables a container was started with. Many of them are
-// secrets, so none of them can be printed as a whole.
+// Environment are the variables of a container. Many of them are secrets, so the
+// whole cannot be printed.
 type Environment struct{ values map[string]string }
 
-// Get returns the value of a variable that is no secret.
+// Get returns the value of a variable that is not secret.
 func (e Environment) Get(name string) string { return e.values[name] }
 
 // Secret returns the value of one that is.
 func (e Environment) Secret(name string) holdfast.Secret { return holdfast.NewSecret(e.values[name]) }
 
-// Has says whether there is such a variable, even an empty one.
+// Has reports whether there is such a variable, even an empty one.
 func (e Environment) Has(name string) bool { _, ok := e.values[name]; return ok }
 
 // Names lists the variables.
@@ -78,8 +79,7 @@ func (e Environment) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(e.Strin
 // MarshalText encodes names only.
 func (e Environment) MarshalText() ([]byte, error) { return []byte(e.String()), nil }
 
-// Up says that a container's program may be at work, or may be again in a
-// moment.
+// Up reports whether a container's program runs, or may run again in a moment.
 func (c Container) Up() bool {
 	return slices.Contains([]string{"running", "restarting", "paused"}, c.State)
 }
@@ -90,7 +90,7 @@ func (c Container) Base() string {
 	return path.Base(name)
 }
 
-// Tag is the image's tag, "0.6.11"; "" when it was named by digest alone.
+// Tag is the image's tag, "0.6.11"; "" if the image is named by digest only.
 func (c Container) Tag() string {
 	_, tag := splitImage(c.Image)
 	return tag
@@ -108,9 +108,17 @@ func splitImage(image string) (name, tag string) {
 func parseContainer(raw []byte) (Container, error) {
 	var r container.InspectResponse
 	if err := json.Unmarshal(raw, &r); err != nil {
-		return Container{}, fmt.Errorf("what the Docker daemon says of a container: %w", err)
+		return Container{}, fmt.Errorf("cannot parse the Docker daemon's description of a container: %w", err)
 	}
-	c := Container{ID: r.ID, Name: strings.TrimPrefix(r.Name, "/"), ImageID: r.Image, Restarts: r.RestartCount, Volumes: map[string]string{}, raw: slices.Clone(raw), publishedPorts: map[string]string{}}
+	c := Container{
+		ID:             r.ID,
+		Name:           strings.TrimPrefix(r.Name, "/"),
+		ImageID:        r.Image,
+		Restarts:       r.RestartCount,
+		Volumes:        map[string]string{},
+		raw:            slices.Clone(raw),
+		publishedPorts: map[string]string{},
+	}
 	if r.Config != nil {
 		c.Image = r.Config.Image
 		c.Env.values = map[string]string{}
@@ -119,7 +127,8 @@ func parseContainer(raw []byte) (Container, error) {
 			c.Env.values[name] = value
 		}
 		labels := r.Config.Labels
-		c.Project, c.Service, c.Directory = labels[label+"project"], labels[label+"service"], labels[label+"project.working_dir"]
+		c.Project, c.Service = labels[label+"project"], labels[label+"service"]
+		c.Directory = labels[label+"project.working_dir"]
 		if files := labels[label+"project.config_files"]; files != "" {
 			c.Files = strings.Split(files, ",")
 		}
@@ -171,5 +180,5 @@ func parseContainer(raw []byte) (Container, error) {
 	return c, nil
 }
 
-// label is what Compose's labels begin with.
+// label is the prefix of Compose's labels.
 const label = "com.docker.compose."

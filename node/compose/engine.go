@@ -14,7 +14,7 @@ import (
 	"holdfast/internal/docker"
 )
 
-// Engine is a Docker daemon, and what it knows of containers that Compose made.
+// Engine is a Docker daemon with the containers that Compose created.
 type Engine struct{ *docker.Engine }
 
 // Connect finds the daemon as the docker command does (docker.Connect).
@@ -26,7 +26,7 @@ func Connect(host string) (*Engine, error) {
 	return &Engine{e}, nil
 }
 
-// Containers inspects every container there is, running or not.
+// Containers inspects every container, running or not.
 func (e *Engine) Containers(ctx context.Context) ([]Container, error) {
 	out, err := e.list(ctx, client.ContainerListOptions{All: true})
 	if err != nil {
@@ -42,7 +42,10 @@ func (e *Engine) Containers(ctx context.Context) ([]Container, error) {
 
 // project inspects the containers of one project.
 func (e *Engine) project(ctx context.Context, name string) ([]Container, error) {
-	out, err := e.list(ctx, client.ContainerListOptions{All: true, Filters: client.Filters{}.Add("label", label+"project="+name)})
+	out, err := e.list(ctx, client.ContainerListOptions{
+		All:     true,
+		Filters: client.Filters{}.Add("label", label+"project="+name),
+	})
 	return slices.DeleteFunc(out, func(c Container) bool { return c.oneOff || isAside(c.Name) }), err
 }
 
@@ -65,7 +68,7 @@ func (e *Engine) list(ctx context.Context, o client.ContainerListOptions) ([]Con
 	return out, nil
 }
 
-// inspect asks for one container.
+// inspect inspects one container.
 func (e *Engine) inspect(ctx context.Context, id string) (Container, error) {
 	r, err := e.API.ContainerInspect(ctx, id, client.ContainerInspectOptions{})
 	if err != nil {
@@ -77,7 +80,7 @@ func (e *Engine) inspect(ctx context.Context, id string) (Container, error) {
 	return parseContainer(r.Raw)
 }
 
-// start starts a container; one that runs already is left alone.
+// start starts a container, if it does not run already.
 func (e *Engine) start(ctx context.Context, c Container) error {
 	_, err := e.API.ContainerStart(ctx, c.ID, client.ContainerStartOptions{})
 	return e.Explain("start container "+c.Name, err)
@@ -87,7 +90,7 @@ func (e *Engine) start(ctx context.Context, c Container) error {
 // Canton closes its sequencer connections and its database pools first.
 const stopTime = 30 * time.Second
 
-// stop stops a container and makes sure that it has.
+// stop stops a container and checks that it stopped.
 func (e *Engine) stop(ctx context.Context, c Container) error {
 	seconds := int(stopTime.Seconds())
 	if _, err := e.API.ContainerStop(ctx, c.ID, client.ContainerStopOptions{Timeout: &seconds}); err != nil {
@@ -98,20 +101,28 @@ func (e *Engine) stop(ctx context.Context, c Container) error {
 		return err
 	}
 	if now.Up() {
-		return &holdfast.Problem{Class: holdfast.Failed, What: "container " + c.Name + " does not stop: it is " + now.State,
-			Why: "It would write into the databases that are being replaced.", Do: "Look at `docker logs " + c.Name + "`, stop it by hand, and run the same command again."}
+		return &holdfast.Problem{
+			Class: holdfast.Failed,
+			What:  "container " + c.Name + " did not stop: it is " + now.State,
+			Why:   "It would write into the databases that are being replaced.",
+			Do:    "Check `docker logs " + c.Name + "`, stop it by hand, and run the same command again.",
+		}
 	}
 	return nil
 }
 
-// restart gives a container a restart policy. The engine fails at that, in
-// several words, in the instant in which a program that starts over and over has
-// ended and is still thought to run, so it is asked again for a while.
+// restart sets the restart policy of a container. For a program that restarts over
+// and over, the engine sometimes fails with various errors at the moment when the
+// program ends, so it is tried again for a while.
 func (e *Engine) restart(ctx context.Context, c Container, policy Restart) error {
 	var err error
 	for range 40 {
-		_, err = e.API.ContainerUpdate(ctx, c.ID, client.ContainerUpdateOptions{RestartPolicy: &container.RestartPolicy{
-			Name: container.RestartPolicyMode(policy.Name), MaximumRetryCount: policy.Retries}})
+		_, err = e.API.ContainerUpdate(ctx, c.ID, client.ContainerUpdateOptions{
+			RestartPolicy: &container.RestartPolicy{
+				Name:              container.RestartPolicyMode(policy.Name),
+				MaximumRetryCount: policy.Retries,
+			},
+		})
 		if err == nil || cerrdefs.IsNotFound(err) || client.IsErrConnectionFailed(err) {
 			break
 		}
@@ -124,16 +135,22 @@ func (e *Engine) restart(ctx context.Context, c Container, policy Restart) error
 	return e.Explain("set the restart policy of container "+c.Name, err)
 }
 
-// ended waits for a container that does its work once.
+// ended waits for a container that runs once.
 func (e *Engine) ended(ctx context.Context, c Container) error {
-	wait := e.API.ContainerWait(ctx, c.ID, client.ContainerWaitOptions{Condition: container.WaitConditionNotRunning})
+	wait := e.API.ContainerWait(ctx, c.ID, client.ContainerWaitOptions{
+		Condition: container.WaitConditionNotRunning,
+	})
 	select {
 	case err := <-wait.Error:
 		return e.Explain("wait for container "+c.Name, err)
 	case r := <-wait.Result:
 		if r.StatusCode != 0 {
-			return &holdfast.Problem{Class: holdfast.Failed, What: fmt.Sprintf("container %s ended with exit code %d: %s", c.Name, r.StatusCode, e.Complaints(ctx, c.ID)),
-				Do: "`docker logs " + c.Name + "` has the whole of it."}
+			return &holdfast.Problem{
+				Class: holdfast.Failed,
+				What: fmt.Sprintf("container %s exited with code %d: %s",
+					c.Name, r.StatusCode, e.Complaints(ctx, c.ID)),
+				Do: "Read the whole log: `docker logs " + c.Name + "`.",
+			}
 		}
 		return nil
 	}

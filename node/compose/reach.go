@@ -12,7 +12,7 @@ import (
 	"holdfast"
 )
 
-// Way is how bytes get to a container's port.
+// Way is how a connection reaches a container's port.
 type Way string
 
 // The ways, in the order in which they are tried.
@@ -22,24 +22,22 @@ const (
 	ByExec    Way = "docker exec"             // through a program in the container
 )
 
-// dialTime is how long a container that is there may take to answer: it is on
-// this machine.
+// dialTime limits a connection attempt: the container is on this machine.
 const dialTime = 2 * time.Second
 
-// Reach makes connections to one port of one container. It finds out once
-// which way works.
+// Reach connects to one port of one container. It finds out once which way works.
 type Reach struct {
 	engine  *Engine
 	current func(ctx context.Context) (Container, error)
 	port    string
-	only    Way // when set, no other is tried
+	only    Way // if set, no other is tried
 
 	mu  sync.Mutex
 	way Way
 }
 
-// Dial connects. It suits libpq.Address and http.Transport: the address that it
-// is given is that of the container and is not looked at.
+// Dial connects to the container. It fits libpq.Address and http.Transport, and
+// ignores the address that they pass.
 func (r *Reach) Dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	c, err := r.current(ctx)
 	if err != nil {
@@ -63,14 +61,16 @@ func (r *Reach) Dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	return conn, err
 }
 
-// try tries the ways one after the other. What the first ones failed with is
-// only of interest when the last one fails too. The way that worked is not sure
-// to be the best where an earlier one was refused: an address that refuses is
-// there, and its program was only not up yet.
+// try tries the ways one after the other. The first errors matter only if the last
+// way fails too. The way that worked is not sure to be the best if an earlier one
+// was refused: that address exists, and its program may only be starting.
 func (r *Reach) try(ctx context.Context, c Container) (conn net.Conn, way Way, sure bool, err error) {
 	if c.State != "running" {
-		return nil, "", false, &holdfast.Problem{Class: holdfast.Unreachable, What: fmt.Sprintf("container %s does not run: it is %s", c.Name, c.State),
-			Do: "Start it: `docker start " + c.Name + "`; what keeps it from running is in `docker logs " + c.Name + "`."}
+		return nil, "", false, &holdfast.Problem{
+			Class: holdfast.Unreachable,
+			What:  fmt.Sprintf("container %s does not run: it is %s", c.Name, c.State),
+			Do:    "Start it: `docker start " + c.Name + "`. If it does not stay up, check `docker logs " + c.Name + "`.",
+		}
 	}
 	var failures []error
 	sure = true
@@ -88,8 +88,13 @@ func (r *Reach) try(ctx context.Context, c Container) (conn net.Conn, way Way, s
 		sure = sure && !errors.Is(err, syscall.ECONNREFUSED)
 		failures = append(failures, fmt.Errorf("by %s: %w", way, err))
 	}
-	return nil, "", false, &holdfast.Problem{Class: holdfast.Unreachable, What: fmt.Sprintf("port %s of container %s cannot be reached", r.port, c.Name), Err: errors.Join(failures...),
-		Do: "Check that the program in it is up (`docker logs " + c.Name + "`), and that Holdfast runs on the machine that runs Docker."}
+	return nil, "", false, &holdfast.Problem{
+		Class: holdfast.Unreachable,
+		What:  fmt.Sprintf("port %s of container %s is unreachable", r.port, c.Name),
+		Err:   errors.Join(failures...),
+		Do: "Check that its program is up (`docker logs " + c.Name + "`), " +
+			"and that Holdfast runs on the machine that runs Docker.",
+	}
 }
 
 func (r *Reach) by(ctx context.Context, way Way, c Container) (net.Conn, error) {
@@ -97,7 +102,7 @@ func (r *Reach) by(ctx context.Context, way Way, c Container) (net.Conn, error) 
 	switch way {
 	case ByName:
 		if c.Service == "" {
-			return nil, errors.New("it belongs to no service")
+			return nil, errors.New("the container belongs to no service")
 		}
 		return dialer.DialContext(ctx, "tcp", net.JoinHostPort(c.Service, r.port))
 	case ByAddress:

@@ -1,7 +1,6 @@
-// Package program builds the holdfast command for the tests that run it as a
-// process of its own: as it is shipped, with the flags of `make build`, so that
-// what continuous integration has compiled already is compiled once, and linked
-// once for all packages of tests.
+// Package program builds the holdfast command for tests that run it as a process
+// of its own. It uses the flags of `make build`, so that continuous integration
+// compiles each package once, and links once for all test packages.
 package program
 
 import (
@@ -13,16 +12,16 @@ import (
 	"syscall"
 )
 
-// Version is what the program says that it is.
+// Version is the version that the program reports.
 const Version = "under-test"
 
-// sharedEnv names a directory that the tests of all packages share in one run;
-// whoever sets it removes it.
+// sharedEnv names a directory that the tests of all packages share in one run.
+// Whoever sets it removes the directory.
 const sharedEnv = "HOLDFAST_TEST_MASTERS"
 
-// Directory is a directory with the program in it, named holdfast, and what
-// takes the directory away again. Test processes that share one take turns, and
-// all but the first find it there.
+// Directory returns a directory with the program, named holdfast, and a function
+// that removes it. Test processes that share one take turns: the first builds the
+// program, the others find it.
 func Directory() (dir string, remove func(), err error) {
 	shared := os.Getenv(sharedEnv)
 	if shared == "" {
@@ -55,7 +54,8 @@ func Directory() (dir string, remove func(), err error) {
 }
 
 func build(dir string) error {
-	cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w -X main.version="+Version, "-o", filepath.Join(dir, "holdfast"), "holdfast/cmd/holdfast")
+	cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w -X main.version="+Version,
+		"-o", filepath.Join(dir, "holdfast"), "holdfast/cmd/holdfast")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("build holdfast: %w: %s", err, out)

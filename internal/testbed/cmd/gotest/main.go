@@ -1,7 +1,7 @@
-// Gotest runs go test and lets nothing pass unnoticed: it prints the output of
-// what failed, names every skipped test, and fails when one was skipped whose
-// reason is not in the list of allowed ones. It ends with a line of totals; the
-// time is what processors spent, on every process that the tests waited for.
+// Gotest runs go test strictly: it prints the output of what failed, lists every
+// skipped test, and fails when the reason of a skip is not in the list of allowed
+// ones. It ends with a line of totals. The time is processor time, of every
+// process that the tests waited for.
 //
 //	go run ./internal/testbed/cmd/gotest -allow internal/testbed/skips.txt -- -race ./...
 package main
@@ -61,7 +61,7 @@ func run(allow string, args []string, out io.Writer) (failed bool, err error) {
 	for lines.Scan() {
 		var e event
 		if json.Unmarshal(lines.Bytes(), &e) != nil {
-			fmt.Fprintln(out, lines.Text()) // what the compiler says
+			fmt.Fprintln(out, lines.Text()) // the compiler's output
 			continue
 		}
 		t.take(e)
@@ -88,7 +88,7 @@ func reasons(path string) ([]string, error) {
 	return out, nil
 }
 
-// tally counts tests and keeps their output until it is known to matter.
+// tally counts tests and keeps their output until they have ended.
 type tally struct {
 	output                  map[string]*strings.Builder
 	allowed                 []string
@@ -116,7 +116,9 @@ func (t *tally) take(e event) {
 			if e.Action == "fail" {
 				fmt.Fprint(t.out, text)
 			}
-			fmt.Fprintf(t.out, "%-4s %s %v\n", map[string]string{"pass": "ok", "fail": "FAIL", "skip": "-"}[e.Action], e.Package, time.Duration(e.Elapsed*float64(time.Second)).Round(100*time.Millisecond))
+			mark := map[string]string{"pass": "ok", "fail": "FAIL", "skip": "-"}[e.Action]
+			elapsed := time.Duration(e.Elapsed * float64(time.Second)).Round(100 * time.Millisecond)
+			fmt.Fprintf(t.out, "%-4s %s %v\n", mark, e.Package, elapsed)
 			return
 		}
 		t.count(e, key, text)
@@ -141,15 +143,16 @@ func (t *tally) count(e event, key, text string) {
 	}
 }
 
-// finish prints the totals; broken tells that go test itself failed.
+// finish prints the totals; broken means that go test itself failed.
 func (t *tally) finish(broken bool) bool {
 	for _, b := range t.output {
-		fmt.Fprint(t.out, b.String()) // of what never ended
+		fmt.Fprint(t.out, b.String()) // of tests that never ended
 	}
 	sort.Strings(t.unlisted)
 	for _, s := range t.unlisted {
 		fmt.Fprintf(t.out, "skipped for a reason that is not allowed: %s", s)
 	}
-	fmt.Fprintf(t.out, "\n%d passed, %d failed, %d skipped, %v of processors' time\n", t.passed, t.failed, t.skipped, t.spent.Round(time.Second))
+	fmt.Fprintf(t.out, "\n%d passed, %d failed, %d skipped, %v of processor time\n",
+		t.passed, t.failed, t.skipped, t.spent.Round(time.Second))
 	return broken || t.failed > 0 || len(t.unlisted) > 0 || t.passed == 0
 }
