@@ -54,6 +54,7 @@ type Compose struct {
 // Identities says how the identities dump is fetched, sealed and kept.
 type Identities struct {
 	URL        string        `yaml:"url"`     // of the validator app: http://wallet.localhost
+	File       string        `yaml:"file"`    // a dump on this machine, where the validator app exports none
 	Address    string        `yaml:"address"` // host:port to connect to instead of the URL's host
 	CA         string        `yaml:"ca"`      // file with certificates to trust beside the system's
 	Auth       Auth          `yaml:"auth"`
@@ -205,6 +206,7 @@ func (c *Config) complete() error {
 	}
 	if i := c.Identities; i != nil {
 		abs(&i.CA)
+		abs(&i.File)
 		if err := i.check(); err != nil {
 			return err
 		}
@@ -300,7 +302,7 @@ func (c *Config) checkDatabase(key string, d Database) error {
 }
 
 func (i *Identities) check() error {
-	if i.URL == "" {
+	if i.URL == "" && i.File == "" {
 		return errors.New("identities.url: the validator app's address, such as http://wallet.localhost")
 	}
 	if len(i.Recipients) == 0 {
@@ -313,6 +315,9 @@ func (i *Identities) check() error {
 			}
 		}
 		return nil
+	}
+	if i.URL == "" {
+		return nil // the file needs no token
 	}
 	a := i.Auth
 	if err := errors.Join(a.ClientSecret.checkOr("identities.auth.client_secret"), a.Token.checkOr("identities.auth.token")); err != nil {

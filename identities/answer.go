@@ -9,6 +9,12 @@ import (
 	"holdfast"
 )
 
+// noRoute is a 404 of the validator app itself.
+type noRoute struct{ *holdfast.Problem }
+
+// Unwrap returns the problem.
+func (n *noRoute) Unwrap() error { return n.Problem }
+
 // explain turns an answer other than 200 into an error with advice.
 func explain(what string, response *http.Response, body []byte, token holdfast.Secret) error {
 	c := claimsOf(token)
@@ -40,6 +46,7 @@ func explain(what string, response *http.Response, body []byte, token holdfast.S
 		p.What += "; the validator app is still starting, or its start is stuck"
 		p.Do = "Check the validator app's log and /api/validator/readyz, and try again when it is ready. " +
 			"If it is ready, check the address."
+		return &noRoute{p}
 	case unavailable(status):
 		p.Class = holdfast.Unreachable
 		p.What += "; the validator app is not available"

@@ -14,8 +14,9 @@ import (
 	"holdfast/event"
 )
 
-// Where the apps export identities.
+// Where the apps export identities, and say that they are ready.
 const (
+	ReadyPath          = "/api/validator/readyz"
 	ValidatorPath      = "/api/validator/v0/admin/participant/identities"
 	SuperValidatorPath = "/api/sv/v0/admin/domain/identities-dump"
 )
@@ -51,11 +52,7 @@ const (
 // tries again while the app does not answer or is starting: a starting app has
 // no admin routes yet and answers 404.
 func (f Fetcher) Fetch(ctx context.Context) ([]byte, error) {
-	path := f.Path
-	if path == "" {
-		path = ValidatorPath
-	}
-	u, client, err := f.reach(path)
+	u, client, err := f.reach(f.path())
 	if err != nil {
 		return nil, err
 	}
@@ -69,6 +66,9 @@ func (f Fetcher) Fetch(ctx context.Context) ([]byte, error) {
 	pause := firstPause
 	for n := 1; ; n++ {
 		data, err := f.attempt(ctx, client, u)
+		if without := f.withoutRoute(ctx, client, u, err); without != nil {
+			return nil, without
+		}
 		if err == nil || holdfast.ClassOf(err) != holdfast.Unreachable || n == attempts {
 			return data, err
 		}
@@ -80,6 +80,44 @@ func (f Fetcher) Fetch(ctx context.Context) ([]byte, error) {
 			return nil, err // out of time: the cause of the missing answer is more useful
 		}
 		pause = min(2*pause, longestPause)
+	}
+}
+
+func (f Fetcher) path() string {
+	if f.Path == "" {
+		return ValidatorPath
+	}
+	return f.Path
+}
+
+// withoutRoute is the error of an app that is ready and does not have the route:
+// a release that exports no identities, which waiting does not change.
+func (f Fetcher) withoutRoute(ctx context.Context, client *http.Client, u *url.URL, err error) error {
+	if !errors.As(err, new(*noRoute)) {
+		return nil
+	}
+	ready, _, failed := f.reach(ReadyPath)
+	if failed != nil {
+		return nil
+	}
+	req, failed := http.NewRequestWithContext(ctx, http.MethodGet, ready.String(), nil)
+	if failed != nil {
+		return nil
+	}
+	response, failed := client.Do(req)
+	if failed != nil {
+		return nil
+	}
+	_ = response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return nil
+	}
+	return &holdfast.Problem{
+		Class: holdfast.Failed,
+		What:  "identities from " + u.Redacted() + ": status 404, and the validator app is ready: its release has no such route",
+		Why:   whyDump,
+		Do: "Export the identities as that release documents it, and name the file: `identities.file: PATH` in holdfast.yaml. " +
+			"If the address leads somewhere else, correct `identities.url`.",
 	}
 }
 

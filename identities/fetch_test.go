@@ -10,6 +10,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -98,6 +100,56 @@ func TestFetchExplainsEveryOtherAnswer(t *testing.T) {
 	}
 }
 
+// An app that is ready and has no such route will not have it in a minute
+// either: nothing is waited for.
+func TestAReadyAppWithoutTheRoute(t *testing.T) {
+	ready := http.StatusServiceUnavailable
+	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == identities.ReadyPath {
+			w.WriteHeader(ready)
+			return
+		}
+		w.WriteHeader(http.StatusNotFound)
+		_, _ = w.Write([]byte(`{"error":"The requested resource could not be found."}`))
+	}))
+	defer app.Close()
+	pauses := 0
+	f := identities.Fetcher{BaseURL: app.URL, Tokens: a(token("alice")), Attempts: 3, Sleep: func(context.Context, time.Duration) error {
+		pauses++
+		return nil
+	}}
+	_, err := f.Fetch(t.Context())
+	expect(t, err, holdfast.Unreachable, "still starting", "readyz")
+	if pauses != 2 {
+		t.Errorf("a starting app was asked again %d times", pauses)
+	}
+	ready, pauses = http.StatusOK, 0
+	_, err = f.Fetch(t.Context())
+	expect(t, err, holdfast.Failed, "its release has no such route", "identities.file")
+	if pauses != 0 {
+		t.Errorf("a ready app was asked again %d times", pauses)
+	}
+}
+
+// Where the app exports nothing, a file has the dump, for its owner alone.
+func TestADumpInAFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "identities.json")
+	if err := os.WriteFile(path, append([]byte("\xef\xbb\xbf"), aDump()...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	data, err := identities.File{Path: path}.Fetch(t.Context())
+	if err != nil || !bytes.Equal(bytes.TrimSpace(data), bytes.TrimSpace(aDump())) {
+		t.Errorf("%d bytes, %v", len(data), err)
+	}
+	if err := os.Chmod(path, 0o640); err != nil {
+		t.Fatal(err)
+	}
+	_, err = identities.File{Path: path}.Fetch(t.Context())
+	expect(t, err, holdfast.Usage, "can be read by others: mode 0640", "chmod 600 "+path)
+	_, err = identities.File{Path: path + ".not"}.Fetch(t.Context())
+	expect(t, err, holdfast.Usage, "read the identities", "identities.file")
+}
+
 func TestFetchExplainsWhyNobodyAnswered(t *testing.T) {
 	closed := answering(200, "")
 	closed.Close()
@@ -149,7 +201,11 @@ func TestFetchExplainsWhyNobodyAnswered(t *testing.T) {
 func TestFetchWaitsForAnAppThatIsStarting(t *testing.T) {
 	statuses := []int{502, 503, 404, 404, 200}
 	asked := 0
-	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == identities.ReadyPath {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
 		status := statuses[min(asked, len(statuses)-1)]
 		asked++
 		w.WriteHeader(status)

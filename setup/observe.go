@@ -231,12 +231,11 @@ func (p Parts) observeNode(ctx context.Context, n databases.Live, last *holdfast
 }
 
 func (p Parts) observeIdentities(ctx context.Context, n databases.Live, live map[holdfast.ComponentName]holdfast.Observed[observed.Database]) (holdfast.IdentityFacts, error) {
-	f, err := p.Fetcher(ctx)
+	fetch, err := p.ExportIdentities(ctx, 1)
 	if err != nil {
 		return holdfast.IdentityFacts{}, err
 	}
-	f.Attempts = 1
-	data, err := f.Fetch(ctx)
+	data, err := fetch(ctx)
 	if err != nil {
 		return holdfast.IdentityFacts{}, err
 	}

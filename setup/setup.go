@@ -233,13 +233,24 @@ func (p Parts) Fetcher(ctx context.Context) (identities.Fetcher, error) {
 	return f, nil
 }
 
+// ExportIdentities takes the identities dump from the validator app or from a file, as
+// configured. It tries the app that often, or as often as is usual for 0.
+func (p Parts) ExportIdentities(ctx context.Context, attempts int) (func(context.Context) ([]byte, error), error) {
+	if p.Identities != nil && p.Identities.File != "" {
+		return identities.File{Path: p.Identities.File}.Fetch, nil
+	}
+	f, err := p.Fetcher(ctx)
+	f.Attempts = attempts
+	return f.Fetch, err
+}
+
 // IdentitiesBackup fetches, seals and keeps the identities as configured.
 func (p Parts) IdentitiesBackup(ctx context.Context) (identities.Backup, error) {
-	f, err := p.Fetcher(ctx)
+	fetch, err := p.ExportIdentities(ctx, 0)
 	if err != nil {
 		return identities.Backup{}, err
 	}
-	b := identities.Backup{Fetch: f.Fetch, Events: p.Events}
+	b := identities.Backup{Fetch: fetch, Events: p.Events}
 	if b.Recipients, err = identities.ParseRecipients(p.Identities.Recipients); err != nil {
 		return b, err
 	}

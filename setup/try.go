@@ -93,12 +93,11 @@ func (p Parts) tryIdentities(ctx context.Context, n databases.Live) Finding {
 	if p.Identities == nil {
 		return Finding{Subject: subject, Verdict: holdfast.Violated, Found: "none are fetched", Why: "They hold the node's keys and are the second way back.", Do: "Add identities: to holdfast.yaml."}
 	}
-	f, err := p.Fetcher(ctx)
+	fetch, err := p.ExportIdentities(ctx, 1)
 	if err != nil {
 		return found(subject, "", err)
 	}
-	f.Attempts = 1
-	data, err := f.Fetch(ctx)
+	data, err := fetch(ctx)
 	if err != nil {
 		return found(subject, "", err)
 	}

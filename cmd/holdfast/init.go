@@ -283,11 +283,11 @@ func (a *app) connect(ctx context.Context, s *draft, conf *config.Config) error 
 	if conf.Identities == nil {
 		return nil
 	}
-	f, err := p.Fetcher(ctx)
+	fetch, err := p.ExportIdentities(ctx, 0)
 	if err != nil {
 		return err
 	}
-	_, dump, report, err := fetchIdentities(ctx, f.Fetch, n)
+	_, dump, report, err := fetchIdentities(ctx, fetch, n)
 	if err != nil {
 		return err
 	}
