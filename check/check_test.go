@@ -117,7 +117,7 @@ func healthy() *Observations {
 			Parties: holdfast.Known([]observed.Party{{ID: "demo::1220", Participants: 1}})}),
 		Metrics:  holdfast.Known(observed.Metrics{LastSequenced: noon.Add(-time.Minute)}),
 		Copy:     holdfast.Known(Copy{Where: "/elsewhere", Sets: []CopiedSet{{set.ID, holdfast.Proven, set.Ended.Wall}}}),
-		Declared: Declared{Retention: []Retention{{SV: EverySV, Keeps: 30 * day, Source: "asked on 2026-11-02"}}},
+		Declared: Declared{Retention: []Retention{{SV: EverySV, Keeps: 30 * day, Source: "operators' channel, 2026-11-02"}}},
 	}
 }
 

@@ -57,7 +57,7 @@ func TestReadKeyPair(t *testing.T) {
 		{name: "RSA for encryption", text: pair(Encryption, 30, 2, pkcs8(rsaKey), nil), purpose: Encryption, derived: Fingerprint(spki(&rsaKey.PublicKey))},
 		{name: "a current kind of key in the next layout", text: pair(Signing, 31, 1, seed, nil), purpose: Signing, derived: vector},
 		{name: "secp256k1", text: pair(Signing, 30, 4, []byte("private"), nil), purpose: Signing, unknown: "cannot be recomputed"},
-		{name: "secp256k1 with its public key beside it", text: pair(Signing, 30, 4, []byte("private"), []byte("public")), purpose: Signing, derived: Fingerprint([]byte("public"))},
+		{name: "secp256k1 with its public key", text: pair(Signing, 30, 4, []byte("private"), []byte("public")), purpose: Signing, derived: Fingerprint([]byte("public"))},
 		{name: "ML-DSA-65 in the next layout", text: pair(Signing, 31, 5, []byte("private"), nil), purpose: Signing, unknown: "cannot be recomputed"},
 		{name: "something else in a later layout", text: encode(wrapped([]byte{0xff}, 32)), unknown: "newer layout"},
 		{name: "a private key cut short", text: pair(Signing, 30, 1, pkcs8(long)[:40], nil), purpose: Signing, broken: "does not parse"},

@@ -102,7 +102,7 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-// One dump is all there is: then it is asked whether that one is all there, and
+// One dump alone: then the question is whether that one is complete, and
 // nothing is claimed about order.
 func TestJudgeEach(t *testing.T) {
 	rows := func(d pgdump.File) pgdump.File {

@@ -169,7 +169,7 @@ func TestWhatAKilledDrillInAContainerLeft(t *testing.T) {
 			t.Parallel()
 			host, dir := bundle.Require(t), base(t)
 			child, container := aDrill(t, host, dir, early)
-			// What a participant would leave that was started beside it.
+			// What a participant in its network namespace would leave.
 			id := command(t, "inspect", "-f", "{{.Id}}", container)
 			command(t, "run", "-d", "--name", container+"-participant", "--network", "container:"+id, "--label", "holdfast.drill={}", "--label", "holdfast.drill.server="+id, "--entrypoint", "sleep", "postgres:15", "600")
 			d := daemon(t, host, dir)
@@ -241,10 +241,10 @@ func TestNoParticipantWithoutProof(t *testing.T) {
 	}
 	defer func() { _ = s.Stop() }()
 	s.Isolation.Verdict = holdfast.CannotTell
-	asked := sandbox.Participant{Image: d.Image, Who: func(context.Context, func(context.Context, string, string) (net.Conn, error)) (string, string, error) {
-		return "", "", fmt.Errorf("it was asked")
+	curious := sandbox.Participant{Image: d.Image, Who: func(context.Context, func(context.Context, string, string) (net.Conn, error)) (string, string, error) {
+		return "", "", fmt.Errorf("Who was called")
 	}}
-	if _, err := s.Boot(t.Context(), "postgres", asked); holdfast.ClassOf(err) != holdfast.Undetermined || !strings.Contains(err.Error(), "not started") {
+	if _, err := s.Boot(t.Context(), "postgres", curious); holdfast.ClassOf(err) != holdfast.Undetermined || !strings.Contains(err.Error(), "not started") {
 		t.Errorf("%v", err)
 	}
 }

@@ -102,7 +102,7 @@ func TestWhichContainersAreLeft(t *testing.T) {
 		{"a server of a dead drill", made(dead, time.Second, ""), true, true},
 		{"one that is being made", made(elsewhere, time.Second, ""), false, false},
 		{"one that never started", made(elsewhere, time.Hour, ""), false, true},
-		{"a participant beside its server", made(elsewhere, time.Second, "server"), true, false},
+		{"a participant with its server", made(elsewhere, time.Second, "server"), true, false},
 		{"a participant without its server", made(elsewhere, time.Second, "gone"), true, true},
 		{"one whose label cannot be read", container.Summary{ID: "it", Created: now.Add(-time.Hour).Unix(), Labels: map[string]string{labelKey: "?"}}, false, true},
 	} {

@@ -184,7 +184,7 @@ func TestRoomBesideALiveServer(t *testing.T) {
 	h := host(filepath.Dir(live.Socket()))
 	h.KeepFree = 1
 	if f, err := h.Room(1 << 20); err != nil || f.Verdict != holdfast.Holds {
-		t.Errorf("a MiB beside %s: %+v, %v", live.DSN("postgres"), f, err)
+		t.Errorf("a MiB next to %s: %+v, %v", live.DSN("postgres"), f, err)
 	}
 	h.KeepFree = 1 << 60
 	f, err := h.Room(1 << 20)

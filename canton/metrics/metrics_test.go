@@ -47,6 +47,6 @@ func TestWhatAnEndpointTells(t *testing.T) {
 		})
 	}
 	if _, err := (metrics.Client{}).Read(t.Context(), []string{"http://127.0.0.1:1/metrics"}); err == nil {
-		t.Error("an endpoint that is not there told something")
+		t.Error("an endpoint that does not exist returned something")
 	}
 }

@@ -127,8 +127,12 @@ func (t Address) explain(err error) error {
 	if errors.Is(err, context.Canceled) {
 		return err
 	}
-	p := &holdfast.Problem{Class: holdfast.Unreachable, What: "connect to " + t.Where(), Err: err,
-		Do: "Check host, port and that the server is up: `pg_isready` with the same values."}
+	p := &holdfast.Problem{
+		Class: holdfast.Unreachable,
+		What:  "cannot connect to " + t.Where(),
+		Err:   err,
+		Do:    "Check host, port and that the server is up: `pg_isready` with the same values.",
+	}
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) {
 		if refusedByPooler(pg) {
@@ -137,15 +141,16 @@ func (t Address) explain(err error) error {
 		p.Err = fmt.Errorf("%s (%s)", pg.Message, pg.Code)
 		switch pg.Code {
 		case "28P01", "28000":
-			p.Class, p.Do = holdfast.WrongKey, "Check the user and where its password comes from; pg_hba.conf decides which users may connect from here."
+			p.Class = holdfast.WrongKey
+			p.Do = "Check the user and the source of its password. pg_hba.conf decides which users may connect from here."
 		case "3D000":
 			p.Class, p.Do = holdfast.Usage, "List the server's databases with `psql -l` and correct the name."
 		case "42501":
 			p.Class, p.Do = holdfast.WrongKey, "GRANT CONNECT ON DATABASE to this user."
 		case "53300":
-			p.Do = "The server has no connection left; raise max_connections, or lower `dump.connections` in holdfast.yaml."
+			p.Do = "Raise max_connections of the server, or lower `dump.connections` in holdfast.yaml."
 		case "57P03":
-			p.Do = "The server is starting up, shutting down or recovering; try again when it is ready."
+			p.Do = "The server is starting, stopping or recovering: try again when it is ready."
 		}
 	}
 	return p

@@ -213,7 +213,7 @@ func (c Conninfo) Where() string {
 	return fmt.Sprintf("database %s at %s%s", c.Database(), host, port)
 }
 
-// Env returns what a child process needs in its environment beside String in
+// Env returns the variables that a child process needs, in addition to String in
 // its arguments.
 func (c Conninfo) Env() []string {
 	env := []string{"PGAPPNAME=holdfast", "PGCONNECT_TIMEOUT=10"}

@@ -10,11 +10,10 @@ import (
 	"holdfast"
 )
 
-// itself makes sure that a session is one of the server's. A pooler gives its
-// clients numbers of its own, so the number that was given with the connection
-// is not that of the process which answers; and it keeps what it does not know
-// from the server, so the session does not have the settings that were asked
-// of it.
+// itself checks that a session belongs to the server. A pooler gives its clients
+// process numbers of its own, so the number of the connection is not that of the
+// process which answers. It also drops settings that it does not know, so the
+// session lacks the requested settings.
 func (t Address) itself(ctx context.Context, conn *pgx.Conn) error {
 	var pid uint32
 	var path string
@@ -28,8 +27,8 @@ func (t Address) itself(ctx context.Context, conn *pgx.Conn) error {
 	return nil
 }
 
-// refusedByPooler tells that PgBouncer does not pass a setting on. Its errors
-// are in English whatever the server speaks.
+// refusedByPooler reports whether PgBouncer refused to pass on a setting. Its
+// errors are in English, whatever language the server uses.
 func refusedByPooler(pg *pgconn.PgError) bool {
 	return pg.Code == "08P01" && strings.Contains(pg.Message, "unsupported startup parameter")
 }

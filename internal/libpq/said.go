@@ -31,7 +31,7 @@ func said(e *pgconn.PgError) string {
 	return b.String()
 }
 
-// quotesRows tells the classes of errors whose detail quotes values: data
+// quotesRows reports whether the detail of such errors quotes values: data
 // exceptions and violated constraints.
 func quotesRows(code string) bool {
 	return strings.HasPrefix(code, "22") || strings.HasPrefix(code, "23")
