@@ -291,6 +291,9 @@ type Outlook struct {
 	Bytes       int64         `json:"bytes"` // of the database
 	Tables      []TableSize   `json:"tables"`
 	LeftOut     []LeftOut     `json:"left_out,omitempty"`
+	// Instance identifies the database among all there are, whatever name and
+	// address it was found by; "" when that is unknown.
+	Instance string `json:"-"`
 }
 
 // TableSize is one table that a capture will read.

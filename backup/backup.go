@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -84,7 +85,7 @@ type Previous struct {
 // Plan looks at every component and says what Run would do. It changes nothing.
 func (j Job) Plan(ctx context.Context) (Plan, error) {
 	p := Plan{Node: j.Node.Name}
-	stages, err := j.look(ctx)
+	stages, err := j.Look(ctx)
 	if err != nil {
 		return p, err
 	}
@@ -127,7 +128,7 @@ func (j Job) Run(ctx context.Context) (holdfast.Set, error) {
 		return holdfast.Set{}, err
 	}
 	defer unlock()
-	stages, err := j.look(ctx)
+	stages, err := j.Look(ctx)
 	if err != nil {
 		return holdfast.Set{}, err
 	}
@@ -169,14 +170,17 @@ func (j Job) last(ctx context.Context, stages [][]holdfast.Outlook) (holdfast.Se
 	return last, files, sameNode(witness, stages)
 }
 
-// look asks every source, side by side, what it has.
-func (j Job) look(ctx context.Context) ([][]holdfast.Outlook, error) {
+// Look asks every source, side by side, what it has, and refuses what is no one
+// node. It changes nothing.
+func (j Job) Look(ctx context.Context) ([][]holdfast.Outlook, error) {
 	stages, err := j.Node.Stages()
 	if err != nil {
 		return nil, err
 	}
 	out := make([][]holdfast.Outlook, len(stages))
-	group, ctx := errgroup.WithContext(ctx)
+	failed := map[holdfast.ComponentName]error{}
+	var mu sync.Mutex
+	var group sync.WaitGroup
 	for i, stage := range stages {
 		out[i] = make([]holdfast.Outlook, len(stage))
 		for k, c := range stage {
@@ -184,17 +188,42 @@ func (j Job) look(ctx context.Context) ([][]holdfast.Outlook, error) {
 			if !ok {
 				return nil, fmt.Errorf("component %s has no source", c.Name)
 			}
-			group.Go(func() error {
-				var err error
-				out[i][k], err = source.Look(ctx, c)
-				return err
+			group.Go(func() {
+				outlook, err := source.Look(ctx, c)
+				mu.Lock()
+				defer mu.Unlock()
+				out[i][k], failed[c.Name] = outlook, err
 			})
 		}
 	}
-	if err := group.Wait(); err != nil {
+	group.Wait()
+	for _, c := range j.Node.Components { // the same one of several each time
+		if err := failed[c.Name]; err != nil {
+			return nil, err
+		}
+	}
+	if err := distinct(out); err != nil {
 		return nil, err
 	}
 	return out, oneParticipant(j.Node, out)
+}
+
+// distinct refuses two components that are one database.
+func distinct(stages [][]holdfast.Outlook) error {
+	seen := map[string]holdfast.Outlook{}
+	for _, o := range slices.Concat(stages...) {
+		other, twice := seen[o.Instance]
+		if twice && o.Instance != "" {
+			return &holdfast.Problem{
+				Class: holdfast.Usage,
+				What:  fmt.Sprintf("components %s and %s are the same database: %s", other.Component, o.Component, o.Database),
+				Why:   "It would be captured twice, and one of the node's databases not at all.",
+				Do:    "Correct `databases:` in holdfast.yaml.",
+			}
+		}
+		seen[o.Instance] = o
+	}
+	return nil
 }
 
 // oneParticipant refuses databases of different nodes before anything is read.

@@ -137,9 +137,17 @@ func Parse(path string, text []byte, environ []string) (*Config, error) {
 		c.file = abs
 	}
 	if err := c.parse(text, environ); err != nil {
-		return nil, &holdfast.Problem{Class: holdfast.Usage, What: "configuration " + path, Err: err, Do: "Correct it there; `holdfast init --config OTHER.yaml` writes a commented one to compare with."}
+		return nil, Wrong(path, err)
 	}
 	return c, nil
+}
+
+// Wrong is the problem of a configuration that is not as it should be.
+func Wrong(path string, err error) error {
+	return &holdfast.Problem{
+		Class: holdfast.Usage, What: "configuration " + path, Err: err,
+		Do: "Correct it there; `holdfast init --config OTHER.yaml` writes a commented one to compare with.",
+	}
 }
 
 func (c *Config) parse(text []byte, environ []string) error {

@@ -174,7 +174,6 @@ func TestMistakesAreNamed(t *testing.T) {
 		{"a secret in place of a reference", replaced("file:password", "hunter2"), "repository.password: want a reference"},
 		{"a secret in place of a database's", replaced("file:participant.password", "hunter2"), "databases.participant.password: want a reference"},
 		{"a secret in place of a client's", replaced("env:SECRET", "hunter2"), "identities.auth.client_secret: want a reference"},
-		{"a reference of no sort", replaced("exec:cat token", "vault:hunter2"), "identities.auth.token: want a reference"},
 		{"a reference to nothing", replaced("env:SECRET", "'env:'"), "identities.auth.client_secret: want a reference"},
 
 		{"no duration", replaced("wait_limit: 2s", "wait_limit: 2"), "line 39: dump.wait_limit: want a duration, such as 1s or 4h"},

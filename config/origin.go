@@ -41,6 +41,9 @@ func (c *Config) Origins() []Origin {
 // Dir is the directory of the configuration file.
 func (c *Config) Dir() string { return filepath.Dir(c.file) }
 
+// File is the file that was read.
+func (c *Config) File() string { return c.file }
+
 const prefix = "HOLDFAST_"
 
 // own are variables that are not settings of the file.

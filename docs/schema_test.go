@@ -163,7 +163,8 @@ func TestOutputIsAsTheSchemaSays(t *testing.T) {
 	out("check", 5, "check", "--only", "second_copy")
 	out("check", 0, "check", "--only", "repository_readable")
 	out("catalogue", 0, "check", "--list")
-	out("reonboarding", 0, "restore", "--from-identities", "--key-file", "recovery.key")
+	out("reonboarding", 0, "reonboard", "--key-file", "recovery.key")
+	out("dropped", 0, "reonboard", "clean")
 	out("error", 2, "nonsense")
 	out("error", 2, "restore", "no-such-set")
 

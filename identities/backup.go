@@ -59,6 +59,25 @@ func (b Backup) Take(ctx context.Context, last *holdfast.IdentityFacts, files ho
 	}, err
 }
 
+// Keep seals a dump that was judged into every place, and says what there is of
+// it. It ends with the first place that fails.
+func (b Backup) Keep(ctx context.Context, dump *Dump, data []byte, judged Report) (holdfast.IdentityFacts, error) {
+	var sealed bytes.Buffer
+	if err := Seal(&sealed, data, b.Recipients); err != nil {
+		return holdfast.IdentityFacts{}, err
+	}
+	facts := dump.Facts(judged)
+	facts.Recipients = b.recipients()
+	for _, keeper := range b.Keepers {
+		kept, _, err := keeper.Keep(ctx, FileName(dump.ID, dump.Content(), b.Recipients), sealed.Bytes())
+		if err != nil {
+			return facts, err
+		}
+		facts.Kept = append(facts.Kept, kept.Where)
+	}
+	return facts, nil
+}
+
 func (b Backup) recipients() []string {
 	var texts []string
 	for _, r := range b.Recipients {

@@ -32,14 +32,14 @@ type DrillOptions struct {
 }
 
 // DrillJob is a drill of one set.
-func (p Parts) DrillJob(ctx context.Context, set holdfast.Set, files holdfast.Files, f DrillOptions) (drill.Job, error) {
+func (p *Parts) DrillJob(ctx context.Context, set holdfast.Set, files holdfast.Files, f DrillOptions) (drill.Job, error) {
 	host, err := p.drillHost(ctx, set, files, f)
 	if err != nil {
 		return drill.Job{}, err
 	}
 	machine, _ := os.Hostname()
 	j := drill.Job{Host: host, Boot: f.Boot, Checks: map[holdfast.ComponentName][]string{}, Version: p.Version, Machine: machine, Now: time.Now, Events: p.Events}
-	for name, list := range p.Drill.Checks {
+	for name, list := range p.Config.Drill.Checks {
 		j.Checks[holdfast.ComponentName(name)] = list
 	}
 	return j, nil
@@ -51,9 +51,9 @@ func drillServer(f DrillOptions, configured string) (string, error) {
 	want := cmp.Or(f.Server, configured)
 	switch {
 	case !slices.Contains([]string{"", config.LocalServer, config.ContainerServer}, want):
-		return "", usage(fmt.Errorf("--server: want %s or %s", config.LocalServer, config.ContainerServer))
+		return "", Usage(fmt.Errorf("--server: want %s or %s", config.LocalServer, config.ContainerServer))
 	case f.Boot && want == config.LocalServer:
-		return "", usage(errors.New("--boot starts the participant in a container, beside a server in a container: leave --server (or drill.server) local out"))
+		return "", Usage(errors.New("--boot starts the participant in a container, beside a server in a container: leave --server (or drill.server) local out"))
 	case f.Boot:
 		return config.ContainerServer, nil
 	}
@@ -62,12 +62,12 @@ func drillServer(f DrillOptions, configured string) (string, error) {
 
 // drillHost chooses where a set is rehearsed: with the server programs of this
 // machine, or in a container.
-func (p Parts) drillHost(ctx context.Context, set holdfast.Set, files holdfast.Files, f DrillOptions) (drill.Host, error) {
-	want, err := drillServer(f, p.Drill.Server)
+func (p *Parts) drillHost(ctx context.Context, set holdfast.Set, files holdfast.Files, f DrillOptions) (drill.Host, error) {
+	want, err := drillServer(f, p.Config.Drill.Server)
 	if err != nil {
 		return nil, err
 	}
-	r := rehearsing{tools: postgres.Tools{Dir: p.Tools}, options: postgres.LoadOptions{Events: p.Events, Locale: f.Locale}}
+	r := rehearsing{tools: p.tools(), options: postgres.LoadOptions{Events: p.Events, Locale: f.Locale}}
 	if want == config.ContainerServer {
 		return p.containerHost(ctx, set, files, f, r)
 	}
@@ -84,12 +84,12 @@ func (p Parts) drillHost(ctx context.Context, set holdfast.Set, files holdfast.F
 
 // localHost rehearses with the server programs of this machine, which have to
 // suit the set.
-func (p Parts) localHost(ctx context.Context, set holdfast.Set, r rehearsing) (drill.Host, error) {
+func (p *Parts) localHost(ctx context.Context, set holdfast.Set, r rehearsing) (drill.Host, error) {
 	program, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	d := p.Drill
+	d := p.Config.Drill
 	h := localHost{Host: sandbox.Host{Dir: d.Dir, Programs: d.Programs, User: d.User, KeepFree: int64(d.KeepFree), Inside: []string{program}}, rehearsing: r}
 	h.programs, err = h.Find(ctx, majorOf(set))
 	return h, err
@@ -97,20 +97,16 @@ func (p Parts) localHost(ctx context.Context, set holdfast.Set, r rehearsing) (d
 
 // containerHost rehearses in a container. The images have to be there before
 // anything else is done; for a dry run it is enough to know which they are.
-func (p Parts) containerHost(ctx context.Context, set holdfast.Set, files holdfast.Files, f DrillOptions, r rehearsing) (drill.Host, error) {
-	address := ""
-	if p.Compose != nil {
-		address = p.Compose.DockerHost
-	}
-	engine, err := docker.Connect(address)
+func (p *Parts) containerHost(ctx context.Context, set holdfast.Set, files holdfast.Files, f DrillOptions, r rehearsing) (drill.Host, error) {
+	engine, err := docker.Connect(p.kind.DockerHost)
 	if err != nil {
 		return nil, err
 	}
 	if _, err := engine.Names(ctx); err != nil {
 		return nil, err
 	}
-	h := containerHost{Daemon: sandbox.Daemon{Engine: engine, Dir: p.Drill.Dir, KeepFree: int64(p.Drill.KeepFree)}, rehearsing: r}
-	server := drillImage{"postgres", p.Drill.Image, "drill.image", "A restore is rehearsed in a container of it."}
+	h := containerHost{Daemon: sandbox.Daemon{Engine: engine, Dir: p.Config.Drill.Dir, KeepFree: int64(p.Config.Drill.KeepFree)}, rehearsing: r}
+	server := drillImage{"postgres", p.Config.Drill.Image, "drill.image", "A restore is rehearsed in a container of it."}
 	if h.Image, err = p.have(ctx, engine, server, set, f.DryRun); err != nil {
 		return nil, err
 	}
@@ -121,7 +117,7 @@ func (p Parts) containerHost(ctx context.Context, set holdfast.Set, files holdfa
 	if !f.Boot {
 		return h, nil
 	}
-	b := p.Drill.Boot
+	b := p.Config.Drill.Boot
 	participant := drillImage{"participant", b.Image, "drill.boot.image", "--boot starts the participant from it."}
 	h.participant = sandbox.Participant{Env: b.Env, Memory: int64(b.Memory), Timeout: time.Duration(b.Patience), Who: whoIs}
 	if h.participant.Image, err = p.have(ctx, engine, participant, set, f.DryRun); err != nil {
@@ -136,7 +132,7 @@ func (p Parts) containerHost(ctx context.Context, set holdfast.Set, files holdfa
 type drillImage struct{ role, configured, key, why string }
 
 // have has an image there; for a dry run it only says which it would be.
-func (p Parts) have(ctx context.Context, engine *docker.Engine, i drillImage, set holdfast.Set, dryRun bool) (docker.Image, error) {
+func (p *Parts) have(ctx context.Context, engine *docker.Engine, i drillImage, set holdfast.Set, dryRun bool) (docker.Image, error) {
 	want, known := recordedImage(set, i.role)
 	if i.configured != "" {
 		want, known = docker.Image{Name: i.configured}, true

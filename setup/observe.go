@@ -15,7 +15,6 @@ import (
 	"holdfast/canton/admin"
 	"holdfast/canton/metrics"
 	"holdfast/canton/scan"
-	"holdfast/capture/postgres"
 	"holdfast/check"
 	"holdfast/config"
 	"holdfast/databases"
@@ -32,12 +31,12 @@ const patience = time.Minute
 // Observe looks everywhere the conditions need, side by side where it can.
 // What is not to be had is said in its place; only a configuration that makes
 // no sense, or an interruption, is an error.
-func (p Parts) Observe(ctx context.Context) (check.Observations, error) {
-	n, err := p.nodeOrWhyNot(ctx)
+func (p *Parts) Observe(ctx context.Context) (check.Observations, error) {
+	n, err := p.databasesOrWhyNot(ctx)
 	if err != nil {
 		return check.Observations{}, err
 	}
-	o := check.Observations{Node: n.Node, Live: map[holdfast.ComponentName]holdfast.Observed[observed.Database]{}, Declared: p.declared(), Limits: p.limits()}
+	o := check.Observations{Node: n.Node, Live: map[holdfast.ComponentName]holdfast.Observed[observed.Database]{}, Declared: declared(p.Config), Limits: p.limits()}
 	p.observeRepository(ctx, &o)
 	last := newestProven(o)
 	var g errgroup.Group
@@ -61,28 +60,29 @@ func (p Parts) Observe(ctx context.Context) (check.Observations, error) {
 }
 
 // limits are the thresholds of the conditions.
-func (p Parts) limits() check.Limits {
-	c := p.Check
+func (p *Parts) limits() check.Limits {
+	c := p.Config.Check
 	return check.Limits{
 		Cadence: time.Duration(c.Cadence), Grace: time.Duration(c.Grace), Drill: time.Duration(c.DrillEvery), KeyTest: time.Duration(c.KeyTestEvery),
 		Copy: time.Duration(c.CopyBehind), Runway: time.Duration(c.Runway), Skew: time.Duration(c.ClockSkew),
 	}
 }
 
-func (p Parts) declared() check.Declared {
+// declared is what the operator states.
+func declared(c *config.Config) check.Declared {
 	d := check.Declared{}
-	switch rules := p.Retention; {
-	case p.Check.History != nil:
-		d.NoHistory = !*p.Check.History
+	switch rules := c.Retention; {
+	case c.Check.History != nil:
+		d.NoHistory = !*c.Check.History
 	case rules != (config.Retention{}):
 		d.NoHistory = rules.History == 0
 	}
-	if p.Retention.History != config.Forever {
-		d.History = time.Duration(p.Retention.History)
+	if c.Retention.History != config.Forever {
+		d.History = time.Duration(c.Retention.History)
 	}
-	d.Pruning, _ = p.Check.PruningKept() // Load has checked it
-	d.NoPruning = p.Check.Pruning != "" && d.Pruning == 0
-	for _, r := range p.Check.Retention {
+	d.Pruning, _ = c.Check.PruningKept() // Load has checked it
+	d.NoPruning = c.Check.Pruning != "" && d.Pruning == 0
+	for _, r := range c.Check.Retention {
 		d.Retention = append(d.Retention, check.Retention{SV: r.SV, Keeps: time.Duration(r.Keeps), Source: r.Source})
 	}
 	return d
@@ -90,15 +90,15 @@ func (p Parts) declared() check.Declared {
 
 // observeRepository reads every manifest of the node, and the newest proven
 // set's small files.
-func (p Parts) observeRepository(ctx context.Context, o *check.Observations) {
-	password, err := p.Repository.Password.Secret(p.Dir())(ctx)
+func (p *Parts) observeRepository(ctx context.Context, o *check.Observations) {
+	password, err := p.Password(ctx)
 	if err != nil {
 		o.Repository = holdfast.Unknown[check.Repository](err.Error())
 		o.Drills, o.KeyTests = holdfast.Unknown[[]record.Drill](err.Error()), holdfast.Unknown[[]record.KeyTest](err.Error())
 		return
 	}
-	found := check.Repository{Name: p.Repository.Place.String()}
-	r, err := repository.Open(ctx, p.Repository.Place, password, Copies(p.Config))
+	found := check.Repository{Name: p.Config.Repository.Place.String()}
+	r, err := repository.Open(ctx, p.Config.Repository.Place, password, Copies(p.Config))
 	if err == nil {
 		defer func() { _ = r.Close(ctx) }()
 		var entries []repository.Entry
@@ -199,7 +199,7 @@ func newestProven(o check.Observations) *holdfast.ParticipantFacts {
 
 // observeNode looks at the live databases, and then at the running node's
 // identities, which are compared with them.
-func (p Parts) observeNode(ctx context.Context, n databases.Live, last *holdfast.ParticipantFacts, o *check.Observations) {
+func (p *Parts) observeNode(ctx context.Context, n databases.Live, last *holdfast.ParticipantFacts, o *check.Observations) {
 	var since *int64
 	if last != nil {
 		since = last.LedgerEnd
@@ -215,11 +215,11 @@ func (p Parts) observeNode(ctx context.Context, n databases.Live, last *holdfast
 			if err == nil {
 				major := live.Server.Major()
 				if _, asked := unsuited[major]; !asked {
-					unsuited[major] = text((postgres.Tools{Dir: p.Tools}).Suit(ctx, major))
+					unsuited[major] = text(p.tools().Suit(ctx, major))
 				}
 				live.Tools = unsuited[major]
-				if p.Check.RestoreSpace != "" {
-					live.Free = databases.FreeAt(p.Check.RestoreSpace)
+				if p.Config.Check.RestoreSpace != "" {
+					live.Free = databases.FreeAt(p.Config.Check.RestoreSpace)
 				}
 			}
 			o.Live[c.Name] = holdfast.Observe(live, err)
@@ -230,29 +230,24 @@ func (p Parts) observeNode(ctx context.Context, n databases.Live, last *holdfast
 	o.Identities = holdfast.Observe(p.observeIdentities(ctx, n, o.Live))
 }
 
-func (p Parts) observeIdentities(ctx context.Context, n databases.Live, live map[holdfast.ComponentName]holdfast.Observed[observed.Database]) (holdfast.IdentityFacts, error) {
-	fetch, err := p.ExportIdentities(ctx, 1)
-	if err != nil {
-		return holdfast.IdentityFacts{}, err
-	}
-	data, err := fetch(ctx)
-	if err != nil {
-		return holdfast.IdentityFacts{}, err
-	}
-	dump, err := identities.Parse(data)
-	if err != nil {
-		return holdfast.IdentityFacts{}, err
-	}
-	var against *identities.Participant
-	for _, c := range n.Components {
-		if l, ok := live[c.Name].Get(); ok && c.Kind == holdfast.Participant {
-			against = identities.ParticipantOf(l.Facts.Participant)
+func (p *Parts) observeIdentities(
+	ctx context.Context, n databases.Live, live map[holdfast.ComponentName]holdfast.Observed[observed.Database],
+) (holdfast.IdentityFacts, error) {
+	fetched, err := p.fetchIdentities(ctx, 1, func() (against *identities.Participant) {
+		for _, c := range n.Components {
+			if l, ok := live[c.Name].Get(); ok && c.Kind == holdfast.Participant {
+				against = identities.ParticipantOf(l.Facts.Participant)
+			}
 		}
+		return against
+	})
+	if err != nil {
+		return holdfast.IdentityFacts{}, err
 	}
-	return dump.Facts(dump.Check(against)), nil
+	return fetched.Facts(fetched.Report), nil
 }
 
-func (p Parts) observeApp(ctx context.Context) holdfast.Observed[observed.App] {
+func (p *Parts) observeApp(ctx context.Context) holdfast.Observed[observed.App] {
 	f, err := p.Fetcher(ctx)
 	if err != nil {
 		return holdfast.Unknown[observed.App](err.Error())
@@ -260,50 +255,48 @@ func (p Parts) observeApp(ctx context.Context) holdfast.Observed[observed.App] {
 	return holdfast.Observe(f.App(ctx))
 }
 
-func (p Parts) observeScans(ctx context.Context, last *holdfast.ParticipantFacts) []observed.Scan {
+func (p *Parts) observeScans(ctx context.Context, last *holdfast.ParticipantFacts) []observed.Scan {
 	client := scan.Client{}
 	if last != nil {
 		if serial, ok := last.ActiveSerial(); ok {
 			client.Probe = &serial
 		}
 	}
-	return client.Ask(ctx, p.Check.Scans)
+	return client.Ask(ctx, p.Config.Check.Scans)
 }
 
-func (p Parts) observeAdmin(ctx context.Context) holdfast.Observed[observed.Participant] {
+func (p *Parts) observeAdmin(ctx context.Context) holdfast.Observed[observed.Participant] {
 	switch {
-	case p.Check.Admin != "":
-		return holdfast.Observe(admin.Client{Address: p.Check.Admin}.Look(ctx))
-	case p.Compose != nil:
-		n, err := p.ComposeNode(ctx)
-		if err != nil {
-			return holdfast.Unknown[observed.Participant](err.Error())
-		}
-		return holdfast.Observe(adminOf(n).Look(ctx))
+	case p.Config.Check.Admin != "":
+		return holdfast.Observe(admin.Client{Address: p.Config.Check.Admin}.Look(ctx))
 	}
-	return holdfast.Unknown[observed.Participant]("check.admin names no admin API")
+	api, err := p.kind.Admin(ctx)
+	if err != nil {
+		return holdfast.Unknown[observed.Participant](err.Error())
+	}
+	return holdfast.Observe(api.Look(ctx))
 }
 
-func (p Parts) observeMetrics(ctx context.Context) holdfast.Observed[observed.Metrics] {
-	if len(p.Check.Metrics) == 0 {
+func (p *Parts) observeMetrics(ctx context.Context) holdfast.Observed[observed.Metrics] {
+	if len(p.Config.Check.Metrics) == 0 {
 		return holdfast.Unknown[observed.Metrics]("check.metrics names no endpoint")
 	}
-	return holdfast.Observe(metrics.Client{}.Read(ctx, p.Check.Metrics))
+	return holdfast.Observe(metrics.Client{}.Read(ctx, p.Config.Check.Metrics))
 }
 
-func (p Parts) observeCopy(ctx context.Context) holdfast.Observed[check.Copy] {
-	at := p.Check.SecondCopy
+func (p *Parts) observeCopy(ctx context.Context) holdfast.Observed[check.Copy] {
+	at := p.Config.Check.SecondCopy
 	if at.IsZero() {
 		return holdfast.Unknown[check.Copy]("check.second_copy names none")
 	}
 	if at.Serves(place.Repository) != nil {
 		return holdfast.Unknown[check.Copy](at.String() + " is no directory of this machine, and only those can be looked into")
 	}
-	password, err := p.Repository.Password.Secret(p.Dir())(ctx)
+	password, err := p.Password(ctx)
 	if err != nil {
 		return holdfast.Unknown[check.Copy](err.Error())
 	}
-	shared := place.Share(at, p.Repository.Place)
+	shared := place.Share(at, p.Config.Repository.Place)
 	found := check.Copy{
 		Where:          at.String(),
 		SameFileSystem: shared == place.Itself || shared == place.FileSystem,
@@ -313,7 +306,7 @@ func (p Parts) observeCopy(ctx context.Context) holdfast.Observed[check.Copy] {
 	if err == nil {
 		defer func() { _ = r.Close(ctx) }()
 		var entries []repository.Entry
-		entries, err = r.Sets(ctx, holdfast.NodeName(p.Node))
+		entries, err = r.Sets(ctx, p.Node.Name)
 		for _, e := range entries {
 			found.Sets = append(found.Sets, check.CopiedSet{ID: e.ID, State: e.State, Ended: e.Ended})
 		}

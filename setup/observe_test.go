@@ -27,7 +27,7 @@ func TestWhatIsDeclaredOfTheHistory(t *testing.T) {
 		{"pruning off", config.Config{Check: config.Check{Pruning: config.NoPruning}}, check.Declared{NoPruning: true}},
 		{"pruning", config.Config{Check: config.Check{Pruning: "2d"}}, check.Declared{Pruning: 2 * day}},
 	} {
-		if got := (Parts{Config: &x.conf}).declared(); !reflect.DeepEqual(got, x.want) {
+		if got := declared(&x.conf); !reflect.DeepEqual(got, x.want) {
 			t.Errorf("%s: %+v, want %+v", x.name, got, x.want)
 		}
 	}

@@ -17,30 +17,41 @@ type Opening struct {
 	err  error
 }
 
-// WhileOpening runs fn while the configured repository is being opened, and
-// ends it when that fails.
-func (p Parts) WhileOpening(ctx context.Context, fn func(context.Context, *Opening) error) error {
-	password, err := p.Repository.Password.Secret(p.Dir())(ctx)
-	if err != nil {
-		return err
-	}
+// open begins to open the repository, unless that has begun.
+func (p *Parts) open(ctx context.Context) *Opening {
+	p.once.Do(func() {
+		o := &Opening{done: make(chan struct{})}
+		p.opening = o
+		go func() {
+			defer close(o.done)
+			password, err := p.Password(ctx)
+			if err != nil {
+				o.err = err
+				return
+			}
+			if o.r, o.err = repository.Open(ctx, p.Config.Repository.Place, password, Copies(p.Config)); o.err == nil {
+				o.r.Events = p.Events
+			}
+		}()
+	})
+	return p.opening
+}
+
+// whileOpening runs fn while the repository is being opened, and ends it when
+// that fails.
+func (p *Parts) whileOpening(ctx context.Context, fn func(context.Context, *Opening) error) error {
 	working, cancel := context.WithCancel(ctx)
 	defer cancel()
-	o := &Opening{done: make(chan struct{})}
+	o := p.open(ctx)
 	go func() {
-		defer close(o.done)
-		if o.r, o.err = repository.Open(ctx, p.Repository.Place, password, Copies(p.Config)); o.err != nil {
+		if _, err := o.wait(); err != nil {
 			cancel()
-			return
 		}
-		o.r.Events = p.Events
 	}()
-	err = fn(working, o)
-	<-o.done
-	if o.err != nil {
-		return o.err // whatever else was found meanwhile
+	err := fn(working, o)
+	if _, failed := o.wait(); failed != nil {
+		return failed // whatever else was found meanwhile
 	}
-	defer func() { _ = o.r.Close(ctx) }()
 	return err
 }
 
@@ -50,7 +61,9 @@ func (o *Opening) wait() (*repository.Repository, error) {
 }
 
 // Write waits for the repository, and writes to it.
-func (o *Opening) Write(ctx context.Context, purpose string, fn func(context.Context, holdfast.SetWriter) error) error {
+func (o *Opening) Write(
+	ctx context.Context, purpose string, fn func(context.Context, holdfast.SetWriter) error,
+) error {
 	r, err := o.wait()
 	if err != nil {
 		return err
@@ -60,7 +73,9 @@ func (o *Opening) Write(ctx context.Context, purpose string, fn func(context.Con
 
 // Latest waits for the repository, and finds its newest set in one of the
 // states.
-func (o *Opening) Latest(ctx context.Context, node holdfast.NodeName, states ...holdfast.State) (holdfast.Set, holdfast.Files, error) {
+func (o *Opening) Latest(
+	ctx context.Context, node holdfast.NodeName, states ...holdfast.State,
+) (holdfast.Set, holdfast.Files, error) {
 	r, err := o.wait()
 	if err != nil {
 		return holdfast.Set{}, nil, err
@@ -69,7 +84,9 @@ func (o *Opening) Latest(ctx context.Context, node holdfast.NodeName, states ...
 }
 
 // Find waits for the repository, and finds a set in it.
-func (o *Opening) Find(ctx context.Context, node holdfast.NodeName, id string) (holdfast.Set, holdfast.Files, error) {
+func (o *Opening) Find(
+	ctx context.Context, node holdfast.NodeName, id string,
+) (holdfast.Set, holdfast.Files, error) {
 	r, err := o.wait()
 	if err != nil {
 		return holdfast.Set{}, nil, err
@@ -84,19 +101,4 @@ func Copies(c *config.Config) repository.Option {
 		return repository.Copies()
 	}
 	return repository.Copies(c.Identities.Keep...)
-}
-
-// WithRepository runs fn with the configured repository open.
-func (p Parts) WithRepository(ctx context.Context, fn func(*repository.Repository) error) error {
-	password, err := p.Repository.Password.Secret(p.Dir())(ctx)
-	if err != nil {
-		return err
-	}
-	r, err := repository.Open(ctx, p.Repository.Place, password, Copies(p.Config))
-	if err != nil {
-		return err
-	}
-	defer func() { _ = r.Close(ctx) }()
-	r.Events = p.Events
-	return fn(r)
 }

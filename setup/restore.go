@@ -4,18 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
+	"maps"
 	"slices"
 	"time"
 
 	"holdfast"
 	"holdfast/canton"
-	"holdfast/canton/admin"
 	"holdfast/capture/postgres"
 	"holdfast/databases"
 	"holdfast/internal/libpq"
 	"holdfast/node/compose"
-	"holdfast/repository"
 	"holdfast/restore"
 	"holdfast/step"
 )
@@ -40,65 +38,72 @@ func (o RestoreOptions) load() postgres.LoadOptions {
 }
 
 // Destination is where a set goes, and the databases there.
-func (p Parts) Destination(
+func (p *Parts) Destination(
 	ctx context.Context, o RestoreOptions, set holdfast.Set, files holdfast.Files,
 ) (restore.Target, databases.Target, error) {
-	if p.Compose == nil || len(o.To) > 0 {
-		place, err := p.Place(ctx, o.To, o.load())
-		return place, place, err
+	if p.kind.Programs != nil && len(o.To) == 0 {
+		return p.kind.Programs.Target(ctx, o, set, files)
 	}
-	place, err := p.living(ctx, set, files, o)
-	return place, place.Target, err
+	to, err := p.target(ctx, o)
+	return to, to, err
 }
 
 // Undo takes the newest restore back.
-func (p Parts) Undo(ctx context.Context, o RestoreOptions) ([]databases.Move, error) {
-	if p.Compose != nil && len(o.To) == 0 {
-		return p.undoLiving(ctx, o)
+func (p *Parts) Undo(ctx context.Context, o RestoreOptions) ([]databases.Move, error) {
+	if p.kind.Programs != nil && len(o.To) == 0 {
+		return p.kind.Programs.Undo(ctx, o)
 	}
-	place, err := p.Place(ctx, o.To, postgres.LoadOptions{})
+	to, err := p.target(ctx, RestoreOptions{To: o.To})
 	if err != nil {
 		return nil, err
 	}
-	return place.Undo(ctx)
+	return to.Undo(ctx)
 }
 
-// living is the configured node as it is to be after a restore of the set.
-func (p Parts) living(ctx context.Context, set holdfast.Set, files holdfast.Files, o RestoreOptions) (living, error) {
-	engine, err := compose.Connect(p.Compose.DockerHost)
+// Target implements Programs.
+func (c *composed) Target(
+	ctx context.Context, o RestoreOptions, set holdfast.Set, files holdfast.Files,
+) (restore.Target, databases.Target, error) {
+	to, err := c.living(ctx, o, set, files)
+	return to, to.Target, err
+}
+
+// living is the node as it is to be after a restore of the set.
+func (c *composed) living(
+	ctx context.Context, o RestoreOptions, set holdfast.Set, files holdfast.Files,
+) (living, error) {
+	conf := c.parts.Config.Compose
+	engine, err := compose.Connect(conf.DockerHost)
 	if err != nil {
 		return living{}, err
 	}
-	programs, err := compose.Revive(ctx, engine, compose.Site{Project: p.Compose.Project, Directory: p.Compose.Directory}, set, files)
+	site := compose.Site{Project: conf.Project, Directory: conf.Directory}
+	programs, err := compose.Revive(ctx, engine, site, set, files)
 	if err != nil {
 		return living{}, err
 	}
 	programs.Fresh = o.FreshVolume
-	return p.with(programs, o.load())
+	return c.with(programs, o.load())
 }
 
-// with makes a place of a node's programs.
-func (p Parts) with(programs *compose.Programs, options postgres.LoadOptions) (living, error) {
-	n, err := p.Given()
+// with makes a target of a node's programs.
+func (c *composed) with(programs *compose.Programs, options postgres.LoadOptions) (living, error) {
+	live, err := c.parts.given()
 	if err != nil {
 		return living{}, err
 	}
-	addAddresses(n, programs.Node)
+	maps.Copy(live.Addresses, addressesOf(programs.Node))
 	participant := programs.Node.Target(holdfast.Participant)
-	programs.Path = p.journal()
+	programs.Path = c.parts.journal()
 	programs.Ready = func(ctx context.Context) error { return answers(ctx, participant) }
 	programs.Identity = func(ctx context.Context) (string, error) { return identityOf(ctx, participant) }
 	programs.Asked = adminOf(programs.Node).Who
-	return living{p.placeOf(n, options), programs}, nil
+	return living{c.parts.targetOf(live, options), programs}, nil
 }
 
 // journal is where the restore of a compose node keeps its journal.
-func (p Parts) journal() string { return filepath.Join(p.Dir(), p.Config.Node+".restore.json") }
-
-// adminOf asks a compose node's participant at its container, because the
-// bundle publishes no port for the admin API.
-func adminOf(n *compose.Node) admin.Client {
-	return admin.Client{Address: "participant:5002", Dial: n.AdminReach().Dial}
+func (p *Parts) journal() string {
+	return p.nextToConfig(".restore.json")
 }
 
 // answers asks a database's server for a sign of life.
@@ -130,18 +135,18 @@ func identityOf(ctx context.Context, t libpq.Address) (string, error) {
 	return found.ID, nil
 }
 
-// undoLiving puts back what the newest restore of a compose node replaced, or
+// Undo implements Programs: it puts back what the newest restore of a compose node replaced, or
 // what one that was broken off has left, and has the node run as before.
-func (p Parts) undoLiving(ctx context.Context, o RestoreOptions) ([]databases.Move, error) {
-	left, err := compose.BrokenOff(p.journal())
+func (c *composed) Undo(ctx context.Context, o RestoreOptions) ([]databases.Move, error) {
+	left, err := compose.BrokenOff(c.parts.journal())
 	if err != nil {
 		return nil, err
 	}
-	place, err := p.livingNow(ctx, left)
+	place, err := c.livingNow(ctx, left)
 	if err != nil {
 		return nil, err
 	}
-	tell := p.tell
+	tell := c.parts.tell
 	if left.Exchanged() { // what is on the empty volume goes with it
 		return []databases.Move{}, place.Return(ctx, tell)
 	}
@@ -224,30 +229,27 @@ func (l living) putBack(ctx context.Context, k *compose.Kept, err error, tell fu
 // livingNow is the node as it runs; after a restore that was broken off, as
 // that one meant it to be. Where its set cannot be had any more, what runs, or
 // is there stopped, has to do.
-func (p Parts) livingNow(ctx context.Context, left *compose.Journal) (place living, err error) {
+func (c *composed) livingNow(ctx context.Context, left *compose.Journal) (to living, err error) {
 	if left != nil {
-		err = p.WithRepository(ctx, func(r *repository.Repository) error {
-			set, files, err := r.Find(ctx, holdfast.NodeName(p.Config.Node), string(left.Set))
-			if err != nil {
-				return err
-			}
-			place, err = p.living(ctx, set, files, RestoreOptions{})
-			return err
-		})
+		var set holdfast.Set
+		var files holdfast.Files
+		if set, files, err = c.parts.Find(ctx, string(left.Set)); err == nil {
+			to, err = c.living(ctx, RestoreOptions{}, set, files)
+		}
 		if err == nil || ctx.Err() != nil {
-			return place, err
+			return to, err
 		}
 	}
-	n, failed := p.ComposeNode(ctx)
+	n, failed := c.found(ctx)
 	if failed != nil {
-		return place, errors.Join(err, failed)
+		return to, errors.Join(err, failed)
 	}
 	programs := &compose.Programs{Node: n, Now: time.Now}
 	if left != nil {
 		programs.Set = left.Set
-		p.tell(fmt.Sprintf("the set cannot be had (%v); going back from what is there", err))
+		c.parts.tell(fmt.Sprintf("the set cannot be had (%v); going back from what is there", err))
 	}
-	return p.with(programs, postgres.LoadOptions{})
+	return c.with(programs, postgres.LoadOptions{})
 }
 
 // undoDatabases takes the newest swap back; of a restore that was broken off,

@@ -7,8 +7,6 @@ import (
 	"holdfast/databases"
 	"holdfast/identities"
 	"holdfast/internal/libpq"
-	"holdfast/node/compose"
-	"holdfast/repository"
 )
 
 // Finding is what one trial of the configuration showed.
@@ -31,24 +29,12 @@ func found(subject, well string, err error) Finding {
 
 // Try tries everything, one after the other; what fails keeps nothing else
 // from being tried.
-func (p Parts) Try(ctx context.Context) []Finding {
+func (p *Parts) Try(ctx context.Context) []Finding {
 	var out []Finding
-	if p.Compose != nil {
-		n, err := p.ComposeNode(ctx)
-		well := ""
-		if err == nil {
-			well = fmt.Sprintf("project %s, Splice %s", n.Project, n.Splice())
-		}
-		out = append(out, found("docker", well, err))
-		if left, err := compose.BrokenOff(p.journal()); err != nil || left != nil {
-			if err == nil {
-				err = &holdfast.Problem{What: fmt.Sprintf("a restore of set %s did not come to its end", left.Set),
-					Why: "The node's containers may be stopped.", Do: "`holdfast restore --undo --yes` goes back, `holdfast restore --yes` repeats it."}
-			}
-			out = append(out, found("restore", "", err))
-		}
+	if p.kind.Try != nil {
+		out = p.kind.Try(ctx)
 	}
-	n, err := p.nodeOrWhyNot(ctx)
+	n, err := p.databasesOrWhyNot(ctx)
 	if err != nil {
 		return append(out, found("databases", "", err))
 	}
@@ -59,9 +45,9 @@ func (p Parts) Try(ctx context.Context) []Finding {
 }
 
 // tryDatabase tries what a backup needs, and whether this role may restore.
-func (p Parts) tryDatabase(ctx context.Context, c holdfast.Component, t libpq.Address) []Finding {
+func (p *Parts) tryDatabase(ctx context.Context, c holdfast.Component, t libpq.Address) []Finding {
 	subject := string(c.Name)
-	outlook, err := p.Dumper(t).Look(ctx, c)
+	outlook, err := p.source(t).Look(ctx, c)
 	if err != nil {
 		return []Finding{found(subject, "", err)}
 	}
@@ -88,37 +74,28 @@ func mayRestore(ctx context.Context, subject string, t libpq.Address) Finding {
 }
 
 // tryIdentities fetches the identities and checks them, as a backup does.
-func (p Parts) tryIdentities(ctx context.Context, n databases.Live) Finding {
+func (p *Parts) tryIdentities(ctx context.Context, n databases.Live) Finding {
 	const subject = "identities"
-	if p.Identities == nil {
+	if p.Config.Identities == nil {
 		return Finding{Subject: subject, Verdict: holdfast.Violated, Found: "none are fetched", Why: "They hold the node's keys and are the second way back.", Do: "Add identities: to holdfast.yaml."}
 	}
-	fetch, err := p.ExportIdentities(ctx, 1)
+	fetched, err := p.fetchIdentities(ctx, 1, func() *identities.Participant { return LiveParticipant(ctx, n) })
+	if err == nil {
+		err = fetched.Report.Err()
+	}
 	if err != nil {
 		return found(subject, "", err)
 	}
-	data, err := fetch(ctx)
-	if err != nil {
-		return found(subject, "", err)
-	}
-	dump, err := identities.Parse(data)
-	if err != nil {
-		return found(subject, "", err)
-	}
-	if err := dump.Check(LiveParticipant(ctx, n)).Err(); err != nil {
-		return found(subject, "", err)
-	}
-	return found(subject, fmt.Sprintf("%s, %s", dump.ID, keys(len(dump.Keys))), nil)
+	return found(subject, fmt.Sprintf("%s, %s", fetched.ID, keys(len(fetched.Keys))), nil)
 }
 
-func (p Parts) tryRepository(ctx context.Context) Finding {
-	var name string
-	err := p.WithRepository(ctx, func(r *repository.Repository) error {
-		name = r.Name()
-		_, _, err := r.Latest(ctx, holdfast.NodeName(p.Config.Node), holdfast.Proven)
-		return err
-	})
-	return found("repository", name, err)
+func (p *Parts) tryRepository(ctx context.Context) Finding {
+	r, err := p.Repository(ctx)
+	if err != nil {
+		return found("repository", "", err)
+	}
+	_, _, err = r.Latest(ctx, p.Node.Name, holdfast.Proven)
+	return found("repository", r.Name(), err)
 }
 
 func keys(n int) string {
@@ -126,19 +103,4 @@ func keys(n int) string {
 		return "1 key"
 	}
 	return fmt.Sprintf("%d keys", n)
-}
-
-// LiveParticipant is what the participant's database says about itself now; nil
-// when it cannot be asked, and the checks that need it then cannot tell.
-func LiveParticipant(ctx context.Context, n databases.Live) *identities.Participant {
-	for _, c := range n.Components {
-		if c.Kind == holdfast.Participant {
-			facts, err := n.Facts(ctx, c.Name)
-			if err != nil {
-				return nil
-			}
-			return identities.ParticipantOf(facts.Participant)
-		}
-	}
-	return nil
 }

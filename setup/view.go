@@ -3,7 +3,7 @@ package setup
 import (
 	"context"
 	"holdfast"
-	"holdfast/node/compose"
+	"holdfast/internal/libpq"
 	"strings"
 )
 
@@ -13,6 +13,8 @@ type View struct {
 	Databases  []DatabaseView       `json:"databases"`
 	Deployment *holdfast.Deployment `json:"deployment,omitempty"` // of a compose node
 	App        string               `json:"validator_app,omitempty"`
+	// Lines are how the node runs, for people: what, and what about it.
+	Lines [][]string `json:"-"`
 }
 
 // DatabaseView is one of the node's databases.
@@ -28,40 +30,40 @@ type DatabaseView struct {
 }
 
 // View looks at everything; what cannot be reached is part of the picture.
-func (p Parts) View(ctx context.Context) (View, *compose.Node, error) {
-	view := View{Name: holdfast.NodeName(p.Config.Node), Databases: []DatabaseView{}}
-	n, err := p.Given()
+func (p *Parts) View(ctx context.Context) (View, error) {
+	view := View{Name: p.Node.Name, Databases: []DatabaseView{}}
+	live, err := p.Databases(ctx)
 	if err != nil {
-		return view, nil, err
+		return view, err
 	}
-	var of *compose.Node
-	if p.Compose != nil {
-		if of, err = p.ComposeNode(ctx); err != nil {
-			return view, nil, err
+	var shown Shown
+	if p.kind.Show != nil {
+		if shown, err = p.kind.Show(ctx); err != nil {
+			return view, err
 		}
-		addAddresses(n, of)
-		d, err := of.Deployment(ctx)
-		if err != nil {
-			return view, nil, err
-		}
-		view.Deployment = &d
+		view.Deployment, view.Lines = &shown.Deployment, shown.Lines
 	}
-	if p.Identities != nil {
-		view.App = p.Identities.URL
+	if p.Config.Identities != nil {
+		view.App = p.Config.Identities.URL
 	}
-	for _, c := range n.Components {
-		t := n.Addresses[c.Name]
-		v := DatabaseView{Component: c.Name, Kind: c.Kind, Where: t.Where()}
-		outlook, err := p.Dumper(t).Look(ctx, c)
-		if err != nil {
-			v.Problem = err.Error()
-		} else {
-			v.Found, v.Postgres, v.Bytes = outlook.Found, strings.Fields(outlook.Postgres)[0], outlook.Bytes
-		}
-		if of != nil && t.Dial != nil {
-			v.By = string(of.PostgresWay())
+	for _, c := range live.Components {
+		at := live.Addresses[c.Name]
+		v := p.viewOf(ctx, c, at)
+		if shown.Way != nil && at.Dial != nil {
+			v.By = shown.Way()
 		}
 		view.Databases = append(view.Databases, v)
 	}
-	return view, of, nil
+	return view, nil
+}
+
+func (p *Parts) viewOf(ctx context.Context, c holdfast.Component, at libpq.Address) DatabaseView {
+	v := DatabaseView{Component: c.Name, Kind: c.Kind, Where: at.Where()}
+	outlook, err := p.source(at).Look(ctx, c)
+	if err != nil {
+		v.Problem = err.Error()
+		return v
+	}
+	v.Found, v.Postgres, v.Bytes = outlook.Found, strings.Fields(outlook.Postgres)[0], outlook.Bytes
+	return v
 }

@@ -54,7 +54,7 @@ func (d Dumper) Look(ctx context.Context, c holdfast.Component) (holdfast.Outloo
 		return fail(err)
 	}
 	out := holdfast.Outlook{Component: c.Name, Found: found.What, Participant: found.ID, Database: d.Address.Where(), Postgres: s.Version, LeftOut: left}
-	if err := conn.QueryRow(ctx, `SELECT pg_database_size(current_database())`).Scan(&out.Bytes); err != nil {
+	if out.Bytes, out.Instance, err = measure(ctx, conn); err != nil {
 		return fail(err)
 	}
 	list, err := tables(ctx, conn)
@@ -65,6 +65,15 @@ func (d Dumper) Look(ctx context.Context, c holdfast.Component) (holdfast.Outloo
 		out.Tables = append(out.Tables, holdfast.TableSize{Name: t.ident(), Bytes: t.bytes, Format: t.format})
 	}
 	return out, nil
+}
+
+// measure says how large the database is, and what identifies it among all: the
+// server's start and the database's number there, which any role may read.
+func measure(ctx context.Context, conn *pgx.Conn) (bytes int64, instance string, err error) {
+	err = conn.QueryRow(ctx, `SELECT pg_database_size(oid),
+			extract(epoch FROM pg_postmaster_start_time())::text || ' ' || current_setting('port') || ' ' || oid
+		FROM pg_database WHERE datname = current_database()`).Scan(&bytes, &instance)
+	return bytes, instance, err
 }
 
 // locked names who keeps us from looking.

@@ -33,38 +33,13 @@ the proof needs is missing.`,
 		Args: exactly(0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			a.ifInterrupted = "No set was published. What was stored is found again by the next run."
-			p, err := a.load()
-			if err != nil {
-				return err
-			}
-			return p.WhileOpening(cmd.Context(), func(ctx context.Context, r *setup.Opening) error {
-				job, node, err := p.Backup(ctx, r, wait)
-				if err != nil {
-					return err
-				}
-				if dryRun {
-					if err := node.Check(ctx); err != nil {
-						return err
+			return a.with(cmd.Context(), func(p *setup.Parts) error {
+				return p.Backup(cmd.Context(), wait, func(ctx context.Context, job backup.Job) error {
+					if dryRun {
+						return a.planBackup(ctx, job)
 					}
-					plan, err := job.Plan(ctx)
-					if err != nil {
-						return err
-					}
-					return a.result("backup-plan", plan, func() { a.printPlan(plan) })
-				}
-				set, err := job.Run(ctx)
-				if set.ID == "" {
-					return err
-				}
-				printErr := a.result("set", set, func() {
-					if !a.quiet || err != nil {
-						a.printSet(set)
-					}
+					return a.backup(ctx, job)
 				})
-				if printErr != nil {
-					return printErr
-				}
-				return err
 			})
 		},
 	}
@@ -72,6 +47,30 @@ the proof needs is missing.`,
 	c.Flags().BoolVarP(&a.quiet, "quiet", "q", false, "print nothing of a set that is proven, other than what --output json asks for")
 	c.Flags().DurationVar(&wait, "wait", 0, "how long to wait for another run of this node to end")
 	return c
+}
+
+func (a *app) planBackup(ctx context.Context, job backup.Job) error {
+	plan, err := job.Plan(ctx)
+	if err != nil {
+		return err
+	}
+	return a.result("backup-plan", plan, func() { a.printPlan(plan) })
+}
+
+func (a *app) backup(ctx context.Context, job backup.Job) error {
+	set, err := job.Run(ctx)
+	if set.ID == "" {
+		return err
+	}
+	printErr := a.result("set", set, func() {
+		if !a.quiet || err != nil {
+			a.printSet(set)
+		}
+	})
+	if printErr != nil {
+		return printErr
+	}
+	return err
 }
 
 func (a *app) printPlan(p backup.Plan) {

@@ -97,10 +97,11 @@ func codesOf(names []string) ([]check.Code, error) {
 
 // check looks at everything and judges it.
 func (a *app) check(ctx context.Context) (check.Report, error) {
-	p, err := a.load()
+	p, err := a.open()
 	if err != nil {
 		return check.Report{}, err
 	}
+	defer func() { _ = p.Close(ctx) }()
 	o, err := p.Observe(ctx)
 	if err != nil {
 		return check.Report{}, err

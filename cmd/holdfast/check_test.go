@@ -136,33 +136,35 @@ func (c *checked) config() *config.Config {
 func (c *checked) take(conf *config.Config, ago time.Duration) (holdfast.Set, error) {
 	c.Helper()
 	var set holdfast.Set
-	err := c.inside(conf, func(r *repository.Repository) error {
-		job, _, err := setup.Parts{Config: conf, Version: version}.Backup(context.Background(), r, time.Minute)
-		if err != nil {
-			return err
-		}
+	p := c.parts(conf)
+	defer func() { c.must(p.Close(c.Context())) }()
+	err := p.Backup(c.Context(), time.Minute, func(ctx context.Context, job backup.Job) (err error) {
 		real := backup.SystemClock()
 		job.Clock = func() holdfast.Moment {
 			m := real()
 			m.Wall = m.Wall.Add(-ago)
 			return m
 		}
-		set, err = job.Run(c.Context())
+		set, err = job.Run(ctx)
 		return err
 	})
 	return set, err
 }
 
+func (c *checked) parts(conf *config.Config) *setup.Parts {
+	c.Helper()
+	p, err := setup.Open(conf, setup.Options{Version: version})
+	c.must(err)
+	return p
+}
+
 func (c *checked) inside(conf *config.Config, fn func(*repository.Repository) error) error {
-	password, err := conf.Repository.Password.Secret(conf.Dir())(c.Context())
+	p := c.parts(conf)
+	r, err := p.Repository(c.Context())
 	if err != nil {
 		return err
 	}
-	r, err := repository.Open(c.Context(), conf.Repository.Place, password)
-	if err != nil {
-		return err
-	}
-	return errors.Join(fn(r), r.Close(c.Context()))
+	return errors.Join(fn(r), p.Close(c.Context()))
 }
 
 // fork copies the repository as it is now.
@@ -198,8 +200,10 @@ func (c *checked) rehearsed(conf *config.Config, verdict holdfast.Verdict, ago t
 // judge looks at everything and judges it.
 func (c *checked) judge(conf *config.Config) []check.Condition {
 	c.Helper()
-	o, err := setup.Parts{Config: conf, Version: version}.Observe(c.Context())
+	p := c.parts(conf)
+	o, err := p.Observe(c.Context())
 	c.must(err)
+	c.must(p.Close(c.Context()))
 	return check.Evaluate(o, time.Now())
 }
 
@@ -303,7 +307,7 @@ func (c *checked) empty(name string) *config.Config {
 	c.Helper()
 	conf := c.config()
 	conf.Repository.Place = place.Directory(c.path(name))
-	password, err := conf.Repository.Password.Secret(conf.Dir())(c.Context())
+	password, err := c.parts(conf).Password(c.Context())
 	c.must(err)
 	c.must(repository.Create(c.Context(), conf.Repository.Place, password))
 	return conf

@@ -25,7 +25,7 @@ Nothing else can be dropped this way, and none that anybody is connected to.`,
   # drop one
   holdfast restore clean 'participant-4~before~20261122T154500Z-1f0c9a3e'`,
 		RunE: func(cmd *cobra.Command, names []string) error {
-			p, err := a.load()
+			p, err := a.open()
 			if err != nil {
 				return err
 			}
@@ -50,7 +50,7 @@ Nothing else can be dropped this way, and none that anybody is connected to.`,
 
 // leftovers are what restores have left; databases that cannot be looked at are
 // said.
-func (a *app) leftovers(ctx context.Context, p setup.Parts, to []string) ([]databases.Leftover, error) {
+func (a *app) leftovers(ctx context.Context, p *setup.Parts, to []string) ([]databases.Leftover, error) {
 	list, unseen, err := p.Leftovers(ctx, to)
 	if unseen != nil {
 		_, _ = fmt.Fprintf(a.err, "The databases cannot be asked what restores have left among them: %s\n", lines(unseen.Error()))
@@ -58,7 +58,7 @@ func (a *app) leftovers(ctx context.Context, p setup.Parts, to []string) ([]data
 	return list, err
 }
 
-func (a *app) clean(ctx context.Context, p setup.Parts, to, names []string) error {
+func (a *app) clean(ctx context.Context, p *setup.Parts, to, names []string) error {
 	if err := p.Clean(ctx, to, names); err != nil {
 		return err
 	}

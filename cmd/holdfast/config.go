@@ -17,11 +17,11 @@ func newConfig(a *app) *cobra.Command {
   holdfast config show --origin`,
 		Args: exactly(0, "no arguments"),
 		RunE: func(*cobra.Command, []string) error {
-			p, err := a.load()
+			p, err := a.open()
 			if err != nil {
 				return err
 			}
-			origins := p.Origins()
+			origins := p.Config.Origins()
 			return a.result("config", origins, func() {
 				rows := [][]string{{"KEY", "VALUE"}}
 				if origin {

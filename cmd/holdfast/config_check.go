@@ -25,14 +25,14 @@ comes with its fix. Nothing is changed.`,
   holdfast config check --live`,
 		Args: exactly(0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			p, err := a.load()
+			p, err := a.open()
 			if err == nil {
 				err = p.Valid()
 			}
 			if err != nil {
 				return err
 			}
-			found := []setup.Finding{{Subject: "configuration", Verdict: holdfast.Holds, Found: fmt.Sprintf("node %s, %s", p.Node, count(len(p.DomainNode().Components), "database"))}}
+			found := []setup.Finding{{Subject: "configuration", Verdict: holdfast.Holds, Found: fmt.Sprintf("node %s, %s", p.Node.Name, count(len(p.Node.Components), "database"))}}
 			if live {
 				found = append(found, p.Try(cmd.Context())...)
 			}

@@ -91,8 +91,8 @@ something could not be told, such as whether a network could be reached.`,
 }
 
 func (a *app) drill(ctx context.Context, id string, f drillFlags) error {
-	return a.withRepository(ctx, func(p setup.Parts, r *repository.Repository) error {
-		set, files, err := find(ctx, r, holdfast.NodeName(p.Node), id)
+	return a.withRepository(ctx, func(p *setup.Parts, r *repository.Repository) error {
+		set, files, err := p.Find(ctx, id)
 		if err != nil {
 			return err
 		}
@@ -116,7 +116,7 @@ func (a *app) drill(ctx context.Context, id string, f drillFlags) error {
 		if err != nil || f.dryRun {
 			return err
 		}
-		key, keyErr := r.SigningKey(ctx, func() (string, string, error) { return sshsig.NewKey("holdfast@" + p.Node) })
+		key, keyErr := r.SigningKey(ctx, func() (string, string, error) { return sshsig.NewKey("holdfast@" + string(p.Node.Name)) })
 		report, err := job.Run(ctx, plan, set, files)
 		if report == nil {
 			return err

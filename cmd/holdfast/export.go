@@ -50,8 +50,8 @@ keys: the files are readable for their owner alone, and should not stay.`,
 				return err
 			}
 			ctx := cmd.Context()
-			return a.withRepository(ctx, func(p setup.Parts, r *repository.Repository) error {
-				set, files, err := find(ctx, r, holdfast.NodeName(p.Node), args[0])
+			return a.withRepository(ctx, func(p *setup.Parts, r *repository.Repository) error {
+				set, files, err := p.Find(ctx, args[0])
 				if err != nil {
 					return err
 				}
@@ -89,8 +89,8 @@ func (f exportFlags) check(a *app) error {
 	return nil
 }
 
-func (a *app) exportSQL(ctx context.Context, p setup.Parts, set holdfast.Set, files holdfast.Files, f exportFlags) error {
-	pg := export.Postgres{Script: postgres.Tools{Dir: p.Tools}.Script, Rows: postgres.TextRows}
+func (a *app) exportSQL(ctx context.Context, p *setup.Parts, set holdfast.Set, files holdfast.Files, f exportFlags) error {
+	pg := export.Postgres{Script: postgres.Tools{Dir: p.Config.Tools}.Script, Rows: postgres.TextRows}
 	return export.SQL(ctx, set, holdfast.ComponentName(f.component), files, a.out, pg,
 		export.SQLOptions{Owners: f.owners, Unproven: f.unproven, Events: p.Events})
 }

@@ -1,22 +1,16 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"holdfast"
-	"holdfast/databases"
 	"holdfast/identities"
-	"holdfast/record"
-	"holdfast/repository"
 	"holdfast/setup"
 )
 
@@ -44,34 +38,13 @@ func newIdentitiesFetch(a *app) *cobra.Command {
 		Args: exactly(0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx := cmd.Context()
-			p, err := a.load()
+			p, err := a.open()
 			if err != nil {
 				return err
 			}
-			backup, err := p.IdentitiesBackup(ctx)
+			facts, report, err := p.KeepIdentities(ctx)
 			if err != nil {
 				return err
-			}
-			n, _ := p.Live(ctx) // of a node that is not to be had, the checks that compare cannot tell
-			data, dump, report, err := fetchIdentities(ctx, backup.Fetch, n)
-			if err != nil {
-				return err
-			}
-			var sealed bytes.Buffer
-			if err := identities.Seal(&sealed, data, backup.Recipients); err != nil {
-				return err
-			}
-			facts := dump.Facts(report)
-			name := identities.FileName(dump.ID, dump.Content(), backup.Recipients)
-			for _, r := range backup.Recipients {
-				facts.Recipients = append(facts.Recipients, r.String())
-			}
-			for _, keeper := range backup.Keepers {
-				kept, _, err := keeper.Keep(ctx, name, sealed.Bytes())
-				if err != nil {
-					return err
-				}
-				facts.Kept = append(facts.Kept, kept.Where)
 			}
 			if err := a.result("identities", facts, func() {
 				a.printIdentities(facts)
@@ -84,20 +57,6 @@ func newIdentitiesFetch(a *app) *cobra.Command {
 			return report.Err()
 		},
 	}
-}
-
-// fetchIdentities takes the dump out of the validator app, and asks of it what
-// can be asked with the node's participant database beside it.
-func fetchIdentities(ctx context.Context, fetch func(context.Context) ([]byte, error), n databases.Live) ([]byte, *identities.Dump, identities.Report, error) {
-	data, err := fetch(ctx)
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	dump, err := identities.Parse(data)
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	return data, dump, dump.Check(setup.LiveParticipant(ctx, n)), nil
 }
 
 func (a *app) printIdentities(f holdfast.IdentityFacts) {
@@ -160,8 +119,8 @@ that the dump is not what it should be.`,
 				_, _ = fmt.Fprintf(a.err, "The dump is in %s. An import takes only the JSON itself.\n", strings.Join(wrappers, ", in "))
 			}
 			var against *identities.Participant
-			if p, err := a.load(); err == nil {
-				n, _ := p.Live(cmd.Context())
+			if p, err := a.open(); err == nil {
+				n, _ := p.Databases(cmd.Context())
 				against = setup.LiveParticipant(cmd.Context(), n)
 			}
 			report := dump.Check(against)
@@ -197,7 +156,7 @@ func newIdentitiesShow(a *app) *cobra.Command {
   holdfast identities show 20261122T154500Z --output json`,
 		Args: atMost(1, "one set"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.withIdentities(cmd.Context(), args, func(set holdfast.Set, _ holdfast.Files, _ *repository.Repository) error {
+			return a.withIdentities(cmd.Context(), args, func(_ *setup.Parts, set holdfast.Set, _ holdfast.Files) error {
 				return a.result("identities", set.Identities, func() {
 					a.printf("In set %s:\n", set.ID)
 					a.printIdentities(*set.Identities)
@@ -207,20 +166,20 @@ func newIdentitiesShow(a *app) *cobra.Command {
 	}
 }
 
-func (a *app) withIdentities(ctx context.Context, args []string, fn func(holdfast.Set, holdfast.Files, *repository.Repository) error) error {
+func (a *app) withIdentities(ctx context.Context, args []string, fn func(*setup.Parts, holdfast.Set, holdfast.Files) error) error {
 	id := "latest"
 	if len(args) > 0 {
 		id = args[0]
 	}
-	return a.withRepository(ctx, func(p setup.Parts, r *repository.Repository) error {
-		set, files, err := find(ctx, r, holdfast.NodeName(p.Node), id)
+	return a.with(ctx, func(p *setup.Parts) error {
+		set, files, err := p.Find(ctx, id)
 		if err != nil {
 			return err
 		}
 		if set.Identities == nil {
 			return &holdfast.Problem{Class: holdfast.Refused, What: fmt.Sprintf("set %s has no identities", set.ID), Do: "Choose another set, or `holdfast identities fetch`."}
 		}
-		return fn(set, files, r)
+		return fn(p, set, files)
 	})
 }
 
@@ -240,14 +199,7 @@ remembered in the repository, for the condition recovery_key_tested.`,
   holdfast identities open /mnt/usb/identities-x.json.age --key-file - <recovery-key.txt`,
 		Args: atMost(1, "one set or file"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if keyFile == "" {
-				return usageError(nil, errors.New("--key-file: name the file with the recovery key"))
-			}
-			text, err := a.readFile(keyFile)
-			if err != nil {
-				return err
-			}
-			keys, err := identities.ParseKeys(holdfast.NewSecret(string(text)))
+			keys, err := a.readKeys(keyFile)
 			if err != nil {
 				return err
 			}
@@ -267,7 +219,7 @@ remembered in the repository, for the condition recovery_key_tested.`,
 				defer func() { _ = f.Close() }()
 				return open(f, nil)
 			}
-			return a.withIdentities(cmd.Context(), args, func(set holdfast.Set, files holdfast.Files, r *repository.Repository) error {
+			return a.withIdentities(cmd.Context(), args, func(p *setup.Parts, set holdfast.Set, files holdfast.Files) error {
 				in, err := files.Open(cmd.Context(), set.Identities.SealedFile)
 				if err != nil {
 					return err
@@ -276,7 +228,7 @@ remembered in the repository, for the condition recovery_key_tested.`,
 				if err := open(in, set.Identities.Recipients); err != nil {
 					return err
 				}
-				a.rememberKeyTest(cmd.Context(), r, set)
+				a.keyTestForgotten(p.RememberKeyTest(cmd.Context(), set))
 				return nil
 			})
 		},
@@ -285,12 +237,10 @@ remembered in the repository, for the condition recovery_key_tested.`,
 	return c
 }
 
-// rememberKeyTest notes that a key opened the identities of a set. The dump is
-// out by then: a repository that takes no note is said, and no failure.
-func (a *app) rememberKeyTest(ctx context.Context, r *repository.Repository, set holdfast.Set) {
-	host, _ := os.Hostname()
-	err := r.PutKeyTest(ctx, record.KeyTest{Set: set.ID, Node: set.Node.Name, At: time.Now().UTC(), Content: set.Identities.Content, Host: host})
+// keyTestForgotten says that a key opened the identities, and that nothing
+// remembers it. They are open by then, so it is no failure.
+func (a *app) keyTestForgotten(err error) {
 	if err != nil {
-		_, _ = fmt.Fprintf(a.err, "holdfast: the identities were opened; that a key opened them is not remembered: %v\n", err)
+		a.say("holdfast: the identities were opened; that a key opened them is not remembered: %v\n", err)
 	}
 }

@@ -9,7 +9,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"holdfast/node/compose"
 	"holdfast/setup"
 )
 
@@ -27,24 +26,24 @@ really started: not what .env says now. Passwords are never shown.`,
   holdfast node show --output json`,
 		Args: exactly(0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			p, err := a.load()
+			p, err := a.open()
 			if err != nil {
 				return err
 			}
-			view, n, err := p.View(cmd.Context())
+			view, err := p.View(cmd.Context())
 			if err != nil {
 				return err
 			}
-			return a.result("node", view, func() { a.printNode(view, n) })
+			return a.result("node", view, func() { a.printNode(view) })
 		},
 	})
 	return c
 }
 
-func (a *app) printNode(v setup.View, n *compose.Node) {
+func (a *app) printNode(v setup.View) {
 	a.printf("Node %s\n\n", v.Name)
-	if n != nil {
-		a.printBundle(a.out, n)
+	if len(v.Lines) > 0 {
+		printBundle(a.out, v.Lines)
 		a.printf("\n")
 	}
 	rows := [][]string{{"COMPONENT", "DATABASE", "POSTGRES", "SIZE", "REACHED BY", "FOUND"}}
@@ -54,21 +53,11 @@ func (a *app) printNode(v setup.View, n *compose.Node) {
 	a.table(rows)
 }
 
-// printBundle prints a compose node: its containers, and how it was started.
-func (a *app) printBundle(out io.Writer, n *compose.Node) {
+// printBundle prints how a node runs and was started.
+func printBundle(out io.Writer, lines [][]string) {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	line := func(columns ...string) { _, _ = fmt.Fprintln(w, short(strings.Join(columns, "\t"))) }
-	start := n.Start()
-	line("project", n.Project+"   in "+cmp.Or(n.Directory, "an unknown directory"))
-	line("Splice", cmp.Or(n.Splice(), "cannot tell: the images' tags do not say"))
-	line("started with", fmt.Sprintf("-p %s -P %s -m %s -s %s -c %s", start.PartyHint, start.Identifier, cmp.Or(start.MigrationID, "(none)"), start.Sponsor, start.Scan))
-	line("authentication", start.Auth)
-	for _, r := range n.Roles() {
-		line(r.Role, r.Container.Name+"   "+r.Container.State+"   "+r.Container.Image)
+	for _, columns := range lines {
+		_, _ = fmt.Fprintln(w, short(strings.Join(columns, "\t")))
 	}
-	if n.External() {
-		line("postgres", "outside of the project: "+n.ParticipantDatabase().Server)
-	}
-	line("databases", n.ParticipantDatabase().Name+", "+n.ValidatorDatabase().Name+"   as "+n.ParticipantDatabase().User)
 	_ = w.Flush()
 }

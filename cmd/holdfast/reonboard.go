@@ -3,184 +3,114 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
-	"strings"
-	"time"
+
+	"filippo.io/age"
+	"github.com/spf13/cobra"
 
 	"holdfast"
 	"holdfast/identities"
-	"holdfast/node/compose"
-	"holdfast/repository"
+	"holdfast/reonboard"
 	"holdfast/setup"
 )
 
-// reonboarding is what a way back from the identities needs next.
-type reonboarding struct {
-	Set        holdfast.SetID `json:"set"`
-	Dump       string         `json:"dump_in_clear"` // the node's private keys
-	Identifier string         `json:"participant_identifier"`
-	Directory  string         `json:"directory"` // where the bundle was
-	First      string         `json:"first_start"`
-	Later      string         `json:"later_starts"`
-}
+func newReonboard(a *app) *cobra.Command {
+	var identifier, keyFile string
+	c := &cobra.Command{
+		Use:   "reonboard [SET]",
+		Short: "Bring the node back from its identities alone, when no set can be used",
+		Long: `Prepare the second way back: a new participant gets the old one's keys under a
+name that was never used. Write the set's identities in clear for the node's
+first start, choose the name, remember it as used, and print the lines to type.
+Nothing is stopped or started.
 
-// clearFile is where the dump is put in clear for start.sh -i.
-func clearFile(p setup.Parts) string {
-	return filepath.Join(p.Dir(), p.Config.Node+".identities.clear.json")
-}
+It brings back less than a restore: "holdfast restore" is the first way back,
+and docs/restore.md says what this one loses. When the node is ready,
+"holdfast reonboard clean" removes the identities in clear.
 
-func usedIdentifiers(p setup.Parts) string {
-	return filepath.Join(p.Dir(), p.Config.Node+".identifiers.json")
-}
+SET is an ID, the beginning of one, its last eight digits, or "latest", the
+newest proven set, which is also the default.`,
+		Example: `  # the recovery key from a file
+  holdfast reonboard --key-file recovery.key
 
-// routeTwo prepares a node's way back from its identities, or tidies up after.
-func (a *app) routeTwo(ctx context.Context, args []string, f restoreFlags) error {
-	if !f.fromIdentities {
-		return usageError(nil, errors.New("--remove goes with --from-identities"))
-	}
-	if f.remove {
-		p, err := a.load()
-		if err != nil {
-			return err
-		}
-		if err := removeClear(p); err != nil {
-			return err
-		}
-		return a.result("dropped", []string{clearFile(p)}, func() { a.printf("removed %s\n", clearFile(p)) })
-	}
-	id := "latest"
-	if len(args) == 1 {
-		id = args[0]
-	}
-	return a.reonboard(ctx, id, f)
-}
+  # a name of your own, the key from standard input
+  holdfast reonboard --identifier my-validator-2 --key-file - <recovery.key
 
-// reonboard prepares route two: the dump in clear where start.sh -i takes it,
-// an identifier that was never used, and the line to type.
-func (a *app) reonboard(ctx context.Context, id string, f restoreFlags) error {
-	if f.keyFile == "" {
-		return usageError(nil, errors.New("--from-identities: --key-file is missing: the recovery key opens the identities"))
-	}
-	text, err := a.readFile(f.keyFile)
-	if err != nil {
-		return err
-	}
-	keys, err := identities.ParseKeys(holdfast.NewSecret(string(text)))
-	if err != nil {
-		return err
-	}
-	return a.withRepository(ctx, func(p setup.Parts, r *repository.Repository) error {
-		set, files, err := find(ctx, r, holdfast.NodeName(p.Node), id)
-		if err != nil {
-			return err
-		}
-		if set.Identities == nil || set.Identities.SealedFile == "" {
-			return &holdfast.Problem{Class: holdfast.Refused, What: fmt.Sprintf("set %s does not have the identities", set.ID), Do: "Choose another set: `holdfast list`."}
-		}
-		start, directory := startOf(set)
-		used, err := identifiersUsed(ctx, p, r)
-		if err != nil {
-			return err
-		}
-		identifier, err := compose.ChooseIdentifier(f.identifier, start.PartyHint, used, time.Now())
-		if err != nil {
-			return err
-		}
-		in, err := files.Open(ctx, set.Identities.SealedFile)
-		if err != nil {
-			return err
-		}
-		defer func() { _ = in.Close() }()
-		clear, err := identities.Open(in, keys, set.Identities.Recipients)
-		if err != nil {
-			return err
-		}
-		if err := writeClear(p, clear); err != nil {
-			return err
-		}
-		if err := compose.NoteUsed(usedIdentifiers(p), compose.Used{Identifier: identifier, At: time.Now().UTC()}); err != nil {
-			return errors.Join(err, os.Remove(clearFile(p)))
-		}
-		a.rememberKeyTest(ctx, r, set)
-		out := reonboarding{Set: set.ID, Dump: clearFile(p), Identifier: identifier, Directory: directory,
-			First: compose.StartLine(start, clearFile(p), identifier), Later: compose.StartLine(start, "", identifier)}
-		return a.result("reonboarding", out, func() { a.printReonboarding(out) })
-	})
-}
-
-// startOf are the flags that the set's node was started with. Of a node that
-// was given by connection strings the party hint is told by its validator's
-// party; what else has to be filled in is in capitals.
-func startOf(set holdfast.Set) (start holdfast.Start, directory string) {
-	if set.Deployment != nil {
-		return set.Deployment.Start, set.Deployment.Directory
-	}
-	start = holdfast.Start{PartyHint: "PARTY_HINT", Sponsor: "SPONSOR_SV_URL"}
-	for _, c := range set.Captures {
-		if f := c.Facts.Validator; f != nil {
-			for _, store := range f.Stores {
-				if hint, _, found := strings.Cut(store.Party, "::"); found && store.Name == "DbValidatorStore" {
-					start.PartyHint = hint
-				}
+  # when the node is ready
+  holdfast reonboard clean`,
+		Args: atMost(1, "one set"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			keys, err := a.readKeys(keyFile)
+			if err != nil {
+				return err
 			}
-		}
+			id := "latest"
+			if len(args) == 1 {
+				id = args[0]
+			}
+			return a.with(cmd.Context(), func(p *setup.Parts) error {
+				return a.reonboard(cmd.Context(), p, keys, id, identifier)
+			})
+		},
 	}
-	return start, ""
+	c.Flags().StringVar(&identifier, "identifier", "",
+		"the new participant's identifier, never used before; without it one is made")
+	c.Flags().StringVarP(&keyFile, "key-file", "k", "", "file with the recovery key; - for standard input")
+	c.AddCommand(newReonboardClean(a))
+	return c
 }
 
-// identifiersUsed are those of the sets, and those in the ledger.
-func identifiersUsed(ctx context.Context, p setup.Parts, r *repository.Repository) ([]string, error) {
-	list, err := compose.ReadUsed(usedIdentifiers(p))
+func newReonboardClean(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "clean",
+		Short: "Remove the identities in clear",
+		Long: `Overwrite and remove the file in which "holdfast reonboard" has put the node's
+identities in clear. Names that were given stay known as used.`,
+		Example: `  # when the node is ready
+  holdfast reonboard clean
+
+  # for a program
+  holdfast reonboard clean --output json`,
+		Args: exactly(0, "no arguments"),
+		RunE: func(*cobra.Command, []string) error {
+			p, err := a.open()
+			if err != nil {
+				return err
+			}
+			file := p.ClearFile()
+			if err := file.Remove(); err != nil {
+				return err
+			}
+			return a.result("dropped", []string{file.Path}, func() { a.printf("removed %s\n", file.Path) })
+		},
+	}
+}
+
+func (a *app) reonboard(ctx context.Context, p *setup.Parts, keys []age.Identity, id, identifier string) error {
+	set, files, err := p.Find(ctx, id)
+	if err != nil {
+		return err
+	}
+	out, err := p.Reonboard(keys).Run(ctx, set, files, identifier)
+	if err != nil {
+		return err
+	}
+	a.keyTestForgotten(out.Forgotten)
+	return a.result("reonboarding", out, func() { a.printInstructions(out) })
+}
+
+// readKeys reads the recovery key, or an SSH private key.
+func (a *app) readKeys(file string) ([]age.Identity, error) {
+	if file == "" {
+		return nil, usageError(nil, errors.New("--key-file: name the file with the recovery key, which opens the identities"))
+	}
+	text, err := a.readFile(file)
 	if err != nil {
 		return nil, err
 	}
-	var used []string
-	for _, u := range list {
-		used = append(used, u.Identifier)
-	}
-	sets, err := r.Manifests(ctx, "") // of every node: one that was re-onboarded has a new name
-	if err != nil {
-		return nil, err
-	}
-	for _, s := range sets {
-		if d := s.Set.Deployment; d != nil {
-			used = append(used, d.Start.Identifier)
-		}
-		for _, c := range s.Set.Captures {
-			if c.Facts.Participant != nil {
-				identifier, _, _ := strings.Cut(c.Facts.Participant.ParticipantID, "::")
-				used = append(used, identifier)
-			}
-		}
-	}
-	return used, nil
+	return identities.ParseKeys(holdfast.NewSecret(string(text)))
 }
 
-// writeClear puts the dump where only its owner can read it, until the bundle
-// gives it to its own user (Splice: chown-participant-bootstrapping-dump).
-func writeClear(p setup.Parts, dump []byte) error {
-	if err := removeClear(p); err != nil {
-		return err
-	}
-	return writeSecret(clearFile(p), string(dump))
-}
-
-// removeClear overwrites and removes the dump in clear, if there is one.
-func removeClear(p setup.Parts) error {
-	info, err := os.Lstat(clearFile(p))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err == nil {
-		err = os.WriteFile(clearFile(p), make([]byte, info.Size()), 0o600)
-	}
-	return errors.Join(err, os.Remove(clearFile(p)))
-}
-
-func (a *app) printReonboarding(r reonboarding) {
+func (a *app) printInstructions(r reonboard.Instructions) {
 	a.printf("The identities of set %s are in clear in %s: the node's private keys.\n", r.Set, r.Dump)
 	a.printf("The new participant is called %s; that name is noted as used.\n\n", r.Identifier)
 	a.printf("1. Make sure that the old node is gone for good, and that the bundle's database volume is empty.\n")
@@ -189,7 +119,7 @@ func (a *app) printReonboarding(r reonboarding) {
 	} else {
 		a.printf("2. In the bundle's directory, with -m and -a as the old node had them:\n\n  %s\n\n", r.First)
 	}
-	a.printf("3. When it is ready: holdfast restore --from-identities --remove\n")
+	a.printf("3. When it is ready: holdfast reonboard clean\n")
 	a.printf("4. Every later start:\n\n  %s\n\n", r.Later)
 	a.printf("5. Give the node a new name in holdfast.yaml (node:): it is another participant now.\n")
 }

@@ -31,11 +31,6 @@ type restoreFlags struct {
 
 	originalStopped bool
 	freshVolume     bool
-
-	fromIdentities bool
-	identifier     string
-	keyFile        string
-	remove         bool
 }
 
 func newRestore(a *app) *cobra.Command {
@@ -74,9 +69,6 @@ under another name, and an empty one takes its place.`,
   holdfast restore latest --component participant --to participant=postgres://standby/participant --yes`,
 		Args: atMost(1, "one set"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if f.fromIdentities || f.remove {
-				return a.routeTwo(cmd.Context(), args, f)
-			}
 			if f.undo {
 				if len(args) > 0 {
 					return usageError(nil, fmt.Errorf("--undo takes no set: it undoes the newest restore"))
@@ -101,17 +93,13 @@ under another name, and an empty one takes its place.`,
 	c.Flags().BoolVar(&f.unproven, "accept-unproven", false, "take a set that nothing contradicts but nothing proves either")
 	c.Flags().BoolVar(&f.originalStopped, "original-stopped", false, "the node that the set was taken of is stopped and cannot start again")
 	c.Flags().BoolVar(&f.freshVolume, "fresh-volume", false, "for compose: keep the volume of Postgres aside, whatever is on it, and restore to an empty one; with --undo put it back")
-	c.Flags().BoolVar(&f.fromIdentities, "from-identities", false, "route two, for compose: write the identities in clear and print the line that starts the node from them")
-	c.Flags().StringVar(&f.identifier, "identifier", "", "with --from-identities: the new participant's identifier, never used before; without it one is made")
-	c.Flags().StringVarP(&f.keyFile, "key-file", "k", "", "with --from-identities: file with the recovery key; - for standard input")
-	c.Flags().BoolVar(&f.remove, "remove", false, "with --from-identities: remove the identities in clear")
 	c.AddCommand(newRestoreClean(a))
 	return c
 }
 
 func (a *app) restore(ctx context.Context, id string, f restoreFlags) error {
-	return a.withRepository(ctx, func(p setup.Parts, r *repository.Repository) error {
-		set, files, err := find(ctx, r, holdfast.NodeName(p.Node), id)
+	return a.withRepository(ctx, func(p *setup.Parts, r *repository.Repository) error {
+		set, files, err := p.Find(ctx, id)
 		if err != nil {
 			return err
 		}
@@ -327,7 +315,7 @@ func (a *app) printParts(parts []step.Part) {
 }
 
 func (a *app) undo(ctx context.Context, f restoreFlags) error {
-	p, err := a.load()
+	p, err := a.open()
 	if err != nil {
 		return err
 	}

@@ -43,7 +43,8 @@ drill has restored, and pinned sets stay whatever the rules say.`,
   holdfast retention --yes --wait 30m --output json`,
 		Args: exactly(0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.withRetention(cmd.Context(), o, func(ctx context.Context, job retention.Job) error {
+			return a.withRetention(cmd.Context(), o, func(p *setup.Parts, job retention.Job) error {
+				ctx := cmd.Context()
 				if !yes {
 					plan, err := job.Plan(ctx)
 					if err != nil {
@@ -75,29 +76,18 @@ func (o *upkeepFlags) add(c *cobra.Command) {
 func (o *upkeepFlags) maintain() bool { return o.mode != "none" }
 
 // withRetention runs fn with what retention of the configured node needs.
-func (a *app) withRetention(ctx context.Context, o upkeepFlags, fn func(context.Context, retention.Job) error) error {
+func (a *app) withRetention(ctx context.Context, o upkeepFlags, fn func(*setup.Parts, retention.Job) error) error {
 	if o.mode != "auto" && o.mode != "full" && o.mode != "none" {
 		return usageError(nil, errors.New("--maintenance: want auto, full or none"))
 	}
 	a.ifInterrupted = "Sets are dropped all together or not at all. What was not given back is given back by the next maintenance."
-	return a.withRepository(ctx, func(p setup.Parts, r *repository.Repository) error {
-		r.Patience = o.wait
-		job := p.RetentionJob(r)
-		job.Store = upkeep{r, o.mode == "full"}
-		return fn(ctx, job)
+	return a.with(ctx, func(p *setup.Parts) error {
+		job, err := p.Retention(ctx, setup.RetentionOptions{Wait: o.wait, Full: o.mode == "full"})
+		if err != nil {
+			return err
+		}
+		return fn(p, job)
 	})
-}
-
-// upkeep is the repository as retention needs it, with the operator's word on
-// how to maintain it.
-type upkeep struct {
-	*repository.Repository
-	full bool
-}
-
-// Maintain maintains fully if the operator wants it so.
-func (u upkeep) Maintain(ctx context.Context, full bool) (record.Maintenance, error) {
-	return u.Repository.Maintain(ctx, full || u.full)
 }
 
 // reported prints what was done, also when an error ended it.
@@ -187,8 +177,9 @@ what would go.`,
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.withRetention(cmd.Context(), o, func(ctx context.Context, job retention.Job) error {
-				ids, err := job.Store.(upkeep).named(ctx, job.Node, args)
+			return a.withRetention(cmd.Context(), o, func(p *setup.Parts, job retention.Job) error {
+				ctx := cmd.Context()
+				ids, err := named(ctx, p, args)
 				if err != nil {
 					return err
 				}
@@ -212,10 +203,10 @@ what would go.`,
 }
 
 // named are the IDs of the sets that the arguments name.
-func (u upkeep) named(ctx context.Context, node holdfast.NodeName, args []string) ([]holdfast.SetID, error) {
+func named(ctx context.Context, p *setup.Parts, args []string) ([]holdfast.SetID, error) {
 	var ids []holdfast.SetID
 	for _, arg := range args {
-		id, err := matched(ctx, u.Repository, node, arg)
+		id, err := p.Match(ctx, arg)
 		if err != nil {
 			return nil, err
 		}
@@ -245,7 +236,7 @@ day in UTC (2027-01-31), a time (2027-01-31T12:00:00Z), or a time from now (36h,
   holdfast retention pin 1f0c9a3e --reason upgrade --until 30d`,
 		Args: exactly(1, "one set"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.withRepository(cmd.Context(), func(p setup.Parts, r *repository.Repository) error {
+			return a.withRepository(cmd.Context(), func(p *setup.Parts, r *repository.Repository) error {
 				now := time.Now()
 				end, err := pinEnd(until, now)
 				if err == nil && strings.TrimSpace(reason) == "" {
@@ -254,8 +245,8 @@ day in UTC (2027-01-31), a time (2027-01-31T12:00:00Z), or a time from now (36h,
 				if err != nil {
 					return usageError(nil, err)
 				}
-				node := holdfast.NodeName(p.Node)
-				id, err := matched(cmd.Context(), r, node, args[0])
+				node := p.Node.Name
+				id, err := p.Match(cmd.Context(), args[0])
 				if err != nil {
 					return err
 				}
@@ -270,16 +261,6 @@ day in UTC (2027-01-31), a time (2027-01-31T12:00:00Z), or a time from now (36h,
 	c.Flags().StringVar(&reason, "reason", "", "why")
 	c.Flags().StringVar(&until, "until", "", "a day, a time, or a time from now")
 	return c
-}
-
-// matched is the ID of a set that an argument names.
-func matched(ctx context.Context, r *repository.Repository, node holdfast.NodeName, arg string) (holdfast.SetID, error) {
-	if arg == "latest" {
-		set, _, err := find(ctx, r, node, arg)
-		return set.ID, err
-	}
-	e, err := r.Match(ctx, node, arg)
-	return e.ID, err
 }
 
 // pinEnd reads when a pin ends.
@@ -320,9 +301,9 @@ func newUnpin(a *app) *cobra.Command {
   holdfast retention unpin latest`,
 		Args: exactly(1, "one set"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.withRepository(cmd.Context(), func(p setup.Parts, r *repository.Repository) error {
-				node := holdfast.NodeName(p.Node)
-				id, err := matched(cmd.Context(), r, node, args[0])
+			return a.withRepository(cmd.Context(), func(p *setup.Parts, r *repository.Repository) error {
+				node := p.Node.Name
+				id, err := p.Match(cmd.Context(), args[0])
 				if err != nil {
 					return err
 				}
@@ -347,8 +328,8 @@ func newPins(a *app) *cobra.Command {
   holdfast retention pins --output json`,
 		Args: exactly(0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.withRepository(cmd.Context(), func(p setup.Parts, r *repository.Repository) error {
-				return a.listPins(cmd.Context(), r, holdfast.NodeName(p.Node))
+			return a.withRepository(cmd.Context(), func(p *setup.Parts, r *repository.Repository) error {
+				return a.listPins(cmd.Context(), r, p.Node.Name)
 			})
 		},
 	}

@@ -10,10 +10,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"holdfast"
 	"holdfast/config"
 	"holdfast/internal/libpq"
-	"holdfast/place"
 	"holdfast/repository"
 	"holdfast/setup"
 )
@@ -81,7 +79,7 @@ Exit codes:
 		c.GroupID = "daily"
 		root.AddCommand(c)
 	}
-	for _, c := range []*cobra.Command{newExport(a), newInspect(a), newIdentities(a), newRetention(a), newNode(a), newConfig(a), newVersion(a)} {
+	for _, c := range []*cobra.Command{newReonboard(a), newExport(a), newInspect(a), newIdentities(a), newRetention(a), newNode(a), newConfig(a), newVersion(a)} {
 		c.GroupID = "more"
 		root.AddCommand(c)
 	}
@@ -112,37 +110,39 @@ func subcommand(cmd *cobra.Command, args []string) error {
 	return usageError(nil, errors.New(text))
 }
 
-// load reads the configuration.
-func (a *app) load() (setup.Parts, error) {
+// open reads the configuration and turns it into parts.
+func (a *app) open() (*setup.Parts, error) {
 	c, err := config.Load(a.configPath, os.Environ())
-	return a.parts(c), err
+	if err != nil {
+		return nil, err
+	}
+	return a.parts(c)
 }
 
-// parts are what the configuration comes to.
-func (a *app) parts(c *config.Config) setup.Parts {
-	return setup.Parts{Config: c, Version: version, Events: newProgress(a).hear, Shell: a.shell}
+// parts are what a configuration comes to.
+func (a *app) parts(c *config.Config) (*setup.Parts, error) {
+	return setup.Open(c, setup.Options{Version: version, Events: newProgress(a).hear, Shell: a.shell})
 }
 
-// withRepository runs fn with the configured repository open.
-func (a *app) withRepository(ctx context.Context, fn func(setup.Parts, *repository.Repository) error) error {
-	p, err := a.load()
+// with runs fn with what the configuration comes to.
+func (a *app) with(ctx context.Context, fn func(*setup.Parts) error) error {
+	p, err := a.open()
 	if err != nil {
 		return err
 	}
-	return p.WithRepository(ctx, func(r *repository.Repository) error { return fn(p, r) })
+	defer func() { _ = p.Close(ctx) }()
+	return fn(p)
 }
 
-// placeOf reads the place of a repository that a flag names, from the working
-// directory.
-func placeOf(flag, text string) (place.Place, error) {
-	at, err := place.Parse(text, mustGetwd())
-	if err == nil {
-		err = at.Serves(place.Repository)
-	}
-	if err != nil {
-		return place.Place{}, usageError(nil, fmt.Errorf("%s: %w", flag, err))
-	}
-	return at, nil
+// withRepository runs fn with the configured repository open.
+func (a *app) withRepository(ctx context.Context, fn func(*setup.Parts, *repository.Repository) error) error {
+	return a.with(ctx, func(p *setup.Parts) error {
+		r, err := p.Repository(ctx)
+		if err != nil {
+			return err
+		}
+		return fn(p, r)
+	})
 }
 
 // exactly makes a command take n arguments, with a message of our own.
@@ -163,17 +163,4 @@ func atMost(n int, what string) cobra.PositionalArgs {
 		}
 		return nil
 	}
-}
-
-// find returns the set a command is about: an ID, its beginning, or "latest".
-func find(ctx context.Context, r *repository.Repository, node holdfast.NodeName, id string) (holdfast.Set, holdfast.Files, error) {
-	if id != "latest" {
-		return r.Find(ctx, node, id)
-	}
-	set, files, err := r.Latest(ctx, node, holdfast.Proven)
-	if err == nil && set.ID == "" {
-		err = &holdfast.Problem{Class: holdfast.Refused, What: fmt.Sprintf("node %s has no proven set in %s", node, r.Name()),
-			Why: "Without one there is nothing that is known to restore.", Do: "`holdfast backup` takes one; `holdfast list` shows what there is."}
-	}
-	return set, files, err
 }

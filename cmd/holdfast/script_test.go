@@ -313,7 +313,9 @@ func cmdDisconnect(ts *testscript.TestScript, _ bool, _ []string) { of(ts).disco
 func cmdBusy(ts *testscript.TestScript, _ bool, _ []string) {
 	conf, err := config.Load(ts.MkAbs("holdfast.yaml"), nil)
 	ts.Check(err)
-	node, err := setup.Parts{Config: conf}.Live(context.Background())
+	p, err := setup.Open(conf, setup.Options{})
+	ts.Check(err)
+	node, err := p.Databases(context.Background())
 	ts.Check(err)
 	of(ts).release, err = node.Lock(context.Background(), 0)
 	ts.Check(err)

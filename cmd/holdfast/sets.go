@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -30,11 +29,11 @@ why retention keeps or drops it.`,
   holdfast list --all-nodes --output json`,
 		Args: exactly(0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.withRepository(cmd.Context(), func(p setup.Parts, r *repository.Repository) error {
+			return a.withRepository(cmd.Context(), func(p *setup.Parts, r *repository.Repository) error {
 				if state != "" && !slices.Contains(states, state) {
 					return usageError(nil, fmt.Errorf("--state: want one of %s", strings.Join(states, ", ")))
 				}
-				node := holdfast.NodeName(p.Node)
+				node := p.Node.Name
 				if all {
 					node = ""
 				}
@@ -42,7 +41,7 @@ why retention keeps or drops it.`,
 				if err != nil {
 					return err
 				}
-				if err := fates(cmd.Context(), p, r, entries); err != nil {
+				if err := p.Fates(cmd.Context(), entries); err != nil {
 					return err
 				}
 				entries = slices.DeleteFunc(entries, func(e repository.Entry) bool { return state != "" && string(e.State) != state })
@@ -84,22 +83,6 @@ func fate(e repository.Entry) string {
 	return text
 }
 
-// fates notes on the entries of the configured node what retention makes of
-// them. Other nodes have rules of their own, which are not known here.
-func fates(ctx context.Context, p setup.Parts, r *repository.Repository, entries []repository.Entry) error {
-	plan, err := p.RetentionJob(r).Plan(ctx)
-	if err != nil {
-		return err
-	}
-	for i := range entries {
-		if d, ok := plan.Of(entries[i].ID); ok {
-			f := d.Fate()
-			entries[i].Fate = &f
-		}
-	}
-	return nil
-}
-
 func newShow(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "show SET",
@@ -115,8 +98,8 @@ recorded facts.`,
   holdfast show 20261122T154500Z-1f0c9a3e --output json`,
 		Args: exactly(1, "one set"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.withRepository(cmd.Context(), func(p setup.Parts, r *repository.Repository) error {
-				set, _, err := find(cmd.Context(), r, holdfast.NodeName(p.Node), args[0])
+			return a.withRepository(cmd.Context(), func(p *setup.Parts, r *repository.Repository) error {
+				set, _, err := p.Find(cmd.Context(), args[0])
 				if err != nil {
 					return err
 				}

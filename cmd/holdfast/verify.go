@@ -4,17 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"runtime"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"holdfast"
-	"holdfast/capture/postgres"
-	"holdfast/repository"
 	"holdfast/setup"
 	"holdfast/stored"
 	"holdfast/verify"
@@ -69,10 +64,12 @@ storage did not answer until the end.`,
 			if err != nil {
 				return err
 			}
-			if f.rebuild {
-				return a.rebuildIndex(cmd.Context())
-			}
-			return a.verify(cmd.Context(), args, request, f)
+			return a.with(cmd.Context(), func(p *setup.Parts) error {
+				if f.rebuild {
+					return a.rebuildIndex(cmd.Context(), p)
+				}
+				return a.verify(cmd.Context(), p, args, request, f)
+			})
 		},
 	}
 	c.Flags().StringVar(&f.sample, "sample", "", "read this share of the stored data, such as 5%; the next run reads the next one")
@@ -127,30 +124,22 @@ func parseRate(text string) (int64, error) {
 	return int64(n * factor), nil
 }
 
-func (a *app) verify(ctx context.Context, args []string, request verify.Request, f verifyFlags) error {
-	mended, err := a.putBack(ctx, f)
-	if err != nil {
-		return err
-	}
-	return a.withRepository(ctx, func(p setup.Parts, r *repository.Repository) error {
-		if len(args) == 1 {
-			set, _, err := find(ctx, r, holdfast.NodeName(p.Node), args[0])
-			if err != nil {
-				return err
-			}
-			request.Set = set.ID
+func (a *app) verify(ctx context.Context, p *setup.Parts, args []string, request verify.Request, f verifyFlags) error {
+	o := setup.VerifyOptions{Copy: f.copy}
+	var err error
+	if f.repair && !f.dryRun { // what keeps the repository from being opened comes first
+		if o.Mended, err = p.PutBack(ctx); err != nil {
+			return err
 		}
-		stock, err := r.Inspect(ctx)
+	}
+	if len(args) == 1 {
+		set, _, err := p.Find(ctx, args[0])
 		if err != nil {
 			return err
 		}
-		if f.copy != "" {
-			if stock.Copy, err = openCopy(ctx, p, f.copy); err != nil {
-				return err
-			}
-			defer func() { _ = stock.Copy.Close(ctx) }()
-		}
-		job := verify.Job{Stock: stock, Mended: mended, Digest: postgres.Digest, Lanes: runtime.NumCPU(), Now: time.Now, Events: p.Events}
+		request.Set = set.ID
+	}
+	return p.Verify(ctx, o, func(job verify.Job) error {
 		plan, err := job.Plan(ctx, request)
 		if err != nil {
 			return err
@@ -172,51 +161,8 @@ func (a *app) verify(ctx context.Context, args []string, request verify.Request,
 	})
 }
 
-// putBack puts back what keeps the repository from being opened, where that was
-// asked for.
-func (a *app) putBack(ctx context.Context, f verifyFlags) ([]stored.Fault, error) {
-	if !f.repair || f.dryRun {
-		return nil, nil
-	}
-	p, err := a.load()
-	if err != nil {
-		return nil, err
-	}
-	password, err := p.Repository.Password.Secret(p.Dir())(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return repository.PutBack(ctx, p.Repository.Place, password, setup.Copies(p.Config))
-}
-
-// openCopy opens another copy of the configured repository.
-func openCopy(ctx context.Context, p setup.Parts, dir string) (*repository.Repository, error) {
-	password, err := p.Repository.Password.Secret(p.Dir())(ctx)
-	if err != nil {
-		return nil, err
-	}
-	at, err := placeOf("--copy", dir)
-	if err != nil {
-		return nil, err
-	}
-	if path, isLocal := at.Local(); isLocal {
-		if _, err := os.Stat(path); err != nil {
-			return nil, usageError(nil, fmt.Errorf("--copy: %w", err))
-		}
-	}
-	return repository.Open(ctx, at, password)
-}
-
-func (a *app) rebuildIndex(ctx context.Context) error {
-	p, err := a.load()
-	if err != nil {
-		return err
-	}
-	password, err := p.Repository.Password.Secret(p.Dir())(ctx)
-	if err != nil {
-		return err
-	}
-	done, err := repository.RebuildIndex(ctx, p.Repository.Place, password, setup.Copies(p.Config))
+func (a *app) rebuildIndex(ctx context.Context, p *setup.Parts) error {
+	done, err := p.RebuildIndex(ctx)
 	if err != nil {
 		return err
 	}

@@ -127,13 +127,8 @@ func (p *parts) job() backup.Job {
 	p.Heard = &eventtest.Record{}
 	j := backup.Job{
 		Node: p.Node.Node, Sources: map[holdfast.ComponentName]backup.Source{}, Store: p.Repository, Version: "test", Clock: p.Clock,
-		Events: p.Heard.Hear,
-		Lock: func(ctx context.Context) (func(), error) {
-			if err := p.Node.Check(ctx); err != nil {
-				return nil, err
-			}
-			return p.Node.Lock(ctx, p.Wait)
-		},
+		Events:     p.Heard.Hear,
+		Lock:       func(ctx context.Context) (func(), error) { return p.Node.Lock(ctx, p.Wait) },
 		Identities: p.Identities,
 	}
 	if k, ok := j.Identities.(identities.Backup); ok {

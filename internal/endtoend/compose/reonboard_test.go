@@ -21,7 +21,7 @@ func TestANodeIsReonboardedFromItsIdentities(t *testing.T) {
 	identity := must(s.Identity(ctx))(t)
 	name, namespace, _ := strings.Cut(identity, "::")
 
-	if r := s.try(t, "restore", "--from-identities", "--key-file", "key", "--identifier", name); r.exit != 7 {
+	if r := s.try(t, "reonboard", "--key-file", "key", "--identifier", name); r.exit != 7 {
 		t.Errorf("the old identifier is taken again: exit code %d\n%s%s", r.exit, r.out, r.err)
 	}
 	var doc struct {
@@ -31,7 +31,7 @@ func TestANodeIsReonboardedFromItsIdentities(t *testing.T) {
 			First      string `json:"first_start"`
 		}
 	}
-	r := s.holdfast(t, 0, "restore", "--from-identities", "--key-file", "key", "--output", "json")
+	r := s.holdfast(t, 0, "reonboard", "--key-file", "key", "--output", "json")
 	check(t, json.Unmarshal([]byte(r.out), &doc))
 	plan := doc.Value
 	if info, err := os.Stat(plan.Dump); err != nil || info.Mode().Perm() != 0o600 {
@@ -48,11 +48,11 @@ func TestANodeIsReonboardedFromItsIdentities(t *testing.T) {
 	if now := must(s.Identity(ctx))(t); now != plan.Identifier+"::"+namespace {
 		t.Errorf("the participant has become %s, want %s::%s", now, plan.Identifier, namespace)
 	}
-	s.holdfast(t, 0, "restore", "--from-identities", "--remove")
+	s.holdfast(t, 0, "reonboard", "clean")
 	if _, err := os.Stat(plan.Dump); !os.IsNotExist(err) {
 		t.Errorf("the dump in clear is still there: %v", err)
 	}
-	if r := s.try(t, "restore", "--from-identities", "--key-file", "key", "--identifier", plan.Identifier); r.exit != 7 {
+	if r := s.try(t, "reonboard", "--key-file", "key", "--identifier", plan.Identifier); r.exit != 7 {
 		t.Errorf("the identifier is given twice: exit code %d\n%s%s", r.exit, r.out, r.err)
 	}
 }

@@ -1,4 +1,4 @@
-package compose
+package reonboard
 
 import (
 	"path/filepath"
@@ -18,7 +18,7 @@ func TestIdentifiersAreNeverUsedTwice(t *testing.T) {
 		{"", "acme-20261122-3", ""}, {"acme-again", "acme-again", ""},
 		{"acme", "", holdfast.Refused}, {"acme::1220", "", holdfast.Usage}, {"ümlaut", "", holdfast.Usage},
 	} {
-		got, err := ChooseIdentifier(c.wanted, "acme", used, day)
+		got, err := choose(c.wanted, "acme", used, day)
 		if got != c.want || holdfast.ClassOf(err) != c.class {
 			t.Errorf("%q: got %q, %v", c.wanted, got, err)
 		}
@@ -26,22 +26,14 @@ func TestIdentifiersAreNeverUsedTwice(t *testing.T) {
 }
 
 func TestLedgerRemembers(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "identifiers.json")
+	ledger := Ledger{Path: filepath.Join(t.TempDir(), "identifiers.json")}
 	for _, name := range []string{"one", "two"} {
-		if err := NoteUsed(path, Used{name, time.Unix(1, 0).UTC()}); err != nil {
+		if err := ledger.Note(Used{name, time.Unix(1, 0).UTC()}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	list, err := ReadUsed(path)
+	list, err := ledger.Read()
 	if err != nil || len(list) != 2 || list[0].Identifier != "one" || list[1].Identifier != "two" {
 		t.Errorf("got %v, %v", list, err)
-	}
-}
-
-func TestStartLine(t *testing.T) {
-	s := holdfast.Start{PartyHint: "acme-validator-1", Identifier: "acme-validator-1", MigrationID: "4", Auth: "oidc", Sponsor: "https://sv.example", Scan: "https://scan.example"}
-	want := `./start.sh -s https://sv.example -o "" -p acme-validator-1 -c https://scan.example -m 4 -a -i '/etc/hold fast/x.json' -P acme-2 -w`
-	if got := StartLine(s, "/etc/hold fast/x.json", "acme-2"); got != want {
-		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }

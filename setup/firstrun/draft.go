@@ -1,4 +1,4 @@
-package main
+package firstrun
 
 import (
 	"fmt"
@@ -10,120 +10,133 @@ import (
 	"holdfast/internal/libpq"
 )
 
-// text is the text of the configuration. It makes the keys that are missing.
-func (s *draft) text() (string, error) {
+// draft is the text of the configuration. It makes the keys that are missing.
+func (r *run) draft() (string, error) {
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	line("# Holdfast: what is backed up, and where to. Secrets are references: file:PATH,")
 	line("# env:NAME or exec:COMMAND. `holdfast config show --origin` prints what is in force.")
 	line("")
 	line("# The node's name in the repository.")
-	line("node: %s", yamlString(s.node))
+	line("node: %s", yamlString(r.Node))
 	line("")
-	if s.project != "" {
+	if r.Project != "" {
 		line("# The node's containers tell where its databases are, and as whom to connect.")
 		line("compose:")
-		line("  project: %s", yamlString(s.project))
-		if s.dockerHost != "" {
-			line("  docker_host: %s", yamlString(s.dockerHost))
+		line("  project: %s", yamlString(r.Project))
+		if r.DockerHost != "" {
+			line("  docker_host: %s", yamlString(r.DockerHost))
 		}
-		if s.bundle != "" {
-			line("  directory: %s", yamlString(s.bundle))
+		if r.Bundle != "" {
+			line("  directory: %s", yamlString(r.Bundle))
 		}
 		line("")
 	}
-	if len(s.databases) > 0 || s.project == "" {
-		if err := s.draftDatabases(line); err != nil {
+	if len(r.Databases) > 0 || r.Project == "" {
+		if err := r.draftDatabases(line); err != nil {
 			return "", err
 		}
 	}
-	if s.url != "-" {
-		if err := s.draftIdentities(line); err != nil {
+	if r.URL != "-" {
+		if err := r.draftIdentities(line); err != nil {
 			return "", err
 		}
 	}
-	s.draftRepository(line)
+	r.draftRepository(line)
 	return b.String(), nil
 }
 
 // draftDatabases writes the databases that are given by connection strings.
-func (s *draft) draftDatabases(line func(string, ...any)) error {
+func (r *run) draftDatabases(line func(string, ...any)) error {
 	line("# The validator app's database is captured before the participant's, always.")
 	line("# Further databases, such as an app's backend, take before: and after: lists.")
 	line("databases:")
-	for _, text := range s.databases {
+	for _, text := range r.Databases {
 		name, dsn, found := strings.Cut(text, "=")
 		if !found || strings.ContainsAny(name, ":/ ") {
-			return usageError(nil, fmt.Errorf("--database: want COMPONENT=CONNECTION, such as participant=postgres://host/participant"))
+			return usage("--database: want COMPONENT=CONNECTION, such as participant=postgres://host/participant")
 		}
 		info, err := libpq.Parse(dsn)
 		if err != nil {
-			return usageError(nil, fmt.Errorf("--database %s: %w", name, err))
+			return usage("--database %s: %w", name, err)
 		}
 		line("  %s:", name)
 		line("    connection: %s", yamlString(info.String()))
 		if password := info.Secret(); !password.IsEmpty() {
-			s.Passwords[name] = password
+			r.passwords[name] = password
 			line("    password: file:%s.password", name)
 		}
-		if !slices.Contains(holdfast.Kinds, holdfast.Kind(name)) && slices.ContainsFunc(s.databases, func(d string) bool { return strings.HasPrefix(d, "participant=") }) || s.project != "" && !slices.Contains(holdfast.Kinds, holdfast.Kind(name)) {
+		if r.hasParticipant() && !slices.Contains(holdfast.Kinds, holdfast.Kind(name)) {
 			line("    before: [participant]")
 		}
 	}
 	return nil
 }
 
+// hasParticipant reports whether there is a participant for an app's database to
+// come before.
+func (r *run) hasParticipant() bool {
+	return r.Project != "" || slices.ContainsFunc(r.Databases, func(d string) bool {
+		return strings.HasPrefix(d, "participant=")
+	})
+}
+
 // draftRepository says where sets rest, and makes the password if there is none.
-func (s *draft) draftRepository(line func(string, ...any)) {
+func (r *run) draftRepository(line func(string, ...any)) {
 	line("")
 	line("# Where sets rest, encrypted. Keep the password away from this machine as well.")
 	line("repository:")
-	line("  path: %s", yamlString(s.repository))
-	password := s.password
+	line("  path: %s", yamlString(r.Repository))
+	password := r.Password
 	if password == "" {
 		password = "file:" + repositoryPassword
-		s.NewPassword = newPassword()
+		r.newPassword = newPassword()
 	}
 	line("  password: %s", yamlString(password))
-	if s.tools != "" {
+	if r.Tools != "" {
 		line("")
 		line("# Postgres's client programs, of the server's version or later.")
-		line("tools: %s", yamlString(s.tools))
+		line("tools: %s", yamlString(r.Tools))
 	}
 }
 
-func (s *draft) draftIdentities(line func(string, ...any)) error {
-	if len(s.recipients) == 0 {
+// draftIdentities says how the identities are fetched, and makes the recovery
+// key if there is nobody to seal them to.
+func (r *run) draftIdentities(line func(string, ...any)) error {
+	if len(r.Recipients) == 0 {
 		key, recipient, err := identities.NewRecoveryKey()
 		if err != nil {
 			return err
 		}
-		s.NewKey, s.recipients = key, []string{recipient}
+		r.made.Key, r.Recipients = key, []string{recipient}
 	}
 	line("")
 	line("# The node's identities: its private keys. Fetched with every backup and sealed")
 	line("# to the recipients, whose keys are not on this machine.")
 	line("identities:")
-	line("  url: %s", yamlString(s.url))
-	if s.address != "" {
-		line("  address: %s", yamlString(s.address))
+	line("  url: %s", yamlString(r.URL))
+	if r.Address != "" {
+		line("  address: %s", yamlString(r.Address))
 	}
 	line("  auth:")
-	for _, kv := range [][2]string{{"mode", s.mode}, {"issuer", s.issuer}, {"client_id", s.clientID}, {"client_secret", s.secret}, {"audience", s.audience}, {"scope", s.scope}, {"token", s.token}} {
+	for _, kv := range [][2]string{
+		{"mode", r.Auth}, {"issuer", r.Issuer}, {"client_id", r.ClientID}, {"client_secret", r.ClientSecret},
+		{"audience", r.Audience}, {"scope", r.Scope}, {"token", r.Token},
+	} {
 		if kv[1] != "" {
 			line("    %s: %s", kv[0], yamlString(kv[1]))
 		}
 	}
-	if len(s.users) > 0 {
-		line("    users: [%s]", yamlString(strings.Join(s.users, ", ")))
+	if len(r.Users) > 0 {
+		line("    users: [%s]", yamlString(strings.Join(r.Users, ", ")))
 	}
 	line("  recipients:")
-	for _, r := range s.recipients {
-		line("    - %s", yamlString(r))
+	for _, recipient := range r.Recipients {
+		line("    - %s", yamlString(recipient))
 	}
-	if len(s.keep) > 0 {
+	if len(r.Keep) > 0 {
 		line("  keep:")
-		for _, dir := range s.keep {
+		for _, dir := range r.Keep {
 			line("    - %s", yamlString(dir))
 		}
 	}

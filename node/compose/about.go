@@ -1,0 +1,27 @@
+package compose
+
+import (
+	"cmp"
+	"fmt"
+)
+
+// About says of a node, for people, how it runs and how it was started: lines
+// of what, and what about it.
+func (b Bundle) About() [][]string {
+	start := b.Start()
+	out := [][]string{
+		{"project", b.Project + "   in " + cmp.Or(b.Directory, "an unknown directory")},
+		{"Splice", cmp.Or(b.Splice(), "cannot tell: the images' tags do not say")},
+		{"started with", fmt.Sprintf("-p %s -P %s -m %s -s %s -c %s",
+			start.PartyHint, start.Identifier, cmp.Or(start.MigrationID, "(none)"), start.Sponsor, start.Scan)},
+		{"authentication", start.Auth},
+	}
+	for _, r := range b.Roles() {
+		out = append(out, []string{r.Role, r.Container.Name + "   " + r.Container.State + "   " + r.Container.Image})
+	}
+	if b.External() {
+		out = append(out, []string{"postgres", "outside of the project: " + b.ParticipantDatabase().Server})
+	}
+	d := b.ParticipantDatabase()
+	return append(out, []string{"databases", d.Name + ", " + b.ValidatorDatabase().Name + "   as " + d.User})
+}

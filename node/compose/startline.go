@@ -1,0 +1,38 @@
+package compose
+
+import (
+	"regexp"
+	"strings"
+
+	"holdfast"
+)
+
+// StartLine is the command that starts a bundle from an identities dump, with
+// the flags that a set recorded and a new identifier; afterwards the node is
+// started by the same line without -i.
+func StartLine(s holdfast.Start, dump, identifier string) string {
+	words := []string{"./start.sh", "-s", quote(s.Sponsor), "-o", `""`, "-p", quote(s.PartyHint)}
+	if s.Scan != "" {
+		words = append(words, "-c", quote(s.Scan))
+	}
+	if s.MigrationID != "" {
+		words = append(words, "-m", s.MigrationID)
+	}
+	if s.Auth == "oidc" {
+		words = append(words, "-a")
+	}
+	if dump != "" {
+		words = append(words, "-i", quote(dump))
+	}
+	return strings.Join(append(words, "-P", quote(identifier), "-w"), " ")
+}
+
+var harmless = regexp.MustCompile(`^[A-Za-z0-9@%+=:,./_-]+$`)
+
+// quote makes a word of a shell.
+func quote(word string) string {
+	if harmless.MatchString(word) {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+}

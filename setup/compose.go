@@ -1,0 +1,133 @@
+package setup
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+
+	"holdfast"
+	"holdfast/canton/admin"
+	"holdfast/internal/libpq"
+	"holdfast/node/compose"
+)
+
+// composed is a node of Docker Compose. It is found among the daemon's
+// containers once, when it is first needed.
+type composed struct {
+	parts *Parts
+	once  sync.Once
+	node  *compose.Node
+	err   error
+}
+
+func composeKind(p *Parts) Kind {
+	c := &composed{parts: p}
+	return Kind{
+		Node: c, Recorder: c, Show: c.show, Try: c.try, Programs: c, Volumes: c,
+		DockerHost: p.Config.Compose.DockerHost, StartLine: compose.StartLine,
+	}
+}
+
+func (c *composed) found(ctx context.Context) (*compose.Node, error) {
+	c.once.Do(func() {
+		var engine *compose.Engine
+		if engine, c.err = compose.Connect(c.parts.Config.Compose.DockerHost); c.err == nil {
+			c.node, c.err = compose.Open(ctx, engine, c.parts.Config.Compose.Project)
+		}
+	})
+	return c.node, c.err
+}
+
+// Databases implements Node.
+func (c *composed) Databases(ctx context.Context) (map[holdfast.ComponentName]libpq.Address, error) {
+	n, err := c.found(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return addressesOf(n), nil
+}
+
+// addressesOf are the addresses of a node's own databases, as its containers
+// tell them.
+func addressesOf(n *compose.Node) map[holdfast.ComponentName]libpq.Address {
+	out := map[holdfast.ComponentName]libpq.Address{}
+	for _, c := range n.Components() {
+		out[c.Name] = n.Target(c.Kind)
+	}
+	return out
+}
+
+// App implements Node.
+func (c *composed) App(ctx context.Context) (Dial, error) {
+	n, err := c.found(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return n.AppReach().Dial, nil
+}
+
+// Admin implements Node.
+func (c *composed) Admin(ctx context.Context) (admin.Client, error) {
+	n, err := c.found(ctx)
+	if err != nil {
+		return admin.Client{}, err
+	}
+	return adminOf(n), nil
+}
+
+// adminOf asks a compose node's participant at its container, because the
+// bundle publishes no port for the admin API.
+func adminOf(n *compose.Node) admin.Client {
+	return admin.Client{Address: "participant:5002", Dial: n.AdminReach().Dial}
+}
+
+// Secret implements Node: ROLE/VARIABLE of a container's environment.
+func (c *composed) Secret(ctx context.Context, place string) (holdfast.Secret, error) {
+	n, err := c.found(ctx)
+	if err != nil {
+		return holdfast.Secret{}, err
+	}
+	role, variable, _ := strings.Cut(place, "/")
+	return n.Secret(role, variable)
+}
+
+// Record implements backup.Deployment.
+func (c *composed) Record(ctx context.Context, out holdfast.Sink) (holdfast.Deployment, error) {
+	n, err := c.found(ctx)
+	if err != nil {
+		return holdfast.Deployment{}, err
+	}
+	return n.Record(ctx, out)
+}
+
+func (c *composed) show(ctx context.Context) (Shown, error) {
+	n, err := c.found(ctx)
+	if err != nil {
+		return Shown{}, err
+	}
+	d, err := n.Deployment(ctx)
+	return Shown{Deployment: d, Lines: n.About(), Way: func() string { return string(n.PostgresWay()) }}, err
+}
+
+// try finds the node, and a restore of it that did not come to its end.
+func (c *composed) try(ctx context.Context) []Finding {
+	n, err := c.found(ctx)
+	well := ""
+	if err == nil {
+		well = fmt.Sprintf("project %s, Splice %s", n.Project, n.Splice())
+	}
+	out := []Finding{found("docker", well, err)}
+	left, err := compose.BrokenOff(c.parts.journal())
+	if err == nil && left == nil {
+		return out
+	}
+	if err == nil {
+		err = &holdfast.Problem{
+			What: fmt.Sprintf("a restore of set %s did not come to its end", left.Set),
+			Why:  "The node's containers may be stopped.",
+			Do:   "`holdfast restore --undo --yes` goes back, `holdfast restore --yes` repeats it.",
+		}
+	}
+	return append(out, found("restore", "", err))
+}

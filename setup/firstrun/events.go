@@ -1,0 +1,52 @@
+package firstrun
+
+import (
+	"fmt"
+
+	"holdfast"
+)
+
+// Found says that a node runs here, and what would be made of it.
+type Found struct {
+	Lines      [][]string // how it runs: what, and what about it
+	Node       string     // what it would be called
+	Repository string     // where sets would rest
+	Backup     bool       // the first set would be taken at once
+}
+
+func (f Found) String() string { return fmt.Sprintf("found node %s in Docker", f.Node) }
+
+// Recalled says that a set tells how a node ran that is to come back here.
+type Recalled struct {
+	Set   holdfast.Set
+	Lines [][]string // how it would come back
+}
+
+func (r Recalled) String() string {
+	return fmt.Sprintf("set %s tells how node %s ran", r.Set.ID, r.Set.Node.Name)
+}
+
+// NothingFound says why there is no node here.
+type NothingFound struct{ Why string }
+
+func (n NothingFound) String() string { return "Docker: " + n.Why }
+
+// DatabaseWorks says what a database turned out to hold.
+type DatabaseWorks struct{ holdfast.Outlook }
+
+func (d DatabaseWorks) String() string { return fmt.Sprintf("%s: %s", d.Component, d.Found) }
+
+// IdentitiesWork says whose identities came.
+type IdentitiesWork struct {
+	ID   string
+	Keys int
+}
+
+func (i IdentitiesWork) String() string {
+	return fmt.Sprintf("identities of %s, %d keys", i.ID, i.Keys)
+}
+
+// DoesNotWork says what does not, of a node that may be broken.
+type DoesNotWork struct{ Err error }
+
+func (d DoesNotWork) String() string { return d.Err.Error() }

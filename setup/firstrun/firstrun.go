@@ -1,0 +1,224 @@
+package firstrun
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"holdfast"
+	"holdfast/backup"
+	"holdfast/config"
+	"holdfast/place"
+	"holdfast/setup"
+)
+
+// Answers are what is known beforehand. What is missing is found out or asked
+// for.
+type Answers struct {
+	Node            string
+	Databases       []string // COMPONENT=CONNECTION
+	Repository      string   // its directory
+	Password        string   // reference to the repository's; empty: one is made
+	Tools           string   // directory of pg_dump and pg_restore
+	ErrorCorrection int      // percent of redundancy
+
+	URL          string // of the validator app; "-" for none
+	Address      string // to connect to instead of the URL's host
+	Auth         string // oidc, unsafe, token
+	Issuer       string
+	ClientID     string
+	ClientSecret string // reference
+	Audience     string
+	Scope        string
+	Token        string // reference
+	Users        []string
+
+	Recipients []string // whom the identities are sealed to; empty: a key is made
+	Keep       []string
+	KeyFile    string // gets the new recovery key
+	HideKey    bool   // the recovery key must not be shown, so it needs a file
+
+	Project    string // of Docker Compose
+	Bundle     string // where the bundle's files are
+	DockerHost string
+	NoBackup   bool // take no first set
+	Certain    bool // the operator wants the node that is found here, and that is not there otherwise
+}
+
+// Operator answers what nobody else can.
+type Operator interface {
+	// Ask asks for a value that a flag gives as well. It is never empty.
+	Ask(flag, question, fallback string) (string, error)
+	// Agree asks for a yes; nil is one.
+	Agree(question string) error
+}
+
+// Made is what was made.
+type Made struct {
+	Config     string   `json:"config"`
+	Repository string   `json:"repository"`
+	Secrets    []string `json:"secret_files"` // new files with a secret each
+	Recipients []string `json:"recipients"`
+	// Set is the first set of a compose node, which was taken at once.
+	Set   holdfast.SetID `json:"set,omitempty"`
+	State holdfast.State `json:"state,omitempty"`
+
+	First        holdfast.Set    `json:"-"` // the whole of that set
+	Existing     bool            `json:"-"` // the repository was there
+	PasswordFile string          `json:"-"` // of a new repository; "" where its password was given
+	Key          holdfast.Secret `json:"-"` // the new recovery key, if one was made
+	ToRestore    bool            `json:"-"` // the node is to come back here
+}
+
+// run is one first run: the answers, completed on the way.
+type run struct {
+	Answers
+	operator Operator
+	options  setup.Options
+	path     string // of the configuration
+	dir      string
+	made     Made
+
+	passwords   map[string]holdfast.Secret // by component: taken out of connection strings, into files
+	newPassword holdfast.Secret            // of the repository
+	// recalled is the set that told what no container does: of a node that is to
+	// come back here.
+	recalled holdfast.Set
+}
+
+// Run sets Holdfast up; the configuration is written to path.
+func Run(ctx context.Context, path string, answers Answers, operator Operator, o setup.Options) (Made, error) {
+	r := &run{
+		Answers: answers, operator: operator, options: o,
+		path: path, dir: filepath.Dir(path), passwords: map[string]holdfast.Secret{},
+	}
+	if err := r.possible(); err != nil {
+		return Made{}, err
+	}
+	if err := r.look(ctx); err != nil {
+		return Made{}, err
+	}
+	if err := r.ask(); err != nil {
+		return Made{}, err
+	}
+	r.fromHere()
+	if r.HideKey && r.URL != "-" && len(r.Recipients) == 0 && r.KeyFile == "" {
+		return Made{}, usage("--recovery-key-file is missing: JSON output does not show the recovery key that is made")
+	}
+	text, err := r.draft()
+	if err != nil {
+		return Made{}, err
+	}
+	// The draft is parsed as any configuration is, and everything is tried with
+	// what came out, so that what was tried is what is written.
+	conf, err := config.Parse(path, []byte(text), nil)
+	if err != nil {
+		return Made{}, err
+	}
+	if err := r.valid(conf); err != nil {
+		return Made{}, err
+	}
+	if err := r.try(ctx, conf); err != nil {
+		return Made{}, err
+	}
+	if err := r.create(ctx, conf, text); err != nil {
+		return Made{}, err
+	}
+	if err := r.first(ctx, conf); err != nil {
+		return Made{}, err
+	}
+	r.made.Config, r.made.Repository = path, conf.Repository.Place.String()
+	if !r.newPassword.IsEmpty() {
+		r.made.PasswordFile = filepath.Join(r.dir, repositoryPassword)
+	}
+	r.made.Secrets, r.made.Recipients = slices.Sorted(maps.Keys(r.secrets())), r.Recipients
+	return r.made, nil
+}
+
+// possible refuses before anybody is asked anything.
+func (r *run) possible() error {
+	if _, err := os.Stat(r.path); err == nil {
+		return &holdfast.Problem{
+			Class: holdfast.Refused, What: r.path + " exists already",
+			Why: "Its recovery key and its repository's password may be the only ones there are.",
+			Do:  "Use it as it is, or write another one: --config OTHER.yaml.",
+		}
+	}
+	if r.ErrorCorrection < 0 || r.ErrorCorrection > 100 {
+		return usage("--error-correction: want percent, 0 to 100")
+	}
+	return nil
+}
+
+// valid refuses what a draft is wrong in beyond its form.
+func (r *run) valid(conf *config.Config) error {
+	p, err := setup.Open(conf, r.options)
+	if err != nil {
+		return err
+	}
+	return p.Valid()
+}
+
+// fromHere makes what was given relative to the working directory mean the
+// same in a configuration that lies elsewhere.
+func (r *run) fromHere() {
+	here, _ := os.Getwd()
+	if r.dir == here {
+		return
+	}
+	abs := func(path *string) {
+		if *path != "" {
+			*path, _ = filepath.Abs(*path)
+		}
+	}
+	absPlace(&r.Repository)
+	abs(&r.Tools)
+	abs(&r.Bundle)
+	r.Keep = slices.Clone(r.Keep)
+	for i := range r.Keep {
+		absPlace(&r.Keep[i])
+	}
+	for _, reference := range []*string{&r.Password, &r.ClientSecret, &r.Token} {
+		if path, ok := strings.CutPrefix(*reference, "file:"); ok && path != "" {
+			abs(&path)
+			*reference = "file:" + path
+		}
+	}
+}
+
+// absPlace makes a place absolute; what is none stays, to be refused with the
+// configuration.
+func absPlace(text *string) {
+	here, _ := os.Getwd()
+	if p, err := place.Parse(*text, here); err == nil {
+		*text = p.String()
+	}
+}
+
+// first takes the first set of a node that was found here.
+func (r *run) first(ctx context.Context, conf *config.Config) error {
+	if r.Project == "" || r.NoBackup || r.made.ToRestore {
+		return nil
+	}
+	p, err := setup.Open(conf, r.options)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = p.Close(ctx) }()
+	err = p.Backup(ctx, 0, func(ctx context.Context, job backup.Job) (err error) {
+		r.made.First, err = job.Run(ctx)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("everything is set up, but the first set is not proven: %w", err)
+	}
+	r.made.Set, r.made.State = r.made.First.ID, r.made.First.State
+	return nil
+}
+
+// usage makes a mistake on the command line a Usage problem.
+func usage(format string, args ...any) error { return setup.Usage(fmt.Errorf(format, args...)) }

@@ -1,0 +1,110 @@
+package setup
+
+import (
+	"context"
+	"net"
+
+	"holdfast"
+	"holdfast/backup"
+	"holdfast/canton/admin"
+	"holdfast/databases"
+	"holdfast/internal/libpq"
+	"holdfast/node/compose"
+	"holdfast/restore"
+)
+
+// Dial connects to a program where an address alone does not lead to it.
+type Dial = func(ctx context.Context, network, address string) (net.Conn, error)
+
+// Node is how one gets at a node: its databases, its two programs, its secrets.
+type Node interface {
+	// Databases are the addresses of those that the node brings with it; others
+	// are in the configuration.
+	Databases(ctx context.Context) (map[holdfast.ComponentName]libpq.Address, error)
+	// App connects to the validator app where the configured URL does not lead
+	// to it.
+	App(ctx context.Context) (Dial, error)
+	// Admin is the participant's admin API.
+	Admin(ctx context.Context) (admin.Client, error)
+	// Secret reads a secret that a program of the node was started with.
+	Secret(ctx context.Context, place string) (holdfast.Secret, error)
+}
+
+// Kind is a node of one kind, and what can be done with such a one besides.
+// What is nil cannot be done.
+type Kind struct {
+	Node
+	// Recorder says how the node runs, and puts what a restore on a fresh machine
+	// needs of that into a set.
+	Recorder backup.Deployment
+	// Show is how the node runs, for people.
+	Show func(ctx context.Context) (Shown, error)
+	// Try says of everything that is of this kind alone whether it works.
+	Try func(ctx context.Context) []Finding
+	// Programs are stopped and started by a restore. Nil: by the operator.
+	Programs Programs
+	// Volumes are kept when a restore replaces one.
+	Volumes Volumes
+	// DockerHost is the daemon that runs the node, which can run a drill as well;
+	// empty: as the docker command finds it.
+	DockerHost string
+	// StartLine is what is typed to start the node from its identities.
+	StartLine func(start holdfast.Start, dump, identifier string) string
+}
+
+// Programs is a node as a restore stops and starts its programs.
+type Programs interface {
+	// Target is the node as it is to be after a restore of the set.
+	Target(
+		ctx context.Context, o RestoreOptions, set holdfast.Set, files holdfast.Files,
+	) (restore.Target, databases.Target, error)
+	// Undo takes the newest restore back.
+	Undo(ctx context.Context, o RestoreOptions) ([]databases.Move, error)
+}
+
+// Volumes are those of a node that restores have put aside.
+type Volumes interface {
+	Kept(ctx context.Context) ([]databases.Leftover, error)
+	Forget(ctx context.Context, name string) error
+}
+
+// Shown is how a node runs.
+type Shown struct {
+	Deployment holdfast.Deployment
+	Lines      [][]string    // for people: what, and what about it
+	Way        func() string // by which the databases were reached last
+}
+
+// kindOf is the kind of the configured node.
+func kindOf(p *Parts) Kind {
+	if p.Config.Compose != nil {
+		return composeKind(p)
+	}
+	return Kind{Node: plain{}, StartLine: compose.StartLine}
+}
+
+// plain is a node of which nothing is known but its databases' connection
+// strings.
+type plain struct{}
+
+func (plain) Databases(context.Context) (map[holdfast.ComponentName]libpq.Address, error) {
+	return nil, nil
+}
+
+func (plain) App(context.Context) (Dial, error) {
+	return nil, &holdfast.Problem{
+		Class: holdfast.Usage, What: "identities.address: container: the configuration has no compose:",
+		Do: "`holdfast init` on the machine that runs the bundle writes it.",
+	}
+}
+
+func (plain) Admin(context.Context) (admin.Client, error) {
+	return admin.Client{}, &holdfast.Problem{Class: holdfast.Usage, What: "check.admin names no admin API"}
+}
+
+func (plain) Secret(context.Context, string) (holdfast.Secret, error) {
+	return holdfast.Secret{}, &holdfast.Problem{
+		Class: holdfast.Usage, What: "the configuration has no compose: whose containers have secrets",
+		Do: "`holdfast init` on the machine that runs the bundle writes it.",
+	}
+}

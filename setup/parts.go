@@ -1,0 +1,140 @@
+package setup
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/jackc/pgx/v5"
+
+	"holdfast"
+	"holdfast/canton"
+	"holdfast/config"
+	"holdfast/event"
+	"holdfast/internal/libpq"
+	"holdfast/repository"
+	"holdfast/secrets"
+)
+
+// Options are what a program adds to a configuration.
+type Options struct {
+	Version string         // of the program; sets and reports say it
+	Events  event.Listener // hears what the parts do
+	// Shell are libpq's variables of the shell, which complete the connections
+	// that the operator gives.
+	Shell libpq.Environment
+	Kind  *Kind // of the node, where the program knows one that the configuration does not
+	// Known are secrets by their references, which need not be read: of a
+	// configuration whose files are still to be made.
+	Known map[string]holdfast.Secret
+}
+
+// Parts are what a configuration comes to. Nothing is reached before it is
+// needed, so that what one command does without may be broken; and what was
+// found once is not looked for again.
+type Parts struct {
+	Config *config.Config
+	Node   holdfast.Node
+	Options
+
+	kind    Kind
+	secrets secrets.Readers
+	once    sync.Once
+	opening *Opening
+}
+
+// Open turns a configuration into parts. Close ends what they have opened.
+func Open(conf *config.Config, o Options) (*Parts, error) {
+	p := &Parts{Config: conf, Node: conf.DomainNode(), Options: o}
+	if o.Kind != nil {
+		p.kind = *o.Kind
+	} else {
+		p.kind = kindOf(p)
+	}
+	p.secrets = Secrets(conf.Dir())
+	p.secrets["container"] = p.kind.Secret
+	for key, reference := range conf.References() {
+		if reference != "" && !p.secrets.Knows(string(reference)) {
+			return nil, config.Wrong(conf.File(), config.NoReference(key))
+		}
+	}
+	return p, nil
+}
+
+// Secrets reads the secrets that any configuration may refer to. Relative paths
+// begin at dir.
+func Secrets(dir string) secrets.Readers {
+	return secrets.Readers{"file": secrets.File(dir), "env": secrets.Environment, "exec": secrets.Command}
+}
+
+// Close ends what the parts have opened.
+func (p *Parts) Close(ctx context.Context) error {
+	p.once.Do(func() {})
+	if p.opening == nil {
+		return nil
+	}
+	r, err := p.opening.wait()
+	if err != nil {
+		return nil // whoever wanted it was told
+	}
+	return r.Close(ctx)
+}
+
+// Secret reads a secret where it rests; nil without a reference.
+func (p *Parts) Secret(r config.Reference) holdfast.SecretFunc {
+	if known, ok := p.Known[string(r)]; ok {
+		return holdfast.Fixed(known)
+	}
+	return p.secrets.Of(string(r))
+}
+
+// Repository is the configured repository, open.
+func (p *Parts) Repository(ctx context.Context) (*repository.Repository, error) {
+	return p.open(ctx).wait()
+}
+
+// Password is the repository's.
+func (p *Parts) Password(ctx context.Context) (holdfast.Secret, error) {
+	return p.Secret(p.Config.Repository.Password)(ctx)
+}
+
+// Find is the set a command is about: an ID, its beginning, or "latest", the
+// newest proven one.
+func (p *Parts) Find(ctx context.Context, id string) (holdfast.Set, holdfast.Files, error) {
+	r, err := p.Repository(ctx)
+	if err != nil {
+		return holdfast.Set{}, nil, err
+	}
+	if id != "latest" {
+		return r.Find(ctx, p.Node.Name, id)
+	}
+	set, files, err := r.Latest(ctx, p.Node.Name, holdfast.Proven)
+	if err == nil && set.ID == "" {
+		err = &holdfast.Problem{
+			Class: holdfast.Refused, What: fmt.Sprintf("node %s has no proven set in %s", p.Node.Name, r.Name()),
+			Why: "Without one there is nothing that is known to restore.",
+			Do:  "`holdfast backup` takes one; `holdfast list` shows what there is.",
+		}
+	}
+	return set, files, err
+}
+
+// line is an event that has nothing but its text.
+type line string
+
+func (l line) String() string { return string(l) }
+
+func (p *Parts) tell(text string) { p.Events.Report(line(text)) }
+
+// Usage makes a mistake on the command line a Usage problem.
+func Usage(err error) error {
+	return &holdfast.Problem{
+		Class: holdfast.Usage, What: err.Error(),
+		Do: "`holdfast help` lists the commands, `holdfast help COMMAND` the flags of one.",
+	}
+}
+
+// readFacts is what both directions read of Canton in a transaction.
+func readFacts(ctx context.Context, tx pgx.Tx, kind holdfast.Kind) (holdfast.Facts, error) {
+	return canton.Read(ctx, tx, kind)
+}

@@ -1,0 +1,66 @@
+package setup
+
+import (
+	"context"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"filippo.io/age"
+
+	"holdfast"
+	"holdfast/identities"
+	"holdfast/record"
+	"holdfast/reonboard"
+)
+
+// Reonboard prepares the node to be made again from its identities, which the
+// keys open.
+func (p *Parts) Reonboard(keys []age.Identity) reonboard.Job {
+	return reonboard.Job{
+		Sets: p.everySet,
+		Unseal: func(sealed io.Reader, recipients []string) ([]byte, error) {
+			return identities.Open(sealed, keys, recipients)
+		},
+		StartLine: p.kind.StartLine, Opened: p.RememberKeyTest, Clear: p.ClearFile(),
+		Ledger: reonboard.Ledger{Path: p.nextToConfig(".identifiers.json")}, Now: time.Now,
+	}
+}
+
+// ClearFile is where the identities are in clear for the node's first start.
+func (p *Parts) ClearFile() reonboard.ClearFile {
+	return reonboard.ClearFile{Path: p.nextToConfig(".identities.clear.json")}
+}
+
+// nextToConfig is a file of the node in the configuration's directory.
+func (p *Parts) nextToConfig(ending string) string {
+	return filepath.Join(p.Config.Dir(), string(p.Node.Name)+ending)
+}
+
+// everySet are the sets of every node in the repository. A manifest that does
+// not read is one without contents.
+func (p *Parts) everySet(ctx context.Context) ([]holdfast.Set, error) {
+	r, err := p.Repository(ctx)
+	if err != nil {
+		return nil, err
+	}
+	list, err := r.Manifests(ctx, "")
+	var out []holdfast.Set
+	for _, m := range list {
+		out = append(out, m.Set)
+	}
+	return out, err
+}
+
+// RememberKeyTest remembers that a key opened the identities of a set.
+func (p *Parts) RememberKeyTest(ctx context.Context, set holdfast.Set) error {
+	r, err := p.Repository(ctx)
+	if err != nil {
+		return err
+	}
+	host, _ := os.Hostname()
+	return r.PutKeyTest(ctx, record.KeyTest{
+		Set: set.ID, Node: set.Node.Name, At: time.Now().UTC(), Content: set.Identities.Content, Host: host,
+	})
+}

@@ -1,0 +1,116 @@
+package setup
+
+import (
+	"context"
+	"holdfast"
+	"holdfast/config"
+	"holdfast/record"
+	"holdfast/repository"
+	"holdfast/retention"
+	"time"
+)
+
+// RetentionOptions say how the history is changed.
+type RetentionOptions struct {
+	Wait time.Duration // for another process that drops sets or maintains the repository
+	Full bool          // maintain fully, whether or not it is time for that
+}
+
+// Retention is the retention of the node's sets.
+func (p *Parts) Retention(ctx context.Context, o RetentionOptions) (retention.Job, error) {
+	r, err := p.Repository(ctx)
+	if err != nil {
+		return retention.Job{}, err
+	}
+	r.Patience = o.Wait
+	return retention.Job{
+		Node: p.Node.Name, Policy: policyOf(p.Config.Retention), Store: upkeep{r, o.Full}, Now: time.Now, Events: p.Events,
+		Look: func(ctx context.Context) ([]retention.Candidate, []record.Pin, error) {
+			return candidates(ctx, r, p.Node.Name)
+		},
+	}, nil
+}
+
+// upkeep is the repository as retention needs it, with the operator's word on
+// how to maintain it.
+type upkeep struct {
+	*repository.Repository
+	full bool
+}
+
+// Maintain maintains fully if the operator wants it so.
+func (u upkeep) Maintain(ctx context.Context, full bool) (record.Maintenance, error) {
+	return u.Repository.Maintain(ctx, full || u.full)
+}
+
+// Fates note on entries of the node what retention makes of them. Other nodes
+// have rules of their own, which are not known here.
+func (p *Parts) Fates(ctx context.Context, entries []repository.Entry) error {
+	job, err := p.Retention(ctx, RetentionOptions{})
+	if err != nil {
+		return err
+	}
+	plan, err := job.Plan(ctx)
+	if err != nil {
+		return err
+	}
+	for i := range entries {
+		if d, ok := plan.Of(entries[i].ID); ok {
+			f := d.Fate()
+			entries[i].Fate = &f
+		}
+	}
+	return nil
+}
+
+// Match is the ID of the set that an argument names.
+func (p *Parts) Match(ctx context.Context, arg string) (holdfast.SetID, error) {
+	if arg == "latest" {
+		set, _, err := p.Find(ctx, arg)
+		return set.ID, err
+	}
+	r, err := p.Repository(ctx)
+	if err != nil {
+		return "", err
+	}
+	e, err := r.Match(ctx, p.Node.Name, arg)
+	return e.ID, err
+}
+
+func policyOf(c config.Retention) retention.Policy {
+	return retention.Policy{
+		Within: time.Duration(c.Within), Last: c.Last,
+		Hourly: c.Hourly, Daily: c.Daily, Weekly: c.Weekly, Monthly: c.Monthly, Yearly: c.Yearly,
+		History: time.Duration(c.History), Faulty: time.Duration(c.Faulty),
+	}
+}
+
+// candidates are a node's sets as retention sees them, with what drills have
+// shown, and the pins.
+func candidates(
+	ctx context.Context, r *repository.Repository, node holdfast.NodeName,
+) ([]retention.Candidate, []record.Pin, error) {
+	sets, err := r.Manifests(ctx, node)
+	if err != nil {
+		return nil, nil, err
+	}
+	drills, err := r.Drills(ctx, node)
+	if err != nil {
+		return nil, nil, err
+	}
+	pins, err := r.Pins(ctx, node)
+	if err != nil {
+		return nil, nil, err
+	}
+	var out []retention.Candidate
+	for _, s := range sets {
+		c := retention.Candidate{Set: s.ID, State: s.State, At: s.Began}
+		if s.Err != nil {
+			c.Unreadable = s.Err.Error()
+		} else {
+			c = retention.Look(s.Set, record.Restores(s.ID, drills))
+		}
+		out = append(out, c)
+	}
+	return out, pins, nil
+}
