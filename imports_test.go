@@ -57,7 +57,7 @@ func standard(path string) bool {
 // The packages by what they are for.
 var (
 	jobs     = []string{"backup", "restore", "export", "verify", "drill", "retention", "schedule", "check", "inspect", "reonboard"}
-	adapters = []string{"capture", "node", "databases", "sandbox", "identities", "repository", "notify", "metrics", "dumpfile", "secrets"}
+	adapters = []string{"capture", "node", "databases", "sandbox", "identities", "repository", "notify", "metrics", "dumpfile", "secrets", "journal"}
 	leaves   = []string{"stored", "pgdump", "target", "step", "observed", "record", "loss", "event"}
 	programs = []string{"cmd"}
 	helpers  = []string{"internal/splicetest", "internal/eventtest", "internal/bench", "internal/demo", "internal/testbed", "internal/endtoend", "internal/child", "identities/identitiestest", "repository/repositorytest"}

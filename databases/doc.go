@@ -7,7 +7,7 @@
 //
 // # Names during a restore
 //
-// A restored database is built beside the old one, as "<name>~new~<set>", and
+// A restored database is built next to the old one, as "<name>~new~<set>", and
 // takes its place by rename; the old one stays as "<name>~before~<set>", which
 // says which set replaced it. What a database is, which one it belongs to and
 // which set it has to do with also stands in its comment, so that names that

@@ -6,14 +6,15 @@ import (
 	"unicode/utf8"
 
 	"holdfast/databases"
+	"holdfast/step"
 )
 
-// The name of a database beside another fits into Postgres's 63 bytes, says
+// The name of a database next to another fits into Postgres's 63 bytes, says
 // what it is for and which set it has to do with, and never meets the name of
 // another database's.
-func TestNamesBeside(t *testing.T) {
+func TestNames(t *testing.T) {
 	const set = "20261122T154500Z-1f0c9a3e"
-	if got := databases.NameBeside("participant-4", databases.Before, set); got != "participant-4~before~"+set {
+	if got := databases.NameOf("participant-4", step.Previous, set); got != "participant-4~before~"+set {
 		t.Errorf("a short name becomes %s", got)
 	}
 	seen := map[string]string{}
@@ -21,8 +22,8 @@ func TestNamesBeside(t *testing.T) {
 		"participant-4", strings.Repeat("a", 40), strings.Repeat("a", 41), strings.Repeat("a", 63), strings.Repeat("a", 62) + "b",
 		strings.Repeat("é", 31), strings.Repeat("é", 30) + "ü", strings.Repeat("日", 21), `quo"ted~new~` + strings.Repeat("x", 40),
 	} {
-		for _, role := range []databases.Role{databases.New, databases.Before, databases.Undone, "undone12"} {
-			name := databases.NameBeside(live, role, set)
+		for _, role := range []step.Role{step.New, step.Previous, step.Undone, "undone12"} {
+			name := databases.NameOf(live, role, set)
 			if len(name) > 63 || !utf8.ValidString(name) {
 				t.Errorf("%q has %d bytes", name, len(name))
 			}
@@ -30,7 +31,7 @@ func TestNamesBeside(t *testing.T) {
 				t.Errorf("%q does not say what it is", name)
 			}
 			if other, taken := seen[name]; taken {
-				t.Errorf("%q is beside %q and beside %q", name, other, live)
+				t.Errorf("%q is next to %q and next to %q", name, other, live)
 			}
 			seen[name] = live
 		}

@@ -15,35 +15,8 @@ import (
 
 	"holdfast"
 	"holdfast/internal/libpq"
+	"holdfast/step"
 )
-
-// Role says what a database beside the live ones is there for.
-type Role string
-
-// The roles of databases that a restore makes or moves.
-const (
-	New    Role = "new"    // being built, or built and not yet in place
-	Before Role = "before" // was live until a set replaced it
-	Undone Role = "undone" // was live for a while, until the one before it came back
-)
-
-// Label is what a database's comment says about it.
-type Label struct {
-	Role      Role                   `json:"holdfast"`
-	Database  string                 `json:"database"` // whose place it took, had or is to take
-	Component holdfast.ComponentName `json:"component"`
-	Set       holdfast.SetID         `json:"set"`
-	At        time.Time              `json:"at"`
-}
-
-// Leftover is a labelled database on one of the node's servers.
-type Leftover struct {
-	Label
-	Name  string `json:"name"`
-	Bytes int64  `json:"bytes"` // -1 where that cannot be told
-	// Volume is the volume of Docker whose place this one had; "" of a database.
-	Volume string `json:"volume,omitempty"`
-}
 
 // Session is somebody connected to a database.
 type Session struct {
@@ -67,9 +40,9 @@ const application = "holdfast restore"
 
 const nameLimit = 63 // bytes; NAMEDATALEN - 1
 
-// NameBeside is the name of a database beside live: "participant-4~new~<set>".
+// NameOf is the name of a database next to live: "participant-4~new~<set>".
 // Where that is too long for Postgres, live is cut and told apart by a hash.
-func NameBeside(live string, role Role, set holdfast.SetID) string {
+func NameOf(live string, role step.Role, set holdfast.SetID) string {
 	suffix := "~" + string(role) + "~" + string(set)
 	if len(live)+len(suffix) <= nameLimit {
 		return live + suffix
@@ -80,15 +53,15 @@ func NameBeside(live string, role Role, set holdfast.SetID) string {
 	return strings.ToValidUTF8(live[:nameLimit-len(suffix)-len(mark)], "") + mark + suffix
 }
 
-// freeName is NameBeside with a number where that name is taken, as after the
+// freeName is NameOf with a number where that name is taken, as after the
 // same set was restored, undone and restored again.
-func (s Server) freeName(ctx context.Context, live string, role Role, set holdfast.SetID) (string, error) {
+func (s Server) freeName(ctx context.Context, live string, role step.Role, set holdfast.SetID) (string, error) {
 	for n := 1; ; n++ {
 		numbered := role
 		if n > 1 {
-			numbered = Role(fmt.Sprintf("%s%d", role, n))
+			numbered = step.Role(fmt.Sprintf("%s%d", role, n))
 		}
-		name := NameBeside(live, numbered, set)
+		name := NameOf(live, numbered, set)
 		taken, err := s.Exists(ctx, name)
 		if err != nil || !taken {
 			return name, err
@@ -118,7 +91,7 @@ func ServerOf(ctx context.Context, t libpq.Address) (Server, error) {
 		}
 		first = errors.Join(first, err)
 	}
-	return Server{}, &holdfast.Problem{Class: holdfast.Refused, What: "no database to stand on while others are renamed", Err: first,
+	return Server{}, &holdfast.Problem{Class: holdfast.Refused, What: "cannot connect to database postgres or template1", Err: first,
 		Why: "A database cannot be renamed from within.", Do: "Allow this user to connect to the database postgres."}
 }
 
@@ -163,14 +136,14 @@ func sessions(ctx context.Context, conn *pgx.Conn, database string) ([]Session, 
 }
 
 // SetLabel writes a database's label.
-func (s Server) SetLabel(ctx context.Context, database string, l Label) error {
+func (s Server) SetLabel(ctx context.Context, database string, l step.Label) error {
 	return s.with(ctx, func(conn *pgx.Conn) error {
 		_, err := conn.Exec(ctx, comment(database, &l))
 		return err
 	})
 }
 
-func comment(database string, l *Label) string {
+func comment(database string, l *step.Label) string {
 	text := "NULL"
 	if l != nil {
 		encoded, _ := json.Marshal(l) // plain values encode
@@ -182,23 +155,23 @@ func comment(database string, l *Label) string {
 // Leftovers lists the databases of the server that restores of the database
 // live have made or moved: those labelled so, and those that carry the name of
 // one being built, whose restore was killed before it could label it.
-func (s Server) Leftovers(ctx context.Context, live string) (out []Leftover, err error) {
+func (s Server) Leftovers(ctx context.Context, live string) (out []step.Leftover, err error) {
 	err = s.with(ctx, func(conn *pgx.Conn) error {
 		rows, err := conn.Query(ctx, `SELECT datname::text, coalesce(shobj_description(oid, 'pg_database'), ''), CASE WHEN has_database_privilege(oid, 'CONNECT') THEN pg_database_size(oid) ELSE 0 END
 			FROM pg_database WHERE shobj_description(oid, 'pg_database') LIKE '{"holdfast":%' OR datname LIKE '%~new~%' ORDER BY datname`)
 		if err != nil {
 			return err
 		}
-		var l Leftover
+		var l step.Leftover
 		var text string
 		_, err = pgx.ForEachRow(rows, []any{&l.Name, &text, &l.Bytes}, func() error {
-			l.Label = Label{}
+			l.Label = step.Label{}
 			if json.Unmarshal([]byte(text), &l.Label) != nil {
 				set := holdfast.SetID(l.Name[strings.LastIndex(l.Name, "~")+1:])
-				if NameBeside(live, New, set) != l.Name {
+				if NameOf(live, step.New, set) != l.Name {
 					return nil
 				}
-				l.Label = Label{Role: New, Database: live, Set: set}
+				l.Label = step.Label{Role: step.New, Database: live, Set: set}
 			}
 			if l.Database == live && l.Name != live {
 				out = append(out, l)
@@ -211,7 +184,7 @@ func (s Server) Leftovers(ctx context.Context, live string) (out []Leftover, err
 }
 
 // drop drops a leftover.
-func (s Server) drop(ctx context.Context, l Leftover) error {
+func (s Server) drop(ctx context.Context, l step.Leftover) error {
 	return s.with(ctx, func(conn *pgx.Conn) error {
 		if err := deserted(ctx, conn, l.Name); err != nil {
 			return err
@@ -221,18 +194,11 @@ func (s Server) drop(ctx context.Context, l Leftover) error {
 	})
 }
 
-// Move renames one database, and sets or clears its label.
-type Move struct {
-	From  string `json:"from"`
-	To    string `json:"to"`
-	Label *Label `json:"label,omitempty"` // nil: the database is live again and carries none
-}
-
 // Move makes all moves of one server in one transaction, so that nobody ever
 // sees one without the others. Anybody connected to a database that is to be
 // renamed stops it before anything happens. When the connection is lost while
 // the transaction is committed, the server is asked what became of it.
-func (s Server) Move(ctx context.Context, moves []Move) error {
+func (s Server) Move(ctx context.Context, moves []step.Move) error {
 	err := s.with(ctx, func(conn *pgx.Conn) error {
 		for _, m := range moves {
 			if err := deserted(ctx, conn, m.From); err != nil {
@@ -267,7 +233,7 @@ func (s Server) Move(ctx context.Context, moves []Move) error {
 
 // moved reports whether the moves were made: the last one takes its database
 // from a name that nothing else gets.
-func (s Server) moved(ctx context.Context, moves []Move) (bool, error) {
+func (s Server) moved(ctx context.Context, moves []step.Move) (bool, error) {
 	if len(moves) == 0 {
 		return true, nil
 	}
@@ -305,7 +271,7 @@ func deserted(ctx context.Context, conn *pgx.Conn, database string) error {
 
 // renaming explains a rename that failed. Somebody may have connected after we
 // had looked.
-func (s Server) renaming(ctx context.Context, m Move, err error) error {
+func (s Server) renaming(ctx context.Context, m step.Move, err error) error {
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) && pg.Code == "55006" { // object in use
 		list, _ := s.Sessions(ctx, m.From)

@@ -7,9 +7,12 @@ import (
 	"slices"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"holdfast"
 	"holdfast/canton"
 	"holdfast/internal/libpq"
+	"holdfast/step"
 	"holdfast/target"
 )
 
@@ -20,7 +23,7 @@ type Loader interface {
 	Drop(ctx context.Context, name string) error
 }
 
-// Place is the node as the place of a restore.
+// Target is the node's databases as the target of a restore.
 type Target struct {
 	Live
 	// Loader makes the loader for a component, connected through a database of
@@ -29,34 +32,59 @@ type Target struct {
 	Now    func() time.Time
 }
 
-func (p Target) server(ctx context.Context, name holdfast.ComponentName) (Server, libpq.Address, error) {
+// given is the address that the configuration has for a component.
+func (p Target) given(name holdfast.ComponentName) (libpq.Address, error) {
 	t, ok := p.Addresses[name]
 	if !ok {
-		return Server{}, t, &holdfast.Problem{Class: holdfast.Usage, What: fmt.Sprintf("the configuration has no database for component %s", name),
-			Do: "Add it to `databases:` in holdfast.yaml, name a place with --to, or leave it out with --component."}
+		return t, &holdfast.Problem{
+			Class: holdfast.Usage,
+			What:  fmt.Sprintf("the configuration has no database for component %s", name),
+			Do:    "Add it to `databases:` in holdfast.yaml, name a place with --to, or leave it out with --component.",
+		}
+	}
+	return t, nil
+}
+
+func (p Target) server(ctx context.Context, name holdfast.ComponentName) (Server, libpq.Address, error) {
+	t, err := p.given(name)
+	if err != nil {
+		return Server{}, t, err
 	}
 	s, err := ServerOf(ctx, t)
 	return s, t, err
 }
 
+// Names says where the capture goes and what will be called what, as far as
+// that is known without the server.
+func (p Target) Names(set holdfast.SetID, c holdfast.Capture) (target.Database, error) {
+	t, err := p.given(c.Component)
+	live := t.Database()
+	return target.Database{
+		Component: c.Component, Where: t.Where(), Database: live,
+		New: NameOf(live, step.New, set), Previous: NameOf(live, step.Previous, set),
+	}, err
+}
+
 // Look says where the capture goes: into the place of the configured database.
 func (p Target) Look(ctx context.Context, set holdfast.SetID, c holdfast.Capture) (target.Database, error) {
+	out, err := p.Names(set, c)
+	if err != nil {
+		return out, err
+	}
 	s, t, err := p.server(ctx, c.Component)
 	if err != nil {
-		return target.Database{}, err
+		return out, err
 	}
-	live := t.Database()
-	out := target.Database{Component: c.Component, Where: t.Where(), Database: live, New: NameBeside(live, New, set)}
-	if out.Keep, err = s.freeName(ctx, live, Before, set); err != nil {
+	if out.Previous, err = s.freeName(ctx, out.Database, step.Previous, set); err != nil {
 		return out, err
 	}
 	if out.Fit, err = p.Loader(c.Component, s.Address).Survey(ctx, c); err != nil {
 		return out, err
 	}
-	if out.Live, err = s.Exists(ctx, live); err != nil || !out.Live {
+	if out.Live, err = s.Exists(ctx, out.Database); err != nil || !out.Live {
 		return out, err
 	}
-	list, err := s.Sessions(ctx, live)
+	list, err := s.Sessions(ctx, out.Database)
 	if err != nil {
 		return out, err
 	}
@@ -77,20 +105,20 @@ func (p Target) Look(ctx context.Context, set holdfast.SetID, c holdfast.Capture
 	return out, nil
 }
 
-// Build restores a capture beside the live database.
-func (p Target) Build(ctx context.Context, set holdfast.SetID, placement target.Database, c holdfast.Capture, files holdfast.Files) error {
-	s, _, err := p.server(ctx, placement.Component)
+// Build restores a capture next to the live database.
+func (p Target) Build(ctx context.Context, set holdfast.SetID, d target.Database, c holdfast.Capture, files holdfast.Files) error {
+	s, _, err := p.server(ctx, d.Component)
 	if err != nil {
 		return err
 	}
-	loader := p.Loader(placement.Component, s.Address)
-	label := Label{Role: New, Database: placement.Database, Component: placement.Component, Set: set, At: p.Now()}
-	left, err := s.Leftovers(ctx, placement.Database)
+	loader := p.Loader(d.Component, s.Address)
+	label := step.Label{Role: step.New, Database: d.Database, Component: d.Component, Set: set, At: p.Now()}
+	left, err := s.Leftovers(ctx, d.Database)
 	if err != nil {
 		return err
 	}
 	for _, l := range left {
-		if l.Name != placement.New || l.Role != New {
+		if l.Name != d.New || l.Role != step.New {
 			continue
 		}
 		// A restore of the same set died before it could clean up. If it is
@@ -99,109 +127,108 @@ func (p Target) Build(ctx context.Context, set holdfast.SetID, placement target.
 			return err
 		}
 	}
-	if err := loader.Load(ctx, placement.New, c, placement.Fit, files); err != nil {
+	if err := loader.Load(ctx, d.New, c, d.Fit, files); err != nil {
 		return err
 	}
-	if err := s.SetLabel(ctx, placement.New, label); err != nil {
-		return errors.Join(err, loader.Drop(context.WithoutCancel(ctx), placement.New))
+	if err := s.SetLabel(ctx, d.New, label); err != nil {
+		return errors.Join(err, loader.Drop(context.WithoutCancel(ctx), d.New))
 	}
 	return nil
 }
 
-// Swap moves every new database into place, server by server. Should a later
-// server refuse, the moves made on earlier ones are taken back.
-func (p Target) Swap(ctx context.Context, set holdfast.SetID, placements []target.Database) error {
-	batches, err := p.batches(ctx, set, placements)
-	if err != nil {
-		return err
-	}
-	return moveAll(ctx, batches)
-}
-
-// Unswap takes a Swap back: what it put in place is new again, and what it
-// kept is live.
-func (p Target) Unswap(ctx context.Context, set holdfast.SetID, placements []target.Database) error {
-	batches, err := p.batches(ctx, set, placements)
-	if err != nil {
-		return err
-	}
-	for i, b := range batches {
-		batches[i].there, batches[i].back = b.back, b.there
-	}
-	return moveAll(ctx, batches)
-}
-
-// batches are the moves of a swap.
-func (p Target) batches(ctx context.Context, set holdfast.SetID, placements []target.Database) ([]batch, error) {
-	var batches []batch
-	now := p.Now() // one time for all: an undo knows by it what was swapped together
-	for _, placement := range placements {
-		s, _, err := p.server(ctx, placement.Component)
-		if err != nil {
-			return nil, err
+// Swaps are the steps that put the new databases in place: one of each server,
+// because the renames of one server are one transaction. All carry the same
+// time: an undo knows by it what was swapped together.
+func (p Target) Swaps(set holdfast.SetID, at time.Time, list []target.Database) []step.Step {
+	var out renames
+	for _, d := range list {
+		label := step.Label{Database: d.Database, Component: d.Component, Set: set, At: at}
+		previous, fresh := label, label
+		previous.Role, fresh.Role = step.Previous, step.New
+		unknown := d.Unknown != ""
+		var moves []step.Move
+		if d.Live || unknown {
+			moves = append(moves, step.Move{From: d.Database, To: d.Previous, Label: &previous, If: unknown})
 		}
-		label := Label{Database: placement.Database, Component: placement.Component, Set: set, At: now}
-		before, fresh := label, label
-		before.Role, fresh.Role = Before, New
-		b := on(&batches, s)
-		if placement.Live {
-			b.there = append(b.there, Move{placement.Database, placement.Keep, &before})
-		}
-		b.there = append(b.there, Move{placement.New, placement.Database, nil})
-		b.back = append(b.back, Move{placement.Database, placement.New, &fresh})
-		if placement.Live {
-			b.back = append(b.back, Move{placement.Keep, placement.Database, nil})
-		}
+		out.add(p.Addresses[d.Component], d.Component, append(moves, step.Move{From: d.New, To: d.Database, Was: &fresh})...)
 	}
-	return batches, nil
+	return out.steps
 }
 
-// batch are the moves on one server, and those that take them back.
-type batch struct {
-	server      Server
-	there, back []Move
+// renames are steps that are being gathered by server.
+type renames struct {
+	servers []string
+	steps   []step.Step
 }
 
-// on returns the batch of a server, a new one if there is none yet.
-func on(batches *[]batch, s Server) *batch {
-	i := slices.IndexFunc(*batches, func(b batch) bool { return b.server.Address.String() == s.Address.String() })
+func (r *renames) add(t libpq.Address, name holdfast.ComponentName, moves ...step.Move) {
+	server := t.On("postgres").String()
+	i := slices.Index(r.servers, server)
 	if i < 0 {
-		*batches = append(*batches, batch{server: s})
-		i = len(*batches) - 1
+		i = len(r.servers)
+		r.servers = append(r.servers, server)
+		r.steps = append(r.steps, step.Step{Act: step.Rename, Kind: step.Server, Name: string(name)})
 	}
-	return &(*batches)[i]
+	r.steps[i].Moves = append(r.steps[i].Moves, moves...)
 }
 
-// moveAll makes all moves or none.
-func moveAll(ctx context.Context, batches []batch) error {
-	for i, b := range batches {
-		err := b.server.Move(ctx, b.there)
-		if err == nil {
+// Rename does the moves of one step: all of them, or none.
+func (p Target) Rename(ctx context.Context, s step.Step) error {
+	server, _, err := p.server(ctx, holdfast.ComponentName(s.Name))
+	if err != nil {
+		return err
+	}
+	moves, due, err := server.due(ctx, s.Moves)
+	if err != nil || s.If && !due {
+		return err
+	}
+	return server.Move(ctx, moves)
+}
+
+// due resolves which moves are to be made. They are not due when the last one's
+// database does not exist: its name is nobody else's, so either they were made
+// already, or what they take back never was.
+func (s Server) due(ctx context.Context, moves []step.Move) (out []step.Move, due bool, err error) {
+	there, err := s.names(ctx)
+	if err != nil {
+		return nil, false, err
+	}
+	for _, m := range moves {
+		if m.If && !slices.Contains(there, m.From) {
 			continue
 		}
-		for _, done := range slices.Backward(batches[:i]) {
-			if failed := done.server.Move(context.WithoutCancel(ctx), done.back); failed != nil {
-				err = errors.Join(&holdfast.Problem{Class: holdfast.Failed, What: "the moves on " + done.server.Address.Where() + " could not be taken back", Err: failed,
-					Why: "One of the node's databases was exchanged and the other was not: do not start the node.", Do: "`holdfast restore --undo` puts the old databases back."}, err)
-			}
-		}
-		return err
+		m.If = false
+		out = append(out, m)
 	}
-	return nil
+	return out, slices.Contains(there, moves[len(moves)-1].From), nil
 }
 
-// Discard drops a database that was built and is not used.
-func (p Target) Discard(ctx context.Context, placement target.Database) error {
-	s, _, err := p.server(ctx, placement.Component)
+// names lists the server's databases.
+func (s Server) names(ctx context.Context) (list []string, err error) {
+	err = s.with(ctx, func(conn *pgx.Conn) error {
+		rows, err := conn.Query(ctx, `SELECT datname::text FROM pg_database`)
+		if err != nil {
+			return err
+		}
+		list, err = pgx.CollectRows(rows, pgx.RowTo[string])
+		return err
+	})
+	return list, err
+}
+
+// Drop drops a database that was built and is not in place; one that does not
+// exist is as good as dropped.
+func (p Target) Drop(ctx context.Context, component holdfast.ComponentName, name string) error {
+	s, _, err := p.server(ctx, component)
 	if err != nil {
 		return err
 	}
-	return p.Loader(placement.Component, s.Address).Drop(ctx, placement.New)
+	return p.Loader(component, s.Address).Drop(ctx, name)
 }
 
 // Leftovers lists what restores have left on the node's servers.
-func (p Target) Leftovers(ctx context.Context) ([]Leftover, error) {
-	var out []Leftover
+func (p Target) Leftovers(ctx context.Context) ([]step.Leftover, error) {
+	var out []step.Leftover
 	for _, c := range p.Components {
 		s, t, err := p.server(ctx, c.Name)
 		if err != nil {
@@ -219,28 +246,18 @@ func (p Target) Leftovers(ctx context.Context) ([]Leftover, error) {
 	return out, nil
 }
 
-// Drop drops leftovers by their names; all of them are known to be leftovers
-// before the first is dropped.
-func (p Target) Drop(ctx context.Context, names []string) error {
+// Remove drops leftovers. Only what a restore made or moved is dropped, and
+// none that anybody is connected to.
+func (p Target) Remove(ctx context.Context, list []step.Leftover) error {
+	if len(list) == 0 {
+		return nil
+	}
 	unlock, err := p.Lock(ctx)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	list, err := p.Leftovers(ctx)
-	if err != nil {
-		return err
-	}
-	var chosen []Leftover
-	for _, name := range names {
-		i := slices.IndexFunc(list, func(l Leftover) bool { return l.Name == name })
-		if i < 0 {
-			return &holdfast.Problem{Class: holdfast.Refused, What: fmt.Sprintf("%s is not a database that a restore left", name),
-				Why: "Only what a restore made or moved is dropped.", Do: "`holdfast restore clean` lists them."}
-		}
-		chosen = append(chosen, list[i])
-	}
-	for _, l := range chosen {
+	for _, l := range list {
 		s, _, err := p.server(ctx, l.Component)
 		if err != nil {
 			return err
@@ -252,31 +269,12 @@ func (p Target) Drop(ctx context.Context, names []string) error {
 	return nil
 }
 
-// Undo puts the databases back that the newest restore replaced, and keeps the
-// restored ones aside. It returns the moves it made.
-func (p Target) Undo(ctx context.Context) ([]Move, error) {
-	unlock, err := p.Lock(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer unlock()
-	list, err := p.Leftovers(ctx)
-	if err != nil {
-		return nil, err
-	}
-	list = slices.DeleteFunc(list, func(l Leftover) bool { return l.Role != Before })
-	if len(list) == 0 {
-		return nil, &holdfast.Problem{Class: holdfast.Refused, What: "there is nothing to undo",
-			Why: "No database is kept that a restore replaced.", Do: "`holdfast restore clean` lists what restores have left."}
-	}
-	newest := slices.MaxFunc(list, func(a, b Leftover) int { return a.At.Compare(b.At) })
-	var all []Move
-	var batches []batch
-	for _, l := range list {
-		if l.Set != newest.Set || !l.At.Equal(newest.At) {
-			continue
-		}
-		s, _, err := p.server(ctx, l.Component)
+// Back are the steps that put previous databases back in their place. What is
+// live there now is kept as undone.
+func (p Target) Back(ctx context.Context, previous []step.Leftover, at time.Time) ([]step.Step, error) {
+	var out renames
+	for _, l := range previous {
+		s, t, err := p.server(ctx, l.Component)
 		if err != nil {
 			return nil, err
 		}
@@ -284,26 +282,81 @@ func (p Target) Undo(ctx context.Context) ([]Move, error) {
 		if err != nil {
 			return nil, err
 		}
-		b := on(&batches, s)
-		before := l.Label
-		b.back = append([]Move{{l.Database, l.Name, &before}}, b.back...)
+		var moves []step.Move
 		if live {
-			aside := Label{Role: Undone, Database: l.Database, Component: l.Component, Set: l.Set, At: p.Now()}
-			name, err := s.freeName(ctx, l.Database, Undone, l.Set)
+			undone := step.Label{Role: step.Undone, Database: l.Database, Component: l.Component, Set: l.Set, At: at}
+			name, err := s.freeName(ctx, l.Database, step.Undone, l.Set)
 			if err != nil {
 				return nil, err
 			}
-			b.there = append(b.there, Move{l.Database, name, &aside})
-			b.back = append(b.back, Move{name, l.Database, nil})
+			moves = append(moves, step.Move{From: l.Database, To: name, Label: &undone})
 		}
-		b.there = append(b.there, Move{l.Name, l.Database, nil})
-		all = append(all, b.there[len(b.there)-1])
-		if live {
-			all = slices.Insert(all, len(all)-1, b.there[len(b.there)-2])
+		was := l.Label
+		out.add(t, l.Component, append(moves, step.Move{From: l.Name, To: l.Database, Was: &was})...)
+	}
+	return out.steps, nil
+}
+
+// Fit leaves out of a way back what was taken back already, or never done: a
+// rename whose databases do not exist, a database that is not there to be
+// dropped. Keep says that restored databases may have been in use: they become
+// undone instead of new, and are not dropped.
+func (p Target) Fit(ctx context.Context, list []step.Step, keep bool, at time.Time) ([]step.Step, error) {
+	var out []step.Step
+	kept := map[string]bool{}
+	for _, s := range list {
+		if s.Kind != step.Server && s.Kind != step.Database {
+			out = append(out, s)
+			continue
+		}
+		component := s.Name
+		if s.Kind == step.Database {
+			component = s.Of
+		}
+		server, _, err := p.server(ctx, holdfast.ComponentName(component))
+		if err != nil {
+			return nil, err
+		}
+		if s.Act == step.Drop {
+			there, err := server.Exists(ctx, s.Name)
+			if err != nil {
+				return nil, err
+			}
+			if there && !kept[s.Name] {
+				out = append(out, s)
+			}
+			continue
+		}
+		due := false
+		if s.Moves, due, err = server.due(ctx, s.Moves); err != nil {
+			return nil, err
+		}
+		if keep && due {
+			if err := server.keep(ctx, s.Moves, kept, at); err != nil {
+				return nil, err
+			}
+		}
+		if s.If = false; due {
+			out = append(out, s)
 		}
 	}
-	if err := moveAll(ctx, batches); err != nil {
-		return nil, err
+	return out, nil
+}
+
+// keep has restored databases become undone where they would become new.
+func (s Server) keep(ctx context.Context, moves []step.Move, kept map[string]bool, at time.Time) error {
+	for i, m := range moves {
+		if m.Label == nil || m.Label.Role != step.New {
+			continue
+		}
+		name, err := s.freeName(ctx, m.From, step.Undone, m.Label.Set)
+		if err != nil {
+			return err
+		}
+		kept[m.To] = true
+		label := *m.Label
+		label.Role, label.At = step.Undone, at
+		moves[i].To, moves[i].Label = name, &label
 	}
-	return all, nil
+	return nil
 }

@@ -15,7 +15,6 @@ import (
 	"holdfast/backup"
 	"holdfast/check"
 	"holdfast/config"
-	"holdfast/databases"
 	"holdfast/drill"
 	"holdfast/export"
 	"holdfast/inspect"
@@ -24,6 +23,7 @@ import (
 	"holdfast/repository"
 	"holdfast/restore"
 	"holdfast/retention"
+	"holdfast/step"
 	"holdfast/verify"
 )
 
@@ -144,13 +144,13 @@ func TestOutputIsAsTheSchemaSays(t *testing.T) {
 	out("restore-plan", 0, "restore", "latest")
 	out("export", 0, "export", "latest", "exported")
 	out("restore-plan", 0, "restore", "latest")
-	out("restore-report", 0, "restore", "latest", "--only-prove", "--yes")
-	out("error", 7, "restore", "--undo", "--yes")
+	out("restore-report", 0, "restore", "rehearse", "latest", "--yes")
+	out("error", 7, "restore", "undo", "--yes")
 	out("leftovers", 0, "restore", "clean")
 	out("restore-report", 0, "restore", "latest", "--yes")
-	out("leftovers", 0, "restore", "--undo")
-	out("moves", 0, "restore", "--undo", "--yes")
-	var left struct{ Value []databases.Leftover }
+	out("undo-plan", 0, "restore", "undo")
+	out("moves", 0, "restore", "undo", "--yes")
+	var left struct{ Value []step.Leftover }
 	if err := json.Unmarshal([]byte(out("leftovers", 0, "restore", "clean")), &left); err != nil || len(left.Value) == 0 {
 		t.Fatalf("leftovers: %v, %v", left, err)
 	}
@@ -224,8 +224,8 @@ func TestSchemaHasEveryField(t *testing.T) {
 		{"output.schema.json", "pin", record.Pin{}},
 		{"output.schema.json", "export", export.Report{}},
 		{"output.schema.json", "inspection", inspect.Report{}},
-		{"output.schema.json", "leftover", databases.Leftover{}},
-		{"output.schema.json", "move", databases.Move{}},
+		{"output.schema.json", "leftover", step.Leftover{}},
+		{"output.schema.json", "move", step.Move{}},
 		{"output.schema.json", "verifyPlan", verify.Plan{}},
 		{"output.schema.json", "verification", verify.Report{}},
 		{"output.schema.json", "rebuilt", repository.Rebuilt{}},

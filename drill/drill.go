@@ -32,7 +32,7 @@ type Host interface {
 
 // Place is a throwaway place.
 type Place interface {
-	restore.Target
+	restore.Databases
 	// Isolation says whether it was proven that no network is reached from it.
 	Isolation() holdfast.Finding
 	// Server says what it runs: "Postgres 15.18".
@@ -146,11 +146,12 @@ func (j Job) Run(ctx context.Context, p Plan, set holdfast.Set, files holdfast.F
 // rehearse restores, compares and asks. An error means that nothing is said of
 // the set.
 func (j Job) rehearse(ctx context.Context, place Place, set holdfast.Set, files holdfast.Files, r *Report) error {
-	plan, err := restore.Make(ctx, place, set, restore.Options{Unproven: true}, j.Now())
+	target := restore.Target{Databases: place}
+	plan, err := restore.Make(ctx, target, set, restore.Options{Unproven: true}, j.Now())
 	if err != nil {
 		return err
 	}
-	done, err := restore.Apply(ctx, place, plan, set, files, func(text string) { j.Events.Report(restoring(text)) })
+	done, err := restore.Apply(ctx, target, plan, set, files, j.Events)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}

@@ -14,6 +14,7 @@ import (
 	"holdfast/drill"
 	"holdfast/internal/eventtest"
 	"holdfast/record"
+	"holdfast/step"
 	"holdfast/target"
 )
 
@@ -33,10 +34,15 @@ func (p *place) Look(_ context.Context, _ holdfast.SetID, c holdfast.Capture) (t
 func (p *place) Build(context.Context, holdfast.SetID, target.Database, holdfast.Capture, holdfast.Files) error {
 	return p.build
 }
-func (p *place) Swap(context.Context, holdfast.SetID, []target.Database) error { return nil }
-func (p *place) Discard(context.Context, target.Database) error                { return nil }
-func (p *place) Isolation() holdfast.Finding                                   { return p.isolation }
-func (p *place) Server() string                                                { return "Postgres 15" }
+func (p *place) Names(set holdfast.SetID, c holdfast.Capture) (target.Database, error) {
+	return p.Look(context.Background(), set, c)
+}
+func (p *place) Lock(context.Context) (func(), error)                           { return func() {}, nil }
+func (p *place) Swaps(holdfast.SetID, time.Time, []target.Database) []step.Step { return nil }
+func (p *place) Rename(context.Context, step.Step) error                        { return nil }
+func (p *place) Drop(context.Context, holdfast.ComponentName, string) error     { return nil }
+func (p *place) Isolation() holdfast.Finding                                    { return p.isolation }
+func (p *place) Server() string                                                 { return "Postgres 15" }
 func (p *place) Facts(context.Context, holdfast.ComponentName) (holdfast.Facts, error) {
 	return p.facts, nil
 }

@@ -40,8 +40,3 @@ func (ParticipantStarting) String() string { return "start the participant" }
 func (e Ended) String() string {
 	return fmt.Sprintf("drill of set %s: %s, after %v", e.Set, e.Verdict, round(e.Took))
 }
-
-// restoring is a line of the restore.
-type restoring string
-
-func (r restoring) String() string { return string(r) }

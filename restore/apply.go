@@ -2,15 +2,15 @@ package restore
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"holdfast/step"
-	"holdfast/target"
 	"slices"
 	"strings"
 	"time"
 
 	"holdfast"
+	"holdfast/event"
+	"holdfast/step"
+	"holdfast/target"
 )
 
 // Report is what a restore did.
@@ -29,117 +29,256 @@ type Report struct {
 type Done struct {
 	Component holdfast.ComponentName `json:"component"`
 	Database  string                 `json:"database"`
-	Kept      string                 `json:"kept,omitempty"` // the name of what was live before
+	Previous  string                 `json:"previous,omitempty"` // the name of what was live before
 	Tables    int                    `json:"tables"`
 	Rows      int64                  `json:"rows"`
 	Took      time.Duration          `json:"took_ns"`
 }
 
-// Apply carries out a plan. Tell is told what is happening, a line at a time;
-// it may be nil. Where the place is Living, the plan's Guard has been asked.
-func Apply(ctx context.Context, place Target, p Plan, set holdfast.Set, files holdfast.Files, tell func(string)) (report Report, err error) {
-	if tell == nil {
-		tell = func(string) {}
+// ChangedError refuses a plan that is no longer what would be done.
+type ChangedError struct {
+	holdfast.Problem
+	Plan Plan // what would be done now
+}
+
+// As lets the Problem in it be found.
+func (c *ChangedError) As(target any) bool {
+	p, ok := target.(**holdfast.Problem)
+	if ok {
+		*p = &c.Problem
 	}
-	report.Set = set.ID
+	return ok
+}
+
+func changed() holdfast.Problem {
+	return holdfast.Problem{
+		Class: holdfast.Refused, What: "the node has changed since the plan was made",
+		Why: "What would be done now is not what was confirmed. Nothing was done.",
+		Do:  "Read the new plan, and run the command again.",
+	}
+}
+
+// Apply carries out a plan: the very steps that it shows. The target is locked
+// and surveyed again first; where the steps would be others now, nothing is
+// done. Whatever fails, what was begun is taken back, the last step first.
+func Apply(
+	ctx context.Context, t Target, p Plan, set holdfast.Set, files holdfast.Files, events event.Listener,
+) (report Report, err error) {
 	began := time.Now()
 	defer func() { report.Took = time.Since(began) }()
-	living, alive := place.(Living)
-	if alive = alive && !p.OnlyProve; alive {
-		if err := p.Guard(p.Standstill.Original.Statement); err != nil {
-			return report, err
-		}
-		report.Original = &p.Standstill.Original
-		p.Placements = slices.Clone(p.Placements)
-		if err := halt(ctx, living, &p, set, tell); err != nil {
-			return report, back(ctx, living, tell, fmt.Errorf("the databases were not touched: %w", err))
-		}
+	report = Report{Set: set.ID, Original: p.Original}
+	statement := ""
+	if p.Original != nil {
+		statement = p.Original.Statement
 	}
-	if err := exchange(ctx, place, p, set, files, tell, &report); err != nil {
-		if alive && !report.Swapped {
-			err = back(ctx, living, tell, err)
-		}
+	if err := p.Guard(statement); err != nil {
 		return report, err
 	}
-	if !alive {
-		return report, nil
+	if p.OnlyProve {
+		t.Journal = nil // nothing of it outlives a failure but what clean lists
 	}
-	if err := wake(ctx, living, p, set, tell); err != nil {
+	a := &attempt{Target: t.withJournal(), set: set, files: files, report: &report, events: events}
+	defer a.unlock()
+	if err := a.prepare(ctx, p, statement); err != nil {
+		return report, err
+	}
+	if err := a.run(ctx); err != nil {
 		report.Swapped = false
-		return report, err
+		return report, a.walk.fail(ctx, err)
 	}
-	report.Serving = true
+	report.Swapped = !p.OnlyProve
+	report.Serving = report.Swapped && t.Programs != nil
 	return report, nil
 }
 
-// exchange builds every database, and puts all of them in place.
-func exchange(ctx context.Context, place Target, p Plan, set holdfast.Set, files holdfast.Files, tell func(string), report *Report) (err error) {
-	if locker, ok := place.(Locker); ok {
-		unlock, err := locker.Lock(ctx)
-		if err != nil {
-			return err
-		}
-		defer unlock()
+// attempt is one run of a plan.
+type attempt struct {
+	Target
+	plan   Plan
+	set    holdfast.Set
+	files  holdfast.Files
+	report *Report
+	events event.Listener
+	walk   walk
+	held   []func() // locks
+	locked bool     // the databases are
+}
+
+func (a *attempt) unlock() {
+	for _, release := range slices.Backward(a.held) {
+		release()
 	}
-	if !p.OnlyProve {
-		if err := idle(p); err != nil {
-			return err
-		}
-	}
-	var built []target.Database
-	defer func() {
-		// Whatever was built and not swapped in is of no use to anybody.
-		if err != nil || p.OnlyProve {
-			for _, placement := range built {
-				if dropErr := place.Discard(context.WithoutCancel(ctx), placement); dropErr != nil {
-					err = errors.Join(err, fmt.Errorf("database %s, built and not used, could not be dropped: %w", placement.New, dropErr))
-				}
-			}
-		}
-	}()
-	for _, placement := range p.Placements {
-		c, _ := set.Capture(placement.Component)
-		tell(fmt.Sprintf("restore %s into database %s", c.Component, placement.New))
-		start := time.Now()
-		if err := place.Build(ctx, set.ID, placement, c, files); err != nil {
-			return fmt.Errorf("nothing was changed: %w", err)
-		}
-		built = append(built, placement)
-		done := Done{Component: c.Component, Database: placement.Database, Tables: len(c.Tables), Took: time.Since(start)}
-		for _, t := range c.Tables {
-			done.Rows += t.Rows
-		}
-		if placement.Live && !p.OnlyProve {
-			done.Kept = placement.Keep
-		}
-		report.Done = append(report.Done, done)
-	}
-	if p.OnlyProve {
+}
+
+// lockDatabases keeps other restores out of the databases, once.
+func (a *attempt) lockDatabases(ctx context.Context) error {
+	if a.locked {
 		return nil
 	}
-	tell("put the restored databases in place")
-	if err := place.Swap(ctx, set.ID, p.Placements); err != nil {
-		if holdfast.ClassOf(err) == holdfast.Refused {
-			err = fmt.Errorf("nothing was changed: %w", err)
-		}
+	release, err := a.Databases.Lock(ctx)
+	if err != nil {
 		return err
 	}
-	built, report.Swapped = nil, true
+	a.locked, a.held = true, append(a.held, release)
 	return nil
 }
 
+// prepare takes the locks, surveys again, and compares.
+func (a *attempt) prepare(ctx context.Context, p Plan, statement string) error {
+	if !p.OnlyProve {
+		release, err := a.Journal.Lock()
+		if err != nil {
+			return err
+		}
+		a.held = append(a.held, release)
+	}
+	if !stopsServer(p.survey) {
+		if err := a.lockDatabases(ctx); err != nil {
+			return err
+		}
+	}
+	now, err := Make(ctx, a.Target, a.set, p.options, p.at)
+	if err != nil {
+		return err
+	}
+	if !step.Same(now.Steps, p.Steps) {
+		return &ChangedError{changed(), now}
+	}
+	if err := now.Guard(statement); err != nil {
+		return err
+	}
+	a.plan = now
+	log := now.log
+	log.Schema, log.Set, log.Entries, log.Back = step.LogSchema, p.Set, log.All(), nil
+	if log.Began.IsZero() {
+		log.Began = p.at.UTC()
+	}
+	if now.Original != nil {
+		log.Original = *now.Original
+	}
+	a.walk = walk{journal: a.Journal, log: log, do: a.do, events: a.events}
+	return nil
+}
+
+// run walks the plan.
+func (a *attempt) run(ctx context.Context) error {
+	if err := a.walk.forward(ctx, a.plan.survey.Before); err != nil {
+		return err
+	}
+	if err := a.deserted(ctx); err != nil {
+		return err
+	}
+	if err := a.walk.forward(ctx, a.plan.databaseSteps(a.Databases)); err != nil {
+		return err
+	}
+	if err := a.walk.forward(ctx, a.plan.survey.After); err != nil {
+		return err
+	}
+	return a.Journal.End()
+}
+
+// do does one step of the plan, or of the way back from it.
+func (a *attempt) do(ctx context.Context, s step.Step) error {
+	if s.Act == step.Build {
+		return a.build(ctx, s)
+	}
+	return a.Target.do(ctx, s, a.events)
+}
+
+// build builds one database, and reports it.
+func (a *attempt) build(ctx context.Context, s step.Step) error {
+	c, _ := a.set.Capture(holdfast.ComponentName(s.Of))
+	i := slices.IndexFunc(a.plan.Databases, func(d target.Database) bool { return d.Component == c.Component })
+	d := a.plan.Databases[i]
+	start := time.Now()
+	if err := a.Databases.Build(ctx, a.set.ID, d, c, a.files); err != nil {
+		return err
+	}
+	done := Done{Component: c.Component, Database: d.Database, Tables: len(c.Tables), Took: time.Since(start)}
+	for _, t := range c.Tables {
+		done.Rows += t.Rows
+	}
+	if d.Live && !a.plan.OnlyProve {
+		done.Previous = d.Previous
+	}
+	a.report.Done = append(a.report.Done, done)
+	return nil
+}
+
+// deserted makes sure before the long work that nobody is connected to what the
+// swap will rename. Programs that have just stopped may take a moment to be
+// gone, and a server that has just been started can be looked at only now.
+func (a *attempt) deserted(ctx context.Context) error {
+	if err := a.lockDatabases(ctx); err != nil {
+		return err
+	}
+	if a.plan.OnlyProve {
+		return nil
+	}
+	if a.Programs != nil {
+		if err := a.lookAgain(ctx); err != nil {
+			return err
+		}
+	}
+	return a.plan.idle()
+}
+
+// lookAgain looks at every database once the programs have stopped. What was
+// known of them when the plan was made has to be so still.
+func (a *attempt) lookAgain(ctx context.Context) error {
+	planned := a.plan.databaseSteps(a.Databases)
+	for i, d := range a.plan.Databases {
+		c, _ := a.set.Capture(d.Component)
+		now, err := patiently(ctx, a.Databases, a.set.ID, c)
+		if err != nil {
+			return err
+		}
+		a.plan.Databases[i] = now
+	}
+	if a.plan.survey.Server == "" && !step.Same(planned, a.plan.databaseSteps(a.Databases)) {
+		problem := changed()
+		return &problem
+	}
+	return nil
+}
+
+// patiently looks at a database until the sessions of programs that have just
+// stopped are gone from it. Those that stay are told by the look.
+func patiently(ctx context.Context, t Databases, set holdfast.SetID, c holdfast.Capture) (target.Database, error) {
+	for tries := 40; ; tries-- {
+		now, err := t.Look(ctx, set, c)
+		starting := holdfast.ClassOf(err) == holdfast.Unreachable // a server that has just been started may go down once more
+		if !starting && (err != nil || len(now.Sessions) == 0) || tries == 0 {
+			return now, err
+		}
+		select {
+		case <-ctx.Done():
+			return now, ctx.Err()
+		case <-time.After(250 * time.Millisecond):
+		}
+	}
+}
+
 // idle refuses before the long work begins what the swap would refuse after it.
-func idle(p Plan) error {
+func (p *Plan) idle() error {
 	var busy []string
-	for _, placement := range p.Placements {
-		if len(placement.Sessions) > 0 {
-			busy = append(busy, fmt.Sprintf("%s by %s", placement.Where, strings.Join(placement.Sessions, ", ")))
+	for _, d := range p.Databases {
+		if len(d.Sessions) > 0 {
+			busy = append(busy, fmt.Sprintf("%s is in use by %s", d.Where, strings.Join(d.Sessions, ", ")))
 		}
 	}
 	if len(busy) == 0 {
 		return nil
 	}
-	return &holdfast.Problem{Class: holdfast.Refused, What: "in use: " + strings.Join(busy, "; "),
+	return &holdfast.Problem{
+		Class: holdfast.Refused, What: strings.Join(busy, "; "),
 		Why: "A running participant or validator app would write into the database that is being replaced.",
-		Do:  "Stop the validator app and the participant, close other sessions, and try again. To rehearse beside the running node: --only-prove."}
+		Do:  "Stop the validator app and the participant, close other sessions, and try again. To rehearse next to the running node: `holdfast restore rehearse`.",
+	}
+}
+
+// stopsServer reports whether the databases' server does not answer now, or is
+// stopped before the databases are reached: a lock on it would be lost.
+func stopsServer(s step.Survey) bool {
+	return s.Server != "" || slices.ContainsFunc(s.Before, func(s step.Step) bool { return s.Act == step.Stop && s.Of == "postgres" })
 }

@@ -14,20 +14,6 @@ import (
 	"holdfast"
 )
 
-// Target is the node, or another place, that a set goes back to.
-type Target interface {
-	// Look says where a capture would go and what is there now.
-	Look(ctx context.Context, set holdfast.SetID, c holdfast.Capture) (target.Database, error)
-	// Build restores the capture into p.New, and proves it. A leftover of an
-	// earlier attempt under that name is replaced; anything else is refused.
-	Build(ctx context.Context, set holdfast.SetID, p target.Database, c holdfast.Capture, files holdfast.Files) error
-	// Swap puts every p.New into the place of p.Database, which becomes p.Keep.
-	// All of them change, or none.
-	Swap(ctx context.Context, set holdfast.SetID, placements []target.Database) error
-	// Discard drops p.New.
-	Discard(ctx context.Context, p target.Database) error
-}
-
 // Options choose what is restored.
 type Options struct {
 	Components []holdfast.ComponentName // empty: all
@@ -38,20 +24,26 @@ type Options struct {
 
 // Plan is what a restore will do.
 type Plan struct {
-	Set        holdfast.SetID    `json:"set"`
-	Node       holdfast.NodeName `json:"node"`
-	State      holdfast.State    `json:"state"`
-	Taken      time.Time         `json:"taken"`
-	Age        time.Duration     `json:"age_ns"`
-	OnlyProve  bool              `json:"only_prove"`
-	Estimate   time.Duration     `json:"estimate_ns,omitempty"` // of Apply, at the pace of the last drill
-	Placements []target.Database `json:"placements"`
-	Losses     []string          `json:"losses"`   // what the live node has and the set does not
-	Untold     []string          `json:"untold"`   // why that cannot be told of a database
-	Warnings   []string          `json:"warnings"` // what may keep the restored node from catching up
-	// Standstill is what happens to the node's programs; nil where the operator
-	// stops and starts them.
-	Standstill *step.Standstill `json:"standstill,omitempty"`
+	Set       holdfast.SetID    `json:"set"`
+	Node      holdfast.NodeName `json:"node"`
+	State     holdfast.State    `json:"state"`
+	Taken     time.Time         `json:"taken"`
+	Age       time.Duration     `json:"age_ns"`
+	OnlyProve bool              `json:"only_prove"`
+	Estimate  time.Duration     `json:"estimate_ns,omitempty"` // of Apply, at the pace of the last drill
+	Steps     []step.Step       `json:"steps"`                 // all that is done, in this order
+	Databases []target.Database `json:"databases"`             // as they are now
+	Losses    []string          `json:"losses"`                // what the live node has and the set does not
+	Unknown   []string          `json:"unknown_losses"`        // why the losses of a database are unknown
+	Warnings  []string          `json:"warnings"`              // what may keep the restored node from catching up
+	// Original says whether the node that the set is of is sure not to run; nil
+	// where Holdfast starts nothing.
+	Original *step.Original `json:"original,omitempty"`
+
+	options Options
+	at      time.Time // when it was made: names and labels have it
+	survey  step.Survey
+	log     step.Log // of the runs that this one takes over from
 }
 
 // horizon is how old a restore point may be for the node to catch up: the
@@ -59,13 +51,16 @@ type Plan struct {
 // days (Splice: validator_disaster_recovery, sv_pruning).
 const horizon = 30 * 24 * time.Hour
 
-// Make looks at the set and at the place, and says what Apply would do. It
+// Make looks at the set and at the target, and says what Apply would do. It
 // changes nothing. Now is the time that ages are counted to.
-func Make(ctx context.Context, place Target, set holdfast.Set, o Options, now time.Time) (Plan, error) {
+func Make(ctx context.Context, t Target, set holdfast.Set, o Options, now time.Time) (Plan, error) {
 	if err := usable(set, o); err != nil {
 		return Plan{}, err
 	}
-	p := Plan{Set: set.ID, Node: set.Node.Name, State: set.State, Taken: set.Ended.Wall, Age: now.Sub(set.Ended.Wall), OnlyProve: o.OnlyProve, Losses: []string{}, Untold: []string{}, Warnings: []string{}}
+	p := Plan{
+		Set: set.ID, Node: set.Node.Name, State: set.State, Taken: set.Ended.Wall, Age: now.Sub(set.Ended.Wall),
+		OnlyProve: o.OnlyProve, Losses: []string{}, Unknown: []string{}, Warnings: []string{}, options: o, at: now,
+	}
 	captures, err := chosen(set, o.Components)
 	if err != nil {
 		return Plan{}, err
@@ -75,35 +70,97 @@ func Make(ctx context.Context, place Target, set holdfast.Set, o Options, now ti
 		bytes += c.Database.Bytes
 	}
 	p.Estimate, _ = record.RestoreEstimate(bytes, o.Drills)
-	if living, ok := place.(Living); ok && !o.OnlyProve {
-		if err := p.survey(ctx, living, set); err != nil {
+	if !o.OnlyProve {
+		if err := p.look(ctx, t.withJournal(), set); err != nil {
 			return Plan{}, err
 		}
 	}
 	for _, c := range captures {
-		placement, err := p.look(ctx, place, set.ID, c)
-		if err != nil {
+		if err := p.component(ctx, t.Databases, c, now); err != nil {
 			return Plan{}, fmt.Errorf("%s: %w", c.Component, err)
-		}
-		p.Placements = append(p.Placements, placement)
-		if why := untold(c.Facts, placement); why != "" {
-			p.Untold = append(p.Untold, fmt.Sprintf("%s: database %s %s", c.Component, placement.Database, why))
-		}
-		if placement.Now != nil {
-			for _, l := range loss.Compare(c.Facts, *placement.Now) {
-				p.Losses = append(p.Losses, l.What)
-			}
-			p.Warnings = append(p.Warnings, moved(c.Facts, *placement.Now)...)
-		}
-		p.Warnings = append(p.Warnings, tooOld(c, now)...)
-		if placement.Unseen == "" {
-			p.Warnings = append(p.Warnings, roles(c.Component, placement.Fit)...)
 		}
 	}
 	if len(captures) < len(set.Captures) {
 		p.Warnings = append(p.Warnings, partial(set, captures)...)
 	}
+	p.Steps = slices.Concat(p.survey.Before, p.databaseSteps(t.Databases), p.survey.After)
 	return p, nil
+}
+
+// look adds what an unfinished run has left, and what happens to the programs.
+func (p *Plan) look(ctx context.Context, t Target, set holdfast.Set) (err error) {
+	if p.log, err = t.Journal.Read(); err != nil {
+		return err
+	}
+	if p.log.Unfinished() {
+		p.Warnings = append(p.Warnings, fmt.Sprintf(
+			"An earlier restore of %s was interrupted. This run resumes it; to roll back: `holdfast restore undo`.", p.log.Set))
+	}
+	if t.Programs == nil {
+		return nil
+	}
+	if p.survey, err = t.Programs.Survey(ctx, set, p.at, p.log); err != nil {
+		return err
+	}
+	p.Original = &p.survey.Original
+	return nil
+}
+
+// component adds where a capture goes, and what its database would lose.
+func (p *Plan) component(ctx context.Context, t Databases, c holdfast.Capture, now time.Time) error {
+	d, err := p.database(ctx, t, c)
+	if err != nil {
+		return err
+	}
+	p.Databases = append(p.Databases, d)
+	if why := unknown(c.Facts, d); why != "" {
+		p.Unknown = append(p.Unknown, fmt.Sprintf("%s: database %s %s, so losses are unknown", c.Component, d.Database, why))
+	}
+	if d.Now != nil {
+		for _, l := range loss.Compare(c.Facts, *d.Now) {
+			p.Losses = append(p.Losses, l.What)
+		}
+		p.Warnings = append(p.Warnings, moved(c.Facts, *d.Now)...)
+	}
+	p.Warnings = append(p.Warnings, tooOld(c, now)...)
+	if d.Unknown == "" {
+		p.Warnings = append(p.Warnings, roles(c.Component, d.Fit)...)
+	}
+	return nil
+}
+
+// databaseSteps are the steps of the databases: each is built and proven, and
+// only then do all of them change names.
+func (p *Plan) databaseSteps(t Databases) []step.Step {
+	var out, drops []step.Step
+	for _, d := range p.Databases {
+		name := string(d.Component)
+		out = append(out, step.Step{Act: step.Build, Kind: step.Database, Name: d.Database, As: d.New, Of: name})
+		drops = append(drops, step.Step{Act: step.Drop, Kind: step.Database, Name: d.New, Of: name, Why: "it was only to be proven"})
+	}
+	if p.OnlyProve {
+		return append(out, drops...)
+	}
+	return append(out, t.Swaps(p.Set, p.at, p.Databases)...)
+}
+
+// Guard refuses to start anything of a restored node while the original may
+// still run. A statement is the operator's word that it does not.
+func (p *Plan) Guard(statement string) error {
+	o := p.Original
+	if o == nil {
+		return nil
+	}
+	o.Statement = statement
+	if o.Verdict == holdfast.Holds || statement != "" {
+		return nil
+	}
+	return &holdfast.Problem{
+		Class: holdfast.Refused,
+		What:  "the node that set " + string(p.Set) + " was taken of may still run: " + strings.Join(o.Evidence, "; "),
+		Why:   "Two living copies of one node damage it in ways that cannot be undone, often without a symptom.",
+		Do:    "Make sure that it is stopped and cannot start again (power off, disk detached, deployment deleted), then say so: --original-stopped.",
+	}
 }
 
 // roles says what will not be as it was for want of roles.
@@ -127,13 +184,15 @@ func roles(name holdfast.ComponentName, fit target.Compatibility) []string {
 	return out
 }
 
-// look asks the place, unless its server has to be started first.
-func (p *Plan) look(ctx context.Context, place Target, set holdfast.SetID, c holdfast.Capture) (target.Database, error) {
-	if p.Standstill == nil || p.Standstill.Server == "" {
-		return place.Look(ctx, set, c)
+// database looks at one, unless its server has to be started first.
+func (p *Plan) database(ctx context.Context, t Databases, c holdfast.Capture) (target.Database, error) {
+	if p.survey.Server == "" {
+		return t.Look(ctx, p.Set, c)
 	}
-	return target.Database{Component: c.Component, Where: "database " + c.Database.Name, Database: c.Database.Name,
-		Fit: target.Compatibility{Server: c.Server, DatabaseBytes: c.Database.Bytes}, Unseen: p.Standstill.Server}, nil
+	d, err := t.Names(p.Set, c)
+	d.Fit = target.Compatibility{Server: c.Server, DatabaseBytes: c.Database.Bytes}
+	d.Unknown = p.survey.Server
+	return d, err
 }
 
 // usable refuses sets that must not be restored.
@@ -193,17 +252,17 @@ func partial(set holdfast.Set, chosen []holdfast.Capture) []string {
 	return out
 }
 
-// untold says why a live database does not tell what it has; "" when it does,
+// unknown says why a live database does not tell what it has; "" when it does,
 // and for the databases of apps, of which nothing is known.
-func untold(then holdfast.Facts, p target.Database) string {
+func unknown(then holdfast.Facts, d target.Database) string {
 	if then.Participant == nil && then.Validator == nil {
 		return ""
 	}
-	switch now := p.Now; {
-	case p.Unseen != "":
-		return "cannot be looked at yet: " + p.Unseen
-	case !p.Live:
-		return "is not there"
+	switch now := d.Now; {
+	case d.Unknown != "":
+		return "cannot be read yet (" + d.Unknown + ")"
+	case !d.Live:
+		return "does not exist"
 	case now == nil:
 		return "cannot be read"
 	case then.Participant != nil && (now.Participant == nil || now.Participant.LedgerEnd == nil && then.Participant.LedgerEnd != nil),

@@ -24,7 +24,7 @@ type composed struct {
 func composeKind(p *Parts) Kind {
 	c := &composed{parts: p}
 	return Kind{
-		Node: c, Recorder: c, Show: c.show, Try: c.try, Programs: c, Volumes: c,
+		Node: c, Recorder: c, Show: c.show, Try: c.try, Programs: c,
 		DockerHost: p.Config.Compose.DockerHost, StartLine: compose.StartLine,
 	}
 }
@@ -110,7 +110,7 @@ func (c *composed) show(ctx context.Context) (Shown, error) {
 	return Shown{Deployment: d, Lines: n.About(), Way: func() string { return string(n.PostgresWay()) }}, err
 }
 
-// try finds the node, and a restore of it that did not come to its end.
+// try finds the node, and a restore of it that was interrupted.
 func (c *composed) try(ctx context.Context) []Finding {
 	n, err := c.found(ctx)
 	well := ""
@@ -118,15 +118,15 @@ func (c *composed) try(ctx context.Context) []Finding {
 		well = fmt.Sprintf("project %s, Splice %s", n.Project, n.Splice())
 	}
 	out := []Finding{found("docker", well, err)}
-	left, err := compose.BrokenOff(c.parts.journal())
-	if err == nil && left == nil {
+	log, err := c.parts.journal().Read()
+	if err == nil && !log.Unfinished() {
 		return out
 	}
 	if err == nil {
 		err = &holdfast.Problem{
-			What: fmt.Sprintf("a restore of set %s did not come to its end", left.Set),
+			What: fmt.Sprintf("a restore of set %s was interrupted", log.Set),
 			Why:  "The node's containers may be stopped.",
-			Do:   "`holdfast restore --undo --yes` goes back, `holdfast restore --yes` repeats it.",
+			Do:   "`holdfast restore undo` rolls back, `holdfast restore` resumes it.",
 		}
 	}
 	return append(out, found("restore", "", err))

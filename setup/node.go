@@ -43,8 +43,6 @@ type Kind struct {
 	Try func(ctx context.Context) []Finding
 	// Programs are stopped and started by a restore. Nil: by the operator.
 	Programs Programs
-	// Volumes are kept when a restore replaces one.
-	Volumes Volumes
 	// DockerHost is the daemon that runs the node, which can run a drill as well;
 	// empty: as the docker command finds it.
 	DockerHost string
@@ -54,18 +52,14 @@ type Kind struct {
 
 // Programs is a node as a restore stops and starts its programs.
 type Programs interface {
-	// Target is the node as it is to be after a restore of the set.
-	Target(
+	// RestoreTarget is the node as it is to be after a restore of the set.
+	RestoreTarget(
 		ctx context.Context, o RestoreOptions, set holdfast.Set, files holdfast.Files,
 	) (restore.Target, databases.Target, error)
-	// Undo takes the newest restore back.
-	Undo(ctx context.Context, o RestoreOptions) ([]databases.Move, error)
-}
-
-// Volumes are those of a node that restores have put aside.
-type Volumes interface {
-	Kept(ctx context.Context) ([]databases.Leftover, error)
-	Forget(ctx context.Context, name string) error
+	// UndoTarget is the node on which the newest restore is taken back.
+	UndoTarget(ctx context.Context) (restore.Target, databases.Target, error)
+	// Now are the programs as they are, with the volumes that restores have left.
+	Now(ctx context.Context) (restore.Programs, error)
 }
 
 // Shown is how a node runs.

@@ -15,18 +15,18 @@ type Compatibility struct {
 }
 
 // Database is where one component of a set goes back to: what is there now,
-// and what will be called what. New is built beside Database; on success
-// Database is renamed to Keep and New to Database.
+// and what will be called what. New is built next to Database; on success
+// Database is renamed to Previous and New to Database.
 type Database struct {
 	Component holdfast.ComponentName `json:"component"`
 	Where     string                 `json:"where"` // "database participant-4 at /run/postgresql"
 	Database  string                 `json:"database"`
 	New       string                 `json:"new"`
-	Keep      string                 `json:"keep"`
+	Previous  string                 `json:"previous"`
 	Live      bool                   `json:"live"` // a database of that name is there
 	Bytes     int64                  `json:"bytes"`
 	Sessions  []string               `json:"sessions,omitempty"` // who is connected to it
 	Now       *holdfast.Facts        `json:"now,omitempty"`      // what it says about itself, if it can be read
 	Fit       Compatibility          `json:"fit"`
-	Unseen    string                 `json:"unseen,omitempty"` // why nothing of this could be looked at yet
+	Unknown   string                 `json:"unknown,omitempty"` // why its server could not be looked at yet
 }

@@ -69,7 +69,7 @@ echo "the repository grew from ${before} to $(du -sk repository | cut -f1) KiB"
 show holdfast list
 
 say "rehearse the restore beside the running node"
-show holdfast restore latest --only-prove --yes
+show holdfast restore rehearse latest --yes
 
 say "disaster: the node stops, its tables are emptied, the validator app's database is dropped"
 toggle stopped

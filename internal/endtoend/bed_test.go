@@ -26,6 +26,7 @@ import (
 	"holdfast/repository/repositorytest"
 	"holdfast/restore"
 	"holdfast/sandbox"
+	"holdfast/step"
 )
 
 const (
@@ -154,6 +155,24 @@ func (p *parts) place() databases.Target {
 	}}
 }
 
+// target is that place, without programs.
+func (p *parts) target() restore.Target { return restore.Target{Databases: p.place()} }
+
+// undo takes the newest restore back.
+func (p *parts) undo(t testing.TB) ([]step.Move, error) {
+	t.Helper()
+	plan, err := restore.MakeUndo(t.Context(), p.target(), p.place(), restore.UndoOptions{}, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	return restore.Undo(t.Context(), p.target(), p.place(), plan, nil)
+}
+
+// clean drops leftovers by their names.
+func (p *parts) clean(ctx context.Context, names []string) error {
+	return restore.Clean(ctx, p.target(), p.place(), names)
+}
+
 // backup takes a set that has to be proven.
 func (p *parts) backup(t testing.TB) holdfast.Set {
 	t.Helper()
@@ -181,11 +200,11 @@ func (p *parts) find(t testing.TB, id holdfast.SetID) (holdfast.Set, holdfast.Fi
 func (p *parts) restore(t testing.TB, id holdfast.SetID, o restore.Options) (restore.Report, error) {
 	t.Helper()
 	set, files := p.find(t, id)
-	plan, err := restore.Make(t.Context(), p.place(), set, o, time.Now())
+	plan, err := restore.Make(t.Context(), p.target(), set, o, time.Now())
 	if err != nil {
 		return restore.Report{}, err
 	}
-	return restore.Apply(t.Context(), p.place(), plan, set, files, nil)
+	return restore.Apply(t.Context(), p.target(), plan, set, files, nil)
 }
 
 func (p *parts) mustRestore(t testing.TB, id holdfast.SetID, o restore.Options) restore.Report {

@@ -98,11 +98,11 @@ func (e errand) run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		plan, err := restore.Make(ctx, p.place(), set, restore.Options{}, time.Now())
+		plan, err := restore.Make(ctx, p.target(), set, restore.Options{}, time.Now())
 		if err != nil {
 			return err
 		}
-		_, err = restore.Apply(ctx, p.place(), plan, set, files, nil)
+		_, err = restore.Apply(ctx, p.target(), plan, set, files, nil)
 		return err
 	}
 	return errors.New("nothing to do")

@@ -72,29 +72,29 @@ func TestSwapUndoAndClean(t *testing.T) {
 				t.Errorf("left are %v", left)
 			}
 			for _, d := range report.Done {
-				if !slices.Contains(left, d.Kept) {
-					t.Errorf("%s is said to be kept as %s; there are %v", d.Component, d.Kept, left)
+				if !slices.Contains(left, d.Previous) {
+					t.Errorf("%s is said to be kept as %s; there are %v", d.Component, d.Previous, left)
 				}
 			}
 			if comment := query[*string](t, b.ParticipantDSN(), `SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = current_database()`); comment != nil {
 				t.Errorf("the live database is labelled %s", *comment)
 			}
 
-			moves, err := b.place().Undo(t.Context())
+			moves, err := b.undo(t)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if len(moves) != 4 || b.ledgerEnd(t) != grown {
 				t.Errorf("after the undo the ledger ends at %d, want %d; moves %v", b.ledgerEnd(t), grown, moves)
 			}
-			_, err = b.place().Undo(t.Context())
+			_, err = b.undo(t)
 			says(t, err, holdfast.Refused, "nothing to undo")
 
 			// The same set once more, and undone once more: no name stands in the way.
 			b.mustRestore(t, set.ID, restore.Options{})
 			b.mustRestore(t, set.ID, restore.Options{})
 			for _, want := range []int64{was, grown} {
-				if _, err := b.place().Undo(t.Context()); err != nil {
+				if _, err := b.undo(t); err != nil {
 					t.Fatal(err)
 				}
 				if got := b.ledgerEnd(t); got != want {
@@ -104,16 +104,16 @@ func TestSwapUndoAndClean(t *testing.T) {
 
 			live := listed(t, b.Participant)
 			for _, names := range [][]string{{"participant-4"}, {"postgres"}, {"nowhere"}, append(b.leftovers(t), "validator")} {
-				says(t, b.place().Drop(t.Context(), names), holdfast.Refused, "not a database that a restore left")
+				says(t, b.clean(t.Context(), names), holdfast.Refused, "not a database or volume that a restore left")
 			}
 			if !slices.Equal(listed(t, b.Participant), live) {
 				t.Error("a refused clean dropped something")
 			}
 			left = b.leftovers(t)
 			hangUp := connect(t, b.Participant.DSN(left[0]))
-			says(t, b.place().Drop(t.Context(), left[:1]), holdfast.Refused, "in use by canton-participant")
+			says(t, b.clean(t.Context(), left[:1]), holdfast.Refused, "in use by canton-participant")
 			hangUp()
-			if err := b.place().Drop(t.Context(), left); err != nil {
+			if err := b.clean(t.Context(), left); err != nil {
 				t.Fatal(err)
 			}
 			if left := b.leftovers(t); len(left) > 0 {
@@ -140,11 +140,11 @@ func TestADatabaseInUseIsNotTouched(t *testing.T) {
 	}
 
 	hangUp := connect(t, b.ParticipantDSN())
-	plan, err := restore.Make(t.Context(), b.place(), set, restore.Options{}, time.Now())
+	plan, err := restore.Make(t.Context(), b.target(), set, restore.Options{}, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = restore.Apply(t.Context(), b.place(), plan, set, files, nil)
+	_, err = restore.Apply(t.Context(), b.target(), plan, set, files, nil)
 	says(t, err, holdfast.Refused, "in use", "canton-participant", "user cnadmin")
 	untouched("after a refusal")
 	b.mustRestore(t, set.ID, restore.Options{OnlyProve: true}) // a rehearsal beside the running node
@@ -154,15 +154,15 @@ func TestADatabaseInUseIsNotTouched(t *testing.T) {
 	// server that is swapped, when the first has been swapped already.
 	for _, dsn := range []string{b.ParticipantDSN(), b.ValidatorDSN()} {
 		for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(50 * time.Millisecond) {
-			if plan, err = restore.Make(t.Context(), b.place(), set, restore.Options{}, time.Now()); err != nil {
+			if plan, err = restore.Make(t.Context(), b.target(), set, restore.Options{}, time.Now()); err != nil {
 				t.Fatal(err)
 			}
-			if len(plan.Placements[0].Sessions)+len(plan.Placements[1].Sessions) == 0 || time.Now().After(deadline) {
+			if len(plan.Databases[0].Sessions)+len(plan.Databases[1].Sessions) == 0 || time.Now().After(deadline) {
 				break
 			}
 		}
 		hangUp := connect(t, dsn)
-		_, err = restore.Apply(t.Context(), b.place(), plan, set, files, nil)
+		_, err = restore.Apply(t.Context(), b.target(), plan, set, files, nil)
 		says(t, err, holdfast.Refused, "nothing was changed", "in use by canton-participant")
 		hangUp()
 		untouched("after a late refusal")
@@ -184,13 +184,13 @@ func TestWreckedAndMissingDatabasesComeBack(t *testing.T) {
 	if b.ledgerEnd(t) != end {
 		t.Error("the wrecked database did not come back")
 	}
-	if err := b.place().Drop(t.Context(), b.leftovers(t)); err != nil {
+	if err := b.clean(t.Context(), b.leftovers(t)); err != nil {
 		t.Fatal(err)
 	}
 
 	execute(t, b.Participant.DSN("postgres"), `DROP DATABASE "participant-4"`)
 	report := b.mustRestore(t, set.ID, restore.Options{})
-	if b.ledgerEnd(t) != end || report.Done[1].Kept != "" {
+	if b.ledgerEnd(t) != end || report.Done[1].Previous != "" {
 		t.Errorf("the missing database did not come back: %+v", report)
 	}
 	b.backup(t)
@@ -200,13 +200,13 @@ func TestWreckedAndMissingDatabasesComeBack(t *testing.T) {
 	b.parts.Node.Addresses = map[holdfast.ComponentName]libpq.Address{
 		"participant": target(t, elsewhere.DSN("participant-4")), "validator": target(t, elsewhere.DSN("validator")),
 	}
-	_, err := restore.Make(t.Context(), b.place(), set, restore.Options{}, time.Now())
+	_, err := restore.Make(t.Context(), b.target(), set, restore.Options{}, time.Now())
 	says(t, err, holdfast.Refused, "the owner of validator is missing")
 	if _, do := holdfast.Advice(err); !strings.Contains(do, `CREATE ROLE "cnadmin"`) || !strings.Contains(do, "--no-owner") {
 		t.Errorf("the way on is %q", do)
 	}
 	b.noOwner = true
-	plan, err := restore.Make(t.Context(), b.place(), set, restore.Options{}, time.Now())
+	plan, err := restore.Make(t.Context(), b.target(), set, restore.Options{}, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -233,7 +233,7 @@ func TestThePlanNamesLossesAndWarnings(t *testing.T) {
 		VALUES ('1220abcdefabcdefabcdefabcdefabcdefabcdefabcdefabcdefabcdefabcdefabcd', 0, '\x00', 'rotated-signing')`)
 	execute(t, b.ParticipantDSN(), `UPDATE participant.par_synchronizer_connection_configs SET physical_synchronizer_id = replace(physical_synchronizer_id, '::35-5', '::35-6') WHERE status = 'A'`)
 
-	plan, err := restore.Make(t.Context(), b.place(), set, restore.Options{}, time.Now())
+	plan, err := restore.Make(t.Context(), b.target(), set, restore.Options{}, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -245,18 +245,18 @@ func TestThePlanNamesLossesAndWarnings(t *testing.T) {
 	if !contains(plan.Warnings, "had serial 5 then and has 6 now") {
 		t.Errorf("the warnings are %q", plan.Warnings)
 	}
-	if plan.Set != set.ID || plan.Age <= 0 || plan.Placements[1].Bytes == 0 || plan.Placements[1].Now == nil {
+	if plan.Set != set.ID || plan.Age <= 0 || plan.Databases[1].Bytes == 0 || plan.Databases[1].Now == nil {
 		t.Errorf("the plan is %+v", plan)
 	}
-	plan, err = restore.Make(t.Context(), b.place(), set, restore.Options{}, time.Now().Add(40*24*time.Hour))
+	plan, err = restore.Make(t.Context(), b.target(), set, restore.Options{}, time.Now().Add(40*24*time.Hour))
 	if err != nil || !contains(plan.Warnings, "days old") {
 		t.Errorf("40 days later the warnings are %q, %v", plan.Warnings, err)
 	}
-	plan, err = restore.Make(t.Context(), b.place(), set, restore.Options{Components: []holdfast.ComponentName{"participant"}}, time.Now())
-	if err != nil || len(plan.Placements) != 1 || !contains(plan.Warnings, "no longer proven") {
+	plan, err = restore.Make(t.Context(), b.target(), set, restore.Options{Components: []holdfast.ComponentName{"participant"}}, time.Now())
+	if err != nil || len(plan.Databases) != 1 || !contains(plan.Warnings, "no longer proven") {
 		t.Errorf("one half of a pair: %q, %v", plan.Warnings, err)
 	}
-	_, err = restore.Make(t.Context(), b.place(), set, restore.Options{Components: []holdfast.ComponentName{"sequencer"}}, time.Now())
+	_, err = restore.Make(t.Context(), b.target(), set, restore.Options{Components: []holdfast.ComponentName{"sequencer"}}, time.Now())
 	if holdfast.ClassOf(err) != holdfast.Usage || !strings.Contains(err.Error(), "sequencer") {
 		t.Errorf("a component that is not there: %v", err)
 	}
@@ -268,7 +268,7 @@ func TestAFailureInTheSecondDatabaseDropsTheFirst(t *testing.T) {
 	b := newBed(t, splicetest.NodeOptions{})
 	set, stored := b.find(t, b.backup(t).ID)
 	before := listed(t, b.Participant)
-	plan, err := restore.Make(t.Context(), b.place(), set, restore.Options{}, time.Now())
+	plan, err := restore.Make(t.Context(), b.target(), set, restore.Options{}, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -281,7 +281,7 @@ func TestAFailureInTheSecondDatabaseDropsTheFirst(t *testing.T) {
 			break
 		}
 	}
-	_, err = restore.Apply(t.Context(), b.place(), plan, changed, stored, nil)
+	_, err = restore.Apply(t.Context(), b.target(), plan, changed, stored, nil)
 	says(t, err, holdfast.NotProven, "nothing was changed", "came back different")
 	if now := listed(t, b.Participant); !slices.Equal(now, before) {
 		t.Errorf("there are %v, before there were %v", now, before)
@@ -295,7 +295,7 @@ func TestRestoringOverAnotherNodeWarns(t *testing.T) {
 	set, _ := b.find(t, b.backup(t).ID)
 	other := splicetest.NewNode(t, splicetest.NodeOptions{Hint: "somebody-else-1", Seed: [32]byte{7}})
 	b.parts.Node.Addresses = map[holdfast.ComponentName]libpq.Address{"participant": target(t, other.ParticipantDSN()), "validator": target(t, other.ValidatorDSN())}
-	plan, err := restore.Make(t.Context(), b.place(), set, restore.Options{}, time.Now())
+	plan, err := restore.Make(t.Context(), b.target(), set, restore.Options{}, time.Now())
 	if err != nil || !contains(plan.Warnings, "another participant, somebody-else-1") {
 		t.Errorf("the warnings are %q, %v", plan.Warnings, err)
 	}
@@ -309,9 +309,9 @@ func TestTheFlagForUnprovenSetsTakesNoOthers(t *testing.T) {
 	set.Captures = slices.Clone(set.Captures)
 	set.Captures[1].Began.Since = 0
 	set.State = holdfast.Unproven
-	_, err := restore.Make(t.Context(), b.place(), set, restore.Options{Unproven: true}, time.Now())
+	_, err := restore.Make(t.Context(), b.target(), set, restore.Options{Unproven: true}, time.Now())
 	says(t, err, holdfast.Refused, "is misordered")
 	set.Schema = holdfast.ManifestSchema + 1
-	_, err = restore.Make(t.Context(), b.place(), set, restore.Options{Unproven: true}, time.Now())
+	_, err = restore.Make(t.Context(), b.target(), set, restore.Options{Unproven: true}, time.Now())
 	says(t, err, holdfast.Undetermined, "manifest version")
 }

@@ -213,7 +213,7 @@ func TestFaultSweepOfARestore(t *testing.T) {
 		if !slices.Equal(left, all) {
 			t.Errorf("%s: leftovers are listed as %v, there are %v", what, left, all)
 		}
-		if err := b.place().Drop(t.Context(), left); err != nil {
+		if err := b.clean(t.Context(), left); err != nil {
 			t.Errorf("%s: %v cannot be dropped: %v", what, left, err)
 		}
 	}
@@ -224,11 +224,11 @@ func TestFaultSweepOfARestore(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		plan, err := restore.Make(t.Context(), p.place(), stored, restore.Options{}, time.Now())
+		plan, err := restore.Make(t.Context(), p.target(), stored, restore.Options{}, time.Now())
 		if err != nil {
 			return err
 		}
-		_, err = restore.Apply(t.Context(), p.place(), plan, stored, files, nil)
+		_, err = restore.Apply(t.Context(), p.target(), plan, stored, files, nil)
 		return err
 	}
 	for _, kind := range []string{"storage", "database"} {
@@ -287,12 +287,12 @@ func TestASwapWhoseAnswerIsLost(t *testing.T) {
 		cut.Node.Addresses[name] = to
 	}
 	for _, server := range []string{"one", "the other"} {
-		plan, err := restore.Make(t.Context(), cut.place(), set, restore.Options{}, time.Now())
+		plan, err := restore.Make(t.Context(), cut.target(), set, restore.Options{}, time.Now())
 		if err != nil {
 			t.Fatal(err)
 		}
 		armed.Store(true)
-		report, err := restore.Apply(t.Context(), cut.place(), plan, set, files, nil)
+		report, err := restore.Apply(t.Context(), cut.target(), plan, set, files, nil)
 		if err != nil || !report.Swapped {
 			t.Fatalf("on %s: %v", server, err)
 		}
@@ -300,11 +300,11 @@ func TestASwapWhoseAnswerIsLost(t *testing.T) {
 			t.Fatal("no answer was lost: the test is wrong")
 		}
 		for _, d := range report.Done {
-			if !slices.Contains(b.leftovers(t), d.Kept) {
-				t.Errorf("%s is said to be kept as %s, there are %v", d.Component, d.Kept, b.leftovers(t))
+			if !slices.Contains(b.leftovers(t), d.Previous) {
+				t.Errorf("%s is said to be kept as %s, there are %v", d.Component, d.Previous, b.leftovers(t))
 			}
 		}
-		if _, err := b.place().Undo(t.Context()); err != nil {
+		if _, err := b.undo(t); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -34,7 +34,7 @@ type Database struct {
 func Find(containers []Container) []Bundle {
 	var out []Bundle
 	for _, c := range containers {
-		if c.Project == "" || c.oneOff || isAside(c.Name) {
+		if c.Project == "" || c.oneOff || isReplaced(c.Name) {
 			continue
 		}
 		i := slices.IndexFunc(out, func(b Bundle) bool { return b.Project == c.Project })
@@ -191,6 +191,16 @@ func (b Bundle) complete() error {
 	}}
 }
 
+// role is the container that has a role; nil where none has.
+func (b Bundle) role(role string) *Container {
+	for _, r := range b.Roles() {
+		if r.Role == role {
+			return r.Container
+		}
+	}
+	return nil
+}
+
 // External reports whether the databases are on a server outside of the project.
 func (b Bundle) External() bool {
 	server := cmp.Or(b.ParticipantDatabase().Server, b.ValidatorDatabase().Server)
@@ -311,7 +321,7 @@ func (b Bundle) ValidatorAddress() (url, address string) {
 // inside is the validator app's URL within its own container.
 const inside = "http://validator.localhost:5003"
 
-// aside marks a container that a restore replaced.
-const aside = ".before-"
+// replacedMark marks a container that a restore replaced.
+const replacedMark = ".before-"
 
-func isAside(name string) bool { return strings.Contains(name, aside) }
+func isReplaced(name string) bool { return strings.Contains(name, replacedMark) }

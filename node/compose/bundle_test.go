@@ -143,7 +143,7 @@ func TestDeploymentsThatAreNotTheUsual(t *testing.T) {
 		{"without Postgres", usual[1:], "", "", "no container of Postgres"},
 		{"containers that a restore replaced are passed over", append(usual, func() Container {
 			c := inspected(t, "splice-validator", "participant", "x/canton-participant:0.6.11", "exited", map[string]string{"CANTON_PARTICIPANT_POSTGRES_DB": "participant-5"})
-			c.Name += aside + "20261122T154500Z-1f0c9a3e"
+			c.Name += replacedMark + "20261122T154500Z-1f0c9a3e"
 			return c
 		}()), "", "splice-validator", ""},
 	} {

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/moby/moby/api/types/container"
@@ -45,6 +46,21 @@ type Container struct {
 type Restart struct {
 	Name    string `json:"name"`
 	Retries int    `json:"retries,omitempty"`
+}
+
+// String is the policy as docker takes it: "on-failure:3".
+func (r Restart) String() string {
+	if r.Retries > 0 {
+		return fmt.Sprintf("%s:%d", r.Name, r.Retries)
+	}
+	return r.Name
+}
+
+// parseRestart reads what String prints.
+func parseRestart(text string) Restart {
+	name, retries, _ := strings.Cut(text, ":")
+	n, _ := strconv.Atoi(retries)
+	return Restart{name, n}
 }
 
 // Network is a container's membership in a network.
@@ -159,10 +175,10 @@ func parseContainer(raw []byte) (Container, error) {
 		switch m.Type {
 		case "volume":
 			c.Volumes[m.Destination] = m.Name
-			c.mounts = append(c.mounts, mounted{hold{Volume: m.Name}, m.Destination})
+			c.mounts = append(c.mounts, mounted{dataDirectory{Volume: m.Name}, m.Destination})
 		case "bind":
 			c.Binds = append(c.Binds, m.Source)
-			c.mounts = append(c.mounts, mounted{hold{Path: m.Source, Bound: true}, m.Destination})
+			c.mounts = append(c.mounts, mounted{dataDirectory{Path: m.Source, Bound: true}, m.Destination})
 		}
 	}
 	if r.NetworkSettings != nil {

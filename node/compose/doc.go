@@ -1,7 +1,7 @@
 // Package compose is a validator node that runs from Splice's Docker Compose
 // bundle. It finds the node through the Docker Engine, reads what its
 // containers were really started with, reaches its databases and its validator
-// app, and halts and wakes it around a restore.
+// app, and stops and starts it around a restore.
 //
 // What runs is read from the containers, never from the bundle's .env: start.sh
 // exports half of the settings only while it runs (Splice:
@@ -14,13 +14,16 @@
 // the service's name. Where neither answers, the bytes go through `docker
 // exec`, by way of bash or nc inside the Postgres container.
 //
-// # Halting and waking
+// # Steps of a restore
 //
 // A validator app that meets a participant without an identity gives it a new
 // one after about five seconds (Splice: ParticipantInitializer). So during a
 // restore the containers stay down even if the Docker daemon restarts, because
-// their restart policy is put aside, and the validator app is started only
-// after the participant's database has shown the identity that was expected.
-// A journal remembers what ran, and how, so that a restore whose process was
-// killed can be repeated or undone.
+// their restart policy is disabled, and the validator app is started only after
+// the participant's database has shown the identity that was expected.
+//
+// Survey says which steps a restore has, before the databases are built and
+// after they are in place; Do does one of them; Surround adds to a way back what
+// is in its way. Every step can be done again. Only the exchange of a volume has
+// stages of its own, which its notes remember.
 package compose

@@ -42,11 +42,14 @@ func (e *Engine) Containers(ctx context.Context) ([]Container, error) {
 
 // project inspects the containers of one project.
 func (e *Engine) project(ctx context.Context, name string) ([]Container, error) {
-	out, err := e.list(ctx, client.ContainerListOptions{
-		All:     true,
-		Filters: client.Filters{}.Add("label", label+"project="+name),
-	})
-	return slices.DeleteFunc(out, func(c Container) bool { return c.oneOff || isAside(c.Name) }), err
+	out, err := e.everything(ctx, name)
+	return slices.DeleteFunc(out, func(c Container) bool { return c.oneOff || isReplaced(c.Name) }), err
+}
+
+// everything are the containers of a project, those that were replaced among
+// them.
+func (e *Engine) everything(ctx context.Context, project string) ([]Container, error) {
+	return e.list(ctx, client.ContainerListOptions{All: true, Filters: client.Filters{}.Add("label", label+"project="+project)})
 }
 
 func (e *Engine) list(ctx context.Context, o client.ContainerListOptions) ([]Container, error) {

@@ -35,61 +35,61 @@ func (at Site) files(set holdfast.Set) []holdfast.KeptFile {
 	return out
 }
 
-// parts are what the containers that are made need and what is not there:
-// files of the bundle, images, networks, volumes.
-func (p *Programs) parts(ctx context.Context, now Bundle) ([]step.Part, error) {
+// parts are the steps that make what the containers need and that is not there:
+// files of the bundle, images, and what containers stand on, networks and
+// volumes.
+func (p *Programs) parts(ctx context.Context, now Bundle) (files, images, stands []step.Step, err error) {
 	if !p.recorded {
-		return nil, nil
+		return nil, nil, nil, nil
 	}
 	missing := p.missing(now)
-	out, err := p.missingFiles(ctx, missing, len(now.All) == 0)
-	if err != nil {
-		return nil, err
+	if files, err = p.missingFiles(ctx, missing, len(now.All) == 0); err != nil {
+		return nil, nil, nil, err
 	}
-	add := func(kind step.PartKind, name string, act step.PartAct, err error) error {
-		part := step.Part{Kind: kind, Name: name, Act: act}
-		if cerrdefs.IsNotFound(err) {
-			if !slices.Contains(out, part) {
-				out = append(out, part)
-			}
-			return nil
+	add := func(list *[]step.Step, act step.Act, kind step.Kind, name string, err error) error {
+		s := step.Step{Act: act, Kind: kind, Name: name}
+		if !cerrdefs.IsNotFound(err) {
+			return p.Node.Engine.Explain(fmt.Sprintf("inspect %s %s", kind, name), err)
 		}
-		return p.Node.Engine.Explain(fmt.Sprintf("inspect %s %s", kind, name), err)
+		if !slices.ContainsFunc(*list, func(o step.Step) bool { return o.Kind == kind && o.Name == name }) {
+			*list = append(*list, s)
+		}
+		return nil
 	}
 	api := p.Node.Engine.API
 	for _, c := range missing {
 		_, err := api.ImageInspect(ctx, c.Image)
-		if err := add(step.ImagePart, c.Image, step.FetchPart, err); err != nil {
-			return nil, err
+		if err := add(&images, step.Fetch, step.Image, c.Image, err); err != nil {
+			return nil, nil, nil, err
 		}
 		for _, n := range c.Networks {
 			_, err := api.NetworkInspect(ctx, n.Name, client.NetworkInspectOptions{})
-			if err := add(step.NetworkPart, n.Name, step.MakePart, err); err != nil {
-				return nil, err
+			if err := add(&stands, step.Create, step.Network, n.Name, err); err != nil {
+				return nil, nil, nil, err
 			}
 		}
 		for _, name := range c.Volumes {
 			_, err := api.VolumeInspect(ctx, name, client.VolumeInspectOptions{})
-			if err := add(step.VolumePart, name, step.MakePart, err); err != nil {
-				return nil, err
+			if err := add(&stands, step.Create, step.Volume, name, err); err != nil {
+				return nil, nil, nil, err
 			}
 		}
 	}
-	return out, nil
+	return files, images, stands, nil
 }
 
 // missingFiles are those of the bundle that have to be written, or that are
 // not what the set kept. Nothing that is there is written over: on a machine
-// that has nothing of the node yet, the set's is put beside it.
-func (p *Programs) missingFiles(ctx context.Context, missing []Container, fresh bool) ([]step.Part, error) {
+// that has nothing of the node yet, the set's is put next to it.
+func (p *Programs) missingFiles(ctx context.Context, missing []Container, fresh bool) ([]step.Step, error) {
 	if len(missing) == 0 || !p.Node.Engine.SameMachine(ctx) {
 		return nil, nil
 	}
-	var out []step.Part
+	var out []step.Step
 	for _, k := range p.kept {
 		there, err := os.ReadFile(k.Path)
 		if errors.Is(err, fs.ErrNotExist) {
-			out = append(out, step.Part{Kind: step.FilePart, Name: k.Path, Act: step.WritePart})
+			out = append(out, step.Step{Act: step.Write, Kind: step.File, Name: k.Path})
 			continue
 		}
 		if err != nil || !fresh {
@@ -100,8 +100,10 @@ func (p *Programs) missingFiles(ctx context.Context, missing []Container, fresh 
 			return nil, err
 		}
 		if !bytes.Equal(there, content) {
-			out = append(out, step.Part{Kind: step.FilePart, Name: k.Path, Act: step.BesidePart, As: k.Path + ".of-" + string(p.Set),
-				Why: "it is not the one of the set; the next start.sh uses it, so compare the two"})
+			out = append(out, step.Step{
+				Act: step.Write, Kind: step.File, Name: k.Path, As: k.Path + ".of-" + string(p.Set),
+				Why: "it differs from the set's, and the next start.sh uses it: compare the two",
+			})
 		}
 	}
 	for _, c := range missing {
@@ -145,28 +147,17 @@ func (p *Programs) content(ctx context.Context, k holdfast.KeptFile) ([]byte, er
 	return text, nil
 }
 
-// lay writes the planned files of the bundle. One that has come there since is
-// left alone.
-func (p *Programs) lay(ctx context.Context, parts []step.Part, tell func(string)) error {
-	for _, part := range parts {
-		if part.Kind != step.FilePart {
-			continue
-		}
-		i := slices.IndexFunc(p.kept, func(k holdfast.KeptFile) bool { return k.Path == part.Name })
-		if i < 0 {
-			continue
-		}
-		content, err := p.content(ctx, p.kept[i])
-		if err != nil {
-			return err
-		}
-		name := cmp.Or(part.As, part.Name)
-		if err := p.write(name, content, p.kept[i]); err != nil {
-			return err
-		}
-		tell("write " + name)
+// lay writes a file of the bundle. One that has come there since is left alone.
+func (p *Programs) lay(ctx context.Context, s step.Step) error {
+	i := slices.IndexFunc(p.kept, func(k holdfast.KeptFile) bool { return k.Path == s.Name })
+	if i < 0 {
+		return nil
 	}
-	return nil
+	content, err := p.content(ctx, p.kept[i])
+	if err != nil {
+		return err
+	}
+	return p.write(cmp.Or(s.As, s.Name), content, p.kept[i])
 }
 
 // write writes a new file of the bundle, whole or not at all, with the rights

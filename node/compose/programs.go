@@ -12,7 +12,7 @@ import (
 	"holdfast"
 )
 
-// Programs are the containers of a node, as a restore halts and wakes them.
+// Programs are the containers of a node, as a restore stops and starts them.
 type Programs struct {
 	// Node is the node as it is to be after the restore: as it runs now or, where
 	// parts of it are missing or were started differently, as the set recorded it.
@@ -25,8 +25,8 @@ type Programs struct {
 	// Fresh has Postgres start on an empty volume, whether or not it starts on
 	// the one that is there, which is kept.
 	Fresh bool
-	// Path is where the journal is kept.
-	Path string
+	// Notes keep how far the exchange of a volume is.
+	Notes Notes
 	// Ready asks the databases' server for an answer.
 	Ready func(ctx context.Context) error
 	// Identity reads from the participant's database which participant it is;
@@ -40,10 +40,17 @@ type Programs struct {
 	Patience time.Duration
 	Now      func() time.Time
 
-	journal  *Journal
-	began    time.Time // when the plan was made
+	at       time.Time // when the plan was made: names have it
 	kept     []holdfast.KeptFile
-	recorded bool // the node is as the set recorded it, and not as it runs
+	recorded bool            // the node is as the set recorded it, and not as it runs
+	down     map[string]bool // the roles that this process has left down, because what they need is
+}
+
+// Notes keep a value on disk until a restore, or the way back from it, has come
+// to its end. They outlive the process.
+type Notes interface {
+	ReadNotes(v any) error
+	WriteNotes(v any) error
 }
 
 // Revive chooses what a node is to be after a restore: as it runs now, as long

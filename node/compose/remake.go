@@ -17,7 +17,7 @@ import (
 
 // remake makes a container as it was recorded, with the networks and volumes
 // it needs; it does not start it, and nothing else will: its restart policy is
-// put aside.
+// disabled.
 func (e *Engine) remake(ctx context.Context, c Container, specs Specs) error {
 	var r container.InspectResponse
 	if err := json.Unmarshal(c.raw, &r); err != nil {
@@ -26,8 +26,15 @@ func (e *Engine) remake(ctx context.Context, c Container, specs Specs) error {
 	if _, err := e.Have(ctx, docker.Image{Name: c.Image}, "Container "+c.Name+" is made from it."); err != nil {
 		return err
 	}
-	if err := e.surroundings(ctx, c, specs); err != nil {
-		return err
+	for _, at := range c.Networks {
+		if err := e.makeNetwork(ctx, at.Name, specs); err != nil {
+			return err
+		}
+	}
+	for _, name := range c.Volumes {
+		if err := e.makeVolume(ctx, name, specs); err != nil {
+			return err
+		}
 	}
 	config, host := *r.Config, *r.HostConfig
 	if strings.HasPrefix(r.ID, config.Hostname) {
@@ -46,45 +53,42 @@ func (e *Engine) remake(ctx context.Context, c Container, specs Specs) error {
 	return e.Explain("create container "+c.Name, err)
 }
 
-// surroundings makes the networks and volumes of a container that are not
-// there, with the labels by which Compose knows them as its own.
-func (e *Engine) surroundings(ctx context.Context, c Container, specs Specs) error {
-	for _, at := range c.Networks {
-		_, err := e.API.NetworkInspect(ctx, at.Name, client.NetworkInspectOptions{})
-		if err == nil {
-			continue
-		}
-		if !cerrdefs.IsNotFound(err) {
-			return e.Explain("inspect network "+at.Name, err)
-		}
-		i := slices.IndexFunc(specs.Networks, func(n network.Inspect) bool { return n.Name == at.Name })
-		if i < 0 {
-			return &holdfast.Problem{Class: holdfast.Refused, What: "network " + at.Name + " is not there", Why: "Container " + c.Name + " was in it, and it is not of the node's own.", Do: "`docker network create " + at.Name + "`, and restore again."}
-		}
-		n := specs.Networks[i]
-		if _, err := e.API.NetworkCreate(ctx, n.Name, client.NetworkCreateOptions{Driver: n.Driver, Internal: n.Internal, Attachable: n.Attachable, Options: n.Options, Labels: n.Labels}); err != nil {
-			return e.Explain("create network "+n.Name, err)
+// makeNetwork makes a network that the set recorded, with the labels by which
+// Compose knows it as its own.
+func (e *Engine) makeNetwork(ctx context.Context, name string, specs Specs) error {
+	_, err := e.API.NetworkInspect(ctx, name, client.NetworkInspectOptions{})
+	if err == nil || !cerrdefs.IsNotFound(err) {
+		return e.Explain("inspect network "+name, err)
+	}
+	i := slices.IndexFunc(specs.Networks, func(n network.Inspect) bool { return n.Name == name })
+	if i < 0 {
+		return &holdfast.Problem{
+			Class: holdfast.Refused, What: "network " + name + " does not exist",
+			Why: "Containers of the node were in it, and it is not of the node's own.",
+			Do:  "`docker network create " + name + "`, and restore again.",
 		}
 	}
-	for _, name := range c.Volumes {
-		_, err := e.API.VolumeInspect(ctx, name, client.VolumeInspectOptions{})
-		if err == nil {
-			continue
-		}
-		if !cerrdefs.IsNotFound(err) {
-			return e.Explain("inspect volume "+name, err)
-		}
-		o := client.VolumeCreateOptions{Name: name}
-		for _, v := range specs.Volumes {
-			if v.Name == name {
-				o.Driver, o.DriverOpts, o.Labels = v.Driver, v.Options, v.Labels
-			}
-		}
-		if _, err := e.API.VolumeCreate(ctx, o); err != nil {
-			return e.Explain("create volume "+name, err)
+	n := specs.Networks[i]
+	_, err = e.API.NetworkCreate(ctx, n.Name, client.NetworkCreateOptions{
+		Driver: n.Driver, Internal: n.Internal, Attachable: n.Attachable, Options: n.Options, Labels: n.Labels,
+	})
+	return e.Explain("create network "+n.Name, err)
+}
+
+// makeVolume makes a volume as the set recorded it.
+func (e *Engine) makeVolume(ctx context.Context, name string, specs Specs) error {
+	_, err := e.API.VolumeInspect(ctx, name, client.VolumeInspectOptions{})
+	if err == nil || !cerrdefs.IsNotFound(err) {
+		return e.Explain("inspect volume "+name, err)
+	}
+	o := client.VolumeCreateOptions{Name: name}
+	for _, v := range specs.Volumes {
+		if v.Name == name {
+			o.Driver, o.DriverOpts, o.Labels = v.Driver, v.Options, v.Labels
 		}
 	}
-	return nil
+	_, err = e.API.VolumeCreate(ctx, o)
+	return e.Explain("create volume "+name, err)
 }
 
 // rename gives a container another name.

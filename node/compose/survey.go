@@ -3,66 +3,279 @@ package compose
 import (
 	"context"
 	"fmt"
-	"holdfast/step"
 	"net"
 	"os"
 	"slices"
 	"time"
 
 	"holdfast"
+	"holdfast/step"
 )
 
-// Survey says what a restore would do with the node's programs.
-func (p *Programs) Survey(ctx context.Context, set holdfast.Set) (step.Standstill, error) {
+// survey gathers the steps of one restore.
+type survey struct {
+	*Programs
+	now         Bundle            // as it is
+	other       map[string]string // the roles whose containers were started differently, and how
+	keep        *step.Step        // the volume of Postgres makes room
+	log         step.Log          // of interrupted runs
+	participant string            // that the set is of
+	out         step.Survey
+}
+
+// Survey says what a restore of the set, begun at that time, would do with the
+// node's programs.
+func (p *Programs) Survey(ctx context.Context, set holdfast.Set, at time.Time, log step.Log) (step.Survey, error) {
 	now, err := p.current(ctx)
 	if err != nil {
-		return step.Standstill{}, err
+		return step.Survey{}, err
 	}
-	earlier, err := readJournal(p.Path)
+	p.at = at
+	s := survey{Programs: p, now: now, other: differences(now, p.Node.Bundle), log: log, participant: participantOf(set)}
+	if err := s.before(ctx); err != nil {
+		return step.Survey{}, err
+	}
+	if err := s.after(); err != nil {
+		return step.Survey{}, err
+	}
+	s.out.Original, err = p.original(ctx, set)
+	return s.out, err
+}
+
+// participantOf is the participant that a set is of.
+func participantOf(set holdfast.Set) string {
+	for _, c := range set.Captures {
+		if c.Facts.Participant != nil {
+			return c.Facts.Participant.ParticipantID
+		}
+	}
+	return ""
+}
+
+func (s *survey) add(steps ...step.Step) { s.out.Before = append(s.out.Before, steps...) }
+
+// before are the steps until the databases' server answers: what may fail for
+// want of something outside comes first, while the node still runs.
+func (s *survey) before(ctx context.Context) error {
+	files, images, stands, err := s.parts(ctx, s.now)
 	if err != nil {
-		return step.Standstill{}, err
+		return err
 	}
-	s := step.Standstill{Programs: []step.Program{}}
-	if s.Parts, err = p.parts(ctx, now); err != nil {
-		return s, err
+	s.add(images...)
+	s.add(files...)
+	if err := s.room(ctx); err != nil {
+		return err
 	}
-	other := differences(now, p.Node.Bundle)
-	p.began = p.Now()
-	aside, err := p.planAside(ctx, now, other, earlier)
+	for _, role := range []string{"validator", "participant"} {
+		s.stop(role)
+	}
+	if s.keep != nil || s.other["postgres"] != "" {
+		s.stop("postgres")
+	}
+	s.add(stands...)
+	if s.keep != nil {
+		s.add(*s.keep)
+	}
+	for _, role := range []string{"validator", "participant", "postgres"} {
+		if why := s.other[role]; why != "" && s.Node.role(role) != nil {
+			name := s.now.role(role).Name
+			s.add(step.Step{Act: step.Replace, Kind: step.Container, Name: name, As: s.freeName(name), Of: role, Why: why})
+		}
+	}
+	for _, c := range s.missing(s.now) {
+		s.add(step.Step{Act: step.Create, Kind: step.Container, Name: c.Name, Of: s.Node.roleOf(c.ID)})
+	}
+	return s.serve(ctx)
+}
+
+// freeName is what a replaced container is called meanwhile; one that an
+// interrupted run has replaced has that name already.
+func (s *survey) freeName(name string) string {
+	free := name + replacedMark + string(s.Set)
+	for n := 2; slices.Contains(s.replacedBefore(), free); n++ {
+		free = fmt.Sprintf("%s%s%s-%d", name, replacedMark, s.Set, n)
+	}
+	return free
+}
+
+// room plans for a volume that Postgres cannot start on. An interrupted way
+// back is finished first.
+func (s *survey) room(ctx context.Context) (err error) {
+	x, err := s.exchange()
 	if err != nil {
-		return s, err
+		return err
 	}
-	for _, r := range slices.Backward(now.Roles()) {
-		program := step.Program{Role: r.Role, Name: r.Container.Name, State: r.Container.State, Acts: []step.Act{}, Why: other[r.Role]}
-		writes := r.Role == "participant" || r.Role == "validator"
-		empty := r.Role == "postgres" && aside != nil
-		if r.Container.Up() && (writes || empty || program.Why != "") {
-			program.Acts = append(program.Acts, step.Stop)
+	if x != nil && (x.Stage == clearing || x.Stage == returning) {
+		s.stop("validator")
+		s.stop("participant")
+		s.stop("postgres")
+		s.add(step.Step{Act: step.PutBack, Kind: step.Volume, Name: x.Data.String(), From: x.Kept.String(), If: true})
+	}
+	s.keep, err = s.planKeep(ctx, s.now, s.other)
+	return err
+}
+
+// stop has a container stay down, even if the daemon restarts.
+func (s *survey) stop(role string) {
+	c := s.now.role(role)
+	if c == nil || slices.ContainsFunc(s.out.Before, func(o step.Step) bool { return o.Act == step.Stop && o.Name == c.Name }) {
+		return
+	}
+	s.add(stopped(*c, role)...)
+}
+
+// stopped are the steps that have a container stay down.
+func stopped(c Container, role string) []step.Step {
+	var out []step.Step
+	if c.Restart.Name != "" && c.Restart.Name != "no" {
+		out = append(out, step.Step{Act: step.DisableRestart, Kind: step.Container, Name: c.Name, Of: role, Policy: c.Restart.String()})
+	}
+	if c.Up() {
+		out = append(out, step.Step{Act: step.Stop, Kind: step.Container, Name: c.Name, Of: role})
+	}
+	return out
+}
+
+// serve plans that Postgres answers, if it is the bundle's own. One that is not
+// has to answer now.
+func (s *survey) serve(ctx context.Context) error {
+	if s.Node.Postgres == nil {
+		return s.Ready(ctx)
+	}
+	name, c := s.nameOf("postgres"), s.now.Postgres
+	switch {
+	case s.keep != nil:
+		s.out.Server = "Postgres starts on an empty volume"
+	case c == nil:
+		s.out.Server = "Postgres does not exist yet"
+	default:
+		if err := s.Ready(ctx); err != nil {
+			s.out.Server = err.Error()
 		}
-		if program.Why != "" {
-			program.Acts = append(program.Acts, step.Replace)
+	}
+	if s.out.Server != "" || s.other["postgres"] != "" {
+		s.add(step.Step{Act: step.Start, Kind: step.Container, Name: name, Of: "postgres", Wait: true})
+	}
+	return nil
+}
+
+// nameOf is the name of the container that has a role, or will have it.
+func (s *survey) nameOf(role string) string {
+	for _, b := range []Bundle{s.now, s.Node.Bundle} {
+		if c := b.role(role); c != nil {
+			return c.Name
 		}
-		if writes || empty || !r.Container.Up() || program.Why != "" {
-			program.Acts = append(program.Acts, step.Start)
+	}
+	return ""
+}
+
+// made reports whether a restore makes the container of that name: this one, or
+// an interrupted one.
+func (s *survey) made(name string) bool {
+	is := func(o step.Step) bool {
+		return o.Kind == step.Container && o.Name == name && (o.Act == step.Create || o.Act == step.Replace)
+	}
+	return slices.ContainsFunc(s.out.Before, is) ||
+		slices.ContainsFunc(s.log.All(), func(e step.Entry) bool { return is(e.Step) })
+}
+
+// after are the steps once the databases are in place.
+func (s *survey) after() error {
+	add := func(steps ...step.Step) { s.out.After = append(s.out.After, steps...) }
+	for _, c := range s.Node.All {
+		if c.oneShot() && s.made(c.Name) {
+			add(step.Step{Act: step.Run, Kind: step.Container, Name: c.Name})
 		}
-		s.Programs = append(s.Programs, program)
 	}
-	for _, c := range p.missing(now) {
-		s.Programs = append(s.Programs, step.Program{Role: p.Node.roleOf(c.ID), Name: c.Name, State: "missing", Acts: []step.Act{step.Create, step.Start}})
+	for _, role := range []string{"participant", "validator"} {
+		name := s.nameOf(role)
+		if name == "" {
+			return &holdfast.Problem{
+				Class: holdfast.Refused, What: "there is no container of " + titles[role],
+				Why: "The node cannot serve without it, and the set does not say how it was made.",
+				Do:  "Start the bundle with start.sh and the flags of the old node, then restore again.",
+			}
+		}
+		add(step.Step{Act: step.Start, Kind: step.Container, Name: name, Of: role, Expect: s.participant, Wait: true})
 	}
-	if aside != nil {
-		s.Parts = append(s.Parts, *aside)
-		s.Server = "Postgres starts on an empty volume"
-	} else if now.Postgres == nil && p.Node.Postgres != nil {
-		s.Server = "Postgres is not there yet"
-	} else if err := p.Ready(ctx); err != nil {
-		s.Server = err.Error()
+	for _, c := range s.Node.All {
+		if s.made(c.Name) && !c.oneShot() && !slices.Contains([]string{"postgres", "participant", "validator"}, s.Node.roleOf(c.ID)) {
+			add(step.Step{Act: step.Start, Kind: step.Container, Name: c.Name, Of: s.Node.roleOf(c.ID)})
+		}
 	}
-	if earlier != nil {
-		s.BrokenOff = fmt.Sprintf("a restore of set %s, begun %s, did not come to its end: this one takes over from it; `holdfast restore --undo --yes` goes back to what was before it", earlier.Set, earlier.Began.UTC().Format(time.RFC3339))
+	add(s.policies()...)
+	for _, r := range s.replaced() {
+		add(step.Step{Act: step.Remove, Kind: step.Container, Name: r, Why: "it was replaced, and holds no data"})
 	}
-	s.Original, err = p.original(ctx, set)
-	return s, err
+	return nil
+}
+
+// policies give every container that was held the restart policy back that it
+// had before the first run, and those that are made the one of the set.
+func (s *survey) policies() []step.Step {
+	var out []step.Step
+	var names []string
+	for _, c := range slices.Concat(s.now.All, s.missing(s.now)) {
+		policy, held := s.log.Policy(c.Name)
+		for _, o := range s.out.Before {
+			if o.Act == step.DisableRestart && o.Name == c.Name && !held {
+				policy, held = o.Policy, true
+			}
+		}
+		if s.made(c.Name) {
+			policy, held = s.recordedPolicy(c.Name)
+		}
+		if held && policy != "" && policy != "no" && !slices.Contains(names, c.Name) {
+			names = append(names, c.Name)
+			out = append(out, step.Step{Act: step.EnableRestart, Kind: step.Container, Name: c.Name, Of: s.roleNamed(c.Name), Policy: policy})
+		}
+	}
+	return out
+}
+
+func (s *survey) recordedPolicy(name string) (string, bool) {
+	for _, c := range s.Node.All {
+		if c.Name == name {
+			return c.Restart.String(), true
+		}
+	}
+	// One that was replaced may have had another name when it was recorded.
+	if c := s.Node.role(s.roleNamed(name)); c != nil {
+		return c.Restart.String(), true
+	}
+	return "", false
+}
+
+func (s *survey) roleNamed(name string) string {
+	for _, role := range []string{"postgres", "participant", "validator", "nginx"} {
+		if s.nameOf(role) == name {
+			return role
+		}
+	}
+	return ""
+}
+
+// replaced are the containers that made room for others: in this run, or in one
+// that was interrupted.
+func (s *survey) replaced() []string {
+	var out []string
+	for _, o := range s.out.Before {
+		if o.Act == step.Replace {
+			out = append(out, o.As)
+		}
+	}
+	return append(out, s.replacedBefore()...)
+}
+
+// replacedBefore are those of interrupted runs.
+func (s *survey) replacedBefore() []string {
+	var out []string
+	for _, e := range s.log.All() {
+		if e.Step.Act == step.Replace && !slices.Contains(out, e.Step.As) {
+			out = append(out, e.Step.As)
+		}
+	}
+	return out
 }
 
 // original weighs whether the node that the set was taken of may still run.

@@ -74,7 +74,7 @@ func TestANodeComesBackWhereNothingOfItIs(t *testing.T) {
 	s.loseMachine(t)
 	s.nothing(t)
 	plan := s.holdfast(t, 0, "restore", "latest").out
-	contains(t, plan, filepath.Join(s.Dir, ".env")+" ", s.Volume("postgres-splice")+" ", s.Network()+" ", s.Container("nginx"), "create, start", "No second copy")
+	contains(t, plan, filepath.Join(s.Dir, ".env")+" ", s.Volume("postgres-splice")+" ", s.Network()+" ", "container "+s.Container("nginx"), "create", "No second copy")
 	s.nothing(t)
 	s.holdfast(t, 0, "restore", "latest", "--yes")
 	d.complete(t)
@@ -104,7 +104,7 @@ func TestANodeComesBackWhereNothingOfItIs(t *testing.T) {
 		t.Fatalf("restore elsewhere: exit code %d\n%s", exit, said)
 	}
 	beside := filepath.Join(again.Dir, ".env.of-"+string(set.ID))
-	contains(t, said, "write beside as "+beside, again.Container("participant"), "start "+again.Container("validator"), "serving")
+	contains(t, said, "as "+beside, again.Container("participant"), "start container "+again.Container("validator"), "serving")
 	if text := must(os.ReadFile(beside))(t); !strings.Contains(string(text), "night-shift@example.com") {
 		t.Error("the set's .env is not beside the shipped one")
 	}
@@ -139,13 +139,13 @@ func (s *site) onAnotherDaemon(t *testing.T) {
 	defer func() { s.docker = here }()
 	s.docker = bundle.AnotherDaemon(t)
 	plan := s.holdfast(t, 0, "restore", "latest").out
-	contains(t, plan, "A second copy may run: the set was taken on another machine", "postgres:15 ", "fetch")
+	contains(t, plan, "A second copy may run: the set was taken on another machine", "fetch ", "image postgres:15")
 	contains(t, s.holdfast(t, 7, "restore", "latest", "--yes").err, "--original-stopped")
 	r := s.try(t, "restore", "latest", "--yes", "--original-stopped")
 	if r.exit == 0 {
 		t.Fatalf("restored without images\n%s%s", r.out, r.err)
 	}
-	contains(t, r.err, "pull image", "go back to what was")
+	contains(t, r.err, "pull image", "nothing was changed")
 	cmd := exec.Command("docker", "-H", s.docker, "ps", "-aq")
 	if left := must(cmd.Output())(t); len(left) > 0 {
 		t.Errorf("containers are left: %s", left)

@@ -40,8 +40,8 @@ func TestANodeWithAnExternalServerAndAnIssuer(t *testing.T) {
 
 	check(t, s.Wreck(ctx, bundle.DatabaseDropped))
 	plan := value[restore.Plan](t, s, "restore", "latest")
-	for _, p := range plan.Standstill.Programs {
-		if p.Role == "postgres" {
+	for _, p := range plan.Steps {
+		if p.Of == "postgres" {
 			t.Errorf("the bundle's own Postgres is not the node's, and the plan has %+v", p)
 		}
 	}
@@ -52,7 +52,7 @@ func TestANodeWithAnExternalServerAndAnIssuer(t *testing.T) {
 	check(t, s.Down(ctx))
 	s.holdfast(t, 0, "restore", "latest", "--yes")
 	d.complete(t)
-	s.holdfast(t, 0, "restore", "--undo", "--yes")
+	s.holdfast(t, 0, "restore", "undo", "--yes")
 	d.complete(t) // of the second restore; the first one's databases are the same
 	if next := value[holdfast.Set](t, s, "backup"); next.State != holdfast.Proven {
 		t.Errorf("the next set is %s", next.State)

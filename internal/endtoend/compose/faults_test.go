@@ -79,7 +79,7 @@ func TestDockerIsLostDuringARestore(t *testing.T) {
 				t.Fatal("the daemon was never lost")
 			}
 			cable.Mend()
-			d.holdfast(t, 0, "restore", "--undo", "--yes")
+			d.holdfast(t, 0, "restore", "undo", "--yes")
 			d.untouched(t)
 		})
 	}
@@ -90,11 +90,11 @@ func TestDockerIsLostDuringARestore(t *testing.T) {
 func TestHoldfastIsKilledDuringARestore(t *testing.T) {
 	t.Parallel()
 	d := newDamaged(t, bundle.Options{Migration: "4"})
-	for i, moment := range []string{"stop ", "restore participant", "start "} {
+	for i, moment := range []string{"stop container", "build database participant", "start container"} {
 		t.Run(strings.ReplaceAll(strings.TrimSpace(moment), " ", "-"), func(t *testing.T) {
 			d.killed(t, moment)
 			if i%2 == 0 {
-				d.holdfast(t, 0, "restore", "--undo", "--yes")
+				d.holdfast(t, 0, "restore", "undo", "--yes")
 				d.untouched(t)
 				return
 			}
@@ -128,7 +128,7 @@ func (d *damaged) killed(t *testing.T, moment string) {
 	var all strings.Builder
 	for lines := bufio.NewScanner(said); lines.Scan(); {
 		all.WriteString(lines.Text() + "\n")
-		if strings.Contains(lines.Text(), moment) {
+		if strings.HasPrefix(lines.Text(), moment) {
 			check(t, cmd.Process.Kill())
 			_, _ = io.Copy(io.Discard, said)
 			return
@@ -152,7 +152,7 @@ func TestPostgresFailsDuringARestore(t *testing.T) {
 		// Postgres itself may have gone down for want of room, and with it what
 		// has to be read before the validator app may start.
 		if left, _ := filepath.Glob(filepath.Join(d.dir, "*.restore.json")); len(left) > 0 {
-			d.holdfast(t, 0, "restore", "--undo", "--yes")
+			d.holdfast(t, 0, "restore", "undo", "--yes")
 		}
 		d.forgiveSequences(t) // a server that crashed has skipped some of their values
 		d.untouched(t)

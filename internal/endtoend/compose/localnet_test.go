@@ -28,7 +28,7 @@ func TestLocalNetIsExplained(t *testing.T) {
 	if set := value[holdfast.Set](t, s, "backup"); set.State != holdfast.Proven {
 		t.Errorf("the set is %s", set.State)
 	}
-	if report := value[restore.Report](t, s, "restore", "latest", "--only-prove", "--yes"); len(report.Done) != 2 || report.Swapped {
+	if report := value[restore.Report](t, s, "restore", "rehearse", "latest", "--yes"); len(report.Done) != 2 || report.Swapped {
 		t.Errorf("rehearsed: %+v", report)
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"holdfast/internal/splicetest/bundle"
 	"holdfast/restore"
+	"holdfast/step"
 )
 
 // digest is that of a volume, with Postgres down.
@@ -16,15 +17,25 @@ func (s *site) digest(t *testing.T, volume string) string {
 	return must(s.VolumeDigest(t.Context(), volume))(t)
 }
 
-// aside is the one volume that was put aside in a role.
-func (s *site) aside(t *testing.T, role string) string {
+// kept is the one volume that a restore has left in a role.
+func (s *site) kept(t *testing.T, role string) string {
 	t.Helper()
 	out := must(s.Docker(t.Context(), "volume", "ls", "-q", "--filter", "label=holdfast.project="+s.Project, "--filter", "label=holdfast.role="+role))(t)
 	names := strings.Fields(out)
 	if len(names) != 1 {
-		t.Fatalf("volumes put aside as %s: %q", role, names)
+		t.Fatalf("volumes left as %s: %q", role, names)
 	}
 	return names[0]
+}
+
+// keeping is the step that keeps a volume; nil where none does.
+func keeping(p restore.Plan) *step.Step {
+	for i := range p.Steps {
+		if p.Steps[i].Act == step.Keep {
+			return &p.Steps[i]
+		}
+	}
+	return nil
 }
 
 // The data directory is written over, and Postgres does not start: the restore
@@ -39,45 +50,45 @@ func TestAVolumeThatPostgresCannotStartOnIsKept(t *testing.T) {
 	garbage := d.digest(t, volume)
 
 	plan := value[restore.Plan](t, d.site, "restore", string(d.set))
-	part := plan.Standstill.Aside()
+	part := keeping(plan)
 	if part == nil || part.Name != volume || !strings.HasPrefix(part.As, volume+".before-"+string(d.set)+".at-") || !strings.Contains(part.Why, "does not start") {
-		t.Fatalf("the plan puts aside %+v", part)
+		t.Fatalf("the plan keeps %+v", part)
 	}
 
-	d.killed(t, "keep what "+volume)
+	d.killed(t, "keep volume "+volume)
 	repository := filepath.Join(d.dir, "repository")
 	check(t, os.Rename(repository, repository+".gone")) // the way back needs no set
-	d.holdfast(t, 0, "restore", "--undo", "--yes")
+	d.holdfast(t, 0, "restore", "undo", "--yes")
 	check(t, os.Rename(repository+".gone", repository))
 	if now := d.digest(t, volume); now != garbage {
 		t.Error("killed and undone, the volume is not what it was")
 	}
 
-	d.killed(t, "start "+d.Container("postgres-splice"))
-	if now := d.digest(t, d.aside(t, "before")); now != garbage {
-		t.Error("what was put aside is not what was on the volume")
+	d.killed(t, "start container "+d.Container("postgres-splice"))
+	if now := d.digest(t, d.kept(t, "before")); now != garbage {
+		t.Error("what was kept is not what was on the volume")
 	}
 	d.holdfast(t, 0, "restore", string(d.set), "--yes")
 	d.complete(t)
-	if now := d.digest(t, d.aside(t, "before")); now != garbage {
-		t.Error("after the restore, what was put aside is not what was on the volume")
+	if now := d.digest(t, d.kept(t, "before")); now != garbage {
+		t.Error("after the restore, what was kept is not what was on the volume")
 	}
-	contains(t, d.holdfast(t, 0, "restore", "clean").out, d.aside(t, "before"), "the volume "+volume+", live until the set replaced it")
+	contains(t, d.holdfast(t, 0, "restore", "clean").out, d.kept(t, "before"), "the volume "+volume+", live until the set replaced it")
 
-	r := d.holdfast(t, 0, "restore", "--undo", "--yes")
+	r := d.holdfast(t, 0, "restore", "undo", "--yes")
 	contains(t, r.out+r.err, volume+" is now ", "everything is left stopped")
 	if now := d.digest(t, volume); now != garbage {
 		t.Error("taken back, the volume is not what it was")
 	}
 
 	r = d.holdfast(t, 0, "restore", "clean") // with Postgres down
-	contains(t, r.out+r.err, d.aside(t, "undone"), "restored, and taken back", "The databases cannot be asked")
-	d.holdfast(t, 0, "restore", "clean", d.aside(t, "undone"))
+	contains(t, r.out+r.err, d.kept(t, "undone"), "restored, and taken back", "left are unknown")
+	d.holdfast(t, 0, "restore", "clean", d.kept(t, "undone"))
 
 	// A major version that is not the image's is known without a start.
 	must(d.Docker(ctx, "run", "--rm", "--network", "none", "--user", "0", "-v", volume+":/data", "--entrypoint", "sh", "postgres:15", "-c", "echo 13 >/data/PG_VERSION"))(t)
 	plan = value[restore.Plan](t, d.site, "restore", string(d.set))
-	if part := plan.Standstill.Aside(); part == nil || !strings.Contains(part.Why, "it is of Postgres 13, and container "+d.Container("postgres-splice")+" runs Postgres 15") {
-		t.Errorf("of another major version the plan puts aside %+v", part)
+	if part := keeping(plan); part == nil || !strings.Contains(part.Why, "it is of Postgres 13, and container "+d.Container("postgres-splice")+" runs Postgres 15") {
+		t.Errorf("of another major version the plan keeps %+v", part)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"holdfast"
+	"holdfast/event"
 )
 
 // The participant's own word counts where it gives one; a wrong one keeps the
@@ -30,7 +31,7 @@ func TestTheParticipantIsAskedWhoItIs(t *testing.T) {
 			var told []string
 			clock := time.Unix(0, 0)
 			p := Programs{Asked: c.asked, Now: func() time.Time { clock = clock.Add(askedFor/2 + time.Second); return clock }}
-			err := p.confirm(t.Context(), id, func(s string) { told = append(told, s) })
+			err := p.confirm(t.Context(), id, func(e event.Event) { told = append(told, e.String()) })
 			if c.class == "" && err != nil || c.class != "" && holdfast.ClassOf(err) != c.class {
 				t.Fatalf("got %v", err)
 			}

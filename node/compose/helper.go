@@ -13,21 +13,21 @@ import (
 	"holdfast"
 )
 
-// errandLabel marks the container of an errand.
-const errandLabel = "holdfast.errand"
+// helperLabel marks a helper container.
+const helperLabel = "holdfast.helper"
 
-// errand runs a shell's script as root in a container of its own: of an image
+// help runs a shell's script as root in a container of its own: of an image
 // that is there, with the given mounts and without a network. It returns the
-// script's exit code and what it said. One that an earlier process had sent,
+// script's exit code and what it said. One that an earlier process has started,
 // and that may still be at work, is waited for first.
-func (e *Engine) errand(ctx context.Context, project, image string, binds []string, script string, args ...string) (code int, said string, err error) {
-	name := project + "-holdfast-errand"
-	if err := e.homecoming(ctx, name); err != nil {
+func (e *Engine) help(ctx context.Context, project, image string, binds []string, script string, args ...string) (code int, said string, err error) {
+	name := project + "-holdfast-helper"
+	if err := e.awaitHelper(ctx, name); err != nil {
 		return 0, "", err
 	}
 	made, err := e.API.ContainerCreate(ctx, client.ContainerCreateOptions{Name: name,
 		Config: &container.Config{Image: image, User: "0:0", Entrypoint: []string{"/bin/sh", "-euc", script, "sh"}, Cmd: args,
-			Env: []string{"LC_ALL=C"}, Labels: map[string]string{errandLabel: project}},
+			Env: []string{"LC_ALL=C"}, Labels: map[string]string{helperLabel: project}},
 		HostConfig: &container.HostConfig{Binds: binds, NetworkMode: "none", SecurityOpt: []string{"label=disable"},
 			RestartPolicy: container.RestartPolicy{Name: container.RestartPolicyDisabled}}})
 	if err != nil {
@@ -43,9 +43,9 @@ func (e *Engine) errand(ctx context.Context, project, image string, binds []stri
 	return code, said, e.dismiss(ctx, made.ID)
 }
 
-// homecoming waits for the container of an earlier errand, if there is one, and
+// awaitHelper waits for the container of an earlier call, if there is one, and
 // removes it.
-func (e *Engine) homecoming(ctx context.Context, name string) error {
+func (e *Engine) awaitHelper(ctx context.Context, name string) error {
 	c, err := e.API.ContainerInspect(ctx, name, client.ContainerInspectOptions{})
 	if cerrdefs.IsNotFound(err) {
 		return nil
@@ -53,7 +53,7 @@ func (e *Engine) homecoming(ctx context.Context, name string) error {
 	if err != nil {
 		return e.Explain("inspect container "+name, err)
 	}
-	if c.Container.Config == nil || c.Container.Config.Labels[errandLabel] == "" {
+	if c.Container.Config == nil || c.Container.Config.Labels[helperLabel] == "" {
 		return &holdfast.Problem{Class: holdfast.Refused, What: "there is a container " + name + " that Holdfast did not make",
 			Why: "Holdfast needs that name for a moment.", Do: "Rename it: `docker rename " + name + " OTHER`."}
 	}
@@ -86,7 +86,7 @@ func (e *Engine) saying(ctx context.Context, id string) string {
 	return strings.TrimSpace(text.String())
 }
 
-// dismiss removes the container of an errand, with the nameless volumes that
+// dismiss removes a helper container, with the nameless volumes that
 // its image asks for.
 func (e *Engine) dismiss(ctx context.Context, id string) error {
 	_, err := e.API.ContainerRemove(ctx, id, client.ContainerRemoveOptions{RemoveVolumes: true})

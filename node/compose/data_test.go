@@ -14,6 +14,7 @@ import (
 
 	"holdfast"
 	"holdfast/internal/splicetest/bundle"
+	"holdfast/step"
 )
 
 // porter are the programs of a project without containers, on the test bed.
@@ -42,7 +43,7 @@ func porter(t *testing.T) *Programs {
 }
 
 // volume makes one with a script.
-func (p *Programs) volume(t *testing.T, name, script string) hold {
+func (p *Programs) volume(t *testing.T, name, script string) dataDirectory {
 	t.Helper()
 	name = p.Node.Project + "-" + name
 	made, err := p.Node.Engine.API.VolumeCreate(t.Context(), client.VolumeCreateOptions{Name: name})
@@ -50,13 +51,13 @@ func (p *Programs) volume(t *testing.T, name, script string) hold {
 		t.Fatal(err)
 	}
 	p.in(t, name, script)
-	return holdOf(made.Volume)
+	return dataOf(made.Volume)
 }
 
 // in runs a script in a volume.
 func (p *Programs) in(t *testing.T, volume, script string) string {
 	t.Helper()
-	code, said, err := p.Node.Engine.errand(t.Context(), p.Node.Project, "postgres:15", []string{volume + ":/v"}, "cd /v\n"+script)
+	code, said, err := p.Node.Engine.help(t.Context(), p.Node.Project, "postgres:15", []string{volume + ":/v"}, "cd /v\n"+script)
 	if err != nil || code != 0 {
 		t.Fatalf("exit code %d: %s: %v", code, said, err)
 	}
@@ -102,9 +103,9 @@ func TestAVolumeIsCarried(t *testing.T) {
 		t.Error("a refusal has changed something")
 	}
 
-	from, to = to, hold{Volume: p.volume(t, "c", "echo half >deep; echo of >copy").Volume} // by copy; one was broken off
+	from, to = to, dataDirectory{Volume: p.volume(t, "c", "echo half >deep; echo of >copy").Volume} // by copy; one was broken off
 	proven := 0
-	if err := p.carry(t.Context(), hold{Volume: from.Volume}, to, true, false, func() error { proven++; return nil }); err != nil || proven != 1 {
+	if err := p.carry(t.Context(), dataDirectory{Volume: from.Volume}, to, true, false, func() error { proven++; return nil }); err != nil || proven != 1 {
 		t.Fatalf("proven %d times: %v", proven, err)
 	}
 	if got := p.in(t, to.Volume, look); got != want {
@@ -115,7 +116,7 @@ func TestAVolumeIsCarried(t *testing.T) {
 	}
 	// Killed after the proof: only taking away is left, and nothing is copied.
 	p.in(t, from.Volume, "echo rest >rest")
-	if err := p.carry(t.Context(), hold{Volume: from.Volume}, to, true, true, never); err != nil {
+	if err := p.carry(t.Context(), dataDirectory{Volume: from.Volume}, to, true, true, never); err != nil {
 		t.Fatal(err)
 	}
 	if got := p.in(t, to.Volume, look); got != want {
@@ -128,17 +129,17 @@ func TestAVolumeIsCarried(t *testing.T) {
 func TestAVolumeThatCannotBeCopiedStays(t *testing.T) {
 	t.Parallel()
 	p := porter(t)
-	from := hold{Volume: p.volume(t, "a", fill).Volume}
+	from := dataDirectory{Volume: p.volume(t, "a", fill).Volume}
 	want := p.in(t, from.Volume, look)
 	name := p.Node.Project + "-small"
 	if _, err := p.Node.Engine.API.VolumeCreate(t.Context(), client.VolumeCreateOptions{Name: name, DriverOpts: map[string]string{"type": "tmpfs", "device": "tmpfs", "o": "size=64k"}}); err != nil {
 		t.Fatal(err)
 	}
-	err := p.carry(t.Context(), from, hold{Volume: name}, true, false, func() error { return nil })
+	err := p.carry(t.Context(), from, dataDirectory{Volume: name}, true, false, func() error { return nil })
 	if holdfast.ClassOf(err) != holdfast.NoSpace || !strings.Contains(err.Error(), "KiB are free") {
 		t.Errorf("onto a disk that is too small: %v", err)
 	}
-	if err := p.carry(t.Context(), from, hold{Volume: p.volume(t, "b", "").Volume}, true, false, func() error { return context.DeadlineExceeded }); err == nil {
+	if err := p.carry(t.Context(), from, dataDirectory{Volume: p.volume(t, "b", "").Volume}, true, false, func() error { return context.DeadlineExceeded }); err == nil {
 		t.Error("a proof that could not be noted was taken for one")
 	}
 	if got := p.in(t, from.Volume, look); got != want {
@@ -152,13 +153,13 @@ func TestWhatCanBeRenamed(t *testing.T) {
 	p := porter(t)
 	for _, x := range []struct {
 		name string
-		h    hold
+		h    dataDirectory
 		want bool
 	}{
 		{"a volume of Docker's own", p.volume(t, "a", ""), true},
-		{"a volume of another driver", hold{Volume: "x"}, false},
-		{"a mount point", hold{Path: "/dev/shm", Bound: true}, false},
-		{"a directory on a disk", hold{Path: "/usr/share", Bound: true}, true},
+		{"a volume of another driver", dataDirectory{Volume: "x"}, false},
+		{"a mount point", dataDirectory{Path: "/dev/shm", Bound: true}, false},
+		{"a directory on a disk", dataDirectory{Path: "/usr/share", Bound: true}, true},
 	} {
 		if got, err := p.canRename(t.Context(), x.h); err != nil || got != x.want {
 			t.Errorf("%s: %v, %v", x.name, got, err)
@@ -171,7 +172,7 @@ func TestWhatCanBeRenamed(t *testing.T) {
 func TestADirectoryOfTheOperatorsIsRenamedBesideItself(t *testing.T) {
 	t.Parallel()
 	p := porter(t)
-	j := &Journal{Project: p.Node.Project, Set: "20261122T154500Z-1f0c9a3e", Began: time.Date(2026, 11, 23, 3, 12, 7, 0, time.UTC)}
+	of := origin{Project: p.Node.Project, Set: "20261122T154500Z-1f0c9a3e", At: time.Date(2026, 11, 23, 3, 12, 7, 0, time.UTC)}
 	for _, x := range []struct{ name, beside string }{
 		{p.Node.Project + "-bound", "data.before-20261122T154500Z-1f0c9a3e.at-20261123T031207Z"},
 		{"", "data.before-20261122T154500Z-1f0c9a3e.at-20261123T031207Z"},
@@ -180,20 +181,20 @@ func TestADirectoryOfTheOperatorsIsRenamedBesideItself(t *testing.T) {
 		if err := os.Mkdir(directory, 0o700); err != nil {
 			t.Fatal(err)
 		}
-		h := hold{Path: directory, Bound: true}
+		h := dataDirectory{Path: directory, Bound: true}
 		if x.name != "" {
 			made, err := p.Node.Engine.API.VolumeCreate(t.Context(), client.VolumeCreateOptions{Name: x.name, DriverOpts: map[string]string{"type": "none", "o": "bind", "device": directory}})
 			if err != nil {
 				t.Fatal(err)
 			}
-			h = holdOf(made.Volume)
+			h = dataOf(made.Volume)
 		}
 		p.in(t, h.String(), fill)
 		want := p.in(t, h.String(), look)
 		if can, err := p.canRename(t.Context(), h); err != nil || !can {
 			t.Fatalf("%s cannot be renamed: %v", h, err)
 		}
-		spare, err := p.Node.Engine.spare(t.Context(), h, true, roleBefore, j)
+		spare, err := p.Node.Engine.spare(t.Context(), h, true, step.Previous, of)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -226,30 +227,30 @@ func TestADirectoryOfTheOperatorsIsRenamedBesideItself(t *testing.T) {
 	}
 }
 
-// The container of an errand whose sender was killed is waited for: what it was
-// sent for may still be going on.
-func TestAnErrandIsWaitedFor(t *testing.T) {
+// A helper container whose process was killed is waited for: its work may still
+// be going on.
+func TestAHelperIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	p := porter(t)
 	v := p.volume(t, "a", "")
 	ctx, cancel := context.WithCancel(t.Context())
-	sent := make(chan error)
+	ended := make(chan error)
 	go func() {
-		_, _, err := p.Node.Engine.errand(ctx, p.Node.Project, "postgres:15", []string{v.Volume + ":/v"}, "sleep 3; echo done >/v/done")
-		sent <- err
+		_, _, err := p.Node.Engine.help(ctx, p.Node.Project, "postgres:15", []string{v.Volume + ":/v"}, "sleep 3; echo done >/v/done")
+		ended <- err
 	}()
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
-		c, err := p.Node.Engine.inspect(t.Context(), p.Node.Project+"-holdfast-errand")
+		c, err := p.Node.Engine.inspect(t.Context(), p.Node.Project+"-holdfast-helper")
 		if err == nil && c.State == "running" {
 			break
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("the errand does not run: %v", err)
+			t.Fatalf("the helper does not run: %v", err)
 		}
 	}
 	cancel()
-	if err := <-sent; err == nil {
-		t.Error("an errand that was given up has succeeded")
+	if err := <-ended; err == nil {
+		t.Error("a helper that was given up has succeeded")
 	}
 	if said := p.in(t, v.Volume, "cat done"); said != "done" {
 		t.Errorf("it was not waited for: %q", said)

@@ -14,11 +14,12 @@ import (
 
 	"holdfast"
 	"holdfast/internal/docker"
+	"holdfast/step"
 )
 
-// hold is what a server's data directory lies in: a volume of Docker, a
+// dataDirectory is what a server's data directory lies in: a volume of Docker, a
 // directory of the daemon's machine, or a volume that stands for one.
-type hold struct {
+type dataDirectory struct {
 	Volume string `json:"volume,omitempty"` // its name
 	// Path is the directory on the daemon's machine; "" where only the volume's
 	// driver knows it, or where it cannot be renamed.
@@ -27,11 +28,11 @@ type hold struct {
 	Bound bool `json:"bound,omitempty"`
 }
 
-func (h hold) String() string { return cmp.Or(h.Volume, h.Path) }
+func (h dataDirectory) String() string { return cmp.Or(h.Volume, h.Path) }
 
 // mounted is where a container sees a volume or a directory.
 type mounted struct {
-	hold
+	dataDirectory
 	inside string
 }
 
@@ -47,11 +48,11 @@ func (c Container) data() (found mounted) {
 	return found
 }
 
-// look completes what is known of a hold; there is false for a volume that
+// look completes what is known of a dataDirectory; there is false for a volume that
 // does not exist.
-func (e *Engine) look(ctx context.Context, h hold) (_ hold, there bool, err error) {
+func (e *Engine) look(ctx context.Context, h dataDirectory) (_ dataDirectory, there bool, err error) {
 	if h.Volume == "" {
-		return hold{Path: h.Path, Bound: true}, h.Path != "", nil
+		return dataDirectory{Path: h.Path, Bound: true}, h.Path != "", nil
 	}
 	v, err := e.API.VolumeInspect(ctx, h.Volume, client.VolumeInspectOptions{})
 	if cerrdefs.IsNotFound(err) {
@@ -60,13 +61,13 @@ func (e *Engine) look(ctx context.Context, h hold) (_ hold, there bool, err erro
 	if err != nil {
 		return h, false, e.Explain("inspect volume "+h.Volume, err)
 	}
-	return holdOf(v.Volume), true, nil
+	return dataOf(v.Volume), true, nil
 }
 
-// holdOf tells where a volume's files are. Docker's own driver keeps them in a
+// dataOf tells where a volume's files are. Docker's own driver keeps them in a
 // directory, or binds one of the operator's; of others nothing is known.
-func holdOf(v volume.Volume) hold {
-	h := hold{Volume: v.Name}
+func dataOf(v volume.Volume) dataDirectory {
+	h := dataDirectory{Volume: v.Name}
 	switch {
 	case v.Driver != "local":
 	case len(v.Options) == 0:
@@ -77,66 +78,60 @@ func holdOf(v volume.Volume) hold {
 	return h
 }
 
-// The labels of a volume that a restore or its undoing has put aside. They are
+// The labels of a volume that a restore or its undoing has kept. They are
 // the only record of it, as comments are that of databases.
 const (
-	asideProject = "holdfast.project"
-	asideOf      = "holdfast.volume"
-	asideRole    = "holdfast.role"
-	asideSet     = "holdfast.set"
-	asideAt      = "holdfast.at"
+	labelProject = "holdfast.project"
+	labelOf      = "holdfast.volume"
+	labelRole    = "holdfast.role"
+	labelSet     = "holdfast.set"
+	labelAt      = "holdfast.at"
 )
 
-// The roles of volumes that were put aside.
-const (
-	roleBefore = "before" // it had the name until a restore took an empty one
-	roleUndone = "undone" // a restore had filled it, and it was taken back
-)
+// nameTime is the form of time in the name of a volume: no colon may be in it.
+const nameTime = "20060102T150405Z"
 
-// asideTime is the form of time in the name of a volume: no colon may be in it.
-const asideTime = "20060102T150405Z"
-
-// asideName says whose place a volume had, and which restore it made room for,
+// keptName says whose place a volume had, and which restore it made room for,
 // when.
-func asideName(h hold, role string, j *Journal) string {
+func keptName(h dataDirectory, role step.Role, o origin) string {
 	name := h.Volume
 	if name == "" {
-		name = j.Project + "_" + path.Base(h.Path)
+		name = o.Project + "_" + path.Base(h.Path)
 	}
-	return fmt.Sprintf("%s.%s-%s.at-%s", name, role, j.Set, j.Began.UTC().Format(asideTime))
+	return fmt.Sprintf("%s.%s-%s.at-%s", name, role, o.Set, o.At.UTC().Format(nameTime))
 }
 
-// spare makes an empty hold beside another, for what that one has. Where the
+// spare makes an empty dataDirectory beside another, for what that one has. Where the
 // other can be renamed, so can the spare: it stands for a directory beside it.
-func (e *Engine) spare(ctx context.Context, beside hold, rename bool, role string, j *Journal) (hold, error) {
-	name := asideName(beside, role, j)
+func (e *Engine) spare(ctx context.Context, beside dataDirectory, rename bool, role step.Role, of origin) (dataDirectory, error) {
+	name := keptName(beside, role, of)
 	o := client.VolumeCreateOptions{Name: name, Labels: map[string]string{
-		asideProject: j.Project, asideOf: beside.String(), asideRole: role, asideSet: string(j.Set), asideAt: j.Began.UTC().Format(asideTime)}}
+		labelProject: of.Project, labelOf: beside.String(), labelRole: string(role), labelSet: string(of.Set), labelAt: of.At.UTC().Format(nameTime)}}
 	if rename && beside.Bound {
 		o.DriverOpts = map[string]string{"type": "none", "o": "bind", "device": strings.TrimSuffix(beside.Path, "/") + strings.TrimPrefix(name, beside.Volume)}
 		if beside.Volume == "" {
-			o.DriverOpts["device"] = path.Join(path.Dir(beside.Path), strings.TrimPrefix(name, j.Project+"_"))
+			o.DriverOpts["device"] = path.Join(path.Dir(beside.Path), strings.TrimPrefix(name, of.Project+"_"))
 		}
 	}
 	made, err := e.API.VolumeCreate(ctx, o)
 	if err != nil {
-		return hold{}, e.Explain("create volume "+name, err)
+		return dataDirectory{}, e.Explain("create volume "+name, err)
 	}
-	h := holdOf(made.Volume)
+	h := dataOf(made.Volume)
 	if !rename {
 		h.Path = "" // by copy, then
 	}
 	return h, nil
 }
 
-// carry brings all that one hold has to another, which is empty. At any moment
+// carry brings all that one dataDirectory has to another, which is empty. At any moment
 // one of the two has all of it, whatever dies; done again after that, it goes
 // on. Between directories of one file system it is a rename; stays says that
 // the first is to be there afterwards, empty, with the owner and the rights
 // that it had. Otherwise it is a copy, proven file by file before anything is
 // taken away: copied says that an earlier one was, proven is called when this
 // one is.
-func (p *Programs) carry(ctx context.Context, from, to hold, stays, copied bool, proven func() error) error {
+func (p *Programs) carry(ctx context.Context, from, to dataDirectory, stays, copied bool, proven func() error) error {
 	if from.Path != "" && to.Path != "" {
 		root := common(from.Path, to.Path)
 		return p.send(ctx, "rename", from, to, []string{root + ":/there"}, renameScript, below(root, from.Path), below(root, to.Path), fmt.Sprint(stays))
@@ -166,17 +161,20 @@ func below(root, name string) string { return strings.TrimPrefix(name, strings.T
 // noRoom is how the script that copies says that there is no room for a copy.
 const noRoom = 28 // ENOSPC
 
-func (p *Programs) send(ctx context.Context, what string, from, to hold, binds []string, script string, args ...string) error {
+func (p *Programs) send(ctx context.Context, what string, from, to dataDirectory, binds []string, script string, args ...string) error {
 	image, err := p.postgresImage(ctx)
 	if err != nil {
 		return err
 	}
-	code, said, err := p.Node.Engine.errand(ctx, p.Node.Project, image, binds, script, args...)
+	code, said, err := p.Node.Engine.help(ctx, p.Node.Project, image, binds, script, args...)
 	if err != nil || code == 0 {
 		return err
 	}
-	problem := &holdfast.Problem{Class: holdfast.Failed, What: fmt.Sprintf("%s what %s has to %s: exit code %d: %s", what, from, to, code, said),
-		Why: "All of it is still in one of the two.", Do: "Correct the cause and repeat the command; `holdfast restore --undo --yes` goes back to what was."}
+	problem := &holdfast.Problem{
+		Class: holdfast.Failed, What: fmt.Sprintf("moving %s to %s failed (%s, exit code %d): %s", from, to, what, code, said),
+		Why: "No data is lost: one of them still has all of it.",
+		Do:  "Correct the cause and repeat the command. To roll back: `holdfast restore undo`.",
+	}
 	if code == noRoom {
 		problem.Class, problem.Do = holdfast.NoSpace, "Make room on the disk of Docker's volumes, or move the data away by hand, and repeat the command."
 	}
@@ -188,14 +186,14 @@ func (p *Programs) postgresImage(ctx context.Context) (string, error) {
 	if now, err := p.current(ctx); err == nil && now.Postgres != nil {
 		return now.Postgres.ImageID, nil
 	}
-	image, err := p.Node.Engine.Have(ctx, docker.Image{Name: p.Node.Postgres.Image}, "Its tools are needed to put a volume aside.")
+	image, err := p.Node.Engine.Have(ctx, docker.Image{Name: p.Node.Postgres.Image}, "Its tools are needed to keep a volume.")
 	return image.ID, err
 }
 
-// canRename says whether a hold's directory lies on the file system of the
+// canRename says whether a dataDirectory's directory lies on the file system of the
 // directory that it is in. One that is a mount point does not; nor does one
 // that a container cannot be shown.
-func (p *Programs) canRename(ctx context.Context, h hold) (bool, error) {
+func (p *Programs) canRename(ctx context.Context, h dataDirectory) (bool, error) {
 	if h.Path == "" {
 		return false, nil
 	}
@@ -207,7 +205,7 @@ func (p *Programs) canRename(ctx context.Context, h hold) (bool, error) {
 	if !h.Bound {
 		root = path.Dir(root) // Docker's own are in a directory each
 	}
-	code, _, err := p.Node.Engine.errand(ctx, p.Node.Project, image, []string{root + ":/there"},
+	code, _, err := p.Node.Engine.help(ctx, p.Node.Project, image, []string{root + ":/there"},
 		`[ "$(stat -c %d "/there$1")" = "$(stat -c %d /there)" ]`, below(root, h.Path))
 	var problem *holdfast.Problem
 	if err != nil && ctx.Err() == nil && errors.As(err, &problem) && problem.Class != holdfast.Unreachable {

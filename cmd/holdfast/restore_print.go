@@ -1,0 +1,168 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+
+	"holdfast"
+	"holdfast/restore"
+	"holdfast/step"
+)
+
+func (a *app) printRestorePlan(p restore.Plan) {
+	a.printRestoreHead(p)
+	a.printSteps(p.Steps)
+	a.printf("\n")
+	for _, t := range p.Databases {
+		a.printf("%s, %s: ", t.Component, t.Where)
+		if t.Live {
+			a.printf("%s now, ", size(t.Bytes))
+		}
+		a.printf("about %s are built (Postgres %d)\n", size(t.Fit.DatabaseBytes), t.Fit.Server.Major())
+		for _, s := range t.Sessions {
+			if p.Original == nil && !p.OnlyProve { // else the restore stops the programs; whoever stays is named then
+				a.printf("  IN USE by %s: stop it first\n", s)
+			}
+		}
+	}
+	if o := p.Original; o != nil && o.Verdict == holdfast.Holds {
+		a.printf("No second copy: %s.\n", strings.Join(o.Evidence, "; "))
+	} else if o != nil {
+		a.printf("A second copy may run: %s.\n", strings.Join(o.Evidence, "; "))
+	}
+	if p.Estimate > 0 {
+		a.printf("At the pace of the last drill this takes about %s.\n", span(p.Estimate))
+	}
+	a.printf("\n")
+	a.printLosses(p)
+}
+
+func (a *app) printRestoreHead(p restore.Plan) {
+	a.printf("Set %s of node %s: %s, taken %s, %s ago\n\n", p.Set, p.Node, p.State, when(p.Taken), span(p.Age))
+}
+
+func (a *app) printLosses(p restore.Plan) {
+	if p.OnlyProve {
+		return
+	}
+	a.printf("This restore would lose:\n")
+	if len(p.Losses) == 0 && len(p.Unknown) == 0 {
+		a.printf("  nothing that can be seen\n")
+	}
+	for _, l := range p.Losses {
+		a.printf("  - %s\n", l)
+	}
+	for _, u := range p.Unknown {
+		a.printf("  ? %s\n", u)
+	}
+	for _, w := range p.Warnings {
+		a.printf("Warning: %s\n", short(w))
+	}
+}
+
+// printSteps prints a list of steps: those of the programs and those of the
+// databases in groups.
+func (a *app) printSteps(steps []step.Step) {
+	rows := [][]string{{"", "STEP", "OBJECT", "DETAIL"}}
+	of := func(s step.Step) bool { return s.Kind == step.Database || s.Kind == step.Server }
+	for i, s := range steps {
+		if i > 0 && of(s) != of(steps[i-1]) {
+			rows = append(rows, []string{"", "", "", ""})
+		}
+		details := []string{s.Detail()}
+		name := fmt.Sprintf("%s %s", s.Kind, s.Name)
+		if s.Act == step.Rename {
+			name, details = "databases", nil
+			for _, m := range s.Moves {
+				details = append(details, step.Step{Act: step.Rename, Moves: []step.Move{m}}.Detail())
+			}
+		}
+		if s.Act == step.Build {
+			details[0] += ", and prove it row by row"
+		}
+		if s.Why != "" {
+			details[0] = strings.TrimPrefix(details[0]+": "+s.Why, ": ")
+		}
+		rows = append(rows, []string{fmt.Sprint(i + 1), string(s.Act), name, details[0]})
+		for _, d := range details[1:] {
+			rows = append(rows, []string{"", "", "", d})
+		}
+	}
+	a.table(rows)
+}
+
+func (a *app) printReport(r restore.Report) {
+	rows := [][]string{{"COMPONENT", "DATABASE", "TABLES", "ROWS", "TOOK", "PREVIOUS"}}
+	for _, d := range r.Done {
+		rows = append(rows, []string{
+			string(d.Component), d.Database, fmt.Sprint(d.Tables), fmt.Sprint(d.Rows), span(d.Took), d.Previous,
+		})
+	}
+	a.table(rows)
+	if !r.Swapped {
+		a.printf("\nProven: every table, sequence and fact of set %s came back equal. The live databases were not touched.\n", r.Set)
+		return
+	}
+	if r.Serving {
+		a.printf("\nRestored, proven and serving in %s.\n", span(r.Took))
+	} else {
+		a.printf("\nRestored and proven in %s. Start the participant first, look at its identity, then the validator app.\n", span(r.Took))
+	}
+	for _, d := range r.Done {
+		if d.Previous != "" {
+			a.printf("To go back: holdfast restore undo. When all is well, holdfast restore clean lists what can be dropped.\n")
+			return
+		}
+	}
+}
+
+func (a *app) printUndoPlan(p restore.UndoPlan) {
+	what := "the newest restore"
+	if p.Interrupted {
+		what = "the interrupted restore"
+	}
+	a.printf("Take back %s, of set %s:\n\n", what, p.Set)
+	if len(p.Steps) == 0 {
+		a.printf("It has changed nothing.\n")
+		return
+	}
+	a.printSteps(p.Steps)
+}
+
+func (a *app) printMoves(moves []step.Move) {
+	for _, m := range moves {
+		a.printf("%s is now %s\n", m.From, m.To)
+	}
+}
+
+// atLeast makes JSON of no elements an empty list.
+func atLeast[T any](list []T) []T {
+	if list == nil {
+		return []T{}
+	}
+	return list
+}
+
+func (a *app) printLeftovers(list []step.Leftover) {
+	if len(list) == 0 {
+		a.printf("Restores have left nothing.\n")
+		return
+	}
+	is := map[step.Role]string{
+		step.New: "built, never in place", step.Previous: "live until the set replaced it", step.Undone: "restored, and taken back",
+	}
+	rows := [][]string{{"DATABASE", "COMPONENT", "SIZE", "WHAT IT IS"}}
+	for _, l := range list {
+		bytes := "-"
+		if l.Bytes >= 0 {
+			bytes = size(l.Bytes)
+		}
+		what := is[l.Role]
+		if l.Volume != "" {
+			what = "the volume " + l.Volume + ", " + what
+		}
+		rows = append(rows, []string{l.Name, cmp.Or(string(l.Component), "all"), bytes, what})
+	}
+	a.table(rows)
+}

@@ -1,0 +1,361 @@
+package restore_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"holdfast"
+	"holdfast/event"
+	"holdfast/restore"
+	"holdfast/step"
+	"holdfast/target"
+)
+
+// world is a node: containers, and the databases of one server. It stays when a
+// process dies.
+type world struct {
+	up        map[string]bool
+	policy    map[string]string
+	databases map[string]string      // name to content
+	labels    map[string]*step.Label // by name
+	log       *step.Log
+	original  holdfast.Verdict
+	did       []string
+	broken    string // what must never be, and was
+	unplanned func() // changes the world between two surveys
+}
+
+const (
+	wantContent = "restored"
+	oldContent  = "old"
+)
+
+func newWorld(programs bool) *world {
+	w := &world{
+		up: map[string]bool{}, policy: map[string]string{}, original: holdfast.Holds,
+		databases: map[string]string{"participant-db": oldContent, "validator-db": oldContent}, labels: map[string]*step.Label{},
+	}
+	if programs {
+		for _, name := range []string{"postgres", "participant", "validator"} {
+			w.up[name], w.policy[name] = true, "always"
+		}
+	}
+	return w
+}
+
+// state is all that may be compared, without what is only left over.
+func (w *world) state() string {
+	live := map[string]string{}
+	for name, content := range w.databases {
+		if !strings.Contains(name, "~") {
+			live[name] = content
+		}
+	}
+	return fmt.Sprint(w.up, w.policy, live)
+}
+
+// killed is what a process dies of.
+type killed struct{}
+
+// process is one run of the program on a world. At one step it fails or dies:
+// before the step is done, or when it is and nobody has heard of it.
+type process struct {
+	*world
+	at    int // which step, from 1; 0: none
+	after bool
+	die   bool
+	count int
+	once  bool // fail that once
+}
+
+func (p *process) fault(what string, do func() error) error {
+	p.count++
+	here := p.count == p.at
+	strike := func() error {
+		if p.die {
+			panic(killed{})
+		}
+		return errors.New(what + " failed")
+	}
+	if here && !p.after {
+		return strike()
+	}
+	if err := do(); err != nil {
+		return err
+	}
+	p.did = append(p.did, what)
+	p.check(what)
+	if here {
+		return strike()
+	}
+	return nil
+}
+
+// check looks for what must never be.
+func (p *process) check(what string) {
+	content, there := p.databases["participant-db"]
+	if p.up["validator"] && !there {
+		p.broken = "after " + what + " the validator app runs without the participant's database"
+	}
+	if p.up["validator"] && content != p.databases["validator-db"] {
+		p.broken = "after " + what + " the validator app runs on databases that do not belong together"
+	}
+}
+
+func (p *process) target(programs bool) restore.Target {
+	t := restore.Target{Databases: p, Journal: (*file)(p.world)}
+	if programs {
+		t.Programs = (*programsOf)(p)
+	}
+	return t
+}
+
+// file is a journal that outlives the process.
+type file world
+
+func (f *file) Lock() (func(), error) { return func() {}, nil }
+func (f *file) Read() (step.Log, error) {
+	if f.log == nil {
+		return step.Log{}, nil
+	}
+	log := *f.log
+	log.Entries, log.Back = slices.Clone(log.Entries), slices.Clone(log.Back)
+	return log, nil
+}
+func (f *file) Write(log step.Log) error {
+	log.Entries, log.Back = slices.Clone(log.Entries), slices.Clone(log.Back)
+	f.log = &log
+	return nil
+}
+func (f *file) End() error { f.log = nil; return nil }
+
+func (p *process) Names(set holdfast.SetID, c holdfast.Capture) (target.Database, error) {
+	name := string(c.Component) + "-db"
+	return target.Database{Component: c.Component, Where: name, Database: name, New: name + "~new", Previous: name + "~before~" + string(set)}, nil
+}
+func (p *process) Look(_ context.Context, set holdfast.SetID, c holdfast.Capture) (target.Database, error) {
+	d, _ := p.Names(set, c)
+	for n := 2; ; n++ {
+		if _, taken := p.databases[d.Previous]; !taken {
+			break
+		}
+		d.Previous = fmt.Sprintf("%s~before%d~%s", d.Database, n, set)
+	}
+	_, d.Live = p.databases[d.Database]
+	return d, nil
+}
+func (p *process) Lock(context.Context) (func(), error) { return func() {}, nil }
+func (p *process) Build(_ context.Context, _ holdfast.SetID, d target.Database, _ holdfast.Capture, _ holdfast.Files) error {
+	return p.fault("build "+string(d.Component), func() error { p.databases[d.New] = wantContent; return nil })
+}
+func (p *process) Swaps(set holdfast.SetID, at time.Time, list []target.Database) []step.Step {
+	s := step.Step{Act: step.Rename, Kind: step.Server, Name: "participant"}
+	for _, d := range list {
+		previous := step.Label{Role: step.Previous, Database: d.Database, Component: d.Component, Set: set, At: at}
+		fresh := previous
+		fresh.Role = step.New
+		if d.Live {
+			s.Moves = append(s.Moves, step.Move{From: d.Database, To: d.Previous, Label: &previous})
+		}
+		s.Moves = append(s.Moves, step.Move{From: d.New, To: d.Database, Was: &fresh})
+	}
+	return []step.Step{s}
+}
+func (p *process) due(s step.Step) bool {
+	_, there := p.databases[s.Moves[len(s.Moves)-1].From]
+	return there
+}
+func (p *process) Rename(_ context.Context, s step.Step) error {
+	return p.fault("rename", func() error {
+		if s.If && !p.due(s) {
+			return nil
+		}
+		if p.up["participant"] || p.up["validator"] {
+			return errors.New("in use")
+		}
+		for _, m := range s.Moves {
+			content, there := p.databases[m.From]
+			_, taken := p.databases[m.To]
+			if !there || taken {
+				return fmt.Errorf("cannot rename %s to %s", m.From, m.To)
+			}
+			delete(p.databases, m.From)
+			delete(p.labels, m.From)
+			p.databases[m.To], p.labels[m.To] = content, m.Label
+		}
+		return nil
+	})
+}
+func (p *process) Drop(_ context.Context, _ holdfast.ComponentName, name string) error {
+	return p.fault("drop", func() error { delete(p.databases, name); delete(p.labels, name); return nil })
+}
+func (p *process) Leftovers(context.Context) ([]step.Leftover, error) {
+	var out []step.Leftover
+	for _, name := range slices.Sorted(maps.Keys(p.databases)) {
+		if l := p.labels[name]; l != nil {
+			out = append(out, step.Leftover{Label: *l, Name: name})
+		}
+	}
+	return out, nil
+}
+func (p *process) Back(_ context.Context, previous []step.Leftover, at time.Time) ([]step.Step, error) {
+	s := step.Step{Act: step.Rename, Kind: step.Server, Name: "participant"}
+	for _, l := range previous {
+		undone := l.Label
+		was := l.Label
+		undone.Role, undone.At = step.Undone, at
+		name := l.Database + "~undone"
+		for taken := true; taken; _, taken = p.databases[name] {
+			name += "+"
+		}
+		s.Moves = append(s.Moves, step.Move{From: l.Database, To: name, Label: &undone},
+			step.Move{From: l.Name, To: l.Database, Was: &was})
+	}
+	return []step.Step{s}, nil
+}
+func (p *process) Fit(_ context.Context, back []step.Step, keep bool, _ time.Time) ([]step.Step, error) {
+	var out []step.Step
+	for _, s := range back {
+		_, there := p.databases[s.Name]
+		if s.Act == step.Rename && !p.due(s) || s.Act == step.Drop && !there {
+			continue
+		}
+		s.If = false
+		out = append(out, s)
+	}
+	return out, nil
+}
+func (p *process) Remove(_ context.Context, list []step.Leftover) error {
+	for _, l := range list {
+		delete(p.databases, l.Name)
+	}
+	return nil
+}
+
+// programsOf are the containers of a process's world.
+type programsOf process
+
+func (p *programsOf) Survey(_ context.Context, _ holdfast.Set, _ time.Time, log step.Log) (step.Survey, error) {
+	s := step.Survey{Original: step.Original{Verdict: p.original, Evidence: []string{"it was on another machine"}}}
+	for _, name := range []string{"validator", "participant"} {
+		s.Before = append(s.Before, p.stopped(name)...)
+		policy, held := log.Policy(name)
+		if !held {
+			policy = p.policy[name]
+		}
+		s.After = append(s.After, step.Step{Act: step.EnableRestart, Kind: step.Container, Name: name, Of: name, Policy: policy})
+	}
+	start := []step.Step{
+		{Act: step.Start, Kind: step.Container, Name: "participant", Of: "participant", Expect: "acme::1220", Wait: true},
+		{Act: step.Start, Kind: step.Container, Name: "validator", Of: "validator", Expect: "acme::1220", Wait: true},
+	}
+	s.After = append(start, s.After...)
+	if p.unplanned != nil {
+		p.unplanned()
+		p.unplanned = nil
+	}
+	return s, nil
+}
+func (p *programsOf) stopped(name string) (out []step.Step) {
+	if p.policy[name] != "no" {
+		out = append(out, step.Step{Act: step.DisableRestart, Kind: step.Container, Name: name, Of: name, Policy: p.policy[name]})
+	}
+	if p.up[name] {
+		out = append(out, step.Step{Act: step.Stop, Kind: step.Container, Name: name, Of: name})
+	}
+	return out
+}
+func (p *programsOf) Surround(_ context.Context, back []step.Step, _ time.Time) ([]step.Step, error) {
+	var out, after []step.Step
+	for _, s := range back {
+		if s.Kind == step.Server && len(after) == 0 {
+			for _, name := range []string{"validator", "participant"} {
+				planned := slices.ContainsFunc(back, func(o step.Step) bool { return o.Kind == step.Container && o.Name == name })
+				if stopped := p.stopped(name); !planned && p.up[name] {
+					out = append(out, stopped...)
+					after = append(after, step.Step{Act: step.Start, Kind: step.Container, Name: name, Of: name, Wait: true},
+						step.Step{Act: step.EnableRestart, Kind: step.Container, Name: name, Of: name, Policy: p.policy[name]})
+				}
+			}
+			slices.Reverse(after)
+			for i := 0; i+1 < len(after); i += 2 {
+				after[i], after[i+1] = after[i+1], after[i]
+			}
+		}
+		out = append(out, s)
+	}
+	return append(out, after...), nil
+}
+func (p *programsOf) Do(_ context.Context, s step.Step, _ event.Listener) error {
+	return (*process)(p).fault(s.String(), func() error {
+		switch s.Act {
+		case step.Stop, step.Start:
+			p.up[s.Name] = s.Act == step.Start
+		case step.DisableRestart:
+			p.policy[s.Name] = "no"
+		case step.EnableRestart:
+			p.policy[s.Name] = s.Policy
+		default:
+			return errors.New("no such act")
+		}
+		return nil
+	})
+}
+func (p *programsOf) Leftovers(context.Context) ([]step.Leftover, error) { return nil, nil }
+func (p *programsOf) Remove(context.Context, step.Leftover) error        { return nil }
+
+func aSet() holdfast.Set {
+	capture := func(name holdfast.ComponentName) holdfast.Capture {
+		return holdfast.Capture{Component: name, Kind: holdfast.App, Ended: holdfast.Moment{Since: 1}, Facts: holdfast.Facts{Schema: "app"}}
+	}
+	s := holdfast.Set{
+		Schema: holdfast.ManifestSchema, ID: "20261122T154500Z-1f0c9a3e",
+		Node: holdfast.Node{Name: "n", Components: []holdfast.Component{
+			{Name: "validator", Kind: holdfast.App}, {Name: "participant", Kind: holdfast.App}}},
+		Captures: []holdfast.Capture{capture("validator"), capture("participant")},
+	}
+	s.Prove()
+	return s
+}
+
+// run makes a plan and applies it. Died says that the process was killed.
+func (p *process) run(t *testing.T, programs bool) (report restore.Report, err error, died bool) {
+	t.Helper()
+	defer func() {
+		if r := recover(); r != nil {
+			if _, died = r.(killed); !died {
+				panic(r)
+			}
+		}
+	}()
+	plan, err := restore.Make(t.Context(), p.target(programs), aSet(), restore.Options{}, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	report, err = restore.Apply(t.Context(), p.target(programs), plan, aSet(), nil, nil)
+	return report, err, false
+}
+
+// undo makes a plan for the way back and walks it.
+func (p *process) undo(t *testing.T, programs bool) (moves []step.Move, err error, died bool) {
+	t.Helper()
+	defer func() {
+		if r := recover(); r != nil {
+			if _, died = r.(killed); !died {
+				panic(r)
+			}
+		}
+	}()
+	plan, err := restore.MakeUndo(t.Context(), p.target(programs), p, restore.UndoOptions{}, time.Now())
+	if err != nil {
+		return nil, err, false
+	}
+	moves, err = restore.Undo(t.Context(), p.target(programs), p, plan, nil)
+	return moves, err, false
+}
