@@ -7,6 +7,8 @@ import (
 
 	"holdfast"
 	"holdfast/internal/libpq"
+
+	cerrdefs "github.com/containerd/errdefs"
 )
 
 // Node is a validator node of one compose project.
@@ -46,9 +48,16 @@ func (n *Node) reach(role, port string) *Reach {
 	return &Reach{engine: n.Engine, port: port, current: func(ctx context.Context) (Container, error) { return n.container(ctx, role) }}
 }
 
-// container looks up who plays a role now: a container may have been made anew
-// since the node was found.
+// container is who plays a role now. It is the one that was found, as long as
+// that runs; a container may have been made again since, and then the project is
+// searched.
 func (n *Node) container(ctx context.Context, role string) (Container, error) {
+	if known := n.role(role); known != nil && known.ID != "" {
+		now, err := n.Engine.inspect(ctx, known.ID)
+		if err == nil && now.State == "running" && !isAside(now.Name) {
+			return now, nil
+		}
+	}
 	list, err := n.Engine.project(ctx, n.Project)
 	if err != nil {
 		return Container{}, err
@@ -62,6 +71,25 @@ func (n *Node) container(ctx context.Context, role string) (Container, error) {
 	}
 	return Container{}, &NotFound{holdfast.Problem{Class: holdfast.Unreachable, What: "project " + n.Project + " has no container of " + titles[role],
 		Do: "`holdfast restore` makes it from the newest set; start.sh makes it from the bundle."}}
+}
+
+// fresh is the node as it is now. Its containers are inspected again; where one
+// is gone or was put aside, the node is searched for again.
+func (n *Node) fresh(ctx context.Context) (*Node, error) {
+	b := Bundle{Project: n.Project}
+	for _, c := range n.All {
+		now, err := n.Engine.inspect(ctx, c.ID)
+		if cerrdefs.IsNotFound(err) || err == nil && isAside(now.Name) {
+			return Open(ctx, n.Engine, n.Project)
+		}
+		if err != nil {
+			return nil, err
+		}
+		now.Digest = c.Digest // the image of a container does not change
+		b.All = append(b.All, now)
+	}
+	b.cast()
+	return NewNode(n.Engine, b), b.complete()
 }
 
 // Role is a container and what it does for the node.

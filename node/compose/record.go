@@ -34,7 +34,7 @@ type Specs struct {
 // and the bundle's own files into out. Files that cannot be read, as from
 // within a container, are named instead.
 func (n *Node) Record(ctx context.Context, out holdfast.Sink) (holdfast.Deployment, error) {
-	now, err := Open(ctx, n.Engine, n.Project)
+	now, err := n.fresh(ctx)
 	if err != nil {
 		return holdfast.Deployment{}, err
 	}
