@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"slices"
@@ -21,14 +22,17 @@ import (
 	"holdfast/node/compose"
 	"holdfast/record"
 	"holdfast/sandbox"
+
+	"filippo.io/age"
 )
 
 // DrillOptions say how a drill differs from the configured one.
 type DrillOptions struct {
-	Locale string // to make the databases with, instead of the recorded one
-	Server string // config.LocalServer, config.ContainerServer; empty: as configured
-	Boot   bool   // start the participant on its database
-	DryRun bool   // only say which images are needed
+	Keys   []age.Identity // open the identities; none: they are not looked into
+	Locale string         // to make the databases with, instead of the recorded one
+	Server string         // config.LocalServer, config.ContainerServer; empty: as configured
+	Boot   bool           // start the participant on its database
+	DryRun bool           // only say which images are needed
 }
 
 // DrillJob is a drill of one set.
@@ -38,7 +42,15 @@ func (p *Parts) DrillJob(ctx context.Context, set holdfast.Set, files holdfast.F
 		return drill.Job{}, err
 	}
 	machine, _ := os.Hostname()
-	j := drill.Job{Host: host, Boot: f.Boot, Checks: map[holdfast.ComponentName][]string{}, Version: p.Version, Machine: machine, Now: time.Now, Events: p.Events}
+	j := drill.Job{
+		Host: host, Boot: f.Boot, Checks: map[holdfast.ComponentName][]string{},
+		Version: p.Version, Machine: machine, Now: time.Now, Events: p.Events,
+	}
+	if len(f.Keys) > 0 {
+		j.Identities = func(_ context.Context, sealed io.Reader, set holdfast.Set) holdfast.Finding {
+			return judgeIdentities(f.Keys, sealed, set)
+		}
+	}
 	for name, list := range p.Config.Drill.Checks {
 		j.Checks[holdfast.ComponentName(name)] = list
 	}

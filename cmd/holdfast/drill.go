@@ -3,19 +3,12 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"filippo.io/age"
 	"github.com/spf13/cobra"
 
-	"holdfast"
 	"holdfast/drill"
-	"holdfast/identities"
-	"holdfast/internal/sshsig"
 	"holdfast/repository"
 	"holdfast/setup"
 )
@@ -91,16 +84,22 @@ something could not be told, such as whether a network could be reached.`,
 }
 
 func (a *app) drill(ctx context.Context, id string, f drillFlags) error {
+	var keys []age.Identity
+	if f.keyFile != "" {
+		var err error
+		if keys, err = a.readKeys(strings.TrimPrefix(f.keyFile, "file:")); err != nil {
+			return err
+		}
+	}
 	return a.withRepository(ctx, func(p *setup.Parts, r *repository.Repository) error {
 		set, files, err := p.Find(ctx, id)
 		if err != nil {
 			return err
 		}
-		job, err := p.DrillJob(ctx, set, files, setup.DrillOptions{Locale: f.locale, Server: f.server, Boot: f.boot, DryRun: f.dryRun})
+		job, err := p.DrillJob(ctx, set, files, setup.DrillOptions{
+			Keys: keys, Locale: f.locale, Server: f.server, Boot: f.boot, DryRun: f.dryRun,
+		})
 		if err != nil {
-			return err
-		}
-		if job.Identities, err = a.identityJudge(f.keyFile); err != nil {
 			return err
 		}
 		past, err := r.Drills(ctx, set.Node.Name)
@@ -116,19 +115,9 @@ func (a *app) drill(ctx context.Context, id string, f drillFlags) error {
 		if err != nil || f.dryRun {
 			return err
 		}
-		key, keyErr := r.SigningKey(ctx, func() (string, string, error) { return sshsig.NewKey("holdfast@" + string(p.Node.Name)) })
-		report, err := job.Run(ctx, plan, set, files)
+		report, kept, err := p.Drill(ctx, job, plan, set, files, f.reports)
 		if report == nil {
 			return err
-		}
-		if keyErr == nil {
-			report.Key = key.Public
-		}
-		text, jsonErr := report.JSON()
-		// What could not be kept is an error beside what the drill found.
-		kept := errors.Join(jsonErr, keyErr, r.PutDrill(ctx, report.Remembered(text)))
-		if f.reports != "" {
-			kept = errors.Join(kept, writeReports(f.reports, report, text, key.Private))
 		}
 		if printErr := a.result("drill", report, func() {
 			a.printf("%s", short(string(report.Text())))
@@ -147,75 +136,4 @@ func (a *app) printDrillPlan(p drill.Plan) {
 	if p.Estimate > 0 {
 		a.printf("At the pace of the last drill the restore takes about %s.\n", span(p.Estimate))
 	}
-}
-
-// writeReports writes the report in each form, with a signature beside it.
-func writeReports(dir string, r *drill.Report, text []byte, key holdfast.Secret) error {
-	page, err := r.HTML()
-	if err != nil {
-		return err
-	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return &holdfast.Problem{Class: holdfast.Failed, What: "write the report", Err: err, Do: "Name another directory: --report."}
-	}
-	stem := filepath.Join(dir, fmt.Sprintf("drill-%s-%s", r.Set, r.At.UTC().Format("20060102T150405Z")))
-	for ending, content := range map[string][]byte{".json": text, ".txt": r.Text(), ".html": page} {
-		files := map[string][]byte{stem + ending: content}
-		if !key.IsEmpty() {
-			signature, err := sshsig.Sign(key.Reveal(), "holdfast-drill", content)
-			if err != nil {
-				return err
-			}
-			files[stem+ending+".sig"] = []byte(signature)
-		}
-		for path, content := range files {
-			if err := os.WriteFile(path, content, 0o600); err != nil {
-				return &holdfast.Problem{Class: holdfast.Failed, What: "write the report", Err: err, Do: "Name another directory: --report."}
-			}
-		}
-	}
-	return nil
-}
-
-// identityJudge opens the identities with a key and holds them against what the
-// set says; nil without a key.
-func (a *app) identityJudge(keyFile string) (func(context.Context, io.Reader, holdfast.Set) holdfast.Finding, error) {
-	if keyFile == "" {
-		return nil, nil
-	}
-	text, err := a.readFile(strings.TrimPrefix(keyFile, "file:"))
-	if err != nil {
-		return nil, err
-	}
-	keys, err := identities.ParseKeys(holdfast.NewSecret(string(text)))
-	if err != nil {
-		return nil, err
-	}
-	return func(_ context.Context, sealed io.Reader, set holdfast.Set) holdfast.Finding {
-		return judgeIdentities(keys, sealed, set)
-	}, nil
-}
-
-func judgeIdentities(keys []age.Identity, sealed io.Reader, set holdfast.Set) holdfast.Finding {
-	no := func(err error) holdfast.Finding {
-		return holdfast.Finding{Verdict: holdfast.Violated, Evidence: err.Error()}
-	}
-	clear, err := identities.Open(sealed, keys, set.Identities.Recipients)
-	if holdfast.ClassOf(err) == holdfast.WrongKey {
-		return holdfast.Finding{Verdict: holdfast.CannotTell, Evidence: err.Error()}
-	}
-	if err != nil {
-		return no(err)
-	}
-	dump, err := identities.Parse(clear)
-	if err != nil {
-		return no(err)
-	}
-	if dump.Content() != set.Identities.Content || dump.ID != set.Identities.ID {
-		return no(fmt.Errorf("the identities in the set are %s, the manifest says %s", dump.ID, set.Identities.ID))
-	}
-	if err := dump.Check(nil).Err(); err != nil {
-		return no(err)
-	}
-	return holdfast.Finding{Verdict: holdfast.Holds, Evidence: fmt.Sprintf("the sealed identities open with the key, and are those of %s, with %s", dump.ID, count(len(dump.Keys), "key"))}
 }
