@@ -54,7 +54,7 @@ func (n *Node) reach(role, port string) *Reach {
 func (n *Node) container(ctx context.Context, role string) (Container, error) {
 	if known := n.role(role); known != nil && known.ID != "" {
 		now, err := n.Engine.inspect(ctx, known.ID)
-		if err == nil && now.State == "running" && !isAside(now.Name) {
+		if err == nil && now.State == "running" && !isReplaced(now.Name) {
 			return now, nil
 		}
 	}
@@ -79,7 +79,7 @@ func (n *Node) fresh(ctx context.Context) (*Node, error) {
 	b := Bundle{Project: n.Project}
 	for _, c := range n.All {
 		now, err := n.Engine.inspect(ctx, c.ID)
-		if cerrdefs.IsNotFound(err) || err == nil && isAside(now.Name) {
+		if cerrdefs.IsNotFound(err) || err == nil && isReplaced(now.Name) {
 			return Open(ctx, n.Engine, n.Project)
 		}
 		if err != nil {
