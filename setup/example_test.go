@@ -45,7 +45,7 @@ repository: {path: repository, password: env:PASSWORD_OF_REPOSITORY}
 	if err != nil {
 		t.Fatal(err)
 	}
-	target, _, err := p.Destination(ctx, setup.RestoreOptions{}, set, files)
+	target, _, err := p.RestoreTarget(ctx, setup.RestoreOptions{}, set, files)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,8 +58,15 @@ repository: {path: repository, password: env:PASSWORD_OF_REPOSITORY}
 		t.Fatalf("restored: %+v, %v", done, err)
 	}
 
-	moved, err := p.Undo(ctx, setup.RestoreOptions{})
-	if err != nil || len(moved) == 0 {
+	target, history, err := p.UndoTarget(ctx, setup.RestoreOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	back, err := restore.MakeUndo(ctx, target, history, restore.UndoOptions{}, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if moved, err := restore.Undo(ctx, target, history, back, nil); err != nil || len(moved) == 0 {
 		t.Errorf("taken back: %v, %v", moved, err)
 	}
 }

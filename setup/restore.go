@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -29,6 +31,34 @@ type RestoreOptions struct {
 
 func (o RestoreOptions) load() postgres.LoadOptions {
 	return postgres.LoadOptions{Locale: o.Locale, NoOwner: o.NoOwner}
+}
+
+// Covers makes sure that --to and --component name the same components, and
+// such as the set has: a restore to another place must not touch this one.
+func (o RestoreOptions) Covers(set holdfast.Set, components []string, there databases.Target) error {
+	if len(o.To) == 0 {
+		return nil
+	}
+	var names []string
+	for _, c := range set.Captures {
+		names = append(names, string(c.Component))
+	}
+	for name := range there.Addresses {
+		if !slices.Contains(names, string(name)) {
+			return Usage(fmt.Errorf("--to %s: set %s has no such component; it has %s",
+				name, set.ID, strings.Join(names, ", ")))
+		}
+	}
+	if len(components) > 0 {
+		names = components
+	}
+	for _, name := range names {
+		if _, ok := there.Addresses[holdfast.ComponentName(name)]; !ok {
+			return Usage(fmt.Errorf("--to names no place for %s: add --to %s=CONNECTION, or choose with --component",
+				name, name))
+		}
+	}
+	return nil
 }
 
 // RestoreTarget is where a set goes, and the databases there.

@@ -2,11 +2,15 @@ package setup
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"holdfast"
 	"holdfast/config"
 	"holdfast/record"
 	"holdfast/repository"
 	"holdfast/retention"
+	"os"
+	"os/user"
 	"time"
 )
 
@@ -113,4 +117,31 @@ func candidates(
 		out = append(out, c)
 	}
 	return out, pins, nil
+}
+
+// PinEnd reads when a pin ends.
+func PinEnd(text string, now time.Time) (time.Time, error) {
+	var end time.Time
+	if day, err := time.Parse(time.DateOnly, text); err == nil {
+		end = day.AddDate(0, 0, 1)
+	} else if at, err := time.Parse(time.RFC3339, text); err == nil {
+		end = at.UTC()
+	} else if age, err := config.ParseAge(text); err == nil && age != config.Forever {
+		end = now.Add(time.Duration(age)).UTC().Truncate(time.Second)
+	} else {
+		return end, errors.New("--until: a pin needs an end: a day such as 2027-01-31, a time such as 2027-01-31T12:00:00Z, or a time from now such as 90d")
+	}
+	if !end.After(now) {
+		return end, fmt.Errorf("--until: %s is over already", text)
+	}
+	return end, nil
+}
+
+// Who is the user who pins.
+func Who() string {
+	host, _ := os.Hostname()
+	if u, err := user.Current(); err == nil {
+		return u.Username + "@" + host
+	}
+	return host
 }

@@ -5,14 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"holdfast"
-	"holdfast/databases"
 	"holdfast/repository"
 	"holdfast/restore"
 	"holdfast/setup"
@@ -126,7 +123,7 @@ func (a *app) restore(ctx context.Context, id string, f restoreFlags) error {
 		if err != nil {
 			return err
 		}
-		if err := f.covers(set, there); err != nil {
+		if err := f.Covers(set, f.components, there); err != nil {
 			return err
 		}
 		for _, name := range f.components {
@@ -196,32 +193,6 @@ func (f restoreFlags) statement() string {
 	}
 	host, _ := os.Hostname()
 	return fmt.Sprintf("%s on %s, %s", os.Getenv("USER"), host, time.Now().UTC().Format(time.RFC3339))
-}
-
-// covers makes sure that --to and --component name the same components, and
-// such as the set has: a restore to another place must not touch this one.
-func (f restoreFlags) covers(set holdfast.Set, place databases.Target) error {
-	if len(f.To) == 0 {
-		return nil
-	}
-	var names []string
-	for _, c := range set.Captures {
-		names = append(names, string(c.Component))
-	}
-	for name := range place.Addresses {
-		if !slices.Contains(names, string(name)) {
-			return usageError(nil, fmt.Errorf("--to %s: set %s has no such component; it has %s", name, set.ID, strings.Join(names, ", ")))
-		}
-	}
-	if len(f.components) > 0 {
-		names = f.components
-	}
-	for _, name := range names {
-		if _, ok := place.Addresses[holdfast.ComponentName(name)]; !ok {
-			return usageError(nil, fmt.Errorf("--to names no place for %s: add --to %s=CONNECTION, or choose with --component", name, name))
-		}
-	}
-	return nil
 }
 
 func newRestoreUndo(a *app) *cobra.Command {

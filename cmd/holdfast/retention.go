@@ -3,9 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
-	"os"
-	"os/user"
 	"slices"
 	"strings"
 	"time"
@@ -13,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"holdfast"
-	"holdfast/config"
 	"holdfast/record"
 	"holdfast/repository"
 	"holdfast/retention"
@@ -238,7 +234,7 @@ day in UTC (2027-01-31), a time (2027-01-31T12:00:00Z), or a time from now (36h,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withRepository(cmd.Context(), func(p *setup.Parts, r *repository.Repository) error {
 				now := time.Now()
-				end, err := pinEnd(until, now)
+				end, err := setup.PinEnd(until, now)
 				if err == nil && strings.TrimSpace(reason) == "" {
 					err = errors.New("--reason: say why, for whoever finds the pin")
 				}
@@ -251,7 +247,7 @@ day in UTC (2027-01-31), a time (2027-01-31T12:00:00Z), or a time from now (36h,
 					return err
 				}
 				r.Patience = pinPatience
-				if err := r.Pin(cmd.Context(), record.Pin{Set: id, Node: node, Reason: reason, Until: end, Made: now.UTC().Round(time.Second), By: who()}); err != nil {
+				if err := r.Pin(cmd.Context(), record.Pin{Set: id, Node: node, Reason: reason, Until: end, Made: now.UTC().Round(time.Second), By: setup.Who()}); err != nil {
 					return err
 				}
 				return a.listPins(cmd.Context(), r, node)
@@ -261,33 +257,6 @@ day in UTC (2027-01-31), a time (2027-01-31T12:00:00Z), or a time from now (36h,
 	c.Flags().StringVar(&reason, "reason", "", "why")
 	c.Flags().StringVar(&until, "until", "", "a day, a time, or a time from now")
 	return c
-}
-
-// pinEnd reads when a pin ends.
-func pinEnd(text string, now time.Time) (time.Time, error) {
-	var end time.Time
-	if day, err := time.Parse(time.DateOnly, text); err == nil {
-		end = day.AddDate(0, 0, 1)
-	} else if at, err := time.Parse(time.RFC3339, text); err == nil {
-		end = at.UTC()
-	} else if age, err := config.ParseAge(text); err == nil && age != config.Forever {
-		end = now.Add(time.Duration(age)).UTC().Truncate(time.Second)
-	} else {
-		return end, errors.New("--until: a pin needs an end: a day such as 2027-01-31, a time such as 2027-01-31T12:00:00Z, or a time from now such as 90d")
-	}
-	if !end.After(now) {
-		return end, fmt.Errorf("--until: %s is over already", text)
-	}
-	return end, nil
-}
-
-// who is the user who pins.
-func who() string {
-	host, _ := os.Hostname()
-	if u, err := user.Current(); err == nil {
-		return u.Username + "@" + host
-	}
-	return host
 }
 
 func newUnpin(a *app) *cobra.Command {
