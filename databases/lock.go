@@ -28,7 +28,7 @@ func (n Live) Lock(ctx context.Context, wait time.Duration) (func(), error) {
 }
 
 // Lock takes every database of the place for one restore, on its server, so
-// that no other restore builds, drops or renames beside this one.
+// that no other restore builds, drops or renames at the same time.
 func (p Target) Lock(ctx context.Context) (func(), error) {
 	var held []func()
 	unlock := func() {

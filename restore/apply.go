@@ -273,12 +273,15 @@ func (p *Plan) idle() error {
 	return &holdfast.Problem{
 		Class: holdfast.Refused, What: strings.Join(busy, "; "),
 		Why: "A running participant or validator app would write into the database that is being replaced.",
-		Do:  "Stop the validator app and the participant, close other sessions, and try again. To rehearse next to the running node: `holdfast restore rehearse`.",
+		Do: "Stop the validator app and the participant, close other sessions, and try again." +
+			" To rehearse next to the running node: `holdfast restore rehearse`.",
 	}
 }
 
 // stopsServer reports whether the databases' server does not answer now, or is
 // stopped before the databases are reached: a lock on it would be lost.
 func stopsServer(s step.Survey) bool {
-	return s.Server != "" || slices.ContainsFunc(s.Before, func(s step.Step) bool { return s.Act == step.Stop && s.Of == "postgres" })
+	return s.Server != "" || slices.ContainsFunc(s.Before, func(s step.Step) bool {
+		return s.Act == step.Stop && s.Of == "postgres"
+	})
 }

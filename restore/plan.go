@@ -17,7 +17,7 @@ import (
 // Options choose what is restored.
 type Options struct {
 	Components []holdfast.ComponentName // empty: all
-	OnlyProve  bool                     // build and prove beside the live databases, then drop what was built
+	OnlyProve  bool                     // build and prove next to the live databases, then drop what was built
 	Unproven   bool                     // take a set that is not proven
 	Drills     []record.Drill           // rehearsals so far, for the estimate
 }
@@ -136,7 +136,9 @@ func (p *Plan) databaseSteps(t Databases) []step.Step {
 	for _, d := range p.Databases {
 		name := string(d.Component)
 		out = append(out, step.Step{Act: step.Build, Kind: step.Database, Name: d.Database, As: d.New, Of: name})
-		drops = append(drops, step.Step{Act: step.Drop, Kind: step.Database, Name: d.New, Of: name, Why: "it was only to be proven"})
+		drops = append(drops, step.Step{
+			Act: step.Drop, Kind: step.Database, Name: d.New, Of: name, Why: "it was only to be proven",
+		})
 	}
 	if p.OnlyProve {
 		return append(out, drops...)
@@ -159,7 +161,8 @@ func (p *Plan) Guard(statement string) error {
 		Class: holdfast.Refused,
 		What:  "the node that set " + string(p.Set) + " was taken of may still run: " + strings.Join(o.Evidence, "; "),
 		Why:   "Two living copies of one node damage it in ways that cannot be undone, often without a symptom.",
-		Do:    "Make sure that it is stopped and cannot start again (power off, disk detached, deployment deleted), then say so: --original-stopped.",
+		Do: "Make sure that it is stopped and cannot start again (power off, disk detached, deployment deleted)," +
+			" then say so: --original-stopped.",
 	}
 }
 

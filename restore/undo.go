@@ -90,7 +90,7 @@ func newest(
 	var previous []step.Leftover
 	if !o.Volume {
 		if previous, err = history.Leftovers(ctx); err != nil {
-			return "", nil, fmt.Errorf("which restore was the newest is unknown: %w", err)
+			return "", nil, newestUnknown(err, t.Programs != nil)
 		}
 		previous = slices.DeleteFunc(previous, func(l step.Leftover) bool { return l.Role != step.Previous })
 	}
@@ -104,6 +104,20 @@ func newest(
 	previous = slices.DeleteFunc(previous, func(l step.Leftover) bool { return l.Set != last.Set || !l.At.Equal(last.At) })
 	back, err = history.Back(ctx, previous, now)
 	return last.Set, back, err
+}
+
+// newestUnknown adds to a server that does not answer what to do about it.
+func newestUnknown(err error, managed bool) error {
+	var cause *holdfast.Problem
+	if !managed || !errors.As(err, &cause) || cause.Class != holdfast.Unreachable {
+		return fmt.Errorf("which restore was the newest is unknown: %w", err)
+	}
+	return &holdfast.Problem{
+		Class: holdfast.Unreachable, What: "which restore was the newest is unknown", Err: err,
+		Why: "The labels of the databases say it, and their server does not answer.",
+		Do: "Start Postgres alone (`docker start CONTAINER`) and repeat the command. If Postgres cannot start and the last restore" +
+			" has kept its volume: `holdfast restore undo --fresh-volume`.",
+	}
 }
 
 // newestVolume is the volume that a restore has kept last; nil where none has.

@@ -101,16 +101,18 @@ func keptName(h dataDirectory, role step.Role, o origin) string {
 	return fmt.Sprintf("%s.%s-%s.at-%s", name, role, o.Set, o.At.UTC().Format(nameTime))
 }
 
-// spare makes an empty dataDirectory beside another, for what that one has. Where the
-// other can be renamed, so can the spare: it stands for a directory beside it.
-func (e *Engine) spare(ctx context.Context, beside dataDirectory, rename bool, role step.Role, of origin) (dataDirectory, error) {
-	name := keptName(beside, role, of)
+// spare makes an empty data directory for what another has. Where the other can
+// be renamed, so can the spare: it stands for a directory next to it.
+func (e *Engine) spare(
+	ctx context.Context, data dataDirectory, rename bool, role step.Role, of origin,
+) (dataDirectory, error) {
+	name := keptName(data, role, of)
 	o := client.VolumeCreateOptions{Name: name, Labels: map[string]string{
-		labelProject: of.Project, labelOf: beside.String(), labelRole: string(role), labelSet: string(of.Set), labelAt: of.At.UTC().Format(nameTime)}}
-	if rename && beside.Bound {
-		o.DriverOpts = map[string]string{"type": "none", "o": "bind", "device": strings.TrimSuffix(beside.Path, "/") + strings.TrimPrefix(name, beside.Volume)}
-		if beside.Volume == "" {
-			o.DriverOpts["device"] = path.Join(path.Dir(beside.Path), strings.TrimPrefix(name, of.Project+"_"))
+		labelProject: of.Project, labelOf: data.String(), labelRole: string(role), labelSet: string(of.Set), labelAt: of.At.UTC().Format(nameTime)}}
+	if rename && data.Bound {
+		o.DriverOpts = map[string]string{"type": "none", "o": "bind", "device": strings.TrimSuffix(data.Path, "/") + strings.TrimPrefix(name, data.Volume)}
+		if data.Volume == "" {
+			o.DriverOpts["device"] = path.Join(path.Dir(data.Path), strings.TrimPrefix(name, of.Project+"_"))
 		}
 	}
 	made, err := e.API.VolumeCreate(ctx, o)

@@ -256,3 +256,28 @@ func TestAHelperIsWaitedFor(t *testing.T) {
 		t.Errorf("it was not waited for: %q", said)
 	}
 }
+
+// A volume that a restore of the first versions has kept is known by its labels.
+func TestAVolumeThatTheFirstVersionsHaveKept(t *testing.T) {
+	t.Parallel()
+	p := porter(t)
+	const set = "20261122T154500Z-1f0c9a3e"
+	name := p.Node.Project + "_data.before-" + set + ".at-20261123T031207Z"
+	_, err := p.Node.Engine.API.VolumeCreate(t.Context(), client.VolumeCreateOptions{Name: name, Labels: map[string]string{
+		"holdfast.project": p.Node.Project, "holdfast.volume": p.Node.Project + "_data", "holdfast.role": "before",
+		"holdfast.set": set, "holdfast.at": "20261123T031207Z"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, err := p.Leftovers(t.Context())
+	if err != nil || len(list) != 1 {
+		t.Fatalf("%+v, %v", list, err)
+	}
+	l := list[0]
+	if l.Role != step.Previous || l.Name != name || l.Volume != p.Node.Project+"_data" || l.Set != set || l.At.Hour() != 3 {
+		t.Errorf("got %+v", l)
+	}
+	if err := p.Remove(t.Context(), l); err != nil {
+		t.Fatal(err)
+	}
+}

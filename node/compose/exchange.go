@@ -95,7 +95,7 @@ func (p *Programs) unfit(ctx context.Context, c *Container, startedWrongly bool)
 }
 
 // version is the major version of Postgres that made a container's data, "" if
-// there is none or it cannot be told.
+// there is none or it is unknown.
 func (e *Engine) version(ctx context.Context, c Container) string {
 	directory := c.Env.Get("PGDATA")
 	if directory == "" {

@@ -105,7 +105,7 @@ func (p *Programs) startApp(ctx context.Context, c Container, s step.Step, event
 const recovery = time.Minute
 
 // known says whether the participant has an identity that a validator app may
-// be started beside. That it cannot be read is an error, and not an answer.
+// be started next to. That it cannot be read is an error, and not an answer.
 func (p *Programs) known(ctx context.Context) (bool, error) {
 	deadline := p.Now().Add(recovery)
 	for {
