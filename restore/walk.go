@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"holdfast"
 	"holdfast/event"
@@ -63,11 +64,16 @@ func (w *walk) one(ctx context.Context, e *step.Entry) error {
 		return err
 	}
 	w.events.Report(step.Began{Step: e.Step})
+	began := time.Now()
 	if err := w.do(ctx, e.Step); err != nil {
 		return err
 	}
 	e.Mark = step.Done
-	return w.journal.Write(w.log)
+	if err := w.journal.Write(w.log); err != nil {
+		return err
+	}
+	w.events.Report(step.Ended{Step: e.Step, Took: time.Since(began)})
+	return nil
 }
 
 // leftover reports whether a step only removes what nobody uses.

@@ -119,13 +119,6 @@ func (p *Parts) Find(ctx context.Context, id string) (holdfast.Set, holdfast.Fil
 	return set, files, err
 }
 
-// line is an event that has nothing but its text.
-type line string
-
-func (l line) String() string { return string(l) }
-
-func (p *Parts) tell(text string) { p.Events.Report(line(text)) }
-
 // Usage makes a mistake on the command line a Usage problem.
 func Usage(err error) error {
 	return &holdfast.Problem{

@@ -174,13 +174,23 @@ func (c *composed) interrupted(ctx context.Context, log step.Log) (*compose.Prog
 		if err == nil || ctx.Err() != nil {
 			return programs, err
 		}
-		c.parts.tell(fmt.Sprintf("set %s cannot be read (%v); going back from what exists", log.Set, err))
+		c.parts.Events.Report(SetUnreadable{log.Set, err})
 	}
 	n, failed := c.found(ctx)
 	if failed != nil {
 		return nil, errors.Join(err, failed)
 	}
 	return &compose.Programs{Node: n, Set: log.Set, Now: time.Now}, nil
+}
+
+// SetUnreadable is the event of a restore that is taken back without its set.
+type SetUnreadable struct {
+	Set   holdfast.SetID
+	Cause error
+}
+
+func (s SetUnreadable) String() string {
+	return fmt.Sprintf("set %s cannot be read (%v); going back from what exists", s.Set, s.Cause)
 }
 
 // Now implements Programs.

@@ -8,6 +8,7 @@ import (
 	"holdfast"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Step is one thing that a plan does. It says all that is needed to do it and,
@@ -139,6 +140,16 @@ func moves(list []Move) string {
 type Began struct{ Step Step }
 
 func (b Began) String() string { return b.Step.String() }
+
+// Ended is the event of a step that is done.
+type Ended struct {
+	Step Step
+	Took time.Duration
+}
+
+func (e Ended) String() string {
+	return fmt.Sprintf("%s: done in %s", e.Step, e.Took.Round(time.Millisecond))
+}
 
 // Same reports whether two lists do the same things. Reasons do not count: they
 // may quote a log that goes on.

@@ -17,6 +17,7 @@ import (
 	"holdfast/identities"
 	"holdfast/repository"
 	"holdfast/retention"
+	"holdfast/step"
 	"holdfast/verify"
 )
 
@@ -71,7 +72,7 @@ func isNews(e event.Event) bool {
 	switch e := e.(type) {
 	case backup.CaptureEnded, backup.SetStored, verify.Ended, drill.Ended,
 		postgres.SnapshotTaken, postgres.SessionWaits, postgres.TableDone, postgres.TableProven,
-		identities.DumpKept, repository.MaintenanceEnded, retention.SetDropped:
+		identities.DumpKept, repository.MaintenanceEnded, retention.SetDropped, step.Ended:
 		return false
 	case postgres.LocksRetried:
 		return e.Try == 1
