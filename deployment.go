@@ -1,5 +1,7 @@
 package holdfast
 
+import "encoding/json"
+
 // DeploymentDirectory is where a set keeps the files of its node's set-up.
 const DeploymentDirectory = "node"
 
@@ -7,40 +9,24 @@ const DeploymentDirectory = "node"
 // fresh machine has to make again. It holds no secrets; the files it names do,
 // and are encrypted like the rest of the set.
 type Deployment struct {
-	Kind       string            `json:"kind"`              // "compose"
-	Project    string            `json:"project"`           // its name there
-	Engine     string            `json:"engine"`            // which daemon ran it
-	Machine    string            `json:"machine,omitempty"` // its machine's name, and where the daemon keeps its things; older sets lack it
-	Directory  string            `json:"directory,omitempty"`
-	Splice     string            `json:"splice,omitempty"` // the version of its images
-	Containers []DeployedProgram `json:"containers"`
-	Start      Start             `json:"start"`
-	Specs      string            `json:"specs_file,omitempty"` // within the set: what every container was made from
-	Kept       []KeptFile        `json:"kept,omitempty"`
-	NotKept    []string          `json:"not_kept,omitempty"` // files that could not be taken, and why
+	Kind     string     `json:"kind"`              // "compose"
+	Machine  string     `json:"machine,omitempty"` // where it ran; older sets lack it
+	Splice   string     `json:"splice,omitempty"`  // the version of its programs
+	Programs []Program  `json:"programs"`
+	Kept     []KeptFile `json:"kept,omitempty"`
+	NotKept  []string   `json:"not_kept,omitempty"` // files that could not be taken, and why
+	// Own is what only nodes of this kind understand, and OwnFile a file of the
+	// set with what is too long for a manifest or is secret.
+	Own     json.RawMessage `json:"own,omitempty"`
+	OwnFile string          `json:"own_file,omitempty"`
 }
 
-// DeployedProgram is one container of the node.
-type DeployedProgram struct {
-	Role    string `json:"role,omitempty"` // "postgres", "participant", "validator", "nginx"
-	Service string `json:"service"`
-	Name    string `json:"name"`
-	ID      string `json:"id"`
-	Image   string `json:"image"`
-	ImageID string `json:"image_id"`
-	Digest  string `json:"digest,omitempty"` // of the image in its registry
-}
-
-// Start are the flags of the bundle's start.sh that a restore needs again
-// (Splice: cluster/compose/validator/start.sh).
-type Start struct {
-	PartyHint   string   `json:"party_hint"`             // -p
-	Identifier  string   `json:"participant_identifier"` // -P; the party hint when it was not given
-	MigrationID string   `json:"migration_id,omitempty"` // -m
-	Auth        string   `json:"auth"`                   // "oidc" (-a) or "none"
-	Sponsor     string   `json:"sponsor"`                // -s
-	Scan        string   `json:"scan"`                   // -c
-	Overlays    []string `json:"overlays,omitempty"`     // the compose files beside the first
+// Program is one of the node's programs.
+type Program struct {
+	Role   string `json:"role,omitempty"` // "postgres", "participant", "validator", "nginx"
+	Name   string `json:"name"`
+	Image  string `json:"image"`
+	Digest string `json:"digest,omitempty"` // of the image in its registry
 }
 
 // KeptFile is a file of the node's set-up that a set carries.
@@ -49,4 +35,19 @@ type KeptFile struct {
 	File string `json:"file"` // within the set
 	// Mode are its permissions, in octal, such as "0755"; older sets lack it.
 	Mode string `json:"mode,omitempty"`
+}
+
+// files are the names of the deployment's files within the set.
+func (d *Deployment) files() []string {
+	if d == nil {
+		return nil
+	}
+	var names []string
+	if d.OwnFile != "" {
+		names = append(names, d.OwnFile)
+	}
+	for _, k := range d.Kept {
+		names = append(names, k.File)
+	}
+	return names
 }

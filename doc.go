@@ -9,9 +9,8 @@
 //   - Component: one thing with state to capture: the validator app's database,
 //     the participant's database, or any database of the operator's own.
 //   - Edge: "the capture of A ends before the capture of B begins".
-//   - Stage: components whose edges are satisfied by the stages before them;
-//     they may be captured side by side.
-//   - Capture: one component's bytes, taken once.
+//   - Stage: components whose edges earlier stages satisfy, captured side by side.
+//   - Capture: what was taken at once, of one component or of several.
 //   - Set: the captures of one node taken in one run, with the identities and
 //     the evidence, under one manifest. The manifest is the Set value as JSON.
 //   - Proof of order: evidence that the captures of a set belong together.

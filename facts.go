@@ -10,13 +10,46 @@ import (
 
 // Facts are what Canton and Splice say about themselves in a database, read
 // inside the very snapshot that was captured. At most one of the pointers is
-// set; neither is when the schema was not recognised.
+// set; none is when the schema was not recognised, or says nothing more.
 type Facts struct {
-	Schema      string            `json:"schema"`            // "participant", "validator", "app" or "unknown"
+	Schema      string            `json:"schema"`            // the kind that it is, or "unknown"
 	Unknown     string            `json:"unknown,omitempty"` // what was missing, when a schema was not recognised
 	Migrations  string            `json:"migrations,omitempty"`
 	Participant *ParticipantFacts `json:"participant,omitempty"`
-	Validator   *ValidatorFacts   `json:"validator,omitempty"`
+	Validator   *SpliceFacts      `json:"validator,omitempty"` // of a validator app
+	Splice      *SpliceFacts      `json:"splice,omitempty"`    // of an SV app or a Scan
+	Sequencer   *SequencerFacts   `json:"sequencer,omitempty"`
+	Mediator    *MediatorFacts    `json:"mediator,omitempty"`
+}
+
+// stores are what an app of Splice says of its stores, nil when it says
+// nothing.
+func (f Facts) stores() *SpliceFacts {
+	if f.Validator != nil {
+		return f.Validator
+	}
+	return f.Splice
+}
+
+// keepsStores reports whether components of that kind are apps of Splice, which
+// follow a participant and keep in stores how far they have come.
+func (k Kind) keepsStores() bool { return k == Validator || k == SV || k == Scan }
+
+// SequencerFacts come from a Canton sequencer's schema: the block and the time
+// from which it would go on, and the time up to which it has pruned. What is
+// nil is not there yet.
+type SequencerFacts struct {
+	Synchronizer string     `json:"physical_synchronizer_id"`
+	Height       *int64     `json:"block_height"`
+	Head         *time.Time `json:"head"`
+	LowerBound   *time.Time `json:"lower_bound"`
+}
+
+// MediatorFacts come from a Canton mediator's schema. CleanHead is the newest
+// time up to which it has processed everything; nil when it has nothing yet.
+type MediatorFacts struct {
+	Synchronizer string     `json:"physical_synchronizer_id"`
+	CleanHead    *time.Time `json:"clean_head"`
 }
 
 // ParticipantFacts come from a Canton participant's schema. ParticipantID is
@@ -98,14 +131,14 @@ type Key struct {
 	Wrapped     bool   `json:"wrapped,omitempty"`
 }
 
-// ValidatorFacts come from a Splice validator app's schema.
-type ValidatorFacts struct {
+// SpliceFacts come from the schema of an app of Splice.
+type SpliceFacts struct {
 	MigrationID int64    `json:"migration_id"` // the highest one, which is the one in use
 	Stores      []Store  `json:"stores"`
 	Users       []string `json:"users,omitempty"` // onboarded wallet users
 }
 
-// Store is one store of the validator app under one migration. Offset is nil
+// Store is one store of the app under one migration. Offset is nil
 // when nothing was ingested or the text did not decode; Raw is the text.
 // Current marks the newest version of a store: older versions stay behind in
 // the database for ever, at the offset where they were abandoned.
@@ -120,31 +153,13 @@ type Store struct {
 	Current     bool   `json:"current"`
 }
 
-var offsetRule = regexp.MustCompile(`^00[0-9a-f]{16}$`)
-
-// DecodeOffset turns the text of last_ingested_offset into a ledger offset:
-// lower-case hex of a zero byte and a big-endian 64-bit number; the empty text
-// is the offset before the first event. Anything else is unknown, never zero.
-func DecodeOffset(text string) (int64, bool) {
-	if text == "" {
-		return 0, true
-	}
-	if !offsetRule.MatchString(text) {
-		return 0, false
-	}
-	n, err := strconv.ParseInt(text[2:], 16, 64)
-	return n, err == nil
-}
-
 // Participants returns the ids, without "PAR::", of the participants that the
 // stores of the migration in use belong to.
-func (v ValidatorFacts) Participants() []string {
+func (v SpliceFacts) Participants() []string {
 	var ids []string
-	seen := map[string]bool{}
 	for _, s := range v.Stores {
 		id := strings.TrimPrefix(s.Participant, "PAR::")
-		if s.MigrationID == v.MigrationID && !seen[id] {
-			seen[id] = true
+		if s.MigrationID == v.MigrationID && !slices.Contains(ids, id) {
 			ids = append(ids, id)
 		}
 	}

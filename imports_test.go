@@ -58,7 +58,7 @@ func standard(path string) bool {
 var (
 	jobs     = []string{"backup", "restore", "export", "verify", "drill", "retention", "schedule", "check", "inspect", "reonboard"}
 	adapters = []string{"capture", "node", "databases", "sandbox", "identities", "repository", "notify", "metrics", "dumpfile", "secrets", "journal"}
-	leaves   = []string{"stored", "pgdump", "target", "step", "observed", "record", "loss", "event"}
+	leaves   = []string{"stored", "pgdump", "target", "step", "observed", "record", "loss", "event", "content"}
 	programs = []string{"cmd"}
 	helpers  = []string{"internal/splicetest", "internal/eventtest", "internal/bench", "internal/demo", "internal/testbed", "internal/endtoend", "internal/child", "identities/identitiestest", "repository/repositorytest"}
 )
@@ -103,8 +103,14 @@ func importRules() []rule {
 			"the root opens nothing, starts nothing and draws no lots: its rules are pure"},
 		{leaves, nil, func(path string) bool { return standard(path) || path == module },
 			"a leaf is a vocabulary that some packages share: were it to import more, they all would"},
-		{leaves, nil, not("os", "net", "os/exec", "math/rand", "math/rand/v2", "crypto/rand", "sync", "database/sql"),
+		{slices.Concat(leaves, []string{"manifest"}), nil, not("os", "net", "os/exec", "math/rand", "math/rand/v2", "crypto/rand", "sync", "database/sql"),
 			"a leaf is values and pure rules, as the root is"},
+		{[]string{"manifest"}, nil, func(path string) bool {
+			return standard(path) || path == module || path == module+"/content"
+		},
+			"a manifest is written of sets and of what captures hold; whoever keeps it opens the files"},
+		{nil, slices.Concat([]string{"capture", "export", "manifest"}, helpers), never("content"),
+			"what a capture holds depends on its method: who takes, restores or exports one knows it, everybody else asks the capture"},
 		{[]string{"drill"}, nil, func(path string) bool {
 			return vocabulary(path) || path == module+"/restore" || below(path, "golang.org/x/sync")
 		},
@@ -203,7 +209,7 @@ func TestImportRulesFindBreaches(t *testing.T) {
 		{"check", "holdfast/canton/scan"}, {"databases", "google.golang.org/grpc"}, {"canton/scan", "holdfast/internal/libpq"},
 		{"sandbox", "holdfast/node/compose"}, {"node/compose", "holdfast/sandbox"}, {"databases", "holdfast/node/compose"}, {"journal", "holdfast/restore"}, {"journal", "holdfast/node/compose"}, {"node/compose", "holdfast/databases"}, {"stored", "holdfast/record"}, {"event", "os"}, {"eventlog", "holdfast/backup"}, {"backup", "log/slog"}, {"databases", "holdfast/repository"}, {"identities", "github.com/moby/moby/client"},
 		{"node/compose", "github.com/docker/cli/cli/config"}, {"internal/docker", "holdfast/node/compose"},
-		{"place", "holdfast"}, {"place", "github.com/kopia/kopia/repo/blob"}, {"place", "net/http"}, {"verify", "holdfast/place"},
+		{"verify", "holdfast/content"}, {"repository", "holdfast/content"}, {"manifest", "os"}, {"manifest", "holdfast/record"}, {"place", "holdfast"}, {"place", "github.com/kopia/kopia/repo/blob"}, {"place", "net/http"}, {"verify", "holdfast/place"},
 		{"canton", "holdfast/dumpfile"}, {"inspect", "holdfast/dumpfile"}, {"inspect", "holdfast/canton"}, {"dumpfile", "holdfast/capture/postgres"},
 	} {
 		found := slices.ContainsFunc(importRules(), func(r rule) bool {

@@ -21,20 +21,6 @@ var nameRule = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
 // directories.
 var reserved = []string{"identities", DeploymentDirectory, ManifestName, ReadmeName}
 
-// Kind says what a component holds, and so which rules of order and which
-// facts belong to it.
-type Kind string
-
-// The kinds of components.
-const (
-	Validator   Kind = "validator"   // the Splice validator app's database
-	Participant Kind = "participant" // the Canton participant's database
-	App         Kind = "app"         // a database of the operator's own
-)
-
-// Kinds lists every kind a configuration may name.
-var Kinds = []Kind{Validator, Participant, App}
-
 // Component is one thing with state to capture.
 type Component struct {
 	Name   ComponentName   `json:"name"`
@@ -55,14 +41,8 @@ type Edge struct {
 	First ComponentName `json:"first"`
 	Then  ComponentName `json:"then"`
 	Why   string        `json:"why"`
+	Soft  bool          `json:"soft,omitempty"` // wished for: what speaks against it is reported, and costs no proof
 }
-
-// Why an edge is there.
-const (
-	whyValidator = "the validator app's backup is complete before the participant's starts (Splice: validator_backups)"
-	whyBefore    = "before: in the configuration"
-	whyAfter     = "after: in the configuration"
-)
 
 // Validate reports the first mistake in the node's shape: names, kinds, edges
 // to nobody, two components of one kind that may only exist once, a cycle.
@@ -82,11 +62,11 @@ func (n Node) Validate() error {
 		if _, twice := seen[c.Name]; twice {
 			return shape("component %s is there twice", c.Name)
 		}
-		if !slices.Contains(Kinds, c.Kind) {
-			return shape("component %s has kind %q, which Holdfast does not know; known are %v", c.Name, c.Kind, Kinds)
+		if !slices.Contains(Kinds(), c.Kind) {
+			return shape("component %s has kind %q, which Holdfast does not know; known are %v", c.Name, c.Kind, Kinds())
 		}
 		for other, kind := range seen {
-			if kind == c.Kind && kind != App {
+			if kind == c.Kind && !kind.row().several {
 				return shape("components %s and %s are both of kind %s: a node has one", other, c.Name, kind)
 			}
 		}
@@ -104,8 +84,9 @@ func (n Node) Validate() error {
 	return err
 }
 
-// Edges returns the built-in edges that apply to this node and the configured
-// ones, without duplicates, in the order of the components.
+// Edges returns the edges of the rules that apply to this node and the
+// configured ones, without duplicates, in the order of the components. A wish
+// that contradicts the others is left out.
 func (n Node) Edges() []Edge {
 	var edges []Edge
 	add := func(e Edge) {
@@ -113,30 +94,47 @@ func (n Node) Edges() []Edge {
 			edges = append(edges, e)
 		}
 	}
-	for _, v := range n.Components {
-		for _, p := range n.Components {
-			if v.Kind == Validator && p.Kind == Participant {
-				add(Edge{v.Name, p.Name, whyValidator})
-			}
-		}
-	}
+	wishes := n.ruled(add)
 	for _, c := range n.Components {
 		for _, other := range c.Before {
-			add(Edge{c.Name, other, whyBefore})
+			add(Edge{First: c.Name, Then: other, Why: "before: in the configuration"})
 		}
 		for _, other := range c.After {
-			add(Edge{other, c.Name, whyAfter})
+			add(Edge{First: other, Then: c.Name, Why: "after: in the configuration"})
+		}
+	}
+	for _, e := range wishes {
+		if _, err := stages(n.Components, append(slices.Clone(edges), e)); err == nil {
+			add(e)
 		}
 	}
 	return edges
 }
 
+// ruled gives add the edges of the rules that bind, and returns the wishes.
+func (n Node) ruled(add func(Edge)) (wishes []Edge) {
+	for _, first := range n.Components {
+		for _, then := range n.Components {
+			r, ok := ruleOf(first.Kind, then.Kind)
+			switch {
+			case !ok:
+			case r.soft:
+				wishes = append(wishes, r.edge(first, then))
+			default:
+				add(r.edge(first, then))
+			}
+		}
+	}
+	return wishes
+}
+
 // Stages turns the edges into steps: every component stands in the earliest
 // stage that all its edges allow. A cycle is an error that names its members.
-func (n Node) Stages() ([][]Component, error) {
-	edges := n.Edges()
-	left := slices.Clone(n.Components)
-	var stages [][]Component
+func (n Node) Stages() ([][]Component, error) { return stages(n.Components, n.Edges()) }
+
+func stages(components []Component, edges []Edge) ([][]Component, error) {
+	left := slices.Clone(components)
+	var out [][]Component
 	for len(left) > 0 {
 		var stage, rest []Component
 		for _, c := range left {
@@ -152,9 +150,9 @@ func (n Node) Stages() ([][]Component, error) {
 		if len(stage) == 0 {
 			return nil, shape("the order of components goes in a circle: %s", cycle(left, edges))
 		}
-		stages, left = append(stages, stage), rest
+		out, left = append(out, stage), rest
 	}
-	return stages, nil
+	return out, nil
 }
 
 // Component returns the component of that name.

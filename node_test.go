@@ -21,6 +21,10 @@ func app(name holdfast.ComponentName) holdfast.Component {
 	return holdfast.Component{Name: name, Kind: holdfast.App}
 }
 
+func of(kind holdfast.Kind, name holdfast.ComponentName) holdfast.Component {
+	return holdfast.Component{Name: name, Kind: kind}
+}
+
 func TestNodeShapes(t *testing.T) {
 	before := func(c holdfast.Component, others ...holdfast.ComponentName) holdfast.Component {
 		c.Before = others
@@ -43,6 +47,11 @@ func TestNodeShapes(t *testing.T) {
 		{"an app before the participant", "n", []holdfast.Component{before(app("orders"), "participant"), participant, validator}, "orders validator | participant", ""},
 		{"an app after the validator app", "n", []holdfast.Component{participant, validator, after(app("orders"), "validator")}, "validator | participant orders", ""},
 		{"a chain of apps", "n", []holdfast.Component{app("c"), before(app("a"), "b"), before(app("b"), "c")}, "a | b | c", ""},
+		{"a super validator during an upgrade", "n", []holdfast.Component{of(holdfast.Participant, "p"), of(holdfast.Mediator, "m4"), of(holdfast.Mediator, "m5"),
+			of(holdfast.Sequencer, "s4"), of(holdfast.Sequencer, "s5"), of(holdfast.Orderer, "o5"), of(holdfast.SV, "sv"), of(holdfast.Scan, "scan"), validator},
+			"o5 sv scan validator | p m4 m5 s4 s5", ""},
+		{"a wish that the configuration contradicts", "n", []holdfast.Component{of(holdfast.Scan, "scan"), before(of(holdfast.Mediator, "m"), "x"), before(app("x"), "scan")}, "m | x | scan", ""},
+		{"a rule that the configuration contradicts", "n", []holdfast.Component{of(holdfast.Orderer, "o"), before(of(holdfast.Sequencer, "s"), "x"), before(app("x"), "o")}, "", "circle"},
 		{"the built-in edge said once more", "n", []holdfast.Component{participant, before(validator, "participant")}, "validator | participant", ""},
 		{"the longest names", holdfast.NodeName(strings.Repeat("n", 63)), []holdfast.Component{app(holdfast.ComponentName(strings.Repeat("x", 63)))}, strings.Repeat("x", 63), ""},
 
@@ -55,8 +64,9 @@ func TestNodeShapes(t *testing.T) {
 		{"a component named as the manifest", "n", []holdfast.Component{app("set.json")}, "", "set.json"},
 		{"a component named as the readme", "n", []holdfast.Component{app("README.md")}, "", "README.md"},
 		{"the same name twice", "n", []holdfast.Component{app("a"), app("a")}, "", "a is there twice"},
-		{"a kind nobody knows", "n", []holdfast.Component{{Name: "a", Kind: "sequencer"}}, "", `"sequencer"`},
+		{"a kind nobody knows", "n", []holdfast.Component{{Name: "a", Kind: "cometbft"}}, "", `"cometbft"`},
 		{"two participants", "n", []holdfast.Component{participant, {Name: "p2", Kind: holdfast.Participant}}, "", "both of kind participant"},
+		{"two SV apps", "n", []holdfast.Component{of(holdfast.SV, "a"), of(holdfast.SV, "b")}, "", "both of kind sv"},
 		{"two validator apps", "n", []holdfast.Component{validator, {Name: "v2", Kind: holdfast.Validator}}, "", "both of kind validator"},
 		{"before nobody", "n", []holdfast.Component{before(app("a"), "b")}, "", "ordered against b"},
 		{"after nobody", "n", []holdfast.Component{after(app("a"), "b")}, "", "ordered against b"},

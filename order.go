@@ -8,7 +8,8 @@ import (
 )
 
 // OrderProof is the verdict on the order of a set's captures, edge by edge.
-// It holds only when every edge does.
+// It holds only when every edge does that is no mere wish; where no rule orders
+// anything, it says that none applies.
 type OrderProof struct {
 	Verdict Verdict     `json:"verdict"`
 	Edges   []EdgeProof `json:"edges"`
@@ -22,7 +23,8 @@ type EdgeProof struct {
 	Content Finding `json:"content"`
 }
 
-// Finding is one verdict and the observation it rests on.
+// Finding is one verdict and the observation it rests on. Its verdict may be
+// that no rule applies.
 type Finding struct {
 	Verdict  Verdict `json:"verdict"`
 	Evidence string  `json:"evidence"`
@@ -38,17 +40,17 @@ type MembershipProof struct {
 // The program calls it once before it stores a set; Problems calls it again on
 // every reading, so that a manifest cannot claim more than its facts say.
 func (s *Set) Prove() {
-	s.Order = proveOrder(s.Node.Edges(), s.Captures)
-	s.Members = ProveMembership(s.Captures, s.Identities)
+	s.Order = s.proveOrder()
+	s.Members = ProveMembership(s.Parts(), s.Identities)
 	switch {
 	case s.Members.Verdict == Violated:
 		s.State = Mismatched
 	case s.Order.Verdict == Violated:
 		s.State = Misordered
-	case s.Order.Verdict == Holds && s.Members.Verdict == Holds && len(s.Missing) == 0 && len(s.faultyIdentities()) == 0 && len(s.gaps()) == 0:
-		s.State = Proven
-	default:
+	case s.Order.Verdict.Against() || s.Members.Verdict.Against() || len(s.Missing) > 0 || len(s.faultyIdentities()) > 0 || len(s.gaps()) > 0:
 		s.State = Unproven
+	default:
+		s.State = Proven
 	}
 }
 
@@ -63,13 +65,13 @@ func (s Set) Problems() []Problem {
 			Do: "Use the Holdfast version that wrote it, or a later one."}}
 	}
 	for _, f := range fresh.Members.Findings {
-		if f.Verdict != Holds {
+		if f.Verdict.Against() {
 			out = append(out, s.problem(f, "its parts do not belong to one node"))
 		}
 	}
 	for _, e := range fresh.Order.Edges {
 		for _, f := range []Finding{e.Clock, e.Content} {
-			if f.Verdict != Holds {
+			if f.Verdict.Against() && !e.Soft {
 				out = append(out, s.problem(f, fmt.Sprintf("%s has to be captured before %s", e.First, e.Then)))
 			}
 		}
@@ -94,7 +96,7 @@ func (s Set) Problems() []Problem {
 func (s Set) gaps() []string {
 	var out []string
 	for _, c := range s.Node.Components {
-		if _, ok := s.Capture(c.Name); !ok {
+		if _, ok := s.Part(c.Name); !ok {
 			out = append(out, "no capture of "+string(c.Name))
 		}
 	}
@@ -128,42 +130,35 @@ func (s Set) problem(f Finding, rule string) Problem {
 	return Problem{Class: class, What: fmt.Sprintf("set %s: %s: %s", s.ID, rule, f.Evidence)}
 }
 
-// Capture returns the capture of that component.
-func (s Set) Capture(name ComponentName) (Capture, bool) {
-	for _, c := range s.Captures {
-		if c.Component == name {
-			return c, true
-		}
-	}
-	return Capture{}, false
-}
-
-func proveOrder(edges []Edge, captures []Capture) OrderProof {
-	proof := OrderProof{Verdict: Holds}
-	for _, e := range edges {
-		first, okFirst := find(captures, e.First)
-		then, okThen := find(captures, e.Then)
-		p := EdgeProof{Edge: e}
-		if okFirst && okThen {
-			p.Clock, p.Content = clockOrder(first, then), ContentOrder(first, then)
-		} else {
-			p.Clock = Finding{CannotTell, "one of the two was not captured"}
-			p.Content = p.Clock
-		}
+func (s Set) proveOrder() OrderProof {
+	proof := OrderProof{Verdict: NoneApplies}
+	for _, e := range s.Node.Edges() {
+		p := s.proveEdge(e)
 		proof.Edges = append(proof.Edges, p)
-		proof.Verdict = Worst(proof.Verdict, p.Clock.Verdict, p.Content.Verdict)
+		if !e.Soft {
+			proof.Verdict = Worst(proof.Verdict, p.Clock.Verdict, p.Content.Verdict)
+		}
 	}
 	return proof
 }
 
-func find(captures []Capture, name ComponentName) (Capture, bool) {
-	return Set{Captures: captures}.Capture(name)
+func (s Set) proveEdge(e Edge) EdgeProof {
+	first, okFirst := s.Part(e.First)
+	then, okThen := s.Part(e.Then)
+	switch {
+	case !okFirst || !okThen:
+		none := Finding{CannotTell, "one of the two was not captured"}
+		return EdgeProof{Edge: e, Clock: none, Content: none}
+	case first.at == then.at:
+		return EdgeProof{Edge: e, Clock: Finding{Holds, "one capture has both as they were at one instant"}, Content: ContentOrder(first.Captured, then.Captured)}
+	}
+	return EdgeProof{Edge: e, Clock: clockOrder(first, then), Content: ContentOrder(first.Captured, then.Captured)}
 }
 
 // clockOrder compares the end of one capture with the begin of the other on
 // the run's monotonic clock.
-func clockOrder(first, then Capture) Finding {
-	for _, c := range []Capture{first, then} {
+func clockOrder(first, then Part) Finding {
+	for _, c := range []Part{first, then} {
 		if c.Ended.Since < c.Began.Since {
 			return Finding{CannotTell, fmt.Sprintf("%s ended before it began: its times are not those of one clock", c.Component)}
 		}
@@ -176,68 +171,30 @@ func clockOrder(first, then Capture) Finding {
 }
 
 // ContentOrder compares what two databases say about each other, which is all
-// there is to go by when nobody has kept the time. Only a
-// validator app and its participant do; for other components the clock alone
-// decides, and the evidence says so.
-func ContentOrder(first, then Capture) Finding {
-	if first.Kind != Validator || then.Kind != Participant {
-		return Finding{Holds, fmt.Sprintf("the contents of %s and %s are not related by a rule; the clock decides", first.Component, then.Component)}
+// there is to go by when nobody has kept the time. Where no rule relates the
+// two, the finding says so, and the clock alone decides.
+func ContentOrder(first, then Captured) Finding {
+	r, ok := ruleOf(first.Kind, then.Kind)
+	if !ok || r.content == nil {
+		return Finding{NoneApplies, fmt.Sprintf("no rule relates the contents of %s and %s; the clock decides", first.Component, then.Component)}
 	}
-	v, p := first.Facts.Validator, then.Facts.Participant
-	switch {
-	case v == nil:
-		return Finding{CannotTell, fmt.Sprintf("the schema of %s is not one that is known: %s", first.Component, first.Facts.Unknown)}
-	case p == nil:
-		return Finding{CannotTell, fmt.Sprintf("the schema of %s is not one that is known: %s", then.Component, then.Facts.Unknown)}
-	}
-	return offsetOrder(*v, *p)
-}
-
-// offsetOrder applies the invariant of a consistent pair: no store of the
-// validator app is ahead of the participant's ledger end, and the validator
-// app is not behind what the participant has pruned. Stores of another
-// participant are membership's business and are not compared here.
-func offsetOrder(v ValidatorFacts, p ParticipantFacts) Finding {
-	var ingested int64 = -1
-	for _, s := range v.Stores {
-		if s.MigrationID != v.MigrationID || s.Participant != "PAR::"+p.ParticipantID {
-			continue
+	for _, c := range []Captured{first, then} {
+		if c.Facts.Unknown != "" {
+			return Finding{CannotTell, fmt.Sprintf("the schema of %s is not one that is known: %s", c.Component, c.Facts.Unknown)}
 		}
-		if s.Offset == nil {
-			if s.Raw == "" || !s.Current {
-				continue // nothing ingested yet, or a store that was left behind
-			}
-			return Finding{CannotTell, fmt.Sprintf("store %s of the validator app has an offset that does not decode: %q", s.Name, s.Raw)}
-		}
-		if p.LedgerEnd != nil && *s.Offset > *p.LedgerEnd {
-			return Finding{Violated, fmt.Sprintf("store %s of the validator app has ingested up to offset %d, but the participant's ledger ends at %d",
-				s.Name, *s.Offset, *p.LedgerEnd)}
-		}
-		ingested = max(ingested, *s.Offset)
 	}
-	switch {
-	case ingested < 0:
-		return Finding{CannotTell, "the validator app has not ingested anything from this participant yet"}
-	case p.LedgerEnd == nil && ingested > 0:
-		return Finding{Violated, fmt.Sprintf("the validator app has ingested up to offset %d, but the participant's ledger is empty", ingested)}
-	case p.LedgerEnd == nil:
-		return Finding{Holds, "both ledgers are empty"}
-	case p.PrunedUpTo != nil && ingested < *p.PrunedUpTo:
-		return Finding{Violated, fmt.Sprintf("the validator app has ingested up to offset %d, but the participant has pruned up to %d: the updates between are gone",
-			ingested, *p.PrunedUpTo)}
-	}
-	return Finding{Holds, fmt.Sprintf("validator app ingested up to offset %d, participant's ledger end %d", ingested, *p.LedgerEnd)}
+	return r.content(first.Kind, first.Facts, then.Facts)
 }
 
 // ProveMembership compares the ids of the node in every place that carries one.
-func ProveMembership(captures []Capture, ids *IdentityFacts) MembershipProof {
-	proof := MembershipProof{Verdict: Holds}
+func ProveMembership(parts []Part, ids *IdentityFacts) MembershipProof {
+	proof := MembershipProof{Verdict: NoneApplies}
 	add := func(v Verdict, format string, args ...any) {
 		proof.Findings = append(proof.Findings, Finding{v, fmt.Sprintf(format, args...)})
 		proof.Verdict = Worst(proof.Verdict, v)
 	}
 	var participant *ParticipantFacts
-	for _, c := range captures {
+	for _, c := range parts {
 		if c.Kind == Participant {
 			participant = c.Facts.Participant
 			if participant == nil {
@@ -245,11 +202,11 @@ func ProveMembership(captures []Capture, ids *IdentityFacts) MembershipProof {
 			}
 		}
 	}
-	for _, c := range captures {
-		if c.Kind != Validator {
+	for _, c := range parts {
+		if !c.Kind.keepsStores() {
 			continue
 		}
-		switch v := c.Facts.Validator; {
+		switch v := c.Facts.stores(); {
 		case v == nil:
 			add(CannotTell, "%s: %s", c.Component, c.Facts.Unknown)
 		case participant == nil:
@@ -270,16 +227,4 @@ func ProveMembership(captures []Capture, ids *IdentityFacts) MembershipProof {
 		}
 	}
 	return proof
-}
-
-// Worst folds verdicts: a violation outweighs what cannot be told, which
-// outweighs what holds.
-func Worst(verdicts ...Verdict) Verdict {
-	switch {
-	case slices.Contains(verdicts, Violated):
-		return Violated
-	case slices.Contains(verdicts, CannotTell):
-		return CannotTell
-	}
-	return Holds
 }

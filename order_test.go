@@ -2,14 +2,21 @@ package holdfast_test
 
 import (
 	"encoding/json"
+	"holdfast/content"
+	"slices"
 	"strings"
 	"testing"
 
 	"holdfast"
 )
 
-func validatorOf(s *holdfast.Set) *holdfast.Capture   { return &s.Captures[0] }
-func participantOf(s *holdfast.Set) *holdfast.Capture { return &s.Captures[1] }
+func validatorOf(s *holdfast.Set) *holdfast.Captured   { return &s.Captures[0].Components[0] }
+func participantOf(s *holdfast.Set) *holdfast.Captured { return &s.Captures[1].Components[0] }
+
+// dumped is a capture of one component.
+func dumped(began, ended int, c holdfast.Captured) holdfast.Capture {
+	return holdfast.Capture{Method: holdfast.Dump, Began: at(began), Ended: at(ended), Components: []holdfast.Captured{c}}
+}
 
 func stores(s *holdfast.Set, list ...holdfast.Store) {
 	validatorOf(s).Facts.Validator.Stores = list
@@ -58,16 +65,16 @@ func TestWhatASetIsWorth(t *testing.T) {
 		}, holdfast.Proven, ""},
 
 		{"the participant began before the validator app had ended", func(s *holdfast.Set) {
-			participantOf(s).Began = at(8)
+			s.Captures[1].Began = at(8)
 		}, holdfast.Misordered, "participant began 1s before validator had ended"},
 		{"at the same instant: not before", func(s *holdfast.Set) {
-			participantOf(s).Began = at(9)
+			s.Captures[1].Began = at(9)
 		}, holdfast.Misordered, "validator has to be captured before participant"},
 		{"the wall clock is in order, the monotonic one is not", func(s *holdfast.Set) {
-			participantOf(s).Began.Since = at(5).Since
+			s.Captures[1].Began.Since = at(5).Since
 		}, holdfast.Misordered, "began 4s before"},
 		{"the wall clock jumped back, the monotonic one did not", func(s *holdfast.Set) {
-			participantOf(s).Began.Wall = at(-3600).Wall
+			s.Captures[1].Began.Wall = at(-3600).Wall
 		}, holdfast.Proven, ""},
 		{"ingested beyond the ledger's end", func(s *holdfast.Set) {
 			stores(s, store("DbValidatorStore", 101))
@@ -114,7 +121,7 @@ func TestWhatASetIsWorth(t *testing.T) {
 			s.Node.Components, s.Captures, s.Identities = nil, nil, nil
 		}, holdfast.Unproven, "no captures"},
 		{"a capture that says it ended before it began", func(s *holdfast.Set) {
-			validatorOf(s).Ended = holdfast.Moment{}
+			s.Captures[0].Ended = holdfast.Moment{}
 		}, holdfast.Unproven, "ended before it began"},
 		{"the identities could not be taken", func(s *holdfast.Set) {
 			s.Identities, s.Missing = nil, []string{"identities: the validator app does not answer"}
@@ -133,11 +140,11 @@ func TestWhatASetIsWorth(t *testing.T) {
 		}, holdfast.Mismatched, "the identities are those of PAR::" + stranger},
 		{"another node's identities weigh more than a wrong order", func(s *holdfast.Set) {
 			s.Identities.ID = "PAR::" + stranger
-			participantOf(s).Began = at(8)
+			s.Captures[1].Began = at(8)
 		}, holdfast.Mismatched, stranger},
 		{"an unknown schema does not hide a wrong order on the clock", func(s *holdfast.Set) {
 			validatorOf(s).Facts = holdfast.Facts{Schema: "unknown", Unknown: "no store_descriptors"}
-			participantOf(s).Began = at(8)
+			s.Captures[1].Began = at(8)
 		}, holdfast.Misordered, "began 1s before"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -161,7 +168,7 @@ func TestWhatASetIsWorth(t *testing.T) {
 // A reader believes the facts of a manifest, not its verdicts.
 func TestAManifestThatLiesAboutItsStateIsFound(t *testing.T) {
 	s := goodSet()
-	participantOf(&s).Began = at(8)
+	s.Captures[1].Began = at(8)
 	claimed := s // still says proven, with an order that holds
 	if claimed.State != holdfast.Proven || claimed.Order.Verdict != holdfast.Holds {
 		t.Fatal("the lie is not in place")
@@ -218,13 +225,144 @@ func TestAnAppBeforeTheParticipantIsProvenByTheClock(t *testing.T) {
 	for ended, want := range map[int]holdfast.State{7: holdfast.Proven, 11: holdfast.Misordered} {
 		s := goodSet()
 		s.Node.Components = append(s.Node.Components, holdfast.Component{Name: "app", Kind: holdfast.App, Before: []holdfast.ComponentName{"participant"}})
-		s.Captures = append(s.Captures, holdfast.Capture{Component: "app", Kind: holdfast.App, Began: at(1), Ended: at(ended), Facts: holdfast.Facts{Schema: "app"}})
+		s.Captures = append(s.Captures, dumped(1, ended, holdfast.Captured{Component: "app", Kind: holdfast.App, Facts: holdfast.Facts{Schema: "app"}}))
 		s.Prove()
 		if s.State != want {
 			t.Errorf("an app whose capture ended after %d s makes the set %s, want %s", ended, s.State, want)
 		}
-		if e := s.Order.Edges[1]; !strings.Contains(e.Content.Evidence, "the clock decides") {
-			t.Errorf("evidence %q", e.Content.Evidence)
+		if e := s.Order.Edges[1]; e.Content.Verdict != holdfast.NoneApplies || !strings.Contains(e.Content.Evidence, "the clock decides") {
+			t.Errorf("evidence %+v", e.Content)
+		}
+	}
+}
+
+// apps is a set of an operator's own databases, which no rule orders.
+func apps(names ...holdfast.ComponentName) holdfast.Set {
+	s := holdfast.Set{Schema: holdfast.ManifestSchema, Node: holdfast.Node{Name: "demo"}}
+	for i, name := range names {
+		s.Node.Components = append(s.Node.Components, app(name))
+		s.Captures = append(s.Captures, dumped(2*i, 2*i+1, holdfast.Captured{Component: name, Kind: holdfast.App, Facts: holdfast.Facts{Schema: "app"}}))
+	}
+	return s
+}
+
+// Where no rule applies nothing was proved, and nothing speaks against the set.
+func TestWhereNoRuleOfOrderAppliesNoneIsSaidToHold(t *testing.T) {
+	for name, c := range map[string]struct {
+		set   holdfast.Set
+		order holdfast.Verdict
+		state holdfast.State
+	}{
+		"one component":                      {apps("a"), holdfast.NoneApplies, holdfast.Proven},
+		"two that nobody ordered":            {apps("a", "b"), holdfast.NoneApplies, holdfast.Proven},
+		"two that the clock orders":          {ordered(apps("a", "b"), "a", "b"), holdfast.Holds, holdfast.Proven},
+		"two against the configured order":   {ordered(apps("a", "b"), "b", "a"), holdfast.Violated, holdfast.Misordered},
+		"one of which something is missing":  {lacking(apps("a")), holdfast.NoneApplies, holdfast.Unproven},
+		"a wish that the clock contradicts":  {wishing(4, 2), holdfast.NoneApplies, holdfast.Proven},
+		"a wish that the clock agrees with":  {wishing(2, 4), holdfast.NoneApplies, holdfast.Proven},
+		"a rule of a kind without a content": {serial(2, 4), holdfast.Holds, holdfast.Proven},
+		"such a rule, broken":                {serial(4, 2), holdfast.Violated, holdfast.Misordered},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.set.Prove()
+			if c.set.Order.Verdict != c.order || c.set.State != c.state {
+				t.Errorf("the order is said to be %q and the set %s: %+v", c.set.Order.Verdict, c.set.State, c.set.Order)
+			}
+			if problems := c.set.Problems(); len(problems) > 0 != (c.state != holdfast.Proven) {
+				t.Errorf("problems %v", problems)
+			}
+		})
+	}
+}
+
+func ordered(s holdfast.Set, first, then holdfast.ComponentName) holdfast.Set {
+	for i, c := range s.Node.Components {
+		if c.Name == first {
+			s.Node.Components[i].Before = names(then)
+		}
+	}
+	return s
+}
+
+func lacking(s holdfast.Set) holdfast.Set {
+	s.Missing = []string{"something"}
+	return s
+}
+
+// timed is a set of two kinds whose captures begin then, each of a second.
+func timed(first, then holdfast.Kind, firstAt, thenAt int) holdfast.Set {
+	s := apps("first", "then")
+	for i, kind := range []holdfast.Kind{first, then} {
+		s.Node.Components[i].Kind, s.Captures[i].Components[0].Kind = kind, kind
+		begins := []int{firstAt, thenAt}[i]
+		s.Captures[i].Began, s.Captures[i].Ended = at(begins), at(begins+1)
+	}
+	return s
+}
+
+func wishing(scanAt, mediatorAt int) holdfast.Set {
+	s := timed(holdfast.Scan, holdfast.Mediator, scanAt, mediatorAt)
+	s.Captures[0].Components[0].Facts.Splice = &holdfast.SpliceFacts{}
+	return s
+}
+
+func serial(ordererAt, sequencerAt int) holdfast.Set {
+	return timed(holdfast.Orderer, holdfast.Sequencer, ordererAt, sequencerAt)
+}
+
+// Scan and the SV app follow the participant as the validator app does.
+func TestAnAppOfASuperValidatorMayNotBeAheadOfItsParticipant(t *testing.T) {
+	for _, kind := range []holdfast.Kind{holdfast.SV, holdfast.Scan} {
+		for offset, want := range map[int64]holdfast.State{98: holdfast.Proven, 101: holdfast.Misordered, 39: holdfast.Misordered} {
+			s := goodSet()
+			s.Node.Components = append(s.Node.Components, of(kind, "more"))
+			s.Captures = append(s.Captures, dumped(1, 2, holdfast.Captured{Component: "more", Kind: kind,
+				Facts: holdfast.Facts{Schema: string(kind), Splice: &holdfast.SpliceFacts{Stores: []holdfast.Store{store("DbAnyStore", offset)}}}}))
+			if s.Prove(); s.State != want {
+				t.Errorf("a %s that has ingested up to %d makes the set %s, want %s: %+v", kind, offset, s.State, want, s.Order)
+			}
+		}
+	}
+}
+
+func TestWorst(t *testing.T) {
+	for _, c := range []struct {
+		verdicts []holdfast.Verdict
+		want     holdfast.Verdict
+	}{
+		{nil, holdfast.Holds},
+		{[]holdfast.Verdict{holdfast.NoneApplies, holdfast.NoneApplies}, holdfast.NoneApplies},
+		{[]holdfast.Verdict{holdfast.NoneApplies, holdfast.Holds}, holdfast.Holds},
+		{[]holdfast.Verdict{holdfast.Holds, holdfast.CannotTell, holdfast.NoneApplies}, holdfast.CannotTell},
+		{[]holdfast.Verdict{holdfast.CannotTell, holdfast.Violated}, holdfast.Violated},
+	} {
+		if got := holdfast.Worst(c.verdicts...); got != c.want {
+			t.Errorf("the worst of %q is %q", c.verdicts, got)
+		}
+	}
+}
+
+// One capture may stand for both sides of a rule: it has them as they were at
+// one instant, and what they say of each other still has to agree.
+func TestOneCaptureOfTwoDatabasesIsInOrder(t *testing.T) {
+	for offset, want := range map[int64]holdfast.State{98: holdfast.Proven, 101: holdfast.Misordered} {
+		s := goodSet()
+		one := s.Captures[0]
+		one.Method, one.Content = holdfast.Physical, content.ServerFiles{Names: []string{"server/base.tar"}}
+		one.Components = append(one.Components, s.Captures[1].Components...)
+		s.Captures = []holdfast.Capture{one}
+		stores(&s, store("DbValidatorStore", offset))
+		if s.Prove(); s.State != want {
+			t.Errorf("one capture of both, ingested up to %d, makes the set %s, want %s: %+v", offset, s.State, want, s.Order)
+		}
+		if e := s.Order.Edges[0]; e.Clock.Verdict != holdfast.Holds || !strings.Contains(e.Clock.Evidence, "at one instant") {
+			t.Errorf("the clock says %+v", e.Clock)
+		}
+		if part, ok := s.Part("participant"); !ok || part.Method != holdfast.Physical || part.Database.Name != "participant-4" {
+			t.Errorf("the participant's part is %+v", part)
+		}
+		if names := s.FileNames(); !slices.Equal(names, []string{"README.md", "server/base.tar", "identities/participant.json.age"}) {
+			t.Errorf("the files are %v", names)
 		}
 	}
 }

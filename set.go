@@ -2,17 +2,15 @@ package holdfast
 
 import (
 	"context"
-	"encoding/binary"
 	"encoding/hex"
-	"fmt"
 	"io"
-	"math/bits"
 	"time"
 )
 
 // ManifestSchema is the version of the manifest that this program writes. A
-// reader takes every version up to this one and refuses later ones.
-const ManifestSchema = 1
+// reader takes every version up to this one and refuses later ones; package
+// manifest reads and writes them.
+const ManifestSchema = 2
 
 // SetID names a set: the UTC second the run began and eight random hex digits,
 // "20261122T154500Z-1f0c9a3e". IDs sort by time.
@@ -61,29 +59,6 @@ type Set struct {
 	Members    MembershipProof `json:"membership"`
 }
 
-// Capture is one component's bytes taken once, and what was learnt while they
-// were taken.
-type Capture struct {
-	Component  ComponentName `json:"component"`
-	Kind       Kind          `json:"kind"`
-	Method     string        `json:"method"` // "dump"
-	Began      Moment        `json:"began"`
-	Consistent Moment        `json:"consistent_at"` // the snapshot was taken by then
-	Ended      Moment        `json:"ended"`
-	Server     Server        `json:"server"`
-	Database   Database      `json:"database"`
-	WAL        WAL           `json:"wal"`
-	Schema     string        `json:"schema_file"`  // pg_dump custom format, no data
-	Globals    string        `json:"globals_file"` // roles without passwords, database settings
-	Tables     []Table       `json:"tables"`
-	Sequences  []Sequence    `json:"sequences,omitempty"`
-	Views      []View        `json:"materialized_views,omitempty"`
-	LeftOut    []LeftOut     `json:"left_out,omitempty"`
-	Bytes      int64         `json:"bytes_read"`
-	Waits      []Wait        `json:"waits_caused,omitempty"`
-	Facts      Facts         `json:"facts"`
-}
-
 // Server is the Postgres server a capture came from.
 type Server struct {
 	Version  string `json:"version"`     // "15.18 (Debian 15.18-0+deb12u1)"
@@ -127,55 +102,6 @@ type WAL struct {
 	Settled bool   `json:"settled"` // the transactions then open ended before the snapshot
 }
 
-// The formats of a table's segments.
-const (
-	BinaryFormat = "binary"
-	TextFormat   = "text"
-)
-
-// Table is one table's rows as captured. Its digest is the sum of its
-// segments' digests, so it does not depend on the order of rows or on where
-// the table was cut.
-type Table struct {
-	Schema    string    `json:"schema"`
-	Name      string    `json:"name"`
-	Format    string    `json:"format"`
-	Columns   []string  `json:"columns"`             // in the order of the stream; generated ones are left out
-	Types     []string  `json:"types"`               // of the columns
-	Condition string    `json:"condition,omitempty"` // of an extension's configuration table
-	Rows      int64     `json:"rows"`
-	Bytes     int64     `json:"bytes"`
-	Digest    Digest    `json:"digest"`
-	Segments  []Segment `json:"segments"`
-}
-
-// Segment is one file of a table: the rows whose tuples lie in the heap blocks
-// [From, To), or all of them where To is 0.
-type Segment struct {
-	File   string `json:"file"`
-	From   int64  `json:"from_block"`
-	To     int64  `json:"to_block,omitempty"`
-	Rows   int64  `json:"rows"`
-	Bytes  int64  `json:"bytes"`
-	Digest Digest `json:"digest"`
-}
-
-// Sequence is a sequence's position, read after the snapshot was taken, so
-// that it is never behind a row of the capture.
-type Sequence struct {
-	Schema string `json:"schema"`
-	Name   string `json:"name"`
-	Last   int64  `json:"last_value"`
-	Called bool   `json:"is_called"`
-}
-
-// View is a materialized view that was populated; a restore refreshes them in
-// this order.
-type View struct {
-	Schema string `json:"schema"`
-	Name   string `json:"name"`
-}
-
 // LeftOut names something a capture does not carry, and why that is right.
 type LeftOut struct {
 	Name   string `json:"name"`
@@ -188,34 +114,6 @@ type Wait struct {
 	Relation string        `json:"relation"`
 	Mode     string        `json:"mode"`
 	Waited   time.Duration `json:"waited_ns"`
-}
-
-// Digest is an order-independent digest of rows: the sum, modulo 2^128, of a
-// 128-bit hash (XXH3) of each row as COPY prints it. Equal digests and equal
-// row counts mean equal rows, whatever order they came in.
-type Digest struct{ Hi, Lo uint64 }
-
-// Plus returns the digest of both parts together.
-func (d Digest) Plus(o Digest) Digest {
-	lo, carry := bits.Add64(d.Lo, o.Lo, 0)
-	hi, _ := bits.Add64(d.Hi, o.Hi, carry)
-	return Digest{hi, lo}
-}
-
-// String returns 32 hexadecimal digits.
-func (d Digest) String() string { return fmt.Sprintf("%016x%016x", d.Hi, d.Lo) }
-
-// MarshalText encodes the digest as String does.
-func (d Digest) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
-
-// UnmarshalText decodes what MarshalText wrote.
-func (d *Digest) UnmarshalText(text []byte) error {
-	var b [16]byte
-	if n, err := hex.Decode(b[:], text[:min(len(text), 32)]); err != nil || n != len(b) || len(text) != 32 {
-		return fmt.Errorf("digest %q: want 32 hexadecimal digits", text)
-	}
-	d.Hi, d.Lo = binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:])
-	return nil
 }
 
 // Artifact is one stored file of a set.
@@ -247,25 +145,14 @@ type Clock func() Moment
 func (s Set) FileNames() []string {
 	names := []string{ReadmeName}
 	for _, c := range s.Captures {
-		names = append(names, c.Schema, c.Globals)
-		for _, t := range c.Tables {
-			for _, g := range t.Segments {
-				names = append(names, g.File)
-			}
+		for _, f := range c.Files() {
+			names = append(names, f.Name)
 		}
 	}
 	if s.Identities != nil && s.Identities.SealedFile != "" {
 		names = append(names, s.Identities.SealedFile)
 	}
-	if d := s.Deployment; d != nil {
-		if d.Specs != "" {
-			names = append(names, d.Specs)
-		}
-		for _, k := range d.Kept {
-			names = append(names, k.File)
-		}
-	}
-	return names
+	return append(names, s.Deployment.files()...)
 }
 
 // The files at the root of a set.
@@ -279,26 +166,4 @@ const (
 type SetWriter interface {
 	Sink
 	Seal(ctx context.Context, set *Set) error
-}
-
-// Outlook is what looking at a component tells before anything is captured.
-type Outlook struct {
-	Component   ComponentName `json:"component"`
-	Found       string        `json:"found"`                    // "the database of the Canton participant ..."
-	Participant string        `json:"participant_id,omitempty"` // as far as the database tells
-	Database    string        `json:"database"`
-	Postgres    string        `json:"postgres"`
-	Bytes       int64         `json:"bytes"` // of the database
-	Tables      []TableSize   `json:"tables"`
-	LeftOut     []LeftOut     `json:"left_out,omitempty"`
-	// Instance identifies the database among all there are, whatever name and
-	// address it was found by; "" when that is unknown.
-	Instance string `json:"-"`
-}
-
-// TableSize is one table that a capture will read.
-type TableSize struct {
-	Name   string `json:"name"`
-	Bytes  int64  `json:"bytes"` // without indexes
-	Format string `json:"format"`
 }

@@ -2,9 +2,9 @@ package holdfast_test
 
 import (
 	"bytes"
-	"encoding/json"
 	"flag"
-	"math/rand/v2"
+	"holdfast/content"
+	"holdfast/manifest"
 	"os"
 	"reflect"
 	"slices"
@@ -44,48 +44,60 @@ func goodSet() holdfast.Set {
 		Began: at(0), Ended: at(30), Attempt: 1,
 		Captures: []holdfast.Capture{
 			{
-				Component: "validator", Kind: holdfast.Validator, Method: "dump", Began: at(1), Consistent: at(2), Ended: at(9),
+				Method: holdfast.Dump, Began: at(1), Consistent: at(2), Ended: at(9),
+				Components: []holdfast.Captured{{
+					Component: "validator", Kind: holdfast.Validator,
+					Database: holdfast.Database{Name: "validator", Owner: "cnadmin", Encoding: "UTF8", Collate: "C", CType: "C", Provider: "libc",
+						Bytes: 9 << 20, Roles: []string{"cnadmin"}},
+					Facts: holdfast.Facts{Schema: "validator", Migrations: "63", Validator: &holdfast.SpliceFacts{
+						Stores: []holdfast.Store{store("DbValidatorStore", 98), store("DbUserWalletStore", 97)}, Users: []string{"administrator", "alice"},
+					}},
+				}},
 				Server: holdfast.Server{Version: "15.18", Number: 150018, SystemID: "7311111111111111111", Timeline: 1},
-				Database: holdfast.Database{Name: "validator", Owner: "cnadmin", Encoding: "UTF8", Collate: "C", CType: "C", Provider: "libc",
-					Bytes: 9 << 20, Roles: []string{"cnadmin"}},
-				WAL: holdfast.WAL{Before: "0/1A2B3C4", Settled: true}, Schema: "validator/schema.dump", Globals: "validator/globals.sql",
-				Tables: []holdfast.Table{{
-					Schema: "validator", Name: "store_last_ingested_offsets", Format: holdfast.BinaryFormat,
-					Columns: []string{"store_id", "migration_id", "last_ingested_offset"}, Types: []string{"integer", "bigint", "text"},
-					Rows: 2, Bytes: 61, Digest: holdfast.Digest{Hi: 3, Lo: 4},
-					Segments: []holdfast.Segment{{File: "validator/data/validator.store_last_ingested_offsets/0000000000.copy", Rows: 2, Bytes: 61, Digest: holdfast.Digest{Hi: 3, Lo: 4}}},
-				}},
-				Sequences: []holdfast.Sequence{{Schema: "validator", Name: "store_descriptors_id_seq", Last: 5, Called: true}},
-				Bytes:     61,
-				Facts: holdfast.Facts{Schema: "validator", Migrations: "63", Validator: &holdfast.ValidatorFacts{
-					Stores: []holdfast.Store{store("DbValidatorStore", 98), store("DbUserWalletStore", 97)}, Users: []string{"administrator", "alice"},
-				}},
+				WAL:    holdfast.WAL{Before: "0/1A2B3C4", Settled: true},
+				Content: content.Rows{
+					Schema: "validator/schema.dump", Globals: "validator/globals.sql",
+					Tables: []content.Table{{
+						Schema: "validator", Name: "store_last_ingested_offsets", Format: content.BinaryFormat,
+						Columns: []string{"store_id", "migration_id", "last_ingested_offset"}, Types: []string{"integer", "bigint", "text"},
+						Rows: 2, Bytes: 61, Digest: content.Digest{Hi: 3, Lo: 4},
+						Segments: []content.Segment{{File: "validator/data/validator.store_last_ingested_offsets/0000000000.copy", Rows: 2, Bytes: 61, Digest: content.Digest{Hi: 3, Lo: 4}}},
+					}},
+					Sequences: []content.Sequence{{Schema: "validator", Name: "store_descriptors_id_seq", Last: 5, Called: true}},
+				},
+				Bytes: 61,
 			},
 			{
-				Component: "participant", Kind: holdfast.Participant, Method: "dump", Began: at(10), Consistent: at(11), Ended: at(29),
-				Server:   holdfast.Server{Version: "15.18", Number: 150018, SystemID: "7311111111111111111", Timeline: 1},
-				Database: holdfast.Database{Name: "participant-4", Owner: "cnadmin", Encoding: "UTF8", Collate: "C", CType: "C", Provider: "libc", Bytes: 80 << 20},
-				WAL:      holdfast.WAL{Before: "0/2A2B3C4"}, Schema: "participant/schema.dump", Globals: "participant/globals.sql",
-				Tables: []holdfast.Table{{
-					Schema: "participant", Name: "lapi_parameters", Format: holdfast.TextFormat, Columns: []string{"participant_id"}, Types: []string{"character varying"},
-					Rows: 1, Bytes: 70, Digest: holdfast.Digest{Hi: 1, Lo: 2},
-					Segments: []holdfast.Segment{
-						{File: "participant/data/participant.lapi_parameters/0000000000.copy", To: 2048, Rows: 1, Bytes: 70, Digest: holdfast.Digest{Hi: 1, Lo: 2}},
-						{File: "participant/data/participant.lapi_parameters/0000002048.copy", From: 2048},
-					},
+				Method: holdfast.Dump, Began: at(10), Consistent: at(11), Ended: at(29),
+				Components: []holdfast.Captured{{
+					Component: "participant", Kind: holdfast.Participant,
+					Database: holdfast.Database{Name: "participant-4", Owner: "cnadmin", Encoding: "UTF8", Collate: "C", CType: "C", Provider: "libc", Bytes: 80 << 20},
+					Facts: holdfast.Facts{Schema: "participant", Migrations: "22.1", Participant: &holdfast.ParticipantFacts{
+						ParticipantID: participantID, LedgerEnd: ptr[int64](100), PrunedUpTo: ptr[int64](40), Published: ptr(began),
+						RecordTimes:   []holdfast.RecordTime{{Synchronizer: "global-domain::1220cc", At: began}},
+						Synchronizers: []holdfast.Synchronizer{{Alias: "global", PhysicalID: "global-domain::1220" + strings.Repeat("c", 64) + "::35-5", Active: true}},
+						Pruning:       &holdfast.Pruning{Cron: "0 /10 * * * ?", MaxDuration: 30 * time.Minute, Retention: 48 * time.Hour},
+						Users:         []holdfast.User{{ID: "ledger-api-user", PrimaryParty: "demo", Rights: []int{1, 2}}},
+						Keys:          []holdfast.Key{{Fingerprint: "1220dd", Name: "demo-namespace"}},
+					}},
 				}},
-				Views:   []holdfast.View{{Schema: "debug", Name: "contracts"}},
+				Server: holdfast.Server{Version: "15.18", Number: 150018, SystemID: "7311111111111111111", Timeline: 1},
+				WAL:    holdfast.WAL{Before: "0/2A2B3C4"},
+				Content: content.Rows{
+					Schema: "participant/schema.dump", Globals: "participant/globals.sql",
+					Tables: []content.Table{{
+						Schema: "participant", Name: "lapi_parameters", Format: content.TextFormat, Columns: []string{"participant_id"}, Types: []string{"character varying"},
+						Rows: 1, Bytes: 70, Digest: content.Digest{Hi: 1, Lo: 2},
+						Segments: []content.Segment{
+							{File: "participant/data/participant.lapi_parameters/0000000000.copy", To: 2048, Rows: 1, Bytes: 70, Digest: content.Digest{Hi: 1, Lo: 2}},
+							{File: "participant/data/participant.lapi_parameters/0000002048.copy", From: 2048},
+						},
+					}},
+					Views: []content.View{{Schema: "debug", Name: "contracts"}},
+				},
 				LeftOut: []holdfast.LeftOut{{Name: "participant.scratch", Reason: "unlogged"}},
 				Bytes:   70,
 				Waits:   []holdfast.Wait{{PID: 77, Relation: "participant.par_contracts", Mode: "AccessExclusiveLock", Waited: 40 * time.Millisecond}},
-				Facts: holdfast.Facts{Schema: "participant", Migrations: "22.1", Participant: &holdfast.ParticipantFacts{
-					ParticipantID: participantID, LedgerEnd: ptr[int64](100), PrunedUpTo: ptr[int64](40), Published: ptr(began),
-					RecordTimes:   []holdfast.RecordTime{{Synchronizer: "global-domain::1220cc", At: began}},
-					Synchronizers: []holdfast.Synchronizer{{Alias: "global", PhysicalID: "global-domain::1220" + strings.Repeat("c", 64) + "::35-5", Active: true}},
-					Pruning:       &holdfast.Pruning{Cron: "0 /10 * * * ?", MaxDuration: 30 * time.Minute, Retention: 48 * time.Hour},
-					Users:         []holdfast.User{{ID: "ledger-api-user", PrimaryParty: "demo", Rights: []int{1, 2}}},
-					Keys:          []holdfast.Key{{Fingerprint: "1220dd", Name: "demo-namespace"}},
-				}},
 			},
 		},
 		Identities: &holdfast.IdentityFacts{
@@ -104,35 +116,66 @@ func store(name string, offset int64) holdfast.Store {
 	return holdfast.Store{Name: name, Version: 2, Participant: "PAR::" + participantID, Raw: raw, Offset: &offset, Current: true}
 }
 
-// The first manifest ever written has to be readable for ever. The file is
-// what version 1 looks like; it is never written anew once released.
-func TestManifestOfVersion1KeepsDecoding(t *testing.T) {
-	const golden = "testdata/set-v1.json"
-	want := goodSet()
-	if *update {
-		text, err := json.MarshalIndent(want, "", " ")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(golden, append(text, '\n'), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	text, err := os.ReadFile(golden)
+// read reads a manifest of testdata.
+func read(t *testing.T, name string) holdfast.Set {
+	t.Helper()
+	in, err := os.Open(name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var got holdfast.Set
-	decoder := json.NewDecoder(bytes.NewReader(text))
-	decoder.DisallowUnknownFields() // a field that was renamed would be lost silently
-	if err := decoder.Decode(&got); err != nil {
-		t.Fatal(err)
+	defer func() { _ = in.Close() }()
+	set, err := manifest.Read(in)
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
 	}
-	if !reflect.DeepEqual(got, want) {
-		t.Errorf("the manifest decodes to %+v,\nwant %+v", got, want)
+	return set
+}
+
+// Every manifest ever written has to be readable for ever. The files are what
+// each version looks like; that of a version is never written anew once it is
+// released.
+func TestManifestsOfEveryVersionKeepDecoding(t *testing.T) {
+	const current = "testdata/set-v2.json"
+	want := goodSet()
+	if *update {
+		var text bytes.Buffer
+		if err := manifest.Write(&text, want); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(current, text.Bytes(), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if problems := got.Problems(); len(problems) > 0 {
-		t.Errorf("a proven set of version 1 is no longer proven: %v", problems[0].What)
+	for _, name := range []string{"testdata/set-v1.json", current} {
+		got := read(t, name)
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("%s decodes to %+v,\nwant %+v", name, got, want)
+		}
+		if problems := got.Problems(); len(problems) > 0 {
+			t.Errorf("a proven set, %s, is no longer proven: %v", name, problems[0].What)
+		}
+	}
+}
+
+// A set of a compose node of version 1 keeps what its restore needs: what is
+// the kind's own is handed on as it was written.
+func TestTheDeploymentOfVersion1IsConverted(t *testing.T) {
+	set := read(t, "testdata/set-v1-compose.json")
+	d := set.Deployment
+	if d == nil || d.Kind != "compose" || d.Machine != "validator-7 /var/lib/docker" || d.Splice != "0.6.11" || len(d.NotKept) != 1 {
+		t.Fatalf("the deployment is %+v", d)
+	}
+	want := holdfast.Program{Role: "postgres", Name: "splice-validator-postgres-splice-1", Image: "postgres:14", Digest: "postgres@sha256:1b1b"}
+	if len(d.Programs) != 3 || d.Programs[0] != want {
+		t.Errorf("the programs are %+v", d.Programs)
+	}
+	for _, file := range []string{"node/specs.json", "node/files/0", "node/files/1"} {
+		if !slices.Contains(set.FileNames(), file) {
+			t.Errorf("file %s was lost; there are %v", file, set.FileNames())
+		}
+	}
+	if d.OwnFile != "node/specs.json" || !strings.Contains(string(d.Own), `"party_hint": "demo-validator-1"`) {
+		t.Errorf("the kind's own is %s in file %s", d.Own, d.OwnFile)
 	}
 }
 
@@ -159,88 +202,5 @@ func TestFileNamesAreWhatTheManifestNames(t *testing.T) {
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %v", got)
-	}
-}
-
-func randomDigest(r *rand.Rand) holdfast.Digest {
-	return holdfast.Digest{Hi: r.Uint64(), Lo: r.Uint64()}
-}
-
-// A table's digest must not depend on the order of its rows, nor on where it
-// was cut into segments.
-func TestDigestsAddUpInAnyOrderAndGrouping(t *testing.T) {
-	r := rand.New(rand.NewPCG(1, 2))
-	for range 200 {
-		rows := make([]holdfast.Digest, 1+r.IntN(20))
-		var want holdfast.Digest
-		for i := range rows {
-			rows[i] = randomDigest(r)
-			want = want.Plus(rows[i])
-		}
-		r.Shuffle(len(rows), func(i, k int) { rows[i], rows[k] = rows[k], rows[i] })
-		cut := r.IntN(len(rows) + 1)
-		var left, right holdfast.Digest
-		for _, d := range rows[:cut] {
-			left = left.Plus(d)
-		}
-		for _, d := range rows[cut:] {
-			right = right.Plus(d)
-		}
-		if got := right.Plus(left); got != want {
-			t.Fatalf("%v in another order and cut at %d adds up to %v", want, cut, got)
-		}
-	}
-}
-
-func TestDigestsCarryAndWrap(t *testing.T) {
-	all := ^uint64(0)
-	for _, c := range []struct{ a, b, want holdfast.Digest }{
-		{holdfast.Digest{}, holdfast.Digest{Hi: 1, Lo: 2}, holdfast.Digest{Hi: 1, Lo: 2}},
-		{holdfast.Digest{Lo: all}, holdfast.Digest{Lo: 1}, holdfast.Digest{Hi: 1}},
-		{holdfast.Digest{Hi: all, Lo: all}, holdfast.Digest{Lo: 1}, holdfast.Digest{}},
-	} {
-		if got := c.a.Plus(c.b); got != c.want {
-			t.Errorf("%v + %v = %v, want %v", c.a, c.b, got, c.want)
-		}
-	}
-}
-
-func TestADigestThatMissesOrRepeatsARowDiffers(t *testing.T) {
-	r := rand.New(rand.NewPCG(3, 4))
-	a, b := randomDigest(r), randomDigest(r)
-	both := a.Plus(b)
-	for name, other := range map[string]holdfast.Digest{"without b": a, "a twice": a.Plus(a).Plus(b), "nothing": {}} {
-		if other == both {
-			t.Errorf("%s has the digest of a and b", name)
-		}
-	}
-}
-
-func FuzzDigestText(f *testing.F) {
-	f.Add(holdfast.Digest{Hi: 1, Lo: 0xffeeddccbbaa9988}.String())
-	f.Add(strings.Repeat("F", 32))
-	f.Add(strings.Repeat(" ", 16) + "1" + strings.Repeat(" ", 15))
-	f.Add("0x1122334455667788+0x11223344556")
-	f.Add("1122334455667788 x12233445566778")
-	f.Fuzz(func(t *testing.T, text string) {
-		var d holdfast.Digest
-		if err := d.UnmarshalText([]byte(text)); err != nil {
-			return
-		}
-		if d.String() != strings.ToLower(text) {
-			t.Errorf("%q was read as %s", text, d)
-		}
-	})
-}
-
-func TestDigestTextRoundTrip(t *testing.T) {
-	r := rand.New(rand.NewPCG(5, 6))
-	for range 100 {
-		want := randomDigest(r)
-		text, _ := json.Marshal(want)
-		var got holdfast.Digest
-		if err := json.Unmarshal(text, &got); err != nil || got != want {
-			t.Fatalf("%s came back as %v, %v", text, got, err)
-		}
 	}
 }

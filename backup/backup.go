@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"holdfast/observed"
 	"io"
 	"os"
 	"slices"
@@ -22,7 +23,7 @@ import (
 // Source is one component where it lives.
 type Source interface {
 	// Look tells what is there, and refuses what cannot be captured.
-	Look(ctx context.Context, c holdfast.Component) (holdfast.Outlook, error)
+	Look(ctx context.Context, c holdfast.Component) (observed.Outlook, error)
 	// Capture puts the component's files into out and says what they are.
 	Capture(ctx context.Context, c holdfast.Component, clock holdfast.Clock, out holdfast.Sink) (holdfast.Capture, error)
 }
@@ -68,7 +69,7 @@ type Job struct {
 // Plan is what a run would do.
 type Plan struct {
 	Node   holdfast.NodeName    `json:"node"`
-	Stages [][]holdfast.Outlook `json:"stages"`
+	Stages [][]observed.Outlook `json:"stages"`
 	Last   *Previous            `json:"last,omitempty"`
 	// Estimate is how long the captures would take at the pace of the last set,
 	// 0 when there is none to go by.
@@ -103,7 +104,7 @@ func (j Job) Plan(ctx context.Context) (Plan, error) {
 	took := last.Ended.Since - last.Began.Since
 	p.Last = &Previous{ID: last.ID, Ended: last.Ended.Wall, Took: took}
 	var then, now int64
-	for _, c := range last.Captures {
+	for _, c := range last.Parts() {
 		then += c.Database.Bytes
 	}
 	for _, s := range stages {
@@ -152,7 +153,7 @@ func (j Job) Run(ctx context.Context) (holdfast.Set, error) {
 
 // last reads the set to go on from, and refuses to go on from another node's.
 // One that cannot be read must not keep new ones from being taken.
-func (j Job) last(ctx context.Context, stages [][]holdfast.Outlook) (holdfast.Set, holdfast.Files, error) {
+func (j Job) last(ctx context.Context, stages [][]observed.Outlook) (holdfast.Set, holdfast.Files, error) {
 	last, files, err := j.Store.Latest(ctx, j.Node.Name, holdfast.Proven, holdfast.Unproven)
 	if ctx.Err() != nil {
 		return holdfast.Set{}, nil, ctx.Err()
@@ -172,17 +173,17 @@ func (j Job) last(ctx context.Context, stages [][]holdfast.Outlook) (holdfast.Se
 
 // Look asks every source, side by side, what it has, and refuses what is no one
 // node. It changes nothing.
-func (j Job) Look(ctx context.Context) ([][]holdfast.Outlook, error) {
+func (j Job) Look(ctx context.Context) ([][]observed.Outlook, error) {
 	stages, err := j.Node.Stages()
 	if err != nil {
 		return nil, err
 	}
-	out := make([][]holdfast.Outlook, len(stages))
+	out := make([][]observed.Outlook, len(stages))
 	failed := map[holdfast.ComponentName]error{}
 	var mu sync.Mutex
 	var group sync.WaitGroup
 	for i, stage := range stages {
-		out[i] = make([]holdfast.Outlook, len(stage))
+		out[i] = make([]observed.Outlook, len(stage))
 		for k, c := range stage {
 			source, ok := j.Sources[c.Name]
 			if !ok {
@@ -209,8 +210,8 @@ func (j Job) Look(ctx context.Context) ([][]holdfast.Outlook, error) {
 }
 
 // distinct refuses two components that are one database.
-func distinct(stages [][]holdfast.Outlook) error {
-	seen := map[string]holdfast.Outlook{}
+func distinct(stages [][]observed.Outlook) error {
+	seen := map[string]observed.Outlook{}
 	for _, o := range slices.Concat(stages...) {
 		other, twice := seen[o.Instance]
 		if twice && o.Instance != "" {
@@ -227,8 +228,8 @@ func distinct(stages [][]holdfast.Outlook) error {
 }
 
 // oneParticipant refuses databases of different nodes before anything is read.
-func oneParticipant(n holdfast.Node, stages [][]holdfast.Outlook) error {
-	var first *holdfast.Outlook
+func oneParticipant(n holdfast.Node, stages [][]observed.Outlook) error {
+	var first *observed.Outlook
 	for _, o := range slices.Concat(stages...) {
 		if o.Participant == "" {
 			continue
@@ -248,7 +249,7 @@ func oneParticipant(n holdfast.Node, stages [][]holdfast.Outlook) error {
 }
 
 // sameNode refuses to add a set of another participant to a node's history.
-func sameNode(last holdfast.Set, stages [][]holdfast.Outlook) error {
+func sameNode(last holdfast.Set, stages [][]observed.Outlook) error {
 	known := participantOf(last)
 	if known == nil {
 		return nil
@@ -369,7 +370,7 @@ func (j Job) captures(ctx context.Context, set *holdfast.Set, clock holdfast.Clo
 				if done[i], err = j.Sources[c.Name].Capture(ctx, c, clock, out); err != nil {
 					return fmt.Errorf("capture %s: %w", c.Name, err)
 				}
-				j.Events.Report(captureEnded(done[i]))
+				j.Events.Report(captureEnded(c.Name, done[i]))
 				return nil
 			})
 		}
@@ -382,7 +383,7 @@ func (j Job) captures(ctx context.Context, set *holdfast.Set, clock holdfast.Clo
 }
 
 func participantOf(set holdfast.Set) *holdfast.ParticipantFacts {
-	for _, c := range set.Captures {
+	for _, c := range set.Parts() {
 		if c.Facts.Participant != nil {
 			return c.Facts.Participant
 		}

@@ -78,11 +78,9 @@ func (e RunRepeated) String() string {
 	return fmt.Sprintf("set %s is %s; trying again at once", e.Set, e.Why)
 }
 
-// captureEnded sums up a capture.
-func captureEnded(c holdfast.Capture) CaptureEnded {
-	e := CaptureEnded{Component: c.Component, Tables: len(c.Tables), Bytes: c.Bytes, Took: c.Ended.Since - c.Began.Since}
-	for _, t := range c.Tables {
-		e.Rows += t.Rows
-	}
+// captureEnded sums up the capture of a component.
+func captureEnded(name holdfast.ComponentName, c holdfast.Capture) CaptureEnded {
+	e := CaptureEnded{Component: name, Bytes: c.Bytes, Took: c.Ended.Since - c.Began.Since}
+	e.Tables, e.Rows = c.Counts()
 	return e
 }

@@ -26,6 +26,17 @@ func Read(ctx context.Context, q Querier, kind holdfast.Kind) (holdfast.Facts, e
 	return facts(found, s, kind)
 }
 
+// says is what the databases of each kind say about themselves. A kind that is
+// not in it says nothing more than what it is.
+var says = map[holdfast.Kind]func(*reader, *holdfast.Facts){
+	holdfast.Participant: func(r *reader, f *holdfast.Facts) { f.Participant = r.participant() },
+	holdfast.Validator:   func(r *reader, f *holdfast.Facts) { f.Validator = r.stores(); r.walletUsers(f.Validator) },
+	holdfast.SV:          func(r *reader, f *holdfast.Facts) { f.Splice = r.stores() },
+	holdfast.Scan:        func(r *reader, f *holdfast.Facts) { f.Splice = r.stores() },
+	holdfast.Sequencer:   func(r *reader, f *holdfast.Facts) { f.Sequencer = r.sequencer() },
+	holdfast.Mediator:    func(r *reader, f *holdfast.Facts) { f.Mediator = r.mediator() },
+}
+
 // facts reads the facts of a database that was found to be that.
 func facts(found Found, s source, kind holdfast.Kind) (holdfast.Facts, error) {
 	facts := holdfast.Facts{Schema: "unknown", Unknown: found.What}
@@ -39,10 +50,8 @@ func facts(found Found, s source, kind holdfast.Kind) (holdfast.Facts, error) {
 	r := reader{source: s}
 	facts.Schema, facts.Unknown = string(kind), ""
 	facts.Migrations = r.migrations()
-	if kind == holdfast.Participant {
-		facts.Participant = r.participant()
-	} else {
-		facts.Validator = r.validator()
+	if read, ok := says[kind]; ok {
+		read(&r, &facts)
 	}
 	if r.err != nil {
 		return holdfast.Facts{}, r.err
@@ -287,8 +296,9 @@ func (r *reader) descriptors() map[int64]descriptor {
 	return stores
 }
 
-func (r *reader) validator() *holdfast.ValidatorFacts {
-	v := &holdfast.ValidatorFacts{}
+// stores are what an app of Splice says of its stores.
+func (r *reader) stores() *holdfast.SpliceFacts {
+	v := &holdfast.SpliceFacts{}
 	stores := r.descriptors()
 	type place struct {
 		same      string
@@ -307,7 +317,7 @@ func (r *reader) validator() *holdfast.ValidatorFacts {
 		}
 		if row[2] != nil {
 			s.Raw = *row[2]
-			if n, ok := holdfast.DecodeOffset(s.Raw); ok {
+			if n, ok := DecodeOffset(s.Raw); ok {
 				s.Offset = &n
 			}
 		}
@@ -332,12 +342,46 @@ func (r *reader) validator() *holdfast.ValidatorFacts {
 	if v.Stores != nil {
 		v.Stores = sorted
 	}
-	r.walletUsers(v)
 	return v
 }
 
+// sequencer reads where a sequencer would go on, as it does itself at its
+// start: at the last block that its watermark has reached.
+func (r *reader) sequencer() *holdfast.SequencerFacts {
+	s := &holdfast.SequencerFacts{}
+	s.Synchronizer, _ = r.synchronizer(sequencerOf)
+	watermark := r.earliest(watermarks, "watermark_ts")
+	r.each(heights, func(row []*string) {
+		height, at := r.count(heights, "height", row[0]), micros(r.count(heights, "latest_event_ts", row[1]))
+		if watermark != nil && !at.After(*watermark) && (s.Height == nil || height > *s.Height) {
+			s.Height, s.Head = &height, &at
+		}
+	})
+	s.LowerBound = r.earliest(lowerBound, "ts")
+	return s
+}
+
+// mediator reads how far a mediator has come.
+func (r *reader) mediator() *holdfast.MediatorFacts {
+	m := &holdfast.MediatorFacts{CleanHead: r.earliest(cleanHeads, "ts")}
+	m.Synchronizer, _ = r.synchronizer(mediatorOf)
+	return m
+}
+
+// earliest is the earliest time in a column of microseconds, nil when it has
+// none.
+func (r *reader) earliest(q query, column string) *time.Time {
+	var earliest *time.Time
+	r.each(q, func(row []*string) {
+		if at := micros(r.count(q, column, row[0])); earliest == nil || at.Before(*earliest) {
+			earliest = &at
+		}
+	})
+	return earliest
+}
+
 // walletUsers are those onboarded under the migration in use.
-func (r *reader) walletUsers(v *holdfast.ValidatorFacts) {
+func (r *reader) walletUsers(v *holdfast.SpliceFacts) {
 	current := strconv.FormatInt(v.MigrationID, 10)
 	names := map[string]bool{}
 	r.each(wallets, func(row []*string) {

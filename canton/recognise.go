@@ -1,8 +1,11 @@
 package canton
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -22,7 +25,8 @@ type Found struct {
 	Schema string        // of the marker tables
 	Empty  bool          // it has no table at all
 	What   string        // for people: "the database of a Canton participant (schema participant)"
-	ID     string        // the participant's id without "PAR::", as far as the database tells
+	ID     string        // the participant's id without "PAR::", as far as the database says
+	Sure   bool          // rows say that it is of that kind, and not only tables
 }
 
 // schema is one schema's tables and their columns.
@@ -113,19 +117,28 @@ func recogniseOne(schemas []source) (Found, source, error) {
 	return Found{What: "a database with none of the tables of Canton or Splice (schemas: " + strings.Join(names, ", ") + ")"}, nil, nil
 }
 
-// recogniseCanton tells a participant from the other Canton nodes, whose
-// databases have the same tables: only a participant fills the ledger API's.
+// recogniseCanton tells the nodes of Canton apart, whose databases all have the
+// same tables, by the rows that only one of them has. A node without any is
+// taken for a participant that has no ledger yet.
 func recogniseCanton(s source) (Found, error) {
 	found := Found{Kind: holdfast.Participant, Schema: s.name()}
 	var id, participant string
 	r := reader{source: s}
 	r.each(nodeIDs, func(row []*string) { id = text(row[0]) + "::" + text(row[1]) })
 	r.each(participantIDs, func(row []*string) { participant = text(row[0]) })
+	var other holdfast.Kind
+	var of string
+	if participant == "" {
+		other, of = r.otherNode(id)
+	}
 	switch {
 	case r.err != nil:
 		return Found{}, fmt.Errorf("read the node's id: %w", r.err)
 	case participant != "":
-		found.ID, found.What = participant, fmt.Sprintf("the database of the Canton participant %s (schema %s)", participant, s.name())
+		found.ID, found.What, found.Sure = participant, fmt.Sprintf("the database of the Canton participant %s (schema %s)", participant, s.name()), true
+	case other != "":
+		found.Kind, found.Sure = other, true
+		found.What = fmt.Sprintf("the database of a Canton %s%s (schema %s)", other.Title(), of, s.name())
 	case id != "":
 		found.ID = id
 		found.What = fmt.Sprintf("the database of the Canton node %s (schema %s), which has no ledger yet or is not a participant", id, s.name())
@@ -135,54 +148,88 @@ func recogniseCanton(s source) (Found, error) {
 	return found, nil
 }
 
-// recogniseSplice tells a validator app from the other Splice apps, which run
-// the same migrations, by the stores it has.
+// otherNode is the kind of a node of Canton that is no participant, and words
+// about it; "" when no row says so. An orderer with a database of its own has
+// no identity; one within the sequencer's is part of the sequencer.
+func (r *reader) otherNode(id string) (kind holdfast.Kind, of string) {
+	if at, ok := r.synchronizer(sequencerOf); ok {
+		return holdfast.Sequencer, " of synchronizer " + at
+	}
+	if at, ok := r.synchronizer(mediatorOf); ok {
+		return holdfast.Mediator, " of synchronizer " + at
+	}
+	ordered := false
+	r.each(epochs, func([]*string) { ordered = true })
+	if ordered && id == "" {
+		return holdfast.Orderer, ""
+	}
+	return "", ""
+}
+
+// synchronizer is the synchronizer that a node serves, and whether the node is
+// one that serves any in that way.
+func (r *reader) synchronizer(q query) (id string, ok bool) {
+	r.each(q, func(row []*string) { id, ok = cmp.Or(text(row[1]), text(row[2])), true })
+	return id, ok
+}
+
+// spliceApps are the stores that tell the apps of Splice apart, which run the
+// same migrations.
+var spliceApps = []struct {
+	kind   holdfast.Kind
+	stores []string
+}{
+	{holdfast.Validator, []string{"DbValidatorStore"}},
+	{holdfast.Scan, []string{"DbScanStore"}},
+	{holdfast.SV, []string{"DbSvSvStore", "DbSvDsoStore"}},
+}
+
+// recogniseSplice tells the apps of Splice apart by the stores they have.
 func recogniseSplice(s source) (Found, error) {
 	r := reader{source: s}
-	stores := map[string]bool{}
-	var id string
-	newest := int64(-1)
-	for _, d := range r.descriptors() {
-		stores[d.name] = true
-		if d.name == "DbValidatorStore" && d.id > newest {
-			newest = d.id
-			id = strings.TrimPrefix(d.participant, "PAR::")
-		}
-	}
-	name := s.name()
-	switch {
-	case r.err != nil:
+	stores := slices.SortedFunc(maps.Values(r.descriptors()), func(a, b descriptor) int { return cmp.Compare(b.id, a.id) })
+	if r.err != nil {
 		return Found{}, fmt.Errorf("read the stores: %w", r.err)
-	case stores["DbValidatorStore"]:
-		return Found{Kind: holdfast.Validator, Schema: name, ID: id, What: fmt.Sprintf("the database of the validator app of participant %s (schema %s)", id, name)}, nil
-	case stores["DbScanStore"]:
-		return Found{Kind: holdfast.App, Schema: name, What: fmt.Sprintf("the database of a scan app (schema %s)", name)}, nil
-	case stores["DbSvSvStore"], stores["DbSvDsoStore"]:
-		return Found{Kind: holdfast.App, Schema: name, What: fmt.Sprintf("the database of an SV app (schema %s)", name)}, nil
 	}
-	return Found{Kind: holdfast.Validator, Schema: name, What: fmt.Sprintf("the database of a Splice app that has no stores yet (schema %s)", name)}, nil
+	for _, app := range spliceApps {
+		i := slices.IndexFunc(stores, func(d descriptor) bool { return slices.Contains(app.stores, d.name) })
+		if i < 0 {
+			continue
+		}
+		id := strings.TrimPrefix(stores[i].participant, "PAR::")
+		what := fmt.Sprintf("the database of the %s of participant %s (schema %s)", app.kind.Title(), id, s.name())
+		return Found{Kind: app.kind, Schema: s.name(), ID: id, What: what, Sure: true}, nil
+	}
+	return Found{Kind: holdfast.Validator, Schema: s.name(), What: fmt.Sprintf("the database of a Splice app that has no stores yet (schema %s)", s.name())}, nil
 }
 
 // Refuse says why a database that was found to be that cannot be captured as a
 // component of that kind, or nil. A database that is not known at all is let
-// through: its facts will be unknown, and its order cannot be told.
+// through: its facts will be unknown, and so will its order.
 func (f Found) Refuse(c holdfast.Component, where string) error {
-	wrong := func(why, do string) error {
-		return &holdfast.Problem{Class: holdfast.Refused,
-			What: fmt.Sprintf("%s is configured as %s, kind %s, but it is %s", where, c.Name, c.Kind, f.What), Why: why, Do: do}
+	do := "Correct `databases:` in holdfast.yaml; `psql -l` lists what the server has."
+	if f.Sure && f.Kind != c.Kind {
+		do = fmt.Sprintf("If this database belongs to the node, write `kind: %s` for %s below `databases:` in holdfast.yaml.", f.Kind, c.Name)
 	}
-	const check = "Correct `databases:` in holdfast.yaml; `psql -l` lists what the server has."
+	why := f.objection(c.Kind)
+	if why == "" {
+		return nil
+	}
+	return &holdfast.Problem{Class: holdfast.Refused, Why: why, Do: do,
+		What: fmt.Sprintf("%s is configured as %s, kind %s, but it is %s", where, c.Name, c.Kind, f.What)}
+}
+
+// objection is what speaks against capturing the database as that kind.
+func (f Found) objection(kind holdfast.Kind) string {
 	switch {
 	case f.Empty:
-		return wrong("There is nothing in it to back up, so a set with it would be worthless.", check)
-	case c.Kind == holdfast.App:
-		if f.Kind == holdfast.Participant || f.Kind == holdfast.Validator {
-			return wrong("As an app's database it would escape the rules of order.", check)
-		}
-	case f.Kind != "" && f.Kind != c.Kind:
-		return wrong("A set taken this way would have its order reversed.", check)
-	case c.Kind == holdfast.Participant && f.Kind == holdfast.Participant && f.ID == "":
-		return wrong("A node that was started with another migration id makes itself such a database; the one with the keys has another name.", check)
+		return "There is nothing in it to back up, so a set with it would be worthless."
+	case f.Kind == "" || f.Kind == kind && (f.Sure || f.ID != "" || kind != holdfast.Participant):
+		return ""
+	case f.Kind == kind:
+		return "A node that was started with another migration id makes itself such a database; the one with the keys has another name."
+	case kind == holdfast.App:
+		return "As an app's database it would escape the rules of order."
 	}
-	return nil
+	return "A set taken this way would have its order reversed."
 }

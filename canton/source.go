@@ -30,7 +30,9 @@ type query struct {
 	optional []string // these follow the columns in a row
 	filter   string   // a column
 	prefix   string
-	decides  bool // without its rows the facts are unknown; other queries are optional in a broken dump
+	newest   string // a column by which the rows of a live database come, greatest first
+	most     int    // so many rows of a live database are enough; 0: all
+	decides  bool   // without its rows the facts are unknown; other queries are optional in a broken dump
 }
 
 // errUnread is the error of a source that lacks rows of a table.
@@ -80,6 +82,33 @@ var (
 	dars    = query{table: "par_dars", columns: []string{"main_package_id", "name", "version"}}
 	history = query{table: "flyway_schema_history", columns: []string{"installed_rank", "version", "success"}}
 
+	// What is read of the other nodes of Canton. Earlier releases had the
+	// synchronizer's id without its serial, under another name.
+	sequencerOf = query{
+		table:    "sequencer_synchronizer_configuration",
+		columns:  []string{"lock"},
+		optional: synchronizerIDs,
+		decides:  true,
+	}
+	mediatorOf = query{
+		table:    "mediator_synchronizer_configuration",
+		columns:  []string{"lock"},
+		optional: synchronizerIDs,
+		decides:  true,
+	}
+	epochs  = query{table: "ord_epochs", columns: []string{"epoch_number"}, most: 1}
+	heights = query{
+		table:   "seq_block_height",
+		columns: []string{"height", "latest_event_ts"},
+		newest:  "height",
+		most:    mostHeights,
+	}
+	watermarks = query{table: "sequencer_watermarks", columns: []string{"watermark_ts"}}
+	lowerBound = query{table: "sequencer_lower_bound", columns: []string{"ts"}}
+	cleanHeads = query{table: "common_head_sequencer_counters", columns: []string{"ts"}}
+
+	synchronizerIDs = []string{"physical_synchronizer_id", "synchronizer_id"}
+
 	descriptors = query{table: "store_descriptors", columns: []string{"id", "descriptor"}, decides: true}
 	offsets     = query{
 		table:   "store_last_ingested_offsets",
@@ -95,9 +124,14 @@ var (
 
 	queries = []query{
 		nodeIDs, parameters, participantIDs, recordTimes, synchronizers, connections, schedules, users, rights,
-		privateKeys, kmsKeys, dars, history, descriptors, offsets, wallets,
+		privateKeys, kmsKeys, dars, history, sequencerOf, mediatorOf, epochs, heights, watermarks, lowerBound, cleanHeads,
+		descriptors, offsets, wallets,
 	}
 )
+
+// mostHeights bounds how far a sequencer's blocks are searched backwards for
+// the one from which it would go on, which is among the last few.
+const mostHeights = 1000
 
 // database is a source that queries a server, within the given transaction.
 type database struct {
@@ -120,6 +154,12 @@ func (d database) each(q query, fn func(row []*string)) error {
 	sql := "SELECT " + strings.Join(columns, ", ") + " FROM " + d.table(q.table)
 	if q.filter != "" {
 		sql += fmt.Sprintf(" WHERE left(%s, %d) = '%s'", pgx.Identifier{q.filter}.Sanitize(), len(q.prefix), q.prefix)
+	}
+	if q.newest != "" {
+		sql += fmt.Sprintf(" ORDER BY %s DESC", pgx.Identifier{q.newest}.Sanitize())
+	}
+	if q.most > 0 {
+		sql += fmt.Sprintf(" LIMIT %d", q.most)
 	}
 	row := make([]*string, len(columns))
 	into := make([]any, len(columns))

@@ -38,9 +38,9 @@ func participantAt(at time.Time, serial int, users ...string) *holdfast.Particip
 	return p
 }
 
-func validatorAt(at time.Time) *holdfast.ValidatorFacts {
+func validatorAt(at time.Time) *holdfast.SpliceFacts {
 	offset := at.Unix() - 1
-	return &holdfast.ValidatorFacts{Stores: []holdfast.Store{{Name: "s", Participant: "PAR::" + participantID, Offset: &offset, Current: true}}, Users: []string{"admin"}}
+	return &holdfast.SpliceFacts{Stores: []holdfast.Store{{Name: "s", Participant: "PAR::" + participantID, Offset: &offset, Current: true}}, Users: []string{"admin"}}
 }
 
 func identitiesNow() holdfast.IdentityFacts {
@@ -67,9 +67,20 @@ func setAt(at time.Time, serial int, users ...string) holdfast.Set {
 		Schema: 1, ID: holdfast.NewSetID(at, [4]byte{}), Node: holdfast.Node{Name: "demo", Components: components},
 		Began: moment(0), Ended: moment(4 * time.Minute), Identities: &ids,
 		Captures: []holdfast.Capture{
-			{Component: "validator", Kind: holdfast.Validator, Began: moment(time.Second), Ended: moment(time.Minute), Facts: holdfast.Facts{Schema: "validator", Validator: validatorAt(at)}},
-			{Component: "participant", Kind: holdfast.Participant, Began: moment(2 * time.Minute), Consistent: moment(2 * time.Minute), Ended: moment(4 * time.Minute),
-				Database: holdfast.Database{Bytes: 1 << 30}, Facts: holdfast.Facts{Schema: "participant", Participant: participantAt(at, serial, users...)}},
+			{
+				Method: holdfast.Dump, Began: moment(time.Second), Ended: moment(time.Minute),
+				Components: []holdfast.Captured{{
+					Component: "validator", Kind: holdfast.Validator,
+					Facts: holdfast.Facts{Schema: "validator", Validator: validatorAt(at)},
+				}},
+			},
+			{
+				Method: holdfast.Dump, Began: moment(2 * time.Minute), Consistent: moment(2 * time.Minute), Ended: moment(4 * time.Minute),
+				Components: []holdfast.Captured{{
+					Component: "participant", Kind: holdfast.Participant, Database: holdfast.Database{Bytes: 1 << 30},
+					Facts: holdfast.Facts{Schema: "participant", Participant: participantAt(at, serial, users...)},
+				}},
+			},
 		},
 	}
 	s.Prove()
@@ -214,4 +225,14 @@ func TestTheCatalogueIsWhole(t *testing.T) {
 			t.Errorf("the literature's %s is not in the catalogue", known)
 		}
 	}
+}
+
+// cloned are captures of which a test may change what they say of their
+// components.
+func cloned(captures []holdfast.Capture) []holdfast.Capture {
+	out := slices.Clone(captures)
+	for i := range out {
+		out[i].Components = slices.Clone(out[i].Components)
+	}
+	return out
 }

@@ -63,16 +63,16 @@ func TestEvaluate(t *testing.T) {
 		}, map[Code]string{UsersSinceBackup: "violated: carol"}, nil},
 		{"the newest set is reversed", func(o *Observations) {
 			s := o.newest()
-			s.Captures = slices.Clone(s.Captures)
-			ahead := *s.Captures[1].Facts.Participant.LedgerEnd + 1
-			s.Captures[0].Facts.Validator = validatorAt(noon)
-			s.Captures[0].Facts.Validator.Stores[0].Offset = &ahead
+			s.Captures = cloned(s.Captures)
+			ahead := *s.Captures[1].Components[0].Facts.Participant.LedgerEnd + 1
+			s.Captures[0].Components[0].Facts.Validator = validatorAt(noon)
+			s.Captures[0].Components[0].Facts.Validator.Stores[0].Offset = &ahead
 			o.sets(setAt(noon.Add(-2*time.Hour), 5), s)
 		}, map[Code]string{SnapshotOrdering: "violated: has ingested up to offset"}, nil},
 		{"the order of the newest set is unknown", func(o *Observations) {
 			s := o.newest()
-			s.Captures = slices.Clone(s.Captures)
-			s.Captures[0].Facts = holdfast.Facts{Schema: "unknown", Unknown: "another release"}
+			s.Captures = cloned(s.Captures)
+			s.Captures[0].Components[0].Facts = holdfast.Facts{Schema: "unknown", Unknown: "another release"}
 			o.sets(setAt(noon.Add(-2*time.Hour), 5), s)
 		}, map[Code]string{SnapshotOrdering: "cannot tell: another release"}, nil},
 		{"a gap in the history", func(o *Observations) { o.sets(setAt(noon.Add(-72*time.Hour), 5), o.newest()) },
@@ -454,10 +454,10 @@ func TestRecoveryRoute(t *testing.T) {
 			s := o.newest()
 			ids := *s.Identities
 			ids.KMS, ids.Keys = true, []holdfast.IdentityKey{{Name: "namespace", KMSKey: "arn:aws:kms:1"}}
-			s.Identities, s.Captures = &ids, slices.Clone(s.Captures)
-			p := *s.Captures[1].Facts.Participant
+			s.Identities, s.Captures = &ids, cloned(s.Captures)
+			p := *s.Captures[1].Components[0].Facts.Participant
 			p.KMSKeys = []string{"arn:aws:kms:1"}
-			s.Captures[1].Facts.Participant = &p
+			s.Captures[1].Components[0].Facts.Participant = &p
 			o.sets(s)
 		}, "cannot tell: holds the names of 1 key in a KMS. Route two, the identities: missing: whether the KMS still gives the node its keys: the identities in set"},
 		{"damaged identities, and a set too old", func(o *Observations) {

@@ -231,14 +231,15 @@ func (v *view) live(kind holdfast.Kind) (observed.Database, string, bool) {
 }
 
 // captured is the participant's capture of a set.
-func captured(s holdfast.Set) (holdfast.Capture, bool) {
-	i := slices.IndexFunc(s.Captures, func(c holdfast.Capture) bool {
+func captured(s holdfast.Set) (holdfast.Part, bool) {
+	parts := s.Parts()
+	i := slices.IndexFunc(parts, func(c holdfast.Part) bool {
 		return c.Kind == holdfast.Participant && c.Facts.Participant != nil
 	})
 	if i < 0 {
-		return holdfast.Capture{}, false
+		return holdfast.Part{}, false
 	}
-	return s.Captures[i], true
+	return parts[i], true
 }
 
 // takenAt is the moment that a restore of the set goes back to, by the clock of

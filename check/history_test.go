@@ -125,10 +125,10 @@ func planted() map[check.Code]func(*check.Observations, *time.Time) {
 func moment(life history.Life, k int, r *rand.Rand) (check.Observations, time.Time) {
 	next := life.Sets[k]
 	live := func(i int) holdfast.Observed[observed.Database] {
-		c := next.Captures[i]
+		c := next.Parts()[i]
 		return holdfast.Known(observed.Database{Facts: c.Facts, Server: c.Server, Where: "db:5432", Free: holdfast.Known[int64](1 << 40), Clock: time.Duration(r.IntN(4000)) * time.Millisecond})
 	}
-	participant := next.Captures[1].Facts.Participant
+	participant := next.Captures[1].Components[0].Facts.Participant
 	now := next.Captures[1].Consistent.Wall
 	sets := slices.Clone(life.Sets[:k])
 	ids := identities(participant.ParticipantID)

@@ -43,7 +43,7 @@ func Losses(o Observations, now time.Time) *Loss {
 		Complete: holdfast.Holds,
 	}
 	var bytes int64
-	for _, c := range s.Captures {
+	for _, c := range s.Parts() {
 		bytes += c.Database.Bytes
 		v.compare(out, c)
 	}
@@ -58,7 +58,7 @@ func Losses(o Observations, now time.Time) *Loss {
 }
 
 // compare adds what one component would lose.
-func (v *view) compare(out *Loss, c holdfast.Capture) {
+func (v *view) compare(out *Loss, c holdfast.Part) {
 	unknown := func(why string) { out.Unknown = append(out.Unknown, fmt.Sprintf("%s: %s", c.Component, why)) }
 	live, ok := v.Live[c.Component].Get()
 	switch {
@@ -67,6 +67,9 @@ func (v *view) compare(out *Loss, c holdfast.Capture) {
 		return
 	case c.Kind == holdfast.App:
 		unknown("a database of your own: only its app knows its content")
+		return
+	case c.Kind != holdfast.Participant && c.Kind != holdfast.Validator:
+		unknown("the database of a " + c.Kind.Title() + "; what it would lose is not compared")
 		return
 	case c.Facts.Participant == nil && c.Facts.Validator == nil:
 		unknown("the set records an unknown schema: " + c.Facts.Unknown)

@@ -162,7 +162,7 @@ func usersSinceBackup(v *view) answer {
 	var then, now []string
 	if live, _, ok := v.live(holdfast.Validator); ok && live.Facts.Validator != nil {
 		now = live.Facts.Validator.Users
-		for _, c := range s.Captures {
+		for _, c := range s.Parts() {
 			if c.Facts.Validator != nil {
 				then = c.Facts.Validator.Users
 			}

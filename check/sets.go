@@ -82,7 +82,9 @@ func snapshotOrdering(v *view) answer {
 	s := v.sets[len(v.sets)-1]
 	var findings []holdfast.Finding
 	for _, e := range s.Order.Edges {
-		findings = append(findings, e.Clock, e.Content)
+		if !e.Soft {
+			findings = append(findings, e.Clock, e.Content)
+		}
 	}
 	findings = append(findings, s.Members.Findings...)
 	for _, verdict := range []holdfast.Verdict{holdfast.Violated, holdfast.CannotTell} {
@@ -234,7 +236,7 @@ func spaceForRestore(v *view) answer {
 	}
 	disks := map[string]*disk{}
 	var order []string
-	for _, c := range s.Captures {
+	for _, c := range s.Parts() {
 		live, ok := v.Live[c.Component].Get()
 		if !ok {
 			why := fmt.Sprintf("%s: %s", c.Component, v.Live[c.Component].Missing())

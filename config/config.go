@@ -38,7 +38,8 @@ type Config struct {
 type Database struct {
 	Connection string    `yaml:"connection"` // postgres://... or host=... dbname=...
 	Password   Reference `yaml:"password"`
-	Kind       string    `yaml:"kind"`   // validator, participant, app; the name, if it is one of these
+	Kind       string    `yaml:"kind"`   // one of holdfast.Kinds; the name, if it is one of these; else app
+	Method     string    `yaml:"method"` // how it is captured; dump when empty
 	Before     []string  `yaml:"before"` // its capture ends before theirs begin
 	After      []string  `yaml:"after"`
 }
@@ -293,8 +294,11 @@ func (c *Config) checkDatabase(key string, d Database) error {
 	if err := d.Password.check(key + ".password"); err != nil {
 		return err
 	}
-	if d.Kind != "" && !slices.Contains(holdfast.Kinds, holdfast.Kind(d.Kind)) {
-		return fmt.Errorf("%s.kind: want one of %v", key, holdfast.Kinds)
+	if d.Kind != "" && !slices.Contains(holdfast.Kinds(), holdfast.Kind(d.Kind)) {
+		return fmt.Errorf("%s.kind: want one of %v", key, holdfast.Kinds())
+	}
+	if err := checkMethod(key, d.Method); err != nil {
+		return err
 	}
 	for _, list := range []struct {
 		key   string
@@ -307,6 +311,37 @@ func (c *Config) checkDatabase(key string, d Database) error {
 		}
 	}
 	return nil
+}
+
+// methods is the table of the ways to capture: those that may be named, and
+// whether this program has them.
+var methods = []struct {
+	name      holdfast.Method
+	available bool
+}{
+	{holdfast.Dump, true},
+	{holdfast.Physical, false},
+	{holdfast.Snapshot, false},
+}
+
+// checkMethod takes the methods that this program has. Those that it only
+// knows are named, so that nobody looks for a mistake of spelling.
+func checkMethod(key, method string) error {
+	if method == "" {
+		return nil
+	}
+	var known []holdfast.Method
+	for _, m := range methods {
+		switch {
+		case string(m.name) != method:
+			known = append(known, m.name)
+		case m.available:
+			return nil
+		default:
+			return fmt.Errorf("%s.method: this Holdfast cannot capture by %s yet; leave it out, or write %s", key, method, holdfast.Dump)
+		}
+	}
+	return fmt.Errorf("%s.method: want one of %v", key, known)
 }
 
 func (i *Identities) check() error {
@@ -358,7 +393,7 @@ func (c *Config) node() (holdfast.Node, error) {
 		kind := holdfast.Kind(d.Kind)
 		if kind == "" {
 			kind = holdfast.App
-			if slices.Contains(holdfast.Kinds, holdfast.Kind(name)) {
+			if slices.Contains(holdfast.Kinds(), holdfast.Kind(name)) {
 				kind = holdfast.Kind(name)
 			}
 		}

@@ -135,7 +135,7 @@ func replaced(old, text string) string {
 func TestMistakesAreNamed(t *testing.T) {
 	for _, x := range []struct{ name, text, want string }{
 		{"unknown key at the top", replaced("tools: tools", "tool: x"), "line 35: unknown key tool; known here are node, databases, compose, identities, repository, tools, dump, check, retention"},
-		{"unknown key of a database", replaced("    kind: app", "    sort: app"), "line 10: unknown key databases.scan-backend.sort; known here are connection, password, kind, before, after"},
+		{"unknown key of a database", replaced("    kind: app", "    sort: app"), "line 10: unknown key databases.scan-backend.sort; known here are connection, password, kind, method, before, after"},
 		{"unknown key of the identities", replaced("  ca: ca.pem", "  cacert: ca.pem"), "line 17: unknown key identities.cacert;"},
 		{"unknown key of auth", replaced("    scope: s", "    scopes: s"), "line 25: unknown key identities.auth.scopes;"},
 		{"unknown key of the repository", replaced("  path: repository", "  paths: repository"), "line 33: unknown key repository.paths; known here are path, password"},
@@ -164,7 +164,9 @@ func TestMistakesAreNamed(t *testing.T) {
 		{"unsafe without audience", strings.Replace(replaced("mode: oidc", "mode: unsafe"), "    audience: https://validator.example.com\n", "", 1), "identities.auth.audience: auth mode unsafe needs it"},
 		{"token without token", strings.Replace(replaced("mode: oidc", "mode: token"), "    token: exec:cat token\n", "", 1), "identities.auth.token: auth mode token needs it"},
 
-		{"a kind nobody knows", replaced("kind: app", "kind: sequencer"), "databases.scan-backend.kind: want one of [validator participant app]"},
+		{"a kind nobody knows", replaced("kind: app", "kind: cometbft"), "databases.scan-backend.kind: want one of [validator sv scan participant sequencer mediator orderer app]"},
+		{"a method nobody knows", replaced("kind: app", "method: rsync"), "databases.scan-backend.method: want one of [dump physical snapshot]"},
+		{"a method that is not there yet", replaced("kind: app", "method: physical"), "databases.scan-backend.method: this Holdfast cannot capture by physical yet"},
 		{"before nobody", replaced("before: [participant]", "before: [partisipant]"), "databases.scan-backend.before: there is no database partisipant; there are participant, scan-backend, validator"},
 		{"after nobody", replaced("      - validator", "      - valid"), "databases.scan-backend.after: there is no database valid;"},
 		{"a cycle", replaced("      - validator", "      - participant"), "participant"},

@@ -18,8 +18,8 @@ import (
 
 // Loader puts captures into fresh databases of one server.
 type Loader interface {
-	Survey(ctx context.Context, c holdfast.Capture) (target.Compatibility, error)
-	Load(ctx context.Context, name string, c holdfast.Capture, fit target.Compatibility, files holdfast.Files) error
+	Survey(ctx context.Context, c holdfast.Part) (target.Compatibility, error)
+	Load(ctx context.Context, name string, c holdfast.Part, fit target.Compatibility, files holdfast.Files) error
 	Drop(ctx context.Context, name string) error
 }
 
@@ -56,7 +56,7 @@ func (p Target) server(ctx context.Context, name holdfast.ComponentName) (Server
 
 // Names says where the capture goes and what will be called what, as far as
 // that is known without the server.
-func (p Target) Names(set holdfast.SetID, c holdfast.Capture) (target.Database, error) {
+func (p Target) Names(set holdfast.SetID, c holdfast.Part) (target.Database, error) {
 	t, err := p.given(c.Component)
 	live := t.Database()
 	return target.Database{
@@ -66,7 +66,7 @@ func (p Target) Names(set holdfast.SetID, c holdfast.Capture) (target.Database, 
 }
 
 // Look says where the capture goes: into the place of the configured database.
-func (p Target) Look(ctx context.Context, set holdfast.SetID, c holdfast.Capture) (target.Database, error) {
+func (p Target) Look(ctx context.Context, set holdfast.SetID, c holdfast.Part) (target.Database, error) {
 	out, err := p.Names(set, c)
 	if err != nil {
 		return out, err
@@ -106,7 +106,7 @@ func (p Target) Look(ctx context.Context, set holdfast.SetID, c holdfast.Capture
 }
 
 // Build restores a capture next to the live database.
-func (p Target) Build(ctx context.Context, set holdfast.SetID, d target.Database, c holdfast.Capture, files holdfast.Files) error {
+func (p Target) Build(ctx context.Context, set holdfast.SetID, d target.Database, c holdfast.Part, files holdfast.Files) error {
 	s, _, err := p.server(ctx, d.Component)
 	if err != nil {
 		return err

@@ -16,7 +16,8 @@ func (j Job) boot(ctx context.Context, place Place, set holdfast.Set, r *Report)
 		r.say(boots, holdfast.Finding{Verdict: holdfast.CannotTell, Evidence: "the participant was not started: " + why})
 		return nil
 	}
-	i := slices.IndexFunc(set.Captures, func(c holdfast.Capture) bool { return c.Kind == holdfast.Participant })
+	parts := set.Parts()
+	i := slices.IndexFunc(parts, func(c holdfast.Part) bool { return c.Kind == holdfast.Participant })
 	if i < 0 {
 		return cannot("the set has none")
 	}
@@ -27,13 +28,13 @@ func (j Job) boot(ctx context.Context, place Place, set holdfast.Set, r *Report)
 	if !ok {
 		return cannot("it can only be started where the rehearsal is in a container")
 	}
-	j.Events.Report(ParticipantStarting{set.Captures[i].Component})
-	said, err := where.Boot(ctx, set.Captures[i].Component)
+	j.Events.Report(ParticipantStarting{parts[i].Component})
+	said, err := where.Boot(ctx, parts[i].Component)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
 	r.Boot = &said
-	r.say(boots, booted(said, err, set.Captures[i].Facts.Participant))
+	r.say(boots, booted(said, err, parts[i].Facts.Participant))
 	return nil
 }
 

@@ -90,7 +90,7 @@ const slack = 512 << 20
 // the plan.
 func (j Job) Plan(ctx context.Context, set holdfast.Set, past []record.Drill) (Plan, error) {
 	p := Plan{Set: set.ID, Node: set.Node.Name, State: set.State, Place: j.Host.What(), Boot: j.Boot}
-	for _, c := range set.Captures {
+	for _, c := range set.Parts() {
 		p.Bytes += c.Database.Bytes
 	}
 	p.Needs = p.Bytes + p.Bytes/4 + slack
@@ -156,7 +156,7 @@ func (j Job) rehearse(ctx context.Context, place Place, set holdfast.Set, files 
 		return ctx.Err()
 	}
 	for _, d := range done.Done {
-		c, _ := set.Capture(d.Component)
+		c, _ := set.Part(d.Component)
 		r.Components = append(r.Components, Component{Name: d.Component, Database: c.Database.Name, Tables: d.Tables, Rows: d.Rows, Bytes: c.Database.Bytes, Took: d.Took})
 	}
 	if err != nil {
@@ -184,11 +184,14 @@ func (j Job) order(ctx context.Context, place Place, set holdfast.Set, r *Report
 	fresh := set
 	fresh.Captures = slices.Clone(set.Captures)
 	for i, c := range fresh.Captures {
-		facts, err := place.Facts(ctx, c.Component)
-		if err != nil {
-			return fmt.Errorf("read the facts of the restored %s: %w", c.Component, err)
+		fresh.Captures[i].Components = slices.Clone(c.Components)
+		for k, of := range c.Components {
+			facts, err := place.Facts(ctx, of.Component)
+			if err != nil {
+				return fmt.Errorf("read the facts of the restored %s: %w", of.Component, err)
+			}
+			fresh.Captures[i].Components[k].Facts = facts
 		}
-		fresh.Captures[i].Facts = facts
 	}
 	fresh.Prove()
 	f := holdfast.Finding{Verdict: fresh.Order.Verdict}
@@ -197,7 +200,7 @@ func (j Job) order(ctx context.Context, place Place, set holdfast.Set, r *Report
 		said = append(said, fmt.Sprintf("%s before %s: %s; %s", e.First, e.Then, e.Clock.Evidence, e.Content.Evidence))
 	}
 	if f.Evidence = strings.Join(said, ". "); f.Evidence == "" {
-		f.Evidence = "there is nothing to be in order"
+		f.Evidence = "no rule orders these databases"
 	}
 	r.say(inOrder, f)
 	f = holdfast.Finding{Verdict: fresh.Members.Verdict}
@@ -240,7 +243,7 @@ func (j Job) identities(ctx context.Context, set holdfast.Set, files holdfast.Fi
 // ask runs the operator's questions.
 func (j Job) ask(ctx context.Context, place Place, set holdfast.Set, r *Report) error {
 	for _, name := range slices.Sorted(maps.Keys(j.Checks)) {
-		if _, ok := set.Capture(name); !ok {
+		if _, ok := set.Part(name); !ok {
 			r.say(questions, holdfast.Finding{Verdict: holdfast.CannotTell, Evidence: fmt.Sprintf("the set has no component %s to ask", name)})
 			continue
 		}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"holdfast"
+	"holdfast/content"
 	"holdfast/drill"
 	"holdfast/internal/eventtest"
 	"holdfast/record"
@@ -28,13 +29,13 @@ type place struct {
 	open          bool
 }
 
-func (p *place) Look(_ context.Context, _ holdfast.SetID, c holdfast.Capture) (target.Database, error) {
+func (p *place) Look(_ context.Context, _ holdfast.SetID, c holdfast.Part) (target.Database, error) {
 	return target.Database{Component: c.Component, Database: "x", New: "x~new", Fit: target.Compatibility{KeepOwners: true}}, nil
 }
-func (p *place) Build(context.Context, holdfast.SetID, target.Database, holdfast.Capture, holdfast.Files) error {
+func (p *place) Build(context.Context, holdfast.SetID, target.Database, holdfast.Part, holdfast.Files) error {
 	return p.build
 }
-func (p *place) Names(set holdfast.SetID, c holdfast.Capture) (target.Database, error) {
+func (p *place) Names(set holdfast.SetID, c holdfast.Part) (target.Database, error) {
 	return p.Look(context.Background(), set, c)
 }
 func (p *place) Lock(context.Context) (func(), error)                           { return func() {}, nil }
@@ -89,7 +90,10 @@ func aSet() holdfast.Set {
 	c := holdfast.Component{Name: "app", Kind: holdfast.App}
 	set := holdfast.Set{Schema: 1, ID: "20261122T154500Z-1f0c9a3e", Node: holdfast.Node{Name: "<demo>", Components: []holdfast.Component{c}},
 		Identities: &holdfast.IdentityFacts{SealedFile: "identities/participant.json.age"},
-		Captures:   []holdfast.Capture{{Component: "app", Kind: holdfast.App, Ended: holdfast.Moment{Since: 1}, Facts: holdfast.Facts{Schema: "app"}, Database: holdfast.Database{Bytes: 1 << 20}, Tables: []holdfast.Table{{Rows: 7}}}}}
+		Captures: []holdfast.Capture{{
+			Method: holdfast.Dump, Ended: holdfast.Moment{Since: 1}, Content: content.Rows{Tables: []content.Table{{Rows: 7}}},
+			Components: []holdfast.Captured{{Component: "app", Kind: holdfast.App, Facts: holdfast.Facts{Schema: "app"}, Database: holdfast.Database{Bytes: 1 << 20}}},
+		}}}
 	set.Prove()
 	return set
 }
@@ -219,12 +223,12 @@ func TestVerdictsOfABoot(t *testing.T) {
 		{"nothing came back", says(id, nil), func(p *place, _ *holdfast.Set) {
 			p.build = &holdfast.Problem{Class: holdfast.NotProven, What: "differs"}
 		}, holdfast.CannotTell, "no restored database"},
-		{"no participant in the set", says(id, nil), func(_ *place, s *holdfast.Set) { s.Captures[0].Kind = holdfast.App }, holdfast.CannotTell, "the set has none"},
+		{"no participant in the set", says(id, nil), func(_ *place, s *holdfast.Set) { s.Captures[0].Components[0].Kind = holdfast.App }, holdfast.CannotTell, "the set has none"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			holds := holdfast.Finding{Verdict: holdfast.Holds, Evidence: "so it is"}
 			p, set := &place{isolation: holds, answer: holds, boot: c.boot}, aSet()
-			set.Captures[0].Kind, set.Captures[0].Facts.Participant = holdfast.Participant, &holdfast.ParticipantFacts{ParticipantID: id}
+			set.Captures[0].Components[0].Kind, set.Captures[0].Components[0].Facts.Participant = holdfast.Participant, &holdfast.ParticipantFacts{ParticipantID: id}
 			set.Identities.ID = "PAR::" + id
 			if c.change != nil {
 				c.change(p, &set)

@@ -79,7 +79,7 @@ var (
 
 func (r *Report) say(q question, f holdfast.Finding) {
 	out := Finding{Code: q.code, Title: q.title, Verdict: f.Verdict, Evidence: f.Evidence}
-	if f.Verdict != holdfast.Holds {
+	if f.Verdict.Against() {
 		out.Consequence, out.Next = q.consequence, q.next
 	}
 	r.Findings = append(r.Findings, out)
@@ -186,7 +186,7 @@ func (r *Report) Text() []byte {
 	_, _ = fmt.Fprintln(&b)
 	for _, f := range r.Findings {
 		_, _ = fmt.Fprintf(&b, "%-12s %s\n             %s\n", f.Verdict, f.Title, f.Evidence)
-		if f.Verdict != holdfast.Holds {
+		if f.Verdict.Against() {
 			_, _ = fmt.Fprintf(&b, "             %s\n             next: %s\n", f.Consequence, f.Next)
 		}
 	}

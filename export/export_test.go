@@ -22,6 +22,7 @@ import (
 	"holdfast"
 	"holdfast/canton"
 	"holdfast/capture/postgres"
+	"holdfast/content"
 	"holdfast/export"
 	"holdfast/internal/libpq"
 	"holdfast/internal/splicetest"
@@ -426,9 +427,9 @@ func flip(b []byte) []byte    { b = bytes.Clone(b); b[len(b)/2] ^= 1; return b }
 
 func TestRestoreScriptFindsWhatIsDamaged(t *testing.T) {
 	from := small(t, "")
-	c := from.set.Captures[0]
+	rows := from.set.Captures[0].Content.(content.Rows)
 	segment := func(table string) string {
-		for _, tab := range c.Tables {
+		for _, tab := range rows.Tables {
 			if tab.Name == table {
 				return tab.Segments[0].File
 			}
@@ -662,7 +663,7 @@ func TestSQLCutShortChangesNothing(t *testing.T) {
 func TestSQLThatCannotBeFinishedMakesPsqlFail(t *testing.T) {
 	from := small(t, "")
 	opened := 0
-	for _, table := range from.set.Captures[0].Tables {
+	for _, table := range from.set.Captures[0].Content.(content.Rows).Tables {
 		opened += len(table.Segments)
 	}
 	for i := range opened {

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"holdfast/content"
 	"holdfast/event"
 	"io"
 	"io/fs"
@@ -49,7 +50,7 @@ func Files(ctx context.Context, set holdfast.Set, files holdfast.Files, dir stri
 		return report, cannotWrite(dir, err)
 	}
 	x := &exporter{set: set, files: files, dir: dir + partial, progress: o.Events}
-	for _, c := range set.Captures {
+	for _, c := range set.Parts() {
 		x.total += c.Bytes
 	}
 	if err := os.Mkdir(x.dir, 0o700); errors.Is(err, fs.ErrExist) {
@@ -117,7 +118,7 @@ func (x *exporter) run(ctx context.Context) error {
 			return err
 		}
 	}
-	for _, c := range x.set.Captures {
+	for _, c := range x.set.Parts() {
 		if err := x.component(ctx, c); err != nil {
 			return err
 		}
@@ -155,9 +156,13 @@ var restoreScript string
 func shellWord(s string) string { return strings.ReplaceAll(s, "'", `'\''`) }
 
 // component writes what restore.sh needs for one component.
-func (x *exporter) component(ctx context.Context, c holdfast.Capture) error {
+func (x *exporter) component(ctx context.Context, c holdfast.Part) error {
 	d := dialectOf(c)
-	globals, err := readAll(ctx, x.files, c.Globals)
+	rows, err := content.RowsOf(c)
+	if err != nil {
+		return err
+	}
+	globals, err := readAll(ctx, x.files, rows.Globals)
 	if err != nil {
 		return err
 	}
@@ -168,7 +173,7 @@ func (x *exporter) component(ctx context.Context, c holdfast.Capture) error {
 			err = x.write(c.Component, dir+name, text)
 		}
 	}
-	for i, t := range c.Tables {
+	for i, t := range rows.Tables {
 		put(fmt.Sprintf("copy/%05d.sql", i+1), "\\set QUIET off\n"+d.copyIn(t, t.Format))
 		for _, s := range t.Segments {
 			fmt.Fprintf(&segments, "%05d %d %s\n", i+1, s.Rows, s.File)
@@ -179,10 +184,10 @@ func (x *exporter) component(ctx context.Context, c holdfast.Capture) error {
 	put("roles.sql", d.missingRoles(c)+";\n")
 	put("settings.sql", d.settings(c, globals))
 	put("segments.txt", segments.String())
-	put("sequences.sql", d.sequences(c))
-	put("finish.sql", d.finish(c))
-	put("count.sql", d.count(c))
-	put("rows.txt", rowLines(c))
+	put("sequences.sql", d.sequences(rows))
+	put("finish.sql", d.finish(rows))
+	put("count.sql", d.count(rows))
+	put("rows.txt", rowLines(rows))
 	if err != nil {
 		return err
 	}
@@ -208,7 +213,7 @@ func (x *exporter) fetch(ctx context.Context, name string) error {
 	defer func() { _ = in.Close() }()
 	var owner holdfast.ComponentName
 	if first, _, nested := strings.Cut(name, "/"); nested {
-		if _, ok := x.set.Capture(holdfast.ComponentName(first)); ok {
+		if _, ok := x.set.Part(holdfast.ComponentName(first)); ok {
 			owner = holdfast.ComponentName(first)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"holdfast/content"
 	"holdfast/event"
 	"io"
 
@@ -17,7 +18,7 @@ type Postgres struct {
 	Script func(ctx context.Context, major int, schema io.Reader, section string, owners bool, w io.Writer) error
 	// Rows turns a binary segment of a table into lines of a text COPY and
 	// counts them; postgres.TextRows does.
-	Rows func(dst io.Writer, src io.Reader, t holdfast.Table) (int64, error)
+	Rows func(dst io.Writer, src io.Reader, t content.Table) (int64, error)
 }
 
 // SQLOptions tune a stream of SQL. The zero value is usable.
@@ -36,7 +37,7 @@ type SQLOptions struct {
 // the comment at the end. After an error of SQL the stream ends in a statement
 // that fails, so that psql does not report success for a part.
 func SQL(ctx context.Context, set holdfast.Set, component holdfast.ComponentName, files holdfast.Files, w io.Writer, pg Postgres, o SQLOptions) error {
-	c, ok := set.Capture(component)
+	c, ok := set.Part(component)
 	if !ok {
 		return &holdfast.Problem{Class: holdfast.Usage, What: fmt.Sprintf("set %s has no component %s", set.ID, component), Do: "`holdfast show` lists what it has."}
 	}
@@ -49,7 +50,11 @@ func SQL(ctx context.Context, set holdfast.Set, component holdfast.ComponentName
 		return &holdfast.Problem{Class: holdfast.Refused, What: what,
 			Why: "A node restored from it may not work, and need not say so.", Do: "Choose a proven set: `holdfast list`; or say that you want this one all the same."}
 	}
-	s := &script{d: dialectOf(c), set: set, capture: c, files: files, out: w, pg: pg, o: o}
+	rows, err := content.RowsOf(c)
+	if err != nil {
+		return err
+	}
+	s := &script{d: dialectOf(c), set: set, capture: c, rows: rows, files: files, out: w, pg: pg, o: o}
 	if err := s.run(ctx, state); err != nil {
 		return fmt.Errorf("export %s of set %s: %w", component, set.ID, err)
 	}
@@ -60,7 +65,8 @@ func SQL(ctx context.Context, set holdfast.Set, component holdfast.ComponentName
 type script struct {
 	d       dialect
 	set     holdfast.Set
-	capture holdfast.Capture
+	capture holdfast.Part
+	rows    content.Rows
 	files   holdfast.Files
 	out     io.Writer
 	pg      Postgres
@@ -77,7 +83,7 @@ func (s *script) run(ctx context.Context, state holdfast.State) error {
 	if _, err := s.out.Write(before); err != nil {
 		return err
 	}
-	for _, t := range s.capture.Tables {
+	for _, t := range s.rows.Tables {
 		if err := s.table(ctx, t); err != nil {
 			return err
 		}
@@ -88,7 +94,7 @@ func (s *script) run(ctx context.Context, state holdfast.State) error {
 
 // frame makes what comes before and after the rows.
 func (s *script) frame(ctx context.Context, state holdfast.State) (before, after []byte, err error) {
-	globals, err := readAll(ctx, s.files, s.capture.Globals)
+	globals, err := readAll(ctx, s.files, s.rows.Globals)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -105,11 +111,11 @@ func (s *script) frame(ctx context.Context, state holdfast.State) (before, after
 	}
 	head.WriteString(s.d.pins())
 
-	foot.WriteString("\n" + s.d.sequences(s.capture))
+	foot.WriteString("\n" + s.d.sequences(s.rows))
 	if err := s.section(ctx, "post-data", &foot); err != nil {
 		return nil, nil, err
 	}
-	foot.WriteString(s.d.pins() + s.d.finish(s.capture))
+	foot.WriteString(s.d.pins() + s.d.finish(s.rows))
 	fmt.Fprintf(&foot, "COMMIT;\n-- Holdfast: complete: %s\n", oneLine(name))
 	return head.Bytes(), foot.Bytes(), nil
 }
@@ -125,7 +131,7 @@ func oneLine(s string) string {
 }
 
 func (s *script) section(ctx context.Context, section string, w io.Writer) error {
-	in, err := s.files.Open(ctx, s.capture.Schema)
+	in, err := s.files.Open(ctx, s.rows.Schema)
 	if err != nil {
 		return err
 	}
@@ -150,11 +156,11 @@ func (s *script) section(ctx context.Context, section string, w io.Writer) error
 const failure = "\n\\.\nDO 'BEGIN RAISE EXCEPTION ''the export failed here; the stream is not complete''; END';\n"
 
 // table writes the rows of one table.
-func (s *script) table(ctx context.Context, t holdfast.Table) error {
+func (s *script) table(ctx context.Context, t content.Table) error {
 	if t.Rows == 0 {
 		return nil
 	}
-	if _, err := io.WriteString(s.out, "\n"+s.d.copyIn(t, holdfast.TextFormat)); err != nil {
+	if _, err := io.WriteString(s.out, "\n"+s.d.copyIn(t, content.TextFormat)); err != nil {
 		return err
 	}
 	for _, g := range t.Segments {
@@ -171,14 +177,14 @@ func (s *script) table(ctx context.Context, t holdfast.Table) error {
 
 // segment writes one segment's rows and compares their number with the
 // manifest's.
-func (s *script) segment(ctx context.Context, t holdfast.Table, g holdfast.Segment) error {
+func (s *script) segment(ctx context.Context, t content.Table, g content.Segment) error {
 	in, err := s.files.Open(ctx, g.File)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = in.Close() }()
 	var rows int64
-	if t.Format == holdfast.BinaryFormat {
+	if t.Format == content.BinaryFormat {
 		rows, err = s.pg.Rows(s.out, cancelled{ctx, in}, t)
 	} else {
 		rows, err = textRows(s.out, cancelled{ctx, in})

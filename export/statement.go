@@ -2,6 +2,7 @@ package export
 
 import (
 	"fmt"
+	"holdfast/content"
 	"strings"
 	"unicode/utf8"
 
@@ -13,7 +14,7 @@ import (
 // other encoding the characters beyond ASCII are written as Unicode escapes.
 type dialect struct{ encoding string }
 
-func dialectOf(c holdfast.Capture) dialect { return dialect{c.Database.Encoding} }
+func dialectOf(c holdfast.Part) dialect { return dialect{c.Database.Encoding} }
 
 // ident quotes a name.
 func (d dialect) ident(name string) string { return d.quoted(name, '"') }
@@ -83,7 +84,7 @@ SET idle_in_transaction_session_timeout = 0;
 }
 
 // check refuses a database that the capture must not or cannot go into.
-func (d dialect) check(c holdfast.Capture) string {
+func (d dialect) check(c holdfast.Part) string {
 	return d.do(`DECLARE found text;
 BEGIN
   IF current_setting('server_version_num')::integer / 10000 < ` + fmt.Sprint(c.Server.Major()) + ` THEN
@@ -110,7 +111,7 @@ END`)
 
 // missingRoles selects the roles that the capture's objects name and that are
 // not there, or for which the user may not act.
-func (d dialect) missingRoles(c holdfast.Capture) string {
+func (d dialect) missingRoles(c holdfast.Part) string {
 	roles := make([]string, len(c.Database.Roles))
 	for i, r := range c.Database.Roles {
 		roles[i] = d.literal(r)
@@ -121,7 +122,7 @@ func (d dialect) missingRoles(c holdfast.Capture) string {
 }
 
 // checkRoles refuses a server on which a role is missing.
-func (d dialect) checkRoles(c holdfast.Capture) string {
+func (d dialect) checkRoles(c holdfast.Part) string {
 	return d.do(`DECLARE missing text;
 BEGIN
   SELECT string_agg(role, ', ') INTO missing FROM (` + d.missingRoles(c) + `) AS m(role);
@@ -134,7 +135,7 @@ END`)
 // settings applies what ALTER DATABASE had set for the old database to the one
 // connected to, whatever its name. A setting that the server or the user does
 // not allow is reported and passed over.
-func (d dialect) settings(c holdfast.Capture, globals string) string {
+func (d dialect) settings(c holdfast.Part, globals string) string {
 	var b strings.Builder
 	prefix := "ALTER DATABASE " + plain(c.Database.Name) + " SET "
 	rest := globals
@@ -160,7 +161,7 @@ END`))
 }
 
 // copyIn is the statement that reads a table's rows.
-func (d dialect) copyIn(t holdfast.Table, format string) string {
+func (d dialect) copyIn(t content.Table, format string) string {
 	into := d.table(t.Schema, t.Name)
 	if len(t.Columns) > 0 {
 		columns := make([]string, len(t.Columns))
@@ -169,25 +170,25 @@ func (d dialect) copyIn(t holdfast.Table, format string) string {
 		}
 		into += " (" + strings.Join(columns, ", ") + ")"
 	}
-	if format == holdfast.BinaryFormat {
+	if format == content.BinaryFormat {
 		return "COPY " + into + " FROM STDIN (FORMAT binary);\n"
 	}
 	return "COPY " + into + " FROM STDIN;\n"
 }
 
 // sequences puts every sequence where it was.
-func (d dialect) sequences(c holdfast.Capture) string {
+func (d dialect) sequences(rows content.Rows) string {
 	var b strings.Builder
-	for _, s := range c.Sequences {
+	for _, s := range rows.Sequences {
 		fmt.Fprintf(&b, "DO %s;\n", d.literal(fmt.Sprintf("BEGIN PERFORM pg_catalog.setval(%s, %d, %t); END", d.regclass(s.Schema, s.Name), s.Last, s.Called)))
 	}
 	return b.String()
 }
 
 // finish fills the materialized views and gathers statistics.
-func (d dialect) finish(c holdfast.Capture) string {
+func (d dialect) finish(rows content.Rows) string {
 	var b strings.Builder
-	for _, v := range c.Views {
+	for _, v := range rows.Views {
 		fmt.Fprintf(&b, "REFRESH MATERIALIZED VIEW %s;\n", d.table(v.Schema, v.Name))
 	}
 	b.WriteString("ANALYZE;\n")
@@ -195,18 +196,18 @@ func (d dialect) finish(c holdfast.Capture) string {
 }
 
 // count prints each table's rows as rowLines has them.
-func (d dialect) count(c holdfast.Capture) string {
+func (d dialect) count(rows content.Rows) string {
 	var b strings.Builder
-	for _, t := range c.Tables {
+	for _, t := range rows.Tables {
 		fmt.Fprintf(&b, "SELECT pg_catalog.count(*)::pg_catalog.text || ' %s' FROM ONLY %s %s;\n", tableLine(t), d.table(t.Schema, t.Name), t.Condition)
 	}
 	return b.String()
 }
 
 // rowLines says how many rows each table has to have.
-func rowLines(c holdfast.Capture) string {
+func rowLines(rows content.Rows) string {
 	var b strings.Builder
-	for _, t := range c.Tables {
+	for _, t := range rows.Tables {
 		fmt.Fprintf(&b, "%d %s\n", t.Rows, tableLine(t))
 	}
 	return b.String()
@@ -215,7 +216,7 @@ func rowLines(c holdfast.Capture) string {
 // tableLine is a table's name on one line, without anything that SQL, a shell
 // or a terminal could take for something else: other characters than letters,
 // digits, dash and underscore are percent-encoded.
-func tableLine(t holdfast.Table) string { return percent(t.Schema) + "." + percent(t.Name) }
+func tableLine(t content.Table) string { return percent(t.Schema) + "." + percent(t.Name) }
 
 func percent(name string) string {
 	var b strings.Builder

@@ -175,8 +175,8 @@ func databases(dumps []pgdump.File, kind holdfast.Kind) (out []dumped) {
 
 // capture is a dumped database in the form that the rules of order and
 // membership take.
-func (p dumped) capture() holdfast.Capture {
-	return holdfast.Capture{Component: holdfast.ComponentName(p.String()), Kind: p.db.Kind, Facts: p.db.Facts}
+func (p dumped) capture() holdfast.Captured {
+	return holdfast.Captured{Component: holdfast.ComponentName(p.String()), Kind: p.db.Kind, Facts: p.db.Facts}
 }
 
 // partner pairs a validator app with the participant that suits it best: in the
@@ -238,7 +238,7 @@ func judge(validator, participant dumped) Pair {
 	pair := Pair{
 		Validator: validator.String(), Participant: participant.String(),
 		Whole:   bothWhole(validator, participant),
-		Members: holdfast.ProveMembership([]holdfast.Capture{v, p}, nil),
+		Members: holdfast.ProveMembership([]holdfast.Part{{Captured: v}, {Captured: p}}, nil),
 		Order:   holdfast.ContentOrder(v, p),
 	}
 	pair.Verdict = holdfast.Worst(pair.Whole.Verdict, pair.Members.Verdict, pair.Order.Verdict)

@@ -18,7 +18,7 @@ const id = "somebody::1220aa"
 // validator is a dump of a validator app that has ingested so far.
 func validator(name string, at int64, id string) pgdump.File {
 	raw := fmt.Sprintf("00%016x", at)
-	return aDump(name, holdfast.Validator, holdfast.Facts{Schema: "validator", Validator: &holdfast.ValidatorFacts{Stores: []holdfast.Store{
+	return aDump(name, holdfast.Validator, holdfast.Facts{Schema: "validator", Validator: &holdfast.SpliceFacts{Stores: []holdfast.Store{
 		{Name: "DbValidatorStore", Version: 2, Participant: "PAR::" + id, Raw: raw, Offset: &at, Current: true},
 	}}})
 }

@@ -56,7 +56,7 @@ func TestLosses(t *testing.T) {
 	if got := kinds(unrecorded, then); len(got) > 0 {
 		t.Errorf("packages that the set does not record are called lost: %v", got)
 	}
-	wallet := loss.Compare(holdfast.Facts{Validator: &holdfast.ValidatorFacts{Users: []string{"a"}}}, holdfast.Facts{Validator: &holdfast.ValidatorFacts{Users: []string{"a", "b"}}})
+	wallet := loss.Compare(holdfast.Facts{Validator: &holdfast.SpliceFacts{Users: []string{"a"}}}, holdfast.Facts{Validator: &holdfast.SpliceFacts{Users: []string{"a", "b"}}})
 	if len(wallet) != 1 || wallet[0].Kind != loss.User || !strings.Contains(wallet[0].What, "wallet user b") {
 		t.Errorf("%+v", wallet)
 	}

@@ -17,14 +17,23 @@ type Job struct {
 	Sets func(ctx context.Context) ([]holdfast.Set, error)
 	// Unseal opens sealed identities with the recovery key.
 	Unseal func(sealed io.Reader, recipients []string) ([]byte, error)
-	// StartLine is what is typed to start the node as a new participant, from a
-	// dump in clear or, with none, afterwards.
-	StartLine func(start holdfast.Start, dump, identifier string) string
+	// Way says how the node of a set was started, and how it is started again.
+	Way func(set holdfast.Set) (Way, error)
 	// Opened is told that the key opened the set's identities; nil: nobody is.
 	Opened func(ctx context.Context, set holdfast.Set) error
 	Clear  ClearFile
 	Ledger Ledger
 	Now    func() time.Time
+}
+
+// Way is how a node is started from its identities.
+type Way struct {
+	PartyHint  string
+	Identifier string // the participant identifier that it had; "" where that is unknown
+	Directory  string // where its files were; "" where that is unknown
+	// Line is what is typed to start the node as a new participant, from a dump
+	// in clear or, with none, afterwards.
+	Line func(dump, identifier string) string
 }
 
 // Instructions are what is to be done next.
@@ -51,12 +60,15 @@ func (j Job) Run(
 			Do: "Choose another set: `holdfast list`.",
 		}
 	}
-	start, directory := startOf(set)
+	way, err := j.Way(set)
+	if err != nil {
+		return Instructions{}, err
+	}
 	used, err := j.used(ctx)
 	if err != nil {
 		return Instructions{}, err
 	}
-	identifier, err := choose(wanted, start.PartyHint, used, j.Now())
+	identifier, err := choose(wanted, way.PartyHint, used, j.Now())
 	if err != nil {
 		return Instructions{}, err
 	}
@@ -67,8 +79,8 @@ func (j Job) Run(
 		return Instructions{}, errors.Join(err, j.Clear.Remove())
 	}
 	out := Instructions{
-		Set: set.ID, Dump: j.Clear.Path, Identifier: identifier, Directory: directory,
-		First: j.StartLine(start, j.Clear.Path, identifier), Later: j.StartLine(start, "", identifier),
+		Set: set.ID, Dump: j.Clear.Path, Identifier: identifier, Directory: way.Directory,
+		First: way.Line(j.Clear.Path, identifier), Later: way.Line("", identifier),
 	}
 	if j.Opened != nil {
 		out.Forgotten = j.Opened(ctx, set)
@@ -105,43 +117,19 @@ func (j Job) used(ctx context.Context) ([]string, error) {
 		return nil, err
 	}
 	for _, s := range sets {
-		out = append(out, identifiersOf(s)...)
-	}
-	return out, nil
-}
-
-// identifiersOf are the participant identifiers that a set knows of.
-func identifiersOf(s holdfast.Set) (out []string) {
-	if s.Deployment != nil {
-		out = append(out, s.Deployment.Start.Identifier)
-	}
-	for _, c := range s.Captures {
-		if c.Facts.Participant != nil {
-			identifier, _, _ := strings.Cut(c.Facts.Participant.ParticipantID, "::")
-			out = append(out, identifier)
+		way, err := j.Way(s)
+		if err != nil {
+			return nil, err
 		}
-	}
-	return out
-}
-
-// startOf are the flags that the set's node was started with. Of a node that
-// was given by connection strings the validator's party tells the party hint;
-// what else has to be filled in is in capitals.
-func startOf(set holdfast.Set) (start holdfast.Start, directory string) {
-	if set.Deployment != nil {
-		return set.Deployment.Start, set.Deployment.Directory
-	}
-	start = holdfast.Start{PartyHint: "PARTY_HINT", Sponsor: "SPONSOR_SV_URL"}
-	for _, c := range set.Captures {
-		f := c.Facts.Validator
-		if f == nil {
-			continue
+		if way.Identifier != "" {
+			out = append(out, way.Identifier)
 		}
-		for _, store := range f.Stores {
-			if hint, _, found := strings.Cut(store.Party, "::"); found && store.Name == "DbValidatorStore" {
-				start.PartyHint = hint
+		for _, c := range s.Parts() {
+			if c.Facts.Participant != nil {
+				identifier, _, _ := strings.Cut(c.Facts.Participant.ParticipantID, "::")
+				out = append(out, identifier)
 			}
 		}
 	}
-	return start, ""
+	return out, nil
 }

@@ -23,13 +23,24 @@ func (sealed) Open(context.Context, string) (io.ReadCloser, error) {
 func job(t *testing.T, known ...holdfast.Set) Job {
 	dir := t.TempDir()
 	return Job{
-		Sets:      func(context.Context) ([]holdfast.Set, error) { return known, nil },
-		Unseal:    func(in io.Reader, _ []string) ([]byte, error) { return io.ReadAll(in) },
-		StartLine: func(s holdfast.Start, dump, id string) string { return s.PartyHint + " " + dump + " " + id },
-		Clear:     ClearFile{filepath.Join(dir, "clear.json")},
-		Ledger:    Ledger{filepath.Join(dir, "identifiers.json")},
-		Now:       func() time.Time { return time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC) },
+		Sets:   func(context.Context) ([]holdfast.Set, error) { return known, nil },
+		Unseal: func(in io.Reader, _ []string) ([]byte, error) { return io.ReadAll(in) },
+		Way:    way,
+		Clear:  ClearFile{filepath.Join(dir, "clear.json")},
+		Ledger: Ledger{filepath.Join(dir, "identifiers.json")},
+		Now:    func() time.Time { return time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC) },
 	}
+}
+
+// way is a node whose party hint is its validator's party.
+func way(set holdfast.Set) (Way, error) {
+	hint := ""
+	for _, c := range set.Parts() {
+		if c.Facts.Validator != nil {
+			hint, _, _ = strings.Cut(c.Facts.Validator.Stores[0].Party, "::")
+		}
+	}
+	return Way{PartyHint: hint, Line: func(dump, id string) string { return hint + " " + dump + " " + id }}, nil
 }
 
 // of is a set of a participant with the given identifier.
@@ -38,9 +49,11 @@ func of(identifier string) holdfast.Set {
 		ID:         "s",
 		Identities: &holdfast.IdentityFacts{SealedFile: "identities"},
 		Captures: []holdfast.Capture{
-			{Facts: holdfast.Facts{Participant: &holdfast.ParticipantFacts{ParticipantID: identifier + "::1220"}}},
-			{Facts: holdfast.Facts{Validator: &holdfast.ValidatorFacts{Stores: []holdfast.Store{
-				{Name: "DbValidatorStore", Party: "acme::1220"},
+			{Components: []holdfast.Captured{{Facts: holdfast.Facts{
+				Participant: &holdfast.ParticipantFacts{ParticipantID: identifier + "::1220"},
+			}}}},
+			{Components: []holdfast.Captured{{Facts: holdfast.Facts{
+				Validator: &holdfast.SpliceFacts{Stores: []holdfast.Store{{Name: "DbValidatorStore", Party: "acme::1220"}}},
 			}}}},
 		},
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"holdfast"
+	"holdfast/content"
 	"holdfast/place"
 	"holdfast/repository"
 	"holdfast/repository/repositorytest"
@@ -112,7 +113,7 @@ func TestWhatOpensARepositoryComesBack(t *testing.T) {
 		}
 		r := open(t, at)
 		set, got, err := r.Latest(t.Context(), "demo")
-		if err != nil || !bytes.Equal(repositorytest.Read(t, got, set.Captures[0].Tables[0].Segments[0].File), random(2, 3<<20)) {
+		if err != nil || !bytes.Equal(repositorytest.Read(t, got, set.Captures[0].Content.(content.Rows).Tables[0].Segments[0].File), random(2, 3<<20)) {
 			t.Errorf("the set does not read: %v", err)
 		}
 	}

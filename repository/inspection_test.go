@@ -310,9 +310,9 @@ func vanished(t *testing.T, at place.Place, b *watched) string {
 	if b.Inspection, err = open(t, at).Inspect(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	job := verify.Job{Stock: b, Now: time.Now, Digest: func(in io.Reader, _ string) (int64, holdfast.Digest, error) {
+	job := verify.Job{Stock: b, Now: time.Now, Digest: func(in io.Reader, _ string) (int64, string, error) {
 		_, err := io.Copy(io.Discard, in)
-		return 0, holdfast.Digest{}, err
+		return 0, "", err
 	}}
 	plan, err := job.Plan(t.Context(), verify.Request{Level: verify.Sample, Percent: 100})
 	if err != nil {

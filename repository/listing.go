@@ -15,6 +15,7 @@ import (
 	"github.com/kopia/kopia/snapshot"
 
 	"holdfast"
+	setmanifest "holdfast/manifest"
 )
 
 // The list of sets rests in pieces of its own, as JSON. kopia lists nothing at
@@ -138,8 +139,8 @@ func (i *Inspection) rootAt(ctx context.Context, id content.ID) (*holdfast.Set, 
 		return nil, nil, 0
 	}
 	defer func() { _ = in.Close() }()
-	var set holdfast.Set
-	if json.NewDecoder(in).Decode(&set) != nil || set.ID == "" || set.Schema > holdfast.ManifestSchema {
+	set, err := setmanifest.Read(in)
+	if err != nil || set.ID == "" {
 		return nil, nil, 0
 	}
 	root, err := object.ParseID(id.String())

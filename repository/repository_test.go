@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"holdfast"
+	"holdfast/content"
 	"holdfast/place"
 	"holdfast/repository"
 	"holdfast/repository/repositorytest"
@@ -86,11 +87,11 @@ func aSet(node holdfast.NodeName, n int, state holdfast.State, files ...string) 
 	s := &holdfast.Set{
 		Schema: holdfast.ManifestSchema, ID: holdfast.NewSetID(at, [4]byte{byte(n), 2, 3, 4}), Node: holdfast.Node{Name: node}, State: state, Began: moment, Ended: moment,
 	}
-	c := holdfast.Capture{Component: "app", Kind: holdfast.App, Schema: "app/schema.dump", Globals: "app/globals.sql"}
+	rows := content.Rows{Schema: "app/schema.dump", Globals: "app/globals.sql"}
 	for _, f := range files {
-		c.Tables = append(c.Tables, holdfast.Table{Name: f, Segments: []holdfast.Segment{{File: f}}})
+		rows.Tables = append(rows.Tables, content.Table{Name: f, Segments: []content.Segment{{File: f}}})
 	}
-	s.Captures = []holdfast.Capture{c}
+	s.Captures = []holdfast.Capture{{Method: holdfast.Dump, Components: []holdfast.Captured{{Component: "app", Kind: holdfast.App}}, Content: rows}}
 	return s
 }
 
@@ -176,7 +177,7 @@ func TestASetComesBackAsItWasPut(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got.ID != want.ID || got.State != holdfast.Proven || len(got.Captures[0].Tables) != len(files) {
+		if got.ID != want.ID || got.State != holdfast.Proven || len(got.Captures[0].Content.(content.Rows).Tables) != len(files) {
 			t.Errorf("the manifest came back as %+v", got)
 		}
 		for name, content := range files {
@@ -424,11 +425,11 @@ func TestCreatingWhereThereIsOneTouchesNothing(t *testing.T) {
 	if err := store(t.Context(), open(t, at), want, nil); err != nil {
 		t.Fatal(err)
 	}
-	before := content(t, dir)
+	before := filesOf(t, dir)
 	for _, p := range []string{password, "another"} {
 		class(t, repository.Create(t.Context(), at, holdfast.NewSecret(p)), holdfast.Refused)
 	}
-	if after := content(t, dir); !slices.Equal(before, after) {
+	if after := filesOf(t, dir); !slices.Equal(before, after) {
 		t.Errorf("its files changed from %v to %v", before, after)
 	}
 	if len(sets(t, open(t, at), "")) != 1 {
@@ -437,8 +438,8 @@ func TestCreatingWhereThereIsOneTouchesNothing(t *testing.T) {
 	class(t, repository.Create(t.Context(), place.Directory(t.TempDir()), holdfast.Secret{}), holdfast.Usage)
 }
 
-// content lists a directory's files with their sizes.
-func content(t testing.TB, dir string) []string {
+// filesOf lists a directory's files with their sizes.
+func filesOf(t testing.TB, dir string) []string {
 	t.Helper()
 	var list []string
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {

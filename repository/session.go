@@ -2,7 +2,6 @@ package repository
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"path"
@@ -16,6 +15,7 @@ import (
 	"github.com/kopia/kopia/snapshot"
 
 	"holdfast"
+	setmanifest "holdfast/manifest"
 )
 
 // After this many bytes a session writes its index, so that a later run finds
@@ -104,14 +104,7 @@ func (s *Session) Seal(ctx context.Context, set *holdfast.Set) error {
 	if err := s.lease.lost(); err != nil {
 		return err
 	}
-	manifest, err := json.MarshalIndent(set, "", " ")
-	if err != nil {
-		return fmt.Errorf("manifest of set %s: %w", set.ID, err)
-	}
-	if _, err := s.Put(ctx, holdfast.ManifestName, func(w io.Writer) error {
-		_, err := w.Write(manifest)
-		return err
-	}); err != nil {
+	if _, err := s.Put(ctx, holdfast.ManifestName, func(w io.Writer) error { return setmanifest.Write(w, *set) }); err != nil {
 		return err
 	}
 	s.mu.Lock()

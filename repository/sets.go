@@ -14,6 +14,7 @@ import (
 	"github.com/kopia/kopia/snapshot"
 
 	"holdfast"
+	setmanifest "holdfast/manifest"
 )
 
 // The tags of a set's snapshot; kopia's command shows what follows "tag:".
@@ -216,17 +217,16 @@ func (r *Repository) Load(ctx context.Context, e Entry) (*Stored, error) {
 }
 
 func decode(id holdfast.SetID, in io.Reader) (set holdfast.Set, err error) {
-	if err := json.NewDecoder(in).Decode(&set); err != nil {
-		return set, &holdfast.Problem{Class: holdfast.Failed, What: fmt.Sprintf("read the manifest of set %s", id), Err: err,
-			Why: "Without its manifest the set cannot be proven.",
-			Do:  "Choose another set: `holdfast list`. The files of this one can still be read with the kopia command."}
+	set, err = setmanifest.Read(in)
+	switch {
+	case err == nil:
+		return set, nil
+	case holdfast.ClassOf(err) == holdfast.Undetermined:
+		return set, fmt.Errorf("set %s: %w", id, err)
 	}
-	if set.Schema > holdfast.ManifestSchema {
-		return set, &holdfast.Problem{Class: holdfast.Undetermined,
-			What: fmt.Sprintf("set %s was written in manifest version %d; this Holdfast reads up to %d", id, set.Schema, holdfast.ManifestSchema),
-			Do:   "Use the Holdfast version that wrote it, or a later one."}
-	}
-	return set, nil
+	return set, &holdfast.Problem{Class: holdfast.Failed, What: fmt.Sprintf("read the manifest of set %s", id), Err: err,
+		Why: "Without its manifest the set cannot be proven.",
+		Do:  "Choose another set: `holdfast list`. The files of this one can still be read with the kopia command."}
 }
 
 // index notes every file below one directory.

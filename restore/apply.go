@@ -187,17 +187,15 @@ func (a *attempt) do(ctx context.Context, s step.Step) error {
 
 // build builds one database, and reports it.
 func (a *attempt) build(ctx context.Context, s step.Step) error {
-	c, _ := a.set.Capture(holdfast.ComponentName(s.Of))
+	c, _ := a.set.Part(holdfast.ComponentName(s.Of))
 	i := slices.IndexFunc(a.plan.Databases, func(d target.Database) bool { return d.Component == c.Component })
 	d := a.plan.Databases[i]
 	start := time.Now()
 	if err := a.Databases.Build(ctx, a.set.ID, d, c, a.files); err != nil {
 		return err
 	}
-	done := Done{Component: c.Component, Database: d.Database, Tables: len(c.Tables), Took: time.Since(start)}
-	for _, t := range c.Tables {
-		done.Rows += t.Rows
-	}
+	done := Done{Component: c.Component, Database: d.Database, Took: time.Since(start)}
+	done.Tables, done.Rows = c.Counts()
 	if d.Live && !a.plan.OnlyProve {
 		done.Previous = d.Previous
 	}
@@ -228,7 +226,7 @@ func (a *attempt) deserted(ctx context.Context) error {
 func (a *attempt) lookAgain(ctx context.Context) error {
 	planned := a.plan.databaseSteps(a.Databases)
 	for i, d := range a.plan.Databases {
-		c, _ := a.set.Capture(d.Component)
+		c, _ := a.set.Part(d.Component)
 		now, err := patiently(ctx, a.Databases, a.set.ID, c)
 		if err != nil {
 			return err
@@ -244,7 +242,7 @@ func (a *attempt) lookAgain(ctx context.Context) error {
 
 // patiently looks at a database until the sessions of programs that have just
 // stopped are gone from it. Those that stay are told by the look.
-func patiently(ctx context.Context, t Databases, set holdfast.SetID, c holdfast.Capture) (target.Database, error) {
+func patiently(ctx context.Context, t Databases, set holdfast.SetID, c holdfast.Part) (target.Database, error) {
 	for tries := 40; ; tries-- {
 		now, err := t.Look(ctx, set, c)
 		starting := holdfast.ClassOf(err) == holdfast.Unreachable // a server that has just been started may go down once more

@@ -135,11 +135,11 @@ func (f *file) Write(log step.Log) error {
 }
 func (f *file) End() error { f.log = nil; return nil }
 
-func (p *process) Names(set holdfast.SetID, c holdfast.Capture) (target.Database, error) {
+func (p *process) Names(set holdfast.SetID, c holdfast.Part) (target.Database, error) {
 	name := string(c.Component) + "-db"
 	return target.Database{Component: c.Component, Where: name, Database: name, New: name + "~new", Previous: name + "~before~" + string(set)}, nil
 }
-func (p *process) Look(_ context.Context, set holdfast.SetID, c holdfast.Capture) (target.Database, error) {
+func (p *process) Look(_ context.Context, set holdfast.SetID, c holdfast.Part) (target.Database, error) {
 	d, _ := p.Names(set, c)
 	for n := 2; ; n++ {
 		if _, taken := p.databases[d.Previous]; !taken {
@@ -151,7 +151,7 @@ func (p *process) Look(_ context.Context, set holdfast.SetID, c holdfast.Capture
 	return d, nil
 }
 func (p *process) Lock(context.Context) (func(), error) { return func() {}, nil }
-func (p *process) Build(_ context.Context, _ holdfast.SetID, d target.Database, _ holdfast.Capture, _ holdfast.Files) error {
+func (p *process) Build(_ context.Context, _ holdfast.SetID, d target.Database, _ holdfast.Part, _ holdfast.Files) error {
 	return p.fault("build "+string(d.Component), func() error { p.databases[d.New] = wantContent; return nil })
 }
 func (p *process) Swaps(set holdfast.SetID, at time.Time, list []target.Database) []step.Step {
@@ -312,7 +312,11 @@ func (p *programsOf) Remove(context.Context, step.Leftover) error        { retur
 
 func aSet() holdfast.Set {
 	capture := func(name holdfast.ComponentName) holdfast.Capture {
-		return holdfast.Capture{Component: name, Kind: holdfast.App, Ended: holdfast.Moment{Since: 1}, Facts: holdfast.Facts{Schema: "app"}}
+		return holdfast.Capture{
+			Method:     holdfast.Dump,
+			Components: []holdfast.Captured{{Component: name, Kind: holdfast.App, Facts: holdfast.Facts{Schema: "app"}}},
+			Ended:      holdfast.Moment{Since: 1},
+		}
 	}
 	s := holdfast.Set{
 		Schema: holdfast.ManifestSchema, ID: "20261122T154500Z-1f0c9a3e",

@@ -80,7 +80,7 @@ func Make(ctx context.Context, t Target, set holdfast.Set, o Options, now time.T
 			return Plan{}, fmt.Errorf("%s: %w", c.Component, err)
 		}
 	}
-	if len(captures) < len(set.Captures) {
+	if len(captures) < len(set.Parts()) {
 		p.Warnings = append(p.Warnings, partial(set, captures)...)
 	}
 	p.Steps = slices.Concat(p.survey.Before, p.databaseSteps(t.Databases), p.survey.After)
@@ -107,7 +107,7 @@ func (p *Plan) look(ctx context.Context, t Target, set holdfast.Set) (err error)
 }
 
 // component adds where a capture goes, and what its database would lose.
-func (p *Plan) component(ctx context.Context, t Databases, c holdfast.Capture, now time.Time) error {
+func (p *Plan) component(ctx context.Context, t Databases, c holdfast.Part, now time.Time) error {
 	d, err := p.database(ctx, t, c)
 	if err != nil {
 		return err
@@ -188,7 +188,7 @@ func roles(name holdfast.ComponentName, fit target.Compatibility) []string {
 }
 
 // database looks at one, unless its server has to be started first.
-func (p *Plan) database(ctx context.Context, t Databases, c holdfast.Capture) (target.Database, error) {
+func (p *Plan) database(ctx context.Context, t Databases, c holdfast.Part) (target.Database, error) {
 	if p.survey.Server == "" {
 		return t.Look(ctx, p.Set, c)
 	}
@@ -222,16 +222,16 @@ func usable(set holdfast.Set, o Options) error {
 	return p
 }
 
-func chosen(set holdfast.Set, names []holdfast.ComponentName) ([]holdfast.Capture, error) {
+func chosen(set holdfast.Set, names []holdfast.ComponentName) ([]holdfast.Part, error) {
 	if len(names) == 0 {
-		return set.Captures, nil
+		return set.Parts(), nil
 	}
-	var out []holdfast.Capture
+	var out []holdfast.Part
 	for _, name := range names {
-		c, ok := set.Capture(name)
+		c, ok := set.Part(name)
 		if !ok {
 			var there []holdfast.ComponentName
-			for _, c := range set.Captures {
+			for _, c := range set.Parts() {
 				there = append(there, c.Component)
 			}
 			return nil, &holdfast.Problem{Class: holdfast.Usage, What: fmt.Sprintf("set %s has no component %s; it has %v", set.ID, name, there)}
@@ -242,13 +242,13 @@ func chosen(set holdfast.Set, names []holdfast.ComponentName) ([]holdfast.Captur
 }
 
 // partial warns of restoring one side of an edge without the other.
-func partial(set holdfast.Set, chosen []holdfast.Capture) []string {
+func partial(set holdfast.Set, chosen []holdfast.Part) []string {
 	in := func(name holdfast.ComponentName) bool {
-		return slices.ContainsFunc(chosen, func(c holdfast.Capture) bool { return c.Component == name })
+		return slices.ContainsFunc(chosen, func(c holdfast.Part) bool { return c.Component == name })
 	}
 	var out []string
 	for _, e := range set.Order.Edges {
-		if in(e.First) != in(e.Then) {
+		if !e.Soft && in(e.First) != in(e.Then) {
 			out = append(out, fmt.Sprintf("%s and %s belong together (%s); only one of them is restored, so the pair is no longer proven", e.First, e.Then, e.Why))
 		}
 	}
@@ -299,7 +299,7 @@ func moved(then, now holdfast.Facts) []string {
 	return out
 }
 
-func tooOld(c holdfast.Capture, now time.Time) []string {
+func tooOld(c holdfast.Part, now time.Time) []string {
 	if c.Facts.Participant == nil {
 		return nil
 	}

@@ -24,14 +24,14 @@ type Target struct {
 type Databases interface {
 	// Names says where a capture would go, as far as that is known without the
 	// databases' server.
-	Names(set holdfast.SetID, c holdfast.Capture) (target.Database, error)
+	Names(set holdfast.SetID, c holdfast.Part) (target.Database, error)
 	// Look says where a capture would go and what is there now.
-	Look(ctx context.Context, set holdfast.SetID, c holdfast.Capture) (target.Database, error)
+	Look(ctx context.Context, set holdfast.SetID, c holdfast.Part) (target.Database, error)
 	// Lock keeps other restores out.
 	Lock(ctx context.Context) (unlock func(), err error)
 	// Build restores the capture into d.New, and proves it. A leftover of an
 	// earlier attempt under that name is replaced; anything else is refused.
-	Build(ctx context.Context, set holdfast.SetID, d target.Database, c holdfast.Capture, files holdfast.Files) error
+	Build(ctx context.Context, set holdfast.SetID, d target.Database, c holdfast.Part, files holdfast.Files) error
 	// Swaps are the steps that put every d.New into the place of d.Database, which
 	// becomes d.Previous: one of each server.
 	Swaps(set holdfast.SetID, at time.Time, list []target.Database) []step.Step

@@ -50,7 +50,7 @@ func Look(set holdfast.Set, restores holdfast.Verdict) Candidate {
 	if set.State == holdfast.Proven {
 		c.State = fresh.State
 	}
-	for _, capture := range set.Captures {
+	for _, capture := range set.Parts() {
 		if v := capture.Server.Number; v != 0 {
 			c.Marks[postgresMark+" of "+string(capture.Component)] = version(v)
 		}
@@ -69,7 +69,7 @@ func Look(set holdfast.Set, restores holdfast.Verdict) Candidate {
 	return c
 }
 
-func (c *Candidate) participant(capture holdfast.Capture, p holdfast.ParticipantFacts) {
+func (c *Candidate) participant(capture holdfast.Part, p holdfast.ParticipantFacts) {
 	if !capture.Consistent.Wall.IsZero() {
 		c.At = capture.Consistent.Wall
 	}

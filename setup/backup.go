@@ -11,6 +11,7 @@ import (
 	"holdfast/capture/postgres"
 	"holdfast/databases"
 	"holdfast/internal/libpq"
+	"holdfast/observed"
 )
 
 // Backup runs fn with a backup of the node. The repository is opened meanwhile,
@@ -48,17 +49,17 @@ func (p *Parts) backupTo(ctx context.Context, store backup.Store, wait time.Dura
 
 // Look says what every database of the node holds, in the order of the
 // configuration, and refuses what a backup would refuse.
-func (p *Parts) Look(ctx context.Context) ([]holdfast.Outlook, error) {
+func (p *Parts) Look(ctx context.Context) ([]observed.Outlook, error) {
 	live, err := p.Databases(ctx)
 	if err != nil {
 		return nil, err
 	}
 	stages, err := backup.Job{Node: p.Node, Sources: p.sources(live)}.Look(ctx)
-	place := func(o holdfast.Outlook) int {
+	place := func(o observed.Outlook) int {
 		return slices.IndexFunc(p.Node.Components, func(c holdfast.Component) bool { return c.Name == o.Component })
 	}
 	outlooks := slices.Concat(stages...)
-	slices.SortFunc(outlooks, func(a, b holdfast.Outlook) int { return cmp.Compare(place(a), place(b)) })
+	slices.SortFunc(outlooks, func(a, b observed.Outlook) int { return cmp.Compare(place(a), place(b)) })
 	return outlooks, err
 }
 

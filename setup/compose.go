@@ -25,7 +25,7 @@ func composeKind(p *Parts) Kind {
 	c := &composed{parts: p}
 	return Kind{
 		Node: c, Recorder: c, Show: c.show, Try: c.try, Programs: c,
-		DockerHost: p.Config.Compose.DockerHost, StartLine: compose.StartLine,
+		DockerHost: p.Config.Compose.DockerHost, Way: bundleWay,
 	}
 }
 

@@ -167,11 +167,13 @@ func (p *Parts) have(ctx context.Context, engine *docker.Engine, i drillImage, s
 // recordedImage is the image that a program of the node ran from when the set
 // was taken.
 func recordedImage(set holdfast.Set, role string) (docker.Image, bool) {
-	if set.Deployment != nil {
-		for _, c := range set.Deployment.Containers {
-			if c.Role == role {
-				return docker.Image{Name: c.Image, ID: c.ImageID, Digest: c.Digest}, true
-			}
+	was, err := compose.Describe(set.Deployment)
+	if err != nil || set.Deployment == nil {
+		return docker.Image{}, false
+	}
+	for _, p := range set.Deployment.Programs {
+		if p.Role == role {
+			return docker.Image{Name: p.Image, ID: was.ImageID(p.Name), Digest: p.Digest}, true
 		}
 	}
 	return docker.Image{}, false
@@ -180,7 +182,7 @@ func recordedImage(set holdfast.Set, role string) (docker.Image, bool) {
 // recordedEnv is what the node's participant was started with; nil where the
 // set does not say.
 func recordedEnv(ctx context.Context, set holdfast.Set, files holdfast.Files) (map[string]holdfast.Secret, error) {
-	if set.Deployment == nil || set.Deployment.Specs == "" {
+	if set.Deployment == nil || set.Deployment.OwnFile == "" {
 		return nil, nil
 	}
 	n, _, err := compose.Recorded(ctx, nil, set, files, compose.Site{})
@@ -202,7 +204,7 @@ func whoIs(ctx context.Context, dial func(ctx context.Context, network, address 
 
 func majorOf(set holdfast.Set) int {
 	major := 0
-	for _, c := range set.Captures {
+	for _, c := range set.Parts() {
 		major = max(major, c.Server.Major())
 	}
 	return major
@@ -216,7 +218,7 @@ type rehearsing struct {
 
 func (r rehearsing) open(ctx context.Context, s *sandbox.Server, set holdfast.Set) (drillPlace, error) {
 	var roles []string
-	for _, c := range set.Captures {
+	for _, c := range set.Parts() {
 		roles = append(append(roles, c.Database.Owner), c.Database.Roles...)
 	}
 	if err := s.Roles(ctx, roles); err != nil {
@@ -227,7 +229,7 @@ func (r rehearsing) open(ctx context.Context, s *sandbox.Server, set holdfast.Se
 		Loader: func(_ holdfast.ComponentName, through libpq.Address) databases.Loader {
 			return postgres.Loader{Address: through, Tools: r.tools, Facts: readFacts, Options: r.options}
 		}}
-	for _, c := range set.Captures {
+	for _, c := range set.Parts() {
 		p.Addresses[c.Component] = s.Address.On(database(c.Component))
 	}
 	return p, nil

@@ -9,7 +9,7 @@ import (
 	"holdfast/canton/admin"
 	"holdfast/databases"
 	"holdfast/internal/libpq"
-	"holdfast/node/compose"
+	"holdfast/reonboard"
 	"holdfast/restore"
 )
 
@@ -46,8 +46,8 @@ type Kind struct {
 	// DockerHost is the daemon that runs the node, which can run a drill as well;
 	// empty: as the docker command finds it.
 	DockerHost string
-	// StartLine is what is typed to start the node from its identities.
-	StartLine func(start holdfast.Start, dump, identifier string) string
+	// Way is how the node of a set is started from its identities.
+	Way func(set holdfast.Set) (reonboard.Way, error)
 }
 
 // Programs is a node as a restore stops and starts its programs.
@@ -74,7 +74,7 @@ func kindOf(p *Parts) Kind {
 	if p.Config.Compose != nil {
 		return composeKind(p)
 	}
-	return Kind{Node: plain{}, StartLine: compose.StartLine}
+	return Kind{Node: plain{}, Way: bundleWay}
 }
 
 // plain is a node of which nothing is known but its databases' connection

@@ -143,7 +143,7 @@ func readSets(ctx context.Context, r *repository.Repository, entries []repositor
 			}
 			newest += back
 			for k := range stored.Set.Captures {
-				stored.Set.Captures[k].Tables, stored.Set.Captures[k].Sequences = nil, nil
+				stored.Set.Captures[k].Content = nil
 			}
 			read[i] = stored.Set
 			return nil
@@ -168,7 +168,11 @@ func readBack(ctx context.Context, s *repository.Stored) string {
 	}
 	small := []string{holdfast.ReadmeName}
 	for _, c := range s.Set.Captures {
-		small = append(small, c.Schema, c.Globals)
+		for _, f := range c.Files() {
+			if f.Format == "" && c.Method == holdfast.Dump {
+				small = append(small, f.Name)
+			}
+		}
 	}
 	if i := s.Set.Identities; i != nil && i.SealedFile != "" {
 		small = append(small, i.SealedFile)
@@ -188,7 +192,7 @@ func newestProven(o check.Observations) *holdfast.ParticipantFacts {
 		if s.Prove(); s.State != holdfast.Proven {
 			continue
 		}
-		for _, c := range s.Captures {
+		for _, c := range s.Parts() {
 			if c.Facts.Participant != nil {
 				return c.Facts.Participant
 			}

@@ -18,6 +18,7 @@ import (
 	"holdfast/backup"
 	"holdfast/config"
 	"holdfast/internal/splicetest"
+	"holdfast/node/compose"
 	"holdfast/repository"
 	"holdfast/setup"
 )
@@ -36,8 +37,8 @@ compose: {project: splice-validator, docker_host: 'unix://`+daemon.socket+`'}
 repository: {path: repository, password: env:PASSWORD_OF_REPOSITORY}
 `)
 	set := taken(t, p)
-	if set.Deployment == nil || set.Deployment.Project != "splice-validator" || len(set.Deployment.Containers) != 2 {
-		t.Errorf("how the node runs is recorded as %+v", set.Deployment)
+	if ran, err := compose.Describe(set.Deployment); err != nil || ran.Project != "splice-validator" || len(ran.Containers) != 2 {
+		t.Errorf("how the node runs is recorded as %+v, %v", ran, err)
 	}
 	if got := daemon.calls("/containers/json"); got != 1 {
 		t.Errorf("the containers were listed %d times", got)

@@ -11,6 +11,7 @@ import (
 
 	"holdfast"
 	"holdfast/identities"
+	"holdfast/node/compose"
 	"holdfast/record"
 	"holdfast/reonboard"
 )
@@ -23,9 +24,19 @@ func (p *Parts) Reonboard(keys []age.Identity) reonboard.Job {
 		Unseal: func(sealed io.Reader, recipients []string) ([]byte, error) {
 			return identities.Open(sealed, keys, recipients)
 		},
-		StartLine: p.kind.StartLine, Opened: p.RememberKeyTest, Clear: p.ClearFile(),
+		Way: p.kind.Way, Opened: p.RememberKeyTest, Clear: p.ClearFile(),
 		Ledger: reonboard.Ledger{Path: p.nextToConfig(".identifiers.json")}, Now: time.Now,
 	}
+}
+
+// bundleWay is how a node is started by the bundle's start.sh, with the flags
+// that the set recorded of it.
+func bundleWay(set holdfast.Set) (reonboard.Way, error) {
+	start, directory, err := compose.StartOf(set)
+	return reonboard.Way{
+		PartyHint: start.PartyHint, Identifier: start.Identifier, Directory: directory,
+		Line: func(dump, identifier string) string { return compose.StartLine(start, dump, identifier) },
+	}, err
 }
 
 // ClearFile is where the identities are in clear for the node's first start.

@@ -40,7 +40,7 @@ func (o RestoreOptions) Covers(set holdfast.Set, components []string, there data
 		return nil
 	}
 	var names []string
-	for _, c := range set.Captures {
+	for _, c := range set.Parts() {
 		names = append(names, string(c.Component))
 	}
 	for name := range there.Addresses {

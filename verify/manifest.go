@@ -67,11 +67,11 @@ func (r *Report) files(h stored.Set) {
 	for _, f := range h.Files {
 		there[f.Name] = f.Bytes
 	}
-	rows := segments(h.Manifest)
+	rows := captured(h.Manifest)
 	var parts []Part
 	var first string
 	say := func(name, what string) {
-		parts = append(parts, partOf(h.Manifest, rows, name))
+		parts = append(parts, partOf(rows, name))
 		if first == "" {
 			first = name + " " + what
 		}
@@ -81,8 +81,8 @@ func (r *Report) files(h stored.Set) {
 		switch row, of := rows[name]; {
 		case !ok:
 			say(name, "is not in it")
-		case of && row.segment.Bytes != bytes:
-			say(name, fmt.Sprintf("has %d bytes there, %d in the manifest", bytes, row.segment.Bytes))
+		case of && row.file.Format != "" && row.file.Bytes != bytes:
+			say(name, fmt.Sprintf("has %d bytes there, %d in the manifest", bytes, row.file.Bytes))
 		}
 	}
 	if len(parts) > 0 {

@@ -26,9 +26,9 @@ type file struct {
 
 // use is one set's word on a file.
 type use struct {
-	set     holdfast.SetID
-	part    Part
-	segment *holdfast.Segment
+	set  holdfast.SetID
+	part Part
+	rows *holdfast.File // nil for a file that has none
 }
 
 // distinct lists the files of those sets, each once however many sets share it.
@@ -37,7 +37,7 @@ func distinct(holdings []stored.Set) []*file {
 	var list []*file
 	known := map[string]*file{}
 	for _, h := range holdings {
-		rows := segments(h.Manifest)
+		rows := captured(h.Manifest)
 		for _, f := range h.Files {
 			if lost(f.Damages) {
 				continue
@@ -49,9 +49,11 @@ func distinct(holdings []stored.Set) []*file {
 				list = append(list, g)
 			}
 			u := use{set: h.ID, part: Part{File: f.Name}}
-			if s, ok := rows[f.Name]; ok {
-				g.format, u.segment = s.table.Format, &s.segment
-				u.part = s.part(f.Name)
+			if r, ok := rows[f.Name]; ok {
+				u.part = r.part
+				if r.file.Format != "" {
+					g.format, u.rows = r.file.Format, &r.file
+				}
 			}
 			g.uses = append(g.uses, u)
 		}
@@ -59,29 +61,25 @@ func distinct(holdings []stored.Set) []*file {
 	return list
 }
 
-// row is where a file of rows belongs.
+// row is a file of a capture, and the part of the set that it is.
 type row struct {
-	component holdfast.ComponentName
-	table     *holdfast.Table
-	segment   holdfast.Segment
+	part Part
+	file holdfast.File
 }
 
-func (r row) part(file string) Part {
-	return Part{Component: r.component, Table: r.table.Schema + "." + r.table.Name, File: file}
-}
-
-// segments lists a set's files of rows by name.
-func segments(set *holdfast.Set) map[string]row {
+// captured lists the files of a set's captures by name.
+func captured(set *holdfast.Set) map[string]row {
 	out := map[string]row{}
 	if set == nil {
 		return out
 	}
 	for _, c := range set.Captures {
-		for i := range c.Tables {
-			t := &c.Tables[i]
-			for _, s := range t.Segments {
-				out[s.File] = row{c.Component, t, s}
-			}
+		var name holdfast.ComponentName
+		if len(c.Components) == 1 {
+			name = c.Components[0].Component
+		}
+		for _, f := range c.Files() {
+			out[f.Name] = row{Part{Component: name, Table: f.Table, File: f.Name}, f}
 		}
 	}
 	return out
@@ -188,7 +186,7 @@ func (r *reading) compare(ctx context.Context, f *file) error {
 	defer func() { _ = in.Close() }()
 	source := &counted{in: in}
 	var rows int64
-	var digest holdfast.Digest
+	var digest string
 	var malformed error
 	if f.format != "" {
 		rows, digest, malformed = r.Digest(source, f.format)
@@ -204,11 +202,11 @@ func (r *reading) compare(ctx context.Context, f *file) error {
 		switch {
 		case source.n != f.bytes:
 			what = fmt.Sprintf("it has %d bytes, its directory says %d", source.n, f.bytes)
-		case u.segment == nil || source.n != u.segment.Bytes: // the structure tells the latter
-		case malformed != nil && u.segment.Rows > 0:
+		case u.rows == nil || source.n != u.rows.Bytes: // the structure tells the latter
+		case malformed != nil && u.rows.Rows > 0:
 			what = malformed.Error()
-		case rows != u.segment.Rows || digest != u.segment.Digest:
-			what = fmt.Sprintf("it has %d rows with digest %s, the manifest says %d and %s", rows, digest, u.segment.Rows, u.segment.Digest)
+		case rows != u.rows.Rows || digest != u.rows.Digest:
+			what = fmt.Sprintf("it has %d rows with digest %s, the manifest says %d and %s", rows, digest, u.rows.Rows, u.rows.Digest)
 		}
 		if what != "" {
 			r.mu.Lock()

@@ -180,10 +180,10 @@ func sufferers(holdings []stored.Set, pieces map[string]stored.Damage) []Sufferi
 		if touched(h.Damages) {
 			s.Parts = append(s.Parts, Part{File: "its directories"})
 		}
-		rows := segments(h.Manifest)
+		rows := captured(h.Manifest)
 		for _, f := range h.Files {
 			if touched(f.Damages) {
-				s.Parts = append(s.Parts, partOf(h.Manifest, rows, f.Name))
+				s.Parts = append(s.Parts, partOf(rows, f.Name))
 			}
 		}
 		if len(s.Parts) > 0 {
@@ -193,16 +193,9 @@ func sufferers(holdings []stored.Set, pieces map[string]stored.Damage) []Sufferi
 	return out
 }
 
-func partOf(set *holdfast.Set, rows map[string]row, file string) Part {
+func partOf(rows map[string]row, file string) Part {
 	if row, ok := rows[file]; ok {
-		return row.part(file)
-	}
-	if set != nil {
-		for _, c := range set.Captures {
-			if file == c.Schema || file == c.Globals {
-				return Part{Component: c.Component, File: file}
-			}
-		}
+		return row.part
 	}
 	return Part{File: file}
 }

@@ -72,7 +72,7 @@ type Job struct {
 	Stock  Stock
 	Mended []stored.Fault // what had to be mended for the repository to open
 	// Digest counts and digests the rows of a stored file in a table's format.
-	Digest func(in io.Reader, format string) (rows int64, digest holdfast.Digest, err error)
+	Digest func(in io.Reader, format string) (rows int64, digest string, err error)
 	Lanes  int // files read at once; 0 means 2
 	Now    func() time.Time
 	Events event.Listener

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"holdfast"
+	"holdfast/content"
 	"holdfast/internal/eventtest"
 	"holdfast/record"
 	"holdfast/stored"
@@ -61,15 +62,19 @@ func (s *stock) Remember(_ context.Context, v record.Verification) error {
 	return s.remember
 }
 
-const content = "a\nb\n"
+const text = "a\nb\n"
 
 // whole is a stock in which nothing is wrong.
 func whole() *stock {
 	set := holdfast.Set{Schema: holdfast.ManifestSchema, ID: "one", Node: holdfast.Node{Name: "demo", Components: []holdfast.Component{{Name: "app", Kind: holdfast.App}}},
-		Captures: []holdfast.Capture{{Component: "app", Kind: holdfast.App, Schema: "s", Globals: "g", Facts: holdfast.Facts{Schema: "app"}, Ended: holdfast.Moment{Since: 1},
-			Tables: []holdfast.Table{{Schema: "public", Name: "t", Format: holdfast.TextFormat, Rows: 2, Segments: []holdfast.Segment{{File: "f", Rows: 2, Bytes: 4, Digest: holdfast.Digest{Lo: 2}}}}}}}}
+		Captures: []holdfast.Capture{{
+			Method: holdfast.Dump, Ended: holdfast.Moment{Since: 1},
+			Components: []holdfast.Captured{{Component: "app", Kind: holdfast.App, Facts: holdfast.Facts{Schema: "app"}}},
+			Content: content.Rows{Schema: "s", Globals: "g", Tables: []content.Table{{Schema: "public", Name: "t", Format: content.TextFormat, Rows: 2,
+				Segments: []content.Segment{{File: "f", Rows: 2, Bytes: 4, Digest: content.Digest{Lo: 2}}}}}},
+		}}}
 	set.Prove()
-	s := &stock{content: content, holdings: []stored.Set{{ID: "one", Node: "demo", State: set.State, Manifest: &set}}}
+	s := &stock{content: text, holdings: []stored.Set{{ID: "one", Node: "demo", State: set.State, Manifest: &set}}}
 	for name, bytes := range map[string]int64{"s": 4, "g": 4, "f": 4, holdfast.ManifestName: 4, holdfast.ReadmeName: 4} {
 		s.holdings[0].Files = append(s.holdings[0].Files, stored.File{Name: name, Object: "o" + name, Bytes: bytes, Stored: bytes})
 	}
@@ -79,10 +84,10 @@ func whole() *stock {
 func run(t *testing.T, s *stock, r verify.Request) (verify.Report, error) {
 	t.Helper()
 	var heard eventtest.Record
-	j := verify.Job{Stock: s, Now: time.Now, Events: heard.Hear, Digest: func(in io.Reader, _ string) (int64, holdfast.Digest, error) {
+	j := verify.Job{Stock: s, Now: time.Now, Events: heard.Hear, Digest: func(in io.Reader, _ string) (int64, string, error) {
 		b, err := io.ReadAll(in)
 		n := int64(strings.Count(string(b), "\n"))
-		return n, holdfast.Digest{Lo: uint64(n)}, err
+		return n, content.Digest{Lo: uint64(n)}.String(), err
 	}}
 	p, err := j.Plan(t.Context(), r)
 	if err != nil {
@@ -120,9 +125,15 @@ func TestWhatIsWrongWithASet(t *testing.T) {
 		{"another state than listed", func(s *stock, _ *holdfast.Set) { s.holdings[0].State = holdfast.Misordered }, "set_is_another", holdfast.Violation},
 		{"a manifest that claims more", func(s *stock, set *holdfast.Set) { set.Missing = []string{"identities"} }, "set_claims_more", holdfast.Violation},
 		{"a file that is not there", func(s *stock, _ *holdfast.Set) { s.holdings[0].Files = s.holdings[0].Files[1:] }, "files_differ", holdfast.Violation},
-		{"a file of another size", func(_ *stock, set *holdfast.Set) { set.Captures[0].Tables[0].Segments[0].Bytes = 5 }, "files_differ", holdfast.Violation},
-		{"other rows", func(_ *stock, set *holdfast.Set) { set.Captures[0].Tables[0].Segments[0].Digest.Lo = 7 }, "rows_differ", holdfast.Violation},
-		{"fewer rows", func(_ *stock, set *holdfast.Set) { set.Captures[0].Tables[0].Segments[0].Rows = 3 }, "rows_differ", holdfast.Violation},
+		{"a file of another size", func(_ *stock, set *holdfast.Set) {
+			set.Captures[0].Content.(content.Rows).Tables[0].Segments[0].Bytes = 5
+		}, "files_differ", holdfast.Violation},
+		{"other rows", func(_ *stock, set *holdfast.Set) {
+			set.Captures[0].Content.(content.Rows).Tables[0].Segments[0].Digest.Lo = 7
+		}, "rows_differ", holdfast.Violation},
+		{"fewer rows", func(_ *stock, set *holdfast.Set) {
+			set.Captures[0].Content.(content.Rows).Tables[0].Segments[0].Rows = 3
+		}, "rows_differ", holdfast.Violation},
 		{"a manifest that cannot be read", func(s *stock, _ *holdfast.Set) {
 			s.holdings[0].Manifest, s.holdings[0].Trouble = nil, "its manifest is no JSON"
 		}, "manifest_unreadable", holdfast.Violation},

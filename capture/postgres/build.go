@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"holdfast"
+	"holdfast/content"
 	"holdfast/internal/libpq"
 	"holdfast/target"
 )
@@ -21,7 +22,8 @@ import (
 type build struct {
 	Loader
 	name    string
-	capture holdfast.Capture
+	capture holdfast.Part
+	rows    content.Rows
 	fit     target.Compatibility
 	files   holdfast.Files
 	info    libpq.Conninfo
@@ -40,7 +42,7 @@ func (b *build) run(ctx context.Context) error {
 		return err
 	}
 	defer desk.clear()
-	schema, err := b.fetch(ctx, b.capture.Schema, desk)
+	schema, err := b.fetch(ctx, b.rows.Schema, desk)
 	if err != nil {
 		return err
 	}
@@ -114,14 +116,14 @@ func (b *build) owner(ctx context.Context) error {
 // settings applies the settings of the old database to the new one. Those that
 // only a superuser may set, or that this server does not know, are left out.
 func (b *build) settings(ctx context.Context) error {
-	in, err := b.open(ctx, b.capture.Globals)
+	in, err := b.open(ctx, b.rows.Globals)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = in.Close() }()
 	text, err := io.ReadAll(io.LimitReader(in, 1<<20))
 	if err != nil {
-		return stored{fmt.Errorf("file %s: %w", b.capture.Globals, err)}
+		return stored{fmt.Errorf("file %s: %w", b.rows.Globals, err)}
 	}
 	conn, err := b.connect(ctx)
 	if err != nil {

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"holdfast/content"
 	"slices"
 	"strings"
 
@@ -164,7 +165,7 @@ func datatypes(ctx context.Context, q querier, used map[uint32]bool) (map[uint32
 // sequences reads the position of every sequence that is not an extension's.
 // Which sequences there are is part of a snapshot, where they stand is not: read
 // in the snapshot, they are those of the schema, and no row is ahead of them.
-func sequences(ctx context.Context, q querier) ([]holdfast.Sequence, error) {
+func sequences(ctx context.Context, q querier) ([]content.Sequence, error) {
 	rows, err := q.Query(ctx, `
 		SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 		WHERE c.relkind = 'S' AND c.relpersistence <> 't' AND `+ours+`
@@ -173,8 +174,8 @@ func sequences(ctx context.Context, q querier) ([]holdfast.Sequence, error) {
 	if err != nil {
 		return nil, err
 	}
-	var out []holdfast.Sequence
-	var s holdfast.Sequence
+	var out []content.Sequence
+	var s content.Sequence
 	if _, err = pgx.ForEachRow(rows, []any{&s.Schema, &s.Name}, func() error { out = append(out, s); return nil }); err != nil {
 		return nil, err
 	}
@@ -202,7 +203,7 @@ func sequences(ctx context.Context, q querier) ([]holdfast.Sequence, error) {
 
 // populatedViews reads the materialized views that hold rows, each after those
 // it depends on.
-func populatedViews(ctx context.Context, q querier) ([]holdfast.View, error) {
+func populatedViews(ctx context.Context, q querier) ([]content.View, error) {
 	rows, err := q.Query(ctx, `
 		WITH RECURSIVE v AS (
 			SELECT c.oid, 0 AS depth FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'm' AND `+ours+`
@@ -217,7 +218,7 @@ func populatedViews(ctx context.Context, q querier) ([]holdfast.View, error) {
 	if err != nil {
 		return nil, err
 	}
-	return pgx.CollectRows(rows, pgx.RowToStructByPos[holdfast.View])
+	return pgx.CollectRows(rows, pgx.RowToStructByPos[content.View])
 }
 
 // server reads what a manifest records about the server.

@@ -53,10 +53,10 @@ func TestDumpOverVerifiedTLSWithAPassword(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if arguments := string(content(t, folder(seen), "arguments")); !strings.Contains(arguments, "--schema-only") || strings.Contains(arguments, "odd") {
+	if arguments := string(stored(t, folder(seen), "arguments")); !strings.Contains(arguments, "--schema-only") || strings.Contains(arguments, "odd") {
 		t.Errorf("pg_dump was started with %s", arguments)
 	}
-	proveRestores(t, s, server, capture, out)
+	proveRestores(t, s, server, part(capture), out)
 
 	for _, c := range []struct {
 		name   string

@@ -5,20 +5,24 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"holdfast/content"
 	"io"
 
 	"github.com/zeebo/xxh3"
-
-	"holdfast"
 )
 
 // Digest reads a stored file of rows to its end, and counts and digests its
 // rows as a dump does while it writes them. A file that is not a whole COPY
 // stream is an error.
-func Digest(in io.Reader, format string) (rows int64, digest holdfast.Digest, err error) {
+func Digest(in io.Reader, format string) (rows int64, digest string, err error) {
+	rows, sum, err := sumRows(in, format)
+	return rows, sum.String(), err
+}
+
+func sumRows(in io.Reader, format string) (rows int64, digest content.Digest, err error) {
 	r := &rowReader{in: bufio.NewReaderSize(in, wireBuffer), hash: xxh3.New()}
 	next := r.line
-	if format == holdfast.BinaryFormat {
+	if format == content.BinaryFormat {
 		if err := r.header(); err != nil {
 			return 0, digest, err
 		}
@@ -33,7 +37,7 @@ func Digest(in io.Reader, format string) (rows int64, digest holdfast.Digest, er
 			return rows, digest, fmt.Errorf("behind row %d: %w", rows, err)
 		}
 		h := r.hash.Sum128()
-		digest = digest.Plus(holdfast.Digest{Hi: h.Hi, Lo: h.Lo})
+		digest = digest.Plus(content.Digest{Hi: h.Hi, Lo: h.Lo})
 		rows++
 	}
 }

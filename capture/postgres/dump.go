@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"holdfast"
+	"holdfast/content"
 	"holdfast/event"
 	"holdfast/internal/libpq"
 )
@@ -127,8 +128,10 @@ type run struct {
 	leases   [][]*lease // by lane, by group
 	snapshot string
 
-	segments [][]holdfast.Segment // by table, by segment
-	unread   []atomic.Int64       // segments, by table
+	of       holdfast.Captured
+	rows     content.Rows
+	segments [][]content.Segment // by table, by segment
+	unread   []atomic.Int64      // segments, by table
 	read     atomic.Int64
 	total    int64
 }
@@ -152,15 +155,14 @@ func (d Dumper) once(ctx context.Context, c holdfast.Component, clock holdfast.C
 		return holdfast.Capture{}, err
 	}
 	r.prepare()
-	capture := holdfast.Capture{
-		Component: c.Name, Kind: c.Kind, Method: "dump", Consistent: clock(), Server: r.server, Database: r.base, WAL: wal, LeftOut: left,
-		Schema: r.file("schema.dump"), Globals: r.file("globals.sql"),
-	}
+	capture := holdfast.Capture{Method: holdfast.Dump, Consistent: clock(), Server: r.server, WAL: wal, LeftOut: left}
+	r.of = holdfast.Captured{Component: c.Name, Kind: c.Kind, Database: r.base}
+	r.rows = content.Rows{Schema: r.file("schema.dump"), Globals: r.file("globals.sql")}
 	d.Options.Events.Report(SnapshotTaken{Component: c.Name, Tables: len(r.tables), Bytes: r.total})
 	if err := r.dump(ctx, &capture); err != nil {
 		return holdfast.Capture{}, err
 	}
-	capture.Ended = clock()
+	capture.Ended, capture.Components, capture.Content = clock(), []holdfast.Captured{r.of}, r.rows
 	return capture, nil
 }
 
@@ -196,10 +198,10 @@ func (r *run) connect(ctx context.Context) (*pgx.Conn, error) {
 
 // prepare makes room for what is read of each table.
 func (r *run) prepare() {
-	r.segments, r.unread = make([][]holdfast.Segment, len(r.tables)), make([]atomic.Int64, len(r.tables))
+	r.segments, r.unread = make([][]content.Segment, len(r.tables)), make([]atomic.Int64, len(r.tables))
 	for _, g := range r.groups {
 		for _, u := range g.units {
-			r.segments[u.table] = append(r.segments[u.table], holdfast.Segment{})
+			r.segments[u.table] = append(r.segments[u.table], content.Segment{})
 			r.unread[u.table].Add(1)
 			r.total += u.weight
 		}
@@ -233,7 +235,7 @@ func (r *run) dump(ctx context.Context, capture *holdfast.Capture) error {
 			readers.Go(func() error { return r.lane(ctx, r.leases[lane], queues) })
 		}
 		readers.Go(func() error { return r.schema(ctx) })
-		readers.Go(func() error { return r.facts(ctx, capture) })
+		readers.Go(func() error { return r.facts(ctx) })
 		return readers.Wait()
 	})
 	err = work.Wait()
@@ -246,7 +248,7 @@ func (r *run) dump(ctx context.Context, capture *holdfast.Capture) error {
 		return err
 	}
 	for i, t := range r.tables {
-		table := holdfast.Table{Schema: t.schema, Name: t.name, Format: t.format, Columns: t.columnNames(), Condition: t.condition, Segments: r.segments[i]}
+		table := content.Table{Schema: t.schema, Name: t.name, Format: t.format, Columns: t.columnNames(), Condition: t.condition, Segments: r.segments[i]}
 		for _, c := range t.columns {
 			table.Types = append(table.Types, c.typeName)
 		}
@@ -255,7 +257,7 @@ func (r *run) dump(ctx context.Context, capture *holdfast.Capture) error {
 			table.Bytes += s.Bytes
 			table.Digest = table.Digest.Plus(s.Digest)
 		}
-		capture.Tables = append(capture.Tables, table)
+		r.rows.Tables = append(r.rows.Tables, table)
 		capture.Bytes += table.Bytes
 	}
 	return nil
@@ -287,7 +289,7 @@ func (r *run) unit(ctx context.Context, l *lease, u unit) error {
 	if err != nil {
 		return fmt.Errorf("table %s: %w", t.ident(), err)
 	}
-	r.segments[u.table][u.segment] = holdfast.Segment{File: name, From: u.from, To: u.to, Rows: got.rows, Bytes: got.bytes, Digest: got.digest}
+	r.segments[u.table][u.segment] = content.Segment{File: name, From: u.from, To: u.to, Rows: got.rows, Bytes: got.bytes, Digest: got.digest}
 	r.Options.Events.Report(event.Bytes{Subject: "capture " + string(r.component.Name), Done: r.read.Add(u.weight), Total: r.total})
 	if r.unread[u.table].Add(-1) == 0 {
 		r.Options.Events.Report(r.tableDone(u.table))
@@ -342,21 +344,21 @@ func (r *run) schema(ctx context.Context) error {
 }
 
 // facts reads, in the snapshot, what is not in tables' rows.
-func (r *run) facts(ctx context.Context, capture *holdfast.Capture) error {
+func (r *run) facts(ctx context.Context) (err error) {
 	tx, err := r.common.Begin(ctx) // a savepoint: rolling it back gives back the locks of what is read here
 	if err != nil {
 		return err
 	}
 	defer func() { _ = tx.Rollback(ctx) }()
 	if r.Facts == nil {
-		capture.Facts = holdfast.Facts{Schema: "unknown", Unknown: "facts were not asked for"}
-	} else if capture.Facts, err = r.Facts(ctx, tx, r.component.Kind); err != nil {
+		r.of.Facts = holdfast.Facts{Schema: "unknown", Unknown: "facts were not asked for"}
+	} else if r.of.Facts, err = r.Facts(ctx, tx, r.component.Kind); err != nil {
 		return err
 	}
-	if capture.Views, err = populatedViews(ctx, tx); err != nil {
+	if r.rows.Views, err = populatedViews(ctx, tx); err != nil {
 		return err
 	}
-	if capture.Sequences, err = sequences(ctx, tx); err != nil {
+	if r.rows.Sequences, err = sequences(ctx, tx); err != nil {
 		return err
 	}
 	globals, err := globalsSQL(ctx, tx, r.base)

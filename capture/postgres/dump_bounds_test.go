@@ -75,7 +75,7 @@ func TestAnUnchangedDatabaseGivesTheSameBytes(t *testing.T) {
 		t.Fatal("other files")
 	}
 	for _, name := range files {
-		if !bytes.Equal(content(t, a, name), content(t, b, name)) {
+		if !bytes.Equal(stored(t, a, name), stored(t, b, name)) {
 			t.Errorf("%s differs", name)
 		}
 	}
@@ -90,8 +90,8 @@ func TestAnUnchangedDatabaseGivesTheSameBytes(t *testing.T) {
 	}
 	third, c := dump(t, "", s, options)
 	appended, kept := 0, 0
-	for i, table := range third.Tables {
-		old := first.Tables[i]
+	for i, table := range rowsOf(third).Tables {
+		old := rowsOf(first).Tables[i]
 		if len(old.Segments) < 4 {
 			continue
 		}
@@ -100,7 +100,7 @@ func TestAnUnchangedDatabaseGivesTheSameBytes(t *testing.T) {
 		}
 		for _, g := range old.Segments[:len(old.Segments)-2] { // a freed place in the one before the last may be filled
 			kept++
-			if !bytes.Equal(content(t, a, g.File), content(t, c, g.File)) && table.Name != "par_journal_requests" {
+			if !bytes.Equal(stored(t, a, g.File), stored(t, c, g.File)) && table.Name != "par_journal_requests" {
 				t.Errorf("%s differs after appending", g.File)
 			}
 		}
@@ -112,9 +112,9 @@ func TestAnUnchangedDatabaseGivesTheSameBytes(t *testing.T) {
 
 // names are the files of a capture that hold no time of their own: pg_dump
 // writes into the schema's when it ran.
-func names(c holdfast.Capture) []string {
-	files := []string{c.Globals}
-	for _, t := range c.Tables {
+func names(c holdfast.Part) []string {
+	files := []string{rowsOf(c).Globals}
+	for _, t := range rowsOf(c).Tables {
 		for _, g := range t.Segments {
 			files = append(files, g.File)
 		}
@@ -122,7 +122,7 @@ func names(c holdfast.Capture) []string {
 	return files
 }
 
-func content(t testing.TB, f folder, name string) []byte {
+func stored(t testing.TB, f folder, name string) []byte {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join(string(f), name))
 	if err != nil {

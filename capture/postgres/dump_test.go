@@ -65,8 +65,8 @@ func TestDumpOfAParticipantRecordsRowsAndFacts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p := c.Facts.Participant; p == nil || p.ParticipantID != node.Identities.ParticipantID || p.LedgerEnd == nil {
-		t.Errorf("facts: %+v", c.Facts)
+	if p := part(c).Facts.Participant; p == nil || p.ParticipantID != node.Identities.ParticipantID || p.LedgerEnd == nil {
+		t.Errorf("facts: %+v", part(c).Facts)
 	}
-	t.Logf("%d tables, %d bytes, WAL %+v", len(c.Tables), c.Bytes, c.WAL)
+	t.Logf("%d tables, %d bytes, WAL %+v", len(rowsOf(part(c)).Tables), c.Bytes, c.WAL)
 }

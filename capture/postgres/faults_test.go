@@ -16,6 +16,7 @@ import (
 
 	"holdfast"
 	"holdfast/capture/postgres"
+	"holdfast/content"
 	"holdfast/event"
 	"holdfast/internal/splicetest"
 )
@@ -95,8 +96,8 @@ func TestEverySessionOfADumpMayBeEnded(t *testing.T) {
 				t.Errorf("session %d: %s: %v", i, holdfast.ClassOf(err), err)
 			}
 		default: // it had done its work
-			for j, table := range c.Tables {
-				if table.Digest != whole.Tables[j].Digest {
+			for j, table := range rowsOf(part(c)).Tables {
+				if table.Digest != rowsOf(whole).Tables[j].Digest {
 					t.Errorf("session %d: table %s is not the same", i, table.Name)
 				}
 			}
@@ -150,7 +151,7 @@ func TestTimeoutsOfARoleDoNotStopADumpOrARestore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := load(t, "", server.DSNAs("hasty", "postgres"), "again", c, out); err != nil {
+	if _, err := load(t, "", server.DSNAs("hasty", "postgres"), "again", part(c), out); err != nil {
 		t.Error(err)
 	}
 }
@@ -159,8 +160,8 @@ func TestARestoreOfABrokenSetSaysWhatIsBroken(t *testing.T) {
 	server := splicetest.NewServer(t, "")
 	s := farm(t, server, "farm")
 	c, files := dump(t, "", s, quick)
-	var large holdfast.Table
-	for _, table := range c.Tables {
+	var large content.Table
+	for _, table := range rowsOf(c).Tables {
 		if table.Name == "large" {
 			large = table
 		}
@@ -189,10 +190,10 @@ func TestARestoreOfABrokenSetSaysWhatIsBroken(t *testing.T) {
 	}
 	recount := func(by int64) func(*testing.T) {
 		return func(t *testing.T) {
-			for i := range c.Tables {
-				if c.Tables[i].Name == "large" {
-					c.Tables[i].Segments[1].Rows += by
-					t.Cleanup(func() { c.Tables[i].Segments[1].Rows -= by })
+			for i := range rowsOf(c).Tables {
+				if rowsOf(c).Tables[i].Name == "large" {
+					rowsOf(c).Tables[i].Segments[1].Rows += by
+					t.Cleanup(func() { rowsOf(c).Tables[i].Segments[1].Rows -= by })
 				}
 			}
 		}
@@ -211,9 +212,9 @@ func TestARestoreOfABrokenSetSaysWhatIsBroken(t *testing.T) {
 		{name: "an empty file", plant: edit(file, func([]byte) []byte { return []byte{} }), want: []string{`"large"`, file}},
 		{name: "a missing file", plant: edit(file, func([]byte) []byte { return nil }), want: []string{`"large"`, file}, absent: true},
 		{name: "another number of rows", plant: recount(1), want: []string{`"large"`, file, "rows were written"}},
-		{name: "a missing schema", plant: edit(c.Schema, func([]byte) []byte { return nil }), want: []string{c.Schema}, absent: true},
-		{name: "a schema cut short", plant: edit(c.Schema, func(b []byte) []byte { return b[:len(b)/3] }), want: []string{"pg_restore"}},
-		{name: "something else for a schema", plant: edit(c.Schema, func([]byte) []byte { return []byte("not an archive") }), want: []string{"pg_restore"}},
+		{name: "a missing schema", plant: edit(rowsOf(c).Schema, func([]byte) []byte { return nil }), want: []string{rowsOf(c).Schema}, absent: true},
+		{name: "a schema cut short", plant: edit(rowsOf(c).Schema, func(b []byte) []byte { return b[:len(b)/3] }), want: []string{"pg_restore"}},
+		{name: "something else for a schema", plant: edit(rowsOf(c).Schema, func([]byte) []byte { return []byte("not an archive") }), want: []string{"pg_restore"}},
 	} {
 		t.Run(f.name, func(t *testing.T) {
 			f.plant(t)

@@ -21,7 +21,7 @@ func (b *build) finish(ctx context.Context) error {
 	}
 	defer closeConn(conn)
 	var sets []string
-	for _, s := range b.capture.Sequences {
+	for _, s := range b.rows.Sequences {
 		sets = append(sets, fmt.Sprintf("pg_catalog.setval('%s'::pg_catalog.regclass, %d, %t)",
 			strings.ReplaceAll(pgx.Identifier{s.Schema, s.Name}.Sanitize(), "'", "''"), s.Last, s.Called))
 	}
@@ -30,7 +30,7 @@ func (b *build) finish(ctx context.Context) error {
 			return fmt.Errorf("sequences: %w", err)
 		}
 	}
-	for _, v := range b.capture.Views {
+	for _, v := range b.rows.Views {
 		if _, err := conn.Exec(ctx, "REFRESH MATERIALIZED VIEW "+pgx.Identifier{v.Schema, v.Name}.Sanitize()); err != nil {
 			return fmt.Errorf("materialized view %s.%s: %w", v.Schema, v.Name, err)
 		}
@@ -42,8 +42,8 @@ func (b *build) finish(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if !slices.Equal(got, b.capture.Sequences) {
-		return mismatch("the sequences of "+string(b.capture.Component), fmt.Sprint(got), fmt.Sprint(b.capture.Sequences))
+	if !slices.Equal(got, b.rows.Sequences) {
+		return mismatch("the sequences of "+string(b.capture.Component), fmt.Sprint(got), fmt.Sprint(b.rows.Sequences))
 	}
 	if b.Facts == nil {
 		return nil

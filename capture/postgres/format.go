@@ -1,6 +1,6 @@
 package postgres
 
-import "holdfast"
+import "holdfast/content"
 
 // stable are the built-in types whose binary form is the same on every server
 // of the versions supported, and which an export can turn into text without a
@@ -43,8 +43,8 @@ func formatOf(columns []uint32, types map[uint32]datatype) string {
 	for _, oid := range columns {
 		oid = baseOf(oid, types)
 		if !stable[oid] && types[oid].kind != 'e' {
-			return holdfast.TextFormat
+			return content.TextFormat
 		}
 	}
-	return holdfast.BinaryFormat
+	return content.BinaryFormat
 }

@@ -7,12 +7,12 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"holdfast"
+	"holdfast/content"
 	"holdfast/internal/splicetest"
 )
 
 func TestFormatOfEachKindOfColumn(t *testing.T) {
-	const binary, text = holdfast.BinaryFormat, holdfast.TextFormat
+	const binary, text = content.BinaryFormat, content.TextFormat
 	server := splicetest.NewServer(t, "")
 	conn, err := pgx.Connect(t.Context(), server.DSN("postgres"))
 	if err != nil {

@@ -31,11 +31,11 @@ func TestSettingsOfRolesAndGrantsOnTheDatabaseComeBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	loader := postgres.Loader{Address: address(t, server.DSN("postgres"))}
-	fit, err := loader.Survey(t.Context(), c)
+	fit, err := loader.Survey(t.Context(), part(c))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := loader.Load(t.Context(), "new~1", c, fit, files); err != nil {
+	if err := loader.Load(t.Context(), "new~1", part(c), fit, files); err != nil {
 		t.Fatal(err)
 	}
 	conn, err := pgx.Connect(t.Context(), server.DSN("postgres"))

@@ -37,7 +37,7 @@ func (b *build) behind(ctx context.Context, schema string) (behind, error) {
 	var first string
 	first, out.serial = splitList(list.String())
 	tables := map[string]bool{}
-	for _, t := range b.capture.Tables {
+	for _, t := range b.rows.Tables {
 		tables[tableKey(t.Schema, t.Name)] = true
 	}
 	said := entries(script.String())

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"holdfast"
+	"holdfast/content"
 	"holdfast/event"
 	"holdfast/internal/libpq"
 	"holdfast/target"
@@ -45,7 +46,10 @@ func (o LoadOptions) lanes() int {
 
 // Survey looks at the target server: whether it can take the capture, and
 // whose its objects will be.
-func (l Loader) Survey(ctx context.Context, c holdfast.Capture) (target.Compatibility, error) {
+func (l Loader) Survey(ctx context.Context, c holdfast.Part) (target.Compatibility, error) {
+	if _, err := content.RowsOf(c); err != nil {
+		return target.Compatibility{}, err
+	}
 	conn, err := l.connect(ctx)
 	if err != nil {
 		return target.Compatibility{}, err
@@ -84,7 +88,11 @@ func (l Loader) Survey(ctx context.Context, c holdfast.Capture) (target.Compatib
 // into it. Whatever fails, the new database is dropped again and nothing else
 // was touched. The nil error means that every digest, every sequence and the
 // facts of the restored database equal the recorded ones.
-func (l Loader) Load(ctx context.Context, name string, c holdfast.Capture, fit target.Compatibility, files holdfast.Files) (err error) {
+func (l Loader) Load(ctx context.Context, name string, c holdfast.Part, fit target.Compatibility, files holdfast.Files) (err error) {
+	rows, err := content.RowsOf(c)
+	if err != nil {
+		return err
+	}
 	if err := l.create(ctx, name, c.Database); err != nil {
 		return err
 	}
@@ -94,7 +102,7 @@ func (l Loader) Load(ctx context.Context, name string, c holdfast.Capture, fit t
 		}
 	}()
 	l.Tools = l.Tools.beside(l.Address)
-	b := &build{Loader: l, name: name, capture: c, fit: fit, files: files}
+	b := &build{Loader: l, name: name, capture: c, rows: rows, fit: fit, files: files}
 	b.Address = l.Address.On(name)
 	if b.info, err = b.Address.Resolve(ctx); err != nil {
 		return err

@@ -99,7 +99,7 @@ func component(s source) holdfast.Component {
 }
 
 // proveRestores loads a capture beside its source and compares the rows.
-func proveRestores(t testing.TB, s source, server *splicetest.Server, c holdfast.Capture, files holdfast.Files) {
+func proveRestores(t testing.TB, s source, server *splicetest.Server, c holdfast.Part, files holdfast.Files) {
 	t.Helper()
 	if _, err := load(t, "", server.DSN("postgres"), s.name+"_restored", c, files); err != nil {
 		t.Errorf("restore: %v", err)
@@ -166,7 +166,7 @@ func TestADumpStepsAsideForWhoeverNeedsATable(t *testing.T) {
 			if len(capture.Waits) != 1 || capture.Waits[0].Relation != "public."+c.relation || capture.Waits[0].Mode != "AccessExclusiveLock" || capture.Waits[0].PID == 0 || capture.Waits[0].Waited < quick.WaitLimit {
 				t.Errorf("waits caused: %+v", capture.Waits)
 			}
-			proveRestores(t, s, server, capture, out)
+			proveRestores(t, s, server, part(capture), out)
 		})
 	}
 }
@@ -253,7 +253,7 @@ func TestATableThatSomebodyHoldsIsNamedWithItsHolder(t *testing.T) {
 
 // inTheGap runs a dump of s that is held between reading the catalogue and
 // having its locks while change runs.
-func inTheGap(t *testing.T, s source, change string) (holdfast.Capture, folder, error) {
+func inTheGap(t *testing.T, s source, change string) (holdfast.Part, folder, error) {
 	t.Helper()
 	holder := connect(t, s.dsn)
 	defer holder.Close(context.Background())
@@ -264,13 +264,17 @@ func inTheGap(t *testing.T, s source, change string) (holdfast.Capture, folder, 
 	o.WaitLimit, o.LockWait = 10*time.Second, 20*time.Second // time enough in the queue
 	out := folder(t.TempDir())
 	type result struct {
-		c   holdfast.Capture
+		c   holdfast.Part
 		err error
 	}
 	done := make(chan result, 1)
 	go func() {
 		c, err := dumper(t, s, o).Capture(t.Context(), component(s), clock(), out)
-		done <- result{c, err}
+		if err != nil {
+			done <- result{err: err}
+			return
+		}
+		done <- result{part(c), nil}
 	}()
 	for one[int](t, s.dsn, `SELECT count(*) FROM pg_locks WHERE NOT granted AND mode = 'AccessShareLock'`) == 0 {
 		select {
@@ -347,7 +351,7 @@ func TestTheSchemaMayChangeRightAfterTheSnapshot(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			proveRestores(t, s, server, capture, out)
+			proveRestores(t, s, server, part(capture), out)
 		})
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"holdfast"
 	"holdfast/canton"
 	"holdfast/internal/libpq"
+	"holdfast/observed"
 )
 
 // lookPatience is how long a look waits for a table that somebody has locked:
@@ -20,17 +21,17 @@ const lookPatience = 5 * time.Second
 // Look tells what the database holds and what a dump of it would read, and
 // refuses what cannot be dumped. It reads catalogues only and locks
 // nothing; who keeps a table locked meanwhile is named.
-func (d Dumper) Look(ctx context.Context, c holdfast.Component) (holdfast.Outlook, error) {
+func (d Dumper) Look(ctx context.Context, c holdfast.Component) (observed.Outlook, error) {
 	conn, err := d.Address.Connect(ctx, libpq.Options{})
 	if err != nil {
-		return holdfast.Outlook{}, err
+		return observed.Outlook{}, err
 	}
 	defer closeConn(conn)
-	fail := func(err error) (holdfast.Outlook, error) {
+	fail := func(err error) (observed.Outlook, error) {
 		if lockTimedOut(err) {
-			return holdfast.Outlook{}, d.locked(ctx, conn, err)
+			return observed.Outlook{}, d.locked(ctx, conn, err)
 		}
-		return holdfast.Outlook{}, explain(d.Address.Where(), err)
+		return observed.Outlook{}, explain(d.Address.Where(), err)
 	}
 	if err := execute(ctx, conn, append(patient(0), fmt.Sprintf("SET lock_timeout = %d", lookPatience.Milliseconds()))...); err != nil {
 		return fail(err)
@@ -53,7 +54,7 @@ func (d Dumper) Look(ctx context.Context, c holdfast.Component) (holdfast.Outloo
 	if _, err := d.Tools.beside(d.Address).find(ctx, "pg_dump", s.Major()); err != nil {
 		return fail(err)
 	}
-	out := holdfast.Outlook{Component: c.Name, Found: found.What, Participant: found.ID, Database: d.Address.Where(), Postgres: s.Version, LeftOut: left}
+	out := observed.Outlook{Component: c.Name, Found: found.What, Participant: found.ID, Database: d.Address.Where(), Postgres: s.Version, LeftOut: left}
 	if out.Bytes, out.Instance, err = measure(ctx, conn); err != nil {
 		return fail(err)
 	}
@@ -62,7 +63,7 @@ func (d Dumper) Look(ctx context.Context, c holdfast.Component) (holdfast.Outloo
 		return fail(err)
 	}
 	for _, t := range list {
-		out.Tables = append(out.Tables, holdfast.TableSize{Name: t.ident(), Bytes: t.bytes, Format: t.format})
+		out.Tables = append(out.Tables, observed.TableSize{Name: t.ident(), Bytes: t.bytes, Format: t.format})
 	}
 	return out, nil
 }

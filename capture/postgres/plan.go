@@ -3,12 +3,11 @@ package postgres
 import (
 	"cmp"
 	"fmt"
+	"holdfast/content"
 	"slices"
 	"strings"
 
 	"github.com/zeebo/xxh3"
-
-	"holdfast"
 )
 
 // unit is one COPY: a segment of a table, or a whole one.
@@ -116,7 +115,7 @@ func (u unit) sql(r relation) string {
 
 func copySQL(ident string, columns []string, where, format string) string {
 	sql := fmt.Sprintf("COPY (SELECT %s FROM ONLY %s%s) TO STDOUT", selection(columns), ident, where)
-	if format == holdfast.BinaryFormat {
+	if format == content.BinaryFormat {
 		sql += " (FORMAT binary)"
 	}
 	return sql

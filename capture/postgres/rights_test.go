@@ -7,6 +7,7 @@ import (
 
 	"holdfast"
 	"holdfast/capture/postgres"
+	"holdfast/content"
 	"holdfast/internal/splicetest"
 )
 
@@ -41,7 +42,7 @@ func leastGrants(t *testing.T, version string) {
 
 	exec1(t, node.ParticipantDSN(), `CREATE ROLE narrow LOGIN; `+strings.NewReplacer("%db%", `"participant-4"`, "TO backup", "TO narrow").Replace(grantNarrow))
 	few, _ := dump(t, version, as("narrow"), postgres.Options{})
-	if !slices.EqualFunc(all.Tables, few.Tables, func(a, b holdfast.Table) bool { return a.Digest == b.Digest && a.Rows == b.Rows }) {
+	if !slices.EqualFunc(rowsOf(all).Tables, rowsOf(few).Tables, func(a, b content.Table) bool { return a.Digest == b.Digest && a.Rows == b.Rows }) {
 		t.Error("the two users read different rows")
 	}
 	if all.Facts.Participant == nil || few.Facts.Participant == nil {
@@ -206,11 +207,11 @@ func TestADumpOfAStandby(t *testing.T) {
 		promoted = true
 		exec1(t, standby.DSN("postgres"), `SELECT pg_promote()`)
 	})
-	c, err = dumper(t, s, o).Capture(t.Context(), component(s), clock(), out)
+	capture, err := dumper(t, s, o).Capture(t.Context(), component(s), clock(), out)
 	if err != nil || !promoted {
 		t.Fatalf("a failover in the middle of a dump: %v", err)
 	}
-	proveRestores(t, source{"farm_after", holdfast.App, s.dsn}, primary, c, out)
+	proveRestores(t, source{"farm_after", holdfast.App, s.dsn}, primary, part(capture), out)
 
 	// Now a primary, it may have what a standby has not.
 	exec1(t, primary.DSN("farm"), `CREATE UNLOGGED TABLE fleeting (a integer)`)

@@ -17,7 +17,7 @@ import (
 // which its objects could not belong to whom they did, unless that is not asked
 // for. Roles themselves are not part of a capture: they belong to the server,
 // with passwords and memberships that no database has.
-func (l Loader) roles(ctx context.Context, conn *pgx.Conn, c holdfast.Capture, p *target.Compatibility) error {
+func (l Loader) roles(ctx context.Context, conn *pgx.Conn, c holdfast.Part, p *target.Compatibility) error {
 	// To give an object to a role takes the right to become it, which since
 	// Postgres 16 is more than to be its member.
 	right := "MEMBER"
@@ -63,7 +63,7 @@ func (l Loader) roles(ctx context.Context, conn *pgx.Conn, c holdfast.Capture, p
 }
 
 // unfit refuses, with what to type.
-func (l Loader) unfit(c holdfast.Capture, toMake, toGet []string) error {
+func (l Loader) unfit(c holdfast.Part, toMake, toGet []string) error {
 	p := &holdfast.Problem{Class: holdfast.Refused, Why: "Its programs connect as that role and expect their tables to be its own. Roles belong to a server, not to a set."}
 	where := l.Address.Where()
 	switch {
@@ -79,7 +79,7 @@ func (l Loader) unfit(c holdfast.Capture, toMake, toGet []string) error {
 // lostGrants says what is granted to roles that are not there. A row security policy
 // for such a role cannot be made, and without it others would see what they
 // must not, or nothing at all.
-func lostGrants(c holdfast.Capture, missing []string, where string) ([]holdfast.Grant, error) {
+func lostGrants(c holdfast.Part, missing []string, where string) ([]holdfast.Grant, error) {
 	var out []holdfast.Grant
 	for _, g := range c.Database.Grants {
 		if !slices.Contains(missing, g.Role) {

@@ -33,7 +33,7 @@ const rights = `SELECT concat_ws(' | ',
 
 const gone = "gone; TO reader"
 
-func grantedNode(t *testing.T) (holdfast.Capture, folder) {
+func grantedNode(t *testing.T) (holdfast.Part, folder) {
 	t.Helper()
 	server := splicetest.NewServer(t, "")
 	exec1(t, server.DSN("postgres"), `CREATE ROLE app LOGIN; CREATE ROLE reader LOGIN; CREATE ROLE third; CREATE ROLE "gone; TO reader"`)

@@ -16,6 +16,7 @@ import (
 
 	"holdfast"
 	"holdfast/capture/postgres"
+	"holdfast/content"
 	"holdfast/internal/splicetest"
 	"holdfast/target"
 )
@@ -209,7 +210,7 @@ func differences(a, b []string) []string {
 	return out
 }
 
-func dump(t testing.TB, major string, s source, options postgres.Options) (holdfast.Capture, folder) {
+func dump(t testing.TB, major string, s source, options postgres.Options) (holdfast.Part, folder) {
 	t.Helper()
 	out := folder(t.TempDir())
 	d := postgres.Dumper{Address: address(t, s.dsn), Tools: tools(t, major), Options: options, Facts: facts}
@@ -217,16 +218,24 @@ func dump(t testing.TB, major string, s source, options postgres.Options) (holdf
 	if err != nil {
 		t.Fatalf("dump %s: %v", s.name, err)
 	}
-	return c, out
+	return part(c), out
 }
 
+// part is the one component that a dump stands for.
+func part(c holdfast.Capture) holdfast.Part {
+	return holdfast.Part{Captured: c.Components[0], Capture: c}
+}
+
+// rowsOf are what a dump holds.
+func rowsOf(p holdfast.Part) content.Rows { return p.Content.(content.Rows) }
+
 // load restores beside, into a database of that name on the server.
-func load(t testing.TB, major, server, name string, c holdfast.Capture, files holdfast.Files) (target.Compatibility, error) {
+func load(t testing.TB, major, server, name string, c holdfast.Part, files holdfast.Files) (target.Compatibility, error) {
 	t.Helper()
 	return loadWith(t, major, server, name, c, files, postgres.LoadOptions{})
 }
 
-func loadWith(t testing.TB, major, server, name string, c holdfast.Capture, files holdfast.Files, o postgres.LoadOptions) (target.Compatibility, error) {
+func loadWith(t testing.TB, major, server, name string, c holdfast.Part, files holdfast.Files, o postgres.LoadOptions) (target.Compatibility, error) {
 	t.Helper()
 	l := postgres.Loader{Address: address(t, server), Tools: tools(t, major), Facts: facts, Options: o}
 	plan, err := l.Survey(t.Context(), c)
@@ -269,7 +278,7 @@ func TestRestoreIntoANewerMajor(t *testing.T) {
 func roundTrip(t *testing.T, from string, s source, to string, server *splicetest.Server) {
 	c, files := dump(t, from, s, postgres.Options{SegmentBlocks: 8})
 	cut := 0
-	for _, table := range c.Tables {
+	for _, table := range rowsOf(c).Tables {
 		if len(table.Segments) > 1 {
 			cut++
 		}

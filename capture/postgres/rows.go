@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"holdfast/content"
 	"holdfast/event"
 
 	"github.com/jackc/pgx/v5"
@@ -22,7 +23,7 @@ import (
 // between lanes, segment by segment. Indexes come after the rows, since building
 // one from all rows is far cheaper than keeping it up row by row.
 func (b *build) tables(ctx context.Context, indexes map[string][]index) error {
-	for _, t := range b.capture.Tables {
+	for _, t := range b.rows.Tables {
 		b.total += 2 * t.Bytes
 	}
 	share := int64(float64(b.total/2) * largestShare)
@@ -32,7 +33,7 @@ func (b *build) tables(ctx context.Context, indexes map[string][]index) error {
 	}
 	work, ctx := errgroup.WithContext(ctx)
 	var chores [][][]task
-	for _, t := range b.capture.Tables {
+	for _, t := range b.rows.Tables {
 		chores = append(chores, b.chores(ctx, t, share, indexes[tableKey(t.Schema, t.Name)], memory))
 	}
 	agenda := newAgenda(chores)
@@ -55,7 +56,7 @@ func (b *build) tables(ctx context.Context, indexes map[string][]index) error {
 
 // chores are the tasks of one table. Their weights compare them with one
 // another, roughly: an index costs by the row, everything else by the byte.
-func (b *build) chores(ctx context.Context, t holdfast.Table, share int64, indexes []index, memory buildMemory) [][]task {
+func (b *build) chores(ctx context.Context, t content.Table, share int64, indexes []index, memory buildMemory) [][]task {
 	const perRow = 100
 	var write []task
 	for _, j := range divide(t, share) {
@@ -82,8 +83,8 @@ const largestShare = 0.6
 
 // job is what one lane writes at once: a whole table, or a segment of one.
 type job struct {
-	table    holdfast.Table
-	segments []holdfast.Segment
+	table    content.Table
+	segments []content.Segment
 	whole    bool
 }
 
@@ -95,7 +96,7 @@ func (j job) bytes() (n int64) {
 }
 
 // divide makes the jobs of a table: one, unless it is larger than share bytes.
-func divide(t holdfast.Table, share int64) []job {
+func divide(t content.Table, share int64) []job {
 	if t.Bytes <= share || len(t.Segments) < 2 {
 		return []job{{t, t.Segments, true}}
 	}
@@ -134,7 +135,7 @@ func (b *build) load(ctx context.Context, l *lease, j job) error {
 }
 
 // segment writes the rows of one file.
-func (b *build) segment(ctx context.Context, l *lease, t holdfast.Table, s holdfast.Segment, frozen bool) error {
+func (b *build) segment(ctx context.Context, l *lease, t content.Table, s content.Segment, frozen bool) error {
 	defer b.report(s.Bytes)
 	if s.Rows == 0 {
 		return nil
@@ -164,7 +165,7 @@ func (b *build) report(bytes int64) {
 }
 
 // prove reads a restored table back and compares it with the manifest.
-func (b *build) prove(ctx context.Context, l *lease, t holdfast.Table) error {
+func (b *build) prove(ctx context.Context, l *lease, t content.Table) error {
 	got, err := digestTable(ctx, l, t)
 	if err != nil {
 		return err
@@ -180,7 +181,7 @@ func (b *build) prove(ctx context.Context, l *lease, t holdfast.Table) error {
 	return nil
 }
 
-func digestTable(ctx context.Context, l *lease, t holdfast.Table) (stream, error) {
+func digestTable(ctx context.Context, l *lease, t content.Table) (stream, error) {
 	where := ""
 	if t.Condition != "" {
 		where = " " + t.Condition

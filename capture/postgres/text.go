@@ -6,9 +6,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"holdfast/content"
 	"io"
-
-	"holdfast"
 )
 
 // TextRows reads the stream of a binary COPY of table t, as a segment holds it,
@@ -24,7 +23,7 @@ import (
 // One value has no text that every server understands: a "char" above 127 is
 // written as a backslash and three octal digits, which servers before version
 // 15 read as a lone backslash.
-func TextRows(dst io.Writer, src io.Reader, t holdfast.Table) (rows int64, err error) {
+func TextRows(dst io.Writer, src io.Reader, t content.Table) (rows int64, err error) {
 	c := &textCopy{in: bufio.NewReaderSize(src, textBuffer), dst: dst, table: t}
 	if err := c.resolve(); err != nil {
 		return 0, err
@@ -52,7 +51,7 @@ type textCopy struct {
 	in       *bufio.Reader
 	dst      io.Writer
 	out      []byte
-	table    holdfast.Table
+	table    content.Table
 	printers []printer
 	rows     int64
 	column   int    // index of the one being read; -1 outside of a value

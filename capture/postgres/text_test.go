@@ -14,7 +14,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"holdfast"
+	"holdfast/content"
 	"holdfast/internal/splicetest"
 )
 
@@ -85,7 +85,7 @@ func TestTextRowsAreWhatTheServerPrints(t *testing.T) {
 		}
 		converted := 0
 		for _, r := range all {
-			if r.format != holdfast.BinaryFormat {
+			if r.format != content.BinaryFormat {
 				if r.schema == "more" {
 					t.Errorf("%s is not read in binary", r.ident())
 				}
@@ -104,8 +104,8 @@ func sameThereAndBack(t *testing.T, conn *pgx.Conn, r relation) {
 	t.Helper()
 	ctx := t.Context()
 	table := tableOf(r)
-	binary := copied(t, conn, copySQL(r.ident(), r.columnNames(), "", holdfast.BinaryFormat))
-	own := copied(t, conn, copySQL(r.ident(), r.columnNames(), "", holdfast.TextFormat))
+	binary := copied(t, conn, copySQL(r.ident(), r.columnNames(), "", content.BinaryFormat))
+	own := copied(t, conn, copySQL(r.ident(), r.columnNames(), "", content.TextFormat))
 	var text bytes.Buffer
 	rows, err := TextRows(&text, bytes.NewReader(binary), table)
 	if err != nil {
@@ -129,13 +129,13 @@ func sameThereAndBack(t *testing.T, conn *pgx.Conn, r relation) {
 		t.Errorf("%s: the server does not read what we print: %v", r.ident(), err)
 		return
 	}
-	if again := copied(t, conn, copySQL("more.again", table.Columns, "", holdfast.BinaryFormat)); !bytes.Equal(again, binary) {
+	if again := copied(t, conn, copySQL("more.again", table.Columns, "", content.BinaryFormat)); !bytes.Equal(again, binary) {
 		t.Errorf("%s came back different", r.ident())
 	}
 }
 
-func tableOf(r relation) holdfast.Table {
-	table := holdfast.Table{Schema: r.schema, Name: r.name, Format: r.format, Columns: r.columnNames()}
+func tableOf(r relation) content.Table {
+	table := content.Table{Schema: r.schema, Name: r.name, Format: r.format, Columns: r.columnNames()}
 	for _, c := range r.columns {
 		table.Types = append(table.Types, c.typeName)
 	}
@@ -268,13 +268,13 @@ func binaryCopy(rows ...[][]byte) []byte {
 
 func TestTextRowsRefusesWhatIsNotACopy(t *testing.T) {
 	good := binaryCopy([][]byte{{0, 0, 0, 7}, []byte("x")}, [][]byte{nil, nil})
-	table := func(types ...string) holdfast.Table {
-		return holdfast.Table{Schema: "s", Name: "t", Columns: []string{"a", "b", "c"}[:len(types)], Types: types}
+	table := func(types ...string) content.Table {
+		return content.Table{Schema: "s", Name: "t", Columns: []string{"a", "b", "c"}[:len(types)], Types: types}
 	}
 	for _, c := range []struct {
 		name   string
 		stream []byte
-		table  holdfast.Table
+		table  content.Table
 		want   string
 	}{
 		{"another signature", []byte("PGCOPY\nxxxxxxxxxxxxxxx"), table("integer"), "does not begin"},
@@ -324,7 +324,7 @@ func FuzzTextRows(f *testing.F) {
 	f.Add([]byte{0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 25, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 5, 0, 0, 0, 1, '"'})
 	f.Fuzz(func(t *testing.T, value []byte) {
 		for _, name := range names {
-			table := holdfast.Table{Columns: []string{"a", "b"}, Types: []string{name, "integer"}}
+			table := content.Table{Columns: []string{"a", "b"}, Types: []string{name, "integer"}}
 			var out bytes.Buffer
 			rows, err := TextRows(&out, bytes.NewReader(binaryCopy([][]byte{value, nil})), table)
 			if err != nil {
@@ -334,7 +334,7 @@ func FuzzTextRows(f *testing.F) {
 				t.Fatalf("%s: %d rows: %q", name, rows, line)
 			}
 		}
-		_, _ = TextRows(io.Discard, bytes.NewReader(value), holdfast.Table{Columns: []string{"a"}, Types: []string{"text"}})
+		_, _ = TextRows(io.Discard, bytes.NewReader(value), content.Table{Columns: []string{"a"}, Types: []string{"text"}})
 	})
 }
 
@@ -347,7 +347,7 @@ func BenchmarkTextRows(b *testing.B) {
 		rows[i] = row
 	}
 	stream := binaryCopy(rows...)
-	table := holdfast.Table{Columns: []string{"a", "b", "c"}, Types: []string{"bigint", "character varying(300)", "bytea"}}
+	table := content.Table{Columns: []string{"a", "b", "c"}, Types: []string{"bigint", "character varying(300)", "bytea"}}
 	b.SetBytes(int64(len(stream)))
 	for b.Loop() {
 		if _, err := TextRows(io.Discard, bytes.NewReader(stream), table); err != nil {

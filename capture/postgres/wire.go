@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"holdfast/content"
 	"io"
 	"strconv"
 	"strings"
@@ -13,8 +14,6 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgproto3"
 	"github.com/zeebo/xxh3"
-
-	"holdfast"
 )
 
 // A dump spends its time on rows: the server sends each as one CopyData
@@ -158,7 +157,7 @@ const headRoom = 64
 type stream struct {
 	rows   int64
 	bytes  int64
-	digest holdfast.Digest
+	digest content.Digest
 }
 
 // binarySignature begins every binary COPY stream; four bytes of flags and
@@ -285,7 +284,7 @@ func (t *tally) piece(p []byte, first, last bool) error {
 	}
 	if !t.begun {
 		t.begun = true
-		if t.format == holdfast.BinaryFormat {
+		if t.format == content.BinaryFormat {
 			const fixed = len(binarySignature) + 8
 			if len(p) < fixed || string(p[:len(binarySignature)]) != binarySignature {
 				return errors.New("the server's binary COPY does not begin with its signature")
@@ -303,13 +302,13 @@ func (t *tally) piece(p []byte, first, last bool) error {
 	if t.trailer {
 		return errors.New("the server's binary COPY goes on behind its trailer")
 	}
-	if first && last && t.format == holdfast.BinaryFormat && len(p) == 2 && p[0] == 0xff && p[1] == 0xff {
+	if first && last && t.format == content.BinaryFormat && len(p) == 2 && p[0] == 0xff && p[1] == 0xff {
 		t.trailer = true
 		return nil
 	}
 	if first && last {
 		h := xxh3.Hash128(p)
-		t.digest = t.digest.Plus(holdfast.Digest{Hi: h.Hi, Lo: h.Lo})
+		t.digest = t.digest.Plus(content.Digest{Hi: h.Hi, Lo: h.Lo})
 		t.rows++
 		t.divide(len(p), h.Lo)
 		return nil
@@ -320,7 +319,7 @@ func (t *tally) piece(p []byte, first, last bool) error {
 	_, _ = t.large.Write(p) // a hash does not fail
 	if last {
 		h := t.large.Sum128()
-		t.digest = t.digest.Plus(holdfast.Digest{Hi: h.Hi, Lo: h.Lo})
+		t.digest = t.digest.Plus(content.Digest{Hi: h.Hi, Lo: h.Lo})
 		t.rows++
 		t.divide(wireBuffer, h.Lo)
 	}
@@ -359,7 +358,7 @@ func (t *tally) flush() error {
 }
 
 func (t *tally) finish(counted int64) error {
-	if t.format == holdfast.BinaryFormat && !t.trailer {
+	if t.format == content.BinaryFormat && !t.trailer {
 		return errors.New("the server's binary COPY ended without its trailer")
 	}
 	if counted != t.rows {

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"holdfast/content"
 	"io"
 	"net"
 	"slices"
@@ -18,8 +19,6 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgproto3"
 	"github.com/zeebo/xxh3"
-
-	"holdfast"
 )
 
 // message is one message of the protocol.
@@ -136,10 +135,10 @@ func tallied(format string, counted int64, messages ...[]byte) (stream, string, 
 }
 
 func TestTallyCountsDigestsAndPassesOn(t *testing.T) {
-	sum := func(rows ...string) (d holdfast.Digest) {
+	sum := func(rows ...string) (d content.Digest) {
 		for _, r := range rows {
 			h := xxh3.HashString128(r)
-			d = d.Plus(holdfast.Digest{Hi: h.Hi, Lo: h.Lo})
+			d = d.Plus(content.Digest{Hi: h.Hi, Lo: h.Lo})
 		}
 		return d
 	}
@@ -150,13 +149,13 @@ func TestTallyCountsDigestsAndPassesOn(t *testing.T) {
 		messages     [][]byte
 		rows         []string
 	}{
-		{"text", holdfast.TextFormat, [][]byte{[]byte("a\n"), []byte("b\n"), []byte(long)}, []string{"a\n", "b\n", long}},
-		{"empty text", holdfast.TextFormat, nil, nil},
-		{"text that looks like the end of a binary stream", holdfast.TextFormat, [][]byte{trailer}, []string{"\xff\xff"}},
-		{"binary", holdfast.BinaryFormat, [][]byte{append(slices.Clone(header), "row"...), []byte("two"), trailer}, []string{"row", "two"}},
-		{"binary, header alone", holdfast.BinaryFormat, [][]byte{header, []byte("row"), trailer}, []string{"row"}},
-		{"empty binary", holdfast.BinaryFormat, [][]byte{append(slices.Clone(header), trailer...)}, nil},
-		{"empty binary, header alone", holdfast.BinaryFormat, [][]byte{header, trailer}, nil},
+		{"text", content.TextFormat, [][]byte{[]byte("a\n"), []byte("b\n"), []byte(long)}, []string{"a\n", "b\n", long}},
+		{"empty text", content.TextFormat, nil, nil},
+		{"text that looks like the end of a binary stream", content.TextFormat, [][]byte{trailer}, []string{"\xff\xff"}},
+		{"binary", content.BinaryFormat, [][]byte{append(slices.Clone(header), "row"...), []byte("two"), trailer}, []string{"row", "two"}},
+		{"binary, header alone", content.BinaryFormat, [][]byte{header, []byte("row"), trailer}, []string{"row"}},
+		{"empty binary", content.BinaryFormat, [][]byte{append(slices.Clone(header), trailer...)}, nil},
+		{"empty binary, header alone", content.BinaryFormat, [][]byte{header, trailer}, nil},
 	} {
 		got, out, err := tallied(c.format, int64(len(c.rows)), c.messages...)
 		if err != nil || got.rows != int64(len(c.rows)) || got.digest != sum(c.rows...) {
@@ -175,13 +174,13 @@ func TestTallyRefusesWhatIsNotAWholeStream(t *testing.T) {
 		counted      int64
 		messages     [][]byte
 	}{
-		{"no signature", holdfast.BinaryFormat, 1, [][]byte{[]byte("something else altogether"), trailer}},
-		{"short header", holdfast.BinaryFormat, 0, [][]byte{header[:15]}},
-		{"extension cut short", holdfast.BinaryFormat, 0, [][]byte{append(slices.Clone(header[:18]), 9)}},
-		{"no trailer", holdfast.BinaryFormat, 1, [][]byte{append(slices.Clone(header), "row"...)}},
-		{"a row behind the trailer", holdfast.BinaryFormat, 1, [][]byte{header, trailer, []byte("row")}},
-		{"a row less than the server counted", holdfast.TextFormat, 2, [][]byte{[]byte("a\n")}},
-		{"a row more than the server counted", holdfast.BinaryFormat, 0, [][]byte{header, []byte("row"), trailer}},
+		{"no signature", content.BinaryFormat, 1, [][]byte{[]byte("something else altogether"), trailer}},
+		{"short header", content.BinaryFormat, 0, [][]byte{header[:15]}},
+		{"extension cut short", content.BinaryFormat, 0, [][]byte{append(slices.Clone(header[:18]), 9)}},
+		{"no trailer", content.BinaryFormat, 1, [][]byte{append(slices.Clone(header), "row"...)}},
+		{"a row behind the trailer", content.BinaryFormat, 1, [][]byte{header, trailer, []byte("row")}},
+		{"a row less than the server counted", content.TextFormat, 2, [][]byte{[]byte("a\n")}},
+		{"a row more than the server counted", content.BinaryFormat, 0, [][]byte{header, []byte("row"), trailer}},
 	} {
 		if _, _, err := tallied(c.format, c.counted, c.messages...); err == nil {
 			t.Errorf("%s: taken for whole", c.name)
@@ -191,7 +190,7 @@ func TestTallyRefusesWhatIsNotAWholeStream(t *testing.T) {
 
 func TestDigestDoesNotDependOnPieces(t *testing.T) {
 	row := bytes.Repeat([]byte("0123456789"), 1000)
-	whole, parts := tally{format: holdfast.TextFormat}, tally{format: holdfast.TextFormat}
+	whole, parts := tally{format: content.TextFormat}, tally{format: content.TextFormat}
 	_ = whole.piece(row, true, true)
 	_ = parts.piece(row[:100], true, false)
 	_ = parts.piece(row[100:9000], false, false)
@@ -246,7 +245,7 @@ func TestCopyOutReadsPastNoticesAndSettings(t *testing.T) {
 			&pgproto3.CommandComplete{CommandTag: []byte("COPY 2")}, &pgproto3.ReadyForQuery{TxStatus: 'T'})
 	})
 	var out bytes.Buffer
-	got, err := copyOut(t.Context(), conn, w, "COPY", holdfast.TextFormat, &out)
+	got, err := copyOut(t.Context(), conn, w, "COPY", content.TextFormat, &out)
 	if err != nil || got.rows != 2 || out.String() != "a\nb\n" {
 		t.Errorf("%+v, %q, %v", got, out.String(), err)
 	}
@@ -258,7 +257,7 @@ func TestCopyOutOfANoticeBetweenRows(t *testing.T) {
 			&pgproto3.CopyData{Data: []byte("b\n")}, &pgproto3.CopyDone{}, &pgproto3.CommandComplete{CommandTag: []byte("COPY 2")}, &pgproto3.ReadyForQuery{TxStatus: 'T'})
 	})
 	var out bytes.Buffer
-	got, err := copyOut(t.Context(), conn, w, "COPY", holdfast.TextFormat, &out)
+	got, err := copyOut(t.Context(), conn, w, "COPY", content.TextFormat, &out)
 	if err != nil || got.rows != 2 || out.String() != "a\nb\n" {
 		t.Errorf("%+v, %q, %v", got, out.String(), err)
 	}
@@ -295,7 +294,7 @@ func TestCopyOutFails(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			conn, w := scripted(t, c.play)
-			_, err := copyOut(t.Context(), conn, w, "COPY", holdfast.TextFormat, c.out)
+			_, err := copyOut(t.Context(), conn, w, "COPY", content.TextFormat, c.out)
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("%v", err)
 			}
@@ -314,7 +313,7 @@ func TestCopyOutEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	began := time.Now()
-	if _, err := copyOut(ctx, conn, w, "COPY", holdfast.TextFormat, nil); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := copyOut(ctx, conn, w, "COPY", content.TextFormat, nil); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("%v", err)
 	}
 	if took := time.Since(began); took > 2*time.Second {

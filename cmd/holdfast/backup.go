@@ -10,6 +10,7 @@ import (
 
 	"holdfast"
 	"holdfast/backup"
+	"holdfast/observed"
 	"holdfast/setup"
 )
 
@@ -109,7 +110,7 @@ func (a *app) printLeftOut(name holdfast.ComponentName, list []holdfast.LeftOut)
 }
 
 // printLargest lists the tables that make up most of a database.
-func (a *app) printLargest(o holdfast.Outlook) {
+func (a *app) printLargest(o observed.Outlook) {
 	const most = 5
 	tables := largest(o.Tables, most)
 	if len(tables) == 0 {

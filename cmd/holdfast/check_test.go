@@ -193,7 +193,7 @@ func (c *checked) rehearsed(conf *config.Config, verdict holdfast.Verdict, ago t
 			return err
 		}
 		return r.PutDrill(c.Context(), record.Drill{Set: set.ID, Node: demoNode, At: time.Now().Add(-ago), Verdict: verdict, Found: "a row differs",
-			Restore: 90 * time.Second, Bytes: set.Captures[0].Database.Bytes + set.Captures[1].Database.Bytes})
+			Restore: 90 * time.Second, Bytes: set.Captures[0].Components[0].Database.Bytes + set.Captures[1].Components[0].Database.Bytes})
 	}))
 }
 

@@ -102,7 +102,7 @@ func (a *app) printExport(set holdfast.Set, r export.Report) {
 		a.printf("The set is %s: restore.sh refuses it unless told otherwise; _problems.txt says why.\n", set.State)
 	}
 	a.printf("\nEach component goes into an empty database, without Holdfast:\n")
-	for _, c := range set.Captures {
+	for _, c := range set.Parts() {
 		a.printf("  %s/restore.sh %s 'host=... dbname=...'\n", r.Dir, c.Component)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"holdfast"
+	"holdfast/observed"
 	"holdfast/repository"
 	"holdfast/setup"
 )
@@ -113,7 +114,7 @@ recorded facts.`,
 func (a *app) printSet(set holdfast.Set) {
 	a.printf("Set        %s\nNode       %s\nState      %s\nTaken      %s, in %s, by Holdfast %s on %s\n",
 		set.ID, set.Node.Name, set.State, when(set.Began.Wall), span(set.Ended.Since-set.Began.Since), set.Holdfast, set.Host)
-	for _, c := range set.Captures {
+	for _, c := range set.Parts() {
 		if p := c.Facts.Participant; p != nil {
 			a.printf("Participant %s\n", p.ParticipantID)
 			for _, r := range p.RecordTimes {
@@ -123,17 +124,16 @@ func (a *app) printSet(set holdfast.Set) {
 	}
 	a.printf("\n")
 	rows := [][]string{{"COMPONENT", "DATABASE", "POSTGRES", "BEGAN", "ENDED", "TABLES", "ROWS", "SIZE"}}
-	for _, c := range set.Captures {
-		var n int64
-		for _, t := range c.Tables {
-			n += t.Rows
-		}
-		rows = append(rows, []string{string(c.Component), c.Database.Name, fmt.Sprint(c.Server.Major()), offset(c.Began), offset(c.Ended), fmt.Sprint(len(c.Tables)), fmt.Sprint(n), size(c.Bytes)})
+	for _, c := range set.Parts() {
+		tables, n := c.Counts()
+		rows = append(rows, []string{string(c.Component), c.Database.Name, fmt.Sprint(c.Server.Major()), offset(c.Began), offset(c.Ended), fmt.Sprint(tables), fmt.Sprint(n), size(c.Bytes)})
 	}
 	a.table(rows)
 	a.printf("\nOrder: %s\n", set.Order.Verdict)
 	for _, e := range set.Order.Edges {
-		a.printf("  %s before %s\n    clock: %s: %s\n    content: %s: %s\n", e.First, e.Then, e.Clock.Verdict, e.Clock.Evidence, e.Content.Verdict, e.Content.Evidence)
+		wish := map[bool]string{true: ", if possible"}[e.Soft]
+		a.printf("  %s before %s%s\n", e.First, e.Then, wish)
+		a.printf("    clock: %s: %s\n    content: %s: %s\n", e.Clock.Verdict, e.Clock.Evidence, e.Content.Verdict, e.Content.Evidence)
 	}
 	a.printf("One node: %s\n", set.Members.Verdict)
 	for _, f := range set.Members.Findings {
@@ -147,7 +147,7 @@ func (a *app) printSet(set holdfast.Set) {
 			}
 		}
 	}
-	for _, c := range set.Captures {
+	for _, c := range set.Parts() {
 		a.printLeftOut(c.Component, c.LeftOut)
 		for _, w := range c.Waits {
 			a.printf("Waited for %s: session %d, %s for %s on %s\n", c.Component, w.PID, span(w.Waited), w.Mode, w.Relation)
@@ -169,8 +169,8 @@ func count(n int, thing string) string {
 // offset is a moment as the time since the run began.
 func offset(m holdfast.Moment) string { return fmt.Sprintf("+%.3fs", m.Since.Seconds()) }
 
-func largest(tables []holdfast.TableSize, most int) []holdfast.TableSize {
+func largest(tables []observed.TableSize, most int) []observed.TableSize {
 	sorted := slices.Clone(tables)
-	slices.SortStableFunc(sorted, func(a, b holdfast.TableSize) int { return cmp.Compare(b.Bytes, a.Bytes) })
+	slices.SortStableFunc(sorted, func(a, b observed.TableSize) int { return cmp.Compare(b.Bytes, a.Bytes) })
 	return sorted[:min(most, len(sorted))]
 }

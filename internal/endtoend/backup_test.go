@@ -190,9 +190,9 @@ func TestAnAppIsCapturedBeforeTheParticipant(t *testing.T) {
 	stop := b.live(t, splicetest.Load{Rate: 50})
 	set := b.backup(t)
 	stop()
-	participant, _ := set.Capture("participant")
+	participant, _ := set.Part("participant")
 	for _, name := range []holdfast.ComponentName{"app", "validator"} {
-		if c, ok := set.Capture(name); !ok || c.Ended.Since >= participant.Began.Since {
+		if c, ok := set.Part(name); !ok || c.Ended.Since >= participant.Began.Since {
 			t.Errorf("%s was captured from %v to %v, the participant from %v", name, c.Began.Since, c.Ended.Since, participant.Began.Since)
 		}
 	}

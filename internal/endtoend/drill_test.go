@@ -63,7 +63,7 @@ func (h rehearsals) Open(ctx context.Context, set holdfast.Set) (drill.Place, er
 		Loader: func(_ holdfast.ComponentName, through libpq.Address) databases.Loader {
 			return postgres.Loader{Address: through, Facts: readFacts, Options: postgres.LoadOptions{Lanes: 2}}
 		}}
-	for _, c := range set.Captures {
+	for _, c := range set.Parts() {
 		p.Addresses[c.Component] = s.Address.On("drill-" + string(c.Component))
 		if err := s.Roles(ctx, append(c.Database.Roles, c.Database.Owner)); err != nil {
 			return nil, errors.Join(err, s.Stop())

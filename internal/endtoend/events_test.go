@@ -8,6 +8,7 @@ import (
 	"holdfast"
 	"holdfast/backup"
 	"holdfast/capture/postgres"
+	"holdfast/content"
 	"holdfast/event"
 	"holdfast/internal/eventtest"
 	"holdfast/internal/splicetest"
@@ -27,8 +28,8 @@ func TestARunReportsItsStages(t *testing.T) {
 		if began := at(backup.CaptureBegan{Component: e.Component}); began < 0 || began > at(e) {
 			t.Errorf("the capture of %s began with event %d and ended with %d", e.Component, began, at(e))
 		}
-		c, _ := set.Capture(e.Component)
-		if e.Tables != len(c.Tables) || e.Bytes != c.Bytes || e.Rows == 0 || e.Took != c.Ended.Since-c.Began.Since {
+		c, _ := set.Part(e.Component)
+		if tables, _ := c.Counts(); e.Tables != tables || e.Bytes != c.Bytes || e.Rows == 0 || e.Took != c.Ended.Since-c.Began.Since {
 			t.Errorf("reported of %s: %+v", e.Component, e)
 		}
 		if (i == 2) != (e.Component == "participant") {
@@ -59,8 +60,8 @@ func TestARunReportsItsTables(t *testing.T) {
 		}
 		rows[key] = e.Rows
 	}
-	for _, c := range set.Captures {
-		for _, table := range c.Tables {
+	for _, c := range set.Parts() {
+		for _, table := range c.Content.(content.Rows).Tables {
 			key := fmt.Sprintf("%s %q.%q", c.Component, table.Schema, table.Name)
 			if got, ok := rows[key]; !ok || got != table.Rows {
 				t.Errorf("%s: reported %d rows (%t), the set has %d", key, got, ok, table.Rows)

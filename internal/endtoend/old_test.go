@@ -12,7 +12,7 @@ import (
 
 	"holdfast"
 	"holdfast/internal/splicetest"
-	"holdfast/repository"
+	"holdfast/place"
 	"holdfast/restore"
 )
 
@@ -76,12 +76,12 @@ func unpackOne(path string, h *tar.Header, content io.Reader) error {
 func TestASetOfManifestVersion1IsVerifiedAndRestored(t *testing.T) {
 	dir := t.TempDir()
 	unpack(t, oldRepository, dir)
-	at := repository.Filesystem(filepath.Join(dir, "repository"))
+	at := place.Directory(filepath.Join(dir, "repository"))
 	server := splicetest.NewServer(t, "")
 	execute(t, server.DSN("postgres"), `CREATE ROLE cnadmin`)
 	p := parts{Repository: openAt(t, at), Node: nodeAt(t, server.DSN("participant-4"), server.DSN("validator"))}
 	p.Node.Components = append(p.Node.Components, holdfast.Component{Name: "app", Kind: holdfast.App})
-	p.Node.Targets["app"] = target(t, server.DSN("app"))
+	p.Node.Addresses["app"] = target(t, server.DSN("app"))
 
 	set, files := p.find(t, oldSet)
 	if set.State != holdfast.Proven || len(set.Problems()) > 0 || len(set.Captures) != len(oldRows) {
@@ -92,11 +92,11 @@ func TestASetOfManifestVersion1IsVerifiedAndRestored(t *testing.T) {
 		t.Errorf("the old repository is verified to be %+v, %v", report, err)
 	}
 
-	plan, err := restore.Make(t.Context(), p.place(), set, restore.Options{}, set.Ended.Wall)
+	plan, err := restore.Make(t.Context(), p.target(), set, restore.Options{}, set.Ended.Wall)
 	if err != nil {
 		t.Fatal(err)
 	}
-	done, err := restore.Apply(t.Context(), p.place(), plan, set, files, nil)
+	done, err := restore.Apply(t.Context(), p.target(), plan, set, files, nil)
 	if err != nil || !done.Swapped || len(done.Done) != len(oldRows) {
 		t.Fatalf("the old set is restored with %+v, %v", done, err)
 	}

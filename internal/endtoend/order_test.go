@@ -34,7 +34,7 @@ func TestSetsTakenUnderLoadAreProven(t *testing.T) {
 	for range inARow {
 		set := b.backup(t)
 		attempts += set.Attempt
-		facts := set.Captures[1].Facts.Participant
+		facts := set.Captures[1].Components[0].Facts.Participant
 		if *facts.LedgerEnd > last {
 			moved++
 		}
@@ -98,8 +98,8 @@ func reversed(j backup.Job, lies bool, between func(participant holdfast.Capture
 // contradicts says from the recorded texts, without the rules under test,
 // whether the validator app is ahead of the participant.
 func contradicts(set holdfast.Set) bool {
-	end := splicetest.EncodeOffset(*set.Captures[1].Facts.Participant.LedgerEnd)
-	return slices.ContainsFunc(set.Captures[0].Facts.Validator.Stores, func(s holdfast.Store) bool { return s.Raw > end })
+	end := splicetest.EncodeOffset(*set.Captures[1].Components[0].Facts.Participant.LedgerEnd)
+	return slices.ContainsFunc(set.Captures[0].Components[0].Facts.Validator.Stores, func(s holdfast.Store) bool { return s.Raw > end })
 }
 
 // Sets taken in the wrong order are found, every one: they are stored under
@@ -109,7 +109,7 @@ func TestReversedSetsAreFound(t *testing.T) {
 	good := b.backup(t)
 	stop := b.live(t, splicetest.Load{Rate: 60, IngestDelay: 20 * time.Millisecond})
 	catchUp := func(participant holdfast.Capture) {
-		for end := *participant.Facts.Participant.LedgerEnd; ; time.Sleep(20 * time.Millisecond) {
+		for end := *participant.Components[0].Facts.Participant.LedgerEnd; ; time.Sleep(20 * time.Millisecond) {
 			if n, err := b.Ingested(context.Background()); err != nil || n > end {
 				return
 			}

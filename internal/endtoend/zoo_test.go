@@ -19,6 +19,7 @@ import (
 
 	"holdfast"
 	"holdfast/backup"
+	"holdfast/content"
 	"holdfast/internal/splicetest"
 	"holdfast/place"
 	"holdfast/repository"
@@ -161,8 +162,8 @@ func (b stocked) forged(t *testing.T, change func([]byte) []byte) (*parts, strin
 	set, files := p.find(t, b.sets[1].ID)
 	set.ID = set.ID[:len(set.ID)-8] + "0badf00d"
 	victim := ""
-	for _, c := range set.Captures {
-		for _, table := range c.Tables {
+	for _, c := range set.Parts() {
+		for _, table := range c.Content.(content.Rows).Tables {
 			if table.Name == "extra" {
 				victim = table.Segments[0].File
 			}

@@ -280,8 +280,8 @@ var migrationSuffix = regexp.MustCompile(`^participant-([0-9]+)$`)
 
 // Start are the flags of start.sh that the node runs with. The migration id comes
 // from the database's name, where start.sh puts it.
-func (b Bundle) Start() holdfast.Start {
-	s := holdfast.Start{Auth: b.Auth(), Overlays: b.overlays()}
+func (b Bundle) Start() Start {
+	s := Start{Auth: b.Auth(), Overlays: b.overlays()}
 	if m := migrationSuffix.FindStringSubmatch(b.ParticipantDatabase().Name); m != nil {
 		s.MigrationID = m[1]
 	}

@@ -24,10 +24,11 @@ import (
 // files are the bundle's files that a set kept, at the paths that they have at
 // the site.
 func (at Site) files(set holdfast.Set) []holdfast.KeptFile {
-	if set.Deployment == nil {
+	was, err := Describe(set.Deployment)
+	if err != nil || set.Deployment == nil {
 		return nil
 	}
-	m := move{fromDirectory: set.Deployment.Directory, toDirectory: cmp.Or(at.Directory, set.Deployment.Directory)}
+	m := move{fromDirectory: was.Directory, toDirectory: cmp.Or(at.Directory, was.Directory)}
 	out := slices.Clone(set.Deployment.Kept)
 	for i := range out {
 		out[i].Path = m.file(out[i].Path)

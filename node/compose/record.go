@@ -46,8 +46,8 @@ func (n *Node) Record(ctx context.Context, out holdfast.Sink) (holdfast.Deployme
 	if err != nil {
 		return d, err
 	}
-	d.Specs = holdfast.DeploymentDirectory + "/containers.json"
-	if err := put(ctx, out, d.Specs, specs); err != nil {
+	d.OwnFile = holdfast.DeploymentDirectory + "/containers.json"
+	if err := put(ctx, out, d.OwnFile, specs); err != nil {
 		return d, err
 	}
 	for _, file := range now.files() {
@@ -84,14 +84,20 @@ func put(ctx context.Context, out holdfast.Sink, name string, content []byte) er
 // Deployment is how the node runs now, without secrets.
 func (n *Node) Deployment(ctx context.Context) (holdfast.Deployment, error) {
 	daemon, err := n.Engine.Names(ctx)
-	d := holdfast.Deployment{Kind: "compose", Project: n.Project, Engine: daemon.ID, Machine: daemon.Machine, Directory: n.Directory, Splice: n.Splice(), Start: n.Start(), Containers: []holdfast.DeployedProgram{}}
+	d := holdfast.Deployment{Kind: Kind, Machine: daemon.Machine, Splice: n.Splice(), Programs: []holdfast.Program{}}
+	own := Description{Project: n.Project, Engine: daemon.ID, Directory: n.Directory, Start: n.Start(), Containers: []Described{}}
 	roles := map[string]string{}
 	for _, r := range n.Roles() {
 		roles[r.Container.ID] = r.Role
 	}
 	for _, c := range n.All {
-		d.Containers = append(d.Containers, holdfast.DeployedProgram{Role: roles[c.ID], Service: c.Service, Name: c.Name, ID: c.ID, Image: c.Image, ImageID: c.ImageID, Digest: c.Digest})
+		d.Programs = append(d.Programs, holdfast.Program{Role: roles[c.ID], Name: c.Name, Image: c.Image, Digest: c.Digest})
+		own.Containers = append(own.Containers, Described{Service: c.Service, Name: c.Name, ID: c.ID, ImageID: c.ImageID})
 	}
+	if err != nil {
+		return d, err
+	}
+	d.Own, err = json.Marshal(own)
 	return d, err
 }
 
@@ -191,10 +197,11 @@ func Recorded(ctx context.Context, e *Engine, set holdfast.Set, files holdfast.F
 		return nil, s, &holdfast.Problem{Class: holdfast.Refused, What: fmt.Sprintf("set %s does not say how its node's containers were made", set.ID), Err: err,
 			Why: "Without that they cannot be made again.", Do: "Start the bundle with start.sh and the flags of the old node, stop the participant and the validator app with `docker stop`, and restore again."}
 	}
-	if set.Deployment == nil || set.Deployment.Specs == "" {
-		return none(nil)
+	was, err := Describe(set.Deployment)
+	if err != nil || set.Deployment == nil || set.Deployment.OwnFile == "" {
+		return none(err)
 	}
-	in, err := files.Open(ctx, set.Deployment.Specs)
+	in, err := files.Open(ctx, set.Deployment.OwnFile)
 	if err != nil {
 		return none(err)
 	}
@@ -202,10 +209,10 @@ func Recorded(ctx context.Context, e *Engine, set holdfast.Set, files holdfast.F
 	if err := json.NewDecoder(in).Decode(&s); err != nil {
 		return none(err)
 	}
-	if s, err = s.moved(*set.Deployment, at); err != nil {
+	if s, err = s.moved(was, at); err != nil {
 		return nil, s, err
 	}
-	b := Bundle{Project: cmp.Or(at.Project, set.Deployment.Project)}
+	b := Bundle{Project: cmp.Or(at.Project, was.Project)}
 	for _, raw := range s.Containers {
 		c, err := parseContainer(raw)
 		if err != nil {

@@ -31,7 +31,7 @@ type move struct {
 }
 
 // moved is what the node would have been recorded as at the site.
-func (s Specs) moved(d holdfast.Deployment, to Site) (Specs, error) {
+func (s Specs) moved(d Description, to Site) (Specs, error) {
 	m := move{d.Project, cmp.Or(to.Project, d.Project), d.Directory, cmp.Or(to.Directory, d.Directory), map[string]string{}, map[string]string{}}
 	if m.fromProject == m.toProject && m.fromDirectory == m.toDirectory {
 		return s, nil

@@ -42,7 +42,7 @@ func recordedSpecs(t *testing.T) Specs {
 // What Compose has named after the project is renamed, the bundle's files are
 // where they are now, and everything else stays.
 func TestANodeIsMovedToAnotherSite(t *testing.T) {
-	then := holdfast.Deployment{Project: "splice-validator", Directory: recordedDirectory}
+	then := Description{Project: "splice-validator", Directory: recordedDirectory}
 	s, err := recordedSpecs(t).moved(then, Site{Project: "mine", Directory: "/srv/bundle"})
 	if err != nil {
 		t.Fatal(err)
@@ -80,7 +80,7 @@ func TestANodeIsMovedToAnotherSite(t *testing.T) {
 	if _, err := bound.moved(then, Site{Project: "mine"}); holdfast.ClassOf(err) != holdfast.Refused {
 		t.Errorf("two projects would share a directory: %v", err)
 	}
-	if kept := (Site{Directory: "/srv/bundle"}).files(holdfast.Set{Deployment: &holdfast.Deployment{Directory: recordedDirectory, Kept: []holdfast.KeptFile{{Path: recordedDirectory + "/.env"}, {Path: "/etc/node/own.yaml"}}}}); kept[0].Path != "/srv/bundle/.env" || kept[1].Path != "/etc/node/own.yaml" {
+	if kept := (Site{Directory: "/srv/bundle"}).files(holdfast.Set{Deployment: &holdfast.Deployment{Kind: Kind, Own: json.RawMessage(`{"directory": "` + recordedDirectory + `"}`), Kept: []holdfast.KeptFile{{Path: recordedDirectory + "/.env"}, {Path: "/etc/node/own.yaml"}}}}); kept[0].Path != "/srv/bundle/.env" || kept[1].Path != "/etc/node/own.yaml" {
 		t.Errorf("kept files: %+v", kept)
 	}
 }

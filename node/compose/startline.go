@@ -10,7 +10,7 @@ import (
 // StartLine is the command that starts a bundle from an identities dump, with
 // the flags that a set recorded and a new identifier; afterwards the node is
 // started by the same line without -i.
-func StartLine(s holdfast.Start, dump, identifier string) string {
+func StartLine(s Start, dump, identifier string) string {
 	words := []string{"./start.sh", "-s", quote(s.Sponsor), "-o", `""`, "-p", quote(s.PartyHint)}
 	if s.Scan != "" {
 		words = append(words, "-c", quote(s.Scan))
@@ -35,4 +35,27 @@ func quote(word string) string {
 		return word
 	}
 	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+}
+
+// StartOf are the flags that the set's node was started with, and the bundle's
+// directory. Of a node that was given by connection strings the validator's
+// party says the party hint; what else has to be filled in is in capitals.
+func StartOf(set holdfast.Set) (start Start, directory string, err error) {
+	if set.Deployment != nil {
+		was, err := Describe(set.Deployment)
+		return was.Start, was.Directory, err
+	}
+	start = Start{PartyHint: "PARTY_HINT", Sponsor: "SPONSOR_SV_URL"}
+	for _, c := range set.Parts() {
+		f := c.Facts.Validator
+		if f == nil {
+			continue
+		}
+		for _, store := range f.Stores {
+			if hint, _, found := strings.Cut(store.Party, "::"); found && store.Name == "DbValidatorStore" {
+				start.PartyHint = hint
+			}
+		}
+	}
+	return start, "", nil
 }

@@ -44,7 +44,7 @@ func (p *Programs) Survey(ctx context.Context, set holdfast.Set, at time.Time, l
 
 // participantOf is the participant that a set is of.
 func participantOf(set holdfast.Set) string {
-	for _, c := range set.Captures {
+	for _, c := range set.Parts() {
 		if c.Facts.Participant != nil {
 			return c.Facts.Participant.ParticipantID
 		}
@@ -285,12 +285,16 @@ func (p *Programs) original(ctx context.Context, set holdfast.Set) (step.Origina
 		return step.Original{}, err
 	}
 	d := set.Deployment
-	if d != nil && d.Engine != "" && d.Engine == here.ID && (d.Machine == "" || d.Machine == here.Machine) {
-		if d.Project == p.Node.Project {
+	was, err := Describe(d)
+	if err != nil {
+		return step.Original{}, err
+	}
+	if d != nil && was.Engine != "" && was.Engine == here.ID && (d.Machine == "" || d.Machine == here.Machine) {
+		if was.Project == p.Node.Project {
 			return step.Original{Verdict: holdfast.Holds, Evidence: []string{
-				fmt.Sprintf("the set was taken on this Docker daemon, of project %s, whose participant and validator app this restore stops", d.Project)}}, nil
+				fmt.Sprintf("the set was taken on this Docker daemon, of project %s, whose participant and validator app this restore stops", was.Project)}}, nil
 		}
-		return p.sibling(ctx, d.Project)
+		return p.sibling(ctx, was.Project)
 	}
 	o := step.Original{Verdict: holdfast.CannotTell}
 	if d == nil {
@@ -298,7 +302,7 @@ func (p *Programs) original(ctx context.Context, set holdfast.Set) (step.Origina
 	} else {
 		o.Evidence = append(o.Evidence, fmt.Sprintf("the set was taken on another machine, or by another Docker daemon: that of %s", set.Host))
 	}
-	for _, c := range set.Captures {
+	for _, c := range set.Parts() {
 		if f := c.Facts.Participant; f != nil {
 			for _, r := range f.RecordTimes {
 				o.Evidence = append(o.Evidence, "the last it had seen of the synchronizer was at "+r.At.UTC().Format(time.RFC3339))

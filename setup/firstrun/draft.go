@@ -66,7 +66,7 @@ func (r *run) draftDatabases(line func(string, ...any)) error {
 			r.passwords[name] = password
 			line("    password: file:%s.password", name)
 		}
-		if r.hasParticipant() && !slices.Contains(holdfast.Kinds, holdfast.Kind(name)) {
+		if r.hasParticipant() && !slices.Contains(holdfast.Kinds(), holdfast.Kind(name)) {
 			line("    before: [participant]")
 		}
 	}

@@ -2,6 +2,7 @@ package firstrun
 
 import (
 	"fmt"
+	"holdfast/observed"
 
 	"holdfast"
 )
@@ -32,7 +33,7 @@ type NothingFound struct{ Why string }
 func (n NothingFound) String() string { return "Docker: " + n.Why }
 
 // DatabaseWorks says what a database turned out to hold.
-type DatabaseWorks struct{ holdfast.Outlook }
+type DatabaseWorks struct{ observed.Outlook }
 
 func (d DatabaseWorks) String() string { return fmt.Sprintf("%s: %s", d.Component, d.Found) }
 

@@ -118,7 +118,7 @@ func (r *run) another(ctx context.Context, p *setup.Parts, participant string) e
 	if err != nil {
 		return err
 	}
-	for _, c := range last.Captures {
+	for _, c := range last.Parts() {
 		f := c.Facts.Participant
 		if f == nil || f.ParticipantID == "" || f.ParticipantID == participant {
 			continue

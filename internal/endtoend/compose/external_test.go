@@ -9,6 +9,7 @@ import (
 
 	"holdfast"
 	"holdfast/internal/splicetest/bundle"
+	"holdfast/node/compose"
 	"holdfast/restore"
 )
 
@@ -25,8 +26,9 @@ func TestANodeWithAnExternalServerAndAnIssuer(t *testing.T) {
 	s.work(t)
 
 	set := s.setUp(t)
-	if set.State != holdfast.Proven || set.Deployment.Start.Auth != "oidc" || set.Identities == nil {
-		t.Fatalf("the first set is %s, of a node with authentication %q, identities %v", set.State, set.Deployment.Start.Auth, set.Identities)
+	was := must(compose.Describe(set.Deployment))(t)
+	if set.State != holdfast.Proven || was.Start.Auth != "oidc" || set.Identities == nil {
+		t.Fatalf("the first set is %s, of a node with authentication %q, identities %v", set.State, was.Start.Auth, set.Identities)
 	}
 	text := string(must(os.ReadFile(filepath.Join(s.dir, "holdfast.yaml")))(t))
 	contains(t, text, "mode: oidc", "container:validator/SPLICE_APP_VALIDATOR_LEDGER_API_AUTH_CLIENT_SECRET")

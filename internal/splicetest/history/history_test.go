@@ -23,7 +23,7 @@ func TestHealthyLivesAreHealthy(t *testing.T) {
 			if problems := set.Problems(); set.State != holdfast.Proven || len(problems) > 0 {
 				t.Fatalf("seed %d: set %s is %s: %v", seed, set.ID, set.State, problems)
 			}
-			p := set.Captures[1].Facts.Participant
+			p := set.Captures[1].Components[0].Facts.Participant
 			if *p.LedgerEnd < end || p.PrunedUpTo != nil && *p.PrunedUpTo < pruned {
 				t.Fatalf("seed %d: the ledger went back", seed)
 			}
@@ -37,11 +37,11 @@ func TestHealthyLivesAreHealthy(t *testing.T) {
 				if gap := set.Began.Wall.Sub(before.Began.Wall); gap <= 0 || gap > 4*60*60*1e9 {
 					t.Fatalf("seed %d: %v between two sets", seed, gap)
 				}
-				q := before.Captures[1].Facts.Participant
+				q := before.Captures[1].Components[0].Facts.Participant
 				happened["users"] = happened["users"] || len(p.Users) > len(q.Users)
 				happened["synchronizer"] = happened["synchronizer"] || len(p.Synchronizers) > len(q.Synchronizers)
 				happened["postgres"] = happened["postgres"] || set.Captures[0].Server.Number > before.Captures[0].Server.Number
-				happened["splice"] = happened["splice"] || set.Captures[0].Facts.Migrations > before.Captures[0].Facts.Migrations
+				happened["splice"] = happened["splice"] || set.Captures[0].Components[0].Facts.Migrations > before.Captures[0].Components[0].Facts.Migrations
 			}
 		}
 	}
@@ -65,7 +65,7 @@ func TestALifeIsAFunctionOfItsSeed(t *testing.T) {
 		t.Errorf("the first ten sets end at %v", half.End)
 	}
 	_, p := half.Live()
-	if *p.Participant.LedgerEnd < *a.Sets[8].Captures[1].Facts.Participant.LedgerEnd {
+	if *p.Participant.LedgerEnd < *a.Sets[8].Captures[1].Components[0].Facts.Participant.LedgerEnd {
 		t.Error("the node is behind its sets")
 	}
 }

@@ -2,6 +2,7 @@ package history
 
 import (
 	"fmt"
+	"holdfast/content"
 	"slices"
 	"strconv"
 	"strings"
@@ -107,7 +108,7 @@ func (s state) participantFacts() holdfast.Facts {
 }
 
 func (s state) validatorFacts(offset int64) holdfast.Facts {
-	v := &holdfast.ValidatorFacts{}
+	v := &holdfast.SpliceFacts{}
 	for _, u := range s.users {
 		v.Users = append(v.Users, u.name)
 	}
@@ -136,9 +137,10 @@ func (m *maker) take() {
 		Schema: holdfast.ManifestSchema, ID: holdfast.NewSetID(began, random), Node: node, Holdfast: "0.1.0", Host: "backup", Attempt: 1, Began: moment(),
 	}
 	capture := func(name holdfast.ComponentName, kind holdfast.Kind, facts func() holdfast.Facts) {
-		c := holdfast.Capture{Component: name, Kind: kind, Method: "dump", Began: moment(), Consistent: moment(), Facts: facts(),
-			Server: holdfast.Server{Version: fmt.Sprintf("%d.%d", s.postgres/10000, s.postgres%10000), Number: s.postgres, SystemID: s.systemID, Timeline: 1},
-			Schema: string(name) + "/schema.dump", Globals: string(name) + "/globals.sql", Bytes: s.offset * 1000}
+		c := holdfast.Capture{Method: holdfast.Dump, Began: moment(), Consistent: moment(), Bytes: s.offset * 1000,
+			Components: []holdfast.Captured{{Component: name, Kind: kind, Facts: facts()}},
+			Server:     holdfast.Server{Version: fmt.Sprintf("%d.%d", s.postgres/10000, s.postgres%10000), Number: s.postgres, SystemID: s.systemID, Timeline: 1},
+			Content:    content.Rows{Schema: string(name) + "/schema.dump", Globals: string(name) + "/globals.sql"}}
 		m.pass(m.between(m.opt.Every/720, m.opt.Every/50))
 		c.Ended = moment()
 		set.Captures = append(set.Captures, c)
@@ -163,12 +165,12 @@ func (m *maker) harm(set *holdfast.Set) {
 		set.Missing = []string{"identities: 503 Service Unavailable"}
 		m.event("%s without identities", set.ID)
 	case 1:
-		for i := range set.Captures[0].Facts.Validator.Stores {
-			*set.Captures[0].Facts.Validator.Stores[i].Offset += 1_000_000
+		for i := range set.Captures[0].Components[0].Facts.Validator.Stores {
+			*set.Captures[0].Components[0].Facts.Validator.Stores[i].Offset += 1_000_000
 		}
 		m.event("%s misordered", set.ID)
 	case 2:
-		set.Captures[1].Facts.Participant.ParticipantID = "other::1220" + strings.Repeat("00", 32)
+		set.Captures[1].Components[0].Facts.Participant.ParticipantID = "other::1220" + strings.Repeat("00", 32)
 		m.event("%s mismatched", set.ID)
 	case 3:
 		jump := m.between(-36*time.Hour, 36*time.Hour)

@@ -1,0 +1,102 @@
+package holdfast
+
+// Method is a way to capture.
+type Method string
+
+// The methods of capture.
+const (
+	Dump     Method = "dump"     // the rows of one database, in a consistent snapshot
+	Physical Method = "physical" // the files of a whole server, with the log that makes them consistent
+	Snapshot Method = "snapshot" // a snapshot that a platform took and keeps
+)
+
+// Capture is what was taken at once, and what was learnt meanwhile. It stands
+// for one component, or for several whose databases one server has.
+type Capture struct {
+	Method     Method     `json:"method"`
+	Components []Captured `json:"components"`
+	Began      Moment     `json:"began"`
+	Consistent Moment     `json:"consistent_at"` // the snapshot was taken by then
+	Ended      Moment     `json:"ended"`
+	Server     Server     `json:"server"`
+	WAL        WAL        `json:"wal"`
+	Content    Content    `json:"content"`
+	LeftOut    []LeftOut  `json:"left_out,omitempty"`
+	Bytes      int64      `json:"bytes_read"`
+	Waits      []Wait     `json:"waits_caused,omitempty"`
+}
+
+// Captured is one component that a capture stands for, and what its database
+// says about itself in it.
+type Captured struct {
+	Component ComponentName `json:"component"`
+	Kind      Kind          `json:"kind"`
+	Database  Database      `json:"database"`
+	Facts     Facts         `json:"facts"`
+}
+
+// Content is what a capture holds; of which type it is, follows from the method
+// (package content). Whoever restores it has to know the type; the others ask.
+type Content interface {
+	// Files lists the files of the set that it consists of; a snapshot that is
+	// kept elsewhere has none.
+	Files() []File
+	// Counts are how many tables and rows it holds, 0 where nobody has counted.
+	Counts() (tables int, rows int64)
+}
+
+// File is one file of a capture. What has a format holds rows in that format,
+// so many and with that digest: reading it again can tell whether they are
+// still the same.
+type File struct {
+	Name   string // within the set
+	Table  string // "participant.par_contracts"; "" for what is no table's
+	Format string
+	Bytes  int64 // where it has a format
+	Rows   int64
+	Digest string // of the rows, in no order
+}
+
+// Files lists the files of the set that the capture consists of.
+func (c Capture) Files() []File {
+	if c.Content == nil {
+		return nil
+	}
+	return c.Content.Files()
+}
+
+// Counts are how many tables and rows the capture holds.
+func (c Capture) Counts() (tables int, rows int64) {
+	if c.Content == nil {
+		return 0, 0
+	}
+	return c.Content.Counts()
+}
+
+// Part is one component of a set, with the capture that stands for it.
+type Part struct {
+	Captured
+	Capture
+	at int // the capture's place in the set
+}
+
+// Parts lists the components of the set in the order of its captures.
+func (s Set) Parts() []Part {
+	var out []Part
+	for i, c := range s.Captures {
+		for _, of := range c.Components {
+			out = append(out, Part{of, c, i})
+		}
+	}
+	return out
+}
+
+// Part returns that component, with the capture that stands for it.
+func (s Set) Part(name ComponentName) (Part, bool) {
+	for _, p := range s.Parts() {
+		if p.Component == name {
+			return p, true
+		}
+	}
+	return Part{}, false
+}

@@ -1,0 +1,62 @@
+package content
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"holdfast"
+)
+
+// decoders is the table of contents: what a capture of each method holds.
+var decoders = map[holdfast.Method]func([]byte) (holdfast.Content, error){
+	holdfast.Dump:     decode[Rows],
+	holdfast.Physical: decode[ServerFiles],
+	holdfast.Snapshot: decode[Reference],
+}
+
+func decode[T holdfast.Content](text []byte) (holdfast.Content, error) {
+	var v T
+	err := json.Unmarshal(text, &v)
+	return v, err
+}
+
+// Decode reads what a manifest has of a capture's content.
+func Decode(m holdfast.Method, text []byte) (holdfast.Content, error) {
+	read, ok := decoders[m]
+	if !ok {
+		return nil, &holdfast.Problem{Class: holdfast.Undetermined, What: fmt.Sprintf("a capture by method %q, which this Holdfast does not know", m),
+			Do: "Use the Holdfast version that wrote it, or a later one."}
+	}
+	return read(text)
+}
+
+// ServerFiles are the files of a whole server, as a physical capture has them.
+type ServerFiles struct {
+	Names []string `json:"files"` // within the set
+}
+
+// Files lists them.
+func (f ServerFiles) Files() []holdfast.File {
+	out := make([]holdfast.File, len(f.Names))
+	for i, name := range f.Names {
+		out[i].Name = name
+	}
+	return out
+}
+
+// Counts are unknown: nobody has looked into the files.
+func (ServerFiles) Counts() (tables int, rows int64) { return 0, 0 }
+
+// Reference names a snapshot that is kept elsewhere.
+type Reference struct {
+	Keeper  string    `json:"keeper"` // who keeps it: a platform and an account of it
+	ID      string    `json:"id"`     // what the keeper calls it
+	Expires time.Time `json:"expires,omitzero"`
+}
+
+// Files lists none: nothing of it is in the set.
+func (Reference) Files() []holdfast.File { return nil }
+
+// Counts are unknown: nobody has looked into it.
+func (Reference) Counts() (tables int, rows int64) { return 0, 0 }
