@@ -66,18 +66,21 @@ func (p *Parts) Look(ctx context.Context) ([]observed.Outlook, error) {
 func (p *Parts) sources(live databases.Live) map[holdfast.ComponentName]backup.Source {
 	out := map[holdfast.ComponentName]backup.Source{}
 	for name, at := range live.Addresses {
-		out[name] = p.source(at)
+		out[name] = p.source(name, at)
 	}
 	return out
 }
 
-// methods are the ways in which a database can be captured, by what the
-// configuration calls them.
-var methods = map[string]func(p *Parts, at libpq.Address) backup.Source{
-	"dump": func(p *Parts, at libpq.Address) backup.Source { return p.dumper(at) },
+// methods are the ways in which a database can be captured.
+var methods = map[holdfast.Method]func(p *Parts, at libpq.Address) backup.Source{
+	holdfast.Dump: func(p *Parts, at libpq.Address) backup.Source { return p.dumper(at) },
 }
 
-func (p *Parts) source(at libpq.Address) backup.Source { return methods["dump"](p, at) }
+// source captures a component by the configured method, which is among methods.
+func (p *Parts) source(name holdfast.ComponentName, at libpq.Address) backup.Source {
+	method := cmp.Or(holdfast.Method(p.Config.Databases[string(name)].Method), holdfast.Dump)
+	return methods[method](p, at)
+}
 
 func (p *Parts) dumper(at libpq.Address) postgres.Dumper {
 	d := p.Config.Dump

@@ -47,7 +47,7 @@ func (p *Parts) Try(ctx context.Context) []Finding {
 // tryDatabase tries what a backup needs, and whether this role may restore.
 func (p *Parts) tryDatabase(ctx context.Context, c holdfast.Component, t libpq.Address) []Finding {
 	subject := string(c.Name)
-	outlook, err := p.source(t).Look(ctx, c)
+	outlook, err := p.source(c.Name, t).Look(ctx, c)
 	if err != nil {
 		return []Finding{found(subject, "", err)}
 	}

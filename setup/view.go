@@ -59,7 +59,7 @@ func (p *Parts) View(ctx context.Context) (View, error) {
 
 func (p *Parts) viewOf(ctx context.Context, c holdfast.Component, at libpq.Address) DatabaseView {
 	v := DatabaseView{Component: c.Name, Kind: c.Kind, Where: at.Where()}
-	outlook, err := p.source(at).Look(ctx, c)
+	outlook, err := p.source(c.Name, at).Look(ctx, c)
 	if err != nil {
 		v.Problem = err.Error()
 		return v
