@@ -106,7 +106,9 @@ func (p Target) Look(ctx context.Context, set holdfast.SetID, c holdfast.Part) (
 }
 
 // Build restores a capture next to the live database.
-func (p Target) Build(ctx context.Context, set holdfast.SetID, d target.Database, c holdfast.Part, files holdfast.Files) error {
+func (p Target) Build(
+	ctx context.Context, set holdfast.SetID, d target.Database, c holdfast.Part, files holdfast.Files,
+) error {
 	s, _, err := p.server(ctx, d.Component)
 	if err != nil {
 		return err
@@ -303,44 +305,50 @@ func (p Target) Back(ctx context.Context, previous []step.Leftover, at time.Time
 // undone instead of new, and are not dropped.
 func (p Target) Fit(ctx context.Context, list []step.Step, keep bool, at time.Time) ([]step.Step, error) {
 	var out []step.Step
-	kept := map[string]bool{}
+	kept := map[string]bool{} // names that nothing gets, because a database becomes undone instead
 	for _, s := range list {
-		if s.Kind != step.Server && s.Kind != step.Database {
-			out = append(out, s)
-			continue
+		due := true
+		var err error
+		switch s.Kind {
+		case step.Server:
+			due, err = p.fitRename(ctx, &s, keep, kept, at)
+		case step.Database:
+			due, err = p.built(ctx, s)
+			due = due && !kept[s.Name]
 		}
-		component := s.Name
-		if s.Kind == step.Database {
-			component = s.Of
-		}
-		server, _, err := p.server(ctx, holdfast.ComponentName(component))
 		if err != nil {
 			return nil, err
 		}
-		if s.Act == step.Drop {
-			there, err := server.Exists(ctx, s.Name)
-			if err != nil {
-				return nil, err
-			}
-			if there && !kept[s.Name] {
-				out = append(out, s)
-			}
-			continue
-		}
-		due := false
-		if s.Moves, due, err = server.due(ctx, s.Moves); err != nil {
-			return nil, err
-		}
-		if keep && due {
-			if err := server.keep(ctx, s.Moves, kept, at); err != nil {
-				return nil, err
-			}
-		}
-		if s.If = false; due {
+		if due {
 			out = append(out, s)
 		}
 	}
 	return out, nil
+}
+
+// built reports whether there is a database to be dropped.
+func (p Target) built(ctx context.Context, s step.Step) (bool, error) {
+	server, _, err := p.server(ctx, holdfast.ComponentName(s.Of))
+	if err != nil {
+		return false, err
+	}
+	return server.Exists(ctx, s.Name)
+}
+
+// fitRename resolves which moves of a step are to be made, and reports whether
+// any is.
+func (p Target) fitRename(
+	ctx context.Context, s *step.Step, keep bool, kept map[string]bool, at time.Time,
+) (due bool, err error) {
+	server, _, err := p.server(ctx, holdfast.ComponentName(s.Name))
+	if err != nil {
+		return false, err
+	}
+	s.If = false
+	if s.Moves, due, err = server.due(ctx, s.Moves); err != nil || !due || !keep {
+		return due, err
+	}
+	return due, server.keep(ctx, s.Moves, kept, at)
 }
 
 // keep has restored databases become undone where they would become new.

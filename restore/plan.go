@@ -212,9 +212,11 @@ func usable(set holdfast.Set, o Options) error {
 	if o.Unproven && worth.State == holdfast.Unproven {
 		return nil
 	}
-	p := &holdfast.Problem{Class: holdfast.Refused, What: fmt.Sprintf("set %s is %s: %s", set.ID, worth.State, problems[0].What),
+	p := &holdfast.Problem{
+		Class: holdfast.Refused, What: fmt.Sprintf("set %s is %s: %s", set.ID, worth.State, problems[0].What),
 		Why: "Databases that do not belong together start without complaint and lose updates silently.",
-		Do:  "Choose a proven set: `holdfast list --state proven`."}
+		Do:  "Choose a proven set: `holdfast list --state proven`.",
+	}
 	if worth.State == holdfast.Unproven {
 		p.Why = "Nothing contradicts it, but nothing proves it either."
 		p.Do += " If there is none, `--accept-unproven` takes this one."
@@ -234,7 +236,9 @@ func chosen(set holdfast.Set, names []holdfast.ComponentName) ([]holdfast.Part, 
 			for _, c := range set.Parts() {
 				there = append(there, c.Component)
 			}
-			return nil, &holdfast.Problem{Class: holdfast.Usage, What: fmt.Sprintf("set %s has no component %s; it has %v", set.ID, name, there)}
+			return nil, &holdfast.Problem{
+				Class: holdfast.Usage, What: fmt.Sprintf("set %s has no component %s; it has %v", set.ID, name, there),
+			}
 		}
 		out = append(out, c)
 	}
@@ -249,7 +253,8 @@ func partial(set holdfast.Set, chosen []holdfast.Part) []string {
 	var out []string
 	for _, e := range set.Order.Edges {
 		if !e.Soft && in(e.First) != in(e.Then) {
-			out = append(out, fmt.Sprintf("%s and %s belong together (%s); only one of them is restored, so the pair is no longer proven", e.First, e.Then, e.Why))
+			out = append(out, fmt.Sprintf("%s and %s belong together (%s); only one of them is restored,"+
+				" so the pair is no longer proven", e.First, e.Then, e.Why))
 		}
 	}
 	return out
@@ -283,7 +288,8 @@ func moved(then, now holdfast.Facts) []string {
 	}
 	var out []string
 	if t.ParticipantID != n.ParticipantID {
-		out = append(out, fmt.Sprintf("participant: the live database is that of another participant, %s; the set is of %s", n.ParticipantID, t.ParticipantID))
+		out = append(out, fmt.Sprintf("participant: the live database is that of another participant, %s; the set is of %s",
+			n.ParticipantID, t.ParticipantID))
 	}
 	for _, s := range n.Synchronizers {
 		serial, ok := s.Serial()
@@ -292,7 +298,8 @@ func moved(then, now holdfast.Facts) []string {
 		}
 		for _, old := range t.Synchronizers {
 			if was, ok := old.Serial(); ok && old.Active && old.Alias == s.Alias && was != serial {
-				out = append(out, fmt.Sprintf("synchronizer %s had serial %d then and has %d now: the old one must still be served for the node to cross over", s.Alias, was, serial))
+				out = append(out, fmt.Sprintf("synchronizer %s had serial %d then and has %d now:"+
+					" the old one must still be served for the node to cross over", s.Alias, was, serial))
 			}
 		}
 	}
@@ -306,7 +313,8 @@ func tooOld(c holdfast.Part, now time.Time) []string {
 	var out []string
 	for _, r := range c.Facts.Participant.RecordTimes {
 		if age := now.Sub(r.At); age > horizon {
-			out = append(out, fmt.Sprintf("the restore point on %s is %d days old; sequencers keep about 30, so the node may not catch up: route two, from the identities, may be the only way",
+			out = append(out, fmt.Sprintf("the restore point on %s is %d days old; sequencers keep about 30,"+
+				" so the node may not catch up: `holdfast reonboard` may be the only way",
 				r.Synchronizer, int(age.Hours()/24)))
 		}
 	}

@@ -115,8 +115,8 @@ func newestUnknown(err error, managed bool) error {
 	return &holdfast.Problem{
 		Class: holdfast.Unreachable, What: "which restore was the newest is unknown", Err: err,
 		Why: "The labels of the databases say it, and their server does not answer.",
-		Do: "Start Postgres alone (`docker start CONTAINER`) and repeat the command. If Postgres cannot start and the last restore" +
-			" has kept its volume: `holdfast restore undo --fresh-volume`.",
+		Do: "Start Postgres alone (`docker start CONTAINER`) and repeat the command." +
+			" If Postgres cannot start and the last restore has kept its volume: `holdfast restore undo --fresh-volume`.",
 	}
 }
 

@@ -108,7 +108,9 @@ func (e *Engine) spare(
 ) (dataDirectory, error) {
 	name := keptName(data, role, of)
 	o := client.VolumeCreateOptions{Name: name, Labels: map[string]string{
-		labelProject: of.Project, labelOf: data.String(), labelRole: string(role), labelSet: string(of.Set), labelAt: of.At.UTC().Format(nameTime)}}
+		labelProject: of.Project, labelOf: data.String(), labelRole: string(role),
+		labelSet: string(of.Set), labelAt: of.At.UTC().Format(nameTime),
+	}}
 	if rename && data.Bound {
 		o.DriverOpts = map[string]string{"type": "none", "o": "bind", "device": strings.TrimSuffix(data.Path, "/") + strings.TrimPrefix(name, data.Volume)}
 		if data.Volume == "" {
@@ -126,7 +128,7 @@ func (e *Engine) spare(
 	return h, nil
 }
 
-// carry brings all that one dataDirectory has to another, which is empty. At any moment
+// carry brings all that one data directory has to another, which is empty. At any moment
 // one of the two has all of it, whatever dies; done again after that, it goes
 // on. Between directories of one file system it is a rename; stays says that
 // the first is to be there afterwards, empty, with the owner and the rights
@@ -136,7 +138,8 @@ func (e *Engine) spare(
 func (p *Programs) carry(ctx context.Context, from, to dataDirectory, stays, copied bool, proven func() error) error {
 	if from.Path != "" && to.Path != "" {
 		root := common(from.Path, to.Path)
-		return p.send(ctx, "rename", from, to, []string{root + ":/there"}, renameScript, below(root, from.Path), below(root, to.Path), fmt.Sprint(stays))
+		return p.send(ctx, "rename", from, to, []string{root + ":/there"}, renameScript,
+			below(root, from.Path), below(root, to.Path), fmt.Sprint(stays))
 	}
 	binds := []string{from.String() + ":/from", to.String() + ":/to"}
 	if !copied {
@@ -163,7 +166,10 @@ func below(root, name string) string { return strings.TrimPrefix(name, strings.T
 // noRoom is how the script that copies says that there is no room for a copy.
 const noRoom = 28 // ENOSPC
 
-func (p *Programs) send(ctx context.Context, what string, from, to dataDirectory, binds []string, script string, args ...string) error {
+// send runs a script that brings what one data directory has to another.
+func (p *Programs) send(
+	ctx context.Context, what string, from, to dataDirectory, binds []string, script string, args ...string,
+) error {
 	image, err := p.postgresImage(ctx)
 	if err != nil {
 		return err
@@ -178,7 +184,8 @@ func (p *Programs) send(ctx context.Context, what string, from, to dataDirectory
 		Do:  "Correct the cause and repeat the command. To roll back: `holdfast restore undo`.",
 	}
 	if code == noRoom {
-		problem.Class, problem.Do = holdfast.NoSpace, "Make room on the disk of Docker's volumes, or move the data away by hand, and repeat the command."
+		problem.Class = holdfast.NoSpace
+		problem.Do = "Make room on the disk of Docker's volumes, or move the data away by hand, and repeat the command."
 	}
 	return problem
 }

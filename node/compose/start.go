@@ -47,7 +47,8 @@ func (p *Programs) startServer(ctx context.Context, c Container, s step.Step, ev
 	if err == nil || !s.Try || ctx.Err() != nil {
 		return p.mendable(err)
 	}
-	p.leave(c, "postgres", fmt.Sprintf("Postgres does not start on the volume that was put back, as before; everything is left stopped (%v)", err), events)
+	p.leave(c, "postgres", fmt.Sprintf("Postgres does not start on the volume that was put back, as before;"+
+		" everything is left stopped (%v)", err), events)
 	return p.Node.Engine.stop(ctx, c)
 }
 
@@ -138,9 +139,10 @@ func (p *Programs) expect(ctx context.Context, participant string) error {
 		found = "none"
 	}
 	return &holdfast.Problem{
-		Class: holdfast.Refused, What: fmt.Sprintf("the participant's database has identity %s, expected is %s", found, participant),
-		Why: "The validator app would give an empty participant a new identity; it is not started.",
-		Do:  "Compare CANTON_PARTICIPANT_POSTGRES_DB of its container with the plan: `holdfast node show`.",
+		Class: holdfast.Refused,
+		What:  fmt.Sprintf("the participant's database has identity %s, expected is %s", found, participant),
+		Why:   "The validator app would give an empty participant a new identity; it is not started.",
+		Do:    "Compare CANTON_PARTICIPANT_POSTGRES_DB of its container with the plan: `holdfast node show`.",
 	}
 }
 
@@ -184,9 +186,13 @@ func (p *Programs) confirm(ctx context.Context, participant string, events event
 	case found == "":
 		found = "none"
 	}
-	return &holdfast.Problem{Class: holdfast.Refused, What: fmt.Sprintf("the participant runs with identity %s, its database has %s", found, participant),
-		Why: "It opened another database than the restored one; the validator app would take that one for its own, and is not started.",
-		Do:  "Compare CANTON_PARTICIPANT_POSTGRES_DB of its container with the plan: `holdfast node show`."}
+	return &holdfast.Problem{
+		Class: holdfast.Refused,
+		What:  fmt.Sprintf("the participant runs with identity %s, its database has %s", found, participant),
+		Why: "It opened another database than the restored one. The validator app would take that one for its own;" +
+			" it is not started.",
+		Do: "Compare CANTON_PARTICIPANT_POSTGRES_DB of its container with the plan: `holdfast node show`.",
+	}
 }
 
 // askedFor is how long a participant that runs is asked who it is.

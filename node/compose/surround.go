@@ -138,7 +138,7 @@ func (b *back) stop(roles ...string) {
 			continue
 		}
 		if policy := b.policy[c.Name]; policy != "no" && policy != "" {
-			b.out = append(b.out, step.Step{Act: step.DisableRestart, Kind: step.Container, Name: c.Name, Of: role, Policy: policy})
+			b.out = append(b.out, policyStep(step.DisableRestart, c.Name, role, policy))
 		}
 		s := step.Step{Act: step.Stop, Kind: step.Container, Name: c.Name, Of: role, Why: "it is in the way"}
 		b.out = append(b.out, s)
@@ -153,7 +153,10 @@ func (b *back) serve() {
 	if !ok || b.up[c.Name] || !b.there[c.Name] {
 		return
 	}
-	s := step.Step{Act: step.Start, Kind: step.Container, Name: c.Name, Of: "postgres", Wait: true, Why: "its databases are renamed"}
+	s := step.Step{
+		Act: step.Start, Kind: step.Container, Name: c.Name, Of: "postgres", Wait: true,
+		Why: "its databases are renamed or dropped",
+	}
 	b.out = append(b.out, s)
 	b.note(s)
 }
@@ -174,7 +177,7 @@ func (b *back) resume() {
 		}
 		if !slices.ContainsFunc(b.out, func(s step.Step) bool { return s.Act == step.EnableRestart && s.Name == c.Name }) {
 			if policy := c.Restart.String(); policy != "" && policy != "no" {
-				b.out = append(b.out, step.Step{Act: step.EnableRestart, Kind: step.Container, Name: c.Name, Of: role, Policy: policy})
+				b.out = append(b.out, policyStep(step.EnableRestart, c.Name, role, policy))
 			}
 		}
 	}

@@ -118,7 +118,8 @@ func (s *survey) room(ctx context.Context) (err error) {
 // stop has a container stay down, even if the daemon restarts.
 func (s *survey) stop(role string) {
 	c := s.now.role(role)
-	if c == nil || slices.ContainsFunc(s.out.Before, func(o step.Step) bool { return o.Act == step.Stop && o.Name == c.Name }) {
+	planned := func(o step.Step) bool { return o.Act == step.Stop && o.Name == c.Name }
+	if c == nil || slices.ContainsFunc(s.out.Before, planned) {
 		return
 	}
 	s.add(stopped(*c, role)...)
@@ -128,12 +129,17 @@ func (s *survey) stop(role string) {
 func stopped(c Container, role string) []step.Step {
 	var out []step.Step
 	if c.Restart.Name != "" && c.Restart.Name != "no" {
-		out = append(out, step.Step{Act: step.DisableRestart, Kind: step.Container, Name: c.Name, Of: role, Policy: c.Restart.String()})
+		out = append(out, policyStep(step.DisableRestart, c.Name, role, c.Restart.String()))
 	}
 	if c.Up() {
 		out = append(out, step.Step{Act: step.Stop, Kind: step.Container, Name: c.Name, Of: role})
 	}
 	return out
+}
+
+// policyStep is a step on the restart policy of a container.
+func policyStep(act step.Act, name, role, policy string) step.Step {
+	return step.Step{Act: act, Kind: step.Container, Name: name, Of: role, Policy: policy}
 }
 
 // serve plans that Postgres answers, if it is the bundle's own. One that is not
@@ -199,8 +205,9 @@ func (s *survey) after() error {
 		add(step.Step{Act: step.Start, Kind: step.Container, Name: name, Of: role, Expect: s.participant, Wait: true})
 	}
 	for _, c := range s.Node.All {
-		if s.made(c.Name) && !c.oneShot() && !slices.Contains([]string{"postgres", "participant", "validator"}, s.Node.roleOf(c.ID)) {
-			add(step.Step{Act: step.Start, Kind: step.Container, Name: c.Name, Of: s.Node.roleOf(c.ID)})
+		role := s.Node.roleOf(c.ID)
+		if s.made(c.Name) && !c.oneShot() && !slices.Contains([]string{"postgres", "participant", "validator"}, role) {
+			add(step.Step{Act: step.Start, Kind: step.Container, Name: c.Name, Of: role})
 		}
 	}
 	add(s.policies()...)
@@ -227,7 +234,7 @@ func (s *survey) policies() []step.Step {
 		}
 		if held && policy != "" && policy != "no" && !slices.Contains(names, c.Name) {
 			names = append(names, c.Name)
-			out = append(out, step.Step{Act: step.EnableRestart, Kind: step.Container, Name: c.Name, Of: s.roleNamed(c.Name), Policy: policy})
+			out = append(out, policyStep(step.EnableRestart, c.Name, s.roleNamed(c.Name), policy))
 		}
 	}
 	return out
@@ -291,8 +298,8 @@ func (p *Programs) original(ctx context.Context, set holdfast.Set) (step.Origina
 	}
 	if d != nil && was.Engine != "" && was.Engine == here.ID && (d.Machine == "" || d.Machine == here.Machine) {
 		if was.Project == p.Node.Project {
-			return step.Original{Verdict: holdfast.Holds, Evidence: []string{
-				fmt.Sprintf("the set was taken on this Docker daemon, of project %s, whose participant and validator app this restore stops", was.Project)}}, nil
+			return step.Original{Verdict: holdfast.Holds, Evidence: []string{fmt.Sprintf("the set was taken on this Docker daemon,"+
+				" of project %s, whose participant and validator app this restore stops", was.Project)}}, nil
 		}
 		return p.sibling(ctx, was.Project)
 	}
@@ -300,7 +307,8 @@ func (p *Programs) original(ctx context.Context, set holdfast.Set) (step.Origina
 	if d == nil {
 		o.Evidence = append(o.Evidence, "the set does not say which machine it was taken on")
 	} else {
-		o.Evidence = append(o.Evidence, fmt.Sprintf("the set was taken on another machine, or by another Docker daemon: that of %s", set.Host))
+		o.Evidence = append(o.Evidence,
+			fmt.Sprintf("the set was taken on another machine, or by another Docker daemon: that of %s", set.Host))
 	}
 	for _, c := range set.Parts() {
 		if f := c.Facts.Participant; f != nil {
@@ -335,10 +343,12 @@ func (p *Programs) sibling(ctx context.Context, project string) (step.Original, 
 		} else if o.Verdict == holdfast.Holds {
 			o.Verdict = holdfast.CannotTell // it may be started at any time
 		}
-		o.Evidence = append(o.Evidence, fmt.Sprintf("container %s of the set's project %s is there and %s", c.Name, project, c.State))
+		o.Evidence = append(o.Evidence,
+			fmt.Sprintf("container %s of the set's project %s is there and %s", c.Name, project, c.State))
 	}
 	if o.Verdict == holdfast.Holds {
-		o.Evidence = []string{fmt.Sprintf("the set was taken on this Docker daemon, of project %s, which has no participant and no validator app any more", project)}
+		o.Evidence = []string{fmt.Sprintf("the set was taken on this Docker daemon, of project %s,"+
+			" which has no participant and no validator app any more", project)}
 	}
 	return o, err
 }
