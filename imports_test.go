@@ -115,7 +115,11 @@ func importRules() []rule {
 			return vocabulary(path) || path == module+"/restore" || below(path, "golang.org/x/sync")
 		},
 			"a drill is a rehearsed restore, and of the jobs knows that one alone"},
-		{jobs, []string{"drill"}, func(path string) bool {
+		{[]string{"check/gather"}, nil, func(path string) bool {
+			return vocabulary(path) || path == module+"/check" || below(path, "golang.org/x/sync")
+		},
+			"what is observed is gathered for a check, by functions that are given: adapters meet in setup"},
+		{jobs, []string{"drill", "check/gather"}, func(path string) bool {
 			return vocabulary(path) || below(path, "golang.org/x/sync")
 		},
 			"a job declares what it needs and is given it; importing an adapter, or another job, would tie it to one way of doing things"},
@@ -206,7 +210,7 @@ func TestImportRulesFindBreaches(t *testing.T) {
 		{"export", "github.com/kopia/kopia/repo"}, {"databases", "github.com/kopia/kopia/fs"}, {"backup", "go.yaml.in/yaml/v3"},
 		{"databases", "holdfast/config"}, {"config", "os/exec"}, {"cmd/holdfast", "holdfast/node/compose"}, {"backup", "holdfast/setup"}, {"config", "holdfast/setup"}, {"cmd/holdfast", "holdfast/internal/splicetest"}, {"identities", "log"}, {"config", "log/slog"},
 		{"restore", "holdfast/cmd/holdfast"}, {"config", "github.com/spf13/cobra"}, {"canton", "holdfast/databases"}, {"backup", "testing"},
-		{"check", "holdfast/canton/scan"}, {"databases", "google.golang.org/grpc"}, {"canton/scan", "holdfast/internal/libpq"},
+		{"check", "holdfast/canton/scan"}, {"check/gather", "holdfast/repository"}, {"databases", "google.golang.org/grpc"}, {"canton/scan", "holdfast/internal/libpq"},
 		{"sandbox", "holdfast/node/compose"}, {"node/compose", "holdfast/sandbox"}, {"databases", "holdfast/node/compose"}, {"journal", "holdfast/restore"}, {"journal", "holdfast/node/compose"}, {"node/compose", "holdfast/databases"}, {"stored", "holdfast/record"}, {"event", "os"}, {"eventlog", "holdfast/backup"}, {"backup", "log/slog"}, {"databases", "holdfast/repository"}, {"identities", "github.com/moby/moby/client"},
 		{"node/compose", "github.com/docker/cli/cli/config"}, {"internal/docker", "holdfast/node/compose"},
 		{"verify", "holdfast/content"}, {"repository", "holdfast/content"}, {"manifest", "os"}, {"manifest", "holdfast/record"}, {"place", "holdfast"}, {"place", "github.com/kopia/kopia/repo/blob"}, {"place", "net/http"}, {"verify", "holdfast/place"},

@@ -2,20 +2,17 @@ package setup
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"io"
-	"maps"
-	"slices"
 	"sync"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"holdfast"
 	"holdfast/canton/admin"
 	"holdfast/canton/metrics"
 	"holdfast/canton/scan"
 	"holdfast/check"
+	"holdfast/check/gather"
 	"holdfast/config"
 	"holdfast/databases"
 	"holdfast/identities"
@@ -25,38 +22,27 @@ import (
 	"holdfast/repository"
 )
 
-// patience is how long a check waits for one of the places it looks at.
-const patience = time.Minute
-
-// Observe looks everywhere the conditions need, side by side where it can.
-// What is not to be had is said in its place; only a configuration that makes
-// no sense, or an interruption, is an error.
+// Observe looks everywhere the conditions of a check need. What is not to be had
+// is said in its place; only a configuration that makes no sense, or an
+// interruption, is an error.
 func (p *Parts) Observe(ctx context.Context) (check.Observations, error) {
-	n, err := p.databasesOrWhyNot(ctx)
+	live, err := p.databasesOrWhyNot(ctx)
 	if err != nil {
 		return check.Observations{}, err
 	}
-	o := check.Observations{Node: n.Node, Live: map[holdfast.ComponentName]holdfast.Observed[observed.Database]{}, Declared: declared(p.Config), Limits: p.limits()}
-	p.observeRepository(ctx, &o)
-	last := newestProven(o)
-	var g errgroup.Group
-	for _, look := range []func(context.Context){
-		func(ctx context.Context) { p.observeNode(ctx, n, last, &o) },
-		func(ctx context.Context) { o.App = p.observeApp(ctx) },
-		func(ctx context.Context) { o.Scans = p.observeScans(ctx, last) },
-		func(ctx context.Context) { o.Admin = p.observeAdmin(ctx) },
-		func(ctx context.Context) { o.Metrics = p.observeMetrics(ctx) },
-		func(ctx context.Context) { o.Copy = p.observeCopy(ctx) },
-	} {
-		g.Go(func() error {
-			ctx, cancel := context.WithTimeout(ctx, patience)
-			defer cancel()
-			look(ctx)
-			return nil
-		})
-	}
-	_ = g.Wait()
-	return o, ctx.Err()
+	return gather.Sources{
+		Node: p.Node, Declared: declared(p.Config), Limits: p.limits(),
+		RepositoryName: p.Config.Repository.Place.String(),
+		Unlock:         func(ctx context.Context) error { _, err := p.Password(ctx); return err },
+		Open:           p.shelf,
+		Database:       p.observeDatabase(live),
+		Identities:     p.observeIdentities,
+		App:            p.observeApp,
+		Scans: func(ctx context.Context, serial *int) []observed.Scan {
+			return scan.Client{Probe: serial}.Ask(ctx, p.Config.Check.Scans)
+		},
+		Admin: p.observeAdmin, Metrics: p.observeMetrics, Copy: p.observeCopy,
+	}.Gather(ctx)
 }
 
 // limits are the thresholds of the conditions.
@@ -88,162 +74,74 @@ func declared(c *config.Config) check.Declared {
 	return d
 }
 
-// observeRepository reads every manifest of the node, and the newest proven
-// set's small files.
-func (p *Parts) observeRepository(ctx context.Context, o *check.Observations) {
-	password, err := p.Password(ctx)
-	if err != nil {
-		o.Repository = holdfast.Unknown[check.Repository](err.Error())
-		o.Drills, o.KeyTests = holdfast.Unknown[[]record.Drill](err.Error()), holdfast.Unknown[[]record.KeyTest](err.Error())
-		return
-	}
-	found := check.Repository{Name: p.Config.Repository.Place.String()}
-	r, err := repository.Open(ctx, p.Config.Repository.Place, password, Copies(p.Config))
-	if err == nil {
-		defer func() { _ = r.Close(ctx) }()
-		var entries []repository.Entry
-		if entries, err = r.Sets(ctx, o.Node.Name); err == nil {
-			found.Sets, found.Unreadable, found.Newest = readSets(ctx, r, entries)
-			o.Drills, o.KeyTests = holdfast.Observe(r.Drills(ctx, o.Node.Name)), holdfast.Observe(r.KeyTests(ctx, o.Node.Name))
-		}
-	}
-	if err != nil {
-		found.Problem = err.Error()
-		o.Drills, o.KeyTests = holdfast.Unknown[[]record.Drill](err.Error()), holdfast.Unknown[[]record.KeyTest](err.Error())
-	}
-	o.Repository = holdfast.Known(found)
+// shelf is the repository as a check looks at it.
+func (p *Parts) shelf(ctx context.Context) (gather.Repository, error) {
+	r, err := p.Repository(ctx)
+	return shelf{r, p.Node.Name}, err
 }
 
-// readSets reads the manifests, several at a time. Tables and their segments
-// make up most of one and no condition asks for them.
-func readSets(ctx context.Context, r *repository.Repository, entries []repository.Entry) (sets []holdfast.Set, unreadable []string, newest string) {
-	const lanes = 4
+type shelf struct {
+	r    *repository.Repository
+	node holdfast.NodeName
+}
+
+// Entries implements gather.Repository.
+func (s shelf) Entries(ctx context.Context) (out []gather.Entry, err error) {
+	entries, err := s.r.Sets(ctx, s.node)
+	for _, e := range entries {
+		out = append(out, gather.Entry{ID: e.ID, State: e.State, Load: func(ctx context.Context) (gather.Stored, error) {
+			found, err := s.r.Load(ctx, e)
+			return storedSet{found}, err
+		}})
+	}
+	return out, err
+}
+
+// Drills implements gather.Repository.
+func (s shelf) Drills(ctx context.Context) ([]record.Drill, error) { return s.r.Drills(ctx, s.node) }
+
+// KeyTests implements gather.Repository.
+func (s shelf) KeyTests(ctx context.Context) ([]record.KeyTest, error) {
+	return s.r.KeyTests(ctx, s.node)
+}
+
+// storedSet is a set of the repository with its files.
+type storedSet struct{ *repository.Stored }
+
+// Manifest implements gather.Stored.
+func (s storedSet) Manifest() holdfast.Set { return s.Set }
+
+// observeDatabase looks at one of the databases, and whether the client programs
+// of this machine suit its server.
+func (p *Parts) observeDatabase(
+	live databases.Live,
+) func(context.Context, holdfast.Component, *int64) (observed.Database, error) {
 	var mu sync.Mutex
-	var g errgroup.Group
-	g.SetLimit(lanes)
-	read := map[int]holdfast.Set{}
-	last := -1
-	for i, e := range entries {
-		if e.State == holdfast.Proven {
-			last = i
-		}
-	}
-	for i, e := range entries {
-		g.Go(func() error {
-			stored, err := r.Load(ctx, e)
-			back := ""
-			if err == nil && i == last {
-				back = readBack(ctx, stored)
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			if err != nil {
-				unreadable = append(unreadable, fmt.Sprintf("%s: %v", e.ID, err))
-				return nil
-			}
-			newest += back
-			for k := range stored.Set.Captures {
-				stored.Set.Captures[k].Content = nil
-			}
-			read[i] = stored.Set
-			return nil
-		})
-	}
-	_ = g.Wait()
-	slices.Sort(unreadable)
-	for _, i := range slices.Sorted(maps.Keys(read)) {
-		sets = append(sets, read[i])
-	}
-	return sets, unreadable, newest
-}
-
-// readBack says what is wrong with the files of a set: one that is missing, or
-// a small one that does not read. Reading all the rest is what verify is for.
-func readBack(ctx context.Context, s *repository.Stored) string {
-	there := s.Names()
-	for _, name := range s.Set.FileNames() {
-		if !slices.Contains(there, name) {
-			return fmt.Sprintf("set %s lacks its file %s", s.Set.ID, name)
-		}
-	}
-	small := []string{holdfast.ReadmeName}
-	for _, c := range s.Set.Captures {
-		for _, f := range c.Files() {
-			if f.Format == "" && c.Method == holdfast.Dump {
-				small = append(small, f.Name)
-			}
-		}
-	}
-	if i := s.Set.Identities; i != nil && i.SealedFile != "" {
-		small = append(small, i.SealedFile)
-	}
-	for _, name := range small {
-		if err := drain(ctx, s, name); err != nil {
-			return fmt.Sprintf("%s of set %s: %v", name, s.Set.ID, err)
-		}
-	}
-	return ""
-}
-
-// newestProven is the newest set that is proven by what it records.
-func newestProven(o check.Observations) *holdfast.ParticipantFacts {
-	r, _ := o.Repository.Get()
-	for _, s := range slices.Backward(r.Sets) {
-		if s.Prove(); s.State != holdfast.Proven {
-			continue
-		}
-		for _, c := range s.Parts() {
-			if c.Facts.Participant != nil {
-				return c.Facts.Participant
-			}
-		}
-	}
-	return nil
-}
-
-// observeNode looks at the live databases, and then at the running node's
-// identities, which are compared with them.
-func (p *Parts) observeNode(ctx context.Context, n databases.Live, last *holdfast.ParticipantFacts, o *check.Observations) {
-	var since *int64
-	if last != nil {
-		since = last.LedgerEnd
-	}
-	var mu sync.Mutex
-	var g errgroup.Group
 	unsuited := map[int]string{} // by the server's major version
-	for _, c := range n.Components {
-		g.Go(func() error {
-			live, err := n.Observe(ctx, c, since)
-			mu.Lock()
-			defer mu.Unlock()
-			if err == nil {
-				major := live.Server.Major()
-				if _, asked := unsuited[major]; !asked {
-					unsuited[major] = text(p.tools().Suit(ctx, major))
-				}
-				live.Tools = unsuited[major]
-				if p.Config.Check.RestoreSpace != "" {
-					live.Free = databases.FreeAt(p.Config.Check.RestoreSpace)
-				}
-			}
-			o.Live[c.Name] = holdfast.Observe(live, err)
-			return nil
-		})
+	return func(ctx context.Context, c holdfast.Component, since *int64) (observed.Database, error) {
+		found, err := live.Observe(ctx, c, since)
+		if err != nil {
+			return found, err
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		major := found.Server.Major()
+		if _, known := unsuited[major]; !known {
+			unsuited[major] = text(p.tools().Suit(ctx, major))
+		}
+		found.Tools = unsuited[major]
+		if p.Config.Check.RestoreSpace != "" {
+			found.Free = databases.FreeAt(p.Config.Check.RestoreSpace)
+		}
+		return found, nil
 	}
-	_ = g.Wait()
-	o.Identities = holdfast.Observe(p.observeIdentities(ctx, n, o.Live))
 }
 
 func (p *Parts) observeIdentities(
-	ctx context.Context, n databases.Live, live map[holdfast.ComponentName]holdfast.Observed[observed.Database],
+	ctx context.Context, against *holdfast.ParticipantFacts,
 ) (holdfast.IdentityFacts, error) {
-	fetched, err := p.fetchIdentities(ctx, 1, func() (against *identities.Participant) {
-		for _, c := range n.Components {
-			if l, ok := live[c.Name].Get(); ok && c.Kind == holdfast.Participant {
-				against = identities.ParticipantOf(l.Facts.Participant)
-			}
-		}
-		return against
+	fetched, err := p.fetchIdentities(ctx, 1, func() *identities.Participant {
+		return identities.ParticipantOf(against)
 	})
 	if err != nil {
 		return holdfast.IdentityFacts{}, err
@@ -251,54 +149,45 @@ func (p *Parts) observeIdentities(
 	return fetched.Facts(fetched.Report), nil
 }
 
-func (p *Parts) observeApp(ctx context.Context) holdfast.Observed[observed.App] {
+func (p *Parts) observeApp(ctx context.Context) (observed.App, error) {
 	f, err := p.Fetcher(ctx)
 	if err != nil {
-		return holdfast.Unknown[observed.App](err.Error())
+		return observed.App{}, err
 	}
-	return holdfast.Observe(f.App(ctx))
+	return f.App(ctx)
 }
 
-func (p *Parts) observeScans(ctx context.Context, last *holdfast.ParticipantFacts) []observed.Scan {
-	client := scan.Client{}
-	if last != nil {
-		if serial, ok := last.ActiveSerial(); ok {
-			client.Probe = &serial
-		}
-	}
-	return client.Ask(ctx, p.Config.Check.Scans)
-}
-
-func (p *Parts) observeAdmin(ctx context.Context) holdfast.Observed[observed.Participant] {
-	switch {
-	case p.Config.Check.Admin != "":
-		return holdfast.Observe(admin.Client{Address: p.Config.Check.Admin}.Look(ctx))
+// observeAdmin asks the admin API that the configuration names, or the node's.
+func (p *Parts) observeAdmin(ctx context.Context) (observed.Participant, error) {
+	if named := p.Config.Check.Admin; named != "" {
+		return admin.Client{Address: named}.Look(ctx)
 	}
 	api, err := p.kind.Admin(ctx)
 	if err != nil {
-		return holdfast.Unknown[observed.Participant](err.Error())
+		return observed.Participant{}, err
 	}
-	return holdfast.Observe(api.Look(ctx))
+	return api.Look(ctx)
 }
 
-func (p *Parts) observeMetrics(ctx context.Context) holdfast.Observed[observed.Metrics] {
+func (p *Parts) observeMetrics(ctx context.Context) (observed.Metrics, error) {
 	if len(p.Config.Check.Metrics) == 0 {
-		return holdfast.Unknown[observed.Metrics]("check.metrics names no endpoint")
+		return observed.Metrics{}, errors.New("check.metrics names no endpoint")
 	}
-	return holdfast.Observe(metrics.Client{}.Read(ctx, p.Config.Check.Metrics))
+	return metrics.Client{}.Read(ctx, p.Config.Check.Metrics)
 }
 
-func (p *Parts) observeCopy(ctx context.Context) holdfast.Observed[check.Copy] {
+// observeCopy looks into the second copy.
+func (p *Parts) observeCopy(ctx context.Context) (check.Copy, error) {
 	at := p.Config.Check.SecondCopy
 	if at.IsZero() {
-		return holdfast.Unknown[check.Copy]("check.second_copy names none")
+		return check.Copy{}, errors.New("check.second_copy names none")
 	}
 	if at.Serves(place.Repository) != nil {
-		return holdfast.Unknown[check.Copy](at.String() + " is no directory of this machine, and only those can be looked into")
+		return check.Copy{}, fmt.Errorf("%s is no directory of this machine, and only those can be looked into", at)
 	}
 	password, err := p.Password(ctx)
 	if err != nil {
-		return holdfast.Unknown[check.Copy](err.Error())
+		return check.Copy{}, err
 	}
 	shared := place.Share(at, p.Config.Repository.Place)
 	found := check.Copy{
@@ -318,7 +207,7 @@ func (p *Parts) observeCopy(ctx context.Context) holdfast.Observed[check.Copy] {
 	if err != nil {
 		found.Problem = err.Error()
 	}
-	return holdfast.Known(found)
+	return found, nil
 }
 
 // text is an error's, "" for none.
@@ -327,15 +216,4 @@ func text(err error) string {
 		return ""
 	}
 	return err.Error()
-}
-
-// drain reads a file of a set to its end.
-func drain(ctx context.Context, files holdfast.Files, name string) error {
-	in, err := files.Open(ctx, name)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = in.Close() }()
-	_, err = io.Copy(io.Discard, in)
-	return err
 }
