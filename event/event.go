@@ -2,8 +2,8 @@
 // values that print themselves. A terminal, a log, a page and a metric are
 // listeners of the same events.
 //
-// Each job and adapter has the types of its own events; whoever needs more
-// than a line of text asks for the type it knows.
+// Each job and adapter has the types of its own events; a listener that needs
+// more than a line of text switches on those types.
 package event
 
 import "fmt"
@@ -12,8 +12,8 @@ import "fmt"
 // line for people: present tense, no full stop.
 type Event interface{ String() string }
 
-// Listener hears events. Calls may come from several goroutines; a nil
-// Listener is allowed wherever one is taken, and hears nothing.
+// Listener receives events. Calls may come from several goroutines. A nil
+// Listener is allowed everywhere, and ignores events.
 type Listener func(Event)
 
 // Report passes an event to the listener.
@@ -23,8 +23,8 @@ func (l Listener) Report(e Event) {
 	}
 }
 
-// Bytes says how far a piece of work is: Done of Total bytes of the work on
-// Subject. It comes often.
+// Bytes reports progress: Done of Total bytes of the work on Subject. It comes
+// often.
 type Bytes struct {
 	Subject string // "capture participant"
 	Done    int64

@@ -18,8 +18,8 @@ import (
 	"holdfast/event"
 )
 
-// To is a listener that writes to the logger. The context is what the logger's
-// handler is given.
+// To is a listener that writes to the logger. The logger's handler receives the
+// context.
 func To(ctx context.Context, log *slog.Logger) event.Listener {
 	return func(e event.Event) {
 		attrs := append(fields(e), slog.String("text", e.String()))
@@ -68,14 +68,14 @@ func structFields(v reflect.Value) []slog.Attr {
 	return attrs
 }
 
-// isNone reports whether a value that is zero says nothing: no error, no text.
-// A count of zero does.
+// isNone reports whether a zero value is omitted: no error, no text. A count of
+// zero is not.
 func isNone(v reflect.Value) bool {
 	return v.Kind() == reflect.Interface || v.Kind() == reflect.Pointer || v.Kind() == reflect.String
 }
 
-// plain is a value as every handler prints it: named strings as text, what has
-// a text of its own by that.
+// plain converts a value so that every handler prints it alike: named strings
+// and values with a String method as text.
 func plain(v any) any {
 	switch v := v.(type) {
 	case error, time.Time, time.Duration, slog.LogValuer:

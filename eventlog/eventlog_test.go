@@ -20,12 +20,15 @@ import (
 func line(t *testing.T, e event.Event, least slog.Level) string {
 	t.Helper()
 	var out bytes.Buffer
-	handler := slog.NewJSONHandler(&out, &slog.HandlerOptions{Level: least, ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
-		if len(groups) == 0 && a.Key == slog.TimeKey {
-			return slog.Attr{}
-		}
-		return a
-	}})
+	handler := slog.NewJSONHandler(&out, &slog.HandlerOptions{
+		Level: least,
+		ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
+			if len(groups) == 0 && a.Key == slog.TimeKey {
+				return slog.Attr{}
+			}
+			return a
+		},
+	})
 	eventlog.To(t.Context(), slog.New(handler))(e)
 	return out.String()
 }
@@ -43,15 +46,23 @@ func TestEventsAreLogLines(t *testing.T) {
 		e    event.Event
 		want string
 	}{
-		{"no fields", backup.IdentitiesBegan{}, `{"level":"INFO","msg":"backup.IdentitiesBegan","text":"identities"}`},
-		{"a name", backup.CaptureBegan{Component: "participant"}, `{"level":"INFO","msg":"backup.CaptureBegan","component":"participant","text":"capture participant"}`},
+		{"no fields", backup.IdentitiesBegan{},
+			`{"level":"INFO","msg":"backup.IdentitiesBegan","text":"identities"}`},
+		{"a name", backup.CaptureBegan{Component: "participant"},
+			`{"level":"INFO","msg":"backup.CaptureBegan","component":"participant","text":"capture participant"}`},
 		{"numbers and a span", backup.CaptureEnded{Component: "app", Tables: 2, Took: time.Second},
 			`{"level":"INFO","msg":"backup.CaptureEnded","component":"app","tables":2,"rows":0,"bytes":0,"took":1000000000,"text":"captured app: 2 tables, 0 rows in 1s"}`},
-		{"an error is a warning", backup.IdentitiesFailed{Err: &holdfast.Problem{What: "no answer", Do: "Look at it."}},
+		{"an error is a warning", backup.IdentitiesFailed{Err: &holdfast.Problem{
+			What: "no answer",
+			Do:   "Look at it.",
+		}},
 			`{"level":"WARN","msg":"backup.IdentitiesFailed","err":"no answer","text":"identities could not be taken: no answer"}`},
 		{"no error is none", postgres.LocksRetried{Component: "app", Try: 1, Pause: time.Second},
 			`{"level":"INFO","msg":"postgres.LocksRetried","component":"app","try":1,"pause":1000000000,"text":"capture app: tables changed before they were locked, trying again in 1s"}`},
-		{"an embedded struct", postgres.SessionWaits{Component: "app", Wait: holdfast.Wait{PID: 7, Relation: "t", Mode: "AccessExclusiveLock"}},
+		{"an embedded struct", postgres.SessionWaits{
+			Component: "app",
+			Wait:      holdfast.Wait{PID: 7, Relation: "t", Mode: "AccessExclusiveLock"},
+		},
 			`{"level":"INFO","msg":"postgres.SessionWaits","component":"app","pid":7,"relation":"t","mode":"AccessExclusiveLock","waited":0,"text":"capture app: session 7 waits for AccessExclusiveLock on t"}`},
 		{"a verdict", drill.Ended{Set: "one", Verdict: holdfast.Holds},
 			`{"level":"INFO","msg":"drill.Ended","set":"one","verdict":"holds","bytes":0,"restore":0,"took":0,"text":"drill of set one: holds, after 0s"}`},

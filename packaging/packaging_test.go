@@ -66,7 +66,8 @@ func image(t *testing.T) string {
 	if err := os.WriteFile(filepath.Join(built, "Dockerfile"), recipe, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	run(t, built, bundle.Environ(), "docker", "build", "-q", "--build-arg", "BASE=postgres:15", "-t", "holdfast:packaged", ".")
+	run(t, built, bundle.Environ(), "docker", "build", "-q", "--build-arg", "BASE=postgres:15", "-t",
+		"holdfast:packaged", ".")
 	return "holdfast:packaged"
 }
 
@@ -106,11 +107,13 @@ func documented(t *testing.T, mark string) []string {
 func TestTheImageNeedsNothing(t *testing.T) {
 	t.Parallel()
 	name := image(t)
-	said := run(t, ".", bundle.Environ(), "docker", "run", "--rm", "--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--network", "none", name, "version")
+	said := run(t, ".", bundle.Environ(), "docker", "run", "--rm", "--read-only", "--cap-drop", "ALL",
+		"--security-opt", "no-new-privileges", "--network", "none", name, "version")
 	if !strings.HasPrefix(said, "holdfast "+program.Version+" ") {
 		t.Errorf("it said %q", said)
 	}
-	config := run(t, ".", bundle.Environ(), "docker", "image", "inspect", "-f", "{{.Config.User}} {{.Config.Volumes}} {{.Config.ExposedPorts}}", name)
+	config := run(t, ".", bundle.Environ(), "docker", "image", "inspect", "-f",
+		"{{.Config.User}} {{.Config.Volumes}} {{.Config.ExposedPorts}}", name)
 	if strings.TrimSpace(config) != "65532:65532 map[] map[]" {
 		t.Errorf("user, volumes and ports are %s", config)
 	}
@@ -137,7 +140,9 @@ func TestBesideABundleByTheManual(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	env := append(slices.DeleteFunc(b.Environ(), func(v string) bool { return strings.HasPrefix(v, "COMPOSE_PROJECT_NAME=") }),
+	env := append(slices.DeleteFunc(b.Environ(), func(v string) bool {
+		return strings.HasPrefix(v, "COMPOSE_PROJECT_NAME=")
+	}),
 		"COMPOSE_PROJECT_NAME="+b.Project+"-holdfast", "BACKUP_IMAGE="+name, "BACKUP_NETWORK="+b.Network(),
 		"PROJECT="+b.Project, "SPLICE_DB_PASSWORD=supersafe", "PARTICIPANT_DATABASE="+b.ParticipantDatabase(),
 		"BACKUP_SOCKET="+strings.TrimPrefix(bundle.Require(t), "unix://"))
@@ -182,7 +187,8 @@ func TestBesideABundleByTheManual(t *testing.T) {
 	if err := b.Wreck(ctx, bundle.DatabaseDropped); err != nil {
 		t.Fatal(err)
 	}
-	if said := manual(3); !strings.Contains(said, b.Container("participant")) || !strings.Contains(said, "Restored, proven and serving") {
+	if said := manual(3); !strings.Contains(said, b.Container("participant")) ||
+		!strings.Contains(said, "Restored, proven and serving") {
 		t.Errorf("with the socket it said\n%s", said)
 	}
 	if err := b.Ready(ctx); err != nil {

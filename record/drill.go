@@ -1,8 +1,9 @@
 package record
 
 import (
-	"holdfast"
 	"time"
+
+	"holdfast"
 )
 
 // Drill is the record of one drill, a rehearsed restore. It is stored in the

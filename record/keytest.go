@@ -1,8 +1,9 @@
 package record
 
 import (
-	"holdfast"
 	"time"
+
+	"holdfast"
 )
 
 // KeyTest is the record of testing a recovery key on the identities of a set.

@@ -3,8 +3,9 @@
 package record
 
 import (
-	"holdfast"
 	"time"
+
+	"holdfast"
 )
 
 // Pin protects one set from retention until its end. Every pin has an end: a

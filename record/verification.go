@@ -1,8 +1,9 @@
 package record
 
 import (
-	"holdfast"
 	"time"
+
+	"holdfast"
 )
 
 // Verification is the record of one verification. Samples continue where the

@@ -16,7 +16,13 @@ import (
 
 // ordinary are the settings that a test server is given for speed, put back to
 // what initdb and Postgres itself choose.
-var ordinary = map[string]string{"fsync": "on", "shared_buffers": "128MB", "max_connections": "100", "jit": "on", "log_lock_waits": "off"}
+var ordinary = map[string]string{
+	"fsync":           "on",
+	"shared_buffers":  "128MB",
+	"max_connections": "100",
+	"jit":             "on",
+	"log_lock_waits":  "off",
+}
 
 func startNode(ctx context.Context, mb int64) (*splicetest.Node, error) {
 	return splicetest.StartNode(ctx, splicetest.NodeOptions{Bytes: mb << 20, Settings: ordinary})
@@ -77,7 +83,8 @@ func (b *bench) bareRead(ctx context.Context) (sample, error) {
 	if err != nil {
 		return sample{}, err
 	}
-	rows, err := conn.Query(ctx, `SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+	rows, err := conn.Query(ctx,
+		`SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 		WHERE c.relkind = 'r' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' ORDER BY pg_table_size(c.oid) DESC`)
 	if err != nil {
 		return sample{}, err
@@ -103,7 +110,8 @@ func (b *bench) bareRead(ctx context.Context) (sample, error) {
 			}
 			defer conn.Close(context.WithoutCancel(ctx))
 			for name := range tables {
-				if _, err := conn.PgConn().CopyTo(ctx, io.Discard, "COPY "+name+" TO STDOUT (FORMAT binary)"); err != nil {
+				if _, err := conn.PgConn().CopyTo(ctx, io.Discard,
+					"COPY "+name+" TO STDOUT (FORMAT binary)"); err != nil {
 					failures[i] = err
 					return
 				}

@@ -55,7 +55,9 @@ func (b *bench) drills(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		b.note("  %.2f of the restore; of the drill's %v the restore alone took %v", ratio(took[0].wall, took[1].wall), found.Took.Round(time.Millisecond), found.Restore.Round(time.Millisecond))
+		b.note("  %.2f of the restore; of the drill's %v the restore alone took %v",
+			ratio(took[0].wall, took[1].wall), found.Took.Round(time.Millisecond),
+			found.Restore.Round(time.Millisecond))
 		b.results.add("holdfast drill, its restore alone / holdfast restore", nil, ratio(found.Restore, took[1].wall))
 	}
 	return r.remove()

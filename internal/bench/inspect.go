@@ -9,7 +9,11 @@ import (
 
 // unpackers are the programs that people unpack a dump with. xz packs at its
 // quickest: how it was packed matters little to who unpacks it.
-var unpackers = []struct{ name, level, suffix string }{{"zstd", "-3", ".zst"}, {"gzip", "-6", ".gz"}, {"xz", "-1", ".xz"}}
+var unpackers = []struct{ name, level, suffix string }{
+	{"zstd", "-3", ".zst"},
+	{"gzip", "-6", ".gz"},
+	{"xz", "-1", ".xz"},
+}
 
 // inspect measures the judging of a dump against the mere unpacking of the
 // same file, in pairs, with the validator app's small dump beside it; and the
@@ -25,8 +29,12 @@ func (b *bench) inspect(ctx context.Context) error {
 	defer os.RemoveAll(dir)
 	validator, participant := filepath.Join(dir, "validator.sql"), filepath.Join(dir, "participant.sql")
 	program := filepath.Join(b.node.Participant.Version.Bin, "pg_dump")
-	for _, d := range []struct{ dsn, file string }{{b.node.ValidatorDSN(), validator}, {b.node.ParticipantDSN(), participant}} {
-		if _, err := execute(ctx, command{args: []string{program, "--dbname=" + d.dsn, "--file=" + d.file}}); err != nil {
+	for _, d := range []struct{ dsn, file string }{
+		{b.node.ValidatorDSN(), validator},
+		{b.node.ParticipantDSN(), participant},
+	} {
+		if _, err := execute(ctx,
+			command{args: []string{program, "--dbname=" + d.dsn, "--file=" + d.file}}); err != nil {
 			return err
 		}
 	}
@@ -36,7 +44,10 @@ func (b *bench) inspect(ctx context.Context) error {
 			continue
 		}
 		packed := participant + u.suffix
-		if _, err := execute(ctx, command{args: []string{u.name, u.level, "-c", participant}, file: packed}); err != nil {
+		if _, err := execute(ctx, command{
+			args: []string{u.name, u.level, "-c", participant},
+			file: packed,
+		}); err != nil {
 			return err
 		}
 		unpack := command{args: []string{u.name, "-dc", packed}}
@@ -48,15 +59,25 @@ func (b *bench) inspect(ctx context.Context) error {
 				return execute(ctx, unpack, command{args: []string{"cat"}, file: os.DevNull})
 			}
 			judge := func() (sample, error) {
-				return execute(ctx, command{args: []string{b.holdfast, "inspect", validator, packed}, file: os.DevNull})
+				return execute(ctx, command{
+					args: []string{b.holdfast, "inspect", validator, packed},
+					file: os.DevNull,
+				})
 			}
 			piped := func() (sample, error) {
-				return execute(ctx, unpack, command{args: []string{b.holdfast, "inspect", validator, "-"}, file: os.DevNull})
+				return execute(ctx, unpack, command{
+					args: []string{b.holdfast, "inspect", validator, "-"},
+					file: os.DevNull,
+				})
 			}
 			for _, x := range []struct {
 				name, peer  string
 				ours, peers func() (sample, error)
-			}{{"inspect", u.name + " -d", judge, alone}, {"inspect", u.name + " -d | cat", judge, taken}, {u.name + " -d | inspect -", u.name + " -d", piped, alone}} {
+			}{
+				{"inspect", u.name + " -d", judge, alone},
+				{"inspect", u.name + " -d | cat", judge, taken},
+				{u.name + " -d | inspect -", u.name + " -d", piped, alone},
+			} {
 				took, err := b.pair(x.name, x.peer, round, atMost(1.0), x.ours, x.peers)
 				if err != nil {
 					return err
@@ -73,7 +94,9 @@ func (b *bench) inspect(ctx context.Context) error {
 
 // pair measures ours and theirs one after the other, by turns in either order,
 // and returns both. Target is the most that ours may be of theirs.
-func (b *bench) pair(name, peer string, round int, target *float64, ours, theirs func() (sample, error)) (took [2]sample, err error) {
+func (b *bench) pair(
+	name, peer string, round int, target *float64, ours, theirs func() (sample, error),
+) (took [2]sample, err error) {
 	order := []func() (sample, error){ours, theirs}
 	if round%2 == 1 {
 		order = []func() (sample, error){theirs, ours}

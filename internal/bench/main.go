@@ -50,11 +50,13 @@ var parts = []string{"sets", "restore", "waits", "memory", "inspect", "drill"}
 func main() {
 	var o options
 	flag.Int64Var(&o.mb, "mb", 2048, "size of the participant's database on disk, indexes included, in MiB")
-	flag.Int64Var(&o.smallMB, "small-mb", 256, "size of the smaller database that the memory is compared with, in MiB")
+	flag.Int64Var(&o.smallMB, "small-mb", 256,
+		"size of the smaller database that the memory is compared with, in MiB")
 	flag.IntVar(&o.rounds, "rounds", 3, "how often everything is measured")
 	flag.IntVar(&o.slowRounds, "slow-rounds", 1, "in how many of the rounds the peers that take minutes take part")
 	flag.Float64Var(&o.rate, "rate", 50, "ledger updates a second while waits are measured")
-	flag.DurationVar(&o.waitFor, "wait-for", time.Minute, "how long waits are measured, and as long again without backups")
+	flag.DurationVar(&o.waitFor, "wait-for", time.Minute,
+		"how long waits are measured, and as long again without backups")
 	flag.Float64Var(&o.growth, "growth", 1, "growth between a first set and the next, in percent of the database")
 	flag.StringVar(&o.dir, "dir", "", "where to work (default: a new temporary directory)")
 	flag.StringVar(&o.holdfast, "holdfast", "", "the program to measure (default: it is built)")
@@ -110,7 +112,14 @@ func run(ctx context.Context, o options, out io.Writer) (err error) {
 	if err := b.settle(ctx); err != nil {
 		return err
 	}
-	measures := map[string]func(context.Context) error{"sets": b.sets, "restore": b.restores, "waits": b.waits, "memory": b.memory, "inspect": b.inspect, "drill": b.drills}
+	measures := map[string]func(context.Context) error{
+		"sets":    b.sets,
+		"restore": b.restores,
+		"waits":   b.waits,
+		"memory":  b.memory,
+		"inspect": b.inspect,
+		"drill":   b.drills,
+	}
 	for _, name := range parts {
 		if strings.Contains(","+o.parts+",", ","+name+",") {
 			if err := measures[name](ctx); err != nil {
@@ -119,7 +128,8 @@ func run(ctx context.Context, o options, out io.Writer) (err error) {
 		}
 	}
 	b.printf("\nDatabase of %d MiB; %d cores, %s; Postgres %s with the settings initdb writes (fsync on, shared_buffers 128MB); all on one machine, all data in the page cache; %s in all; load average at the end %s.\n\n",
-		o.mb, runtime.NumCPU(), runtime.GOOS, b.node.Participant.Version.Major, time.Since(began).Round(time.Second), loadAverage())
+		o.mb, runtime.NumCPU(), runtime.GOOS, b.node.Participant.Version.Major, time.Since(began).Round(time.Second),
+		loadAverage())
 	b.results.print(out)
 	return nil
 }
@@ -152,7 +162,8 @@ func (b *bench) checkSpace() error {
 			return err
 		}
 		if free := fs.Bavail * uint64(fs.Bsize); free < need {
-			return fmt.Errorf("%s has %d MiB free; a database of %d MiB takes up to %d", dir, free>>20, b.mb, need>>20)
+			return fmt.Errorf("%s has %d MiB free; a database of %d MiB takes up to %d", dir, free>>20, b.mb,
+				need>>20)
 		}
 	}
 	return nil
@@ -167,7 +178,10 @@ func (b *bench) build(ctx context.Context) error {
 	}
 	b.note("building holdfast")
 	b.holdfast = filepath.Join(b.dir, "holdfast")
-	_, err := execute(ctx, command{args: []string{"go", "build", "-trimpath", "-ldflags=-s -w", "-o", b.holdfast, "holdfast/cmd/holdfast"}, env: []string{"CGO_ENABLED=0"}})
+	_, err := execute(ctx, command{
+		args: []string{"go", "build", "-trimpath", "-ldflags=-s -w", "-o", b.holdfast, "holdfast/cmd/holdfast"},
+		env:  []string{"CGO_ENABLED=0"},
+	})
 	return err
 }
 

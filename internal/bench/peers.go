@@ -24,7 +24,8 @@ func findPeers(bin string, note func(string, ...any)) []peer {
 	}
 	restic := func(dir string, args ...string) command {
 		return command{args: append([]string{"restic", "--quiet"}, args...), env: []string{
-			"RESTIC_REPOSITORY=" + filepath.Join(dir, "repository"), "RESTIC_CACHE_DIR=" + filepath.Join(dir, "cache"), "RESTIC_PASSWORD=bench"}}
+			"RESTIC_REPOSITORY=" + filepath.Join(dir, "repository"),
+			"RESTIC_CACHE_DIR=" + filepath.Join(dir, "cache"), "RESTIC_PASSWORD=bench"}}
 	}
 	all := []struct {
 		needs string
@@ -33,9 +34,13 @@ func findPeers(bin string, note func(string, ...any)) []peer {
 		{"zstd", peer{name: "pg_dump | zstd -T2", dump: func(dir string) []command {
 			return []command{dump(), {args: []string{"zstd", "-q", "-T2"}, file: filepath.Join(dir, "dump.zst")}}
 		}}},
-		{"restic", peer{name: "pg_dump | restic", prepare: func(dir string) []command { return []command{restic(dir, "init")} }, dump: func(dir string) []command {
-			return []command{dump(), restic(dir, "backup", "--stdin", "--stdin-filename", "dump.sql")}
-		}}},
+		{"restic", peer{
+			name:    "pg_dump | restic",
+			prepare: func(dir string) []command { return []command{restic(dir, "init")} },
+			dump: func(dir string) []command {
+				return []command{dump(), restic(dir, "backup", "--stdin", "--stdin-filename", "dump.sql")}
+			},
+		}},
 		{"", peer{name: "pg_dump -Fd -j2", dump: func(dir string) []command {
 			return []command{dump("--format=directory", "--jobs=2", "--file="+filepath.Join(dir, "dump"))}
 		}}},

@@ -98,7 +98,9 @@ func execute(ctx context.Context, commands ...command) (s sample, err error) {
 	closeOurs()
 	for i, cmd := range running {
 		if failed := cmd.Wait(); failed != nil {
-			err = errors.Join(err, fmt.Errorf("%s: %w: %s", strings.Join(cmd.Args, " "), failed, strings.TrimSpace(complaints[i].String())))
+			err = errors.Join(err,
+				fmt.Errorf("%s: %w: %s", strings.Join(cmd.Args, " "), failed,
+					strings.TrimSpace(complaints[i].String())))
 		}
 		if usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
 			s.cpu += time.Duration(usage.Utime.Nano() + usage.Stime.Nano())

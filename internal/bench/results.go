@@ -54,7 +54,8 @@ func (r *results) sample(name string, s sample) {
 }
 
 func (b *bench) noteSample(name string, s sample) {
-	b.note("%-24s %6.2f s   CPU %6.2f s, server %6.2f s   peak %4.0f MiB   stored %5.0f MiB", name, s.wall.Seconds(), s.cpu.Seconds(), s.server.Seconds(), mib(s.peak), mib(s.stored))
+	b.note("%-24s %6.2f s   CPU %6.2f s, server %6.2f s   peak %4.0f MiB   stored %5.0f MiB", name, s.wall.Seconds(),
+		s.cpu.Seconds(), s.server.Seconds(), mib(s.peak), mib(s.stored))
 }
 
 // median is the middle value, of the two in the middle the mean.
@@ -71,7 +72,8 @@ func (r *results) print(w io.Writer) {
 	if len(r.figures) > 0 {
 		rows := [][]string{{"figure", "median", "least", "greatest", "rounds", "at most", "reached"}}
 		for _, f := range r.figures {
-			row := []string{f.name, number(median(f.values)), number(slices.Min(f.values)), number(slices.Max(f.values)), fmt.Sprint(len(f.values)), "", ""}
+			row := []string{f.name, number(median(f.values)), number(slices.Min(f.values)),
+				number(slices.Max(f.values)), fmt.Sprint(len(f.values)), "", ""}
 			if f.target != nil {
 				row[5], row[6] = number(*f.target), "no"
 				if median(f.values) <= *f.target {
@@ -85,7 +87,8 @@ func (r *results) print(w io.Writer) {
 	if len(r.samples) > 0 {
 		_, _ = fmt.Fprintln(w, "\nWhat each took, medians; these depend on the machine and on what else it did:")
 		_, _ = fmt.Fprintln(w)
-		rows := [][]string{{"contestant", "time (s)", "CPU of its own (s)", "CPU of the server (s)", "peak memory (MiB)", "stored (MiB)"}}
+		rows := [][]string{{"contestant", "time (s)", "CPU of its own (s)", "CPU of the server (s)",
+			"peak memory (MiB)", "stored (MiB)"}}
 		for _, s := range r.samples {
 			of := func(value func(sample) float64) string {
 				var values []float64
@@ -98,8 +101,14 @@ func (r *results) print(w io.Writer) {
 				}
 				return number(m)
 			}
-			rows = append(rows, []string{s.name, of(func(s sample) float64 { return s.wall.Seconds() }), of(func(s sample) float64 { return s.cpu.Seconds() }),
-				of(func(s sample) float64 { return s.server.Seconds() }), of(func(s sample) float64 { return mib(s.peak) }), of(func(s sample) float64 { return mib(s.stored) })})
+			rows = append(rows, []string{s.name, of(func(s sample) float64 {
+				return s.wall.Seconds()
+			}), of(func(s sample) float64 { return s.cpu.Seconds() }),
+				of(func(s sample) float64 {
+					return s.server.Seconds()
+				}), of(func(s sample) float64 {
+					return mib(s.peak)
+				}), of(func(s sample) float64 { return mib(s.stored) })})
 		}
 		table(w, rows)
 	}

@@ -38,7 +38,8 @@ func (b *bench) sets(ctx context.Context) error {
 			return err
 		}
 		b.noteSample("holdfast, first set", first)
-		b.note("  %.2f of the bare read; %d MiB of rows, %d MiB stored", ratio(first.wall, bare.wall), read>>20, first.stored>>20)
+		b.note("  %.2f of the bare read; %d MiB of rows, %d MiB stored", ratio(first.wall, bare.wall), read>>20,
+			first.stored>>20)
 		b.results.add("first set / bare read", atMost(2.0), ratio(first.wall, bare.wall))
 		b.results.sample("holdfast backup, first set", first)
 		b.results.add("memory, first set (MiB)", atMost(300), mib(first.peak))
@@ -54,7 +55,8 @@ func (b *bench) sets(ctx context.Context) error {
 			b.results.add("first set / "+p.name, targets[p.name], ratio(first.wall, s.wall))
 			b.results.add("bytes stored / "+p.name, nil, float64(first.stored)/float64(s.stored))
 			b.results.add("CPU of the client / "+p.name, nil, ratio(first.cpu, s.cpu))
-			b.results.add("CPU of the client and the server / "+p.name, nil, ratio(first.cpu+first.server, s.cpu+s.server))
+			b.results.add("CPU of the client and the server / "+p.name, nil,
+				ratio(first.cpu+first.server, s.cpu+s.server))
 			b.results.sample(p.name, s)
 		}
 		if err := b.node.Grow(ctx, size+int64(float64(size)*b.growth/100)); err != nil {
@@ -77,7 +79,8 @@ func (b *bench) sets(ctx context.Context) error {
 		}
 		added := float64(next.stored - first.stored)
 		b.noteSample("holdfast, next set", next)
-		b.note("  %.2f of the bare read; rows grew by %.2f %%, the repository by %.2f %%", ratio(next.wall, bare.wall),
+		b.note("  %.2f of the bare read; rows grew by %.2f %%, the repository by %.2f %%",
+			ratio(next.wall, bare.wall),
 			100*float64(grown)/float64(read), 100*added/float64(first.stored))
 		b.results.add("next set / bare read", atMost(1.5), ratio(next.wall, bare.wall))
 		b.results.add("rows new since the first set (% of its rows' bytes)", nil, 100*float64(grown)/float64(read))
@@ -117,7 +120,8 @@ func (b *bench) afterVacuum(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	b.results.add("repository growth (% of it after the first set), right after VACUUM", nil, 100*float64(next.stored-first.stored)/float64(first.stored))
+	b.results.add("repository growth (% of it after the first set), right after VACUUM", nil,
+		100*float64(next.stored-first.stored)/float64(first.stored))
 	return r.remove()
 }
 
@@ -150,14 +154,19 @@ func (b *bench) restores(ctx context.Context) error {
 		return err
 	}
 	script, directory := filepath.Join(b.dir, "dump.sql"), filepath.Join(b.dir, "dump.d")
-	for _, args := range [][]string{{"--file=" + script}, {"--format=directory", "--jobs=2", "--compress=1", "--file=" + directory}} {
-		if _, err := execute(ctx, command{args: append([]string{filepath.Join(bin, "pg_dump"), "--dbname=" + dsn}, args...)}); err != nil {
+	for _, args := range [][]string{
+		{"--file=" + script},
+		{"--format=directory", "--jobs=2", "--compress=1", "--file=" + directory},
+	} {
+		if _, err := execute(ctx,
+			command{args: append([]string{filepath.Join(bin, "pg_dump"), "--dbname=" + dsn}, args...)}); err != nil {
 			return err
 		}
 	}
 	const database = "restored"
 	to := b.node.Participant.DSNAs(splicetest.DatabaseOwner, database)
-	create := command{args: []string{filepath.Join(bin, "psql"), "-qX", "--dbname=" + b.node.Participant.DSN("postgres"), "-c",
+	create := command{args: []string{filepath.Join(bin, "psql"), "-qX",
+		"--dbname=" + b.node.Participant.DSN("postgres"), "-c",
 		fmt.Sprintf("CREATE DATABASE %s OWNER %s TEMPLATE template0", database, splicetest.DatabaseOwner)}}
 	after := func(load command) func(context.Context) (sample, error) {
 		return func(ctx context.Context) (sample, error) {
@@ -175,8 +184,14 @@ func (b *bench) restores(ctx context.Context) error {
 		run  func(context.Context) (sample, error)
 	}{
 		{"holdfast restore", func(ctx context.Context) (sample, error) { return r.restore(ctx, to) }},
-		{"psql", after(command{args: []string{filepath.Join(bin, "psql"), "-qX", "-v", "ON_ERROR_STOP=1", "--dbname=" + to, "-f", script}, file: os.DevNull})},
-		{"pg_restore -j2", after(command{args: []string{filepath.Join(bin, "pg_restore"), "--jobs=2", "--exit-on-error", "--dbname=" + to, directory}})},
+		{"psql", after(command{
+			args: []string{filepath.Join(bin, "psql"), "-qX", "-v", "ON_ERROR_STOP=1", "--dbname=" + to, "-f",
+				script},
+			file: os.DevNull,
+		})},
+		{"pg_restore -j2",
+			after(command{args: []string{filepath.Join(bin, "pg_restore"), "--jobs=2", "--exit-on-error",
+				"--dbname=" + to, directory}})},
 	}
 	for round := range b.rounds {
 		b.note("round %d of restores", round+1)
@@ -237,7 +252,8 @@ func (b *bench) memory(ctx context.Context) error {
 		}
 		b.results.add(fmt.Sprintf("memory, first set of %d MiB (MiB)", b.smallMB), atMost(300), peak[0])
 		b.results.add(fmt.Sprintf("memory, first set of %d MiB (MiB)", b.mb), atMost(300), peak[1])
-		b.results.add(fmt.Sprintf("memory of the larger / of the smaller, %.0f times the size", float64(b.mb)/float64(b.smallMB)), atMost(1.5), peak[1]/peak[0])
+		b.results.add(fmt.Sprintf("memory of the larger / of the smaller, %.0f times the size",
+			float64(b.mb)/float64(b.smallMB)), atMost(1.5), peak[1]/peak[0])
 	}
 	return nil
 }

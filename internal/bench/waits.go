@@ -15,7 +15,8 @@ import (
 // prune, somebody empties a table every few seconds, and now and then somebody
 // alters the largest one.
 func (b *bench) waits(ctx context.Context) error {
-	if err := b.sql(ctx, "CREATE TABLE IF NOT EXISTS participant.bench_emptied AS SELECT g AS id, repeat('x', 200) AS text FROM generate_series(1, 20000) g"); err != nil {
+	if err := b.sql(ctx,
+		"CREATE TABLE IF NOT EXISTS participant.bench_emptied AS SELECT g AS id, repeat('x', 200) AS text FROM generate_series(1, 20000) g"); err != nil {
 		return err
 	}
 	r, err := b.newRepository(ctx, "waits", b.node.ParticipantDSN(), b.node.Participant.Version.Bin)
@@ -62,7 +63,8 @@ func (b *bench) waits(ctx context.Context) error {
 		}
 		load, alter, behind := b.node.LongestWait(), ddl.longest(), watched.longest()
 		b.note("%s: longest statement of the load %v (%s), of TRUNCATE and ALTER %v, longest wait behind the backup %v",
-			what, load.Took.Round(time.Millisecond), load.Statement, alter.Round(time.Millisecond), behind.Round(time.Millisecond))
+			what, load.Took.Round(time.Millisecond), load.Statement, alter.Round(time.Millisecond),
+			behind.Round(time.Millisecond))
 		target := atMost(2)
 		if what != "backups" {
 			target = nil
@@ -161,7 +163,8 @@ func (a *altering) run(ctx context.Context, dsn string) error {
 	for i := 0; sleep(ctx, 3*time.Second) == nil; i++ {
 		statements := []string{"TRUNCATE participant.bench_emptied"}
 		if i%5 == 4 {
-			statements = append(statements, "ALTER TABLE participant.common_sequenced_events ALTER COLUMN ignore DROP DEFAULT")
+			statements = append(statements,
+				"ALTER TABLE participant.common_sequenced_events ALTER COLUMN ignore DROP DEFAULT")
 		}
 		for _, s := range statements {
 			began := time.Now()
@@ -170,7 +173,8 @@ func (a *altering) run(ctx context.Context, dsn string) error {
 			}
 			a.note(time.Since(began))
 		}
-		if _, err := conn.Exec(ctx, "INSERT INTO participant.bench_emptied SELECT g, repeat('x', 200) FROM generate_series(1, 20000) g"); err != nil {
+		if _, err := conn.Exec(ctx,
+			"INSERT INTO participant.bench_emptied SELECT g, repeat('x', 200) FROM generate_series(1, 20000) g"); err != nil {
 			return err
 		}
 	}
@@ -189,7 +193,8 @@ func (w *blocked) run(ctx context.Context, dsn string) error {
 	defer conn.Close(context.WithoutCancel(ctx))
 	for sleep(ctx, 20*time.Millisecond) == nil {
 		var seconds float64
-		err := conn.QueryRow(ctx, `SELECT coalesce(max(extract(epoch FROM clock_timestamp() - l.waitstart)), 0)::float8 FROM pg_locks l
+		err := conn.QueryRow(ctx,
+			`SELECT coalesce(max(extract(epoch FROM clock_timestamp() - l.waitstart)), 0)::float8 FROM pg_locks l
 			WHERE NOT l.granted AND l.waitstart IS NOT NULL
 			AND EXISTS (SELECT FROM pg_stat_activity a WHERE a.pid = ANY (pg_blocking_pids(l.pid)) AND (a.application_name LIKE 'holdfast%' OR a.application_name = 'pg_dump'))
 			AND NOT EXISTS (SELECT FROM pg_stat_activity o WHERE o.pid = l.pid AND (o.application_name LIKE 'holdfast%' OR o.application_name = 'pg_dump'))`).Scan(&seconds)

@@ -34,7 +34,8 @@ func undisturbed(t testing.TB, dsns ...string) {
 	for _, dsn := range dsns {
 		var left string
 		for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
-			left = query[string](t, dsn, `SELECT coalesce(string_agg(format('%s in %s: %s', application_name, datname, state), '; '), '') FROM pg_stat_activity
+			left = query[string](t, dsn,
+				`SELECT coalesce(string_agg(format('%s in %s: %s', application_name, datname, state), '; '), '') FROM pg_stat_activity
 				WHERE application_name LIKE 'holdfast%' OR application_name IN ('pg_dump', 'pg_restore')`)
 			if left == "" {
 				break
@@ -43,7 +44,8 @@ func undisturbed(t testing.TB, dsns ...string) {
 		if left != "" {
 			t.Errorf("sessions of ours are left: %s", left)
 		}
-		if n := query[int](t, dsn, `SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = x'686f6c64'::int::oid`); n > 0 {
+		if n := query[int](t, dsn,
+			`SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = x'686f6c64'::int::oid`); n > 0 {
 			t.Errorf("%d locks of ours are left", n)
 		}
 	}
@@ -109,7 +111,10 @@ func TestIdentitiesInASet(t *testing.T) {
 		says(t, err, holdfast.Refused, "is mismatched")
 	})
 	t.Run("damaged ones cost the proof", func(t *testing.T) {
-		b.App.SetDump(identitiestest.New("demo-validator-1", [32]byte{}, identitiestest.Options{Fault: identitiestest.SwappedKey, Version: splicetest.SpliceVersion}).JSON)
+		b.App.SetDump(identitiestest.New("demo-validator-1", [32]byte{}, identitiestest.Options{
+			Fault:   identitiestest.SwappedKey,
+			Version: splicetest.SpliceVersion,
+		}).JSON)
 		defer b.App.SetDump(b.Node.Identities.JSON)
 		set, err := b.job().Run(t.Context())
 		says(t, err, holdfast.NotProven, "private key")
@@ -146,15 +151,25 @@ func TestWrongDatabasesAreRefused(t *testing.T) {
 		{"the two databases are swapped", with(func(n *databases.Live) {
 			n.Addresses["participant"], n.Addresses["validator"] = n.Addresses["validator"], n.Addresses["participant"]
 		}), holdfast.Refused, []string{"configured as"}},
-		{"an app is really the participant's", with(func(n *databases.Live) { n.Addresses["app"] = n.Addresses["participant"] }), holdfast.Refused, []string{"kind app", "Canton participant"}},
+		{"an app is really the participant's", with(func(n *databases.Live) {
+			n.Addresses["app"] = n.Addresses["participant"]
+		}), holdfast.Refused, []string{"kind app", "Canton participant"}},
 		{"two apps are one database", with(func(n *databases.Live) {
 			n.Components = append(n.Components, holdfast.Component{Name: "app2", Kind: holdfast.App})
 			n.Addresses["app2"] = n.Addresses["app"]
 		}), holdfast.Usage, []string{"app", "app2", "the same database"}},
-		{"an empty database", with(func(n *databases.Live) { n.Addresses["app"] = n.Addresses["app"].On("postgres") }), holdfast.Refused, []string{"empty database"}},
-		{"a database that is not there", with(func(n *databases.Live) { n.Addresses["app"] = n.Addresses["app"].On("nowhere") }), holdfast.Usage, []string{"nowhere"}},
-		{"a validator app of another node", with(func(n *databases.Live) { n.Addresses["validator"] = target(t, other.ValidatorDSN()) }), holdfast.Refused, []string{"belong to different nodes", "somebody-else-1"}},
-		{"a circle", with(func(n *databases.Live) { n.Components[2].After = []holdfast.ComponentName{"participant"} }), holdfast.Usage, []string{"circle"}},
+		{"an empty database", with(func(n *databases.Live) {
+			n.Addresses["app"] = n.Addresses["app"].On("postgres")
+		}), holdfast.Refused, []string{"empty database"}},
+		{"a database that is not there", with(func(n *databases.Live) {
+			n.Addresses["app"] = n.Addresses["app"].On("nowhere")
+		}), holdfast.Usage, []string{"nowhere"}},
+		{"a validator app of another node", with(func(n *databases.Live) {
+			n.Addresses["validator"] = target(t, other.ValidatorDSN())
+		}), holdfast.Refused, []string{"belong to different nodes", "somebody-else-1"}},
+		{"a circle", with(func(n *databases.Live) {
+			n.Components[2].After = []holdfast.ComponentName{"participant"}
+		}), holdfast.Usage, []string{"circle"}},
 	}
 	check := func(t *testing.T, c wrong) {
 		before := len(b.entries(t))
@@ -173,12 +188,17 @@ func TestWrongDatabasesAreRefused(t *testing.T) {
 
 	b.backup(t)
 	check(t, wrong{"", with(func(n *databases.Live) {
-		n.Addresses["participant"], n.Addresses["validator"] = target(t, other.ParticipantDSN()), target(t, other.ValidatorDSN())
+		n.Addresses["participant"], n.Addresses["validator"] = target(t,
+			other.ParticipantDSN()), target(t, other.ValidatorDSN())
 	}), holdfast.Refused, []string{"somebody-else-1", "so far are of participant demo-validator-1"}})
 	t.Run("another participant, and its component is called otherwise", func(t *testing.T) {
 		check(t, wrong{"", with(func(n *databases.Live) {
-			n.Components = []holdfast.Component{{Name: "ledger", Kind: holdfast.Participant}, {Name: "wallet", Kind: holdfast.Validator}}
-			n.Addresses["ledger"], n.Addresses["wallet"] = target(t, other.ParticipantDSN()), target(t, other.ValidatorDSN())
+			n.Components = []holdfast.Component{
+				{Name: "ledger", Kind: holdfast.Participant},
+				{Name: "wallet", Kind: holdfast.Validator},
+			}
+			n.Addresses["ledger"], n.Addresses["wallet"] = target(t,
+				other.ParticipantDSN()), target(t, other.ValidatorDSN())
 		}), holdfast.Refused, []string{"so far are of participant demo-validator-1"}})
 	})
 	b.backup(t)
@@ -193,7 +213,8 @@ func TestAnAppIsCapturedBeforeTheParticipant(t *testing.T) {
 	participant, _ := set.Part("participant")
 	for _, name := range []holdfast.ComponentName{"app", "validator"} {
 		if c, ok := set.Part(name); !ok || c.Ended.Since >= participant.Began.Since {
-			t.Errorf("%s was captured from %v to %v, the participant from %v", name, c.Began.Since, c.Ended.Since, participant.Began.Since)
+			t.Errorf("%s was captured from %v to %v, the participant from %v", name, c.Began.Since, c.Ended.Since,
+				participant.Began.Since)
 		}
 	}
 	if len(set.Order.Edges) != 2 {
@@ -293,7 +314,8 @@ func TestOneRunAtATime(t *testing.T) {
 // the run stays.
 func TestAnInterruptedRunLeavesNothing(t *testing.T) {
 	b := newBed(t, splicetest.NodeOptions{Bytes: 60 << 20})
-	for _, after := range []time.Duration{0, 20 * time.Millisecond, 100 * time.Millisecond, 250 * time.Millisecond, 500 * time.Millisecond, 800 * time.Millisecond} {
+	for _, after := range []time.Duration{0, 20 * time.Millisecond, 100 * time.Millisecond, 250 * time.Millisecond,
+		500 * time.Millisecond, 800 * time.Millisecond} {
 		t.Run(fmt.Sprint(after), func(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			var cancelled time.Time
@@ -323,12 +345,13 @@ func TestADamagedLastSetDoesNotStopTheNextRun(t *testing.T) {
 	later.ID, later.Schema = later.ID[:len(later.ID)-8]+"ffffffff", holdfast.ManifestSchema+1
 	later.Began.Wall, later.Ended.Wall = later.Began.Wall.Add(time.Second), later.Ended.Wall.Add(time.Second)
 	later.Captures, later.Identities = nil, nil
-	err := b.Repository.Write(t.Context(), "a set that this version cannot read", func(ctx context.Context, w holdfast.SetWriter) error {
-		if _, err := w.Put(ctx, holdfast.ReadmeName, func(io.Writer) error { return nil }); err != nil {
-			return err
-		}
-		return w.Seal(ctx, &later)
-	})
+	err := b.Repository.Write(t.Context(), "a set that this version cannot read",
+		func(ctx context.Context, w holdfast.SetWriter) error {
+			if _, err := w.Put(ctx, holdfast.ReadmeName, func(io.Writer) error { return nil }); err != nil {
+				return err
+			}
+			return w.Seal(ctx, &later)
+		})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -346,7 +369,8 @@ func TestThePlanOfABackup(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(plan.Stages) != 2 || len(plan.Stages[0]) != 2 || plan.Stages[1][0].Component != "participant" || plan.Last != nil {
+	if len(plan.Stages) != 2 || len(plan.Stages[0]) != 2 || plan.Stages[1][0].Component != "participant" ||
+		plan.Last != nil {
 		t.Errorf("the plan is %+v", plan)
 	}
 	for _, stage := range plan.Stages {
@@ -372,7 +396,8 @@ func TestTheReadmeNamesWhatIsThere(t *testing.T) {
 	set := b.backup(t)
 	_, files := b.find(t, set.ID)
 	text := string(repositorytest.Read(t, files, holdfast.ReadmeName))
-	for _, want := range []string{string(set.ID), "proven", "participant/schema.dump", "validator/globals.sql", "participant-4", set.Identities.Recipients[0], set.Captures[0].Server.Version} {
+	for _, want := range []string{string(set.ID), "proven", "participant/schema.dump", "validator/globals.sql",
+		"participant-4", set.Identities.Recipients[0], set.Captures[0].Server.Version} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the README does not say %q", want)
 		}
@@ -388,7 +413,8 @@ func TestNoPrivateKeyLeavesTheProcessInClear(t *testing.T) {
 	set := b.backup(t)
 	manifest, files := b.find(t, set.ID)
 	sealed := repositorytest.Read(t, files, manifest.Identities.SealedFile)
-	everything := string(sealed) + string(repositorytest.Read(t, files, holdfast.ManifestName)) + fmt.Sprintf("%v %#v", b.Heard.All(), b.Heard.All()) + contentOf(t, b.Dir)
+	everything := string(sealed) + string(repositorytest.Read(t, files,
+		holdfast.ManifestName)) + fmt.Sprintf("%v %#v", b.Heard.All(), b.Heard.All()) + contentOf(t, b.Dir)
 	for _, key := range b.Node.Identities.Keys {
 		if strings.Contains(everything, string(key.Data)) {
 			t.Errorf("the private key %s stands somewhere in clear", key.Name)

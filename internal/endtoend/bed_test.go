@@ -95,13 +95,20 @@ func nodeAt(t testing.TB, participant, validator string) databases.Live {
 		Node: holdfast.Node{Name: "demo", Components: []holdfast.Component{
 			{Name: "participant", Kind: holdfast.Participant}, {Name: "validator", Kind: holdfast.Validator},
 		}},
-		Addresses: map[holdfast.ComponentName]libpq.Address{"participant": target(t, participant), "validator": target(t, validator)},
+		Addresses: map[holdfast.ComponentName]libpq.Address{
+			"participant": target(t, participant),
+			"validator":   target(t, validator),
+		},
 	}
 }
 
 // addApp adds an app's database, captured before those components.
 func (b *bed) addApp(t testing.TB, dsn string, before ...holdfast.ComponentName) {
-	b.parts.Node.Components = append(b.parts.Node.Components, holdfast.Component{Name: "app", Kind: holdfast.App, Before: before})
+	b.parts.Node.Components = append(b.parts.Node.Components, holdfast.Component{
+		Name:   "app",
+		Kind:   holdfast.App,
+		Before: before,
+	})
 	b.parts.Node.Addresses["app"] = target(t, dsn)
 }
 
@@ -115,7 +122,14 @@ func recipient(t testing.TB) []identities.Recipient {
 }
 
 func keeper(url string, to []identities.Recipient) identities.Backup {
-	f := identities.Fetcher{BaseURL: url, Attempts: 1, Tokens: identities.UnsafeTokens{Audience: splicetest.DefaultAudience, Users: []string{splicetest.LedgerUser}}}
+	f := identities.Fetcher{
+		BaseURL:  url,
+		Attempts: 1,
+		Tokens: identities.UnsafeTokens{
+			Audience: splicetest.DefaultAudience,
+			Users:    []string{splicetest.LedgerUser},
+		},
+	}
 	return identities.Backup{Fetch: f.Fetch, Recipients: to}
 }
 
@@ -127,7 +141,11 @@ func readFacts(ctx context.Context, tx pgx.Tx, kind holdfast.Kind) (holdfast.Fac
 func (p *parts) job() backup.Job {
 	p.Heard = &eventtest.Record{}
 	j := backup.Job{
-		Node: p.Node.Node, Sources: map[holdfast.ComponentName]backup.Source{}, Store: p.Repository, Version: "test", Clock: p.Clock,
+		Node:       p.Node.Node,
+		Sources:    map[holdfast.ComponentName]backup.Source{},
+		Store:      p.Repository,
+		Version:    "test",
+		Clock:      p.Clock,
 		Events:     p.Heard.Hear,
 		Lock:       func(ctx context.Context) (func(), error) { return p.Node.Lock(ctx, p.Wait) },
 		Identities: p.Identities,
@@ -150,9 +168,17 @@ func (p *parts) dumper(t libpq.Address) postgres.Dumper {
 
 // place puts the parts together for a restore.
 func (p *parts) place() databases.Target {
-	return databases.Target{Live: p.Node, Now: time.Now, Loader: func(_ holdfast.ComponentName, through libpq.Address) databases.Loader {
-		return postgres.Loader{Address: through, Facts: readFacts, Options: postgres.LoadOptions{Lanes: 2, NoOwner: p.noOwner}}
-	}}
+	return databases.Target{
+		Live: p.Node,
+		Now:  time.Now,
+		Loader: func(_ holdfast.ComponentName, through libpq.Address) databases.Loader {
+			return postgres.Loader{
+				Address: through,
+				Facts:   readFacts,
+				Options: postgres.LoadOptions{Lanes: 2, NoOwner: p.noOwner},
+			}
+		},
+	}
 }
 
 // target is that place, without programs.

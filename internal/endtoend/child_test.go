@@ -51,7 +51,8 @@ func (e errand) parts() (*parts, error) {
 		p.Node.Addresses[name] = libpq.Address{Conninfo: info, Dial: calls.dial}
 	}
 	var err error
-	p.Repository, err = repository.Open(context.Background(), place.Directory(e.Repository), holdfast.NewSecret(password),
+	p.Repository, err = repository.Open(context.Background(), place.Directory(e.Repository),
+		holdfast.NewSecret(password),
 		faulty(&counter{at: e.StorageAt, kill: true}))
 	if err != nil {
 		return nil, err
@@ -109,7 +110,13 @@ func (e errand) run(ctx context.Context) error {
 }
 
 func (b *bed) errand(do string) errand {
-	return errand{Do: do, Participant: b.ParticipantDSN(), Validator: b.ValidatorDSN(), App: b.App.URL(), Repository: b.Dir}
+	return errand{
+		Do:          do,
+		Participant: b.ParticipantDSN(),
+		Validator:   b.ValidatorDSN(),
+		App:         b.App.URL(),
+		Repository:  b.Dir,
+	}
 }
 
 func start(t testing.TB, e errand) *child.Process {

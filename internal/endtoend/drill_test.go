@@ -59,7 +59,9 @@ func (h rehearsals) Open(ctx context.Context, set holdfast.Set) (drill.Place, er
 		return nil, err
 	}
 	p := rehearsed{server: s}
-	p.Target = databases.Target{Live: databases.Live{Node: set.Node, Addresses: map[holdfast.ComponentName]libpq.Address{}}, Now: time.Now,
+	p.Target = databases.Target{
+		Live: databases.Live{Node: set.Node, Addresses: map[holdfast.ComponentName]libpq.Address{}},
+		Now:  time.Now,
 		Loader: func(_ holdfast.ComponentName, through libpq.Address) databases.Loader {
 			return postgres.Loader{Address: through, Facts: readFacts, Options: postgres.LoadOptions{Lanes: 2}}
 		}}

@@ -29,7 +29,8 @@ func TestARunReportsItsStages(t *testing.T) {
 			t.Errorf("the capture of %s began with event %d and ended with %d", e.Component, began, at(e))
 		}
 		c, _ := set.Part(e.Component)
-		if tables, _ := c.Counts(); e.Tables != tables || e.Bytes != c.Bytes || e.Rows == 0 || e.Took != c.Ended.Since-c.Began.Since {
+		if tables, _ := c.Counts(); e.Tables != tables || e.Bytes != c.Bytes || e.Rows == 0 ||
+			e.Took != c.Ended.Since-c.Began.Since {
 			t.Errorf("reported of %s: %+v", e.Component, e)
 		}
 		if (i == 2) != (e.Component == "participant") {
@@ -38,7 +39,8 @@ func TestARunReportsItsStages(t *testing.T) {
 		ended = append(ended, at(e))
 	}
 	if len(ended) != 3 || at(backup.CaptureBegan{Component: "participant"}) < ended[1] {
-		t.Errorf("captures ended with events %v, the participant's began with %d", ended, at(backup.CaptureBegan{Component: "participant"}))
+		t.Errorf("captures ended with events %v, the participant's began with %d", ended,
+			at(backup.CaptureBegan{Component: "participant"}))
 	}
 	stored := backup.SetStored{Set: set.ID, State: holdfast.Proven, Took: set.Ended.Since - set.Began.Since}
 	if at(stored) < 0 {

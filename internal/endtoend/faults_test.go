@@ -131,7 +131,8 @@ type deafConn struct {
 func (c *deafConn) Write(p []byte) (int, error) {
 	c.renamed = c.renamed || bytes.Contains(p, []byte("RENAME TO"))
 	n, err := c.Conn.Write(p)
-	if c.renamed && bytes.Contains(bytes.ToLower(p), []byte("commit")) && !bytes.Contains(p, []byte("COMMENT")) && c.armed.CompareAndSwap(true, false) {
+	if c.renamed && bytes.Contains(bytes.ToLower(p), []byte("commit")) && !bytes.Contains(p, []byte("COMMENT")) &&
+		c.armed.CompareAndSwap(true, false) {
 		time.Sleep(300 * time.Millisecond) // until the server has committed
 		c.deaf.Store(true)
 		_ = c.Conn.Close()

@@ -24,10 +24,16 @@ func TestSetsTakenUnderLoadAreProven(t *testing.T) {
 	// two captures of a set even where many tests share a machine: a real node
 	// leaves weeks. It begins with as much, so that pruning begins at once.
 	const keep = 300
-	if err := errors.Join(splicetest.AppendUpdates(t.Context(), b.ParticipantDSN(), b.ledgerEnd(t), keep), b.Grow(t.Context(), 0)); err != nil {
+	if err := errors.Join(splicetest.AppendUpdates(t.Context(), b.ParticipantDSN(), b.ledgerEnd(t), keep),
+		b.Grow(t.Context(), 0)); err != nil {
 		t.Fatal(err)
 	}
-	stop := b.live(t, splicetest.Load{Rate: 60, IngestDelay: 50 * time.Millisecond, PruneKeep: keep, PruneEvery: 300 * time.Millisecond})
+	stop := b.live(t, splicetest.Load{
+		Rate:        60,
+		IngestDelay: 50 * time.Millisecond,
+		PruneKeep:   keep,
+		PruneEvery:  300 * time.Millisecond,
+	})
 	began := time.Now()
 	var last int64
 	var moved, pruned, attempts int
@@ -53,7 +59,8 @@ func TestSetsTakenUnderLoadAreProven(t *testing.T) {
 	if wait := b.LongestWait(); wait.Took > 2*time.Second {
 		t.Errorf("a statement of the node's, %s, took %v", wait.Statement, wait.Took)
 	}
-	t.Logf("%d sets of a ledger that moved on to offset %d, in %v; the node waited %v at most", inARow, last, time.Since(began).Round(time.Second), b.LongestWait().Took.Round(time.Millisecond))
+	t.Logf("%d sets of a ledger that moved on to offset %d, in %v; the node waited %v at most", inARow, last,
+		time.Since(began).Round(time.Second), b.LongestWait().Took.Round(time.Millisecond))
 
 	// The last of them is whole: every digest is equal in a database of its own.
 	b.mustRestore(t, b.entries(t)[inARow-1].ID, restore.Options{OnlyProve: true})
@@ -65,7 +72,9 @@ type source struct {
 	capture func(context.Context, holdfast.Component, holdfast.Clock, holdfast.Sink) (holdfast.Capture, error)
 }
 
-func (s source) Capture(ctx context.Context, c holdfast.Component, clock holdfast.Clock, out holdfast.Sink) (holdfast.Capture, error) {
+func (s source) Capture(
+	ctx context.Context, c holdfast.Component, clock holdfast.Clock, out holdfast.Sink,
+) (holdfast.Capture, error) {
 	return s.capture(ctx, c, clock, out)
 }
 
@@ -76,22 +85,24 @@ func (s source) Capture(ctx context.Context, c holdfast.Component, clock holdfas
 func reversed(j backup.Job, lies bool, between func(participant holdfast.Capture)) backup.Job {
 	participant, validator := j.Sources["participant"], j.Sources["validator"]
 	var held holdfast.Capture
-	j.Sources["validator"] = source{validator, func(ctx context.Context, c holdfast.Component, clock holdfast.Clock, out holdfast.Sink) (holdfast.Capture, error) {
-		first, _ := j.Node.Component("participant")
-		var err error
-		if held, err = participant.Capture(ctx, first, clock, out); err != nil {
-			return held, err
-		}
-		between(held)
-		return validator.Capture(ctx, c, clock, out)
-	}}
-	j.Sources["participant"] = source{participant, func(_ context.Context, _ holdfast.Component, clock holdfast.Clock, _ holdfast.Sink) (holdfast.Capture, error) {
-		if lies {
-			held.Began = clock()
-			held.Consistent, held.Ended = held.Began, clock()
-		}
-		return held, nil
-	}}
+	j.Sources["validator"] = source{validator,
+		func(ctx context.Context, c holdfast.Component, clock holdfast.Clock, out holdfast.Sink) (holdfast.Capture, error) {
+			first, _ := j.Node.Component("participant")
+			var err error
+			if held, err = participant.Capture(ctx, first, clock, out); err != nil {
+				return held, err
+			}
+			between(held)
+			return validator.Capture(ctx, c, clock, out)
+		}}
+	j.Sources["participant"] = source{participant,
+		func(_ context.Context, _ holdfast.Component, clock holdfast.Clock, _ holdfast.Sink) (holdfast.Capture, error) {
+			if lies {
+				held.Began = clock()
+				held.Consistent, held.Ended = held.Began, clock()
+			}
+			return held, nil
+		}}
 	return j
 }
 
@@ -99,7 +110,9 @@ func reversed(j backup.Job, lies bool, between func(participant holdfast.Capture
 // whether the validator app is ahead of the participant.
 func contradicts(set holdfast.Set) bool {
 	end := splicetest.EncodeOffset(*set.Captures[1].Components[0].Facts.Participant.LedgerEnd)
-	return slices.ContainsFunc(set.Captures[0].Components[0].Facts.Validator.Stores, func(s holdfast.Store) bool { return s.Raw > end })
+	return slices.ContainsFunc(set.Captures[0].Components[0].Facts.Validator.Stores, func(s holdfast.Store) bool {
+		return s.Raw > end
+	})
 }
 
 // Sets taken in the wrong order are found, every one: they are stored under
@@ -198,7 +211,8 @@ func TestTheClockAloneFindsAReversedSet(t *testing.T) {
 	b := newBed(t, splicetest.NodeOptions{})
 	set, err := reversed(b.job(), false, func(holdfast.Capture) {}).Run(t.Context())
 	says(t, err, holdfast.Failed, "before validator had ended")
-	if e := set.Order.Edges[0]; set.State != holdfast.Misordered || e.Content.Verdict != holdfast.Holds || e.Clock.Verdict != holdfast.Violated {
+	if e := set.Order.Edges[0]; set.State != holdfast.Misordered || e.Content.Verdict != holdfast.Holds ||
+		e.Clock.Verdict != holdfast.Violated {
 		t.Errorf("the set is %s: %+v", set.State, e)
 	}
 }

@@ -143,7 +143,8 @@ func (w workshop) does(t *testing.T, args ...string) {
 func (w workshop) refuses(t *testing.T, args ...string) {
 	t.Helper()
 	out, code := w.run(args...)
-	if code != 7 || !strings.Contains(out, "is a connection pooler, not the server") || !strings.Contains(out, "port 5432") {
+	if code != 7 || !strings.Contains(out, "is a connection pooler, not the server") ||
+		!strings.Contains(out, "port 5432") {
 		t.Errorf("%v: exit code %d\n%s", args, code, out)
 	}
 }

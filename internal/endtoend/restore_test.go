@@ -19,7 +19,8 @@ import (
 // keeps and nothing else has.
 func listed(t testing.TB, s *splicetest.Server) []string {
 	t.Helper()
-	text := query[string](t, s.DSN("postgres"), `SELECT string_agg(datname || ' ' || oid, ',' ORDER BY datname) FROM pg_database WHERE NOT datistemplate AND datname <> 'postgres'`)
+	text := query[string](t, s.DSN("postgres"),
+		`SELECT string_agg(datname || ' ' || oid, ',' ORDER BY datname) FROM pg_database WHERE NOT datistemplate AND datname <> 'postgres'`)
 	return strings.Split(text, ",")
 }
 
@@ -60,7 +61,8 @@ func TestSwapUndoAndClean(t *testing.T) {
 			if report.Swapped || len(report.Done) != 2 || report.Done[0].Rows == 0 {
 				t.Errorf("the rehearsal reports %+v", report)
 			}
-			if now := [2][]string{listed(t, b.Participant), listed(t, b.Validator)}; !slices.Equal(now[0], before[0]) || !slices.Equal(now[1], before[1]) {
+			if now := [2][]string{listed(t, b.Participant),
+				listed(t, b.Validator)}; !slices.Equal(now[0], before[0]) || !slices.Equal(now[1], before[1]) {
 				t.Errorf("the rehearsal left %v of %v", now, before)
 			}
 
@@ -69,7 +71,8 @@ func TestSwapUndoAndClean(t *testing.T) {
 				t.Errorf("after the restore the ledger ends at %d, want %d; %+v", b.ledgerEnd(t), was, report)
 			}
 			left := b.leftovers(t)
-			if len(left) != 2 || !contains(left, "participant-4~before~"+string(set.ID)) || !contains(left, "validator~before~"+string(set.ID)) {
+			if len(left) != 2 || !contains(left, "participant-4~before~"+string(set.ID)) ||
+				!contains(left, "validator~before~"+string(set.ID)) {
 				t.Errorf("left are %v", left)
 			}
 			for _, d := range report.Done {
@@ -77,7 +80,8 @@ func TestSwapUndoAndClean(t *testing.T) {
 					t.Errorf("%s is said to be kept as %s; there are %v", d.Component, d.Previous, left)
 				}
 			}
-			if comment := query[*string](t, b.ParticipantDSN(), `SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = current_database()`); comment != nil {
+			if comment := query[*string](t, b.ParticipantDSN(),
+				`SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = current_database()`); comment != nil {
 				t.Errorf("the live database is labelled %s", *comment)
 			}
 
@@ -104,7 +108,8 @@ func TestSwapUndoAndClean(t *testing.T) {
 			}
 
 			live := listed(t, b.Participant)
-			for _, names := range [][]string{{"participant-4"}, {"postgres"}, {"nowhere"}, append(b.leftovers(t), "validator")} {
+			for _, names := range [][]string{{"participant-4"}, {"postgres"}, {"nowhere"},
+				append(b.leftovers(t), "validator")} {
 				says(t, b.clean(t.Context(), names), holdfast.Refused, "not a database or volume that a restore left")
 			}
 			if !slices.Equal(listed(t, b.Participant), live) {
@@ -135,7 +140,8 @@ func TestADatabaseInUseIsNotTouched(t *testing.T) {
 	before := [2][]string{listed(t, b.Participant), listed(t, b.Validator)}
 	untouched := func(when string) {
 		t.Helper()
-		if now := [2][]string{listed(t, b.Participant), listed(t, b.Validator)}; !slices.Equal(now[0], before[0]) || !slices.Equal(now[1], before[1]) {
+		if now := [2][]string{listed(t, b.Participant), listed(t, b.Validator)}; !slices.Equal(now[0], before[0]) ||
+			!slices.Equal(now[1], before[1]) {
 			t.Errorf("%s there are %v, before there were %v", when, now, before)
 		}
 	}
@@ -203,7 +209,8 @@ func TestWreckedAndMissingDatabasesComeBack(t *testing.T) {
 	}
 	_, err := restore.Make(t.Context(), b.target(), set, restore.Options{}, time.Now())
 	says(t, err, holdfast.Refused, "the owner of validator is missing")
-	if _, do := holdfast.Advice(err); !strings.Contains(do, `CREATE ROLE "cnadmin"`) || !strings.Contains(do, "--no-owner") {
+	if _, do := holdfast.Advice(err); !strings.Contains(do, `CREATE ROLE "cnadmin"`) ||
+		!strings.Contains(do, "--no-owner") {
 		t.Errorf("the way on is %q", do)
 	}
 	b.noOwner = true
@@ -232,13 +239,15 @@ func TestThePlanNamesLossesAndWarnings(t *testing.T) {
 	b.grow(t)
 	execute(t, b.ParticipantDSN(), `INSERT INTO participant.common_crypto_private_keys (key_id, purpose, data, name)
 		VALUES ('1220abcdefabcdefabcdefabcdefabcdefabcdefabcdefabcdefabcdefabcdefabcd', 0, '\x00', 'rotated-signing')`)
-	execute(t, b.ParticipantDSN(), `UPDATE participant.par_synchronizer_connection_configs SET physical_synchronizer_id = replace(physical_synchronizer_id, '::35-5', '::35-6') WHERE status = 'A'`)
+	execute(t, b.ParticipantDSN(),
+		`UPDATE participant.par_synchronizer_connection_configs SET physical_synchronizer_id = replace(physical_synchronizer_id, '::35-5', '::35-6') WHERE status = 'A'`)
 
 	plan, err := restore.Make(t.Context(), b.target(), set, restore.Options{}, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{fmt.Sprintf("(%d to ", end+1), "ledger API user carol", "wallet user carol", "rotated-signing"} {
+	for _, want := range []string{fmt.Sprintf("(%d to ", end+1), "ledger API user carol", "wallet user carol",
+		"rotated-signing"} {
 		if !contains(plan.Losses, want) {
 			t.Errorf("no loss says %q: %q", want, plan.Losses)
 		}
@@ -253,11 +262,13 @@ func TestThePlanNamesLossesAndWarnings(t *testing.T) {
 	if err != nil || !contains(plan.Warnings, "days old") {
 		t.Errorf("40 days later the warnings are %q, %v", plan.Warnings, err)
 	}
-	plan, err = restore.Make(t.Context(), b.target(), set, restore.Options{Components: []holdfast.ComponentName{"participant"}}, time.Now())
+	plan, err = restore.Make(t.Context(), b.target(), set,
+		restore.Options{Components: []holdfast.ComponentName{"participant"}}, time.Now())
 	if err != nil || len(plan.Databases) != 1 || !contains(plan.Warnings, "no longer proven") {
 		t.Errorf("one half of a pair: %q, %v", plan.Warnings, err)
 	}
-	_, err = restore.Make(t.Context(), b.target(), set, restore.Options{Components: []holdfast.ComponentName{"sequencer"}}, time.Now())
+	_, err = restore.Make(t.Context(), b.target(), set,
+		restore.Options{Components: []holdfast.ComponentName{"sequencer"}}, time.Now())
 	if holdfast.ClassOf(err) != holdfast.Usage || !strings.Contains(err.Error(), "sequencer") {
 		t.Errorf("a component that is not there: %v", err)
 	}
@@ -296,7 +307,10 @@ func TestRestoringOverAnotherNodeWarns(t *testing.T) {
 	b := newBed(t, splicetest.NodeOptions{})
 	set, _ := b.find(t, b.backup(t).ID)
 	other := splicetest.NewNode(t, splicetest.NodeOptions{Hint: "somebody-else-1", Seed: [32]byte{7}})
-	b.parts.Node.Addresses = map[holdfast.ComponentName]libpq.Address{"participant": target(t, other.ParticipantDSN()), "validator": target(t, other.ValidatorDSN())}
+	b.parts.Node.Addresses = map[holdfast.ComponentName]libpq.Address{
+		"participant": target(t, other.ParticipantDSN()),
+		"validator":   target(t, other.ValidatorDSN()),
+	}
 	plan, err := restore.Make(t.Context(), b.target(), set, restore.Options{}, time.Now())
 	if err != nil || !contains(plan.Warnings, "another participant, somebody-else-1") {
 		t.Errorf("the warnings are %q, %v", plan.Warnings, err)

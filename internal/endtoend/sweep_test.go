@@ -90,7 +90,8 @@ func (b *bed) sound(t testing.TB, after string) {
 			t.Errorf("%s: set %s is listed and does not load: %v", after, e.ID, err)
 			continue
 		}
-		if problems := s.Set.Problems(); (e.State == holdfast.Proven) != (len(problems) == 0) || e.State != s.Set.State {
+		if problems := s.Set.Problems(); (e.State == holdfast.Proven) != (len(problems) == 0) ||
+			e.State != s.Set.State {
 			t.Errorf("%s: set %s is %s, with problems %v", after, e.ID, e.State, problems)
 		}
 		names := append(s.Set.FileNames(), holdfast.ManifestName)
@@ -123,7 +124,8 @@ func TestFaultSweepOfABackup(t *testing.T) {
 	opening := storage.calls.Load()
 	counting.backup(t)
 	calls := map[string]int64{"storage": storage.calls.Load(), "database": database.calls.Load()}
-	t.Logf("a backup makes %d calls to the storage, %d of them to open it, and %d to the databases", calls["storage"], opening, calls["database"])
+	t.Logf("a backup makes %d calls to the storage, %d of them to open it, and %d to the databases", calls["storage"],
+		opening, calls["database"])
 
 	failed := 0
 	for _, kind := range []string{"storage", "database"} {
@@ -174,7 +176,8 @@ func (b *bed) numbers(t testing.TB) [2]string {
 	t.Helper()
 	const sql = `SELECT oid::text FROM pg_database WHERE datname = $1`
 	dsn := b.Participant.DSN("postgres")
-	return [2]string{query[string](t, dsn, sql, splicetest.ParticipantDatabase), query[string](t, dsn, sql, splicetest.ValidatorDatabase)}
+	return [2]string{query[string](t, dsn, sql, splicetest.ParticipantDatabase),
+		query[string](t, dsn, sql, splicetest.ValidatorDatabase)}
 }
 
 func TestFaultSweepOfARestore(t *testing.T) {
@@ -242,7 +245,8 @@ func TestFaultSweepOfARestore(t *testing.T) {
 				database.failures, database.at = 1, at
 			}
 			err := attempt(p)
-			what := "after " + kind + " call " + strconv.FormatInt(at, 10) + " failed and the restore ended " + ended(err)
+			what := "after " + kind + " call " + strconv.FormatInt(at,
+				10) + " failed and the restore ended " + ended(err)
 			if now := b.numbers(t); (err == nil) != (now != before) {
 				t.Errorf("%s: the databases were %v and are %v", what, before, now)
 			}

@@ -33,7 +33,8 @@ func newStocked(t *testing.T) stocked {
 	s := stocked{bed: newBed(t, splicetest.NodeOptions{})}
 	s.sets[0] = s.backup(t)
 	early := blobs(t, s.Dir, "p")
-	execute(t, s.ParticipantDSN(), "CREATE TABLE extra AS SELECT i, repeat(md5(i::text), 20) AS t FROM generate_series(1, 4000) i")
+	execute(t, s.ParticipantDSN(),
+		"CREATE TABLE extra AS SELECT i, repeat(md5(i::text), 20) AS t FROM generate_series(1, 4000) i")
 	s.sets[1] = s.backup(t)
 	for _, path := range blobs(t, s.Dir, "p") {
 		if !slices.Contains(early, path) {
@@ -66,7 +67,9 @@ func (b *bed) copied(t *testing.T) string {
 }
 
 // verified verifies a repository as the program does.
-func verified(t *testing.T, at place.Place, r verify.Request, change ...func(*verify.Job, *repository.Inspection)) (verify.Report, error) {
+func verified(
+	t *testing.T, at place.Place, r verify.Request, change ...func(*verify.Job, *repository.Inspection),
+) (verify.Report, error) {
 	t.Helper()
 	repo, err := repository.Open(t.Context(), at, holdfast.NewSecret(password))
 	if err != nil {
@@ -155,7 +158,8 @@ func verdicts(r verify.Report) string {
 
 // Whatever happens to a file of the repository is found, with who suffers.
 func (b stocked) findsDamage(t *testing.T) {
-	if report, err := verified(t, place.Directory(b.copied(t)), everything); err != nil || report.Verdict != holdfast.Holds || verdicts(report) != "holds, holds" || report.Read == 0 {
+	if report, err := verified(t, place.Directory(b.copied(t)), everything); err != nil ||
+		report.Verdict != holdfast.Holds || verdicts(report) != "holds, holds" || report.Read == 0 {
 		t.Fatalf("a healthy repository: %v, %+v", err, report)
 	}
 	for _, c := range []struct {
@@ -166,13 +170,28 @@ func (b stocked) findsDamage(t *testing.T) {
 		sets   string // their verdicts
 		table  string // that suffers
 	}{
-		{"a blob with rows is gone", verify.Structure, func(t *testing.T, dir string) { remove(t, blobs(t, dir, "p")[0]) }, "blob_missing", "violated, violated", "participant"},
-		{"a blob with rows is cut", verify.Structure, func(t *testing.T, dir string) { cut(t, blobs(t, dir, "p")[0], 5000) }, "blob_truncated", "violated, violated", "participant"},
-		{"a bit is flipped", verify.Data, func(t *testing.T, dir string) { flipBit(t, blobs(t, dir, "p")[0], 0.3) }, "blob_altered", "", ""},
-		{"two blobs are swapped", verify.Data, func(t *testing.T, dir string) { p := blobs(t, dir, "p"); swap(t, p[0], p[1]) }, "blob_altered", "violated, violated", ""},
-		{"a blob with rows of one set alone is gone", verify.Structure, func(t *testing.T, dir string) { remove(t, filepath.Join(dir, b.late[0])) }, "blob_missing", "holds, violated", "public.extra"},
-		{"a blob with directories is gone", verify.Structure, func(t *testing.T, dir string) { remove(t, blobs(t, dir, "q")[0]) }, "blob_missing", "", ""},
-		{"an index blob is gone", verify.Structure, func(t *testing.T, dir string) { remove(t, blobs(t, dir, "xn")[0]) }, "blob_unindexed", "", ""},
+		{"a blob with rows is gone", verify.Structure, func(t *testing.T, dir string) {
+			remove(t, blobs(t, dir, "p")[0])
+		}, "blob_missing", "violated, violated", "participant"},
+		{"a blob with rows is cut", verify.Structure, func(t *testing.T, dir string) {
+			cut(t, blobs(t, dir, "p")[0], 5000)
+		}, "blob_truncated", "violated, violated", "participant"},
+		{"a bit is flipped", verify.Data, func(t *testing.T, dir string) {
+			flipBit(t, blobs(t, dir, "p")[0], 0.3)
+		}, "blob_altered", "", ""},
+		{"two blobs are swapped", verify.Data, func(t *testing.T, dir string) {
+			p := blobs(t, dir, "p")
+			swap(t, p[0], p[1])
+		}, "blob_altered", "violated, violated", ""},
+		{"a blob with rows of one set alone is gone", verify.Structure, func(t *testing.T, dir string) {
+			remove(t, filepath.Join(dir, b.late[0]))
+		}, "blob_missing", "holds, violated", "public.extra"},
+		{"a blob with directories is gone", verify.Structure, func(t *testing.T, dir string) {
+			remove(t, blobs(t, dir, "q")[0])
+		}, "blob_missing", "", ""},
+		{"an index blob is gone", verify.Structure, func(t *testing.T, dir string) {
+			remove(t, blobs(t, dir, "xn")[0])
+		}, "blob_unindexed", "", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dir := b.copied(t)
@@ -224,14 +243,16 @@ func (b stocked) markedIsStoredAnew(t *testing.T) {
 			if err != nil && holdfast.ClassOf(err) != holdfast.NotProven {
 				t.Fatal(err)
 			}
-			if report, err := verified(t, at, everything); err == nil || report.Sets[len(report.Sets)-1].Verdict != holdfast.Violated {
+			if report, err := verified(t, at, everything); err == nil ||
+				report.Sets[len(report.Sets)-1].Verdict != holdfast.Violated {
 				t.Fatalf("without a mark set %s should suffer as well: %v, %s", set.ID, err, verdicts(report))
 			}
 			request := everything
 			request.Repair = true
 			report, err := verified(t, at, request)
 			says(t, err, holdfast.Violation)
-			if f := report.Findings[0]; f.Mended[stored.Marked] != f.Pieces || !strings.Contains(f.Next, "holdfast backup") {
+			if f := report.Findings[0]; f.Mended[stored.Marked] != f.Pieces ||
+				!strings.Contains(f.Next, "holdfast backup") {
 				t.Fatalf("the finding is %+v", f)
 			}
 			p.Repository = openAt(t, at)
@@ -266,7 +287,8 @@ func (b stocked) copyMends(t *testing.T) {
 	if err != nil || report.Verdict != holdfast.Holds || len(report.Findings) == 0 {
 		t.Fatalf("%v: %+v", err, report.Findings)
 	}
-	if report, err = verified(t, at, everything); err != nil || verdicts(report) != "holds, holds" || len(report.Findings) > 0 {
+	if report, err = verified(t, at, everything); err != nil || verdicts(report) != "holds, holds" ||
+		len(report.Findings) > 0 {
 		t.Fatalf("afterwards: %v, %+v", err, report)
 	}
 	p := b.parts
@@ -279,7 +301,8 @@ func (b stocked) copyMends(t *testing.T) {
 func (b stocked) correctionMends(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "repository")
 	at := place.Directory(dir)
-	if err := repository.Create(t.Context(), at, holdfast.NewSecret(password), repository.ErrorCorrection(5)); err != nil {
+	if err := repository.Create(t.Context(), at, holdfast.NewSecret(password),
+		repository.ErrorCorrection(5)); err != nil {
 		t.Fatal(err)
 	}
 	p := b.parts
@@ -310,8 +333,8 @@ func (b stocked) samplesReadEverything(t *testing.T) {
 	runs := 0
 	for share := 0.0; share < 1; runs++ {
 		report, err := verified(t, at, verify.Request{Level: verify.Sample, Percent: 20})
-		if err != nil || report.Forgotten != "" {
-			t.Fatal(err, report.Forgotten)
+		if err != nil || report.NotRecorded != "" {
+			t.Fatal(err, report.NotRecorded)
 		}
 		if report.Share <= share {
 			t.Fatalf("run %d: %v after %v", runs+1, report.Share, share)

@@ -85,39 +85,57 @@ command that stands here, in these words. The test writes this page, and fails w
 // the node's databases for as long as it takes.
 func (b stocked) zoo() []fault {
 	return []fault{
-		{"reversed pair", "the validator app has ingested more than the participant has when its turn comes", "holdfast backup", "the set contradicts its own order, twice", b.plantReversed},
+		{"reversed pair", "the validator app has ingested more than the participant has when its turn comes",
+			"holdfast backup", "the set contradicts its own order, twice", b.plantReversed},
 		{"reversed pair", "a set stored as misordered", "holdfast restore", "is misordered", b.restoreReversed},
-		{"truncated stream", "a file of rows in a set ends early, and the storage does not know", "holdfast verify", "is not as it says", func(t *testing.T) error { return b.verifyForged(t, verify.Structure, cutRows) }},
+		{"truncated stream", "a file of rows in a set ends early, and the storage does not know", "holdfast verify",
+			"is not as it says", func(t *testing.T) error {
+				return b.verifyForged(t, verify.Structure, cutRows)
+			}},
 		{"truncated stream", "the same", "holdfast drill", "rows were written, the manifest has", b.drillTruncated},
-		{"forged rows", "a file of rows with the right length and one byte changed before it was stored", "holdfast verify --read-data", "digest", func(t *testing.T) error { return b.verifyForged(t, verify.Data, changeRows) }},
-		{"wrong database", "the participant's database is configured as the validator app's", "holdfast backup", "configured as", b.wrongDatabase},
-		{"wrong node's identities", "the validator app serves another node's dump", "holdfast backup", "the parts of the set do not belong to one node", b.wrongIdentities},
-		{"yesterday's set", "the storage gives yesterday's rows for today's manifest", "holdfast drill", "not so that everything came back equal", b.yesterdaysRows},
-		{"flipped bit", "in a blob with rows", "holdfast verify --read-data", "are not those that were stored", func(t *testing.T) error {
-			return b.verifyDamaged(t, verify.Data, func(dir string) { flipBit(t, blobs(t, dir, "p")[0], 0.4) })
-		}},
-		{"missing blob", "a blob with rows is removed", "holdfast verify", "is not in the storage", func(t *testing.T) error {
-			return b.verifyDamaged(t, verify.Structure, func(dir string) { remove(t, blobs(t, dir, "p")[0]) })
-		}},
+		{"forged rows", "a file of rows with the right length and one byte changed before it was stored",
+			"holdfast verify --read-data", "digest", func(t *testing.T) error {
+				return b.verifyForged(t, verify.Data, changeRows)
+			}},
+		{"wrong database", "the participant's database is configured as the validator app's", "holdfast backup",
+			"configured as", b.wrongDatabase},
+		{"wrong node's identities", "the validator app serves another node's dump", "holdfast backup",
+			"the parts of the set do not belong to one node", b.wrongIdentities},
+		{"yesterday's set", "the storage gives yesterday's rows for today's manifest", "holdfast drill",
+			"not so that everything came back equal", b.yesterdaysRows},
+		{"flipped bit", "in a blob with rows", "holdfast verify --read-data", "are not those that were stored",
+			func(t *testing.T) error {
+				return b.verifyDamaged(t, verify.Data, func(dir string) { flipBit(t, blobs(t, dir, "p")[0], 0.4) })
+			}},
+		{"missing blob", "a blob with rows is removed", "holdfast verify", "is not in the storage",
+			func(t *testing.T) error {
+				return b.verifyDamaged(t, verify.Structure, func(dir string) { remove(t, blobs(t, dir, "p")[0]) })
+			}},
 		{"missing blob", "the same", "holdfast drill", "not so that everything came back equal", b.drillMissing},
 		{"wrong key", "another password", "holdfast list", "the password does not open it", b.wrongKey},
-		{"lost key", "kopia.repository is removed, the small file with the key of everything", "holdfast list", "kopia.repository is gone", func(t *testing.T) error {
-			return b.withoutKey(t, func(path string) { remove(t, path) })
-		}},
-		{"damaged key", "a bit of that file is flipped", "holdfast list", "kopia.repository is damaged", func(t *testing.T) error {
-			return b.withoutKey(t, func(path string) { flipBit(t, path, 0.5) })
-		}},
-		{"lost copy of the key", "the copy of that file is removed", "holdfast verify", "the copy of kopia.repository is gone", func(t *testing.T) error {
-			return b.verifyDamaged(t, verify.Structure, func(dir string) {
-				for _, path := range blobs(t, dir, "holdfast-copy-") {
-					remove(t, path)
-				}
-			})
-		}},
-		{"empty but valid database", "the participant's schema without a row", "holdfast backup", "it has no identity", b.emptyDatabase},
-		{"clock jump", "a set taken while the clock was a year ahead", "holdfast retention", "a clock has jumped", b.clockJump},
-		{"full disk", "the repository's disk is full", "holdfast backup", "no space is left on the disk", b.fullDisk},
-		{"lost connection", "the database's connections break in the middle of a dump", "holdfast backup", "capture validator", b.lostConnection},
+		{"lost key", "kopia.repository is removed, the small file with the key of everything", "holdfast list",
+			"kopia.repository is missing", func(t *testing.T) error {
+				return b.withoutKey(t, func(path string) { remove(t, path) })
+			}},
+		{"damaged key", "a bit of that file is flipped", "holdfast list", "kopia.repository is damaged",
+			func(t *testing.T) error {
+				return b.withoutKey(t, func(path string) { flipBit(t, path, 0.5) })
+			}},
+		{"lost copy of the key", "the copy of that file is removed", "holdfast verify",
+			"the copy of kopia.repository is missing", func(t *testing.T) error {
+				return b.verifyDamaged(t, verify.Structure, func(dir string) {
+					for _, path := range blobs(t, dir, "holdfast-copy-") {
+						remove(t, path)
+					}
+				})
+			}},
+		{"empty but valid database", "the participant's schema without a row", "holdfast backup",
+			"it has no identity", b.emptyDatabase},
+		{"clock jump", "a set taken while the clock was a year ahead", "holdfast retention", "a clock is wrong",
+			b.clockJump},
+		{"full disk", "the repository's disk is full", "holdfast backup", "the disk is full", b.fullDisk},
+		{"lost connection", "the database's connections break in the middle of a dump", "holdfast backup",
+			"capture validator", b.lostConnection},
 	}
 }
 
@@ -130,14 +148,17 @@ func (b stocked) own(t *testing.T) (*parts, string) {
 	return &p, dir
 }
 
-const ahead = "UPDATE validator.store_last_ingested_offsets SET last_ingested_offset = '00000000000fffffff' WHERE store_id = 2"
+const ahead = "UPDATE validator.store_last_ingested_offsets SET last_ingested_offset = '00000000000fffffff' WHERE " +
+	"store_id = 2"
 
 // misorder takes a set while the validator app is ahead.
 func (b stocked) misorder(t *testing.T, p *parts) (holdfast.Set, error) {
 	t.Helper()
-	was := query[string](t, b.ValidatorDSN(), "SELECT last_ingested_offset FROM validator.store_last_ingested_offsets WHERE store_id = 2")
+	was := query[string](t, b.ValidatorDSN(),
+		"SELECT last_ingested_offset FROM validator.store_last_ingested_offsets WHERE store_id = 2")
 	execute(t, b.ValidatorDSN(), ahead)
-	defer execute(t, b.ValidatorDSN(), "UPDATE validator.store_last_ingested_offsets SET last_ingested_offset = '"+was+"' WHERE store_id = 2")
+	defer execute(t, b.ValidatorDSN(),
+		"UPDATE validator.store_last_ingested_offsets SET last_ingested_offset = '"+was+"' WHERE store_id = 2")
 	return p.job().Run(t.Context())
 }
 
@@ -358,7 +379,10 @@ func (b stocked) clockJump(t *testing.T) error {
 		return m
 	}
 	set := p.backup(t)
-	plan := retention.Decide(retention.Policy{Last: 1}, []retention.Candidate{retention.Look(b.sets[0], holdfast.CannotTell), retention.Look(b.sets[1], holdfast.CannotTell), retention.Look(set, holdfast.CannotTell)}, nil, time.Now())
+	plan := retention.Decide(retention.Policy{Last: 1},
+		[]retention.Candidate{retention.Look(b.sets[0], holdfast.CannotTell),
+			retention.Look(b.sets[1], holdfast.CannotTell), retention.Look(set, holdfast.CannotTell)}, nil,
+		time.Now())
 	if d, ok := plan.Of(b.sets[1].ID); !ok || !d.Keep {
 		t.Errorf("the set from the future took the place of the newest one: %+v", plan)
 	}

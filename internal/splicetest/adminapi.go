@@ -72,9 +72,16 @@ func (a *AdminAPI) SetFault(fault AdminFault) {
 func (a *AdminAPI) Host(party string, others int, external bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	p := admin.PartyToParticipant{Party: party, Threshold: 1, Participants: []admin.HostingParticipant{{UID: a.node.Identities.ParticipantID, Permission: 1}}}
+	p := admin.PartyToParticipant{
+		Party:        party,
+		Threshold:    1,
+		Participants: []admin.HostingParticipant{{UID: a.node.Identities.ParticipantID, Permission: 1}},
+	}
 	for i := range others {
-		p.Participants = append(p.Participants, admin.HostingParticipant{UID: fmt.Sprintf("other-%d::1220%064d", i, i), Permission: 2})
+		p.Participants = append(p.Participants, admin.HostingParticipant{
+			UID:        fmt.Sprintf("other-%d::1220%064d", i, i),
+			Permission: 2,
+		})
 	}
 	if external {
 		p.SigningKeys = &admin.SigningKeys{Threshold: 1}
@@ -103,7 +110,9 @@ func (a *AdminAPI) handle(_ any, stream grpc.ServerStream) error {
 	return stream.SendMsg(answer)
 }
 
-func (a *AdminAPI) answer(ctx context.Context, method string, request admin.PartiesRequest, fault AdminFault) (any, error) {
+func (a *AdminAPI) answer(
+	ctx context.Context, method string, request admin.PartiesRequest, fault AdminFault,
+) (any, error) {
 	id := a.node.Identities.ParticipantID
 	if fault == AdminOld && method != admin.MethodStatus {
 		return nil, status.Error(codes.Unimplemented, "Method not found: "+strings.TrimPrefix(method, "/"))
@@ -111,7 +120,11 @@ func (a *AdminAPI) answer(ctx context.Context, method string, request admin.Part
 	switch method {
 	case admin.MethodStatus:
 		if fault == AdminUninitialized {
-			return &admin.StatusResponse{NotInitialized: &admin.NotInitialized{Active: true, Waiting: 1, Version: "3.5.7"}}, nil
+			return &admin.StatusResponse{NotInitialized: &admin.NotInitialized{
+				Active:  true,
+				Waiting: 1,
+				Version: "3.5.7",
+			}}, nil
 		}
 		s := &admin.Status{Common: &admin.CommonStatus{UID: id, Active: true, Version: "3.5.7"}, Active: true}
 		physical, err := a.connected(ctx)
@@ -126,7 +139,10 @@ func (a *AdminAPI) answer(ctx context.Context, method string, request admin.Part
 	case admin.MethodKeys:
 		var r admin.KeysResponse
 		for _, k := range a.node.Identities.Keys {
-			r.Keys = append(r.Keys, admin.PrivateKeyMetadata{Public: &admin.PublicKeyWithName{Name: k.Name}, KMSKey: k.KMSKeyID})
+			r.Keys = append(r.Keys, admin.PrivateKeyMetadata{
+				Public: &admin.PublicKeyWithName{Name: k.Name},
+				KMSKey: k.KMSKeyID,
+			})
 		}
 		return &r, nil
 	case admin.MethodParties:
@@ -138,7 +154,8 @@ func (a *AdminAPI) answer(ctx context.Context, method string, request admin.Part
 // connected is the physical synchronizer in use.
 func (a *AdminAPI) connected(ctx context.Context) (id string, err error) {
 	err = withConn(ctx, a.dsn, func(conn *pgx.Conn) error {
-		return conn.QueryRow(ctx, "select physical_synchronizer_id from participant.par_synchronizer_connection_configs where status = 'A'").Scan(&id)
+		return conn.QueryRow(ctx,
+			"select physical_synchronizer_id from participant.par_synchronizer_connection_configs where status = 'A'").Scan(&id)
 	})
 	return id, err
 }
@@ -153,8 +170,11 @@ func (a *AdminAPI) schedule(ctx context.Context) (*admin.ScheduleResponse, error
 			return err
 		}
 		_, err = pgx.ForEachRow(rows, []any{&cron, &longest, &retention}, func() error {
-			r.Schedule = &admin.ParticipantSchedule{Schedule: &admin.Schedule{Cron: cron,
-				MaxDuration: admin.DurationOf(time.Duration(longest) * time.Second), Retention: admin.DurationOf(time.Duration(retention) * time.Second)}}
+			r.Schedule = &admin.ParticipantSchedule{Schedule: &admin.Schedule{
+				Cron:        cron,
+				MaxDuration: admin.DurationOf(time.Duration(longest) * time.Second),
+				Retention:   admin.DurationOf(time.Duration(retention) * time.Second),
+			}}
 			return nil
 		})
 		return err
@@ -260,13 +280,15 @@ func (m *Metrics) Close() error { return m.server.Close() }
 func (m *Metrics) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var micros int64
 	err := withConn(r.Context(), m.dsn, func(conn *pgx.Conn) error {
-		return conn.QueryRow(r.Context(), "select coalesce(max(ts), 0) from participant.common_head_sequencer_counters").Scan(&micros)
+		return conn.QueryRow(r.Context(),
+			"select coalesce(max(ts), 0) from participant.common_head_sequencer_counters").Scan(&micros)
 	})
 	if err != nil || r.URL.Path != "/metrics" {
 		w.WriteHeader(http.StatusNotFound)
 		return
 	}
-	answer(w, http.StatusOK, "text/plain; version=0.0.4; charset=utf-8", fmt.Sprintf(`# HELP daml_sequencer_client_handler_last_sequencing_time_micros The sequencing time of the last event
+	answer(w, http.StatusOK, "text/plain; version=0.0.4; charset=utf-8",
+		fmt.Sprintf(`# HELP daml_sequencer_client_handler_last_sequencing_time_micros The sequencing time of the last event
 # TYPE daml_sequencer_client_handler_last_sequencing_time_micros gauge
 daml_sequencer_client_handler_last_sequencing_time_micros{node="participant"} %d
 # TYPE splice_store_last_seen_record_time_ms gauge

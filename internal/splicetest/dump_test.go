@@ -28,7 +28,8 @@ func TestDatabasesComeBackFromADump(t *testing.T) {
 	for _, db := range []string{ParticipantDatabase, ValidatorDatabase, AppDatabase, "zoo"} {
 		t.Run(db, func(t *testing.T) {
 			from, to := n.Participant.DSN(db), n.Participant.DSN("copy of "+db)
-			if err := n.Participant.Exec(ctx, "postgres", `create database "copy of `+db+`" template template0`); err != nil {
+			if err := n.Participant.Exec(ctx, "postgres",
+				`create database "copy of `+db+`" template template0`); err != nil {
 				t.Fatal(err)
 			}
 			dump, err := exec.Command(filepath.Join(v.Bin, "pg_dump"), "-Fc", "-Z0", "-d", from).Output()

@@ -61,7 +61,8 @@ func moveLedgerEnd(ctx context.Context, conn *pgx.Conn, to int64) error {
 	if _, err := conn.Exec(ctx, dated(ledgerEndSQL), to); err != nil {
 		return fmt.Errorf("move the ledger end to %d: %w", to, err)
 	}
-	_, err := conn.Exec(ctx, "select setval('participant.par_contracts_internal_contract_id_seq', $1), nextval('participant.participant_event_publisher_local_offsets')", max(to, 1))
+	_, err := conn.Exec(ctx,
+		"select setval('participant.par_contracts_internal_contract_id_seq', $1), nextval('participant.participant_event_publisher_local_offsets')", max(to, 1))
 	return err
 }
 
@@ -118,7 +119,8 @@ func ingest(ctx context.Context, conn *pgx.Conn, party string, from, to int64) e
 		if _, err := tx.Exec(ctx, dated(ingestSQL), from, to, party); err != nil {
 			return fmt.Errorf("ingest updates %d to %d: %w", from+1, to, err)
 		}
-		_, err := tx.Exec(ctx, "update validator.store_last_ingested_offsets set last_ingested_offset = $1 where store_id in (2, 4, 5) and migration_id = 0", EncodeOffset(to))
+		_, err := tx.Exec(ctx,
+			"update validator.store_last_ingested_offsets set last_ingested_offset = $1 where store_id in (2, 4, 5) and migration_id = 0", EncodeOffset(to))
 		return err
 	})
 }

@@ -67,7 +67,10 @@ type Node struct {
 func StartNode(ctx context.Context, options NodeOptions) (*Node, error) {
 	n := newNode(options)
 	options = n.options
-	n.Identities = identitiestest.New(options.Hint, options.Seed, identitiestest.Options{KMS: options.KMS, Version: SpliceVersion})
+	n.Identities = identitiestest.New(options.Hint, options.Seed, identitiestest.Options{
+		KMS:     options.KMS,
+		Version: SpliceVersion,
+	})
 	n.Party = options.Hint + n.Identities.ParticipantID[len(options.Hint):]
 	if err := n.start(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("start node %s: %w", options.Hint, err), n.Close())
@@ -124,7 +127,11 @@ func (n *Node) start(ctx context.Context) error {
 func (n *Node) startServers(ctx context.Context, version Version, master string) error {
 	start := func(name string) (*Server, error) {
 		options := Options{
-			Bin: version.Bin, TCP: n.options.TCP, TLS: n.options.TLS, Password: n.options.Password, Settings: maps.Clone(n.options.Settings),
+			Bin:      version.Bin,
+			TCP:      n.options.TCP,
+			TLS:      n.options.TLS,
+			Password: n.options.Password,
+			Settings: maps.Clone(n.options.Settings),
 		}
 		if master != "" {
 			options.master = filepath.Join(master, name)
@@ -145,15 +152,19 @@ func (n *Node) startServers(ctx context.Context, version Version, master string)
 }
 
 // create makes a database of the owner's and its schemas.
-func (n *Node) create(ctx context.Context, s *Server, db, dsn string, schema func(context.Context, string) error) error {
+func (n *Node) create(
+	ctx context.Context, s *Server, db, dsn string, schema func(context.Context, string) error,
+) error {
 	role := fmt.Sprintf("do $$ begin if not exists (select from pg_roles where rolname = '%[1]s') then create role %[1]s superuser login; end if; end $$", DatabaseOwner)
 	if n.options.Password != "" {
-		role += fmt.Sprintf("; alter role %s password '%s'", DatabaseOwner, strings.ReplaceAll(n.options.Password, "'", "''"))
+		role += fmt.Sprintf("; alter role %s password '%s'", DatabaseOwner,
+			strings.ReplaceAll(n.options.Password, "'", "''"))
 	}
 	if err := s.Exec(ctx, "postgres", role); err != nil {
 		return err
 	}
-	if err := s.Exec(ctx, "postgres", fmt.Sprintf("create database %s owner %s", pgx.Identifier{db}.Sanitize(), DatabaseOwner)); err != nil {
+	if err := s.Exec(ctx, "postgres",
+		fmt.Sprintf("create database %s owner %s", pgx.Identifier{db}.Sanitize(), DatabaseOwner)); err != nil {
 		return err
 	}
 	if err := schema(ctx, dsn); err != nil {
@@ -177,7 +188,9 @@ func (n *Node) seedParticipant(ctx context.Context) error {
 		"synchronizer", synchronizer, "party", n.Party, "user", n.User)); err != nil {
 		return fmt.Errorf("seed the participant: %w", err)
 	}
-	if err := withConn(ctx, n.ParticipantDSN(), func(conn *pgx.Conn) error { return n.seedKeys(ctx, conn) }); err != nil {
+	if err := withConn(ctx, n.ParticipantDSN(), func(conn *pgx.Conn) error {
+		return n.seedKeys(ctx, conn)
+	}); err != nil {
 		return fmt.Errorf("seed the participant's keys: %w", err)
 	}
 	return nil
@@ -207,7 +220,8 @@ func (n *Node) seedKeys(ctx context.Context, conn *pgx.Conn) error {
 			_, err = conn.Exec(ctx, "insert into participant.common_kms_metadata_store values ($1, $2, $3, $4)",
 				key.Fingerprint, key.KMSKeyID, key.Purpose, []int32{4, 5})
 		} else {
-			_, err = conn.Exec(ctx, "insert into participant.common_crypto_private_keys (key_id, purpose, data, name) values ($1, $2, $3, $4)",
+			_, err = conn.Exec(ctx,
+				"insert into participant.common_crypto_private_keys (key_id, purpose, data, name) values ($1, $2, $3, $4)",
 				key.Fingerprint, key.Purpose, key.Data, key.Name)
 		}
 		if err != nil {
@@ -254,7 +268,8 @@ func (n *Node) ingestTo(ctx context.Context, to int64) error {
 // ingested reads how far the validator app's current stores are.
 func ingested(ctx context.Context, conn *pgx.Conn) (int64, error) {
 	var offset int64
-	err := conn.QueryRow(ctx, `select coalesce(max(('x' || lpad(right(last_ingested_offset, 16), 16, '0'))::bit(64)::bigint), 0)
+	err := conn.QueryRow(ctx,
+		`select coalesce(max(('x' || lpad(right(last_ingested_offset, 16), 16, '0'))::bit(64)::bigint), 0)
 		from validator.store_last_ingested_offsets where store_id in (2, 4, 5)`).Scan(&offset)
 	return offset, err
 }

@@ -67,7 +67,10 @@ func startOIDC(ctx context.Context, options OIDCOptions) (*OIDC, error) {
 	if _, err := os.Stat(library); err != nil {
 		return nil, err
 	}
-	o := &OIDC{ClientID: cmp.Or(options.ClientID, "validator-backup"), ClientSecret: cmp.Or(options.ClientSecret, "correct-horse-battery")}
+	o := &OIDC{
+		ClientID:     cmp.Or(options.ClientID, "validator-backup"),
+		ClientSecret: cmp.Or(options.ClientSecret, "correct-horse-battery"),
+	}
 	method, honour := "client_secret_post", ""
 	if options.BasicAuth {
 		method = "client_secret_basic"
@@ -81,8 +84,10 @@ func startOIDC(ctx context.Context, options OIDCOptions) (*OIDC, error) {
 	}
 	var failed bytes.Buffer
 	o.cmd = exec.Command("node", "--no-warnings", "--input-type=module", "-e", oidcScript)
-	o.cmd.Env = append(os.Environ(), "OIDC_PROVIDER=file://"+library, "OIDC_CLIENT_ID="+o.ClientID, "OIDC_CLIENT_SECRET="+o.ClientSecret,
-		"OIDC_AUTH_METHOD="+method, "OIDC_HONOUR_AUDIENCE="+honour, "OIDC_AUDIENCE="+cmp.Or(options.Audience, "https://canton.network.global"),
+	o.cmd.Env = append(os.Environ(), "OIDC_PROVIDER=file://"+library, "OIDC_CLIENT_ID="+o.ClientID,
+		"OIDC_CLIENT_SECRET="+o.ClientSecret,
+		"OIDC_AUTH_METHOD="+method, "OIDC_HONOUR_AUDIENCE="+honour,
+		"OIDC_AUDIENCE="+cmp.Or(options.Audience, "https://canton.network.global"),
 		"OIDC_TTL="+strconv.Itoa(int(ttl.Seconds())))
 	o.cmd.Stderr = &failed
 	stdin, err := o.cmd.StdinPipe()

@@ -15,18 +15,25 @@ var pruning = []struct{ name, sql string }{
 	{"prune deactivations", "delete from participant.lapi_events_deactivate_contract where event_offset <= $1"},
 	{"prune activations", "delete from participant.lapi_events_activate_contract where event_offset <= $1 - 40"},
 	{"prune witnessed events", "delete from participant.lapi_events_various_witnessed where event_offset <= $1"},
-	{"prune filters of activations", "delete from participant.lapi_filter_activate_stakeholder where event_sequential_id <= 2 * ($1 - 40)"},
-	{"prune filters of deactivations", "delete from participant.lapi_filter_deactivate_stakeholder where event_sequential_id <= 2 * $1 + 1"},
-	{"prune filters of witnesses", "delete from participant.lapi_filter_various_witness where event_sequential_id <= 2 * $1 + 1"},
+	{"prune filters of activations",
+		"delete from participant.lapi_filter_activate_stakeholder where event_sequential_id <= 2 * ($1 - 40)"},
+	{"prune filters of deactivations",
+		"delete from participant.lapi_filter_deactivate_stakeholder where event_sequential_id <= 2 * $1 + 1"},
+	{"prune filters of witnesses",
+		"delete from participant.lapi_filter_various_witness where event_sequential_id <= 2 * $1 + 1"},
 	{"prune update metadata", "delete from participant.lapi_update_meta where event_offset <= $1"},
 	{"prune completions", "delete from participant.lapi_command_completions where completion_offset <= $1"},
-	{"prune sequenced events", "delete from participant.common_sequenced_events where physical_synchronizer_idx = 5 and sequencer_counter <= $1"},
-	{"prune requests", "delete from participant.par_journal_requests where physical_synchronizer_idx = 5 and request_counter <= $1"},
+	{"prune sequenced events",
+		"delete from participant.common_sequenced_events where physical_synchronizer_idx = 5 and sequencer_counter <= $1"},
+	{"prune requests",
+		"delete from participant.par_journal_requests where physical_synchronizer_idx = 5 and request_counter <= $1"},
 	{"prune archived contracts", `delete from participant.par_active_contracts where synchronizer_idx = 1
 		and ts <= 1760000000000000 + case change when 'activation' then $1::bigint - 40 else $1 end * 700000`},
 	{"prune contracts", "delete from participant.par_contracts where internal_contract_id <= $1 - 40"},
-	{"prune commitments", "delete from participant.par_computed_acs_commitments where synchronizer_idx = 1 and to_inclusive <= 1760000000000000 + $1::bigint * 700000"},
-	{"pruned active contracts", `insert into participant.par_active_contract_pruning values (1, 'completed', 1760000000000000 + $1::bigint * 700000, 1760000000000000 + $1::bigint * 700000)
+	{"prune commitments",
+		"delete from participant.par_computed_acs_commitments where synchronizer_idx = 1 and to_inclusive <= 1760000000000000 + $1::bigint * 700000"},
+	{"pruned active contracts",
+		`insert into participant.par_active_contract_pruning values (1, 'completed', 1760000000000000 + $1::bigint * 700000, 1760000000000000 + $1::bigint * 700000)
 		on conflict (synchronizer_idx) do update set phase = excluded.phase, ts = excluded.ts, succeeded = excluded.succeeded`},
 }
 
@@ -45,11 +52,14 @@ func (n *Node) prune(ctx context.Context, conn *pgx.Conn, upTo int64) error {
 		return fmt.Errorf("prune up to %d: the validator app has ingested %d", upTo, seen)
 	}
 	err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
-		if err := n.timed(ctx, tx, "begin pruning", `insert into participant.par_pruning_operation (name, started_up_to_inclusive) values ('', $1)
-			on conflict (name) do update set started_up_to_inclusive = excluded.started_up_to_inclusive`, upTo); err != nil {
+		if err := n.timed(ctx, tx, "begin pruning",
+			`insert into participant.par_pruning_operation (name, started_up_to_inclusive) values ('', $1)
+			on conflict (name) do update set started_up_to_inclusive = excluded.started_up_to_inclusive`,
+			upTo); err != nil {
 			return err
 		}
-		return n.timed(ctx, tx, "declare pruned", "update participant.lapi_parameters set participant_pruned_up_to_inclusive = $1", upTo)
+		return n.timed(ctx, tx, "declare pruned",
+			"update participant.lapi_parameters set participant_pruned_up_to_inclusive = $1", upTo)
 	})
 	if err != nil {
 		return err
@@ -59,7 +69,8 @@ func (n *Node) prune(ctx context.Context, conn *pgx.Conn, upTo int64) error {
 			return fmt.Errorf("%s: %w", step.name, err)
 		}
 	}
-	return n.timed(ctx, conn, "end pruning", "update participant.par_pruning_operation set completed_up_to_inclusive = $1 where name = ''", upTo)
+	return n.timed(ctx, conn, "end pruning",
+		"update participant.par_pruning_operation set completed_up_to_inclusive = $1 where name = ''", upTo)
 }
 
 // pruneOften prunes all but the newest offsets, again and again.
@@ -71,7 +82,8 @@ func (n *Node) pruneOften(ctx context.Context, load Load) error {
 	return withConn(ctx, n.ParticipantDSN(), func(conn *pgx.Conn) error {
 		for pause(ctx, every) {
 			var end, pruned int64
-			if err := conn.QueryRow(ctx, "select coalesce(ledger_end, 0), coalesce(participant_pruned_up_to_inclusive, 0) from participant.lapi_parameters").Scan(&end, &pruned); err != nil {
+			if err := conn.QueryRow(ctx,
+				"select coalesce(ledger_end, 0), coalesce(participant_pruned_up_to_inclusive, 0) from participant.lapi_parameters").Scan(&end, &pruned); err != nil {
 				return err
 			}
 			seen, err := n.Ingested(ctx)

@@ -69,7 +69,8 @@ func (n *Node) writeUpdates(ctx context.Context, load Load) error {
 	step := max(20*time.Millisecond, time.Duration(float64(time.Second)/rate))
 	return withConn(ctx, n.ParticipantDSN(), func(conn *pgx.Conn) error {
 		var end int64
-		if err := conn.QueryRow(ctx, "select coalesce(ledger_end, 0) from participant.lapi_parameters").Scan(&end); err != nil {
+		if err := conn.QueryRow(ctx,
+			"select coalesce(ledger_end, 0) from participant.lapi_parameters").Scan(&end); err != nil {
 			return err
 		}
 		began, written := time.Now(), int64(0)
@@ -96,10 +97,12 @@ func (n *Node) writeStep(ctx context.Context, tx pgx.Tx, end, next int64) error 
 		args      []any
 	}{
 		{"synchronous commit", "set local synchronous_commit = on", nil},
-		{"commit requests", `update participant.par_journal_requests set request_state_index = 2, commit_time = request_timestamp + 200000
+		{"commit requests",
+			`update participant.par_journal_requests set request_state_index = 2, commit_time = request_timestamp + 200000
 			where physical_synchronizer_idx = 5 and request_counter > $1 - 1000 and request_counter <= $1 and request_state_index <> 2`, []any{end}},
 		{"append updates", dated(appendSQL), []any{end, next, true}},
-		{"offsets of events", "select nextval('participant.participant_event_publisher_local_offsets'), setval('participant.par_contracts_internal_contract_id_seq', $1)", []any{next}},
+		{"offsets of events",
+			"select nextval('participant.participant_event_publisher_local_offsets'), setval('participant.par_contracts_internal_contract_id_seq', $1)", []any{next}},
 		{"ledger end", dated(ledgerEndSQL), []any{next}},
 	} {
 		if err := n.timed(ctx, tx, s.name, s.sql, s.args...); err != nil {
@@ -125,7 +128,8 @@ func (n *Node) followLedger(ctx context.Context, load Load) error {
 			}
 			for ctx.Err() == nil {
 				var end int64
-				if err := ledger.QueryRow(ctx, "select coalesce(ledger_end, 0) from participant.lapi_parameters").Scan(&end); err != nil {
+				if err := ledger.QueryRow(ctx,
+					"select coalesce(ledger_end, 0) from participant.lapi_parameters").Scan(&end); err != nil {
 					return err
 				}
 				pause(ctx, delay)
@@ -154,11 +158,13 @@ func (n *Node) writeOrders(ctx context.Context) error {
 				return err
 			}
 			err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
-				if err := n.timed(ctx, tx, "order", `insert into projections."Orders.2026-Q1" (account, "select", amount)
+				if err := n.timed(ctx, tx, "order",
+					`insert into projections."Orders.2026-Q1" (account, "select", amount)
 					select id, 'live', 1.5 from projections.accounts limit 1`); err != nil {
 					return err
 				}
-				return n.timed(ctx, tx, "checkpoint", "update projections.checkpoints set ledger_offset = $1, updated_at = now() where projection = 'orders'", end)
+				return n.timed(ctx, tx, "checkpoint",
+					"update projections.checkpoints set ledger_offset = $1, updated_at = now() where projection = 'orders'", end)
 			})
 			if err != nil {
 				return err

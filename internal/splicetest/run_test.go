@@ -27,7 +27,12 @@ func TestRunKeepsTheValidatorAppBehindTheParticipant(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		stop := running(t, n, Load{Rate: 400, IngestDelay: 5 * time.Millisecond, PruneKeep: 300, PruneEvery: 200 * time.Millisecond})
+		stop := running(t, n, Load{
+			Rate:        400,
+			IngestDelay: 5 * time.Millisecond,
+			PruneKeep:   300,
+			PruneEvery:  200 * time.Millisecond,
+		})
 		pruned, deadline := int64(0), time.Now().Add(2*time.Minute)
 		for ledger := start; ledger < start+600 || pruned == 0; {
 			if time.Now().After(deadline) {
@@ -43,7 +48,8 @@ func TestRunKeepsTheValidatorAppBehindTheParticipant(t *testing.T) {
 			if offset > ledger {
 				t.Fatalf("ingested %d, ledger end %d", offset, ledger)
 			}
-			pruned = one[int64](t, n.ParticipantDSN(), "select coalesce(participant_pruned_up_to_inclusive, 0) from participant.lapi_parameters")
+			pruned = one[int64](t, n.ParticipantDSN(),
+				"select coalesce(participant_pruned_up_to_inclusive, 0) from participant.lapi_parameters")
 		}
 		if err := stop(); err != nil {
 			t.Fatal(err)
@@ -55,14 +61,17 @@ func TestRunKeepsTheValidatorAppBehindTheParticipant(t *testing.T) {
 		if err := n.Prune(ctx, end+1); err == nil {
 			t.Error("pruned what the validator app has not seen")
 		}
-		pruned = one[int64](t, n.ParticipantDSN(), "select participant_pruned_up_to_inclusive from participant.lapi_parameters")
+		pruned = one[int64](t, n.ParticipantDSN(),
+			"select participant_pruned_up_to_inclusive from participant.lapi_parameters")
 		if err := n.Prune(ctx, pruned); err != nil { // Run may have been stopped in the middle of it
 			t.Fatal(err)
 		}
-		if oldest := one[int64](t, n.ParticipantDSN(), "select min(event_offset) from participant.lapi_update_meta"); oldest != pruned+1 {
+		if oldest := one[int64](t, n.ParticipantDSN(),
+			"select min(event_offset) from participant.lapi_update_meta"); oldest != pruned+1 {
 			t.Errorf("pruned up to %d, oldest update %d", pruned, oldest)
 		}
-		if active := one[int64](t, n.ParticipantDSN(), "select count(*) from participant.par_contracts"); active != end-pruned+40 {
+		if active := one[int64](t, n.ParticipantDSN(),
+			"select count(*) from participant.par_contracts"); active != end-pruned+40 {
 			t.Errorf("%d contracts from %d to %d", active, pruned, end)
 		}
 		if n.LongestWait().Took == 0 {
@@ -77,7 +86,8 @@ func TestLongestWaitShowsAnothersLock(t *testing.T) {
 	stop := running(t, n, Load{Rate: 100})
 	time.Sleep(300 * time.Millisecond)
 	n.ResetWaits()
-	err := execute(ctx, n.ParticipantDSN(), "begin; lock table participant.lapi_update_meta in share mode; select pg_sleep(0.7); commit")
+	err := execute(ctx, n.ParticipantDSN(),
+		"begin; lock table participant.lapi_update_meta in share mode; select pg_sleep(0.7); commit")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,7 +170,8 @@ func TestUpdatesDoNotDependOnTheStepsTheyWereMadeIn(t *testing.T) {
 		prints = append(prints, state)
 	}
 	for name, state := range prints[0] {
-		if other := prints[1][name]; other != state && name != "participant.participant_event_publisher_local_offsets" {
+		if other := prints[1][name]; other != state &&
+			name != "participant.participant_event_publisher_local_offsets" {
 			t.Errorf("%s: %s and %s", name, state, other)
 		}
 	}

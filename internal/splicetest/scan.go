@@ -139,7 +139,8 @@ func (s *Scan) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		answerError(w, http.StatusTooManyRequests, "Too many requests")
 		return
 	case ScanUnavailable:
-		answer(w, http.StatusServiceUnavailable, "text/html", "<html><body><h1>503 Service Temporarily Unavailable</h1></body></html>\n")
+		answer(w, http.StatusServiceUnavailable, "text/html",
+			"<html><body><h1>503 Service Temporarily Unavailable</h1></body></html>\n")
 		return
 	}
 	serial, served, upgrade := s.network.state(fault)
@@ -163,13 +164,20 @@ func (s *Scan) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			"name_service_name": "Amulet Name Service", "name_service_name_acronym": "ANS",
 		})
 	case path == "/v0/dso-sequencers":
-		answerJSON(w, http.StatusOK, map[string]any{"domainSequencers": []any{map[string]any{"domainId": s.network.synchronizer, "sequencers": s.network.sequencers(served, fault)}}})
+		answerJSON(w, http.StatusOK, map[string]any{"domainSequencers": []any{map[string]any{
+			"domainId":   s.network.synchronizer,
+			"sequencers": s.network.sequencers(served, fault),
+		}}})
 	case path == "/v0/active-synchronizer-serial" && fault != ScanOld:
 		answerJSON(w, http.StatusOK, map[string]any{"serial": serial})
 	case path == "/v0/lsu" && fault != ScanOld:
 		body := map[string]any{}
 		if !upgrade.IsZero() {
-			body["lsu"] = map[string]any{"topologyFreezeTime": upgrade.Add(-time.Hour), "upgradeTime": upgrade, "successorPhysicalSynchronizerId": fmt.Sprintf("%s::35-%d", s.network.synchronizer, serial+1)}
+			body["lsu"] = map[string]any{
+				"topologyFreezeTime":              upgrade.Add(-time.Hour),
+				"upgradeTime":                     upgrade,
+				"successorPhysicalSynchronizerId": fmt.Sprintf("%s::35-%d", s.network.synchronizer, serial+1),
+			}
 		}
 		answerJSON(w, http.StatusOK, body)
 	default:
@@ -193,8 +201,14 @@ func (n *Network) sequencers(served []int, fault ScanFault) []any {
 	out := []any{}
 	for _, serial := range served {
 		for _, s := range n.Scans {
-			one := map[string]any{"migrationId": -1, "synchronizerSerial": serial, "id": fmt.Sprintf("SEQ::%s::1220", s.SV),
-				"url": fmt.Sprintf("%s/sequencer/%d", s.URL(), serial), "svName": s.SV, "availableAfter": "2026-01-01T00:00:00Z"}
+			one := map[string]any{
+				"migrationId":        -1,
+				"synchronizerSerial": serial,
+				"id":                 fmt.Sprintf("SEQ::%s::1220", s.SV),
+				"url":                fmt.Sprintf("%s/sequencer/%d", s.URL(), serial),
+				"svName":             s.SV,
+				"availableAfter":     "2026-01-01T00:00:00Z",
+			}
 			if fault == ScanOld {
 				delete(one, "synchronizerSerial")
 				one["migrationId"] = 4

@@ -55,7 +55,8 @@ func TestServerOverTCP(t *testing.T) {
 			t.Error("a wrong password is let in")
 		}
 		s.options.Password = right
-		if err := execute(t.Context(), strings.Replace(s.TCPDSN("postgres"), "verify-full", "disable", 1), "select 1"); err == nil {
+		if err := execute(t.Context(), strings.Replace(s.TCPDSN("postgres"), "verify-full", "disable", 1),
+			"select 1"); err == nil {
 			t.Error("a connection in clear is let in")
 		}
 		plain := NewServerWith(t, Options{Bin: v.Bin, TCP: true, Settings: map[string]string{"work_mem": "5MB"}})

@@ -56,7 +56,8 @@ func (s *Server) copyTo(ctx context.Context, replica *Server) error {
 		if err := conn.QueryRow(ctx, "select labelfile from "+end).Scan(&label); err != nil {
 			return err
 		}
-		follow := fmt.Sprintf("\nprimary_conninfo = 'host=%s port=%d user=%s'\nprimary_slot_name = '%s'\n", s.Socket(), s.port, superuser, slot)
+		follow := fmt.Sprintf("\nprimary_conninfo = 'host=%s port=%d user=%s'\nprimary_slot_name = '%s'\n",
+			s.Socket(), s.port, superuser, slot)
 		auto := filepath.Join(replica.Data(), "postgresql.auto.conf")
 		old, err := os.ReadFile(auto)
 		if err != nil {
@@ -92,7 +93,8 @@ func (s *Server) copyData(from string) error {
 				return filepath.SkipDir
 			}
 			return nil
-		case filepath.Dir(name) == "pg_wal" || name == "postmaster.pid" || name == "postmaster.opts" || !entry.Type().IsRegular():
+		case filepath.Dir(name) == "pg_wal" || name == "postmaster.pid" || name == "postmaster.opts" ||
+			!entry.Type().IsRegular():
 			return nil
 		}
 		return ignoreMissing(s.copyFile(path, to))

@@ -27,7 +27,8 @@ func TestStandbyFollowsAndIsPromoted(t *testing.T) {
 		if err := s.Exec(ctx, "postgres", "insert into t values (20001)"); err != nil {
 			t.Fatal(err)
 		}
-		for deadline := time.Now().Add(time.Minute); one[int](t, replica.DSN("postgres"), "select count(*) from t") != 20001; {
+		for deadline := time.Now().Add(time.Minute); one[int](t, replica.DSN("postgres"),
+			"select count(*) from t") != 20001; {
 			if time.Now().After(deadline) {
 				t.Fatalf("the standby does not follow: %s", tail(replica.Log()))
 			}

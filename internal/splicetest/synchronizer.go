@@ -19,7 +19,8 @@ const progressSQL = `with records as (update participant.lapi_ledger_end_synchro
 func Come(ctx context.Context, dsn string, microsAgo int64) error {
 	return withConn(ctx, dsn, func(conn *pgx.Conn) error {
 		var now int64
-		if err := conn.QueryRow(ctx, "select (extract(epoch from clock_timestamp()) * 1000000)::bigint").Scan(&now); err != nil {
+		if err := conn.QueryRow(ctx,
+			"select (extract(epoch from clock_timestamp()) * 1000000)::bigint").Scan(&now); err != nil {
 			return err
 		}
 		_, err := conn.Exec(ctx, progressSQL, now-microsAgo)

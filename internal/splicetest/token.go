@@ -21,7 +21,11 @@ const unsafeKey = "unsafe"
 // UnsafeToken is the token of a node without authentication: anybody can make
 // one for any user.
 func UnsafeToken(user, audience string) string {
-	token := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{"iat": time.Now().Unix(), "aud": audience, "sub": user})
+	token := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{
+		"iat": time.Now().Unix(),
+		"aud": audience,
+		"sub": user,
+	})
 	signed, err := token.SignedString([]byte(unsafeKey))
 	if err != nil {
 		panic(err) // a constant key and claims of our own

@@ -162,13 +162,16 @@ func (a *ValidatorApp) route(w http.ResponseWriter, r *http.Request, dump []byte
 	}
 	switch {
 	case a.options.Host != "" && host != a.options.Host:
-		answer(w, http.StatusNotFound, "text/html", "<html><head><title>404 Not Found</title></head><body><center><h1>404 Not Found</h1></center><hr><center>nginx</center></body></html>\n")
+		answer(w, http.StatusNotFound, "text/html",
+			"<html><head><title>404 Not Found</title></head><body><center><h1>404 Not Found</h1></center><hr><center>nginx</center></body></html>\n")
 		return
 	case fault == LoginPage:
-		answer(w, http.StatusOK, "text/html; charset=utf-8", "<!DOCTYPE html>\n<html><head><title>Sign in</title></head><body><form method=\"post\" action=\"/login\"><input name=\"user\"><input name=\"password\" type=\"password\"></form></body></html>\n")
+		answer(w, http.StatusOK, "text/html; charset=utf-8",
+			"<!DOCTYPE html>\n<html><head><title>Sign in</title></head><body><form method=\"post\" action=\"/login\"><input name=\"user\"><input name=\"password\" type=\"password\"></form></body></html>\n")
 		return
 	case fault == Unavailable:
-		answer(w, http.StatusServiceUnavailable, "text/html", "<html><head><title>503 Service Temporarily Unavailable</title></head><body><h1>503 Service Temporarily Unavailable</h1></body></html>\n")
+		answer(w, http.StatusServiceUnavailable, "text/html",
+			"<html><head><title>503 Service Temporarily Unavailable</title></head><body><h1>503 Service Temporarily Unavailable</h1></body></html>\n")
 		return
 	}
 	active := fault != Initialising
@@ -182,7 +185,10 @@ func (a *ValidatorApp) route(w http.ResponseWriter, r *http.Request, dump []byte
 	case "GET /api/validator/status":
 		answerJSON(w, http.StatusOK, a.status(active))
 	case "GET /api/validator/version":
-		answerJSON(w, http.StatusOK, map[string]any{"version": a.options.Version, "commit_ts": "2026-03-01T08:00:00Z"})
+		answerJSON(w, http.StatusOK, map[string]any{
+			"version":   a.options.Version,
+			"commit_ts": "2026-03-01T08:00:00Z",
+		})
 	default:
 		if !active {
 			notFound(w)
@@ -196,7 +202,11 @@ func (a *ValidatorApp) route(w http.ResponseWriter, r *http.Request, dump []byte
 func (a *ValidatorApp) routeReady(w http.ResponseWriter, r *http.Request, dump []byte, fault Fault) {
 	switch r.Method + " " + r.URL.Path {
 	case "GET /api/validator/v0/validator-user":
-		answerJSON(w, http.StatusOK, map[string]any{"party_id": a.party(), "user_name": a.options.User, "featured": false})
+		answerJSON(w, http.StatusOK, map[string]any{
+			"party_id":  a.party(),
+			"user_name": a.options.User,
+			"featured":  false,
+		})
 	case "GET /api/validator/v0/admin/participant/identities":
 		if a.admits(w, r) {
 			writeDump(w, dump, fault)
@@ -222,7 +232,8 @@ func writeDump(w http.ResponseWriter, dump []byte, fault Fault) {
 	case CutJSON:
 		_, _ = w.Write(dump[:len(dump)/2])
 	case ErrorBody:
-		answerError(w, http.StatusOK, "The server is currently unavailable (because it is overloaded or down for maintenance).")
+		answerError(w, http.StatusOK,
+			"The server is currently unavailable (because it is overloaded or down for maintenance).")
 	default:
 		_, _ = w.Write(dump)
 	}
@@ -260,7 +271,8 @@ func (a *ValidatorApp) admits(w http.ResponseWriter, r *http.Request) bool {
 	switch {
 	case errors.Is(err, errNoToken):
 		w.Header().Set("WWW-Authenticate", "Bearer realm=\"validator\"")
-		answerError(w, http.StatusUnauthorized, "The resource requires authentication, which was not supplied with the request")
+		answerError(w, http.StatusUnauthorized,
+			"The resource requires authentication, which was not supplied with the request")
 	case err != nil:
 		w.Header().Set("WWW-Authenticate", "Bearer realm=\"validator\"")
 		answerError(w, http.StatusUnauthorized, "The supplied authentication is invalid")

@@ -53,16 +53,25 @@ func lonelyApp(t *testing.T, options AppOptions) *ValidatorApp {
 func TestValidatorAppAnswersAsTheRealOneDoes(t *testing.T) {
 	app := lonelyApp(t, AppOptions{})
 	good := UnsafeToken(LedgerUser, DefaultAudience)
-	forged, err := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{"aud": DefaultAudience, "sub": LedgerUser}).SignedString([]byte("another"))
+	forged, err := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{
+		"aud": DefaultAudience,
+		"sub": LedgerUser,
+	}).SignedString([]byte("another"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	expired, err := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{"aud": DefaultAudience, "sub": LedgerUser, "exp": 1}).SignedString([]byte(unsafeKey))
+	expired, err := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{
+		"aud": DefaultAudience,
+		"sub": LedgerUser,
+		"exp": 1,
+	}).SignedString([]byte(unsafeKey))
 	if err != nil {
 		t.Fatal(err)
 	}
 	claimed, err := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{
-		"aud": []string{"x", DefaultAudience}, "sub": "other", "https://canton-network": map[string]any{"daml_user": LedgerUser},
+		"aud":                    []string{"x", DefaultAudience},
+		"sub":                    "other",
+		"https://canton-network": map[string]any{"daml_user": LedgerUser},
 	}).SignedString([]byte(unsafeKey))
 	if err != nil {
 		t.Fatal(err)
@@ -87,13 +96,16 @@ func TestValidatorAppAnswersAsTheRealOneDoes(t *testing.T) {
 		{"a broken token", Healthy, identitiesPath, "not.a.token", 401, "invalid"},
 		{"a forged token", Healthy, identitiesPath, forged, 401, "invalid"},
 		{"an old token", Healthy, identitiesPath, expired, 401, "invalid"},
-		{"another audience", Healthy, identitiesPath, UnsafeToken(LedgerUser, "https://ledger_api.example.com"), 401, "invalid"},
-		{"another user", Healthy, identitiesPath, UnsafeToken("administrator", DefaultAudience), 403, `{"error":"Authorization Failed for administrator"}`},
+		{"another audience", Healthy, identitiesPath, UnsafeToken(LedgerUser, "https://ledger_api.example.com"), 401,
+			"invalid"},
+		{"another user", Healthy, identitiesPath, UnsafeToken("administrator", DefaultAudience), 403,
+			`{"error":"Authorization Failed for administrator"}`},
 		{"nowhere", Healthy, "/api/validator/v0/nowhere", good, 404, "could not be found"},
 		{"initialising: livez", Initialising, "/api/validator/livez", "", 200, ""},
 		{"initialising: readyz", Initialising, "/api/validator/readyz", "", 503, ""},
 		{"initialising: status", Initialising, "/api/validator/status", "", 200, "not_initialized"},
-		{"initialising: identities", Initialising, identitiesPath, good, 404, `{"error":"The requested resource could not be found.`},
+		{"initialising: identities", Initialising, identitiesPath, good, 404,
+			`{"error":"The requested resource could not be found.`},
 		{"login page", LoginPage, identitiesPath, good, 200, "<!DOCTYPE html>"},
 		{"unavailable", Unavailable, identitiesPath, good, 503, "503 Service"},
 		{"error body", ErrorBody, identitiesPath, good, 200, `{"error"`},
@@ -116,7 +128,8 @@ func TestValidatorAppCutsItsAnswers(t *testing.T) {
 		t.Errorf("truncated: status %d and no error", code)
 	}
 	app.SetFault(CutJSON)
-	if code, body, err := get(t, app, identitiesPath, good, ""); err != nil || code != 200 || json.Valid([]byte(body)) {
+	if code, body, err := get(t, app, identitiesPath, good, ""); err != nil || code != 200 ||
+		json.Valid([]byte(body)) {
 		t.Errorf("cut JSON: %d %v, valid JSON %v", code, err, json.Valid([]byte(body)))
 	}
 	app.SetFault(Healthy)
@@ -153,17 +166,20 @@ func TestNodesAppKnowsTheNode(t *testing.T) {
 	}
 	app := NewValidatorApp(t, n, AppOptions{})
 	token := UnsafeToken(n.User, DefaultAudience)
-	if _, body, _ := get(t, app, "/api/validator/v0/admin/users", token, ""); body != `{"usernames":["administrator","alice","bob"]}` {
+	if _, body, _ := get(t, app, "/api/validator/v0/admin/users", token,
+		""); body != `{"usernames":["administrator","alice","bob"]}` {
 		t.Error(body)
 	}
 	_, body, _ := get(t, app, identitiesPath, token, "")
 	if !bytes.Equal([]byte(body), n.Identities.JSON) || !strings.Contains(body, "PAR::kms-node::1220") {
 		t.Errorf("dump %.200s", body)
 	}
-	if got := one[int](t, n.ParticipantDSN(), "select count(*) from participant.common_kms_metadata_store"); got != len(n.Identities.Keys) {
+	if got := one[int](t, n.ParticipantDSN(),
+		"select count(*) from participant.common_kms_metadata_store"); got != len(n.Identities.Keys) {
 		t.Errorf("%d keys in the service's table", got)
 	}
-	if got := one[int](t, n.ParticipantDSN(), "select count(*) from participant.lapi_users where user_id = 'bob'"); got != 1 {
+	if got := one[int](t, n.ParticipantDSN(),
+		"select count(*) from participant.lapi_users where user_id = 'bob'"); got != 1 {
 		t.Error("the participant does not know bob")
 	}
 }
@@ -180,7 +196,8 @@ func TestTokensOfARealIssuer(t *testing.T) {
 				form.Set("client_id", issuer.ClientID)
 				form.Set("client_secret", issuer.ClientSecret)
 			}
-			request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, issuer.Token, strings.NewReader(form.Encode()))
+			request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, issuer.Token,
+				strings.NewReader(form.Encode()))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -197,7 +214,8 @@ func TestTokensOfARealIssuer(t *testing.T) {
 				AccessToken string `json:"access_token"`
 				ExpiresIn   int    `json:"expires_in"`
 			}
-			if err := json.NewDecoder(response.Body).Decode(&answer); err != nil || answer.AccessToken == "" || answer.ExpiresIn <= 0 {
+			if err := json.NewDecoder(response.Body).Decode(&answer); err != nil || answer.AccessToken == "" ||
+				answer.ExpiresIn <= 0 {
 				t.Fatalf("%d %+v %v", response.StatusCode, answer, err)
 			}
 			return answer.AccessToken

@@ -42,7 +42,8 @@ func ZooHard(ctx context.Context, dsn string) error { return execute(ctx, dsn, z
 func Fingerprint(ctx context.Context, dsn string) (map[string]string, error) {
 	prints := map[string]string{}
 	err := withConn(ctx, dsn, func(conn *pgx.Conn) error {
-		if _, err := conn.Exec(ctx, "set timezone = 'UTC'; set extra_float_digits = 1; set bytea_output = 'hex'; set search_path = pg_catalog"); err != nil {
+		if _, err := conn.Exec(ctx,
+			"set timezone = 'UTC'; set extra_float_digits = 1; set bytea_output = 'hex'; set search_path = pg_catalog"); err != nil {
 			return err
 		}
 		rows, err := conn.Query(ctx, `select format('%I.%I', n.nspname, c.relname), case
@@ -56,7 +57,10 @@ func Fingerprint(ctx context.Context, dsn string) (map[string]string, error) {
 		}
 		queries := map[string]string{}
 		var name, query string
-		if _, err := pgx.ForEachRow(rows, []any{&name, &query}, func() error { queries[name] = query; return nil }); err != nil {
+		if _, err := pgx.ForEachRow(rows, []any{&name, &query}, func() error {
+			queries[name] = query
+			return nil
+		}); err != nil {
 			return err
 		}
 		for name, query := range queries {

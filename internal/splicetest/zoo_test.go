@@ -18,7 +18,8 @@ func TestZooLoadsOnEveryVersion(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		types := one[int](t, s.DSN("zoo"), `select count(*) from pg_type t where typnamespace = 'pg_catalog'::regnamespace
+		types := one[int](t, s.DSN("zoo"),
+			`select count(*) from pg_type t where typnamespace = 'pg_catalog'::regnamespace
 			and typtype in ('b', 'r', 'm') and typname !~ '^_' and not exists (select from pg_class c where c.relnamespace = 'zoo_types'::regnamespace and c.relname = 'type ' || t.typname)`)
 		if types != 0 {
 			t.Errorf("%d types of the catalog have no table", types)

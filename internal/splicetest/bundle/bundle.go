@@ -198,7 +198,8 @@ func (b *Bundle) Environ() []string { return slices.Clone(b.env) }
 // Flags are the arguments of start.sh that this node is started with; given
 // flags replace those of the same name.
 func (b *Bundle) Flags(instead ...string) []string {
-	flags := []string{"-s", "https://sv.sv-1.example.com", "-o", "", "-p", cmp.Or(b.options.PartyHint, "demo-validator-1"), "-w"}
+	flags := []string{"-s", "https://sv.sv-1.example.com", "-o", "", "-p",
+		cmp.Or(b.options.PartyHint, "demo-validator-1"), "-w"}
 	if b.options.Identifier != "" {
 		flags = append(flags, "-P", b.options.Identifier)
 	}
@@ -282,7 +283,8 @@ func (b *Bundle) Resume(ctx context.Context, services ...string) error {
 
 func (b *Bundle) containers(ctx context.Context, services []string) ([]string, error) {
 	if len(services) == 0 {
-		out, err := b.Docker(ctx, "ps", "-a", "--filter", "label=com.docker.compose.project="+b.Project, "--format", "{{.Names}}")
+		out, err := b.Docker(ctx, "ps", "-a", "--filter", "label=com.docker.compose.project="+b.Project, "--format",
+			"{{.Names}}")
 		return strings.Fields(out), err
 	}
 	var names []string
@@ -299,7 +301,8 @@ func (b *Bundle) State(ctx context.Context, service string) string {
 }
 
 func (b *Bundle) state(ctx context.Context, container string) string {
-	out, err := b.Docker(ctx, "inspect", "-f", "{{if and .State.Running (not .State.Restarting) .State.Health}}{{.State.Health.Status}}{{else}}{{.State.Status}}{{end}}", container)
+	out, err := b.Docker(ctx, "inspect", "-f",
+		"{{if and .State.Running (not .State.Restarting) .State.Health}}{{.State.Health.Status}}{{else}}{{.State.Status}}{{end}}", container)
 	if err != nil {
 		return ""
 	}
@@ -352,7 +355,8 @@ func (b *Bundle) logs(ctx context.Context) string {
 // Address is a service's address on the bundle's network. Where the daemon's
 // host is (Main), it is reached.
 func (b *Bundle) Address(ctx context.Context, service string) (string, error) {
-	out, err := b.Docker(ctx, "inspect", "-f", "{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}", b.Container(service))
+	out, err := b.Docker(ctx, "inspect", "-f", "{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}",
+		b.Container(service))
 	if err != nil {
 		return "", err
 	}
@@ -370,7 +374,10 @@ func (b *Bundle) remove(ctx context.Context) error {
 	for _, kind := range []struct{ list, remove []string }{
 		{[]string{"ps", "-aq"}, []string{"rm", "-f", "-v"}},
 		{[]string{"volume", "ls", "-q"}, []string{"volume", "rm", "-f"}},
-		{[]string{"volume", "ls", "-q", "--filter", "label=holdfast.project=" + b.Project}, []string{"volume", "rm", "-f"}},
+		{
+			[]string{"volume", "ls", "-q", "--filter", "label=holdfast.project=" + b.Project},
+			[]string{"volume", "rm", "-f"},
+		},
 		{[]string{"network", "ls", "-q"}, []string{"network", "rm"}},
 	} {
 		if len(kind.list) < 4 {

@@ -57,7 +57,8 @@ func TestABundleFromItsStartToItsLoss(t *testing.T) {
 	if !strings.HasPrefix(id, "demo-validator-1::1220") {
 		t.Fatalf("the participant is %q", id)
 	}
-	env := must(b.Docker(ctx, "inspect", "-f", "{{range .Config.Env}}{{println .}}{{end}}", "splice-validator-participant-1"))(t)
+	env := must(b.Docker(ctx, "inspect", "-f", "{{range .Config.Env}}{{println .}}{{end}}",
+		"splice-validator-participant-1"))(t)
 	if !strings.Contains(env, "CANTON_PARTICIPANT_POSTGRES_DB=participant-4\n") {
 		t.Errorf("the participant's environment is\n%s", env)
 	}
@@ -81,7 +82,8 @@ func TestABundleFromItsStartToItsLoss(t *testing.T) {
 	}
 
 	check(t, b.Wreck(ctx, HalfTableLost))
-	if differ := Differences(before, must(b.Fingerprints(ctx))(t)); len(differ) != 1 || !strings.Contains(differ[0], "lapi_events_activate_contract") {
+	if differ := Differences(before, must(b.Fingerprints(ctx))(t)); len(differ) != 1 ||
+		!strings.Contains(differ[0], "lapi_events_activate_contract") {
 		t.Errorf("half of one table was lost, and what differs is %s", differ)
 	}
 	check(t, b.Ready(ctx))
@@ -117,14 +119,16 @@ func TestTheDatabaseAloneRestartsForEver(t *testing.T) {
 func TestANodeIsReonboardedFromItsIdentities(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
-	old := identitiestest.New("demo-validator-1", [32]byte{1, 2, 3}, identitiestest.Options{Version: splicetest.SpliceVersion})
+	old := identitiestest.New("demo-validator-1", [32]byte{1, 2, 3},
+		identitiestest.Options{Version: splicetest.SpliceVersion})
 	file := filepath.Join(t.TempDir(), "identities.json")
 	check(t, os.WriteFile(file, old.JSON, 0o600))
 	check(t, reachable(filepath.Dir(file)))
 
 	b := Unpack(t, Options{Identifier: "demo-validator-1-again"})
 	flags := b.Flags("-i", file)
-	if err := b.Script(ctx, "start.sh", append(flags, "-P", "")...); err == nil || !strings.Contains(err.Error(), "new participant identifier") {
+	if err := b.Script(ctx, "start.sh", append(flags, "-P", "")...); err == nil ||
+		!strings.Contains(err.Error(), "new participant identifier") {
 		t.Errorf("-i without -P: %v", err)
 	}
 	check(t, b.Script(ctx, "start.sh", flags...))
@@ -183,7 +187,8 @@ func TestACableIsCutAtARequest(t *testing.T) {
 	cable := NewCable(t)
 	b := Unpack(t, Options{DockerHost: cable.Host})
 	cable.CutAt("/volumes/create")
-	if _, err := b.Docker(ctx, "volume", "create", "--label", "com.docker.compose.project="+b.Project, b.Project+"_x"); err == nil || !cable.WasCut() {
+	if _, err := b.Docker(ctx, "volume", "create", "--label", "com.docker.compose.project="+b.Project,
+		b.Project+"_x"); err == nil || !cable.WasCut() {
 		t.Errorf("a volume was created through a cut cable: %v", err)
 	}
 	cable.Mend()
@@ -199,15 +204,18 @@ func TestFaultsOfAMachine(t *testing.T) {
 	b := Up(t, Options{Disk: 400 << 20, Stubborn: "participant"})
 
 	relieve := must(b.FillDisk(ctx, 1<<20))(t)
-	_, err := b.SQL(ctx, ValidatorDatabase, "create table public.ballast as select repeat('x', 1000) from generate_series(1, 20000)")
+	_, err := b.SQL(ctx, ValidatorDatabase,
+		"create table public.ballast as select repeat('x', 1000) from generate_series(1, 20000)")
 	if err == nil || !strings.Contains(err.Error(), "No space left on device") {
 		t.Errorf("on a full disk: %v", err)
 	}
 	check(t, relieve())
-	must(b.SQL(ctx, ValidatorDatabase, "create table public.ballast as select repeat('x', 1000) from generate_series(1, 20000)"))(t)
+	must(b.SQL(ctx, ValidatorDatabase,
+		"create table public.ballast as select repeat('x', 1000) from generate_series(1, 20000)"))(t)
 
 	must(b.Docker(ctx, "stop", "-t", "1", b.Container("participant")))(t)
-	if code := must(b.Docker(ctx, "inspect", "-f", "{{.State.ExitCode}}", b.Container("participant")))(t); code != "137\n" {
+	if code := must(b.Docker(ctx, "inspect", "-f", "{{.State.ExitCode}}",
+		b.Container("participant")))(t); code != "137\n" {
 		t.Errorf("the stubborn participant ended with %s, and not killed", code)
 	}
 

@@ -32,7 +32,8 @@ func (b *Bundle) smallDisk(t testing.TB, bytes int64) {
 			t.Errorf("umount %s: %v: %s", mounted, err, out)
 		}
 	})
-	overlay := "volumes:\n  postgres-splice:\n    driver: local\n    driver_opts: {type: none, o: bind, device: " + filepath.Join(mounted, "data") + "}\n"
+	overlay := "volumes:\n  postgres-splice:\n    driver: local\n    driver_opts: {type: none, o: bind, device: " +
+		filepath.Join(mounted, "data") + "}\n"
 	if err := os.WriteFile(filepath.Join(b.Dir, "compose-local.yaml"), []byte(overlay), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -41,13 +42,15 @@ func (b *Bundle) smallDisk(t testing.TB, bytes int64) {
 // BreakPostgres makes the database's next start fail, until MendPostgres. A
 // server that runs goes on running.
 func (b *Bundle) BreakPostgres(ctx context.Context) error {
-	_, err := b.Exec(ctx, "postgres-splice", "sh", "-c", `echo "shared_preload_libraries = 'gone'" >>"$PGDATA/postgresql.auto.conf"`)
+	_, err := b.Exec(ctx, "postgres-splice", "sh", "-c",
+		`echo "shared_preload_libraries = 'gone'" >>"$PGDATA/postgresql.auto.conf"`)
 	return err
 }
 
 // MendPostgres undoes BreakPostgres, whether or not the container runs.
 func (b *Bundle) MendPostgres(ctx context.Context) error {
-	_, err := b.Docker(ctx, "run", "--rm", "--network", "none", "-v", b.Volume("postgres-splice")+":/data", "--entrypoint", "sed",
+	_, err := b.Docker(ctx, "run", "--rm", "--network", "none", "-v", b.Volume("postgres-splice")+":/data",
+		"--entrypoint", "sed",
 		"postgres:"+cmp.Or(b.options.Postgres, "15"), "-i", "/'gone'/d", "/data/postgresql.auto.conf")
 	return err
 }

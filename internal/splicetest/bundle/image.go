@@ -49,7 +49,8 @@ var prepare = sync.OnceValue(func() error {
 		return err
 	}
 	defer unlock()
-	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", filepath.Join(dir, "splice"), "holdfast/internal/splicetest/imitation/cmd/splice")
+	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", filepath.Join(dir, "splice"),
+		"holdfast/internal/splicetest/imitation/cmd/splice")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("build the imitated programs: %w: %s", err, out)
@@ -96,7 +97,8 @@ func exclusive(what string) (func(), error) {
 // the test bed's daemon.
 func Environ() []string {
 	return append(os.Environ(),
-		"DOCKER_HOST="+os.Getenv("HOLDFAST_TEST_DOCKER"), "DOCKER_CONFIG="+os.Getenv("HOLDFAST_TEST_DOCKER_CONFIG"), "DOCKER_BUILDKIT=0")
+		"DOCKER_HOST="+os.Getenv("HOLDFAST_TEST_DOCKER"), "DOCKER_CONFIG="+os.Getenv("HOLDFAST_TEST_DOCKER_CONFIG"),
+		"DOCKER_BUILDKIT=0")
 }
 
 // docker runs one command of Docker and returns what it printed.
@@ -111,7 +113,8 @@ func run(ctx context.Context, cmd *exec.Cmd) (string, error) {
 	}
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil {
-		return stdout.String(), fmt.Errorf("%s: %w: %s", strings.Join(cmd.Args, " "), err, strings.TrimSpace(stderr.String()))
+		return stdout.String(), fmt.Errorf("%s: %w: %s", strings.Join(cmd.Args, " "), err,
+			strings.TrimSpace(stderr.String()))
 	}
 	return stdout.String(), ctx.Err()
 }

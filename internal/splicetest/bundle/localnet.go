@@ -39,7 +39,10 @@ func UpLocalNet(t testing.TB) *LocalNet {
 	}
 	t.Cleanup(unlock)
 	l := &LocalNet{Dir: t.TempDir()}
-	for name, from := range map[string]string{"compose.yaml": "files/localnet/compose.yaml", "postgres-entrypoint.sh": "files/validator/postgres-entrypoint.sh"} {
+	for name, from := range map[string]string{
+		"compose.yaml":           "files/localnet/compose.yaml",
+		"postgres-entrypoint.sh": "files/validator/postgres-entrypoint.sh",
+	} {
 		text, err := fs.ReadFile(files, from)
 		if err != nil {
 			t.Fatal(err)

@@ -40,7 +40,13 @@ func (b *Bundle) DSN(ctx context.Context, database string) (string, error) {
 	if password := b.options.Settings["SPLICE_DB_PASSWORD"]; password != "" {
 		user = url.UserPassword("cnadmin", password)
 	}
-	u := url.URL{Scheme: "postgres", User: user, Host: net.JoinHostPort(host, port), Path: "/" + database, RawQuery: "sslmode=disable"}
+	u := url.URL{
+		Scheme:   "postgres",
+		User:     user,
+		Host:     net.JoinHostPort(host, port),
+		Path:     "/" + database,
+		RawQuery: "sslmode=disable",
+	}
 	return u.String(), nil
 }
 
@@ -97,7 +103,8 @@ func (b *Bundle) StartLoad(ctx context.Context, rate int) error {
 	if err != nil {
 		return err
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, fmt.Sprintf("http://%s:10013/load?rate=%d", address, rate), nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost,
+		fmt.Sprintf("http://%s:10013/load?rate=%d", address, rate), nil)
 	if err != nil {
 		return err
 	}
@@ -124,7 +131,8 @@ func (b *Bundle) StopLoad(ctx context.Context) error {
 		case before == after && ingested == after:
 			return nil
 		case time.Now().After(deadline):
-			return fmt.Errorf("the validator app is at %d, %s after the load, and the participant at %d", ingested, patience, after)
+			return fmt.Errorf("the validator app is at %d, %s after the load, and the participant at %d", ingested,
+				patience, after)
 		}
 	}
 }

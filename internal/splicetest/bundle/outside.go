@@ -100,9 +100,14 @@ func Issuer(t testing.TB) (*splicetest.OIDC, map[string]string) {
 	host, port := expose(t, keys.Port())
 	keys.Host = net.JoinHostPort(host, port)
 	return issuer, map[string]string{
-		"AUTH_URL": issuer.Issuer, "AUTH_WELLKNOWN_URL": issuer.WellKnown, "AUTH_JWKS_URL": keys.String(),
-		"LEDGER_API_AUTH_AUDIENCE": "https://canton.network.global", "VALIDATOR_AUTH_AUDIENCE": "https://canton.network.global",
-		"VALIDATOR_AUTH_CLIENT_ID": issuer.ClientID, "VALIDATOR_AUTH_CLIENT_SECRET": issuer.ClientSecret,
-		"LEDGER_API_ADMIN_USER": issuer.ClientID, "WALLET_ADMIN_USER": "administrator",
+		"AUTH_URL":                     issuer.Issuer,
+		"AUTH_WELLKNOWN_URL":           issuer.WellKnown,
+		"AUTH_JWKS_URL":                keys.String(),
+		"LEDGER_API_AUTH_AUDIENCE":     "https://canton.network.global",
+		"VALIDATOR_AUTH_AUDIENCE":      "https://canton.network.global",
+		"VALIDATOR_AUTH_CLIENT_ID":     issuer.ClientID,
+		"VALIDATOR_AUTH_CLIENT_SECRET": issuer.ClientSecret,
+		"LEDGER_API_ADMIN_USER":        issuer.ClientID,
+		"WALLET_ADMIN_USER":            "administrator",
 	}
 }

@@ -86,7 +86,8 @@ func (b *Bundle) truncateTables(ctx context.Context) error {
 	if err := b.Halt(ctx, "validator", "participant"); err != nil {
 		return err
 	}
-	if _, err := b.SQL(ctx, b.ParticipantDatabase(), `do $$ begin execute (select 'truncate ' || string_agg(format('participant.%I', tablename), ', ') || ' cascade'
+	if _, err := b.SQL(ctx, b.ParticipantDatabase(),
+		`do $$ begin execute (select 'truncate ' || string_agg(format('participant.%I', tablename), ', ') || ' cascade'
 		from pg_tables where schemaname = 'participant' and tablename <> 'flyway_schema_history'); end $$`); err != nil {
 		return err
 	}
@@ -127,7 +128,8 @@ func (b *Bundle) swapIdentity(ctx context.Context) error {
 }
 
 func (b *Bundle) loseHalfATable(ctx context.Context) error {
-	gone, err := b.SQL(ctx, b.ParticipantDatabase(), "delete from participant.lapi_events_activate_contract where event_offset % 2 = 0; select count(*) from participant.lapi_events_activate_contract")
+	gone, err := b.SQL(ctx, b.ParticipantDatabase(),
+		"delete from participant.lapi_events_activate_contract where event_offset % 2 = 0; select count(*) from participant.lapi_events_activate_contract")
 	if err == nil && gone == "0" {
 		err = errors.New("there was nothing to lose; the ledger needs some updates")
 	}
@@ -140,7 +142,8 @@ func (b *Bundle) Ruin(ctx context.Context) error {
 	if err := b.Halt(ctx, "validator", "participant", "postgres-splice"); err != nil {
 		return err
 	}
-	if _, err := b.inVolume(ctx, b.Volume("postgres-splice"), `for f in global/pg_control pg_xact/* base/*/1259; do head -c 8192 /dev/urandom >"$f"; done`); err != nil {
+	if _, err := b.inVolume(ctx, b.Volume("postgres-splice"),
+		`for f in global/pg_control pg_xact/* base/*/1259; do head -c 8192 /dev/urandom >"$f"; done`); err != nil {
 		return err
 	}
 	if _, err := b.Docker(ctx, "start", b.Container("postgres-splice")); err != nil {
@@ -167,7 +170,8 @@ func (b *Bundle) VolumeDigest(ctx context.Context, volume string) (string, error
 
 // inVolume runs a script as root in the root of a volume.
 func (b *Bundle) inVolume(ctx context.Context, volume, script string) (string, error) {
-	out, err := b.Docker(ctx, "run", "--rm", "--network", "none", "--user", "0", "-v", volume+":/data", "-w", "/data", "--entrypoint", "sh",
+	out, err := b.Docker(ctx, "run", "--rm", "--network", "none", "--user", "0", "-v", volume+":/data", "-w", "/data",
+		"--entrypoint", "sh",
 		"postgres:"+cmp.Or(b.options.Postgres, "15"), "-euc", script)
 	return strings.TrimSpace(out), err
 }
@@ -227,12 +231,15 @@ func fingerprint(ctx context.Context, dsn, database string, into map[string]stri
 	}
 	for _, name := range names {
 		var digest string
-		if err := conn.QueryRow(ctx, "select count(*) || ' rows ' || coalesce(sum(('x' || left(md5(t::text), 15))::bit(60)::bigint), 0) from "+name.Sanitize()+" t").Scan(&digest); err != nil {
+		if err := conn.QueryRow(ctx,
+			"select count(*) || ' rows ' || coalesce(sum(('x' || left(md5(t::text), 15))::bit(60)::bigint), 0) from "+
+				name.Sanitize()+" t").Scan(&digest); err != nil {
 			return err
 		}
 		into[database+"."+strings.Join(name, ".")] = digest
 	}
-	rows, err = conn.Query(ctx, "select schemaname, sequencename, coalesce(last_value::text, 'unused') from pg_sequences")
+	rows, err = conn.Query(ctx,
+		"select schemaname, sequencename, coalesce(last_value::text, 'unused') from pg_sequences")
 	if err != nil {
 		return err
 	}

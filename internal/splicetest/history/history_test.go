@@ -40,8 +40,10 @@ func TestHealthyLivesAreHealthy(t *testing.T) {
 				q := before.Captures[1].Components[0].Facts.Participant
 				happened["users"] = happened["users"] || len(p.Users) > len(q.Users)
 				happened["synchronizer"] = happened["synchronizer"] || len(p.Synchronizers) > len(q.Synchronizers)
-				happened["postgres"] = happened["postgres"] || set.Captures[0].Server.Number > before.Captures[0].Server.Number
-				happened["splice"] = happened["splice"] || set.Captures[0].Components[0].Facts.Migrations > before.Captures[0].Components[0].Facts.Migrations
+				happened["postgres"] = happened["postgres"] ||
+					set.Captures[0].Server.Number > before.Captures[0].Server.Number
+				happened["splice"] = happened["splice"] ||
+					set.Captures[0].Components[0].Facts.Migrations > before.Captures[0].Components[0].Facts.Migrations
 			}
 		}
 	}

@@ -2,13 +2,13 @@ package history
 
 import (
 	"fmt"
-	"holdfast/content"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"holdfast"
+	"holdfast/content"
 )
 
 // state is a node at one moment.
@@ -43,11 +43,18 @@ type end struct {
 func (m *maker) born(seed uint64) state {
 	namespace := "1220" + strings.Repeat(fmt.Sprintf("%016x", m.rand.Uint64()), 4)
 	s := state{
-		at: m.opt.Begin, id: fmt.Sprintf("validator-%d::%s", seed, namespace), namespace: namespace,
-		postgres: 150010 + m.rand.IntN(5), validatorSchema: 60 + m.rand.IntN(10), participantSchema: 4 + m.rand.IntN(4),
-		serial: m.rand.IntN(4), pace: 1 + 20*m.rand.Float64(), offset: 1000 + m.rand.Int64N(1_000_000),
-		window: []time.Duration{0, 48 * time.Hour, 30 * 24 * time.Hour}[m.rand.IntN(3)],
-		users:  []user{{"administrator", m.opt.Begin.Add(-100 * 24 * time.Hour)}}, systemID: strconv.FormatUint(m.rand.Uint64()>>1, 10),
+		at:                m.opt.Begin,
+		id:                fmt.Sprintf("validator-%d::%s", seed, namespace),
+		namespace:         namespace,
+		postgres:          150010 + m.rand.IntN(5),
+		validatorSchema:   60 + m.rand.IntN(10),
+		participantSchema: 4 + m.rand.IntN(4),
+		serial:            m.rand.IntN(4),
+		pace:              1 + 20*m.rand.Float64(),
+		offset:            1000 + m.rand.Int64N(1_000_000),
+		window:            []time.Duration{0, 48 * time.Hour, 30 * 24 * time.Hour}[m.rand.IntN(3)],
+		users:             []user{{"administrator", m.opt.Begin.Add(-100 * 24 * time.Hour)}},
+		systemID:          strconv.FormatUint(m.rand.Uint64()>>1, 10),
 	}
 	s.ends = []end{{s.at, s.offset}}
 	return s
@@ -88,15 +95,32 @@ func (s state) physicalID(serial int) string {
 func (s state) participantFacts() holdfast.Facts {
 	ledgerEnd, published := s.offset, s.at
 	p := &holdfast.ParticipantFacts{
-		ParticipantID: s.id, LedgerEnd: &ledgerEnd, Published: &published, PrunedUpTo: s.pruned,
-		RecordTimes: []holdfast.RecordTime{{Synchronizer: synchronizer + "::1220" + strings.Repeat("ab", 32), At: s.at}},
-		Keys:        []holdfast.Key{{Fingerprint: s.namespace, Name: "namespace"}},
+		ParticipantID: s.id,
+		LedgerEnd:     &ledgerEnd,
+		Published:     &published,
+		PrunedUpTo:    s.pruned,
+		RecordTimes: []holdfast.RecordTime{{
+			Synchronizer: synchronizer + "::1220" + strings.Repeat("ab", 32),
+			At:           s.at,
+		}},
+		Keys: []holdfast.Key{{Fingerprint: s.namespace, Name: "namespace"}},
 	}
 	for _, serial := range s.old {
-		p.Synchronizers = append(p.Synchronizers, holdfast.Synchronizer{Alias: "global", PhysicalID: s.physicalID(serial)})
+		p.Synchronizers = append(p.Synchronizers, holdfast.Synchronizer{
+			Alias:      "global",
+			PhysicalID: s.physicalID(serial),
+		})
 	}
-	p.Synchronizers = append(p.Synchronizers, holdfast.Synchronizer{Alias: "global", PhysicalID: s.physicalID(s.serial), Active: true})
-	p.Dars = []holdfast.Dar{{ID: strings.Repeat("ef", 32), Name: "splice-amulet", Version: fmt.Sprintf("0.1.%d", s.validatorSchema)}}
+	p.Synchronizers = append(p.Synchronizers, holdfast.Synchronizer{
+		Alias:      "global",
+		PhysicalID: s.physicalID(s.serial),
+		Active:     true,
+	})
+	p.Dars = []holdfast.Dar{{
+		ID:      strings.Repeat("ef", 32),
+		Name:    "splice-amulet",
+		Version: fmt.Sprintf("0.1.%d", s.validatorSchema),
+	}}
 	p.NoPruning = s.window == 0
 	if s.window > 0 {
 		p.Pruning = &holdfast.Pruning{Cron: "0 /10 * * * ?", MaxDuration: 5 * time.Minute, Retention: s.window}
@@ -114,7 +138,14 @@ func (s state) validatorFacts(offset int64) holdfast.Facts {
 	}
 	for i, name := range []string{"DbValidatorStore", "DbUserWalletStore"} {
 		at := max(0, offset-int64(i))
-		v.Stores = append(v.Stores, holdfast.Store{Name: name, Version: 2, Participant: "PAR::" + s.id, Raw: fmt.Sprintf("%018x", at), Offset: &at, Current: true})
+		v.Stores = append(v.Stores, holdfast.Store{
+			Name:        name,
+			Version:     2,
+			Participant: "PAR::" + s.id,
+			Raw:         fmt.Sprintf("%018x", at),
+			Offset:      &at,
+			Current:     true,
+		})
 	}
 	return holdfast.Facts{Schema: "validator", Migrations: fmt.Sprintf("%03d", s.validatorSchema), Validator: v}
 }
@@ -134,13 +165,29 @@ func (m *maker) take() {
 	}
 	moment := func() holdfast.Moment { return holdfast.Moment{Wall: s.at, Since: s.at.Sub(began)} }
 	set := holdfast.Set{
-		Schema: holdfast.ManifestSchema, ID: holdfast.NewSetID(began, random), Node: node, Holdfast: "0.1.0", Host: "backup", Attempt: 1, Began: moment(),
+		Schema:   holdfast.ManifestSchema,
+		ID:       holdfast.NewSetID(began, random),
+		Node:     node,
+		Holdfast: "0.1.0",
+		Host:     "backup",
+		Attempt:  1,
+		Began:    moment(),
 	}
 	capture := func(name holdfast.ComponentName, kind holdfast.Kind, facts func() holdfast.Facts) {
-		c := holdfast.Capture{Method: holdfast.Dump, Began: moment(), Consistent: moment(), Bytes: s.offset * 1000,
+		c := holdfast.Capture{
+			Method:     holdfast.Dump,
+			Began:      moment(),
+			Consistent: moment(),
+			Bytes:      s.offset * 1000,
 			Components: []holdfast.Captured{{Component: name, Kind: kind, Facts: facts()}},
-			Server:     holdfast.Server{Version: fmt.Sprintf("%d.%d", s.postgres/10000, s.postgres%10000), Number: s.postgres, SystemID: s.systemID, Timeline: 1},
-			Content:    content.Rows{Schema: string(name) + "/schema.dump", Globals: string(name) + "/globals.sql"}}
+			Server: holdfast.Server{
+				Version:  fmt.Sprintf("%d.%d", s.postgres/10000, s.postgres%10000),
+				Number:   s.postgres,
+				SystemID: s.systemID,
+				Timeline: 1,
+			},
+			Content: content.Rows{Schema: string(name) + "/schema.dump", Globals: string(name) + "/globals.sql"},
+		}
 		m.pass(m.between(m.opt.Every/720, m.opt.Every/50))
 		c.Ended = moment()
 		set.Captures = append(set.Captures, c)
@@ -174,7 +221,8 @@ func (m *maker) harm(set *holdfast.Set) {
 		m.event("%s mismatched", set.ID)
 	case 3:
 		jump := m.between(-36*time.Hour, 36*time.Hour)
-		for _, moment := range []*holdfast.Moment{&set.Began, &set.Ended, &set.Captures[0].Began, &set.Captures[0].Consistent, &set.Captures[0].Ended,
+		for _, moment := range []*holdfast.Moment{&set.Began, &set.Ended, &set.Captures[0].Began,
+			&set.Captures[0].Consistent, &set.Captures[0].Ended,
 			&set.Captures[1].Began, &set.Captures[1].Consistent, &set.Captures[1].Ended} {
 			moment.Wall = moment.Wall.Add(jump)
 		}

@@ -59,7 +59,8 @@ func (p *Participant) status(ctx context.Context, _ []byte) ([]byte, error) {
 
 func (p *Participant) synchronizers(ctx context.Context) (ids []string, err error) {
 	err = p.query(ctx, func(conn *pgx.Conn) error {
-		rows, err := conn.Query(ctx, "select physical_synchronizer_id from participant.par_synchronizer_connection_configs where status = 'A'")
+		rows, err := conn.Query(ctx,
+			"select physical_synchronizer_id from participant.par_synchronizer_connection_configs where status = 'A'")
 		if err != nil {
 			return err
 		}

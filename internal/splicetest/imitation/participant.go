@@ -45,7 +45,14 @@ type Participant struct {
 // participantOf reads the environment of the image.
 func participantOf(env func(string) string, log io.Writer) *Participant {
 	rate, _ := strconv.ParseFloat(env("IMITATION_RATE"), 64)
-	return &Participant{Storage: participantStorage(env), Ports: participantPorts, Rate: rate, Claim: env("IMITATION_CLAIM"), Mute: env("IMITATION_MUTE") != "", Log: log}
+	return &Participant{
+		Storage: participantStorage(env),
+		Ports:   participantPorts,
+		Rate:    rate,
+		Claim:   env("IMITATION_CLAIM"),
+		Mute:    env("IMITATION_MUTE") != "",
+		Log:     log,
+	}
 }
 
 func (p *Participant) say(format string, args ...any) {
@@ -97,7 +104,8 @@ func port(n int) string { return net.JoinHostPort("", strconv.Itoa(n)) }
 func (p *Participant) identity(ctx context.Context) (string, error) {
 	var node, ledger string
 	err := p.query(ctx, func(conn *pgx.Conn) error {
-		return conn.QueryRow(ctx, `select coalesce((select identifier || '::' || namespace from participant.common_node_id), ''),
+		return conn.QueryRow(ctx,
+			`select coalesce((select identifier || '::' || namespace from participant.common_node_id), ''),
 			coalesce((select participant_id from participant.lapi_parameters), '')`).Scan(&node, &ledger)
 	})
 	if err == nil && node != "" && ledger != "" && node != ledger {
@@ -141,7 +149,10 @@ func (p *Participant) write(ctx context.Context) error {
 			}
 			continue
 		}
-		node := splicetest.Attach(splicetest.Place{ParticipantDSN: p.Storage.DSN(), Identities: identitiestest.Dump{ParticipantID: id}})
+		node := splicetest.Attach(splicetest.Place{
+			ParticipantDSN: p.Storage.DSN(),
+			Identities:     identitiestest.Dump{ParticipantID: id},
+		})
 		step, stop := context.WithCancel(ctx)
 		go func() {
 			select {
@@ -176,7 +187,8 @@ func (p *Participant) serveMetrics(ctx context.Context) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, r *http.Request) {
 		end, _ := splicetest.LedgerEnd(r.Context(), p.Storage.DSN())
-		fmt.Fprintf(w, "# TYPE daml_participant_api_indexer_ledger_end gauge\ndaml_participant_api_indexer_ledger_end %d\n", end)
+		fmt.Fprintf(w,
+			"# TYPE daml_participant_api_indexer_ledger_end gauge\ndaml_participant_api_indexer_ledger_end %d\n", end)
 	})
 	mux.HandleFunc("POST /load", func(w http.ResponseWriter, r *http.Request) {
 		rate, err := strconv.ParseFloat(r.FormValue("rate"), 64)
@@ -257,7 +269,8 @@ func (p *Participant) keepSnapshot(ctx context.Context, dump identitiestest.Dump
 	}
 	identifier, namespace, _ := strings.Cut(dump.ParticipantID, "::")
 	return p.query(ctx, func(conn *pgx.Conn) error {
-		_, err := conn.Exec(ctx, `insert into participant.common_topology_transactions (store_id, sequenced, transaction_type, namespace, identifier,
+		_, err := conn.Exec(ctx,
+			`insert into participant.common_topology_transactions (store_id, sequenced, transaction_type, namespace, identifier,
 			mapping_key_hash, serial_counter, valid_from, operation, instance, tx_hash, is_proposal, representative_protocol_version, hash_of_signatures)
 			values ('Authorized', 1760000000000000, 4, $1, $2, md5('authorised'), 1, 1760000000000000, 2, $3, md5('authorised tx'), false, 35, md5('authorised signatures'))`,
 			namespace, identifier, snapshot)
@@ -274,7 +287,8 @@ func (p *Participant) export(ctx context.Context, _ []byte) ([]byte, error) {
 	var keys []identitiestest.Key
 	var snapshot []byte
 	err = p.query(ctx, func(conn *pgx.Conn) error {
-		rows, err := conn.Query(ctx, "select key_id, coalesce(name, ''), purpose, data from participant.common_crypto_private_keys order by name desc, key_id")
+		rows, err := conn.Query(ctx,
+			"select key_id, coalesce(name, ''), purpose, data from participant.common_crypto_private_keys order by name desc, key_id")
 		if err != nil {
 			return err
 		}
@@ -284,7 +298,8 @@ func (p *Participant) export(ctx context.Context, _ []byte) ([]byte, error) {
 		if err != nil {
 			return err
 		}
-		return conn.QueryRow(ctx, "select instance from participant.common_topology_transactions where store_id = 'Authorized'").Scan(&snapshot)
+		return conn.QueryRow(ctx,
+			"select instance from participant.common_topology_transactions where store_id = 'Authorized'").Scan(&snapshot)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("export the identities of %s: %w", id, err)

@@ -76,12 +76,30 @@ func localNet(ctx context.Context, name string, env func(string) string, log io.
 		if err != nil {
 			return fmt.Errorf("IMITATION_NODES: %q: %w", entry, err)
 		}
-		ports := Ports{Ledger: 1000*prefix + 901, Admin: 1000*prefix + 902, Health: 1000*prefix + 961, Metrics: 1000*prefix + 913}
+		ports := Ports{
+			Ledger:  1000*prefix + 901,
+			Admin:   1000*prefix + 902,
+			Health:  1000*prefix + 961,
+			Metrics: 1000*prefix + 913,
+		}
 		storage := func(program string) Storage {
-			return Storage{Server: env("DB_SERVER"), Port: "5432", Database: program + "-" + node, Schema: program, User: env("DB_USER"), Password: env("DB_PASSWORD")}
+			return Storage{
+				Server:   env("DB_SERVER"),
+				Port:     "5432",
+				Database: program + "-" + node,
+				Schema:   program,
+				User:     env("DB_USER"),
+				Password: env("DB_PASSWORD"),
+			}
 		}
 		if name == "canton" {
-			group.Go(func() error { return (&Participant{Storage: storage("participant"), Ports: ports, Log: log}).Run(ctx) })
+			group.Go(func() error {
+				return (&Participant{
+					Storage: storage("participant"),
+					Ports:   ports,
+					Log:     log,
+				}).Run(ctx)
+			})
 			continue
 		}
 		of := func(what string) string {
@@ -89,8 +107,17 @@ func localNet(ctx context.Context, name string, env func(string) string, log io.
 		}
 		hint := node + "-localnet-1"
 		a := &ValidatorApp{
-			Storage: storage("validator"), Participant: "canton", Ports: ports, API: 1000*prefix + 903, Metrics: 1000*prefix + 914,
-			PartyHint: hint, Identifier: hint, User: of("VALIDATOR_USER_NAME"), Audience: of("AUDIENCE"), Grace: time.Second, Log: log,
+			Storage:     storage("validator"),
+			Participant: "canton",
+			Ports:       ports,
+			API:         1000*prefix + 903,
+			Metrics:     1000*prefix + 914,
+			PartyHint:   hint,
+			Identifier:  hint,
+			User:        of("VALIDATOR_USER_NAME"),
+			Audience:    of("AUDIENCE"),
+			Grace:       time.Second,
+			Log:         log,
 		}
 		group.Go(func() error { return a.Run(ctx) })
 	}

@@ -23,8 +23,15 @@ type Storage struct {
 // DSN is its connection string.
 func (s Storage) DSN() string {
 	u := url.URL{
-		Scheme: "postgres", User: url.UserPassword(s.User, s.Password), Host: net.JoinHostPort(s.Server, s.Port), Path: "/" + s.Database,
-		RawQuery: url.Values{"sslmode": {"disable"}, "application_name": {"imitation " + s.Schema}, "connect_timeout": {"5"}}.Encode(),
+		Scheme: "postgres",
+		User:   url.UserPassword(s.User, s.Password),
+		Host:   net.JoinHostPort(s.Server, s.Port),
+		Path:   "/" + s.Database,
+		RawQuery: url.Values{
+			"sslmode":          {"disable"},
+			"application_name": {"imitation " + s.Schema},
+			"connect_timeout":  {"5"},
+		}.Encode(),
 	}
 	return u.String()
 }
@@ -32,7 +39,14 @@ func (s Storage) DSN() string {
 // participantStorage reads the environment of the participant's image.
 func participantStorage(env func(string) string) Storage {
 	of := func(what string) string { return env("CANTON_PARTICIPANT_POSTGRES_" + what) }
-	return Storage{Server: of("SERVER"), Port: of("PORT"), Database: of("DB"), Schema: of("SCHEMA"), User: of("USER"), Password: of("PASSWORD")}
+	return Storage{
+		Server:   of("SERVER"),
+		Port:     of("PORT"),
+		Database: of("DB"),
+		Schema:   of("SCHEMA"),
+		User:     of("USER"),
+		Password: of("PASSWORD"),
+	}
 }
 
 var property = regexp.MustCompile(`(?m)^[ \t]*(\w+)[ \t]*=[ \t]*"?([^"\n]*?)"?[ \t]*$`)
@@ -74,22 +88,26 @@ var latest = map[string]string{"participant": "5.2", "validator": "073"}
 // not know, as Flyway does.
 func (s Storage) migrate(ctx context.Context, conn *pgx.Conn, create func(context.Context, string) error) error {
 	var present bool
-	if err := conn.QueryRow(ctx, "select exists (select from pg_namespace where nspname = $1)", s.Schema).Scan(&present); err != nil {
+	if err := conn.QueryRow(ctx, "select exists (select from pg_namespace where nspname = $1)",
+		s.Schema).Scan(&present); err != nil {
 		return err
 	}
 	if !present {
 		return create(ctx, s.DSN())
 	}
 	var version string
-	err := conn.QueryRow(ctx, "select coalesce(version, '') from "+pgx.Identifier{s.Schema, "flyway_schema_history"}.Sanitize()+
-		" where success and version is not null order by installed_rank desc limit 1").Scan(&version)
-	if failure := (*pgconn.PgError)(nil); errors.As(err, &failure) && failure.Code == "42P01" || errors.Is(err, pgx.ErrNoRows) {
+	err := conn.QueryRow(ctx,
+		"select coalesce(version, '') from "+pgx.Identifier{s.Schema, "flyway_schema_history"}.Sanitize()+
+			" where success and version is not null order by installed_rank desc limit 1").Scan(&version)
+	if failure := (*pgconn.PgError)(nil); errors.As(err, &failure) && failure.Code == "42P01" ||
+		errors.Is(err, pgx.ErrNoRows) {
 		return fmt.Errorf("found non-empty schema %q but no schema history table: validate failed", s.Schema)
 	} else if err != nil {
 		return err
 	}
 	if version != latest[s.Schema] {
-		return fmt.Errorf("schema %q is at version %s and this release knows %s: validate failed", s.Schema, version, latest[s.Schema])
+		return fmt.Errorf("schema %q is at version %s and this release knows %s: validate failed", s.Schema, version,
+			latest[s.Schema])
 	}
 	return nil
 }

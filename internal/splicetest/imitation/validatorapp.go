@@ -49,9 +49,18 @@ const (
 func validatorAppOf(env func(string) string, log io.Writer) (*ValidatorApp, error) {
 	of := func(what string) string { return env("SPLICE_APP_VALIDATOR_" + what) }
 	a := &ValidatorApp{
-		Storage: appStorage(env("ADDITIONAL_CONFIG_PERSISTENCE")), Participant: of("PARTICIPANT_ADDRESS"), Ports: participantPorts, API: 5003, Metrics: 10013,
-		PartyHint: of("PARTY_HINT"), Identifier: cmp.Or(of("PARTICIPANT_IDENTIFIER"), of("PARTY_HINT")), User: of("LEDGER_API_AUTH_USER_NAME"),
-		Audience: of("AUTH_AUDIENCE"), JWKS: of("AUTH_JWKS_URL"), Grace: 5 * time.Second, Log: log,
+		Storage:     appStorage(env("ADDITIONAL_CONFIG_PERSISTENCE")),
+		Participant: of("PARTICIPANT_ADDRESS"),
+		Ports:       participantPorts,
+		API:         5003,
+		Metrics:     10013,
+		PartyHint:   of("PARTY_HINT"),
+		Identifier:  cmp.Or(of("PARTICIPANT_IDENTIFIER"), of("PARTY_HINT")),
+		User:        of("LEDGER_API_AUTH_USER_NAME"),
+		Audience:    of("AUTH_AUDIENCE"),
+		JWKS:        of("AUTH_JWKS_URL"),
+		Grace:       5 * time.Second,
+		Log:         log,
 	}
 	if env("ADDITIONAL_CONFIG_DISABLE_AUTH") != "" {
 		a.JWKS = ""
@@ -149,7 +158,8 @@ func (a *ValidatorApp) awaitParticipant(ctx context.Context) (string, error) {
 			}
 		default:
 			if identifier, _, _ := strings.Cut(id, "::"); identifier != a.Identifier {
-				return "", fmt.Errorf("node has identity %s, but identifier %s was expected", identifier, a.Identifier)
+				return "", fmt.Errorf("node has identity %s, but identifier %s was expected", identifier,
+					a.Identifier)
 			}
 			return id, nil
 		}
@@ -194,7 +204,8 @@ func (a *ValidatorApp) open(ctx context.Context, id string) (*splicetest.Node, e
 		return nil, err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	rows, err := conn.Query(ctx, "select distinct coalesce(descriptor ->> 'participant', '') from validator.store_descriptors")
+	rows, err := conn.Query(ctx,
+		"select distinct coalesce(descriptor ->> 'participant', '') from validator.store_descriptors")
 	if err != nil {
 		return nil, err
 	}
@@ -204,7 +215,8 @@ func (a *ValidatorApp) open(ctx context.Context, id string) (*splicetest.Node, e
 	}
 	for _, owner := range owners {
 		if owner != "PAR::"+id {
-			return nil, fmt.Errorf("the stores belong to participant %s, and this one is %s", strings.TrimPrefix(owner, "PAR::"), id)
+			return nil, fmt.Errorf("the stores belong to participant %s, and this one is %s",
+				strings.TrimPrefix(owner, "PAR::"), id)
 		}
 	}
 	if len(owners) == 0 {
@@ -231,6 +243,7 @@ func (a *ValidatorApp) ingest(ctx context.Context, node *splicetest.Node) error 
 func (a *ValidatorApp) metrics(node *splicetest.Node) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		offset, _ := node.Ingested(r.Context())
-		fmt.Fprintf(w, "# TYPE splice_store_completed_ingestions counter\nsplice_store_completed_ingestions{store_name=\"DbValidatorStore\"} %d\n", offset)
+		fmt.Fprintf(w,
+			"# TYPE splice_store_completed_ingestions counter\nsplice_store_completed_ingestions{store_name=\"DbValidatorStore\"} %d\n", offset)
 	})
 }

@@ -61,7 +61,9 @@ func serveMethods(ctx context.Context, address string, methods map[string]method
 		}
 		return stream.SendMsg(&frame{response})
 	}
-	return serve(ctx, address, grpc.NewServer(grpc.ForceServerCodec(plain{}), grpc.UnknownServiceHandler(answer), grpc.MaxRecvMsgSize(64<<20)))
+	return serve(ctx, address,
+		grpc.NewServer(grpc.ForceServerCodec(plain{}), grpc.UnknownServiceHandler(answer),
+			grpc.MaxRecvMsgSize(64<<20)))
 }
 
 // serveHealth says SERVING, whatever the state: a participant without an

@@ -47,7 +47,8 @@ func main() {
 func parse() options {
 	var o options
 	mb := flag.Int64("mb", 50, "size of the participant's database, in megabytes")
-	flag.StringVar(&o.node.Version, "postgres", "", "major version of Postgres (default: the newest that has pg_dump)")
+	flag.StringVar(&o.node.Version, "postgres", "",
+		"major version of Postgres (default: the newest that has pg_dump)")
 	flag.StringVar(&o.node.Hint, "hint", "", "the node's party hint")
 	flag.BoolVar(&o.node.TwoInstances, "two", false, "a Postgres server for each of the two databases")
 	flag.BoolVar(&o.node.App, "app", false, "an application's database as well")
@@ -57,9 +58,11 @@ func parse() options {
 	flag.Int64Var(&o.load.PruneKeep, "keep", 0, "offsets that pruning leaves (0: no pruning)")
 	flag.DurationVar(&o.load.PruneEvery, "prune-every", 10*time.Second, "time between prunings")
 	flag.StringVar(&o.app.Addr, "addr", "", "address of the validator app (default: a free port of 127.0.0.1)")
-	flag.StringVar(&o.app.Host, "host", "", "the only Host that the validator app answers, for example "+splicetest.ComposeHost)
+	flag.StringVar(&o.app.Host, "host", "",
+		"the only Host that the validator app answers, for example "+splicetest.ComposeHost)
 	flag.StringVar(&o.app.Audience, "audience", splicetest.DefaultAudience, "audience of the validator app's tokens")
-	flag.BoolVar(&o.oidc, "oidc", false, "authenticate by an OAuth2 server; otherwise by the unsafe tokens of a node without authentication")
+	flag.BoolVar(&o.oidc, "oidc", false,
+		"authenticate by an OAuth2 server; otherwise by the unsafe tokens of a node without authentication")
 	flag.StringVar(&o.output, "output", "json", "json or env: how to say where everything is")
 	flag.BoolVar(&o.untilEOF, "until-eof", false, "end when standard input ends, too")
 	flag.Parse()
@@ -141,7 +144,9 @@ func programs(ctx context.Context, stdout io.Writer, run func(context.Context) e
 type fact struct{ name, value string }
 
 // describe says how to reach the node.
-func describe(w io.Writer, o options, node *splicetest.Node, app *splicetest.ValidatorApp, issuer *splicetest.OIDC) error {
+func describe(
+	w io.Writer, o options, node *splicetest.Node, app *splicetest.ValidatorApp, issuer *splicetest.OIDC,
+) error {
 	facts := []fact{
 		{"participant_dsn", node.ParticipantDSN()},
 		{"validator_dsn", node.ValidatorDSN()},
@@ -161,7 +166,8 @@ func describe(w io.Writer, o options, node *splicetest.Node, app *splicetest.Val
 			fact{"validator_tcp_dsn", node.Validator.TCPDSN(splicetest.ValidatorDatabase)})
 	}
 	if issuer != nil {
-		facts = append(facts, fact{"well_known_url", issuer.WellKnown}, fact{"client_id", issuer.ClientID}, fact{"client_secret", issuer.ClientSecret})
+		facts = append(facts, fact{"well_known_url", issuer.WellKnown}, fact{"client_id", issuer.ClientID},
+			fact{"client_secret", issuer.ClientSecret})
 	} else {
 		facts = append(facts, fact{"token", splicetest.UnsafeToken(node.User, o.app.Audience)})
 	}
@@ -173,7 +179,8 @@ func describe(w io.Writer, o options, node *splicetest.Node, app *splicetest.Val
 func printFacts(w io.Writer, output string, facts []fact) error {
 	if output == "env" {
 		for _, f := range facts {
-			if _, err := fmt.Fprintf(w, "DEMO_%s='%s'\n", strings.ToUpper(f.name), strings.ReplaceAll(f.value, "'", `'\''`)); err != nil {
+			if _, err := fmt.Fprintf(w, "DEMO_%s='%s'\n", strings.ToUpper(f.name),
+				strings.ReplaceAll(f.value, "'", `'\''`)); err != nil {
 				return err
 			}
 		}

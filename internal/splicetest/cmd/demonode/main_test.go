@@ -18,8 +18,11 @@ func TestDemonodeSaysWhereItIsAndEndsWithItsInput(t *testing.T) {
 	done := make(chan error, 1)
 	go func() {
 		o := options{
-			node: splicetest.NodeOptions{App: true, TCP: true}, app: splicetest.AppOptions{Audience: "https://demo.example.com"},
-			load: splicetest.Load{Reconnect: true}, output: "json", untilEOF: true,
+			node:     splicetest.NodeOptions{App: true, TCP: true},
+			app:      splicetest.AppOptions{Audience: "https://demo.example.com"},
+			load:     splicetest.Load{Reconnect: true},
+			output:   "json",
+			untilEOF: true,
 		}
 		err := run(t.Context(), o, stdin, said)
 		_ = said.CloseWithError(io.EOF)
@@ -32,7 +35,8 @@ func TestDemonodeSaysWhereItIsAndEndsWithItsInput(t *testing.T) {
 	if end, err := splicetest.LedgerEnd(t.Context(), facts["participant_tcp_dsn"]); err != nil || end < 100 {
 		t.Errorf("ledger end %d %v", end, err)
 	}
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, facts["validator_url"]+"/api/validator/v0/admin/participant/identities", nil)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet,
+		facts["validator_url"]+"/api/validator/v0/admin/participant/identities", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +63,8 @@ func TestEnvLinesAreQuoted(t *testing.T) {
 		t.Error("an unknown output is accepted")
 	}
 	var out bytes.Buffer
-	if err := printFacts(&out, "env", []fact{{"a_b", "it's"}}); err != nil || out.String() != "DEMO_A_B='it'\\''s'\n" {
+	if err := printFacts(&out, "env", []fact{{"a_b", "it's"}}); err != nil ||
+		out.String() != "DEMO_A_B='it'\\''s'\n" {
 		t.Errorf("%q %v", out.String(), err)
 	}
 }
