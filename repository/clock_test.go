@@ -15,9 +15,9 @@ import (
 	"holdfast/repository"
 )
 
-// clock is a clock of our own: real time made faster, and moved by hand. A
-// storage of our own gives what is written its time, so kopia's rules of hours
-// and days work as they are, in seconds.
+// clock is a clock for tests: real time, accelerated, and moved by hand. A
+// storage for tests stamps blobs with its time, so kopia's rules of hours and
+// days apply within seconds.
 type clock struct {
 	Base   time.Time     `json:"base"`
 	Factor float64       `json:"factor"` // 0: it only moves by hand
@@ -56,7 +56,7 @@ func (c *clock) use() (undo func()) {
 }
 
 // clocked is a new repository and its clock, which only moves by hand. Tests
-// that use it are not run beside others.
+// that use it do not run in parallel.
 func clocked(t *testing.T) (*clock, place.Place, string) {
 	t.Helper()
 	c := &clock{Base: time.Now().Add(time.Minute)}

@@ -15,21 +15,21 @@ import (
 	"holdfast"
 )
 
-// Two small blobs open a repository. kopia.repository has the key that all of it
-// is encrypted with, itself encrypted under the password: when it is lost, so is
-// everything. kopia.blobcfg has what kopia knows of the storage, under the same
-// password: when it is damaged nothing opens either. kopia's packs can carry
+// Two small blobs open a repository. kopia.repository holds the key of all
+// data, encrypted under the password: without it everything is lost.
+// kopia.blobcfg holds the settings of the storage, under the same password:
+// when it is damaged the repository does not open. kopia's packs can carry
 // replicas of the first, but not where the password can be changed, as in ours
-// (kopia v0.23.1: repo/format/format_provider.go, RepositoryFormatBytes), and of
-// the second there are none.
+// (kopia v0.23.1: repo/format/format_provider.go, RepositoryFormatBytes), and
+// there are no replicas of the second.
 //
-// So Holdfast keeps a copy of each beside them, byte for byte, under a name that
-// has the hash of the bytes, and another of kopia.repository in the places
-// where the operator keeps sealed identities. kopia leaves alone what it does
-// not know: its commands and its maintenance go by the first letters of names
-// (repo/content/content_manager.go, repo/maintenance/pack_gc.go), of which none
-// is an h. A copy is made when a repository is created, and made anew by the
-// next run after the password was changed.
+// So Holdfast keeps a byte-for-byte copy of each in the same storage, under a
+// name with the hash of the bytes, and another of kopia.repository in the
+// places where the operator keeps sealed identities. kopia does not touch
+// unknown blobs: its commands and its maintenance select by the first letters
+// of names (repo/content/content_manager.go, repo/maintenance/pack_gc.go), none
+// of which is an h. Creating a repository makes the copies; after a change of
+// the password the next run replaces them.
 var vital = []blob.ID{format.KopiaRepositoryBlobID, format.KopiaBlobCfgBlobID}
 
 const copyPrefix = "holdfast-copy-"
@@ -42,25 +42,25 @@ func copyName(of blob.ID, b []byte) string {
 
 // duplicate is one copy of a vital blob.
 type duplicate struct {
-	of    blob.ID
-	bytes []byte
-	name  string
-	shelf shelf // where it is outside of the repository; nil in it
+	of        blob.ID
+	bytes     []byte
+	name      string
+	copyStore copyStore // the place outside of the repository; nil for one in it
 }
 
 func (d duplicate) String() string {
-	if d.shelf != nil {
-		return d.shelf.where(d.name)
+	if d.copyStore != nil {
+		return d.copyStore.where(d.name)
 	}
 	return d.name
 }
 
-// whole reports whether the bytes are those that the name says.
-func (d duplicate) whole() bool {
+// intact reports whether the bytes have the hash in the name.
+func (d duplicate) intact() bool {
 	return copyName(d.of, d.bytes) == d.name
 }
 
-// copyOf tells what a copy of that name is of.
+// copyOf returns which blob the copy of that name duplicates.
 func copyOf(name string) (of blob.ID, ok bool) {
 	_, rest, _ := strings.Cut(strings.TrimPrefix(name, copyPrefix), "-")
 	for _, id := range vital {
@@ -81,9 +81,9 @@ func readBlob(ctx context.Context, st blob.Reader, id blob.ID) ([]byte, error) {
 	return append([]byte{}, b.Bytes()...), err
 }
 
-// duplicates lists the copies in the storage, and those outside of it, as far as
-// these can be read: one may be a disk that is in a safe.
-func duplicates(ctx context.Context, st blob.Reader, outside []shelf) (list []duplicate, err error) {
+// duplicates lists the copies in the storage and outside of it. Places outside
+// that cannot be read are skipped: one may be a disk in a safe.
+func duplicates(ctx context.Context, st blob.Reader, outside []copyStore) (list []duplicate, err error) {
 	var names []blob.ID
 	err = st.ListBlobs(ctx, copyPrefix, func(m blob.Metadata) error {
 		names = append(names, m.BlobID)
@@ -95,18 +95,18 @@ func duplicates(ctx context.Context, st blob.Reader, outside []shelf) (list []du
 			continue
 		}
 		var b []byte
-		if b, err = readBlob(ctx, st, name); b != nil { // one that has gone since was replaced
+		if b, err = readBlob(ctx, st, name); b != nil { // nil: replaced since the listing
 			list = append(list, duplicate{of: of, bytes: b, name: string(name)})
 		}
 	}
 	for _, s := range outside {
-		list = append(list, shelved(s)...)
+		list = append(list, copiesIn(s)...)
 	}
 	return list, err
 }
 
-// shelved lists the copies in one place outside of the repository.
-func shelved(s shelf) (list []duplicate) {
+// copiesIn lists the copies in one place outside of the repository.
+func copiesIn(s copyStore) (list []duplicate) {
 	names, _ := s.names()
 	for _, name := range names {
 		of, ok := copyOf(name)
@@ -114,14 +114,14 @@ func shelved(s shelf) (list []duplicate) {
 			continue
 		}
 		if b, err := s.read(name); err == nil {
-			list = append(list, duplicate{of: of, bytes: b, name: name, shelf: s})
+			list = append(list, duplicate{of: of, bytes: b, name: name, copyStore: s})
 		}
 	}
 	return list
 }
 
-// keepCopies makes sure that there is a good copy of what opens the repository,
-// and none but that. It copies nothing that it has not seen to open it.
+// keepCopies makes sure that there is exactly one good copy of each vital blob.
+// It copies only blobs that have proved to open the repository.
 func (r *Repository) keepCopies(ctx context.Context) error {
 	st := r.storage()
 	list, err := duplicates(ctx, st, nil)
@@ -138,10 +138,10 @@ func (r *Repository) keepCopies(ctx context.Context) error {
 		name := copyName(id, live[id])
 		there := false
 		for _, d := range list {
-			there = there || d.name == name && d.whole()
+			there = there || d.name == name && d.intact()
 		}
 		if live[id] == nil || there {
-			continue // one that is gone while its copy is there, verify finds
+			continue // verify reports a blob that is missing while its copy exists
 		}
 		if !proven && r.opens(ctx, live) != nil {
 			return r.location.unopened(ctx, r.password, errors.New("it has changed since it was opened"))
@@ -165,15 +165,15 @@ func (r *Repository) keepCopies(ctx context.Context) error {
 }
 
 // keepOutside copies kopia.repository to the places outside of the repository,
-// and removes its former copies there. A place that cannot be written is no
-// reason not to take a backup: whatever else is to be kept there complains.
+// and removes its previous copies there. A place that cannot be written does
+// not stop a backup: the keeper of sealed identities reports it.
 func (l location) keepOutside(key []byte) {
 	name := copyName(format.KopiaRepositoryBlobID, key)
 	for _, s := range l.outside() {
 		if b, err := s.read(name); err == nil && bytes.Equal(b, key) {
 			continue
 		}
-		former := shelved(s)
+		former := copiesIn(s)
 		if s.write(name, key) != nil {
 			continue
 		}
@@ -193,8 +193,7 @@ func sameRepository(a, b []byte) bool {
 	return errX == nil && errY == nil && len(x.UniqueID) > 0 && bytes.Equal(x.UniqueID, y.UniqueID)
 }
 
-// replaced is a storage in which the vital blobs are these; one that is nil is
-// not there.
+// replaced is a storage with these vital blobs; a nil one does not exist.
 type replaced struct {
 	blob.Storage
 	vital map[blob.ID][]byte
@@ -211,7 +210,7 @@ func (s replaced) GetBlob(_ context.Context, id blob.ID, _, _ int64, out blob.Ou
 	return err
 }
 
-// opens tells whether those blobs open the repository with its password.
+// opens returns why those blobs do not open the repository with its password.
 func (r *Repository) opens(ctx context.Context, with map[blob.ID][]byte) error {
 	return opens(ctx, with, r.password)
 }

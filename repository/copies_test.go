@@ -61,9 +61,9 @@ func copies(t *testing.T, dir string) (names []string) {
 	return names
 }
 
-// What opens a repository comes back, whatever has happened to it, and with it
-// the sets.
-func TestWhatOpensARepositoryComesBack(t *testing.T) {
+// Vital blobs are restored after every kind of damage, and the sets are
+// readable again.
+func TestVitalBlobsAreRestored(t *testing.T) {
 	for _, blob := range []string{"kopia.repository", "kopia.blobcfg"} {
 		at, dir := two(t)
 		path := vitalFile(t, dir, blob)
@@ -100,7 +100,8 @@ func TestWhatOpensARepositoryComesBack(t *testing.T) {
 				if err != nil || opened != (len(faults) > 0) {
 					t.Errorf("faults %+v, %v", faults, err)
 				}
-				if after, _ := os.ReadFile(path); !bytes.Equal(after, before) && (!opened || blob != "kopia.repository") {
+				if after, _ := os.ReadFile(path); !bytes.Equal(after, before) &&
+					(!opened || blob != "kopia.repository") {
 					t.Errorf("%s is not what it was", blob)
 				}
 				if err := os.WriteFile(path, before, 0o600); err != nil {
@@ -113,13 +114,15 @@ func TestWhatOpensARepositoryComesBack(t *testing.T) {
 		}
 		r := open(t, at)
 		set, got, err := r.Latest(t.Context(), "demo")
-		if err != nil || !bytes.Equal(repositorytest.Read(t, got, set.Captures[0].Content.(content.Rows).Tables[0].Segments[0].File), random(2, 3<<20)) {
+		if err != nil ||
+			!bytes.Equal(repositorytest.Read(t, got,
+				set.Captures[0].Content.(content.Rows).Tables[0].Segments[0].File), random(2, 3<<20)) {
 			t.Errorf("the set does not read: %v", err)
 		}
 	}
 }
 
-// Both at once; and a wrong password is not taken for damage, nor damage for a
+// Both at once. A wrong password is not mistaken for damage, nor damage for a
 // wrong password.
 func TestWrongPasswordsAndDamage(t *testing.T) {
 	at, dir := two(t)
@@ -136,7 +139,8 @@ func TestWrongPasswordsAndDamage(t *testing.T) {
 	}
 	_, err = repository.Open(t.Context(), at, wrong)
 	class(t, err, holdfast.Violation)
-	if _, err := repository.PutBack(t.Context(), at, wrong); err == nil || !strings.Contains(err.Error(), "kopia.repository is damaged") {
+	if _, err := repository.PutBack(t.Context(), at, wrong); err == nil ||
+		!strings.Contains(err.Error(), "kopia.repository is damaged") {
 		t.Errorf("damaged, and a wrong password: %v", err)
 	}
 	put, err := repository.PutBack(t.Context(), at, holdfast.NewSecret(password))
@@ -146,14 +150,14 @@ func TestWrongPasswordsAndDamage(t *testing.T) {
 	if h, _ := inspected(t, at); !whole(h) {
 		t.Errorf("afterwards: %+v", h)
 	}
-	if aside := blobFiles(t, dir, "holdfast-damaged-"); len(aside) != 2 {
-		t.Errorf("set aside: %v", aside)
+	if renamed := blobFiles(t, dir, "holdfast-damaged-"); len(renamed) != 2 {
+		t.Errorf("renamed: %v", renamed)
 	}
 	_, err = repository.Open(t.Context(), place.Directory(t.TempDir()), holdfast.NewSecret(password))
 	class(t, err, holdfast.NoRepository)
 }
 
-// Without any copy, it is said that there is none.
+// Without any copy, the error says so.
 func TestWithoutACopy(t *testing.T) {
 	at, dir := two(t)
 	for _, prefix := range []string{"kopia.repository", "holdfast-copy-"} {
@@ -165,7 +169,7 @@ func TestWithoutACopy(t *testing.T) {
 	}
 	_, err := repository.Open(t.Context(), at, holdfast.NewSecret(password))
 	class(t, err, holdfast.Violation)
-	if _, do := holdfast.Advice(err); !strings.Contains(do, "a second copy of the repository has one too") {
+	if _, do := holdfast.Advice(err); !strings.Contains(do, "A second copy of the repository has one, too") {
 		t.Errorf("it advises %q", do)
 	}
 	_, err = repository.PutBack(t.Context(), at, holdfast.NewSecret(password))
@@ -174,7 +178,7 @@ func TestWithoutACopy(t *testing.T) {
 }
 
 // A password that was changed with the kopia command is not damage: the old one
-// must not open the repository again. The next run makes the copies anew.
+// must not open the repository again. The next run replaces the copies.
 func TestAfterAChangeOfPassword(t *testing.T) {
 	const other = "another long password"
 	at, dir := two(t)
@@ -273,10 +277,9 @@ func TestCopiesOutside(t *testing.T) {
 	}
 }
 
-// The copies in the repository, what maintenance goes by, and what runs leave:
-// damaged, they are found, and mended; and kopia's maintenance leaves the copies
-// alone.
-func TestFaultsAreFoundAndMended(t *testing.T) {
+// Damage of the copies, of the state of maintenance and of session blobs is
+// found and repaired. Kopia's maintenance does not touch the copies.
+func TestFaultsAreFoundAndRepaired(t *testing.T) {
 	clock, at, dir := clocked(t)
 	for n := 1; n < 3; n++ {
 		storeRows(t, open(t, at), n, random(uint64(n), 1<<20))

@@ -12,9 +12,9 @@ import (
 	"github.com/kopia/kopia/repo/blob/filesystem"
 )
 
-// localDirectory is a directory of this machine, as a repository's own place and as
-// one for copies of what opens it. Files are created with mode 0600 and
-// directories with 0700.
+// localDirectory is a directory of this machine, as the place of a repository,
+// and as a place for copies of its vital blobs. Files are created with mode
+// 0600 and directories with 0700.
 type localDirectory string
 
 const (
@@ -22,8 +22,8 @@ const (
 	directoryMode = 0o700
 )
 
-// storage makes the directory itself, where that is wanted. Kopia would do so as
-// well, but not say why it could not.
+// storage creates the directory itself if requested. Kopia would do so as well,
+// but without saying why it failed.
 func (d localDirectory) storage(ctx context.Context, create bool) (blob.Storage, error) {
 	if create {
 		if err := os.MkdirAll(string(d), directoryMode); err != nil {
@@ -42,9 +42,9 @@ func (d localDirectory) vacant() (bool, error) {
 	return err == nil && len(entries) == 0, err
 }
 
-// lock is a file beside the repository's own that a process holds with flock, so
-// it is given back however the process ends. It works between the processes of
-// one machine and, on a network file system, as far as that system carries
+// lock is a file in the repository's directory that a process holds with flock,
+// so it is released however the process ends. It works between the processes of
+// one machine and, on a network file system, as far as that system supports
 // flock.
 func (d localDirectory) lock(name string) (lock, error) {
 	file, err := os.OpenFile(filepath.Join(string(d), "holdfast."+name+".lock"), os.O_CREATE|os.O_RDWR, fileMode)
@@ -79,7 +79,7 @@ func (d localDirectory) read(name string) ([]byte, error) { return os.ReadFile(d
 
 func (d localDirectory) remove(name string) error { return os.Remove(d.where(name)) }
 
-// write writes a file of which no half is ever to be seen.
+// write writes a file atomically: nobody ever sees half of it.
 func (d localDirectory) write(name string, b []byte) error {
 	if err := os.MkdirAll(string(d), directoryMode); err != nil {
 		return err

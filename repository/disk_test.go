@@ -40,14 +40,17 @@ func TestAFullDiskIsNamedAndCostsNoSet(t *testing.T) {
 		t.Fatal(err)
 	}
 	const name = "app/data/public.t/0000000000.copy"
-	class(t, store(t.Context(), r, aSet("demo", 2, holdfast.Proven, name), map[string][]byte{name: random(1, 40<<20)}), holdfast.NoSpace)
+	class(t,
+		store(t.Context(), r, aSet("demo", 2, holdfast.Proven, name), map[string][]byte{name: random(1, 40<<20)}),
+		holdfast.NoSpace)
 	if list := sets(t, open(t, at), ""); len(list) != 1 || list[0].ID != aSet("demo", 1, holdfast.Proven).ID {
 		t.Errorf("the sets are %v", list)
 	}
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", syscall.MS_REMOUNT, "size=200m"); err != nil {
 		t.Fatal(err)
 	}
-	if err := store(t.Context(), r, aSet("demo", 3, holdfast.Proven, name), map[string][]byte{name: random(1, 40<<20)}); err != nil {
+	if err := store(t.Context(), r, aSet("demo", 3, holdfast.Proven, name),
+		map[string][]byte{name: random(1, 40<<20)}); err != nil {
 		t.Errorf("with room again: %v", err)
 	}
 }
@@ -55,7 +58,9 @@ func TestAFullDiskIsNamedAndCostsNoSet(t *testing.T) {
 func TestADiskThatIsFullFromTheBeginning(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "disk")
 	mount(t, dir, "size=4k,mode=0700")
-	class(t, repository.Create(t.Context(), place.Directory(filepath.Join(dir, "repository")), holdfast.NewSecret(password)), holdfast.NoSpace)
+	class(t,
+		repository.Create(t.Context(), place.Directory(filepath.Join(dir, "repository")),
+			holdfast.NewSecret(password)), holdfast.NoSpace)
 }
 
 // A repository on a disk mounted for reading only can be listed and read, as
@@ -73,15 +78,18 @@ func TestAReadOnlyDiskReadsAndRefusesWriting(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := open(t, at)
-	if s, files, err := r.Latest(t.Context(), "demo", holdfast.Proven); err != nil || s.ID != want.ID || string(repositorytest.Read(t, files, "app/schema.dump")) != "PGDMP" {
+	if s, files, err := r.Latest(t.Context(), "demo", holdfast.Proven); err != nil || s.ID != want.ID ||
+		string(repositorytest.Read(t, files, "app/schema.dump")) != "PGDMP" {
 		t.Errorf("reading gives %v, %v", s.ID, err)
 	}
 	class(t, store(t.Context(), r, aSet("demo", 2, holdfast.Proven), nil), holdfast.ReadOnly)
-	class(t, repository.Create(t.Context(), place.Directory(filepath.Join(dir, "another")), holdfast.NewSecret(password)), holdfast.ReadOnly)
+	class(t,
+		repository.Create(t.Context(), place.Directory(filepath.Join(dir, "another")), holdfast.NewSecret(password)),
+		holdfast.ReadOnly)
 }
 
-// A disk that fails while the repository is open is named after a while, and
-// at once to somebody who interrupts.
+// A disk that fails while the repository is open is reported after a while, and
+// at once on an interrupt.
 func TestADiskThatFailsIsNotWaitedForForEver(t *testing.T) {
 	defer repository.SetPatience(repository.SetPatience(500 * time.Millisecond))
 	at, dir := make1(t)
@@ -103,8 +111,8 @@ func TestADiskThatFailsIsNotWaitedForForEver(t *testing.T) {
 	}
 }
 
-// Where nothing can be written, nothing is dropped and nothing is given back,
-// and the operator hears why.
+// On a disk that cannot be written, no set is dropped and no space is freed,
+// and the error says why.
 func TestDroppingOnADiskThatCannotBeWritten(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "disk")
 	mount(t, dir, "size=24m,mode=0700")
@@ -120,7 +128,8 @@ func TestDroppingOnADiskThatCannotBeWritten(t *testing.T) {
 	untouched := func(err error, want holdfast.Class) {
 		t.Helper()
 		class(t, err, want)
-		if why, _ := holdfast.Advice(err); why != "Nothing was dropped and nothing was given back; every set is as it was." {
+		if why, _ := holdfast.Advice(err); why != "No set was dropped and no space was freed; every set "+
+			"is unchanged." {
 			t.Errorf("it says: %s", why)
 		}
 		if list := sets(t, open(t, at), ""); len(list) != 2 {
@@ -128,7 +137,9 @@ func TestDroppingOnADiskThatCannotBeWritten(t *testing.T) {
 		}
 	}
 	attempt := func(r *repository.Repository) error {
-		return r.Drop(t.Context(), "demo", func(context.Context) ([]holdfast.SetID, error) { return []holdfast.SetID{old.ID}, nil })
+		return r.Drop(t.Context(), "demo", func(context.Context) ([]holdfast.SetID, error) {
+			return []holdfast.SetID{old.ID}, nil
+		})
 	}
 	full := filepath.Join(dir, "something else")
 	if err := os.WriteFile(full, make([]byte, 40<<20), 0o600); err == nil {

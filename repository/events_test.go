@@ -13,7 +13,7 @@ import (
 	"holdfast/repository"
 )
 
-// A maintenance reports why it is what it is, its stages, and what it came to.
+// A maintenance reports its mode and the reason, its stages, and its result.
 func TestAMaintenanceReportsItsStages(t *testing.T) {
 	at, _ := make1(t)
 	r := open(t, at)
@@ -27,16 +27,19 @@ func TestAMaintenanceReportsItsStages(t *testing.T) {
 	if began := eventtest.Of[repository.MaintenanceBegan](&heard)[0]; began.Mode != u.Mode || began.Why != u.Why {
 		t.Errorf("reported %+v of %+v", began, u)
 	}
-	if ended := eventtest.Of[repository.MaintenanceEnded](&heard)[0]; ended.Before != u.Before || ended.After != u.After {
+	if ended := eventtest.Of[repository.MaintenanceEnded](&heard)[0]; ended.Before != u.Before ||
+		ended.After != u.After {
 		t.Errorf("reported %+v of %+v", ended, u)
 	}
 	stages := eventtest.Of[repository.MaintenanceStage](&heard)
-	if !slices.ContainsFunc(stages, func(s repository.MaintenanceStage) bool { return strings.Contains(s.Name, "full maintenance") }) {
+	if !slices.ContainsFunc(stages, func(s repository.MaintenanceStage) bool {
+		return strings.Contains(s.Name, "full maintenance")
+	}) {
 		t.Errorf("the stages are %v", stages)
 	}
 }
 
-// That a lock is waited for is reported once, however long it takes.
+// Waiting for a lock is reported once, however long it takes.
 func TestWaitingForALockIsReportedOnce(t *testing.T) {
 	at, _ := make1(t)
 	release, err := open(t, at).HoldMaintenance(t.Context())
@@ -49,7 +52,8 @@ func TestWaitingForALockIsReportedOnce(t *testing.T) {
 	time.AfterFunc(500*time.Millisecond, release)
 	maintain(t, other)
 	list := eventtest.Of[repository.LockAwaited](&heard)
-	if len(list) != 1 || list[0].Lock != "maintenance" || list[0].Patience != time.Minute || heard.All()[0] != list[0] {
+	if len(list) != 1 || list[0].Lock != "maintenance" || list[0].Patience != time.Minute ||
+		heard.All()[0] != list[0] {
 		t.Errorf("reported: %+v", heard.All())
 	}
 }

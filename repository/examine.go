@@ -7,8 +7,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"holdfast/record"
-	"holdfast/stored"
 	"slices"
 	"strings"
 	"time"
@@ -19,17 +17,19 @@ import (
 	"github.com/kopia/kopia/repo/object"
 
 	"holdfast"
+	"holdfast/record"
+	"holdfast/stored"
 )
 
-// ReadObject reads every piece of a stored file and says which do not come
-// back. Its error means that the storage does not answer.
+// ReadObject reads every piece of a stored file and returns the damaged ones.
+// Its error means that the storage does not answer.
 func (i *Inspection) ReadObject(ctx context.Context, name string) ([]stored.Damage, error) {
 	id, err := object.ParseID(name)
 	if err != nil {
 		return nil, err
 	}
 	if index, ok := id.IndexObjectID(); ok {
-		// Its list of pieces comes first: without it there is nothing to walk.
+		// Its list of pieces comes first: without it the pieces are unknown.
 		if found, err := i.ReadObject(ctx, index.String()); err != nil || lost(found) {
 			return found, err
 		}
@@ -45,10 +45,12 @@ func (i *Inspection) ReadObject(ctx context.Context, name string) ([]stored.Dama
 	return found, err
 }
 
-// ReadBlobs reads every piece in the blobs of those names, in the order in
-// which they lie there, and tells fn how many bytes that were and what is
-// wrong. It ends when fn returns an error, or when the storage does not answer.
-func (i *Inspection) ReadBlobs(ctx context.Context, names []string, fn func(stored int64, d *stored.Damage) error) error {
+// ReadBlobs reads every piece in the blobs of those names, in the order of
+// their positions, and calls fn with the bytes and the damage of each. It ends
+// when fn returns an error, or when the storage does not answer.
+func (i *Inspection) ReadBlobs(
+	ctx context.Context, names []string, fn func(stored int64, d *stored.Damage) error,
+) error {
 	wanted := make(map[blob.ID]bool, len(names))
 	for _, n := range names {
 		wanted[blob.ID(n)] = true
@@ -56,8 +58,8 @@ func (i *Inspection) ReadBlobs(ctx context.Context, names []string, fn func(stor
 	return i.readPieces(ctx, func(c content.Info) bool { return wanted[c.PackBlobID] }, fn)
 }
 
-// ReadRest reads every piece that Done was not told of: what no set needs any
-// more, or not yet. A backup may find it "already there".
+// ReadRest reads every piece that Done did not note: pieces that no set needs
+// any more, or not yet. A backup may reuse them.
 func (i *Inspection) ReadRest(ctx context.Context, fn func(stored int64, d *stored.Damage) error) error {
 	return i.readPieces(ctx, func(c content.Info) bool {
 		i.mu.Lock()
@@ -89,7 +91,9 @@ func keyOf(id content.ID) uint64 {
 	return binary.LittleEndian.Uint64(h) ^ uint64(len(id.Prefix()))
 }
 
-func (i *Inspection) readPieces(ctx context.Context, wanted func(content.Info) bool, fn func(stored int64, d *stored.Damage) error) error {
+func (i *Inspection) readPieces(
+	ctx context.Context, wanted func(content.Info) bool, fn func(stored int64, d *stored.Damage) error,
+) error {
 	list, err := i.pieces(ctx, wanted)
 	if err != nil {
 		return err
@@ -109,8 +113,8 @@ func (i *Inspection) readPieces(ctx context.Context, wanted func(content.Info) b
 	return nil
 }
 
-// CorrectsErrors reports whether the repository stores redundancy beside the
-// data, and how much, in percent.
+// CorrectsErrors returns how much redundancy the repository stores, in percent
+// of the data; 0 for none.
 func (i *Inspection) CorrectsErrors() int {
 	f := i.dr.ContentReader().ContentFormat()
 	p, ok := f.(interface {
@@ -123,9 +127,9 @@ func (i *Inspection) CorrectsErrors() int {
 	return p.GetECCOverheadPercent()
 }
 
-// examine reads one piece: it has to decrypt, which proves that it is this
-// piece and no other, since each is encrypted under its own name. The error
-// means that the storage does not answer.
+// examine reads one piece. That it decrypts proves that it is this piece, since
+// each is encrypted under its own name. The error means that the storage does
+// not answer.
 func (i *Inspection) examine(ctx context.Context, id content.ID) (*stored.Damage, error) {
 	var last stored.Damage
 	for attempt := range 2 {
@@ -171,8 +175,8 @@ func kindOf(err error) stored.DamageKind {
 	return stored.Unreadable
 }
 
-// answers makes sure that the storage is there at all, so that one bad blob is
-// told from a storage that went away.
+// answers checks that the storage still answers, to distinguish one bad blob
+// from a storage that went away.
 func (i *Inspection) answers(ctx context.Context) error {
 	limited, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -193,13 +197,18 @@ func (i *Inspection) answers(ctx context.Context) error {
 	if err == nil {
 		return nil
 	}
-	return &holdfast.Problem{Class: holdfast.Undetermined, What: fmt.Sprintf("the storage of repository %s does not answer any more", i.r.location), Err: err,
-		Why: "What was not read until then cannot be told.", Do: "Look at the disk or the network behind it, then verify again."}
+	return &holdfast.Problem{
+		Class: holdfast.Undetermined,
+		What:  fmt.Sprintf("the storage of repository %s no longer answers", i.r.location),
+		Err:   err,
+		Why:   "The state of the data that was not read by then is unknown.",
+		Do:    "Check the disk or the network of the storage, then run `holdfast verify` again.",
+	}
 }
 
-// corrected says whether a piece that came back well did so only because error
-// correction put it right: then what is stored is altered, and should be
-// written anew before more of it is.
+// corrected returns the damage of a piece that is readable only thanks to error
+// correction: what is stored is altered, and should be rewritten before more of
+// it is.
 func (i *Inspection) corrected(ctx context.Context, info content.Info) (*stored.Damage, error) {
 	i.mu.Lock()
 	delete(i.bad, info.ContentID)
@@ -209,12 +218,17 @@ func (i *Inspection) corrected(ctx context.Context, info content.Info) (*stored.
 		return nil, nil
 	}
 	var raw raw
-	if err := i.dr.BlobReader().GetBlob(ctx, info.PackBlobID, int64(info.PackOffset), int64(info.PackedLength), &raw); err != nil {
+	if err := i.dr.BlobReader().GetBlob(ctx, info.PackBlobID, int64(info.PackOffset), int64(info.PackedLength),
+		&raw); err != nil {
 		return nil, i.r.location.explain("read", err)
 	}
 	if n := alteredShards(raw.Bytes(), overhead); n > 0 {
-		return i.note(info.ContentID, stored.Damage{Kind: stored.Corrected, Blob: string(info.PackBlobID), Bytes: int64(info.PackedLength),
-			Detail: fmt.Sprintf("%d shards were put right", n)}), nil
+		return i.note(info.ContentID, stored.Damage{
+			Kind:   stored.Corrected,
+			Blob:   string(info.PackBlobID),
+			Bytes:  int64(info.PackedLength),
+			Detail: fmt.Sprintf("%d shards were corrected", n),
+		}), nil
 	}
 	return nil, nil
 }
@@ -242,7 +256,7 @@ func (r *Repository) Verification(ctx context.Context) (record.Verification, err
 }
 
 // Recall is Verification for an inspection, which must not fail because of it:
-// forgetting costs no more than reading again.
+// without the record, data is only read again.
 func (i *Inspection) Recall(ctx context.Context) record.Verification {
 	v, err := i.r.Verification(ctx)
 	if err != nil {

@@ -21,8 +21,8 @@ func SetCheckpoint(bytes int64) (undo func()) {
 	return func() { checkpointBytes = old }
 }
 
-// SetPatience says how long a failing storage is asked again, and returns how
-// long it was.
+// SetPatience sets how long requests to a failing storage are repeated, and
+// returns the previous value.
 func SetPatience(d time.Duration) time.Duration {
 	old := patience
 	patience = d
@@ -38,10 +38,13 @@ func (i *Inspection) DamageList(ctx context.Context, flip func(blob string, at i
 	return err
 }
 
-// Vanish removes a set as another program would, which tells nobody.
+// Vanish removes a set as another program would, without a note.
 func (r *Repository) Vanish(ctx context.Context, id holdfast.SetID) error {
 	return r.write(ctx, "remove", func(ctx context.Context, s *Session) error {
-		_, err := s.remove(ctx, map[string]string{manifest.TypeLabelKey: snapshot.ManifestType, "tag:set": string(id)})
+		_, err := s.remove(ctx, map[string]string{
+			manifest.TypeLabelKey: snapshot.ManifestType,
+			"tag:set":             string(id),
+		})
 		return err
 	})
 }
@@ -66,25 +69,27 @@ func SetNow(clock func() time.Time) (undo func()) {
 	return func() { now = old }
 }
 
-// HasSite reports whether a repository can be in such a place, and copies of what
+// HasBackend reports whether a repository can be in such a place, and copies of what
 // opens it.
-func HasSite(scheme place.Scheme) bool { return sites[scheme] != nil && shelves[scheme] != nil }
+func HasBackend(scheme place.Scheme) bool {
+	return backends[scheme] != nil && copyStores[scheme] != nil
+}
 
 // SetStorage puts something between the repositories in directories that this
 // process opens and their storages.
 func SetStorage(wrap func(blob.Storage) blob.Storage) (undo func()) {
-	old := sites[place.File]
-	sites[place.File] = func(p place.Place) site { return wrappedSite{old(p), wrap} }
-	return func() { sites[place.File] = old }
+	old := backends[place.File]
+	backends[place.File] = func(p place.Place) backend { return wrappedBackend{old(p), wrap} }
+	return func() { backends[place.File] = old }
 }
 
-type wrappedSite struct {
-	site
+type wrappedBackend struct {
+	backend
 	wrap func(blob.Storage) blob.Storage
 }
 
-func (s wrappedSite) storage(ctx context.Context, create bool) (blob.Storage, error) {
-	st, err := s.site.storage(ctx, create)
+func (s wrappedBackend) storage(ctx context.Context, create bool) (blob.Storage, error) {
+	st, err := s.backend.storage(ctx, create)
 	if err != nil {
 		return nil, err
 	}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"holdfast/stored"
 	"regexp"
 	"slices"
 
@@ -13,18 +12,19 @@ import (
 	"github.com/kopia/kopia/repo/maintenance"
 
 	"holdfast"
+	"holdfast/stored"
 )
 
-// Where kopia writes down what its maintenance has done and is to do.
+// maintenanceBlob holds the schedule and history of kopia's maintenance.
 const maintenanceBlob = "kopia.maintenance"
 
-// badSession finds the blob of a session that kopia could not read in what it
-// says.
+// badSession finds, in an error of kopia, the session blob that it could not
+// read.
 var badSession = regexp.MustCompile(`session(?: blob|:) (s[0-9a-zA-Z_-]+)`)
 
-// Faults looks at the blobs that no set consists of: those that open the
-// repository and their copies, and what maintenance goes by. Of the blobs that
-// runs leave while they write, the first that cannot be read is named.
+// Faults checks the blobs that belong to no set: those that open the
+// repository, their copies, and the state of maintenance. Of the session blobs
+// of running backups it names the first that cannot be read.
 func (i *Inspection) Faults(ctx context.Context) ([]stored.Fault, error) {
 	faults, err := i.vitalFaults(ctx)
 	if err != nil {
@@ -34,7 +34,12 @@ func (i *Inspection) Faults(ctx context.Context) ([]stored.Fault, error) {
 		if err := i.answers(ctx); err != nil {
 			return nil, err
 		}
-		faults = append(faults, stored.Fault{Part: stored.MaintenanceBlob, Name: maintenanceBlob, Kind: stored.Altered, Detail: err.Error()})
+		faults = append(faults, stored.Fault{
+			Part:   stored.MaintenanceBlob,
+			Name:   maintenanceBlob,
+			Kind:   stored.Altered,
+			Detail: err.Error(),
+		})
 	}
 	if _, err := i.dr.ContentReader().ListActiveSessions(ctx); err != nil {
 		m := badSession.FindStringSubmatch(err.Error())
@@ -44,7 +49,12 @@ func (i *Inspection) Faults(ctx context.Context) ([]stored.Fault, error) {
 		if err := i.answers(ctx); err != nil {
 			return nil, err
 		}
-		faults = append(faults, stored.Fault{Part: stored.SessionBlob, Name: m[1], Kind: stored.Altered, Detail: err.Error()})
+		faults = append(faults, stored.Fault{
+			Part:   stored.SessionBlob,
+			Name:   m[1],
+			Kind:   stored.Altered,
+			Detail: err.Error(),
+		})
 	}
 	return faults, nil
 }
@@ -60,7 +70,7 @@ func (i *Inspection) vitalFaults(ctx context.Context) ([]stored.Fault, error) {
 	case a != nil && a.changed:
 		return nil, a.problem(i.r.location, nil)
 	case a != nil:
-		return a.faults, nil // of the copies nothing more can be said
+		return a.faults, nil // the copies cannot be compared with anything
 	}
 	copies, err := duplicates(ctx, st, i.r.location.outside())
 	if err != nil {
@@ -82,17 +92,17 @@ func (i *Inspection) vitalFaults(ctx context.Context) ([]stored.Fault, error) {
 	return faults, nil
 }
 
-// compare says what is wrong with the copies of one blob, or with the blob.
+// compare returns the faults of one blob and of its copies.
 func compare(id blob.ID, live []byte, copies []duplicate) (faults []stored.Fault) {
 	good, others := false, 0
 	for _, d := range copies {
 		switch {
-		case d.of != id || d.shelf != nil && !sameRepository(d.bytes, live) && d.whole():
-		case !d.whole():
+		case d.of != id || d.copyStore != nil && !sameRepository(d.bytes, live) && d.intact():
+		case !d.intact():
 			faults = append(faults, stored.Fault{Part: stored.CopyBlob, Name: d.String(), Kind: stored.Altered})
-		case d.shelf == nil && bytes.Equal(d.bytes, live):
+		case d.copyStore == nil && bytes.Equal(d.bytes, live):
 			good = true
-		case d.shelf == nil:
+		case d.copyStore == nil:
 			others++
 			if live == nil {
 				faults = append(faults, faultOf(id, nil, &d))
@@ -102,19 +112,27 @@ func compare(id blob.ID, live []byte, copies []duplicate) (faults []stored.Fault
 	switch {
 	case live == nil || good || len(faults) > 0:
 	case others > 0:
-		faults = append(faults, stored.Fault{Part: stored.CopyBlob, Name: "the copy of " + string(id), Kind: stored.Outdated})
+		faults = append(faults, stored.Fault{
+			Part: stored.CopyBlob,
+			Name: "the copy of " + string(id),
+			Kind: stored.Outdated,
+		})
 	default:
-		faults = append(faults, stored.Fault{Part: stored.CopyBlob, Name: "the copy of " + string(id), Kind: stored.Missing})
+		faults = append(faults, stored.Fault{
+			Part: stored.CopyBlob,
+			Name: "the copy of " + string(id),
+			Kind: stored.Missing,
+		})
 	}
 	return faults
 }
 
-// MendFaults does what can be done about faults, and says of which it could: what
-// opens the repository comes back from its copy, copies are made anew, and what
-// maintenance cannot read is set aside under another name. Without its schedule
-// kopia's maintenance begins anew, more careful than it would be; a session's
-// blob only keeps its packs from being deleted, which for a day their age does
-// as well, and no full maintenance of ours runs beside a longer run.
+// MendFaults repairs faults as far as possible, and returns which it repaired.
+// Vital blobs are restored from their copies, copies are made again, and blobs
+// that maintenance cannot read are renamed. Without its schedule kopia's
+// maintenance starts over, more carefully than needed. A session's blob only
+// protects its packs from deletion; for a day their age does so too, and our
+// full maintenance does not run during a longer run.
 func (i *Inspection) MendFaults(ctx context.Context, faults []stored.Fault) ([]stored.Fault, error) {
 	var done []stored.Fault
 	var copies bool
@@ -129,7 +147,7 @@ func (i *Inspection) MendFaults(ctx context.Context, faults []stored.Fault) ([]s
 			}
 			f.Mended = err == nil
 		default:
-			f.Remedy, err = i.setAside(ctx, blob.ID(f.Name))
+			f.Remedy, err = i.renameDamaged(ctx, blob.ID(f.Name))
 			f.Mended = err == nil
 		}
 		if err != nil {
@@ -140,13 +158,13 @@ func (i *Inspection) MendFaults(ctx context.Context, faults []stored.Fault) ([]s
 	return done, nil
 }
 
-func (i *Inspection) setAside(ctx context.Context, id blob.ID) (string, error) {
-	to, err := moveAside(ctx, i.r.location, id)
+func (i *Inspection) renameDamaged(ctx context.Context, id blob.ID) (string, error) {
+	to, err := renameDamaged(ctx, i.r.location, id)
 	return string(to), i.r.location.explain("write to", err)
 }
 
-// restoreVital puts one blob back. The settings of the storage are not missed by
-// kopia, which goes on without them, so that PutBack would leave them alone.
+// restoreVital restores one vital blob. Kopia also opens without the settings
+// of the storage, so PutBack would not restore them.
 func (i *Inspection) restoreVital(ctx context.Context, f *stored.Fault) error {
 	put, err := i.r.location.putBack(ctx, i.r.password)
 	if err != nil {
@@ -159,7 +177,7 @@ func (i *Inspection) restoreVital(ctx context.Context, f *stored.Fault) error {
 	st := i.r.storage()
 	list, err := duplicates(ctx, st, nil)
 	for _, d := range list {
-		if err == nil && !f.Mended && d.String() == f.Remedy && d.whole() {
+		if err == nil && !f.Mended && d.String() == f.Remedy && d.intact() {
 			err = st.PutBlob(ctx, d.of, payload{d.bytes}, blob.PutOptions{})
 			f.Mended = err == nil
 		}
@@ -167,7 +185,7 @@ func (i *Inspection) restoreVital(ctx context.Context, f *stored.Fault) error {
 	return i.r.location.explain("write to", err)
 }
 
-// renewCopies makes the copies anew, those outside of the repository as well.
+// renewCopies makes the copies again, in the repository and outside of it.
 func (r *Repository) renewCopies(ctx context.Context) error {
 	if err := r.keepCopies(ctx); err != nil {
 		return err
@@ -178,15 +196,19 @@ func (r *Repository) renewCopies(ctx context.Context) error {
 	}
 	for _, s := range r.location.outside() {
 		if f, missing := missingIn(s, live); missing {
-			err = errors.Join(err, &holdfast.Problem{Class: holdfast.Failed, What: "write " + f.Name, Do: "Look whether that directory may be written."})
+			err = errors.Join(err, &holdfast.Problem{
+				Class: holdfast.Failed,
+				What:  "write " + f.Name,
+				Do:    "Check that the directory exists and is writable.",
+			})
 		}
 	}
 	return err
 }
 
-// missingIn tells whether a place has no copy of kopia.repository. One that
-// cannot be read is not there: it may be a disk that is in a safe.
-func missingIn(s shelf, live []byte) (stored.Fault, bool) {
+// missingIn reports whether a place lacks a copy of kopia.repository. A place
+// that cannot be read is not reported: it may be a disk in a safe.
+func missingIn(s copyStore, live []byte) (stored.Fault, bool) {
 	names, err := s.names()
 	name := copyName(format.KopiaRepositoryBlobID, live)
 	if err != nil || live == nil || slices.Contains(names, name) {

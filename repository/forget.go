@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"holdfast/record"
 	"slices"
 	"strings"
 
@@ -12,12 +11,13 @@ import (
 	"github.com/kopia/kopia/snapshot"
 
 	"holdfast"
+	"holdfast/record"
 )
 
 const pinRecord = "holdfast-pin"
 
-// Pins lists the pins on a node's sets, those that have ended among them, or of
-// every node's when it is empty. They are sorted by set.
+// Pins lists the pins on the sets of a node, or of every node if it is empty,
+// including expired ones. They are sorted by set.
 func (r *Repository) Pins(ctx context.Context, node holdfast.NodeName) ([]record.Pin, error) {
 	labels := map[string]string{manifest.TypeLabelKey: pinRecord}
 	if node != "" {
@@ -32,10 +32,10 @@ func pinLabels(node holdfast.NodeName, set holdfast.SetID) map[string]string {
 	return map[string]string{manifest.TypeLabelKey: pinRecord, "node": string(node), "set": string(set)}
 }
 
-// Pin sets a pin on a stored set, in place of the one it may have.
+// Pin pins a stored set, and replaces an earlier pin.
 func (r *Repository) Pin(ctx context.Context, p record.Pin) error {
-	return r.alone(ctx, func() error {
-		// It may have been dropped while this waited.
+	return r.withHistoryLock(ctx, func() error {
+		// It may have been dropped while this process waited.
 		if _, err := r.Match(ctx, p.Node, string(p.Set)); err != nil {
 			return err
 		}
@@ -43,30 +43,35 @@ func (r *Repository) Pin(ctx context.Context, p record.Pin) error {
 	})
 }
 
-// Unpin takes the pin off a set. That it had none is an error.
+// Unpin removes the pin of a set. A set without a pin is an error.
 func (r *Repository) Unpin(ctx context.Context, node holdfast.NodeName, set holdfast.SetID) error {
-	return r.alone(ctx, func() error {
+	return r.withHistoryLock(ctx, func() error {
 		if err := r.refresh(ctx); err != nil {
 			return err
 		}
 		return r.write(ctx, "unpin", func(ctx context.Context, s *Session) error {
 			n, err := s.remove(ctx, pinLabels(node, set))
 			if err == nil && n == 0 {
-				return &holdfast.Problem{Class: holdfast.Usage, What: fmt.Sprintf("set %s is not pinned", set), Do: "`holdfast retention pins` lists the pins."}
+				return &holdfast.Problem{
+					Class: holdfast.Usage,
+					What:  fmt.Sprintf("set %s is not pinned", set),
+					Do:    "`holdfast retention pins` lists the pins.",
+				}
 			}
 			return err
 		})
 	})
 }
 
-// Drop drops the node's sets that choose names: all of them, or none if it
-// fails. Nobody else drops or pins while it runs, so choose can look at what
-// there is and rely on it. What only these sets needed stays stored until
-// maintenance gives it back. A set can be dropped whatever state its files are
-// in, and it is gone at once and as a whole: what is deleted is its snapshot,
-// the only thing that makes its files a set.
-func (r *Repository) Drop(ctx context.Context, node holdfast.NodeName, choose func(context.Context) ([]holdfast.SetID, error)) error {
-	return r.alone(ctx, func() error {
+// Drop drops the node's sets that choose returns: all of them, or none if it
+// fails. No other process drops or pins meanwhile, so choose can rely on what
+// it reads. Data that only these sets needed stays stored until maintenance
+// deletes it. A set can be dropped whatever the state of its files, at once and
+// as a whole: Drop deletes its snapshot, which alone makes its files a set.
+func (r *Repository) Drop(
+	ctx context.Context, node holdfast.NodeName, choose func(context.Context) ([]holdfast.SetID, error),
+) error {
+	return r.withHistoryLock(ctx, func() error {
 		if err := r.refresh(ctx); err != nil {
 			return err
 		}
@@ -82,19 +87,20 @@ func (r *Repository) Drop(ctx context.Context, node holdfast.NodeName, choose fu
 		if err != nil {
 			return err
 		}
-		return r.reworded(r.write(ctx, fmt.Sprintf("drop %d sets", len(ids)), func(ctx context.Context, s *Session) error {
-			for _, id := range ids {
-				if err := s.drop(ctx, node, id, manifests); err != nil {
-					return err
+		return r.reworded(r.write(ctx, fmt.Sprintf("drop %d sets", len(ids)),
+			func(ctx context.Context, s *Session) error {
+				for _, id := range ids {
+					if err := s.drop(ctx, node, id, manifests); err != nil {
+						return err
+					}
 				}
-			}
-			return s.noteDropped(ctx, verified, ids)
-		}))
+				return s.noteDropped(ctx, verified, ids)
+			}))
 	})
 }
 
-// alone runs fn while nobody else changes which sets there are to be kept.
-func (r *Repository) alone(ctx context.Context, fn func() error) error {
+// withHistoryLock runs fn while no other process drops or pins sets.
+func (r *Repository) withHistoryLock(ctx context.Context, fn func() error) error {
 	unlock, err := r.lock(ctx, historyLock, r.Patience)
 	if err != nil {
 		return err
@@ -103,9 +109,11 @@ func (r *Repository) alone(ctx context.Context, fn func() error) error {
 	return fn()
 }
 
-// drop deletes the snapshots of one set, and what is pinned to it. In a
-// repository that was copied together there may be several of one.
-func (s *Session) drop(ctx context.Context, node holdfast.NodeName, id holdfast.SetID, manifests []*snapshot.Manifest) error {
+// drop deletes the snapshots of one set, and its pin. A repository that was
+// merged from several may hold several snapshots of one set.
+func (s *Session) drop(
+	ctx context.Context, node holdfast.NodeName, id holdfast.SetID, manifests []*snapshot.Manifest,
+) error {
 	found := false
 	for _, m := range manifests {
 		if m.Tags[tagSet] != string(id) || m.Tags[tagNode] != string(node) {
@@ -117,7 +125,11 @@ func (s *Session) drop(ctx context.Context, node holdfast.NodeName, id holdfast.
 		}
 	}
 	if !found {
-		return &holdfast.Problem{Class: holdfast.Usage, What: fmt.Sprintf("there is no set %s of node %s in %s", id, node, s.location), Do: "`holdfast list` shows the sets."}
+		return &holdfast.Problem{
+			Class: holdfast.Usage,
+			What:  fmt.Sprintf("there is no set %s of node %s in %s", id, node, s.location),
+			Do:    "`holdfast list` shows the sets.",
+		}
 	}
 	_, err := s.remove(ctx, pinLabels(node, id))
 	return err
@@ -134,16 +146,17 @@ func (s *Session) remove(ctx context.Context, labels map[string]string) (int, er
 	return len(found), s.location.explain("write to", err)
 }
 
-// reworded says of a failure to write what it means for who wanted to drop.
+// reworded explains a failed write to an operator who drops sets.
 func (r *Repository) reworded(err error) error {
 	var p *holdfast.Problem
 	if !errors.As(err, &p) || p.Class != holdfast.NoSpace && p.Class != holdfast.ReadOnly {
 		return err
 	}
 	q := *p
-	q.Why = "Nothing was dropped and nothing was given back; every set is as it was."
+	q.Why = "No set was dropped and no space was freed; every set is unchanged."
 	if q.Class == holdfast.NoSpace {
-		q.Do = "Make a little room on that disk by other means, a hundred megabytes: saying that sets are gone needs to be written as well. Then run it again."
+		q.Do = "Free a hundred megabytes on that disk by other means: dropping sets writes to the index, too. Then " +
+			"run it again."
 	}
 	return &q
 }

@@ -17,9 +17,10 @@ import (
 	"holdfast"
 )
 
-// kopia opens a repository from a configuration file that names a storage by its
-// type and options, credentials included. Ours names a storage that is open
-// already: the file holds a number, and kopia is handed what it stands for.
+// kopia opens a repository from a configuration file that names a storage by
+// its type and options, credentials included. Ours refers to a storage that is
+// already open: the file holds a number, and kopia receives the storage of that
+// number.
 const handedOver = "holdfast"
 
 type handle struct {
@@ -30,12 +31,13 @@ var (
 	waiting  sync.Map // storages to be handed over, by number
 	handles  atomic.Int64
 	announce = sync.OnceFunc(func() {
-		blob.AddSupportedStorage(handedOver, handle{}, func(_ context.Context, h *handle, _ bool) (blob.Storage, error) {
-			if st, ok := waiting.LoadAndDelete(h.Number); ok {
-				return st.(blob.Storage), nil //nolint:forcetypeassert // nothing else is put there
-			}
-			return nil, errors.New("the storage was handed over already")
-		})
+		blob.AddSupportedStorage(handedOver, handle{},
+			func(_ context.Context, h *handle, _ bool) (blob.Storage, error) {
+				if st, ok := waiting.LoadAndDelete(h.Number); ok {
+					return st.(blob.Storage), nil //nolint:forcetypeassert // nothing else is put there
+				}
+				return nil, errors.New("the storage was handed over already")
+			})
 	})
 )
 
@@ -54,7 +56,7 @@ func (l location) openThrough(
 	dir, err := os.MkdirTemp("", "holdfast-")
 	if err != nil {
 		return nil, &holdfast.Problem{Class: holdfast.Failed, What: "open repository " + l.String(), Err: err,
-			Do: "Point TMPDIR at a directory that can be written."}
+			Do: "Set TMPDIR to a writable directory."}
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	file := filepath.Join(dir, "repository.config") // kopia reads it once

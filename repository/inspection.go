@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"holdfast/stored"
 	"io"
 	"slices"
 	"strings"
@@ -19,12 +18,12 @@ import (
 	"github.com/kopia/kopia/snapshot"
 
 	"holdfast"
+	"holdfast/stored"
 )
 
-// Inspection is one look at everything a repository holds: what its index says
-// against what its storage has, and which files of which sets need what. It
-// changes nothing; only Mend does. Its methods may be called from several
-// goroutines.
+// Inspection compares the index of a repository with its storage, and knows
+// which files of which sets need which pieces. Only Mend and its like change
+// anything. Its methods may be called from several goroutines.
 type Inspection struct {
 	Copy *Repository // another copy of the same repository, for Mend; may be nil
 
@@ -47,7 +46,7 @@ type objectState struct {
 }
 
 // Inspect compares the repository's index with its storage. It reads the index,
-// which opening has read already, the list of blobs, and the list of sets.
+// the list of blobs and the list of sets.
 func (r *Repository) Inspect(ctx context.Context) (*Inspection, error) {
 	dr, ok := r.rep.(repo.DirectRepository)
 	if !ok {
@@ -56,15 +55,23 @@ func (r *Repository) Inspect(ctx context.Context) (*Inspection, error) {
 	if err := r.refresh(ctx); err != nil {
 		return nil, err
 	}
-	i := &Inspection{r: r, dr: dr, packs: map[blob.ID]int64{}, bad: map[content.ID]stored.Damage{}, objects: map[object.ID]*objectState{}, listing: map[content.ID]bool{}, read: map[uint64]bool{}}
+	i := &Inspection{
+		r:       r,
+		dr:      dr,
+		packs:   map[blob.ID]int64{},
+		bad:     map[content.ID]stored.Damage{},
+		objects: map[object.ID]*objectState{},
+		listing: map[content.ID]bool{},
+		read:    map[uint64]bool{},
+	}
 	if err := i.survey(ctx); err != nil {
 		return nil, err
 	}
 	return i, i.surveyListing(ctx)
 }
 
-// survey takes the index first and the storage's list after it: whoever writes
-// meanwhile stores a blob before the index that names it.
+// survey reads the index before the storage's list: a concurrent writer stores
+// a blob before the index that names it.
 func (i *Inspection) survey(ctx context.Context) error {
 	ends := map[blob.ID]int64{} // where the last piece in each blob ends
 	err := i.dr.ContentReader().IterateContents(ctx, content.IterateOptions{}, func(c content.Info) error {
@@ -91,7 +98,8 @@ func (i *Inspection) survey(ctx context.Context) error {
 	}
 	var pieces []content.Info
 	err = i.dr.ContentReader().IterateContents(ctx, content.IterateOptions{}, func(c content.Info) error {
-		if length := lengths[c.PackBlobID]; suspects[c.PackBlobID] && length < int64(c.PackOffset)+int64(c.PackedLength) {
+		if length := lengths[c.PackBlobID]; suspects[c.PackBlobID] &&
+			length < int64(c.PackOffset)+int64(c.PackedLength) {
 			pieces = append(pieces, c)
 		}
 		return nil
@@ -128,11 +136,13 @@ func (i *Inspection) blobs(ctx context.Context) (map[blob.ID]int64, error) {
 }
 
 func holdsData(id blob.ID) bool {
-	return slices.ContainsFunc(content.PackBlobIDPrefixes, func(p blob.ID) bool { return strings.HasPrefix(string(id), string(p)) })
+	return slices.ContainsFunc(content.PackBlobIDPrefixes, func(p blob.ID) bool {
+		return strings.HasPrefix(string(id), string(p))
+	})
 }
 
-// surveyListing reads every piece of the list of sets: one that cannot be read
-// would hide all of them.
+// surveyListing reads every piece of the list of sets: one unreadable piece
+// would hide all sets.
 func (i *Inspection) surveyListing(ctx context.Context) error {
 	list, err := i.pieces(ctx, func(c content.Info) bool { return c.ContentID.Prefix() == manifest.ContentPrefix })
 	for _, c := range list {
@@ -147,7 +157,7 @@ func (i *Inspection) surveyListing(ctx context.Context) error {
 	return err
 }
 
-// pieces lists what the index has of a kind.
+// pieces lists the wanted pieces of the index.
 func (i *Inspection) pieces(ctx context.Context, wanted func(content.Info) bool) ([]content.Info, error) {
 	var list []content.Info
 	err := i.dr.ContentReader().IterateContents(ctx, content.IterateOptions{}, func(c content.Info) error {
@@ -159,7 +169,7 @@ func (i *Inspection) pieces(ctx context.Context, wanted func(content.Info) bool)
 	return list, i.r.location.explain("read", err)
 }
 
-// Stock is how much there is.
+// Stock returns how much is stored.
 func (i *Inspection) Stock() stored.Stock { return i.stock }
 
 // Blobs lists the blobs that hold data, by name, with how much they hold.
@@ -180,7 +190,7 @@ func (i *Inspection) Blobs() []stored.Blob {
 	return out
 }
 
-// Damages lists everything that was found so far.
+// Damages lists all damages found so far.
 func (i *Inspection) Damages() []stored.Damage {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -197,15 +207,15 @@ func (i *Inspection) Damages() []stored.Damage {
 	return out
 }
 
-// Holdings says what every set needs and which damage it suffers, as far as is
-// known. Of the data it reads only directories, lists of pieces and manifests.
+// Holdings returns what every set needs, and its damages as far as they are
+// known. It reads only directories, lists of pieces and manifests.
 func (i *Inspection) Holdings(ctx context.Context) ([]stored.Set, error) {
 	entries, err := i.entries(ctx)
 	if err != nil {
 		return nil, err
 	}
 	i.mu.Lock()
-	clear(i.objects) // what was learnt since then counts
+	clear(i.objects) // damages were found since then
 	i.mu.Unlock()
 	var out []stored.Set
 	for _, e := range entries {
@@ -258,13 +268,19 @@ func (i *Inspection) directory(ctx context.Context, h *stored.Set, prefix string
 		if err != nil {
 			return err
 		}
-		h.Files = append(h.Files, stored.File{Name: prefix + e.Name, Object: e.ObjectID.String(), Bytes: e.FileSize, Stored: state.stored, Damages: state.damages})
+		h.Files = append(h.Files, stored.File{
+			Name:    prefix + e.Name,
+			Object:  e.ObjectID.String(),
+			Bytes:   e.FileSize,
+			Stored:  state.stored,
+			Damages: state.damages,
+		})
 	}
 	return nil
 }
 
-// unlessAltered makes a damage of an error in reading something small, and
-// passes on what is not one.
+// unlessAltered turns a failed read of a small object into its damages, and
+// returns an error only if the storage does not answer.
 func (i *Inspection) unlessAltered(ctx context.Context, h *stored.Set, id object.ID, what string, err error) error {
 	found, failed := i.ReadObject(ctx, id.String())
 	if failed != nil {
@@ -305,7 +321,7 @@ func (i *Inspection) manifest(ctx context.Context, h *stored.Set, e Entry) error
 	return i.unlessAltered(ctx, h, id, "its manifest", err)
 }
 
-// object looks at every piece of a stored file or directory, once.
+// object looks up every piece of a stored file or directory, once.
 func (i *Inspection) object(ctx context.Context, id object.ID) (*objectState, error) {
 	i.mu.Lock()
 	state := i.objects[id]
@@ -330,8 +346,8 @@ func (i *Inspection) object(ctx context.Context, id object.ID) (*objectState, er
 	return state, nil
 }
 
-// walk calls fn for each piece of an object. A list of pieces that cannot be
-// read ends the walk early: its own damage was told to fn.
+// walk calls fn for each piece of an object. An unreadable list of pieces ends
+// the walk early: fn has received its own damage.
 func (i *Inspection) walk(ctx context.Context, id object.ID, fn func(content.ID) error) error {
 	if index, ok := id.IndexObjectID(); ok {
 		if err := i.walk(ctx, index, fn); err != nil {
@@ -359,8 +375,8 @@ func (i *Inspection) walk(ctx context.Context, id object.ID, fn func(content.ID)
 	return fn(c)
 }
 
-// look says what is known of a piece without reading it, unless an earlier
-// verification has marked it as lost.
+// look returns what is known of a piece. It reads only a piece that an earlier
+// verification has marked as lost.
 func (i *Inspection) look(ctx context.Context, id content.ID) (content.Info, *stored.Damage, error) {
 	info, err := i.dr.ContentReader().ContentInfo(ctx, id)
 	if errors.Is(err, content.ErrContentNotFound) {
@@ -391,13 +407,13 @@ func (i *Inspection) note(id content.ID, d stored.Damage) *stored.Damage {
 	return &d
 }
 
-// Open opens a stored file by what names its bytes.
+// Open opens a stored file by the name of its object.
 func (i *Inspection) Open(ctx context.Context, name string) (io.ReadCloser, error) {
 	id, err := object.ParseID(name)
 	if err != nil {
 		return nil, err
 	}
-	in, err := openAhead(ctx, i.r.rep, id)
+	in, err := openReadahead(ctx, i.r.rep, id)
 	if err != nil {
 		return nil, i.r.location.explain("read", err)
 	}

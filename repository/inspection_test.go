@@ -50,7 +50,8 @@ func two(t *testing.T) (place.Place, string) {
 	r := open(t, at)
 	for n := 1; n < 3; n++ {
 		const name = "app/data/public.t/0000000000.copy"
-		if err := store(t.Context(), r, aSet("demo", n, holdfast.Proven, name), map[string][]byte{name: random(uint64(n), 3<<20)}); err != nil {
+		if err := store(t.Context(), r, aSet("demo", n, holdfast.Proven, name),
+			map[string][]byte{name: random(uint64(n), 3<<20)}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -73,12 +74,14 @@ func inspected(t *testing.T, at place.Place) ([]stored.Set, *repository.Inspecti
 
 func whole(h []stored.Set) bool {
 	return len(h) == 2 && !slices.ContainsFunc(h, func(h stored.Set) bool {
-		return h.Trouble != "" || len(h.Damages) > 0 || slices.ContainsFunc(h.Files, func(f stored.File) bool { return len(f.Damages) > 0 })
+		return h.Trouble != "" || len(h.Damages) > 0 || slices.ContainsFunc(h.Files, func(f stored.File) bool {
+			return len(f.Damages) > 0
+		})
 	})
 }
 
 // A damaged index closes the whole repository, and one that is gone hides sets
-// without a word. Both are made anew from the data.
+// silently. Both are rebuilt from the data.
 func TestTheIndexIsRebuilt(t *testing.T) {
 	for name, damage := range map[string]func(path string) error{"altered": flip, "gone": os.Remove} {
 		t.Run(name, func(t *testing.T) {
@@ -97,7 +100,8 @@ func TestTheIndexIsRebuilt(t *testing.T) {
 				class(t, err, holdfast.Violation)
 			}
 			done, err := repository.RebuildIndex(t.Context(), at, holdfast.NewSecret(password))
-			if err != nil || done.Pieces == 0 || len(done.Untold) > 0 || (name == "altered") != (len(done.Aside) > 0) {
+			if err != nil || done.Pieces == 0 || len(done.Unreadable) > 0 ||
+				(name == "altered") != (len(done.Renamed) > 0) {
 				t.Fatalf("%v: %+v", err, done)
 			}
 			if h, i := inspected(t, at); !whole(h) {
@@ -109,7 +113,7 @@ func TestTheIndexIsRebuilt(t *testing.T) {
 
 // The list of sets is stored like anything else. When it is damaged nothing is
 // listed any more; mended, the sets are found again by their trees.
-func TestSetsAreFoundAgain(t *testing.T) {
+func TestLostSetsAreRecovered(t *testing.T) {
 	at, dir := two(t)
 	_, i := inspected(t, at)
 	if err := i.DamageList(t.Context(), func(blob string, offset int64) {
@@ -136,14 +140,15 @@ func TestSetsAreFoundAgain(t *testing.T) {
 	if _, err := i.Mend(t.Context(), i.Damages()); err != nil {
 		t.Fatal(err)
 	}
-	found, err := i.FindAgain(t.Context())
+	found, err := i.RecoverSets(t.Context())
 	if err != nil || len(found) != 2 {
 		t.Fatalf("found again: %v, %v", found, err)
 	}
 	if h, i := inspected(t, at); !whole(h) {
 		t.Errorf("afterwards: %+v, %v", h, i.Damages())
 	}
-	if list := sets(t, open(t, at), "demo"); len(list) != 2 || list[0].State != holdfast.Proven || list[0].Files == 0 {
+	if list := sets(t, open(t, at), "demo"); len(list) != 2 || list[0].State != holdfast.Proven ||
+		list[0].Files == 0 {
 		t.Errorf("listed: %+v", list)
 	}
 }
@@ -154,7 +159,8 @@ func TestCorrectedDamageIsSeen(t *testing.T) {
 	for _, percent := range []int{1, 2, 5, 20} {
 		dir := filepath.Join(t.TempDir(), "repository")
 		at := place.Directory(dir)
-		if err := repository.Create(t.Context(), at, holdfast.NewSecret(password), repository.ErrorCorrection(percent)); err != nil {
+		if err := repository.Create(t.Context(), at, holdfast.NewSecret(password),
+			repository.ErrorCorrection(percent)); err != nil {
 			t.Fatal(err)
 		}
 		const large, small = "app/data/public.l/0000000000.copy", "app/data/public.s/0000000000.copy"
@@ -226,7 +232,10 @@ func TestVerificationsAreRemembered(t *testing.T) {
 	at, _ := two(t)
 	_, i := inspected(t, at)
 	for _, cursor := range []string{"a", "b"} {
-		if err := i.Remember(t.Context(), record.Verification{Cursor: cursor, Sets: []holdfast.SetID{"one", "two"}}); err != nil {
+		if err := i.Remember(t.Context(), record.Verification{
+			Cursor: cursor,
+			Sets:   []holdfast.SetID{"one", "two"},
+		}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -291,7 +300,10 @@ func TestVerifyingBesideRetention(t *testing.T) {
 	if err := open(t, at).Vanish(t.Context(), list[5].ID); err != nil {
 		t.Fatal(err)
 	}
-	if gone := vanished(t, at, &watched{holdings: nobody, remembering: nobody}); !strings.Contains(gone, string(list[5].ID)) {
+	if gone := vanished(t, at, &watched{
+		holdings:    nobody,
+		remembering: nobody,
+	}); !strings.Contains(gone, string(list[5].ID)) {
 		t.Errorf("removed by somebody else: %q", gone)
 	}
 }
@@ -339,7 +351,8 @@ func TestAStorageThatGoesAwayIsNotDamage(t *testing.T) {
 		}
 		return os.WriteFile(filepath.Join(t.TempDir(), "x"), nil, 0o600)
 	})
-	if holdfast.ClassOf(err) != holdfast.Undetermined && holdfast.ClassOf(err) != holdfast.NoRepository && holdfast.ClassOf(err) != holdfast.Unreachable {
+	if holdfast.ClassOf(err) != holdfast.Undetermined && holdfast.ClassOf(err) != holdfast.NoRepository &&
+		holdfast.ClassOf(err) != holdfast.Unreachable {
 		t.Errorf("class %s: %v", holdfast.ClassOf(err), err)
 	}
 	if d := i.Damages(); len(d) > 0 {

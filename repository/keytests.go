@@ -2,25 +2,32 @@ package repository
 
 import (
 	"context"
-	"holdfast/record"
 	"slices"
 
 	"github.com/kopia/kopia/repo/manifest"
 
 	"holdfast"
+	"holdfast/record"
 )
 
 const keyTestRecord = "holdfast-key-test"
 
-// PutKeyTest remembers that a recovery key opened the identities of a set. Of
-// each set the newest try is kept.
+// PutKeyTest records that a recovery key opened the identities of a set. Only
+// the newest test of each set is stored.
 func (r *Repository) PutKeyTest(ctx context.Context, t record.KeyTest) error {
-	return r.put(ctx, map[string]string{manifest.TypeLabelKey: keyTestRecord, "node": string(t.Node), "set": string(t.Set)}, t, true)
+	return r.put(ctx, map[string]string{
+		manifest.TypeLabelKey: keyTestRecord,
+		"node":                string(t.Node),
+		"set":                 string(t.Set),
+	}, t, true)
 }
 
-// KeyTests lists the tries of recovery keys on a node's sets, oldest first.
+// KeyTests lists the tests of recovery keys on a node's sets, oldest first.
 func (r *Repository) KeyTests(ctx context.Context, node holdfast.NodeName) ([]record.KeyTest, error) {
-	list, err := records[record.KeyTest](ctx, r, map[string]string{manifest.TypeLabelKey: keyTestRecord, "node": string(node)})
+	list, err := records[record.KeyTest](ctx, r, map[string]string{
+		manifest.TypeLabelKey: keyTestRecord,
+		"node":                string(node),
+	})
 	slices.SortStableFunc(list, func(a, b record.KeyTest) int { return a.At.Compare(b.At) })
 	return list, err
 }

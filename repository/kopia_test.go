@@ -68,7 +68,8 @@ type shell struct {
 func (s shell) run(args ...string) []byte {
 	s.t.Helper()
 	cmd := exec.Command(s.program, args...)
-	cmd.Env = append(os.Environ(), "HOME="+s.home, "XDG_CONFIG_HOME="+s.home, "XDG_CACHE_HOME="+s.home, "KOPIA_PASSWORD="+password, "KOPIA_CHECK_FOR_UPDATES=false")
+	cmd.Env = append(os.Environ(), "HOME="+s.home, "XDG_CONFIG_HOME="+s.home, "XDG_CACHE_HOME="+s.home,
+		"KOPIA_PASSWORD="+password, "KOPIA_CHECK_FOR_UPDATES=false")
 	var out, complaint bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &complaint
 	if err := cmd.Run(); err != nil {
@@ -125,7 +126,8 @@ func TestKopiaAloneReadsAndKeepsTheSets(t *testing.T) {
 	if !maps.Equal(first.Tags, tags) {
 		t.Errorf("the tags are %v, want %v", first.Tags, tags)
 	}
-	if text := s.run("snapshot", "list", "--all", "--tags", "set:"+string(want.ID)); !strings.Contains(string(text), "demo@holdfast:/demo") {
+	if text := s.run("snapshot", "list", "--all", "--tags",
+		"set:"+string(want.ID)); !strings.Contains(string(text), "demo@holdfast:/demo") {
 		t.Errorf("by its tag, as the README says, kopia finds %s", text)
 	}
 
@@ -135,7 +137,8 @@ func TestKopiaAloneReadsAndKeepsTheSets(t *testing.T) {
 
 	s.run("snapshot", "verify", "--verify-files-percent=100")
 	// Maintenance is Holdfast's; another user has to take its name to run it.
-	s.run("repository", "connect", "filesystem", "--path", dir, "--override-username=holdfast", "--override-hostname=holdfast")
+	s.run("repository", "connect", "filesystem", "--path", dir, "--override-username=holdfast",
+		"--override-hostname=holdfast")
 	s.run("maintenance", "run", "--full", "--safety=none")
 	s.run("snapshot", "verify", "--verify-files-percent=100")
 	if got := sets(t, open(t, at), "demo"); len(got) != 2 {

@@ -15,32 +15,31 @@ import (
 	"holdfast"
 )
 
-// A run that writes a set finds most of its bytes in the repository already and
-// only refers to them; until it has sealed the set, nothing says that they are
-// needed. kopia's maintenance forgets bytes hours after it has found them to be
-// unneeded, twice, and relies on every writer of kopia's own to say within 45
-// minutes what it has found. A run of ours may take longer than all of that. So
-// it says that it exists, in a blob of the repository, and a full maintenance
-// does not run while there is a run that began before runGrace.
+// A run that writes a set reuses most of the stored bytes; until it has sealed
+// the set, nothing refers to them. kopia's maintenance deletes bytes hours
+// after two rounds have found them unneeded, and relies on kopia's own writers
+// to publish within 45 minutes what they reuse. A run of ours may take longer.
+// So it holds a lease, a blob in the repository, and a full maintenance does
+// not run while another run is older than runGrace.
 //
-// That is enough. Bytes that a maintenance forgets were marked as unneeded at
+// That is enough. Bytes that a maintenance deletes were marked as unneeded at
 // least five hours before (kopia's two rounds of garbage collection four hours
-// apart, and an hour's margin), and a mark is seen by whoever begins after it: a
-// run that is younger than runGrace found them marked, and stored them again.
-// The bytes of a run that has ended are referred to by its set, which the round
-// that comes before the forgetting sees.
+// apart, and an hour's margin), and every run that begins later sees the mark:
+// a run younger than runGrace found them marked, and stored them again. The
+// bytes of a run that has ended are referred to by its set, which the round
+// before the deletion sees.
 //
-// A run renews its blob. One that was stopped for so long that it has to be taken
-// for dead must not seal: what it had found may be gone.
+// A run renews its lease. A run that was stopped until its lease expired must
+// not seal: the bytes that it reuses may be gone.
 const leasePrefix = "holdfast-run-"
 
 var (
-	leaseEvery = 10 * time.Minute // a run renews its blob
-	leaseDead  = time.Hour        // a blob that was not renewed is a dead run's
-	runGrace   = 3 * time.Hour    // what a full maintenance does not wait for
+	leaseEvery = 10 * time.Minute // a run renews its lease
+	leaseDead  = time.Hour        // a lease that was not renewed has expired
+	runGrace   = 3 * time.Hour    // a full maintenance does not wait for younger runs
 )
 
-// lease is a run's blob.
+// lease is the lease of a run: a blob that it renews.
 type lease struct {
 	r    *Repository
 	id   blob.ID
@@ -62,17 +61,21 @@ func (l *lease) put(ctx context.Context) error {
 	return nil
 }
 
-// lend announces a run that begins now.
-func (r *Repository) lend(ctx context.Context) (*lease, error) {
+// takeLease announces a run that begins now.
+func (r *Repository) takeLease(ctx context.Context) (*lease, error) {
 	var random [4]byte
 	if _, err := rand.Read(random[:]); err != nil {
 		return nil, err
 	}
-	l := &lease{r: r, id: blob.ID(leasePrefix + now().UTC().Format(leaseTime) + "-" + hex.EncodeToString(random[:])), done: make(chan struct{})}
+	l := &lease{
+		r:    r,
+		id:   blob.ID(leasePrefix + now().UTC().Format(leaseTime) + "-" + hex.EncodeToString(random[:])),
+		done: make(chan struct{}),
+	}
 	if err := l.put(ctx); err != nil {
 		return nil, err
 	}
-	// What was marked before the run began has to be seen by it.
+	// The run must see all marks that were set before it began.
 	if err := r.refresh(ctx); err != nil {
 		l.end(ctx)
 		return nil, err
@@ -83,7 +86,7 @@ func (r *Repository) lend(ctx context.Context) (*lease, error) {
 		for {
 			select {
 			case <-ticker.C:
-				if err := l.put(ctx); err != nil { // tried again; for too long, the lease is lost
+				if err := l.put(ctx); err != nil { // the next tick tries again, until the lease expires
 					r.Events.Report(LeaseNotRenewed{Repository: r.Name(), Silent: l.silent(), Err: err})
 				}
 			case <-l.done:
@@ -94,14 +97,14 @@ func (r *Repository) lend(ctx context.Context) (*lease, error) {
 	return l, nil
 }
 
-// silent is for how long the run was not heard of.
+// silent is how long ago the lease was last renewed.
 func (l *lease) silent() time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return now().Round(0).Sub(l.renewed)
 }
 
-// lost is the error of a run that may have been taken for dead.
+// lost returns an error if the lease may have expired.
 func (l *lease) lost() error {
 	if l == nil {
 		return nil
@@ -110,21 +113,27 @@ func (l *lease) lost() error {
 	if away < leaseDead*3/4 {
 		return nil
 	}
-	return &holdfast.Problem{Class: holdfast.Failed, What: fmt.Sprintf("write to repository %s: the run could not be heard of for %v", l.r.location, away.Round(time.Second)),
-		Why: "The machine slept, or the storage failed. Maintenance may have taken the run for dead, and bytes that it counted on for unneeded; so the set was not published.",
-		Do:  "Run it again; what is stored is found again."}
+	return &holdfast.Problem{
+		Class: holdfast.Failed,
+		What: fmt.Sprintf("write to repository %s: the run lost its lease: it was not renewed for %v", l.r.location,
+			away.Round(time.Second)),
+		Why: "The machine slept, or the storage failed. Maintenance may have removed data that this run reused, so " +
+			"the set was discarded.",
+		Do: "Run it again: it reuses what is stored.",
+	}
 }
 
 func (l *lease) end(ctx context.Context) {
 	close(l.done)
 	l.wg.Wait()
-	_ = l.r.storage().DeleteBlob(context.WithoutCancel(ctx), l.id) // what stays is dead in an hour
+	_ = l.r.storage().DeleteBlob(context.WithoutCancel(ctx), l.id) // if this fails, it expires in an hour
 }
 
-// What a run's blob is called and holds: its name and its age say all.
+// The name and the text of a lease's blob. Its name and its age are all that is
+// read.
 const (
 	leaseTime = "20060102t150405z"
-	leaseText = note("A run of Holdfast is writing a set. It is dead if this is older than an hour.\n")
+	leaseText = note("A run of Holdfast is writing a set. It has died if this is older than an hour.\n")
 )
 
 // note is a short text as a blob.
@@ -144,8 +153,7 @@ type noteReader struct{ *strings.Reader }
 // Close does nothing.
 func (noteReader) Close() error { return nil }
 
-// runs lists the runs that are under way, by when they began, and removes what
-// dead ones have left.
+// runs lists when the current runs began, and removes expired leases.
 func (r *Repository) runs(ctx context.Context) ([]time.Time, error) {
 	var alive []time.Time
 	var dead []blob.ID
@@ -172,5 +180,6 @@ func (r *Repository) runs(ctx context.Context) ([]time.Time, error) {
 
 // storage is the storage below the repository.
 func (r *Repository) storage() blob.Storage {
-	return r.rep.(interface{ BlobStorage() blob.Storage }).BlobStorage() //nolint:forcetypeassert // of every repository that is opened from a storage
+	//nolint:forcetypeassert // every repository that is opened from a storage has it
+	return r.rep.(interface{ BlobStorage() blob.Storage }).BlobStorage()
 }

@@ -18,8 +18,8 @@ import (
 	setmanifest "holdfast/manifest"
 )
 
-// The list of sets rests in pieces of its own, as JSON. kopia lists nothing at
-// all when one of them cannot be read; here the others are read nevertheless.
+// The list of sets is stored in pieces of its own, as JSON. kopia lists nothing
+// at all if one of them is unreadable; this code reads the others.
 
 // listed is one manifest as kopia stores it (kopia v0.23.1, repo/manifest).
 type listed struct {
@@ -30,8 +30,8 @@ type listed struct {
 	Content json.RawMessage   `json:"data"`
 }
 
-// entries lists the sets, oldest first. Where a piece of the list cannot be
-// read, those are missing that only it named.
+// entries lists the sets, oldest first. If a piece of the list is unreadable,
+// the sets that only it names are missing.
 func (i *Inspection) entries(ctx context.Context) ([]Entry, error) {
 	if len(i.listing) == 0 {
 		return i.r.Sets(ctx, "")
@@ -57,7 +57,8 @@ func (i *Inspection) entries(ctx context.Context) ([]Entry, error) {
 	var out []Entry
 	for _, e := range newest {
 		var m snapshot.Manifest
-		if e.Deleted || e.Labels[manifest.TypeLabelKey] != snapshot.ManifestType || json.Unmarshal(e.Content, &m) != nil {
+		if e.Deleted || e.Labels[manifest.TypeLabelKey] != snapshot.ManifestType ||
+			json.Unmarshal(e.Content, &m) != nil {
 			continue
 		}
 		if entry, ok := entryOf(&m); ok {
@@ -84,15 +85,15 @@ func (i *Inspection) records(ctx context.Context, id content.ID) ([]listed, erro
 	return list.Entries, json.NewDecoder(in).Decode(&list)
 }
 
-// ListDamaged reports whether a piece of the list of sets cannot be read. Then
-// nothing else can be done with the repository before it is mended.
+// ListDamaged reports whether a piece of the list of sets is unreadable.
+// Nothing else works on the repository until that is repaired.
 func (i *Inspection) ListDamaged() bool { return len(i.listing) > 0 }
 
-// FindAgain puts the sets back on the list whose entry there was lost: their
-// trees are still stored, and the manifest at the root of each says what it is.
-// It is for a list that was damaged; sets that were dropped since the last
-// maintenance come back as well.
-func (i *Inspection) FindAgain(ctx context.Context) ([]holdfast.SetID, error) {
+// RecoverSets finds the sets whose entry in the list was lost, and lists them
+// again: their trees are still stored, with the manifest at the root of each.
+// It is for a damaged list; sets that were dropped since the last maintenance
+// come back as well.
+func (i *Inspection) RecoverSets(ctx context.Context) ([]holdfast.SetID, error) {
 	known, err := i.r.Sets(ctx, "")
 	if err != nil {
 		return nil, err
@@ -103,7 +104,7 @@ func (i *Inspection) FindAgain(ctx context.Context) ([]holdfast.SetID, error) {
 		return nil, err
 	}
 	var found []holdfast.SetID
-	err = i.r.write(ctx, "find sets again", func(ctx context.Context, s *Session) error {
+	err = i.r.write(ctx, "recover sets", func(ctx context.Context, s *Session) error {
 		for _, c := range trees {
 			set, root, files := i.rootAt(ctx, c.ContentID)
 			if set == nil || slices.ContainsFunc(known, func(e Entry) bool { return e.ID == set.ID }) {
@@ -147,12 +148,18 @@ func (i *Inspection) rootAt(ctx context.Context, id content.ID) (*holdfast.Set, 
 	if err != nil {
 		return nil, nil, 0
 	}
-	return &set, &snapshot.DirEntry{Type: snapshot.EntryTypeDirectory, Permissions: 0o700, ModTime: fs.UTCTimestampFromTime(set.Ended.Wall), ObjectID: root, DirSummary: dir.Summary},
+	return &set, &snapshot.DirEntry{
+			Type:        snapshot.EntryTypeDirectory,
+			Permissions: 0o700,
+			ModTime:     fs.UTCTimestampFromTime(set.Ended.Wall),
+			ObjectID:    root,
+			DirSummary:  dir.Summary,
+		},
 		int(dir.Summary.TotalFileCount)
 }
 
-// patientReader reads pieces one by one; kopia asks for a way to fetch several
-// ahead.
+// patientReader reads pieces one by one: it implements kopia's prefetching as a
+// no-op.
 type patientReader struct{ content.Reader }
 
 // PrefetchContents fetches none.

@@ -9,75 +9,75 @@ import (
 	"holdfast/place"
 )
 
-// Option says more about a repository than where it is.
+// Option is a property of a repository besides its place.
 type Option func(*location)
 
-// Copies are places outside of the repository that get a copy of
-// kopia.repository each, without which nothing in it can be read.
+// Copies are places outside of the repository. Each gets a copy of
+// kopia.repository, without which the repository is unreadable.
 func Copies(in ...place.Place) Option { return func(l *location) { l.copies = in } }
 
-// ErrorCorrection is how much redundancy a new repository stores beside the
-// data, in percent of it.
+// ErrorCorrection is how much redundancy a new repository stores, in percent of
+// the data.
 func ErrorCorrection(percent int) Option { return func(l *location) { l.errorCorrection = percent } }
 
-// Through puts something between the repository and its storage: what limits,
-// counts or disturbs it.
+// Through wraps the storage of the repository, to limit, count or disturb its
+// requests.
 func Through(wrap func(blob.Storage) blob.Storage) Option {
 	return func(l *location) { l.wrap = wrap }
 }
 
-// location is where a repository is, with what is said about it.
+// location is the place of a repository with its options.
 type location struct {
 	place.Place
-	site            site
+	backend         backend
 	copies          []place.Place
 	errorCorrection int
 	wrap            func(blob.Storage) blob.Storage
 }
 
-// site is what a repository needs of a place. A new kind of place is a file
-// with one, and a line in sites.
-type site interface {
-	// storage opens the place as a storage of blobs; create makes what is not
-	// there yet. An error that is fs.ErrNotExist says that the place is not there.
+// backend is what a repository needs of a place. A new kind of place is a file
+// with one, and a line in backends.
+type backend interface {
+	// storage opens the place as a storage of blobs; create makes what does not
+	// exist yet. The error is fs.ErrNotExist if the place does not exist.
 	storage(ctx context.Context, create bool) (blob.Storage, error)
-	// vacant reports whether nothing is there: not even the place, or it is empty.
+	// vacant reports whether the place does not exist or is empty.
 	vacant() (bool, error)
-	// lock opens a lock of that name, which is not held yet.
+	// lock opens the lock of that name, without taking it.
 	lock(name string) (lock, error)
-	// lockFile is what kopia derives the path of its own lock from; "" for a
-	// place where it has none.
+	// lockFile is the file from which kopia derives the path of its own lock;
+	// "" if the place has none.
 	lockFile() string
 }
 
-// lock is held by one process at a time, and given back however that ends.
+// lock is held by one process at a time, and released however that ends.
 type lock interface {
-	// try takes the lock; false where another holds it.
+	// try takes the lock, or returns false if another process holds it.
 	try() (bool, error)
-	// release gives the lock back, if it is held, and closes it.
+	// release releases the lock, if it is held, and closes it.
 	release()
 }
 
-// shelf is a place outside of a repository for small files that open it.
-type shelf interface {
+// copyStore is a place outside of a repository for copies of its vital blobs.
+type copyStore interface {
 	names() ([]string, error) // of the files there
 	read(name string) ([]byte, error)
-	write(name string, b []byte) error // whole or not at all
+	write(name string, b []byte) error // atomically
 	remove(name string) error
 	where(name string) string // for people
 }
 
-// The places a repository can be in, and those for copies of what opens it.
+// The places a repository can be in, and those for copies of its vital blobs.
 var (
-	sites = map[place.Scheme]func(place.Place) site{
-		place.File: func(p place.Place) site { return localDirectory(p.Path) },
+	backends = map[place.Scheme]func(place.Place) backend{
+		place.File: func(p place.Place) backend { return localDirectory(p.Path) },
 	}
-	shelves = map[place.Scheme]func(place.Place) shelf{
-		place.File: func(p place.Place) shelf { return localDirectory(p.Path) },
+	copyStores = map[place.Scheme]func(place.Place) copyStore{
+		place.File: func(p place.Place) copyStore { return localDirectory(p.Path) },
 	}
 )
 
-// locate finds what it takes to use a place.
+// locate finds the backend of a place.
 func locate(at place.Place, options []Option) (location, error) {
 	l := location{Place: at}
 	for _, o := range options {
@@ -87,24 +87,24 @@ func locate(at place.Place, options []Option) (location, error) {
 		return l, &holdfast.Problem{Class: holdfast.Usage, What: "repository " + at.String(), Err: err,
 			Do: "Name another place in repository.path."}
 	}
-	l.site = sites[at.Scheme](at)
+	l.backend = backends[at.Scheme](at)
 	return l, nil
 }
 
 // storage opens the storage.
 func (l location) storage(ctx context.Context, create bool) (blob.Storage, error) {
-	st, err := l.site.storage(ctx, create)
+	st, err := l.backend.storage(ctx, create)
 	if err == nil && l.wrap != nil {
 		st = l.wrap(st)
 	}
 	return st, err
 }
 
-// outside are the places for copies of what opens the repository. One of a kind
-// that takes none has its own users, who complain.
-func (l location) outside() (list []shelf) {
+// outside are the places for copies of the vital blobs. A kind of place that
+// holds no copies is skipped; the keeper of sealed identities reports it.
+func (l location) outside() (list []copyStore) {
 	for _, p := range l.copies {
-		if open, ok := shelves[p.Scheme]; ok {
+		if open, ok := copyStores[p.Scheme]; ok {
 			list = append(list, open(p))
 		}
 	}

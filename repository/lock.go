@@ -8,19 +8,18 @@ import (
 	"holdfast"
 )
 
-// The locks. Whoever waited for one has to look again at what there is: another
-// process has just changed it.
+// The locks. A process that waited for one must refresh: another process has
+// just changed the repository.
 const (
-	historyLock     = "history"     // sets are dropped, pins are set
-	maintenanceLock = "maintenance" // what no set needs is given back
+	historyLock     = "history"     // to drop sets, and to pin them
+	maintenanceLock = "maintenance" // to delete unneeded data
 )
 
 const lockPause = 100 * time.Millisecond
 
-// lock takes a lock, waiting for up to that long, and returns what gives it
-// back.
+// lock takes a lock, waits for it at most so long, and returns its release.
 func (r *Repository) lock(ctx context.Context, name string, wait time.Duration) (func(), error) {
-	l, err := r.location.site.lock(name)
+	l, err := r.location.backend.lock(name)
 	if err != nil {
 		return nil, r.reworded(r.location.explain("change", err))
 	}
@@ -49,6 +48,10 @@ func (r *Repository) lock(ctx context.Context, name string, wait time.Duration) 
 		}
 	}
 	l.release()
-	return nil, &holdfast.Problem{Class: holdfast.Busy, What: fmt.Sprintf("repository %s: another process is at its %s", r.location, name),
-		Why: "Two at once would undo each other's work.", Do: "Wait until it has ended, or give --wait a time."}
+	return nil, &holdfast.Problem{
+		Class: holdfast.Busy,
+		What:  fmt.Sprintf("repository %s: another process holds the %s lock", r.location, name),
+		Why:   "Two at once would destroy each other's work.",
+		Do:    "Run it again later, or let it wait: --wait 10m.",
+	}
 }

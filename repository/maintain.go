@@ -20,9 +20,10 @@ import (
 )
 
 // safety is how careful maintenance is: kopia's full rules, always. They let it
-// run beside writers and readers: bytes have to be a day old to be found
-// unneeded, and to be found so twice, four hours apart, before they are
-// forgotten; packs have to be a day old and forgotten to be deleted.
+// run concurrently with writers and readers. Data is removed from the index
+// when it is a day old and two rounds, four hours apart, have found it
+// unneeded; packs are deleted when they are a day old and no longer in the
+// index.
 var safety = maintenance.SafetyFull
 
 // The modes of maintenance.
@@ -32,10 +33,10 @@ const (
 	noMode    = "none"
 )
 
-// Maintain gives back what no set needs any more, as far as that is safe, and
-// keeps the index small. Full looks through everything that is stored; it is
-// done when it is asked for or due (once a day), and not while there is a run
-// that began hours ago. Otherwise it is quick. One maintenance runs at a time.
+// Maintain deletes data that no set needs any more, as far as that is safe, and
+// keeps the index small. A full maintenance checks all stored data. It runs on
+// request or once a day, but not while a backup runs that began hours ago;
+// otherwise a quick one runs. One maintenance runs at a time.
 func (r *Repository) Maintain(ctx context.Context, full bool) (record.Maintenance, error) {
 	unlock, err := r.lock(ctx, maintenanceLock, r.Patience)
 	if err != nil {
@@ -74,11 +75,12 @@ func (r *Repository) choose(ctx context.Context, full bool, u *record.Maintenanc
 	}
 	switch at := now(); {
 	case full:
-		u.Mode, u.Why = fullMode, "sets were dropped, or it was asked for"
+		u.Mode, u.Why = fullMode, "sets were dropped, or it was requested"
 	case !at.Before(schedule.NextFullMaintenanceTime):
 		u.Mode, u.Why = fullMode, "it is due once a day"
 	case !at.Before(schedule.NextQuickMaintenanceTime):
-		u.Mode, u.Why = quickMode, "it is due once an hour; a full one is due at "+schedule.NextFullMaintenanceTime.UTC().Format(time.RFC3339)
+		u.Mode, u.Why = quickMode, "it is due once an hour; a full one is due at "+
+			schedule.NextFullMaintenanceTime.UTC().Format(time.RFC3339)
 	default:
 		u.Mode, u.Why = noMode, "none is due before "+schedule.NextQuickMaintenanceTime.UTC().Format(time.RFC3339)
 	}
@@ -88,7 +90,7 @@ func (r *Repository) choose(ctx context.Context, full bool, u *record.Maintenanc
 	return r.waitFor(ctx, u)
 }
 
-// waitFor makes a full maintenance a quick one while there are runs that it
+// waitFor turns a full maintenance into a quick one while runs exist that it
 // could harm.
 func (r *Repository) waitFor(ctx context.Context, u *record.Maintenance) error {
 	runs, err := r.runs(ctx)
@@ -102,7 +104,7 @@ func (r *Repository) waitFor(ctx context.Context, u *record.Maintenance) error {
 		}
 	}
 	if len(u.Running) > 0 {
-		u.Mode, u.Why = quickMode, fmt.Sprintf("a full one waits for runs that began more than %v ago", runGrace)
+		u.Mode, u.Why = quickMode, fmt.Sprintf("a full one waits for backups that began more than %v ago", runGrace)
 	}
 	return nil
 }
@@ -115,24 +117,34 @@ func (r *Repository) maintain(ctx context.Context, u *record.Maintenance) error 
 	}
 	defer func() { _ = w.Close(context.WithoutCancel(ctx)) }()
 	ran := false
-	err = maintenance.RunExclusive(ctx, r.exclusive(w), maintenance.Mode(u.Mode), false, func(ctx context.Context, run maintenance.RunParameters) error {
-		ran = true
-		if u.Mode == fullMode {
-			if err := snapshotgc.Run(ctx, w, true, safety, run.MaintenanceStartTime); err != nil {
-				return err
+	err = maintenance.RunExclusive(ctx, r.exclusive(w), maintenance.Mode(u.Mode), false,
+		func(ctx context.Context, run maintenance.RunParameters) error {
+			ran = true
+			if u.Mode == fullMode {
+				if err := snapshotgc.Run(ctx, w, true, safety, run.MaintenanceStartTime); err != nil {
+					return err
+				}
 			}
-		}
-		return maintenance.Run(ctx, run, safety)
-	})
+			return maintenance.Run(ctx, run, safety)
+		})
 	var owned maintenance.NotOwnedError
 	switch {
 	case errors.As(err, &owned):
-		return &holdfast.Problem{Class: holdfast.Refused, What: fmt.Sprintf("maintain repository %s: its maintenance belongs to %s", r.location, owned.Owner),
-			Why: "kopia lets only one owner maintain a repository.", Do: "Have that owner maintain it, or give it to Holdfast: `kopia maintenance set --owner=" + r.rep.ClientOptions().UsernameAtHost() + "`."}
+		return &holdfast.Problem{
+			Class: holdfast.Refused,
+			What:  fmt.Sprintf("maintain repository %s: %s owns its maintenance", r.location, owned.Owner),
+			Why:   "kopia lets only one owner maintain a repository.",
+			Do: "Let that owner maintain it, or make Holdfast the owner: `kopia maintenance set --owner=" +
+				r.rep.ClientOptions().UsernameAtHost() + "`.",
+		}
 	case err != nil:
 		return r.unmaintained(err)
 	case !ran:
-		return &holdfast.Problem{Class: holdfast.Busy, What: fmt.Sprintf("repository %s: another process is at its maintenance", r.location), Do: "Wait until it has ended."}
+		return &holdfast.Problem{
+			Class: holdfast.Busy,
+			What:  fmt.Sprintf("repository %s: another process holds the maintenance lock", r.location),
+			Do:    "Run it again when that process has ended.",
+		}
 	}
 	if fatal := r.fatal.Load(); fatal != nil {
 		return r.location.explain("maintain", *fatal)
@@ -140,22 +152,27 @@ func (r *Repository) maintain(ctx context.Context, u *record.Maintenance) error 
 	return r.outlook(ctx, u)
 }
 
-// unmaintained explains why a maintenance did not come to its end.
+// unmaintained explains why a maintenance failed.
 func (r *Repository) unmaintained(err error) error {
 	err = r.location.explain("maintain", err)
 	var p *holdfast.Problem
 	if !errors.As(err, &p) || p.Class != holdfast.Failed || p.Do != "" {
 		return err
 	}
-	return &holdfast.Problem{Class: holdfast.Failed, What: p.What, Err: p.Err,
-		Why: "Nothing more is given back until this is mended; what it has given back was needed by no set.",
-		Do:  "If its storage is well, a set in it is damaged: mend it from a second copy, or drop it with `holdfast retention drop SET --yes`."}
+	return &holdfast.Problem{
+		Class: holdfast.Failed,
+		What:  p.What,
+		Err:   p.Err,
+		Why:   "No more space is freed until this is repaired. No set needs what was deleted.",
+		Do: "Run `holdfast verify`. It names damaged sets: repair them from a second copy, or drop them with " +
+			"`holdfast retention drop SET --yes`.",
+	}
 }
 
-// exclusive is w with a place for the lock that kopia takes itself: it would
-// be beside the configuration file, which is gone.
+// exclusive is w with a path for kopia's own lock: its default is next to the
+// configuration file, which no longer exists.
 func (r *Repository) exclusive(w repo.DirectRepositoryWriter) repo.DirectRepositoryWriter {
-	if file := r.location.site.lockFile(); file != "" {
+	if file := r.location.backend.lockFile(); file != "" {
 		return lockedWriter{w, file}
 	}
 	return w
@@ -166,14 +183,14 @@ type lockedWriter struct {
 	file string
 }
 
-// ConfigFilename is what kopia derives the name of its lock from.
+// ConfigFilename is the file from which kopia derives the name of its lock.
 func (w lockedWriter) ConfigFilename() string { return w.file }
 
 func (r *Repository) direct() repo.DirectRepository {
 	return r.rep.(repo.DirectRepository) //nolint:forcetypeassert // of every repository that is opened from a storage
 }
 
-// Size is how many bytes the repository's storage lists.
+// Size is the size of all blobs in the repository's storage.
 func (r *Repository) Size(ctx context.Context) (int64, error) {
 	var total int64
 	err := r.storage().ListBlobs(ctx, "", func(m blob.Metadata) error {
@@ -183,8 +200,8 @@ func (r *Repository) Size(ctx context.Context) (int64, error) {
 	return total, r.location.explain("read", err)
 }
 
-// outlook says what is unneeded and still stored, and when it can be given
-// back at the earliest.
+// outlook records how much stored data is unneeded, and when it can be deleted
+// at the earliest.
 func (r *Repository) outlook(ctx context.Context, u *record.Maintenance) error {
 	schedule, err := maintenance.GetSchedule(ctx, r.direct())
 	if err != nil {
@@ -198,13 +215,15 @@ func (r *Repository) outlook(ctx context.Context, u *record.Maintenance) error {
 		stats, err := maintenancestats.BuildFromExtra(round.Extra[0])
 		gc, ok := stats.(*maintenancestats.SnapshotGCStats)
 		if err != nil || !ok {
-			return nil //nolint:nilerr // another kopia's statistics: nothing can be said
+			return nil //nolint:nilerr // statistics of another kopia version are unknown
 		}
-		u.Unneeded, u.Young = int64(gc.UnreferencedContentSize), int64(gc.UnreferencedRecentContentSize) //nolint:gosec // bytes of a disk
+		u.Unneeded = int64(gc.UnreferencedContentSize)    //nolint:gosec // bytes of a disk
+		u.Young = int64(gc.UnreferencedRecentContentSize) //nolint:gosec // bytes of a disk
 		if u.Unneeded > 0 {
-			// What this round has found is forgotten after a round that began an
-			// hour later than it and another that began four hours after that.
-			at := round.Start.Add(safety.DropContentFromIndexExtraMargin + safety.MarginBetweenSnapshotGC).UTC().Truncate(time.Second)
+			// What this round has found is deleted after a round that began an
+			// hour later and another that began four hours after that.
+			at := round.Start.Add(safety.DropContentFromIndexExtraMargin +
+				safety.MarginBetweenSnapshotGC).UTC().Truncate(time.Second)
 			u.NotBefore = &at
 		}
 		return nil
@@ -212,8 +231,8 @@ func (r *Repository) outlook(ctx context.Context, u *record.Maintenance) error {
 	return nil
 }
 
-// stages reports what a maintenance is doing. kopia says it in its log, whose
-// lines on stages end in dots; the others are for whoever mends kopia.
+// stages reports the stages of a maintenance, from kopia's log: lines that end
+// in dots name a stage. The other lines only help to debug kopia.
 type stages event.Listener
 
 func (s stages) Write(p []byte) (int, error) {

@@ -31,7 +31,9 @@ func storeRows(t *testing.T, r *repository.Repository, n int, content []byte) *h
 
 func drop(t *testing.T, r *repository.Repository, ids ...holdfast.SetID) {
 	t.Helper()
-	if err := r.Drop(t.Context(), "demo", func(context.Context) ([]holdfast.SetID, error) { return ids, nil }); err != nil {
+	if err := r.Drop(t.Context(), "demo", func(context.Context) ([]holdfast.SetID, error) {
+		return ids, nil
+	}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -57,10 +59,10 @@ func readsWhole(t *testing.T, at place.Place, id holdfast.SetID, want []byte) {
 	}
 }
 
-// What dropped sets and dead runs have left is given back, by kopia's own
+// Data of dropped sets and dead runs is deleted by kopia's own
 // rules: not before its safe time, and after a few daily maintenances; what
 // other sets share stays.
-func TestWhatNoSetNeedsIsGivenBack(t *testing.T) {
+func TestUnneededDataIsDeleted(t *testing.T) {
 	c, at, _ := clocked(t)
 	r := open(t, at)
 	shared, own := random(1, 6<<20), random(2, 6<<20)
@@ -89,12 +91,13 @@ func TestWhatNoSetNeedsIsGivenBack(t *testing.T) {
 	c.pass(26 * time.Hour)
 	drop(t, r, dropped.ID)
 	first := maintain(t, r)
-	if first.Mode != "full" || first.Unneeded < 30<<20 || first.NotBefore == nil || !first.NotBefore.After(c.now().Add(4*time.Hour)) {
+	if first.Mode != "full" || first.Unneeded < 30<<20 || first.NotBefore == nil ||
+		!first.NotBefore.After(c.now().Add(4*time.Hour)) {
 		t.Errorf("the first maintenance says %+v", first)
 	}
 	c.pass(first.NotBefore.Sub(c.now()) - 10*time.Minute)
 	if early := maintain(t, r); early.After < first.After-30<<20 {
-		t.Errorf("%d bytes were given back before their time", first.After-early.After)
+		t.Errorf("%d bytes were deleted before their time", first.After-early.After)
 	}
 	readsWhole(t, at, kept.ID, append(bytes.Clone(shared), random(3, 6<<20)...))
 	var last record.Maintenance
@@ -112,9 +115,9 @@ func TestWhatNoSetNeedsIsGivenBack(t *testing.T) {
 	readsWhole(t, at, kept.ID, append(bytes.Clone(shared), random(3, 6<<20)...))
 }
 
-// A run that takes longer than all of kopia's safe times, and found all of its
-// bytes there, seals a whole set although the only set that needed them was
-// dropped when it had begun.
+// A run that takes longer than all of kopia's safety margins, and reuses all of
+// its bytes, seals an intact set although the only set that needed them was
+// dropped after it began.
 func TestARunOfDaysIsSafe(t *testing.T) {
 	c, at, dir := clocked(t)
 	defer repository.SetLease(5*time.Millisecond, time.Hour, 3*time.Hour)()
@@ -142,7 +145,7 @@ func TestARunOfDaysIsSafe(t *testing.T) {
 		t.Fatal(err)
 	}
 	if modes["quick"] < 11 {
-		t.Errorf("maintenance beside the run was %v", modes)
+		t.Errorf("maintenance during the run was %v", modes)
 	}
 	readsWhole(t, at, set.ID, content)
 	for range 4 {
@@ -157,8 +160,8 @@ func TestARunOfDaysIsSafe(t *testing.T) {
 	}
 }
 
-// A run that was asleep for longer than its lease does not publish: others had
-// to take it for dead.
+// A run that slept for longer than its lease does not publish: other processes
+// had to consider it dead.
 func TestARunThatSleptDoesNotPublish(t *testing.T) {
 	c, at, _ := clocked(t)
 	r := open(t, at)
@@ -170,7 +173,7 @@ func TestARunThatSleptDoesNotPublish(t *testing.T) {
 		return w.Seal(ctx, aSet("demo", 1, holdfast.Proven))
 	})
 	class(t, err, holdfast.Failed)
-	if !strings.Contains(err.Error(), "could not be heard of") {
+	if !strings.Contains(err.Error(), "lost its lease") {
 		t.Error(err)
 	}
 	if list := sets(t, open(t, at), ""); len(list) != 0 {
@@ -201,8 +204,8 @@ func TestMaintenanceIsDoneOneAtATime(t *testing.T) {
 	}
 }
 
-// A dropped set is gone, whatever state its files are in, and a damaged one
-// that is still there keeps maintenance from judging what is needed.
+// A set can be dropped whatever the state of its files. A damaged set that
+// still exists prevents maintenance from finding out what is needed.
 func TestADamagedSetCanBeDroppedAndNeverLooksWhole(t *testing.T) {
 	c, at, dir := clocked(t)
 	r := open(t, at)
@@ -257,7 +260,11 @@ func TestPins(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	class(t, r.Pin(t.Context(), record.Pin{Set: "20260101T000000Z-00000000", Node: "demo", Until: until}), holdfast.Usage)
+	class(t, r.Pin(t.Context(), record.Pin{
+		Set:   "20260101T000000Z-00000000",
+		Node:  "demo",
+		Until: until,
+	}), holdfast.Usage)
 	pins, err := open(t, at).Pins(t.Context(), "demo")
 	if err != nil || len(pins) != 1 || pins[0].Reason != "audit, again" || !pins[0].Until.Equal(until) {
 		t.Errorf("pins %+v, %v", pins, err)
@@ -279,7 +286,7 @@ func TestPins(t *testing.T) {
 	}
 }
 
-// Dropping is all or nothing: one set that is not there keeps the others.
+// Dropping is all or nothing: one set that does not exist keeps the others.
 func TestDroppingIsAllOrNothing(t *testing.T) {
 	at, _ := make1(t)
 	r := open(t, at)
@@ -288,7 +295,9 @@ func TestDroppingIsAllOrNothing(t *testing.T) {
 		return []holdfast.SetID{set.ID, "20260101T000000Z-00000000"}, nil
 	})
 	class(t, err, holdfast.Usage)
-	err = r.Drop(t.Context(), "other", func(context.Context) ([]holdfast.SetID, error) { return []holdfast.SetID{set.ID}, nil })
+	err = r.Drop(t.Context(), "other", func(context.Context) ([]holdfast.SetID, error) {
+		return []holdfast.SetID{set.ID}, nil
+	})
 	class(t, err, holdfast.Usage)
 	if list := sets(t, open(t, at), ""); len(list) != 1 {
 		t.Errorf("the sets are %v", list)

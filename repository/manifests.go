@@ -12,19 +12,18 @@ import (
 	"holdfast"
 )
 
-// Read is a listed set with its manifest, or why that could not be read.
+// Read is a listed set with its manifest, or the error of reading that.
 type Read struct {
 	Entry
 	Set holdfast.Set
 	Err error
 }
 
-// How many manifests are read at a time: of a storage far away it is the way
-// there that takes long.
+// How many manifests are read at a time: on a remote storage latency dominates.
 const readers = 8
 
 // Manifests reads the manifests of a node's sets, or of every node's, oldest
-// first; and nothing else of them, so that it is quick for hundreds.
+// first. It reads nothing else, so it is quick for hundreds of sets.
 func (r *Repository) Manifests(ctx context.Context, node holdfast.NodeName) ([]Read, error) {
 	entries, err := r.Sets(ctx, node)
 	if err != nil {
@@ -64,5 +63,8 @@ func (r *Repository) manifest(ctx context.Context, e Entry) (set holdfast.Set, e
 		defer func() { _ = in.Close() }()
 		return decode(e.ID, in)
 	}
-	return set, &holdfast.Problem{Class: holdfast.Failed, What: fmt.Sprintf("set %s has no file %s", e.ID, holdfast.ManifestName)}
+	return set, &holdfast.Problem{
+		Class: holdfast.Failed,
+		What:  fmt.Sprintf("set %s has no file %s", e.ID, holdfast.ManifestName),
+	}
 }

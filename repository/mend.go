@@ -4,23 +4,23 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"holdfast/stored"
 
 	"github.com/kopia/kopia/repo"
 	"github.com/kopia/kopia/repo/content"
 	"github.com/kopia/kopia/repo/object"
+
+	"holdfast/stored"
 )
 
-// Mend does what can be done about damages, and says what it did: pieces that
-// error correction put right are written anew; those that Copy has are
-// taken from there; the rest is marked.
+// Mend repairs damages as far as possible, and returns what it did. It rewrites
+// pieces that error correction has corrected, copies those that Copy has, and
+// marks the rest.
 //
 // A marked piece has a tombstone in the index. For kopia it is then a deleted
-// content: still listed, still read where it can be, but written anew when the
-// same bytes are stored again, under the same name. Without the mark the next
-// backup would find the piece "already there", and its new set would be as
-// damaged as the old ones. Marking what is whole after all costs no more than
-// storing it a second time.
+// content: still listed and readable, but stored again, under the same name,
+// when the same bytes are written. Without the mark the next backup would reuse
+// the piece, and its new set would be as damaged as the old ones. Marking an
+// intact piece only means to store it a second time.
 func (i *Inspection) Mend(ctx context.Context, damages []stored.Damage) ([]stored.Remedy, error) {
 	var done []stored.Remedy
 	err := i.r.write(ctx, "mend", func(ctx context.Context, s *Session) error {
@@ -51,7 +51,9 @@ func (i *Inspection) Mend(ctx context.Context, damages []stored.Damage) ([]store
 	return done, i.r.refresh(ctx)
 }
 
-func mend(ctx context.Context, w repo.DirectRepositoryWriter, d stored.Damage, other *Repository) (stored.RemedyKind, error) {
+func mend(
+	ctx context.Context, w repo.DirectRepositoryWriter, d stored.Damage, other *Repository,
+) (stored.RemedyKind, error) {
 	id, err := content.ParseID(d.Piece)
 	if err != nil {
 		return "", err
@@ -87,9 +89,15 @@ func (r *Repository) piece(ctx context.Context, id content.ID) ([]byte, bool) {
 	return b, err == nil
 }
 
-// writePiece stores bytes as one piece; they have to get the name they had.
+// writePiece stores bytes as one piece, which must get the same name.
 func writePiece(ctx context.Context, w repo.RepositoryWriter, id content.ID, bytes []byte) error {
-	out := w.NewObjectWriter(ctx, object.WriterOptions{Description: "mended", Prefix: id.Prefix(), Compressor: otherCompressor, MetadataCompressor: otherCompressor, Splitter: pieceWhole})
+	out := w.NewObjectWriter(ctx, object.WriterOptions{
+		Description:        "mended",
+		Prefix:             id.Prefix(),
+		Compressor:         otherCompressor,
+		MetadataCompressor: otherCompressor,
+		Splitter:           pieceWhole,
+	})
 	defer func() { _ = out.Close() }()
 	if _, err := out.Write(bytes); err != nil {
 		return err
@@ -99,7 +107,7 @@ func writePiece(ctx context.Context, w repo.RepositoryWriter, id content.ID, byt
 		return err
 	}
 	if c, _, ok := got.ContentID(); !ok || c != id {
-		return fmt.Errorf("piece %s from the copy became %s: the copy is of another repository", id, got)
+		return fmt.Errorf("piece %s from the copy became %s: the copy belongs to another repository", id, got)
 	}
 	return nil
 }

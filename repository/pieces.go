@@ -10,18 +10,17 @@ import (
 	"github.com/kopia/kopia/repo/object"
 )
 
-// Rows of tables are stored in pieces that end where whoever writes them says
-// so (Divide), which is behind rows chosen by their own contents. So a row that
-// comes or goes in the middle of a range of blocks changes one piece, and the
-// ones after it are found to be there already. A rolling hash over all bytes
-// would do the same, and cost more than everything else that is done to a
-// byte; pieces of fixed size would cost nothing, but all change behind such a
-// row. docs/decisions/ has the measurements.
+// Rows of tables are stored in pieces. The writer ends a piece (Divide) behind
+// rows that it chooses by their contents. So a row that is inserted or deleted
+// in the middle of a range of blocks changes one piece, and later pieces are
+// reused. A rolling hash over all bytes would do the same, but costs more than
+// all other work on a byte; pieces of fixed size would cost nothing, but all
+// pieces after such a row would change. docs/decisions/ has the measurements.
 //
 // The result is what kopia itself writes for a large file: an index of pieces.
 const (
-	pieceMost    = 2 << 20 // a piece ends here at the latest
-	pieceWriters = 2       // pieces of one file on their way to the disk while the next is being filled
+	pieceMost    = 2 << 20 // the largest piece
+	pieceWriters = 2       // pieces of one file being stored while the next is filled
 	pieceWhole   = "FIXED-8M"
 	indexPrefix  = "x"
 	indexStream  = "kopia:indirect"
@@ -63,8 +62,8 @@ func (p *pieces) Write(b []byte) (int, error) {
 	return written, nil
 }
 
-// Divide ends the current piece. An error in storing it is returned by a later
-// Write, or by Result.
+// Divide ends the current piece. A later Write or Result returns the error of
+// storing it.
 func (p *pieces) Divide() {
 	if p.piece == nil {
 		return
@@ -92,7 +91,12 @@ func (p *pieces) Divide() {
 }
 
 func (p *pieces) store(b []byte) (object.ID, error) {
-	w := p.w.NewObjectWriter(p.ctx, object.WriterOptions{Description: p.name, Compressor: rowCompressor, MetadataCompressor: otherCompressor, Splitter: pieceWhole})
+	w := p.w.NewObjectWriter(p.ctx, object.WriterOptions{
+		Description:        p.name,
+		Compressor:         rowCompressor,
+		MetadataCompressor: otherCompressor,
+		Splitter:           pieceWhole,
+	})
 	defer func() { _ = w.Close() }()
 	if _, err := w.Write(b); err != nil {
 		return object.EmptyID, err
@@ -119,7 +123,12 @@ func (p *pieces) Result() (object.ID, error) {
 	case 1:
 		return p.index[0].Object, nil
 	}
-	w := p.w.NewObjectWriter(p.ctx, object.WriterOptions{Description: "LIST(" + p.name + ")", Prefix: indexPrefix, Compressor: otherCompressor, MetadataCompressor: otherCompressor})
+	w := p.w.NewObjectWriter(p.ctx, object.WriterOptions{
+		Description:        "LIST(" + p.name + ")",
+		Prefix:             indexPrefix,
+		Compressor:         otherCompressor,
+		MetadataCompressor: otherCompressor,
+	})
 	defer func() { _ = w.Close() }()
 	if err := json.NewEncoder(w).Encode(struct {
 		Stream  string                       `json:"stream"`
@@ -134,13 +143,13 @@ func (p *pieces) Result() (object.ID, error) {
 	return object.ParseID("I" + id.String())
 }
 
-// Close waits for pieces on their way; it stores nothing.
+// Close waits for pieces being stored; it stores nothing.
 func (p *pieces) Close() error {
 	p.wg.Wait()
 	return nil
 }
 
-// storing is what a file is written through.
+// storing is a writer that stores a file.
 type storing interface {
 	io.WriteCloser
 	Result() (object.ID, error)

@@ -11,8 +11,8 @@ import (
 	"holdfast/repository/repositorytest"
 )
 
-// A row that comes in the middle costs the piece it is in, not those behind it.
-func TestPiecesAreFoundAgainBehindANewRow(t *testing.T) {
+// A row inserted in the middle changes its own piece, not the pieces behind it.
+func TestPiecesBehindANewRowAreReused(t *testing.T) {
 	at, dir := make1(t)
 	r := open(t, at)
 	var rows [][]byte
@@ -63,7 +63,8 @@ func TestPiecesAreFoundAgainBehindANewRow(t *testing.T) {
 func TestAnEmptyFileOfRowsComesBackEmpty(t *testing.T) {
 	at, _ := make1(t)
 	r := open(t, at)
-	if err := store(t.Context(), r, aSet("n", 1, holdfast.Proven, "app/rows.copy"), map[string][]byte{"app/rows.copy": nil}); err != nil {
+	if err := store(t.Context(), r, aSet("n", 1, holdfast.Proven, "app/rows.copy"),
+		map[string][]byte{"app/rows.copy": nil}); err != nil {
 		t.Fatal(err)
 	}
 	_, files, err := r.Latest(t.Context(), "n")

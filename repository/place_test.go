@@ -20,7 +20,7 @@ import (
 func TestPlacesOfRepositories(t *testing.T) {
 	available := place.Available(place.Repository)
 	for _, scheme := range available {
-		if !repository.HasSite(scheme) {
+		if !repository.HasBackend(scheme) {
 			t.Errorf("%s serves, and has no storage", scheme)
 		}
 	}
@@ -52,7 +52,11 @@ func refused(t *testing.T, err error) {
 func TestVacant(t *testing.T) {
 	_, dir := make1(t)
 	file := filepath.Join(dir, "kopia.repository.f")
-	for path, want := range map[string]bool{t.TempDir(): true, filepath.Join(t.TempDir(), "not", "yet"): true, dir: false} {
+	for path, want := range map[string]bool{
+		t.TempDir():                              true,
+		filepath.Join(t.TempDir(), "not", "yet"): true,
+		dir:                                      false,
+	} {
 		if vacant, err := repository.Vacant(place.Directory(path)); err != nil || vacant != want {
 			t.Errorf("%s: %v, %v", path, vacant, err)
 		}
@@ -64,7 +68,7 @@ func TestVacant(t *testing.T) {
 	refused(t, err)
 }
 
-// spied is a storage that looks around at each read, and tells when it is closed.
+// spied is a storage that calls a hook at each read, and counts closes.
 type spied struct {
 	blob.Storage
 	look   func()
@@ -81,8 +85,8 @@ func (s spied) Close(ctx context.Context) error {
 	return s.Storage.Close(ctx)
 }
 
-// The file that kopia opens a repository from names no storage and none of its
-// options, not for a moment; and each storage is closed once.
+// The file from which kopia opens a repository never names a storage or its
+// options, and each storage is closed once.
 func TestNoOptionOfAStorageIsWrittenToAFile(t *testing.T) {
 	at, _ := make1(t)
 	temporary := t.TempDir()
@@ -96,7 +100,8 @@ func TestNoOptionOfAStorageIsWrittenToAFile(t *testing.T) {
 				continue
 			}
 			seen.Add(1)
-			if !strings.Contains(string(text), `"storage":{"type":"holdfast","config":{"number":`) || strings.Contains(string(text), `"path"`) {
+			if !strings.Contains(string(text), `"storage":{"type":"holdfast","config":{"number":`) ||
+				strings.Contains(string(text), `"path"`) {
 				t.Errorf("the file has %s", text)
 			}
 		}
@@ -115,7 +120,8 @@ func TestNoOptionOfAStorageIsWrittenToAFile(t *testing.T) {
 	_, err = repository.Open(t.Context(), at, holdfast.NewSecret("another"), spy)
 	class(t, err, holdfast.WrongKey)
 	if seen.Load() == 0 || opened.Load() == 0 || opened.Load() != closed.Load() {
-		t.Errorf("the file was seen %d times, %d storages were opened and %d closed", seen.Load(), opened.Load(), closed.Load())
+		t.Errorf("the file was seen %d times, %d storages were opened and %d closed", seen.Load(), opened.Load(),
+			closed.Load())
 	}
 	if left, _ := os.ReadDir(temporary); len(left) > 0 {
 		t.Errorf("left behind: %v", left)

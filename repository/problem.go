@@ -15,8 +15,8 @@ import (
 	"holdfast"
 )
 
-// explain turns what kopia or the file system says into a problem the operator
-// can act on. doing is what was being done: "open", "write to".
+// explain turns an error of kopia or the file system into a problem the
+// operator can act on. doing is the failed action: "open", "write to".
 func (l location) explain(doing string, err error) error {
 	var already *holdfast.Problem
 	if err == nil || errors.As(err, &already) || errors.Is(err, context.Canceled) {
@@ -25,30 +25,49 @@ func (l location) explain(doing string, err error) error {
 	what := fmt.Sprintf("%s repository %s", doing, l)
 	switch {
 	case errors.Is(err, format.ErrInvalidPassword):
-		return &holdfast.Problem{Class: holdfast.WrongKey, What: what + ": the password does not open it",
-			Why: "Without the password of the day it was created, nothing in the repository can be read.",
-			Do:  "Point repository.password at the right one; a password manager, another server's copy or the recovery notes may have it."}
-	case errors.Is(err, repo.ErrRepositoryNotInitialized), errors.Is(err, fs.ErrNotExist), errors.Is(err, blob.ErrBlobNotFound) && doing == "open",
+		return &holdfast.Problem{
+			Class: holdfast.WrongKey,
+			What:  what + ": the password does not open it",
+			Why:   "Without its password, nothing in the repository can be read.",
+			Do: "Point repository.password at the right one. Look in your password manager, another server's " +
+				"copy or the recovery notes.",
+		}
+	case errors.Is(err,
+		repo.ErrRepositoryNotInitialized), errors.Is(err, fs.ErrNotExist), errors.Is(err, blob.ErrBlobNotFound) &&
+		doing == "open",
 		strings.Contains(err.Error(), "cannot access storage path"):
-		return &holdfast.Problem{Class: holdfast.NoRepository, What: what + ": there is none",
-			Why: "Either it was never created, or the disk it rests on is not mounted.",
-			Do:  "Check repository.path and its mount; `holdfast init` creates a new one.", Err: err}
+		return &holdfast.Problem{Class: holdfast.NoRepository, What: what + ": it does not exist",
+			Why: "Either it was never created, or its disk is not mounted.",
+			Do:  "Check repository.path and its mount. To create a new one: `holdfast init`.", Err: err}
 	case badIndex.MatchString(err.Error()) && !errors.Is(err, syscall.EIO):
-		return &holdfast.Problem{Class: holdfast.Violation, What: what + ": a blob of its index is damaged: " + badIndex.FindStringSubmatch(err.Error())[1],
-			Why: "Without the index nothing that is stored can be found; the data itself is untouched.",
-			Do:  "`holdfast verify --rebuild-index` makes the index anew from the data.", Err: err}
+		return &holdfast.Problem{
+			Class: holdfast.Violation,
+			What:  what + ": an index blob is damaged: " + badIndex.FindStringSubmatch(err.Error())[1],
+			Why:   "Without the index no stored data can be found. The data itself is intact.",
+			Do:    "`holdfast verify --rebuild-index` rebuilds the index from the data.",
+			Err:   err,
+		}
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		return &holdfast.Problem{Class: holdfast.NoSpace, What: what + ": no space is left on the disk",
-			Why: "No set was added; every set that was there before is untouched.",
-			Do:  "Make room, or move the repository to a larger disk and change repository.path; then run it again: what was already stored is not sent twice.", Err: err}
+		return &holdfast.Problem{
+			Class: holdfast.NoSpace,
+			What:  what + ": the disk is full",
+			Why:   "No set was added. All earlier sets are intact.",
+			Do: "Free space, or move the repository to a larger disk and change repository.path. Then run it " +
+				"again: it reuses what is stored.",
+			Err: err,
+		}
 	case errors.Is(err, syscall.EROFS), errors.Is(err, fs.ErrPermission):
-		return &holdfast.Problem{Class: holdfast.ReadOnly, What: what + ": it cannot be written",
-			Why: "No set was added; every set that was there before is untouched.",
-			Do:  "Mount the disk for writing, or give the user Holdfast runs as the ownership of the directory.", Err: err}
+		return &holdfast.Problem{
+			Class: holdfast.ReadOnly,
+			What:  what + ": it is not writable",
+			Why:   "No set was added. All earlier sets are intact.",
+			Do:    "Mount the disk read-write, or make Holdfast's user the owner of the directory.",
+			Err:   err,
+		}
 	case errors.Is(err, format.ErrAlreadyInitialized):
-		return &holdfast.Problem{Class: holdfast.Refused, What: what + ": there is one already",
-			Why: "Creating another over it would make the sets in it unreadable.",
-			Do:  "Use it as it is with its own password, or choose another repository.path."}
+		return &holdfast.Problem{Class: holdfast.Refused, What: what + ": it already exists",
+			Why: "Creating another in its place would make its sets unreadable.",
+			Do:  "Use it with its own password, or choose another repository.path."}
 	}
 	return &holdfast.Problem{Class: holdfast.Failed, What: what, Err: err}
 }

@@ -15,7 +15,7 @@ import (
 	"holdfast/repository/repositorytest"
 )
 
-// TestMain lets the test binary play another process that writes a set.
+// TestMain lets the test binary act as another process that writes a set.
 func TestMain(m *testing.M) {
 	if dir := os.Getenv("HOLDFAST_TEST_WRITER"); dir != "" {
 		if err := writer(dir); err != nil {
@@ -24,8 +24,8 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	if what := os.Getenv(besideVariable); what != "" {
-		fmt.Fprintln(os.Stderr, beside(what, os.Getenv("HOLDFAST_TEST_DIR")))
+	if what := os.Getenv(roleVariable); what != "" {
+		fmt.Fprintln(os.Stderr, concurrent(what, os.Getenv("HOLDFAST_TEST_DIR")))
 		os.Exit(1)
 	}
 	os.Exit(m.Run())
@@ -60,7 +60,8 @@ func writer(dir string) error {
 // start starts a writer and waits until it has put its files.
 func start(t *testing.T, dir, node string, seed int) *child.Process {
 	t.Helper()
-	p := child.Start(t, os.Stderr, "HOLDFAST_TEST_WRITER="+dir, "HOLDFAST_TEST_NODE="+node, "HOLDFAST_TEST_SEED="+strconv.Itoa(seed))
+	p := child.Start(t, os.Stderr, "HOLDFAST_TEST_WRITER="+dir, "HOLDFAST_TEST_NODE="+node,
+		"HOLDFAST_TEST_SEED="+strconv.Itoa(seed))
 	p.Await(t, "put")
 	return p
 }
@@ -81,14 +82,15 @@ func TestTwoProcessesWriteAtOnce(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if string(repositorytest.Read(t, files, "app/data/public.t/0000000000.copy")) != string(random(seed, 60<<20)) {
+		if string(repositorytest.Read(t, files,
+			"app/data/public.t/0000000000.copy")) != string(random(seed, 60<<20)) {
 			t.Errorf("what process %s put came back different", node)
 		}
 	}
 }
 
-// A process that dies leaves no set and a repository that opens. What it had
-// stored and indexed is found again by the next run.
+// A process that dies leaves no set and a repository that opens. The next run
+// reuses what it had stored and indexed.
 func TestAKilledWriterLeavesNoSetAndTheRetryIsCheap(t *testing.T) {
 	t.Parallel()
 	at, dir := make1(t)

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"holdfast/place"
 	"io"
 	"regexp"
 	"time"
@@ -15,31 +14,32 @@ import (
 	"github.com/kopia/kopia/repo/content"
 
 	"holdfast"
+	"holdfast/place"
 )
 
-// Rebuilt is what rebuilding an index did.
+// Rebuilt is the result of rebuilding an index.
 type Rebuilt struct {
-	Aside     []string `json:"set_aside"` // index blobs that could not be read, under their new names
-	Blobs     int      `json:"blobs"`     // whose own index named pieces that no other did
-	Pieces    int      `json:"pieces"`    // known again
-	Untold    []string `json:"untold"`    // blobs whose own index cannot be read either
-	UntoldWhy string   `json:"untold_why,omitempty"`
+	Renamed       []string `json:"set_aside"` // unreadable index blobs, under their new names
+	Blobs         int      `json:"blobs"`     // whose own index added pieces
+	Pieces        int      `json:"pieces"`    // added to the index
+	Unreadable    []string `json:"untold"`    // blobs whose own index is unreadable, too
+	UnreadableWhy string   `json:"untold_why,omitempty"`
 }
 
-// badIndex finds the index blob that kopia could not load in what it says.
+// badIndex finds, in an error of kopia, the index blob that it could not load.
 var badIndex = regexp.MustCompile(`error loading index blob ([a-z][0-9a-zA-Z_-]+)`)
 
-// setAside is the prefix of blobs that were taken out of use; kopia knows
-// nothing of names that begin so.
-const setAside = "holdfast-damaged-"
+// damagedPrefix is the prefix of damaged blobs after their renaming; kopia
+// ignores such names.
+const damagedPrefix = "holdfast-damaged-"
 
-// RebuildIndex makes an index that cannot be read, or that lost a part, whole
-// again. Every blob with data ends with an index of its own; what no other
-// index knows is taken from there. Index blobs that cannot be read are set
-// aside under another name. Pieces that were deleted, and still lie in their
-// blobs, come back as well; the next maintenance deletes them again.
+// RebuildIndex repairs an index that is unreadable or incomplete. Every blob
+// with data ends with an index of its own; pieces that are missing in the index
+// are added from there. Unreadable index blobs are renamed. Deleted pieces that
+// are still in their blobs come back as well; the next maintenance deletes them
+// again.
 func RebuildIndex(ctx context.Context, in place.Place, password holdfast.Secret, options ...Option) (Rebuilt, error) {
-	done := Rebuilt{Aside: []string{}, Untold: []string{}}
+	done := Rebuilt{Renamed: []string{}, Unreadable: []string{}}
 	at, err := locate(in, options)
 	if err != nil {
 		return done, err
@@ -50,11 +50,11 @@ func RebuildIndex(ctx context.Context, in place.Place, password holdfast.Secret,
 		if m == nil {
 			return done, err
 		}
-		to, moved := moveAside(ctx, at, blob.ID(m[1]))
+		to, moved := renameDamaged(ctx, at, blob.ID(m[1]))
 		if moved != nil {
 			return done, at.explain("write to", moved)
 		}
-		done.Aside = append(done.Aside, string(to))
+		done.Renamed = append(done.Renamed, string(to))
 		r, err = at.open(ctx, password)
 	}
 	defer func() { _ = r.Close(ctx) }()
@@ -67,7 +67,7 @@ func RebuildIndex(ctx context.Context, in place.Place, password holdfast.Secret,
 	})
 }
 
-// rebuild adds to the index what only the blobs themselves know.
+// rebuild adds the missing pieces of all blobs to the index.
 func rebuild(ctx context.Context, w repo.DirectRepositoryWriter, done *Rebuilt) error {
 	var list []blob.Metadata
 	for _, prefix := range content.PackBlobIDPrefixes {
@@ -83,12 +83,13 @@ func rebuild(ctx context.Context, w repo.DirectRepositoryWriter, done *Rebuilt) 
 		}
 		pieces, err := w.ContentManager().RecoverIndexFromPackBlob(ctx, b.BlobID, b.Length, false)
 		if err != nil {
-			done.Untold, done.UntoldWhy = append(done.Untold, string(b.BlobID)), err.Error()
+			done.Unreadable, done.UnreadableWhy = append(done.Unreadable, string(b.BlobID)), err.Error()
 			continue
 		}
 		unknown := 0
 		for _, p := range pieces {
-			if _, err := w.ContentManager().ContentInfo(ctx, p.ContentID); errors.Is(err, content.ErrContentNotFound) {
+			if _, err := w.ContentManager().ContentInfo(ctx,
+				p.ContentID); errors.Is(err, content.ErrContentNotFound) {
 				unknown++
 			}
 		}
@@ -104,8 +105,8 @@ func rebuild(ctx context.Context, w repo.DirectRepositoryWriter, done *Rebuilt) 
 	return nil
 }
 
-// moveAside renames a blob, so that nothing uses it and nothing is lost.
-func moveAside(ctx context.Context, at location, id blob.ID) (blob.ID, error) {
+// renameDamaged renames a blob, so that nothing uses it and nothing is lost.
+func renameDamaged(ctx context.Context, at location, id blob.ID) (blob.ID, error) {
 	st, err := at.storage(ctx, false)
 	if err != nil {
 		return "", err
@@ -115,14 +116,14 @@ func moveAside(ctx context.Context, at location, id blob.ID) (blob.ID, error) {
 	if err := st.GetBlob(ctx, id, 0, -1, &bytes); err != nil {
 		return "", err
 	}
-	to := blob.ID(fmt.Sprintf("%s%d-%s", setAside, time.Now().Unix(), id))
+	to := blob.ID(fmt.Sprintf("%s%d-%s", damagedPrefix, time.Now().Unix(), id))
 	if err := st.PutBlob(ctx, to, payload{bytes.Bytes()}, blob.PutOptions{}); err != nil {
 		return "", err
 	}
 	return to, st.DeleteBlob(ctx, id)
 }
 
-// payload is bytes as kopia takes them.
+// payload implements kopia's blob.Bytes.
 type payload struct{ b []byte }
 
 // Length implements blob.Bytes.

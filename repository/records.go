@@ -5,27 +5,31 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"holdfast/record"
 	"slices"
 	"time"
 
 	"github.com/kopia/kopia/repo/manifest"
 
 	"holdfast"
+	"holdfast/record"
 )
 
 // Records are small values that belong to a repository rather than to one
-// machine: what was rehearsed, what was verified, with which key reports are
-// signed. They are kopia manifests of types of our own, beside the snapshots;
-// kopia's own commands pass over them.
+// machine: drills, verifications, the key that signs reports. They are kopia
+// manifests of types of our own, stored next to the snapshots; kopia's own
+// commands ignore them.
 const (
 	drillRecord   = "holdfast-drill"
 	signingRecord = "holdfast-signing-key"
 )
 
-// PutDrill remembers a drill.
+// PutDrill records a drill.
 func (r *Repository) PutDrill(ctx context.Context, d record.Drill) error {
-	return r.put(ctx, map[string]string{manifest.TypeLabelKey: drillRecord, "node": string(d.Node), "set": string(d.Set)}, d, false)
+	return r.put(ctx, map[string]string{
+		manifest.TypeLabelKey: drillRecord,
+		"node":                string(d.Node),
+		"set":                 string(d.Set),
+	}, d, false)
 }
 
 // Drills lists the drills of a node's sets, or of every node's when it is
@@ -40,8 +44,8 @@ func (r *Repository) Drills(ctx context.Context, node holdfast.NodeName) ([]reco
 	return list, err
 }
 
-// SigningKey is what reports are signed with: an SSH key whose private part
-// rests in the repository, encrypted as everything there.
+// SigningKey signs reports: an SSH key whose private part is stored in the
+// repository, encrypted as everything there.
 type SigningKey struct {
 	Private holdfast.Secret
 	Public  string // a line of an authorized_keys file
@@ -55,9 +59,12 @@ type signingKey struct {
 	Made    time.Time `json:"made"`
 }
 
-// SigningKey reads the repository's key; the first call makes it with fresh,
-// which returns both parts. Should two runs make one at once, the older stays.
-func (r *Repository) SigningKey(ctx context.Context, fresh func() (private, public string, err error)) (SigningKey, error) {
+// SigningKey reads the repository's key. The first call creates it with fresh,
+// which returns both parts. If two runs create one at once, the older one
+// counts.
+func (r *Repository) SigningKey(
+	ctx context.Context, fresh func() (private, public string, err error),
+) (SigningKey, error) {
 	labels := map[string]string{manifest.TypeLabelKey: signingRecord}
 	for made := false; ; made = true {
 		list, err := records[signingKey](ctx, r, labels)
@@ -65,11 +72,13 @@ func (r *Repository) SigningKey(ctx context.Context, fresh func() (private, publ
 			return SigningKey{}, err
 		}
 		if len(list) > 0 {
-			k := slices.MinFunc(list, func(a, b signingKey) int { return cmp.Or(a.Made.Compare(b.Made), cmp.Compare(a.Public, b.Public)) })
+			k := slices.MinFunc(list, func(a, b signingKey) int {
+				return cmp.Or(a.Made.Compare(b.Made), cmp.Compare(a.Public, b.Public))
+			})
 			return SigningKey{holdfast.NewSecret(k.Private), k.Public, k.Made}, nil
 		}
 		if made {
-			return SigningKey{}, fmt.Errorf("repository %s does not keep its signing key", r.location)
+			return SigningKey{}, fmt.Errorf("repository %s does not list the signing key that was stored", r.location)
 		}
 		k := signingKey{Made: time.Now().UTC()}
 		if k.Private, k.Public, err = fresh(); err != nil {
@@ -82,22 +91,22 @@ func (r *Repository) SigningKey(ctx context.Context, fresh func() (private, publ
 }
 
 // droppedRecord is the type of the notes on sets that were dropped on purpose.
-// A verification that is under way has a list of sets from when it began, so
-// nobody but verifications writes what they remember: who drops a set notes it
-// here, in the same breath, and who misses one looks here.
+// Only verifications write the record of verifications, because a running one
+// has an older list of sets. So dropping a set writes a note here, in the same
+// session, and a verification that misses a set looks here.
 const droppedRecord = "holdfast-dropped"
 
-// noteKept is how long such a note stays at the least: longer than any
-// verification takes.
-const noteKept = 30 * 24 * time.Hour
+// noteRetention is the shortest time that such a note is stored: longer than
+// any verification takes.
+const noteRetention = 30 * 24 * time.Hour
 
 type droppedNote struct {
 	Sets []holdfast.SetID `json:"sets"`
 	At   time.Time        `json:"at"`
 }
 
-// Dropped lists sets that were dropped on purpose, as far back as anybody may
-// still expect them.
+// Dropped lists sets that were dropped on purpose, as far back as a
+// verification may still expect them.
 func (r *Repository) Dropped(ctx context.Context) ([]holdfast.SetID, error) {
 	notes, err := records[droppedNote](ctx, r, map[string]string{manifest.TypeLabelKey: droppedRecord})
 	var out []holdfast.SetID
@@ -110,7 +119,7 @@ func (r *Repository) Dropped(ctx context.Context) ([]holdfast.SetID, error) {
 // Dropped is the same, for a verification that misses a set.
 func (i *Inspection) Dropped(ctx context.Context) ([]holdfast.SetID, error) { return i.r.Dropped(ctx) }
 
-// noteDropped notes that sets are dropped, and removes old notes on sets that
+// noteDropped records that sets are dropped, and removes old notes on sets that
 // the last verification does not expect.
 func (s *Session) noteDropped(ctx context.Context, v record.Verification, sets []holdfast.SetID) error {
 	found, err := s.w.FindManifests(ctx, map[string]string{manifest.TypeLabelKey: droppedRecord})
@@ -119,17 +128,21 @@ func (s *Session) noteDropped(ctx context.Context, v record.Verification, sets [
 		if err == nil {
 			_, err = s.w.GetManifest(ctx, m.ID, &n)
 		}
-		if err == nil && now().Sub(n.At) > noteKept && !slices.ContainsFunc(n.Sets, func(id holdfast.SetID) bool { return slices.Contains(v.Sets, id) }) {
+		if err == nil && now().Sub(n.At) > noteRetention &&
+			!slices.ContainsFunc(n.Sets, func(id holdfast.SetID) bool {
+				return slices.Contains(v.Sets, id)
+			}) {
 			err = s.w.DeleteManifest(ctx, m.ID)
 		}
 	}
 	if err == nil {
-		_, err = s.w.PutManifest(ctx, map[string]string{manifest.TypeLabelKey: droppedRecord}, droppedNote{sets, now().UTC()})
+		_, err = s.w.PutManifest(ctx, map[string]string{manifest.TypeLabelKey: droppedRecord},
+			droppedNote{sets, now().UTC()})
 	}
 	return s.location.explain("write to", err)
 }
 
-// put stores a record; replace takes the place of every one with those labels.
+// put stores a record; with replace it replaces every record with those labels.
 func (r *Repository) put(ctx context.Context, labels map[string]string, value any, replace bool) error {
 	return r.write(ctx, "record "+labels[manifest.TypeLabelKey], func(ctx context.Context, s *Session) error {
 		var err error

@@ -1,20 +1,25 @@
 package repository_test
 
 import (
-	"holdfast/record"
 	"testing"
 	"time"
 
 	"holdfast"
+	"holdfast/record"
 )
 
-// Drills are kept beside the sets and are no sets themselves.
-func TestDrillsAreRemembered(t *testing.T) {
+// Drills are stored next to the sets and are not sets themselves.
+func TestDrillsAreRecorded(t *testing.T) {
 	at, _ := make1(t)
 	r := open(t, at)
 	when := time.Date(2026, 11, 22, 16, 0, 0, 0, time.UTC)
 	for i, node := range []holdfast.NodeName{"demo", "other", "demo"} {
-		if err := r.PutDrill(t.Context(), record.Drill{Set: "s", Node: node, At: when.Add(-time.Duration(i) * time.Hour), Verdict: holdfast.Holds}); err != nil {
+		if err := r.PutDrill(t.Context(), record.Drill{
+			Set:     "s",
+			Node:    node,
+			At:      when.Add(-time.Duration(i) * time.Hour),
+			Verdict: holdfast.Holds,
+		}); err != nil {
 			t.Fatal(err)
 		}
 	}

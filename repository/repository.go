@@ -2,7 +2,6 @@ package repository
 
 import (
 	"context"
-	"holdfast/place"
 	"sync/atomic"
 	"time"
 
@@ -12,21 +11,24 @@ import (
 
 	"holdfast"
 	"holdfast/event"
+	"holdfast/place"
 )
 
-// What a new repository is made of; docs/decisions/ has the measurements.
+// The algorithms of a new repository; docs/decisions/ has the measurements.
 const (
 	contentHash       = "BLAKE3-256"
 	contentEncryption = "AES256-GCM-HMAC-SHA256"
 	defaultSplitter   = "DYNAMIC-1M-BUZHASH"
 )
 
-// keyDerivation makes the key from the password: kopia's choice, which is
-// scrypt, and costs nothing in a build for tests. A variable for tests alone.
+// keyDerivation derives the key from the password: kopia's default, which is
+// scrypt, and a cheap one in a build for tests. It is a variable for tests
+// only.
 var keyDerivation = format.DefaultKeyDerivationAlgorithm
 
 // hostName is the host part of every snapshot's source and of the repository's
-// client, so that kopia attributes all sets to Holdfast whatever machine ran.
+// client, so that kopia attributes all sets to Holdfast, whatever machine it
+// runs on.
 const hostName = "holdfast"
 
 // now is the clock. Tests set another.
@@ -35,20 +37,21 @@ var now = time.Now
 // Repository is an open repository. It is safe for use by several goroutines,
 // and several processes may have the same one open.
 type Repository struct {
-	// Patience is how long to wait for another process that changes the history
-	// or maintains the repository. It is set before the repository is used.
+	// Patience is how long to wait for a lock that another process holds. Set
+	// it before the repository is used.
 	Patience time.Duration
-	// Events is set before the repository is used, too.
+	// Events receives the repository's events. Set it before the repository is
+	// used.
 	Events event.Listener
 
 	location location
-	password holdfast.Secret // what copies of kopia.repository are tried with
+	password holdfast.Secret // to test copies of kopia.repository
 	rep      repo.Repository
 	fatal    atomic.Pointer[error]
 }
 
-// Create makes an empty repository in a place, encrypted under password,
-// and leaves it closed. An existing one is refused, not touched.
+// Create makes an empty repository in a place, encrypted under password, and
+// leaves it closed. It refuses, and does not touch, an existing one.
 func Create(ctx context.Context, in place.Place, password holdfast.Secret, options ...Option) error {
 	at, err := locate(in, options)
 	if err != nil {
@@ -67,7 +70,12 @@ func Create(ctx context.Context, in place.Place, password holdfast.Secret, optio
 		return err
 	}
 	opt := &repo.NewRepositoryOptions{
-		BlockFormat: format.ContentFormat{Hash: contentHash, Encryption: contentEncryption, EnablePasswordChange: true, ECCOverheadPercent: at.errorCorrection},
+		BlockFormat: format.ContentFormat{
+			Hash:                 contentHash,
+			Encryption:           contentEncryption,
+			EnablePasswordChange: true,
+			ECCOverheadPercent:   at.errorCorrection,
+		},
 	}
 	opt.FormatBlockKeyDerivationAlgorithm = keyDerivation
 	opt.ObjectFormat.Splitter = defaultSplitter
@@ -90,13 +98,14 @@ func Create(ctx context.Context, in place.Place, password holdfast.Secret, optio
 	return r.keepCopies(ctx)
 }
 
-// Vacant reports whether nothing is in a place that a new repository would touch.
+// Vacant reports whether a place holds nothing that a new repository would
+// touch.
 func Vacant(in place.Place) (bool, error) {
 	at, err := locate(in, nil)
 	if err != nil {
 		return false, err
 	}
-	return at.site.vacant()
+	return at.backend.vacant()
 }
 
 // Open opens the repository in a place.
@@ -132,14 +141,16 @@ func (r *Repository) Close(ctx context.Context) error {
 	return r.location.explain("close", r.rep.Close(context.WithoutCancel(ctx)))
 }
 
-// Name is the place for people.
+// Name is the place, for messages.
 func (r *Repository) Name() string { return r.location.String() }
 
 // Write runs fn with a session. What fn sealed becomes visible when fn and the
 // flush after it have succeeded, all of it or none; bytes that were put stay
 // stored either way and are found again by the next session.
-func (r *Repository) Write(ctx context.Context, purpose string, fn func(context.Context, holdfast.SetWriter) error) error {
-	l, err := r.lend(ctx)
+func (r *Repository) Write(
+	ctx context.Context, purpose string, fn func(context.Context, holdfast.SetWriter) error,
+) error {
+	l, err := r.takeLease(ctx)
 	if err != nil {
 		return err
 	}

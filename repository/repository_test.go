@@ -34,7 +34,8 @@ var fresh = sync.OnceValues(func() (fs.FS, error) {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	if err := repository.Create(context.Background(), place.Directory(dir), holdfast.NewSecret(password)); err != nil {
+	if err := repository.Create(context.Background(), place.Directory(dir),
+		holdfast.NewSecret(password)); err != nil {
 		return nil, err
 	}
 	files := fstest.MapFS{}
@@ -80,18 +81,27 @@ func open(t testing.TB, at place.Place, options ...repository.Option) *repositor
 
 var began = time.Date(2026, 11, 22, 15, 45, 0, 0, time.UTC)
 
-// aSet is a small manifest whose files are those names; n tells sets apart.
+// aSet is a small manifest with files of those names; n distinguishes sets.
 func aSet(node holdfast.NodeName, n int, state holdfast.State, files ...string) *holdfast.Set {
 	at := began.Add(time.Duration(n) * time.Hour)
 	moment := holdfast.Moment{Wall: at}
 	s := &holdfast.Set{
-		Schema: holdfast.ManifestSchema, ID: holdfast.NewSetID(at, [4]byte{byte(n), 2, 3, 4}), Node: holdfast.Node{Name: node}, State: state, Began: moment, Ended: moment,
+		Schema: holdfast.ManifestSchema,
+		ID:     holdfast.NewSetID(at, [4]byte{byte(n), 2, 3, 4}),
+		Node:   holdfast.Node{Name: node},
+		State:  state,
+		Began:  moment,
+		Ended:  moment,
 	}
 	rows := content.Rows{Schema: "app/schema.dump", Globals: "app/globals.sql"}
 	for _, f := range files {
 		rows.Tables = append(rows.Tables, content.Table{Name: f, Segments: []content.Segment{{File: f}}})
 	}
-	s.Captures = []holdfast.Capture{{Method: holdfast.Dump, Components: []holdfast.Captured{{Component: "app", Kind: holdfast.App}}, Content: rows}}
+	s.Captures = []holdfast.Capture{{
+		Method:     holdfast.Dump,
+		Components: []holdfast.Captured{{Component: "app", Kind: holdfast.App}},
+		Content:    rows,
+	}}
 	return s
 }
 
@@ -105,7 +115,11 @@ func put(ctx context.Context, w holdfast.Sink, name string, content []byte) erro
 
 // fill puts the files that every set of aSet has, and those given.
 func fill(ctx context.Context, w holdfast.Sink, files map[string][]byte) error {
-	all := map[string][]byte{"app/schema.dump": []byte("PGDMP"), "app/globals.sql": []byte("-- none\n"), holdfast.ReadmeName: []byte("# A set\n")}
+	all := map[string][]byte{
+		"app/schema.dump":   []byte("PGDMP"),
+		"app/globals.sql":   []byte("-- none\n"),
+		holdfast.ReadmeName: []byte("# A set\n"),
+	}
 	for name, content := range files {
 		all[name] = content
 	}
@@ -177,7 +191,8 @@ func TestASetComesBackAsItWasPut(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got.ID != want.ID || got.State != holdfast.Proven || len(got.Captures[0].Content.(content.Rows).Tables) != len(files) {
+		if got.ID != want.ID || got.State != holdfast.Proven ||
+			len(got.Captures[0].Content.(content.Rows).Tables) != len(files) {
 			t.Errorf("the manifest came back as %+v", got)
 		}
 		for name, content := range files {
@@ -187,7 +202,8 @@ func TestASetComesBackAsItWasPut(t *testing.T) {
 		}
 	}
 	e := sets(t, r, "")[0]
-	if e.Files != int64(len(files)+4) || e.State != holdfast.Proven || !e.Began.Equal(want.Began.Wall) || e.Node != "demo" {
+	if e.Files != int64(len(files)+4) || e.State != holdfast.Proven || !e.Began.Equal(want.Began.Wall) ||
+		e.Node != "demo" {
 		t.Errorf("the listing says %+v", e)
 	}
 }
@@ -275,8 +291,13 @@ func TestOnlyACompleteSessionIsASet(t *testing.T) {
 func TestAFailingSourceIsNotBlamedOnTheRepository(t *testing.T) {
 	at, _ := make1(t)
 	r := open(t, at)
-	for _, failure := range []error{errors.New("boom"), fs.ErrPermission, fs.ErrNotExist, &holdfast.Problem{Class: holdfast.Busy, What: "busy"}} {
-		err := r.Write(t.Context(), "set", func(context.Context, holdfast.SetWriter) error { return fmt.Errorf("capture app: %w", failure) })
+	for _, failure := range []error{errors.New("boom"), fs.ErrPermission, fs.ErrNotExist, &holdfast.Problem{
+		Class: holdfast.Busy,
+		What:  "busy",
+	}} {
+		err := r.Write(t.Context(), "set", func(context.Context, holdfast.SetWriter) error {
+			return fmt.Errorf("capture app: %w", failure)
+		})
 		if err == nil || err.Error() != "capture app: "+failure.Error() {
 			t.Errorf("%v became %v", failure, err)
 		}
@@ -326,7 +347,8 @@ func TestFindingSets(t *testing.T) {
 		t.Errorf("an empty repository has a latest set: %v, %v", s.ID, err)
 	}
 	var all []*holdfast.Set
-	for n, state := range []holdfast.State{holdfast.Proven, holdfast.Proven, holdfast.Unproven, holdfast.Misordered, holdfast.Mismatched} {
+	for n, state := range []holdfast.State{holdfast.Proven, holdfast.Proven, holdfast.Unproven, holdfast.Misordered,
+		holdfast.Mismatched} {
 		s := aSet("demo", n, state)
 		all = append(all, s)
 		if err := store(ctx, r, s, nil); err != nil {
@@ -385,7 +407,7 @@ func TestAManifestOfALaterVersionIsRefused(t *testing.T) {
 	}
 }
 
-func TestOpeningWhatCannotBeOpened(t *testing.T) {
+func TestOpeningFailures(t *testing.T) {
 	t.Parallel()
 	at, dir := make1(t)
 	t.Run("wrong password", func(t *testing.T) {
@@ -396,7 +418,8 @@ func TestOpeningWhatCannotBeOpened(t *testing.T) {
 		}
 	})
 	t.Run("a directory that is not there", func(t *testing.T) {
-		_, err := repository.Open(t.Context(), place.Directory(filepath.Join(t.TempDir(), "nowhere")), holdfast.NewSecret(password))
+		_, err := repository.Open(t.Context(), place.Directory(filepath.Join(t.TempDir(), "nowhere")),
+			holdfast.NewSecret(password))
 		class(t, err, holdfast.NoRepository)
 	})
 	t.Run("an empty directory, as of a disk that is not mounted", func(t *testing.T) {
@@ -458,7 +481,7 @@ func filesOf(t testing.TB, dir string) []string {
 	return list
 }
 
-func TestWhatLiesOnTheDiskTellsNothing(t *testing.T) {
+func TestTheFilesOnTheDiskRevealNothing(t *testing.T) {
 	temp := t.TempDir()
 	dir := filepath.Join(t.TempDir(), "repository")
 	t.Setenv("TMPDIR", temp)
@@ -469,7 +492,9 @@ func TestWhatLiesOnTheDiskTellsNothing(t *testing.T) {
 	r := open(t, at)
 	const secret = "participant-private-key-material"
 	s := aSet("very-secret-node", 1, holdfast.Proven, "app/data/"+secret+"/0000000000.copy")
-	if err := store(t.Context(), r, s, map[string][]byte{"app/data/" + secret + "/0000000000.copy": bytes.Repeat([]byte(secret+"\n"), 100_000)}); err != nil {
+	if err := store(t.Context(), r, s,
+		map[string][]byte{"app/data/" + secret + "/0000000000.copy": bytes.Repeat([]byte(secret+"\n"),
+			100_000)}); err != nil {
 		t.Fatal(err)
 	}
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
@@ -562,7 +587,8 @@ func TestADamagedSetDoesNotReadAsAWholeOne(t *testing.T) {
 			at, dir := make1(t)
 			const file = "app/data/public.t/0000000000.copy"
 			want := random(5, 6<<20)
-			if err := store(t.Context(), open(t, at), aSet("demo", 1, holdfast.Proven, file), map[string][]byte{file: want}); err != nil {
+			if err := store(t.Context(), open(t, at), aSet("demo", 1, holdfast.Proven, file),
+				map[string][]byte{file: want}); err != nil {
 				t.Fatal(err)
 			}
 			if err := damage(largest(t, dir)); err != nil {

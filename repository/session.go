@@ -18,8 +18,9 @@ import (
 	setmanifest "holdfast/manifest"
 )
 
-// After this many bytes a session writes its index, so that a later run finds
-// what this one has stored even if this one is killed. Tests set it lower.
+// After this many bytes a session writes its index, so that a later run can
+// reuse what this one has stored even if this one is killed. Tests set it
+// lower.
 var checkpointBytes int64 = 2 << 30
 
 // Session writes the files of one set. Put may be called from several
@@ -49,9 +50,9 @@ func newSession(w repo.RepositoryWriter, at location) *Session {
 	}}}
 }
 
-// Put stores what fill writes under name. A nil return means that the bytes
-// are stored and will be part of the set that is sealed; closing alone commits
-// nothing, so a fill that fails leaves no file.
+// Put stores what fill writes under name. A nil return means that the bytes are
+// stored and belong to the set that is sealed. Closing commits nothing, so a
+// fill that fails leaves no file.
 func (s *Session) Put(ctx context.Context, name string, fill func(io.Writer) error) (holdfast.Artifact, error) {
 	if path.Clean(name) != name || !filepath.IsLocal(name) || name == "." {
 		return holdfast.Artifact{}, fmt.Errorf("store %q: not a path within a set", name)
@@ -88,8 +89,8 @@ func (s *Session) Put(ctx context.Context, name string, fill func(io.Writer) err
 	return holdfast.Artifact{Name: name, Bytes: counted.n}, nil
 }
 
-// explainStoring tells a failing store from a failing source: only the error
-// that the store itself returned is the store's to explain.
+// explainStoring distinguishes a failing storage from a failing source: it
+// explains only errors that the storage returned.
 func (l location) explainStoring(err, stored error) error {
 	if stored != nil {
 		return l.explain("write to", stored)
@@ -98,13 +99,15 @@ func (l location) explainStoring(err, stored error) error {
 }
 
 // Seal writes the manifest and stores the files that it names as one set. The
-// set is visible once Write has returned nil. It comes last: an index written
-// for a file put after it would publish the set.
+// set is visible once Write has returned nil. It comes last: the index flush of
+// a later file would publish the set.
 func (s *Session) Seal(ctx context.Context, set *holdfast.Set) error {
 	if err := s.lease.lost(); err != nil {
 		return err
 	}
-	if _, err := s.Put(ctx, holdfast.ManifestName, func(w io.Writer) error { return setmanifest.Write(w, *set) }); err != nil {
+	if _, err := s.Put(ctx, holdfast.ManifestName, func(w io.Writer) error {
+		return setmanifest.Write(w, *set)
+	}); err != nil {
 		return err
 	}
 	s.mu.Lock()
@@ -122,7 +125,7 @@ func (s *Session) Seal(ctx context.Context, set *holdfast.Set) error {
 	return s.publish(ctx, set, root, len(files))
 }
 
-// publish makes a set of the tree below root.
+// publish makes the tree below root a set.
 func (s *Session) publish(ctx context.Context, set *holdfast.Set, root *snapshot.DirEntry, files int) error {
 	_, err := snapshot.SaveSnapshot(ctx, s.w, &snapshot.Manifest{
 		Source:      sourceOf(set.Node.Name),
@@ -130,16 +133,20 @@ func (s *Session) publish(ctx context.Context, set *holdfast.Set, root *snapshot
 		StartTime:   fs.UTCTimestampFromTime(set.Began.Wall),
 		EndTime:     fs.UTCTimestampFromTime(set.Ended.Wall),
 		RootEntry:   root,
-		Stats:       snapshot.Stats{TotalFileCount: int32(files), TotalFileSize: root.DirSummary.TotalFileSize}, //nolint:gosec // a set has fewer than 2^31 files
-		// A pin keeps kopia's own retention, which knows nothing of sets, away.
+		Stats: snapshot.Stats{
+			TotalFileCount: int32(files), //nolint:gosec // a set has fewer than 2^31 files
+			TotalFileSize:  root.DirSummary.TotalFileSize,
+		},
+		// A pin protects the snapshot from kopia's own retention, which does
+		// not know sets.
 		Pins: []string{hostName},
 		Tags: map[string]string{tagNode: string(set.Node.Name), tagSet: string(set.ID), tagState: string(set.State)},
 	})
 	return s.location.explain("write to", err)
 }
 
-// take returns the files of those names; a name that was never put is an
-// error, so that no manifest can point into the void.
+// take returns the files of those names. A name that was never put is an error,
+// so no manifest can name a missing file.
 func (s *Session) take(names []string) ([]file, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -154,7 +161,7 @@ func (s *Session) take(names []string) ([]file, error) {
 	return files, nil
 }
 
-// counter counts what passes and remembers the store's own error.
+// counter counts the bytes and remembers the storage's own error.
 type counter struct {
 	w   io.Writer
 	n   int64
@@ -170,25 +177,28 @@ func (c *counter) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// Divide says that the file may be divided here: what follows does not depend
-// on what came before.
+// Divide ends a piece: the file may be divided here.
 func (c *counter) Divide() {
 	if d, ok := c.w.(*pieces); ok {
 		d.Divide()
 	}
 }
 
-// How files are compressed: rows, of which there are many, fast; the rest well.
+// How files are compressed: rows, the bulk of the data, fast; the rest well.
 const (
 	rowCompressor   = "s2-default"
 	otherCompressor = "zstd-fastest"
 )
 
-// writer is what a file is stored through; files of rows are divided where the
-// rows say.
+// writer returns the writer of a file; files of rows are divided by their
+// writer.
 func (s *Session) writer(ctx context.Context, name string) storing {
 	if strings.HasSuffix(name, ".copy") {
 		return &pieces{ctx: ctx, w: s.w, name: name, buffers: &s.buffers, slots: make(chan struct{}, pieceWriters)}
 	}
-	return s.w.NewObjectWriter(ctx, object.WriterOptions{Description: name, Compressor: otherCompressor, MetadataCompressor: otherCompressor})
+	return s.w.NewObjectWriter(ctx, object.WriterOptions{
+		Description:        name,
+		Compressor:         otherCompressor,
+		MetadataCompressor: otherCompressor,
+	})
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"holdfast/record"
 	"io"
 	"slices"
 	"strings"
@@ -15,6 +14,7 @@ import (
 
 	"holdfast"
 	setmanifest "holdfast/manifest"
+	"holdfast/record"
 )
 
 // The tags of a set's snapshot; kopia's command shows what follows "tag:".
@@ -37,15 +37,15 @@ type Entry struct {
 	Ended time.Time         `json:"ended"`
 	Bytes int64             `json:"bytes"` // of all its files, before deduplication
 	Files int64             `json:"files"`
-	// Fate is what retention makes of it; the repository leaves that to whoever
-	// knows the policy.
-	Fate *record.Decision `json:"retention,omitempty"`
+	// Decision is what retention decides about it. The repository leaves it
+	// empty: the caller knows the policy.
+	Decision *record.Decision `json:"retention,omitempty"`
 
 	root object.ID
 }
 
 // Sets lists the stored sets of a node, or of every node when it is empty,
-// oldest first. Snapshots in the repository that are not sets are passed over.
+// oldest first. Snapshots in the repository that are not sets are skipped.
 func (r *Repository) Sets(ctx context.Context, node holdfast.NodeName) ([]Entry, error) {
 	if err := r.refresh(ctx); err != nil {
 		return nil, err
@@ -70,8 +70,12 @@ func entryOf(m *snapshot.Manifest) (Entry, bool) {
 		return Entry{}, false
 	}
 	e := Entry{
-		ID: holdfast.SetID(m.Tags[tagSet]), Node: holdfast.NodeName(m.Tags[tagNode]), State: holdfast.State(m.Tags[tagState]),
-		Began: m.StartTime.ToTime(), Ended: m.EndTime.ToTime(), root: m.RootEntry.ObjectID,
+		ID:    holdfast.SetID(m.Tags[tagSet]),
+		Node:  holdfast.NodeName(m.Tags[tagNode]),
+		State: holdfast.State(m.Tags[tagState]),
+		Began: m.StartTime.ToTime(),
+		Ended: m.EndTime.ToTime(),
+		root:  m.RootEntry.ObjectID,
 	}
 	if sum := m.RootEntry.DirSummary; sum != nil {
 		e.Bytes, e.Files = sum.TotalFileSize, sum.TotalFileCount
@@ -104,16 +108,19 @@ func (r *Repository) snapshots(ctx context.Context, node holdfast.NodeName) ([]*
 	if err != nil {
 		return nil, r.location.explain("read", err)
 	}
-	return slices.DeleteFunc(manifests, func(m *snapshot.Manifest) bool { return m == nil || m.Tags[tagSet] == "" }), nil
+	return slices.DeleteFunc(manifests, func(m *snapshot.Manifest) bool {
+		return m == nil || m.Tags[tagSet] == ""
+	}), nil
 }
 
-// patience is how long a storage that answers with errors is asked again.
-// Tests set it lower.
+// patience is how long requests to a failing storage are repeated. Tests set it
+// lower.
 var patience = time.Minute
 
-// refresh makes visible what others have written. While the storage fails,
-// kopia tries again for ever and sleeps through a cancelled context, so it is
-// left behind when patience or the context ends; it ends at its next try.
+// refresh makes visible what other processes have written. While the storage
+// fails, kopia retries for ever and ignores a cancelled context. So refresh
+// returns when patience or the context ends, and leaves kopia to end at its
+// next try.
 func (r *Repository) refresh(ctx context.Context) error {
 	limited, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -129,13 +136,19 @@ func (r *Repository) refresh(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	return &holdfast.Problem{Class: holdfast.Unreachable, What: fmt.Sprintf("read repository %s: its storage has answered with errors for %v", r.location, patience),
-		Why: "Neither can sets be read from it nor written to it.", Do: "Look at the disk or the network behind it: is it mounted, can its directory be listed?"}
+	return &holdfast.Problem{
+		Class: holdfast.Unreachable,
+		What:  fmt.Sprintf("read repository %s: its storage has failed for %v", r.location, patience),
+		Why:   "Sets can be neither read nor written.",
+		Do:    "Check the disk or the network of the storage: is it mounted, can you list its directory?",
+	}
 }
 
 // Latest reads the newest set of a node that is in one of the states, or in any
 // state if none is given. The set's ID is empty when there is none.
-func (r *Repository) Latest(ctx context.Context, node holdfast.NodeName, states ...holdfast.State) (holdfast.Set, holdfast.Files, error) {
+func (r *Repository) Latest(
+	ctx context.Context, node holdfast.NodeName, states ...holdfast.State,
+) (holdfast.Set, holdfast.Files, error) {
 	entries, err := r.Sets(ctx, node)
 	if err != nil {
 		return holdfast.Set{}, nil, err
@@ -154,7 +167,9 @@ func (r *Repository) Latest(ctx context.Context, node holdfast.NodeName, states 
 }
 
 // Find reads the set whose ID begins with id, of any node when node is empty.
-func (r *Repository) Find(ctx context.Context, node holdfast.NodeName, id string) (holdfast.Set, holdfast.Files, error) {
+func (r *Repository) Find(
+	ctx context.Context, node holdfast.NodeName, id string,
+) (holdfast.Set, holdfast.Files, error) {
 	e, err := r.Match(ctx, node, id)
 	if err != nil {
 		return holdfast.Set{}, nil, err
@@ -182,17 +197,25 @@ func (r *Repository) Match(ctx context.Context, node holdfast.NodeName, id strin
 			found = append(found, e)
 		}
 	}
-	const advice = "`holdfast list` shows the sets; the whole ID, its beginning or its last eight digits name one."
+	const advice = "`holdfast list` shows the sets; give the whole ID, its beginning or its last eight digits."
 	switch len(found) {
 	case 1:
 		return found[0], nil
 	case 0:
-		return Entry{}, &holdfast.Problem{Class: holdfast.Usage, What: fmt.Sprintf("there is no set %q in %s", id, r.location), Do: advice}
+		return Entry{}, &holdfast.Problem{
+			Class: holdfast.Usage,
+			What:  fmt.Sprintf("there is no set %q in %s", id, r.location),
+			Do:    advice,
+		}
 	}
-	return Entry{}, &holdfast.Problem{Class: holdfast.Usage, What: fmt.Sprintf("%d sets begin with %q", len(found), id), Do: advice}
+	return Entry{}, &holdfast.Problem{
+		Class: holdfast.Usage,
+		What:  fmt.Sprintf("%d sets begin with %q", len(found), id),
+		Do:    advice,
+	}
 }
 
-// Stored is one stored set, opened: its manifest, and its files by name.
+// Stored is an open set: its manifest, and its files by name.
 type Stored struct {
 	Set holdfast.Set
 
@@ -224,12 +247,16 @@ func decode(id holdfast.SetID, in io.Reader) (set holdfast.Set, err error) {
 	case holdfast.ClassOf(err) == holdfast.Undetermined:
 		return set, fmt.Errorf("set %s: %w", id, err)
 	}
-	return set, &holdfast.Problem{Class: holdfast.Failed, What: fmt.Sprintf("read the manifest of set %s", id), Err: err,
-		Why: "Without its manifest the set cannot be proven.",
-		Do:  "Choose another set: `holdfast list`. The files of this one can still be read with the kopia command."}
+	return set, &holdfast.Problem{
+		Class: holdfast.Failed,
+		What:  fmt.Sprintf("read the manifest of set %s", id),
+		Err:   err,
+		Why:   "Without its manifest the set cannot be proven.",
+		Do:    "Choose another set: `holdfast list`. The kopia command can still read the files of this one.",
+	}
 }
 
-// index notes every file below one directory.
+// index lists every file below one directory.
 func (s *Stored) index(ctx context.Context, prefix string, id object.ID) error {
 	in, err := s.r.rep.OpenObject(ctx, id)
 	if err != nil {
@@ -266,9 +293,12 @@ func (s *Stored) Names() []string {
 func (s *Stored) Open(ctx context.Context, name string) (io.ReadCloser, error) {
 	id, ok := s.files[name]
 	if !ok {
-		return nil, &holdfast.Problem{Class: holdfast.Failed, What: fmt.Sprintf("set %s has no file %s", s.Set.ID, name)}
+		return nil, &holdfast.Problem{
+			Class: holdfast.Failed,
+			What:  fmt.Sprintf("set %s has no file %s", s.Set.ID, name),
+		}
 	}
-	in, err := openAhead(ctx, s.r.rep, id)
+	in, err := openReadahead(ctx, s.r.rep, id)
 	if err != nil {
 		return nil, s.r.location.explain("read "+name+" from", err)
 	}

@@ -6,9 +6,9 @@ import (
 )
 
 // How kopia's error correction (REED-SOLOMON-CRC32) lays out a piece: parity
-// shards first, then data shards, each behind its CRC-32. kopia corrects while
-// it reads and says nothing, so whether it had to is read from the checksums.
-// Source: kopia v0.23.1, repo/ecc/ecc_rs_crc.go.
+// shards first, then data shards, each behind its CRC-32. kopia corrects
+// silently while it reads, so the checksums show whether it had to. Source:
+// kopia v0.23.1, repo/ecc/ecc_rs_crc.go.
 const (
 	shardSum    = 4
 	smallData   = 6
@@ -18,8 +18,8 @@ const (
 // layout is how one stored piece is divided.
 type layout struct{ data, parity, size, blocks int }
 
-// alteredShards counts the shards of a stored piece that are not what their
-// checksums say. A piece too short to be one has none.
+// alteredShards counts the shards of a stored piece that do not match their
+// checksums. A piece that is too short has none.
 func alteredShards(stored []byte, overheadPercent int) int {
 	l := layoutOf(len(stored), overheadPercent)
 	altered, rest := 0, stored
@@ -73,8 +73,8 @@ func layoutOf(stored, overheadPercent int) layout {
 	return layout{data, parity, most, up(stored, final(data, parity, most))}
 }
 
-// shardCounts is kopia's choice of how many shards of data and of parity make
-// that overhead, in percent.
+// shardCounts returns how many shards of data and of parity kopia uses for that
+// overhead, in percent.
 func shardCounts(overhead float32) (data, parity int) {
 	part := func(n int, share float32) int { return int(float64(n) * float64(share)) }
 	data, parity = 128, min(max(part(128, overhead/100), 1), 128)

@@ -35,7 +35,9 @@ func (d *directory) add(parts []string, f file) {
 }
 
 // writeTree stores the directories above files and returns the root's entry.
-func writeTree(ctx context.Context, w repo.RepositoryWriter, files []file, at fs.UTCTimestamp) (*snapshot.DirEntry, error) {
+func writeTree(
+	ctx context.Context, w repo.RepositoryWriter, files []file, at fs.UTCTimestamp,
+) (*snapshot.DirEntry, error) {
 	root := &directory{}
 	for _, f := range files {
 		root.add(strings.Split(f.name, "/"), f)
@@ -43,7 +45,9 @@ func writeTree(ctx context.Context, w repo.RepositoryWriter, files []file, at fs
 	return root.write(ctx, w, "", at)
 }
 
-func (d *directory) write(ctx context.Context, w repo.RepositoryWriter, name string, at fs.UTCTimestamp) (*snapshot.DirEntry, error) {
+func (d *directory) write(
+	ctx context.Context, w repo.RepositoryWriter, name string, at fs.UTCTimestamp,
+) (*snapshot.DirEntry, error) {
 	var b snapshotfs.DirManifestBuilder
 	names := make([]string, 0, len(d.dirs))
 	for n := range d.dirs {
@@ -59,7 +63,12 @@ func (d *directory) write(ctx context.Context, w repo.RepositoryWriter, name str
 	}
 	for _, f := range d.files {
 		b.AddEntry(&snapshot.DirEntry{
-			Name: f.name, Type: snapshot.EntryTypeFile, Permissions: 0o600, FileSize: f.bytes, ModTime: at, ObjectID: f.id,
+			Name:        f.name,
+			Type:        snapshot.EntryTypeFile,
+			Permissions: 0o600,
+			FileSize:    f.bytes,
+			ModTime:     at,
+			ObjectID:    f.id,
 		})
 	}
 	manifest := b.Build(at, "")
@@ -68,6 +77,11 @@ func (d *directory) write(ctx context.Context, w repo.RepositoryWriter, name str
 		return nil, err
 	}
 	return &snapshot.DirEntry{
-		Name: name, Type: snapshot.EntryTypeDirectory, Permissions: 0o700, ModTime: at, ObjectID: id, DirSummary: manifest.Summary,
+		Name:        name,
+		Type:        snapshot.EntryTypeDirectory,
+		Permissions: 0o700,
+		ModTime:     at,
+		ObjectID:    id,
+		DirSummary:  manifest.Summary,
 	}, nil
 }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"holdfast/place"
-	"holdfast/stored"
 	"strings"
 
 	"github.com/kopia/kopia/repo/blob"
@@ -13,19 +11,23 @@ import (
 	"github.com/kopia/kopia/repo/format"
 
 	"holdfast"
+	"holdfast/place"
+	"holdfast/stored"
 )
 
-// ailment is what keeps a repository from being opened: vital blobs that are
-// gone or not what they were, and what would take their places.
-type ailment struct {
+// diagnosis says why a repository does not open: which vital blobs are missing
+// or altered, and which bytes would replace them.
+type diagnosis struct {
 	faults  []stored.Fault
-	remedy  map[blob.ID][]byte // nil where nothing opens the repository
-	changed bool               // the password was, by another program
+	remedy  map[blob.ID][]byte // nil if no copy opens the repository
+	changed bool               // another program changed the password
 }
 
-// diagnose looks why a repository does not open with a password. Nil means that
-// its vital blobs are not to blame.
-func diagnose(ctx context.Context, st blob.Reader, outside []shelf, password holdfast.Secret) (*ailment, error) {
+// diagnose finds out why a repository does not open with a password. Nil means
+// that its vital blobs are not the cause.
+func diagnose(
+	ctx context.Context, st blob.Reader, outside []copyStore, password holdfast.Secret,
+) (*diagnosis, error) {
 	const key = format.KopiaRepositoryBlobID
 	live := map[blob.ID][]byte{}
 	var err error
@@ -41,30 +43,32 @@ func diagnose(ctx context.Context, st blob.Reader, outside []shelf, password hol
 	if err != nil {
 		return nil, err
 	}
-	if a := try(ctx, live, copies, password); a != nil {
+	if a := findRemedy(ctx, live, copies, password); a != nil {
 		return a, nil
 	}
 	switch {
 	case wellFormed(live[key]):
-		return nil, nil // the password is not its own
+		return nil, nil // the password is wrong
 	case live[key] == nil && len(copies) == 0:
 		there, err := holdsAnything(ctx, st)
 		if err != nil || !there {
 			return nil, err
 		}
 	}
-	return &ailment{faults: []stored.Fault{faultOf(key, live[key], nil)}}, nil
+	return &diagnosis{faults: []stored.Fault{faultOf(key, live[key], nil)}}, nil
 }
 
-// try looks for blobs that open the repository, with as few of its own replaced
-// as that takes. Without kopia.blobcfg it opens as well; what is lost then is
-// how long the storage is to keep blobs from being deleted.
-func try(ctx context.Context, live map[blob.ID][]byte, copies []duplicate, password holdfast.Secret) *ailment {
+// findRemedy looks for blobs that open the repository, and replaces as few as
+// possible. Without kopia.blobcfg it opens as well, but has lost how long the
+// storage must protect blobs from deletion.
+func findRemedy(
+	ctx context.Context, live map[blob.ID][]byte, copies []duplicate, password holdfast.Secret,
+) *diagnosis {
 	const key, settings = format.KopiaRepositoryBlobID, format.KopiaBlobCfgBlobID
 	candidates := func(id blob.ID) (list []duplicate) {
 		list = append(list, duplicate{of: id, bytes: live[id]})
 		for _, d := range copies {
-			if d.of == id && d.whole() {
+			if d.of == id && d.intact() {
 				list = append(list, d)
 			}
 		}
@@ -74,10 +78,11 @@ func try(ctx context.Context, live map[blob.ID][]byte, copies []duplicate, passw
 		if k.bytes == nil || opens(ctx, map[blob.ID][]byte{key: k.bytes}, password) != nil {
 			continue
 		}
-		a := &ailment{remedy: map[blob.ID][]byte{key: k.bytes}}
+		a := &diagnosis{remedy: map[blob.ID][]byte{key: k.bytes}}
 		if k.String() != "" {
 			a.faults = append(a.faults, faultOf(key, live[key], &k))
-			a.changed = wellFormed(live[key]) && sameRepository(live[key], k.bytes) && mostlyDiffer(live[key], k.bytes)
+			a.changed = wellFormed(live[key]) && sameRepository(live[key], k.bytes) &&
+				mostlyDiffer(live[key], k.bytes)
 		}
 		for _, s := range append(candidates(settings), duplicate{of: settings}) {
 			if opens(ctx, map[blob.ID][]byte{key: k.bytes, settings: s.bytes}, password) != nil {
@@ -107,15 +112,15 @@ func faultOf(id blob.ID, live []byte, from *duplicate) stored.Fault {
 	return f
 }
 
-// wellFormed reports whether bytes are a kopia.repository as kopia writes it; of
-// what is encrypted in it nothing is known.
+// wellFormed reports whether bytes have the format of a kopia.repository. Its
+// encrypted part may still be damaged.
 func wellFormed(b []byte) bool {
 	j, err := format.ParseKopiaRepositoryJSON(b)
 	return err == nil && len(j.UniqueID) > 0 && len(j.EncryptedFormatBytes) > 0
 }
 
-// mostlyDiffer tells what was encrypted anew from what was damaged: under
-// another password, or for the same one, every byte is another.
+// mostlyDiffer distinguishes a new encryption from damage: encrypting again
+// changes every byte, even under the same password.
 func mostlyDiffer(a, b []byte) bool {
 	x, _ := format.ParseKopiaRepositoryJSON(a)
 	y, _ := format.ParseKopiaRepositoryJSON(b)
@@ -142,7 +147,7 @@ func holdsAnything(ctx context.Context, st blob.Reader) (bool, error) {
 	return false, nil
 }
 
-// mayCreate refuses to make a new repository over one that has lost its
+// mayCreate refuses to create a repository over one that has lost its
 // kopia.repository.
 func (l location) mayCreate(ctx context.Context, st blob.Reader) error {
 	key, err := readBlob(ctx, st, format.KopiaRepositoryBlobID)
@@ -154,10 +159,14 @@ func (l location) mayCreate(ctx context.Context, st blob.Reader) error {
 		return l.explain("create", err)
 	}
 	if !there {
-		return nil // one that is there is refused by kopia
+		return nil // kopia refuses an existing one
 	}
-	return &holdfast.Problem{Class: holdfast.Refused, What: fmt.Sprintf("create repository %s: there are sets of one that has lost its kopia.repository", l),
-		Why: "A new one over it would make them unreadable for good.", Do: "`holdfast verify --repair` puts it back from its copy; or choose another repository.path."}
+	return &holdfast.Problem{
+		Class: holdfast.Refused,
+		What:  fmt.Sprintf("create repository %s: it holds sets of a repository that lost its kopia.repository", l),
+		Why:   "A new repository in its place would make them unreadable for ever.",
+		Do:    "`holdfast verify --repair` restores it from its copy. Or choose another repository.path.",
+	}
 }
 
 // unopened explains why a repository does not open.
@@ -177,30 +186,41 @@ func (l location) unopened(ctx context.Context, password holdfast.Secret, err er
 	return a.problem(l, err)
 }
 
-func (a *ailment) problem(l location, err error) error {
+func (a *diagnosis) problem(l location, err error) error {
 	var what []string
 	for _, f := range a.faults {
-		what = append(what, f.Name+map[bool]string{true: " is gone", false: " is damaged"}[f.Kind == stored.Missing])
+		what = append(what, f.Name+map[bool]string{
+			true:  " is missing",
+			false: " is damaged",
+		}[f.Kind == stored.Missing])
 	}
-	p := &holdfast.Problem{Class: holdfast.Violation, What: fmt.Sprintf("open repository %s: %s", l, strings.Join(what, ", ")), Err: err,
-		Why: "Without it nothing in the repository can be read; the sets themselves are untouched.",
-		Do:  "`holdfast verify --repair` puts it back from its copy."}
+	p := &holdfast.Problem{
+		Class: holdfast.Violation,
+		What:  fmt.Sprintf("open repository %s: %s", l, strings.Join(what, ", ")),
+		Err:   err,
+		Why:   "Without it nothing in the repository can be read. The sets themselves are intact.",
+		Do:    "`holdfast verify --repair` restores it from its copy.",
+	}
 	switch {
 	case a.changed:
-		p.Class, p.What = holdfast.WrongKey, fmt.Sprintf("open repository %s: the password opens it no more, but a copy of kopia.repository from before", l)
-		p.Why = "Its password was changed by another program, such as `kopia repository change-password`."
+		p.Class, p.What = holdfast.WrongKey, fmt.Sprintf("open repository %s: the password opens only an earlier "+
+			"copy of kopia.repository", l)
+		p.Why = "Another program changed its password, such as `kopia repository change-password`."
 		p.Do = "Point repository.password at the new one."
 	case a.remedy == nil:
-		p.Do = "Is repository.password the right one? It opens no copy of kopia.repository, if there is any. With the right one, `holdfast verify --repair` puts back what there is a copy of; a second copy of the repository has one too."
+		p.Do = "Check repository.password: it opens no copy of kopia.repository. With the right one, `holdfast " +
+			"verify --repair` restores it from a copy. A second copy of the repository has one, too."
 	}
 	return p
 }
 
-// PutBack puts back what keeps a repository from being opened: from the copy in
-// it, or from one outside of it (Copies). What is replaced is
-// kept under another name. It says what it put back, which is nothing where the
-// repository opens; no copy is used that has not been seen to open it.
-func PutBack(ctx context.Context, in place.Place, password holdfast.Secret, options ...Option) ([]stored.Fault, error) {
+// PutBack restores the vital blobs of a repository that does not open: from the
+// copy in it, or from one outside of it (Copies). It renames damaged blobs and
+// uses only copies that open the repository. It returns what it restored:
+// nothing if the repository opens.
+func PutBack(
+	ctx context.Context, in place.Place, password holdfast.Secret, options ...Option,
+) ([]stored.Fault, error) {
 	at, err := locate(in, options)
 	if err != nil {
 		return nil, err
@@ -227,7 +247,7 @@ func (l location) putBack(ctx context.Context, password holdfast.Secret) ([]stor
 	for i, f := range a.faults {
 		id := blob.ID(f.Name)
 		if f.Kind != stored.Missing {
-			if _, err := moveAside(ctx, l, id); err != nil {
+			if _, err := renameDamaged(ctx, l, id); err != nil {
 				return nil, l.explain("write to", err)
 			}
 		}

@@ -13,11 +13,11 @@ import (
 
 // Store is where the sets are.
 type Store interface {
-	// Drop drops the node's sets that choose names, all of them or none. From
-	// before choose is called until they are gone, nobody else drops or pins.
+	// Drop drops the node's sets that choose returns, all of them or none. From
+	// before the call of choose until the end, no other process drops or pins.
 	Drop(ctx context.Context, node holdfast.NodeName, choose func(context.Context) ([]holdfast.SetID, error)) error
-	// Maintain gives back what no set needs any more, as far as it is safe. A
-	// full one is done when it is asked for or due.
+	// Maintain deletes data that no set needs any more, as far as it is safe. A
+	// full maintenance runs on request or when it is due.
 	Maintain(ctx context.Context, full bool) (record.Maintenance, error)
 }
 
@@ -25,7 +25,7 @@ type Store interface {
 type Job struct {
 	Node   holdfast.NodeName
 	Policy Policy
-	Look   func(context.Context) ([]Candidate, []record.Pin, error) // what there is of the node
+	Look   func(context.Context) ([]Candidate, []record.Pin, error) // the sets and pins of the node
 	Store  Store
 	Now    func() time.Time
 	Events event.Listener
@@ -33,9 +33,9 @@ type Job struct {
 
 // Report is what was done.
 type Report struct {
-	Plan    Plan                `json:"plan"`
-	Dropped []holdfast.SetID    `json:"dropped"`
-	Upkeep  *record.Maintenance `json:"maintenance,omitempty"`
+	Plan        Plan                `json:"plan"`
+	Dropped     []holdfast.SetID    `json:"dropped"`
+	Maintenance *record.Maintenance `json:"maintenance,omitempty"`
 }
 
 // Plan decides, and changes nothing.
@@ -49,15 +49,15 @@ func (j Job) Plan(ctx context.Context) (Plan, error) {
 	return p, nil
 }
 
-// Apply decides anew, drops what the decision says, and has the repository
-// maintained: fully after something was dropped. The report tells what was done
-// also when an error ended it.
+// Apply decides again, drops what the decision says, and maintains the
+// repository: fully if sets were dropped. The report says what was done even if
+// an error ended it.
 func (j Job) Apply(ctx context.Context, maintain bool) (Report, error) {
 	return j.apply(ctx, maintain, func(p *Plan) ([]holdfast.SetID, error) { return p.Dropped(), nil })
 }
 
 // ApplyTo drops the sets that the operator names, whatever the policy says. It
-// refuses what no policy may take either.
+// refuses to drop sets that no policy may drop.
 func (j Job) ApplyTo(ctx context.Context, maintain bool, ids ...holdfast.SetID) (Report, error) {
 	return j.apply(ctx, maintain, func(p *Plan) ([]holdfast.SetID, error) { return ids, p.only(ids) })
 }
@@ -83,16 +83,16 @@ func (j Job) apply(ctx context.Context, maintain bool, choose func(*Plan) ([]hol
 	if !maintain {
 		return report, nil
 	}
-	upkeep, err := j.Store.Maintain(ctx, len(chosen) > 0)
+	maintenance, err := j.Store.Maintain(ctx, len(chosen) > 0)
 	if err != nil {
 		return report, err
 	}
-	report.Upkeep = &upkeep
+	report.Maintenance = &maintenance
 	return report, nil
 }
 
-// Naming returns the plan with those sets, and only those, to be dropped
-// because the operator names them.
+// Naming returns the plan that drops those sets, and only those, because the
+// operator names them.
 func (p Plan) Naming(ids ...holdfast.SetID) (Plan, error) {
 	p.Sets = slices.Clone(p.Sets)
 	return p, p.only(ids)
@@ -109,11 +109,16 @@ func (p *Plan) only(ids []holdfast.SetID) error {
 		}
 		for _, r := range d.Reasons {
 			if d.Keep && slices.Contains([]Rule{Newest, Restores, BestThere, Pinned}, r.Rule) {
-				return &holdfast.Problem{Class: holdfast.Refused, What: fmt.Sprintf("set %s is not dropped: %s", d.Set, r.Text),
-					Why: "Without it the node may have no way back.", Do: "Take a newer set first, or `holdfast retention unpin` it."}
+				return &holdfast.Problem{
+					Class: holdfast.Refused,
+					What:  fmt.Sprintf("set %s is not dropped: %s", d.Set, r.Text),
+					Why:   "Without it the node may not be restorable.",
+					Do: "Take a newer set first: `holdfast backup`. Or remove its pin: " +
+						"`holdfast retention unpin`.",
+				}
 			}
 		}
-		reason := Reason{ByName, "named by the operator"}
+		reason := Reason{ByName, "named on the command line"}
 		if d.Keep {
 			reason.Text += "; the rules would keep it: " + d.Because()
 		}

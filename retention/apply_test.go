@@ -23,7 +23,9 @@ type shelf struct {
 	upkeeps []bool
 }
 
-func (s *shelf) Drop(ctx context.Context, _ holdfast.NodeName, choose func(context.Context) ([]holdfast.SetID, error)) error {
+func (s *shelf) Drop(
+	ctx context.Context, _ holdfast.NodeName, choose func(context.Context) ([]holdfast.SetID, error),
+) error {
 	if s.arrive != nil {
 		s.arrive(s)
 	}
@@ -41,9 +43,15 @@ func (s *shelf) Maintain(_ context.Context, full bool) (record.Maintenance, erro
 }
 
 func (s *shelf) job(p retention.Policy) retention.Job {
-	return retention.Job{Node: "demo", Policy: p, Store: s, Now: func() time.Time { return newest }, Look: func(context.Context) ([]retention.Candidate, []record.Pin, error) {
-		return slices.Clone(s.sets), s.pins, nil
-	}}
+	return retention.Job{
+		Node:   "demo",
+		Policy: p,
+		Store:  s,
+		Now:    func() time.Time { return newest },
+		Look: func(context.Context) ([]retention.Candidate, []record.Pin, error) {
+			return slices.Clone(s.sets), s.pins, nil
+		},
+	}
 }
 
 func TestApplyDecidesAgainWhenItIsAlone(t *testing.T) {
@@ -55,10 +63,12 @@ func TestApplyDecidesAgainWhenItIsAlone(t *testing.T) {
 	job := s.job(retention.Policy{Last: 2})
 	job.Events = heard.Hear
 	report, err := job.Apply(t.Context(), true)
-	if list := eventtest.Of[retention.SetDropped](&heard); len(list) != 1 || list[0].Node != "demo" || list[0].Set != ago(2*day).Set || list[0].Why == "" {
+	if list := eventtest.Of[retention.SetDropped](&heard); len(list) != 1 || list[0].Node != "demo" ||
+		list[0].Set != ago(2*day).Set || list[0].Why == "" {
 		t.Errorf("reported: %+v", list)
 	}
-	if err != nil || !slices.Equal(report.Dropped, []holdfast.SetID{ago(2 * day).Set}) || len(s.sets) != 3 || report.Upkeep == nil || report.Plan.Node != "demo" {
+	if err != nil || !slices.Equal(report.Dropped, []holdfast.SetID{ago(2 * day).Set}) || len(s.sets) != 3 ||
+		report.Maintenance == nil || report.Plan.Node != "demo" {
 		t.Errorf("%+v, %v", report, err)
 	}
 	again, err := s.job(retention.Policy{Last: 2}).Apply(t.Context(), true)
@@ -79,13 +89,19 @@ func TestByNameRefusesWhatTheNodeMayNeed(t *testing.T) {
 	s := &shelf{sets: daily(5)}
 	s.sets[0].Restores = holdfast.Holds
 	s.pins = []record.Pin{{Set: s.sets[1].Set, Until: newest.Add(day), Reason: "audit"}}
-	s.sets[2] = retention.Candidate{Set: s.sets[2].Set, At: s.sets[2].At, State: holdfast.Proven, Unreadable: "its manifest is gone"}
-	for i, want := range []string{"the newest set that a drill has restored", "pinned until", "", "", "", "the newest proven set"} {
+	s.sets[2] = retention.Candidate{
+		Set:        s.sets[2].Set,
+		At:         s.sets[2].At,
+		State:      holdfast.Proven,
+		Unreadable: "its manifest is gone",
+	}
+	for i, want := range []string{"the newest set that a drill has restored", "pinned until", "", "", "",
+		"the newest proven set"} {
 		s := &shelf{sets: slices.Clone(s.sets), pins: s.pins}
 		report, err := s.job(retention.Policy{}).ApplyTo(t.Context(), false, s.sets[i].Set)
 		switch {
 		case want == "":
-			if err != nil || len(report.Dropped) != 1 || len(s.sets) != 5 || report.Upkeep != nil {
+			if err != nil || len(report.Dropped) != 1 || len(s.sets) != 5 || report.Maintenance != nil {
 				t.Errorf("set %d: %+v, %v", i, report, err)
 			}
 		case holdfast.ClassOf(err) != holdfast.Refused || !strings.Contains(err.Error(), want) || len(s.sets) != 6:

@@ -15,20 +15,20 @@ import (
 type Candidate struct {
 	Set   holdfast.SetID
 	State holdfast.State
-	// At is when the participant's database was as the set has it; for a node
-	// without a participant, when the run began.
+	// At is the time of the participant's database in the set; for a node
+	// without a participant, the begin of the run.
 	At time.Time
 	// Marks are what a restore has to match, by name: "synchronizer serial" is
-	// "global 5". What a set does not record is not among them.
+	// "global 5". Only recorded values are among them.
 	Marks map[string]string
 	// Window is the retention of the participant's pruning schedule, 0 when it
 	// has none. Pruned says that it has pruned before.
 	Window time.Duration
 	Pruned bool
-	// Restores is what drills have shown: holds, violated, or cannot tell when
-	// none was tried.
+	// Restores is the verdict of the drills: holds, violated, or cannot tell
+	// without a drill.
 	Restores holdfast.Verdict
-	// Unreadable says why the set could not be judged.
+	// Unreadable says why the set could not be read.
 	Unreadable string
 }
 
@@ -41,8 +41,8 @@ const (
 	schemaMark    = "schema version"
 )
 
-// Look makes a candidate of a set's manifest. Its state is computed anew: a
-// manifest that claims more than its facts say is not believed.
+// Look makes a candidate of a set's manifest. It computes the state again: a
+// state that the facts do not support does not count.
 func Look(set holdfast.Set, restores holdfast.Verdict) Candidate {
 	fresh := set
 	fresh.Prove()
@@ -54,8 +54,8 @@ func Look(set holdfast.Set, restores holdfast.Verdict) Candidate {
 		if v := capture.Server.Number; v != 0 {
 			c.Marks[postgresMark+" of "+string(capture.Component)] = version(v)
 		}
-		// A set does not record the Splice version as such; the schema's version
-		// is what an upgrade leaves in the database, and what a restore has to meet.
+		// A set does not record the Splice version itself. An upgrade changes
+		// the schema's version, which a restore has to match.
 		if v := capture.Facts.Migrations; v != "" {
 			c.Marks[schemaMark+" of "+string(capture.Component)] = v
 		}
@@ -97,7 +97,7 @@ func (c *Candidate) participant(capture holdfast.Part, p holdfast.ParticipantFac
 	}
 }
 
-// version is Postgres' number as people write it: 150018 is 15.18.
+// version formats Postgres' version number: 150018 is 15.18.
 func version(number int) string { return fmt.Sprintf("%d.%d", number/10000, number%10000) }
 
 func window(w time.Duration) string {

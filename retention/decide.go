@@ -2,12 +2,12 @@ package retention
 
 import (
 	"fmt"
-	"holdfast/record"
 	"slices"
 	"strings"
 	"time"
 
 	"holdfast"
+	"holdfast/record"
 )
 
 // Rule names the rule behind a reason.
@@ -17,8 +17,8 @@ type Rule string
 const (
 	NoPolicy   Rule = "no-policy"     // none is configured
 	Newest     Rule = "newest-proven" // the newest proven set, and the newest that may restore
-	Restores   Rule = "restores"      // the newest that a drill has restored
-	BestThere  Rule = "best-there-is" // nothing is proven: the newest that nothing contradicts
+	Restores   Rule = "restores"      // the newest that a drill restored
+	BestThere  Rule = "best-there-is" // no set is proven: the newest unproven one
 	Pinned     Rule = "pin"
 	Within     Rule = "within"
 	Last       Rule = "last"
@@ -27,10 +27,10 @@ const (
 	Weekly     Rule = "weekly"
 	Monthly    Rule = "monthly"
 	Yearly     Rule = "yearly"
-	Change     Rule = "change"  // beside a change that a restore has to match
+	Change     Rule = "change"  // next to a change that a restore has to match
 	Spacing    Rule = "spacing" // history without a gap
 	Faulty     Rule = "faulty"  // does not count, and expires on its own time
-	Future     Rule = "future"  // from after now: left alone
+	Future     Rule = "future"  // dated in the future: not touched
 	Unreadable Rule = "unreadable"
 	ByName     Rule = "by-name" // the operator named it
 )
@@ -51,10 +51,10 @@ type Decision struct {
 }
 
 // Because lists the reasons in one line.
-func (d Decision) Because() string { return strings.Join(d.Fate().Reasons, "; ") }
+func (d Decision) Because() string { return strings.Join(d.Record().Reasons, "; ") }
 
-// Fate is the decision in the words of a listing.
-func (d Decision) Fate() record.Decision {
+// Record is the decision as a listing shows it.
+func (d Decision) Record() record.Decision {
 	f := record.Decision{Keep: d.Keep, Reasons: []string{}}
 	for _, r := range d.Reasons {
 		f.Reasons = append(f.Reasons, r.Text)
@@ -62,8 +62,7 @@ func (d Decision) Fate() record.Decision {
 	return f
 }
 
-// Gap is a stretch of the wanted history that no set covers, because there
-// never was a set close enough.
+// Gap is a part of the wanted history that no set covers.
 type Gap struct {
 	From   holdfast.SetID `json:"from"`
 	To     holdfast.SetID `json:"to"`
@@ -80,7 +79,7 @@ type Plan struct {
 	Gaps   []Gap             `json:"gaps,omitempty"`
 }
 
-// Dropped lists the sets that go.
+// Dropped lists the sets that are dropped.
 func (p Plan) Dropped() []holdfast.SetID {
 	var ids []holdfast.SetID
 	for _, d := range p.Sets {
@@ -103,7 +102,13 @@ func (p Plan) Of(id holdfast.SetID) (Decision, bool) {
 // Decide says for every set of a node whether it is kept, and why. The order of
 // sets and pins does not matter.
 func Decide(p Policy, sets []Candidate, pins []record.Pin, now time.Time) Plan {
-	d := decider{policy: p, now: now, sets: unique(sets), kept: map[holdfast.SetID][]Reason{}, against: map[holdfast.SetID][]Reason{}}
+	d := decider{
+		policy:  p,
+		now:     now,
+		sets:    unique(sets),
+		kept:    map[holdfast.SetID][]Reason{},
+		against: map[holdfast.SetID][]Reason{},
+	}
 	d.sort()
 	d.protect()
 	d.pins(pins)
@@ -147,16 +152,17 @@ func (d *decider) speak(c Candidate, rule Rule, format string, args ...any) {
 	d.against[c.Set] = append(d.against[c.Set], Reason{rule, fmt.Sprintf(format, args...)})
 }
 
-// sort tells the sets that count from those that do not, and leaves alone what
-// cannot be judged.
+// sort separates the sets that count from those that do not, and keeps those
+// that cannot be judged.
 func (d *decider) sort() {
 	for _, c := range d.sets {
 		switch {
 		case c.Unreadable != "":
-			d.keep(c, Unreadable, "left alone: it cannot be judged: %s", c.Unreadable)
+			d.keep(c, Unreadable, "kept: it cannot be read: %s", c.Unreadable)
 			continue
 		case c.At.After(d.now):
-			d.keep(c, Future, "left alone: it is from %s, which is %s from now; a clock has jumped", stamp(c.At), span(c.At.Sub(d.now)))
+			d.keep(c, Future, "kept: it is dated %s, %s in the future: a clock is wrong", stamp(c.At),
+				span(c.At.Sub(d.now)))
 			continue
 		case c.counts():
 			d.good = append(d.good, c)
@@ -169,7 +175,7 @@ func (d *decider) sort() {
 	}
 }
 
-// protect keeps what no policy may take.
+// protect keeps the sets that no policy may drop.
 func (d *decider) protect() {
 	if !d.policy.Drops() {
 		for _, c := range d.sets {
@@ -190,16 +196,22 @@ func (d *decider) protect() {
 	if !any {
 		any = newest(d.bad, Newest, "the newest proven set, although a drill failed to restore it", proven)
 	}
-	newest(d.good, Restores, "the newest set that a drill has restored", func(c Candidate) bool { return c.Restores == holdfast.Holds })
+	newest(d.good, Restores, "the newest set that a drill restored", func(c Candidate) bool {
+		return c.Restores == holdfast.Holds
+	})
 	if !any {
-		newest(d.bad, BestThere, "no set is proven: this is the newest that nothing contradicts", func(c Candidate) bool { return c.State == holdfast.Unproven })
+		newest(d.bad, BestThere, "no set is proven: this is the newest unproven set",
+			func(c Candidate) bool {
+				return c.State == holdfast.Unproven
+			})
 	}
 }
 
 func (d *decider) pins(pins []record.Pin) {
 	sorted := slices.Clone(pins)
 	slices.SortStableFunc(sorted, func(a, b record.Pin) int {
-		return strings.Compare(a.Until.UTC().Format(time.RFC3339)+a.Reason, b.Until.UTC().Format(time.RFC3339)+b.Reason)
+		return strings.Compare(a.Until.UTC().Format(time.RFC3339)+a.Reason,
+			b.Until.UTC().Format(time.RFC3339)+b.Reason)
 	})
 	for _, c := range d.sets {
 		for _, p := range sorted {
@@ -253,7 +265,7 @@ func (d *decider) period(p period) {
 		other, taken := stands[name]
 		switch {
 		case taken:
-			d.speak(c, p.rule, "%s stands for %s %s", other, p.name, name)
+			d.speak(c, p.rule, "%s is kept for %s %s", other, p.name, name)
 		case len(stands) == most:
 			d.speak(c, p.rule, "%s %s is not among the last %d", p.name, name, most)
 		default:
@@ -291,8 +303,7 @@ func (d *decider) changes() {
 	}
 }
 
-// faulty keeps sets that do not count for a while, for whoever wants to know
-// what went wrong.
+// faulty keeps sets that do not count for a while, to find out what went wrong.
 func (d *decider) faulty() {
 	limit := d.policy.Faulty
 	if limit == 0 {
@@ -306,7 +317,8 @@ func (d *decider) faulty() {
 		if age := d.latest.Sub(c.At); age <= limit {
 			d.keep(c, Faulty, "%s: kept for %s", what, span(limit))
 		} else {
-			d.speak(c, Faulty, "%s, and %s older than the newest set: such sets are kept for %s", what, span(age), span(limit))
+			d.speak(c, Faulty, "%s, and %s older than the newest set: such sets are kept for %s", what, span(age),
+				span(limit))
 		}
 	}
 }

@@ -16,12 +16,16 @@ import (
 	"holdfast/retention"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "update the golden files")
 
 // What every policy makes of one and the same life, read as an operator would.
 func TestPoliciesAgainstTheirGoldenFiles(t *testing.T) {
 	long := history.Options{Begin: time.Date(2025, 11, 1, 0, 0, 0, 0, time.UTC), Span: 380 * day, Every: 8 * day}
-	short := history.Options{Begin: time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC), Span: 12 * day, Every: 7 * time.Hour}
+	short := history.Options{
+		Begin: time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC),
+		Span:  12 * day,
+		Every: 7 * time.Hour,
+	}
 	faulty := short
 	faulty.Faults = true
 	for name, c := range map[string]struct {
@@ -54,7 +58,10 @@ func TestPoliciesAgainstTheirGoldenFiles(t *testing.T) {
 			}
 			plan := retention.Decide(c.policy, sets, pins, life.End)
 			for _, d := range plan.Sets {
-				fmt.Fprintf(&got, "%s %-10s %s\n", map[bool]string{true: "keep", false: "drop"}[d.Keep], d.State, d.Set)
+				fmt.Fprintf(&got, "%s %-10s %s\n", map[bool]string{
+					true:  "keep",
+					false: "drop",
+				}[d.Keep], d.State, d.Set)
 				for _, r := range d.Reasons {
 					fmt.Fprintf(&got, "     %s: %s\n", r.Rule, r.Text)
 				}
@@ -73,7 +80,7 @@ func TestPoliciesAgainstTheirGoldenFiles(t *testing.T) {
 				t.Fatal(err)
 			}
 			if !bytes.Equal(got.Bytes(), want) {
-				t.Errorf("another plan than %s (-update writes it anew):\n%s", file, got.String())
+				t.Errorf("another plan than %s (to update it: -update):\n%s", file, got.String())
 			}
 		})
 	}
@@ -84,8 +91,15 @@ var newest = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 // ago is a proven set of a node that prunes after two days.
 func ago(d time.Duration) retention.Candidate {
 	at := newest.Add(-d)
-	return retention.Candidate{Set: holdfast.NewSetID(at, [4]byte{}), State: holdfast.Proven, At: at, Restores: holdfast.CannotTell,
-		Window: 2 * day, Pruned: true, Marks: map[string]string{"pruning window": "48h"}}
+	return retention.Candidate{
+		Set:      holdfast.NewSetID(at, [4]byte{}),
+		State:    holdfast.Proven,
+		At:       at,
+		Restores: holdfast.CannotTell,
+		Window:   2 * day,
+		Pruned:   true,
+		Marks:    map[string]string{"pruning window": "48h"},
+	}
 }
 
 func ages(sets []retention.Candidate, p retention.Plan) []time.Duration {
@@ -129,25 +143,51 @@ func TestExamples(t *testing.T) {
 		want   []time.Duration // ages of the kept sets, newest first
 	}{
 		{"nothing there", retention.Policy{Last: 1}, nil, nil, nil},
-		{"history goes in steps of the window", retention.Policy{Last: 1, History: retention.Forever}, daily(9), nil, []time.Duration{0, 2 * day, 4 * day, 6 * day, 8 * day, 9 * day}},
-		{"and ends where it is no longer wanted", retention.Policy{Last: 1, History: 5 * day}, daily(9), nil, []time.Duration{0, 2 * day, 4 * day}},
-		{"a node that never pruned has all of it in one set", retention.Policy{Last: 1, History: retention.Forever}, unpruned, nil, []time.Duration{0}},
+		{"history goes in steps of the window", retention.Policy{
+			Last:    1,
+			History: retention.Forever,
+		}, daily(9), nil, []time.Duration{0, 2 * day, 4 * day, 6 * day, 8 * day, 9 * day}},
+		{"and ends where it is no longer wanted", retention.Policy{
+			Last:    1,
+			History: 5 * day,
+		}, daily(9), nil, []time.Duration{0, 2 * day, 4 * day}},
+		{"a node that never pruned has all of it in one set", retention.Policy{
+			Last:    1,
+			History: retention.Forever,
+		}, unpruned, nil, []time.Duration{0}},
 		{"a pin is no stepping stone", retention.Policy{Last: 1, History: retention.Forever}, daily(5),
-			[]record.Pin{{Set: ago(day).Set, Until: newest.Add(time.Hour), Reason: "x"}}, []time.Duration{0, day, 2 * day, 4 * day, 5 * day}},
-		{"what the calendar keeps is one", retention.Policy{Daily: 2, History: retention.Forever}, daily(5), nil, []time.Duration{0, day, 3 * day, 5 * day}},
-		{"of two at the same instant the higher ID is newer", retention.Policy{Last: 1}, sameInstant, nil, []time.Duration{0}},
-		{"the newest is kept although it failed a drill, and so is the newest that did not", retention.Policy{Last: 1, Faulty: time.Hour},
-			[]retention.Candidate{ago(3 * day), ago(2 * day), drilled(day, holdfast.Violated), drilled(0, holdfast.Violated)}, nil, []time.Duration{0, 2 * day}},
+			[]record.Pin{{
+				Set:    ago(day).Set,
+				Until:  newest.Add(time.Hour),
+				Reason: "x",
+			}}, []time.Duration{0, day, 2 * day, 4 * day, 5 * day}},
+		{"what the calendar keeps is one", retention.Policy{
+			Daily:   2,
+			History: retention.Forever,
+		}, daily(5), nil, []time.Duration{0, day, 3 * day, 5 * day}},
+		{"of two at the same instant the higher ID is newer", retention.Policy{Last: 1}, sameInstant, nil,
+			[]time.Duration{0}},
+		{"the newest is kept although it failed a drill, and so is the newest that did not", retention.Policy{
+			Last:   1,
+			Faulty: time.Hour,
+		},
+			[]retention.Candidate{ago(3 * day), ago(2 * day), drilled(day, holdfast.Violated),
+				drilled(0, holdfast.Violated)}, nil, []time.Duration{0, 2 * day}},
 		{"if all failed, the newest proven is kept", retention.Policy{Last: 1, Faulty: time.Hour},
-			[]retention.Candidate{drilled(3*day, holdfast.Violated), drilled(2*day, holdfast.Violated), state(0, holdfast.Unproven)}, nil, []time.Duration{0, 2 * day}},
+			[]retention.Candidate{drilled(3*day, holdfast.Violated), drilled(2*day, holdfast.Violated),
+				state(0, holdfast.Unproven)}, nil, []time.Duration{0, 2 * day}},
 		{"the last that restores is kept however old", retention.Policy{Last: 1},
-			[]retention.Candidate{drilled(90*day, holdfast.Holds), drilled(80*day, holdfast.Holds), ago(70 * day), ago(0)}, nil, []time.Duration{0, 80 * day}},
+			[]retention.Candidate{drilled(90*day, holdfast.Holds), drilled(80*day, holdfast.Holds), ago(70 * day),
+				ago(0)}, nil, []time.Duration{0, 80 * day}},
 		{"without a proven set the newest unproven is what there is", retention.Policy{Last: 1, Faulty: time.Hour},
-			[]retention.Candidate{state(9*day, holdfast.Unproven), state(8*day, holdfast.Unproven), state(4*day, holdfast.Misordered), state(0, holdfast.Mismatched)}, nil, []time.Duration{0, 8 * day}},
+			[]retention.Candidate{state(9*day, holdfast.Unproven), state(8*day, holdfast.Unproven),
+				state(4*day, holdfast.Misordered), state(0, holdfast.Mismatched)}, nil, []time.Duration{0, 8 * day}},
 		{"faulty sets take nobody's place", retention.Policy{Daily: 2, Faulty: 36 * time.Hour},
-			[]retention.Candidate{ago(4 * day), ago(3 * day), state(2*day, holdfast.Unproven), state(day, holdfast.Misordered), ago(0)}, nil, []time.Duration{0, day, 3 * day}},
+			[]retention.Candidate{ago(4 * day), ago(3 * day), state(2*day, holdfast.Unproven),
+				state(day, holdfast.Misordered), ago(0)}, nil, []time.Duration{0, day, 3 * day}},
 		{"where backups have stopped nothing melts away", retention.Policy{Within: 2 * day, Faulty: day},
-			[]retention.Candidate{ago(100 * day), ago(99 * day), state(98*day, holdfast.Unproven)}, nil, []time.Duration{98 * day, 99 * day, 100 * day}},
+			[]retention.Candidate{ago(100 * day), ago(99 * day), state(98*day, holdfast.Unproven)}, nil,
+			[]time.Duration{98 * day, 99 * day, 100 * day}},
 	} {
 		t.Run(x.name, func(t *testing.T) {
 			if got := ages(x.sets, retention.Decide(x.policy, x.sets, x.pins, newest)); !slices.Equal(got, x.want) {
@@ -166,7 +206,12 @@ func TestExamples(t *testing.T) {
 func TestAGapIsReported(t *testing.T) {
 	sets := []retention.Candidate{ago(9 * day), ago(8 * day), ago(3 * day), ago(day), ago(0)}
 	p := retention.Decide(retention.Policy{Last: 1, History: retention.Forever}, sets, nil, newest)
-	if len(p.Gaps) != 1 || p.Gaps[0] != (retention.Gap{From: sets[1].Set, To: sets[2].Set, Apart: 5 * day, Window: 2 * day}) {
+	if len(p.Gaps) != 1 || p.Gaps[0] != (retention.Gap{
+		From:   sets[1].Set,
+		To:     sets[2].Set,
+		Apart:  5 * day,
+		Window: 2 * day,
+	}) {
 		t.Errorf("gaps %+v", p.Gaps)
 	}
 	if got := ages(sets, p); !slices.Equal(got, []time.Duration{0, day, 3 * day, 8 * day, 9 * day}) {
@@ -178,7 +223,8 @@ func TestAGapIsReported(t *testing.T) {
 func TestLookBelievesTheFacts(t *testing.T) {
 	set := history.New(1, history.Options{}).Sets[0]
 	c := retention.Look(set, holdfast.CannotTell)
-	if c.State != holdfast.Proven || c.Marks["synchronizer serial"] == "" || c.Marks["migration id"] != "0" || c.Marks["schema version of validator"] == "" || c.Marks["Postgres version of participant"] == "" {
+	if c.State != holdfast.Proven || c.Marks["synchronizer serial"] == "" || c.Marks["migration id"] != "0" ||
+		c.Marks["schema version of validator"] == "" || c.Marks["Postgres version of participant"] == "" {
 		t.Errorf("looks like %+v", c)
 	}
 	if want, _ := set.Part("participant"); !c.At.Equal(want.Consistent.Wall) {

@@ -6,7 +6,7 @@ import (
 	"holdfast"
 )
 
-// SetDropped says that a set is gone, and why.
+// SetDropped says that a set was dropped, and why.
 type SetDropped struct {
 	Node holdfast.NodeName
 	Set  holdfast.SetID

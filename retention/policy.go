@@ -5,11 +5,10 @@ import (
 	"time"
 )
 
-// Forever is a time that does not end.
+// Forever is a duration without end.
 const Forever = time.Duration(math.MaxInt64)
 
-// DefaultFaulty is how long sets that do not count are kept where the policy
-// does not say.
+// DefaultFaulty is how long sets that do not count are kept by default.
 const DefaultFaulty = 7 * 24 * time.Hour
 
 // Policy says how many sets are kept. A zero rule keeps nothing of its own; a
@@ -31,7 +30,8 @@ type Policy struct {
 
 // Drops reports whether the policy ever drops anything.
 func (p Policy) Drops() bool {
-	return p.Within > 0 || p.Last > 0 || p.History > 0 || p.Hourly > 0 || p.Daily > 0 || p.Weekly > 0 || p.Monthly > 0 || p.Yearly > 0
+	return p.Within > 0 || p.Last > 0 || p.History > 0 || p.Hourly > 0 || p.Daily > 0 || p.Weekly > 0 ||
+		p.Monthly > 0 || p.Yearly > 0
 }
 
 // period is a stretch of the calendar that one set can stand for.
@@ -43,9 +43,13 @@ type period struct {
 }
 
 var periods = []period{
-	{Hourly, "hour", func(p Policy) int { return p.Hourly }, func(t time.Time) string { return t.Format("2006-01-02 15h") }},
+	{Hourly, "hour", func(p Policy) int {
+		return p.Hourly
+	}, func(t time.Time) string { return t.Format("2006-01-02 15h") }},
 	{Daily, "day", func(p Policy) int { return p.Daily }, func(t time.Time) string { return t.Format("2006-01-02") }},
 	{Weekly, "week", func(p Policy) int { return p.Weekly }, isoWeek},
-	{Monthly, "month", func(p Policy) int { return p.Monthly }, func(t time.Time) string { return t.Format("2006-01") }},
+	{Monthly, "month", func(p Policy) int {
+		return p.Monthly
+	}, func(t time.Time) string { return t.Format("2006-01") }},
 	{Yearly, "year", func(p Policy) int { return p.Yearly }, func(t time.Time) string { return t.Format("2006") }},
 }

@@ -38,8 +38,15 @@ type situation struct {
 func aPolicy(r *rand.Rand) retention.Policy {
 	some := func(most int) int { return max(0, r.IntN(2*most)-most/2) }
 	p := retention.Policy{
-		Within: time.Duration(some(10)) * day, Last: some(10), Hourly: some(30), Daily: some(14), Weekly: some(8), Monthly: some(4), Yearly: some(2),
-		History: []time.Duration{0, 10 * day, 40 * day, retention.Forever}[r.IntN(4)], Faulty: time.Duration(some(10)) * day,
+		Within:  time.Duration(some(10)) * day,
+		Last:    some(10),
+		Hourly:  some(30),
+		Daily:   some(14),
+		Weekly:  some(8),
+		Monthly: some(4),
+		Yearly:  some(2),
+		History: []time.Duration{0, 10 * day, 40 * day, retention.Forever}[r.IntN(4)],
+		Faulty:  time.Duration(some(10)) * day,
 	}
 	if !p.Drops() {
 		p.Last = 1
@@ -59,7 +66,12 @@ func candidates(r *rand.Rand, life history.Life) []retention.Candidate {
 		}
 		c := retention.Look(s, restores)
 		if r.IntN(60) == 0 {
-			c = retention.Candidate{Set: c.Set, State: c.State, At: c.At, Unreadable: "directory \"\" of the set: BLOB not found"}
+			c = retention.Candidate{
+				Set:        c.Set,
+				State:      c.State,
+				At:         c.At,
+				Unreadable: "directory \"\" of the set: BLOB not found",
+			}
 		}
 		out = append(out, c)
 	}
@@ -68,10 +80,22 @@ func candidates(r *rand.Rand, life history.Life) []retention.Candidate {
 
 func aSituation(seed uint64) situation {
 	r := rand.New(rand.NewPCG(seed, 1))
-	life := history.New(seed, history.Options{Faults: true, Span: time.Duration(1+r.IntN(60)) * day, Every: time.Duration(1+r.IntN(12)) * time.Hour})
-	s := situation{policy: aPolicy(r), sets: candidates(r, life), now: life.End.Add(time.Duration(r.IntN(200)-100) * time.Hour)}
+	life := history.New(seed, history.Options{
+		Faults: true,
+		Span:   time.Duration(1+r.IntN(60)) * day,
+		Every:  time.Duration(1+r.IntN(12)) * time.Hour,
+	})
+	s := situation{
+		policy: aPolicy(r),
+		sets:   candidates(r, life),
+		now:    life.End.Add(time.Duration(r.IntN(200)-100) * time.Hour),
+	}
 	for range r.IntN(5) {
-		s.pins = append(s.pins, record.Pin{Set: s.sets[r.IntN(len(s.sets))].Set, Reason: "audit", Until: s.now.Add(time.Duration(r.IntN(100)-50) * time.Hour)})
+		s.pins = append(s.pins, record.Pin{
+			Set:    s.sets[r.IntN(len(s.sets))].Set,
+			Reason: "audit",
+			Until:  s.now.Add(time.Duration(r.IntN(100)-50) * time.Hour),
+		})
 	}
 	return s
 }
@@ -89,7 +113,8 @@ func kept(sets []retention.Candidate, p retention.Plan) []retention.Candidate {
 // newest returns the newest candidate that suits and is not from the future.
 func (s situation) newest(suits func(retention.Candidate) bool) (found retention.Candidate) {
 	for _, c := range s.sets {
-		if c.Unreadable == "" && !c.At.After(s.now) && suits(c) && (c.At.After(found.At) || c.At.Equal(found.At) && c.Set > found.Set) {
+		if c.Unreadable == "" && !c.At.After(s.now) && suits(c) &&
+			(c.At.After(found.At) || c.At.Equal(found.At) && c.Set > found.Set) {
 			found = c
 		}
 	}
@@ -116,7 +141,9 @@ func TestWhatNoPolicyMayDo(t *testing.T) {
 		if s.newest(counts).Set == "" {
 			must(s.newest(proven), "the newest proven set")
 		}
-		must(s.newest(func(c retention.Candidate) bool { return c.Restores == holdfast.Holds && counts(c) }), "the newest that restores")
+		must(s.newest(func(c retention.Candidate) bool {
+			return c.Restores == holdfast.Holds && counts(c)
+		}), "the newest that restores")
 		for _, c := range s.sets {
 			d, ok := p.Of(c.Set)
 			if !ok || len(d.Reasons) == 0 || d.Because() == "" {
@@ -149,7 +176,8 @@ func TestDecidingAgainDropsNothingMore(t *testing.T) {
 		if more := again.decide().Dropped(); len(more) > 0 {
 			d, _ := p.Of(more[0])
 			e, _ := again.decide().Of(more[0])
-			t.Fatalf("seed %d, %+v: dropped again %v: was kept because %s; now: %s", seed, s.policy, more, d.Because(), e.Because())
+			t.Fatalf("seed %d, %+v: dropped again %v: was kept because %s; now: %s", seed, s.policy, more,
+				d.Because(), e.Because())
 		}
 	}
 }
@@ -208,7 +236,9 @@ func smallest(sets []retention.Candidate) time.Duration {
 // there ever was does.
 func gapless(t *testing.T, seed uint64, p retention.Plan, all []retention.Candidate) {
 	t.Helper()
-	usable := slices.DeleteFunc(slices.Clone(all), func(c retention.Candidate) bool { return !counts(c) || c.Unreadable != "" || c.At.After(p.Now) })
+	usable := slices.DeleteFunc(slices.Clone(all), func(c retention.Candidate) bool {
+		return !counts(c) || c.Unreadable != "" || c.At.After(p.Now)
+	})
 	slices.SortFunc(usable, func(a, b retention.Candidate) int { return a.At.Compare(b.At) })
 	if len(usable) == 0 || p.Policy.History == 0 {
 		return
@@ -217,7 +247,8 @@ func gapless(t *testing.T, seed uint64, p retention.Plan, all []retention.Candid
 	last := len(usable) - 1
 	for i := len(usable) - 2; i >= 0; i-- {
 		later := usable[last]
-		if later.Window == 0 && !later.Pruned || p.Policy.History != retention.Forever && newest.Sub(later.At)+later.Window >= p.Policy.History {
+		if later.Window == 0 && !later.Pruned ||
+			p.Policy.History != retention.Forever && newest.Sub(later.At)+later.Window >= p.Policy.History {
 			return
 		}
 		if d, ok := p.Of(usable[i].Set); !ok || !d.Keep {
@@ -225,7 +256,8 @@ func gapless(t *testing.T, seed uint64, p retention.Plan, all []retention.Candid
 		}
 		w := smallest(usable[i : last+1])
 		if apart := later.At.Sub(usable[i].At); w > 0 && apart > w && last-i > 1 {
-			t.Errorf("seed %d: %s and %s are %v apart, the window is %v, and there was a set between", seed, usable[i].Set, later.Set, apart, w)
+			t.Errorf("seed %d: %s and %s are %v apart, the window is %v, and there was a set between", seed,
+				usable[i].Set, later.Set, apart, w)
 		}
 		last = i
 	}
@@ -244,18 +276,21 @@ func TestBothSidesOfEveryChangeAreKept(t *testing.T) {
 	for _, seed := range seeds(t) {
 		s := aSituation(seed)
 		p := s.decide()
-		usable := slices.DeleteFunc(slices.Clone(s.sets), func(c retention.Candidate) bool { return !counts(c) || c.Unreadable != "" || c.At.After(s.now) })
+		usable := slices.DeleteFunc(slices.Clone(s.sets), func(c retention.Candidate) bool {
+			return !counts(c) || c.Unreadable != "" || c.At.After(s.now)
+		})
 		slices.SortFunc(usable, func(a, b retention.Candidate) int { return a.At.Compare(b.At) })
 		for i := range usable[:max(0, len(usable)-1)] {
 			a, b := usable[i], usable[i+1]
-			for _, mark := range []string{"synchronizer serial", "migration id", "schema version of validator", "Postgres version of participant"} {
+			for _, mark := range []string{"synchronizer serial", "migration id", "schema version of validator",
+				"Postgres version of participant"} {
 				if a.Marks[mark] == b.Marks[mark] {
 					continue
 				}
 				changes++
 				for _, c := range []retention.Candidate{a, b} {
 					if d, _ := p.Of(c.Set); !d.Keep {
-						t.Errorf("seed %d: %s, beside a change of the %s, is dropped", seed, c.Set, mark)
+						t.Errorf("seed %d: %s, next to a change of the %s, is dropped", seed, c.Set, mark)
 					}
 				}
 			}
@@ -287,8 +322,12 @@ func TestWhatWasDroppedIsNeverMissed(t *testing.T) {
 			}
 			whole := retention.Decide(policy, all, nil, now)
 			for _, d := range whole.Sets {
-				wanted := slices.ContainsFunc(d.Reasons, func(r retention.Reason) bool { return r.Rule != retention.Spacing })
-				if d.Keep && wanted && !slices.ContainsFunc(there, func(c retention.Candidate) bool { return c.Set == d.Set }) {
+				wanted := slices.ContainsFunc(d.Reasons, func(r retention.Reason) bool {
+					return r.Rule != retention.Spacing
+				})
+				if d.Keep && wanted && !slices.ContainsFunc(there, func(c retention.Candidate) bool {
+					return c.Set == d.Set
+				}) {
 					t.Fatalf("seed %d, %+v: after %d sets %s is missed: %s", seed, policy, i+1, d.Set, d.Because())
 				}
 			}

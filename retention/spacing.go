@@ -7,15 +7,16 @@ import (
 	"holdfast"
 )
 
-// spacing keeps as many sets more that the ledger's history has no gap: from one
-// kept set to the next older one it is never further than the participant's
-// pruning window was between them.
+// spacing keeps more sets, so that the ledger's history has no gap: two
+// neighbouring kept sets are never further apart than the participant's pruning
+// window between them.
 //
-// It walks from the newest set back. Each step goes as far as the window allows,
-// to a set that the calendar keeps anyway if there is one, else to the oldest
-// there is, which is then kept for this. A pinned set is no stepping stone: when
-// its time is up the stones behind it would all lie wrong. Where the window changed, the sets on both sides are kept, so
-// the windows that a later decision sees between two sets are those of today.
+// It walks from the newest set back. Each step goes as far as the window
+// allows, to a set that the calendar keeps anyway if possible, else to the
+// oldest set in reach, which is then kept. A pinned set is no stepping stone:
+// when its pin expires, all older stones would be wrong. If the window changed,
+// the sets on both sides are kept, so a later decision sees the same windows
+// between two sets.
 func (d *decider) spacing() {
 	if d.policy.History == 0 || len(d.good) == 0 {
 		return
@@ -33,19 +34,22 @@ func (d *decider) spacing() {
 		apart := d.good[i].At.Sub(d.good[next].At)
 		if limit > 0 && apart > limit {
 			d.gaps = append(d.gaps, Gap{From: d.good[next].Set, To: d.good[i].Set, Apart: apart, Window: limit})
-			d.keep(d.good[next], Spacing, "the nearest to %s: %s apart, further than the pruning window of %s", d.good[i].Set, span(apart), span(limit))
+			d.keep(d.good[next], Spacing, "the nearest to %s, but %s apart: more than the pruning window of %s",
+				d.good[i].Set, span(apart), span(limit))
 		} else if !d.anchored(d.good[next].Set) {
-			d.keep(d.good[next], Spacing, "history: without it the sets around it would be further apart than the pruning window of %s", span(limit))
+			d.keep(d.good[next], Spacing,
+				"history: without it its neighbours are further apart than the pruning window of %s",
+				span(limit))
 		}
 		i = next
 	}
 	slices.Reverse(d.gaps)
 	for _, c := range d.good {
-		d.speak(c, Spacing, "the history that is wanted has no gap without it")
+		d.speak(c, Spacing, "the wanted history has no gap without it")
 	}
 }
 
-// step returns the set to go to from i, and the pruning window in between, 0 for
+// step returns the next set after i, and the pruning window in between, 0 for
 // none.
 func (d *decider) step(i int) (next int, limit time.Duration) {
 	stone, oldest := -1, -1
@@ -76,8 +80,8 @@ func (d *decider) step(i int) (next int, limit time.Duration) {
 	return i - 1, limit
 }
 
-// anchored reports whether a rule keeps the set that depends neither on the
-// clock nor on a pin.
+// anchored reports whether a rule keeps the set that does not depend on the
+// clock or on a pin.
 func (d *decider) anchored(id holdfast.SetID) bool {
 	return slices.ContainsFunc(d.kept[id], func(r Reason) bool {
 		switch r.Rule {

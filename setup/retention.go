@@ -60,8 +60,8 @@ func (p *Parts) Fates(ctx context.Context, entries []repository.Entry) error {
 	}
 	for i := range entries {
 		if d, ok := plan.Of(entries[i].ID); ok {
-			f := d.Fate()
-			entries[i].Fate = &f
+			decision := d.Record()
+			entries[i].Decision = &decision
 		}
 	}
 	return nil

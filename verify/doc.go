@@ -1,22 +1,22 @@
-// Package verify says whether what a repository holds can still be read: which
-// of its stored bytes are damaged, which sets, components and tables suffer
-// from that, which sets are whole, and what can be mended.
+// Package verify checks whether a repository is still readable: which stored
+// data is damaged, which sets, components and tables that affects, which sets
+// are intact, and what can be repaired.
 //
-// There are three levels, and each says beforehand how much it reads:
+// There are three levels. Each plans beforehand how much it reads:
 //
 //	structure  the index against the storage's list of blobs; every set's
-//	           manifest, with its verdicts computed anew; every file a manifest
-//	           names, down to the last stored piece, is there
-//	sample     besides, a share of the stored data, another one on each run,
-//	           until everything was read
-//	data       besides, every file of a set, or all that is stored; rows are
+//	           manifest, with its verdicts computed again; every file a manifest
+//	           names exists, down to the last stored piece
+//	sample     in addition, a share of the stored data, a different one on each
+//	           run, run, until everything was read
+//	data       in addition, every file of a set, or all stored data; rows are
 //	           counted and digested again and compared with the manifest
 //
 // Sample and data prove that bytes decrypt under the name they were stored
-// under; data also proves that they are the rows that were captured. Only a
-// drill proves that a Postgres server takes them.
+// under; data also proves that they are the captured rows. Only a drill proves
+// that a Postgres server accepts them.
 //
-// What was found is recorded in the repository where it can be written: the
-// next sample goes on from there, and damage that is mended (Repair) is stored
-// anew by the next backup instead of being found "already there".
+// Findings are recorded in the repository, if it is writable: the next sample
+// continues from there. Repair marks damaged data, so that the next backup
+// stores it again instead of reusing it.
 package verify

@@ -7,7 +7,7 @@ import (
 	"holdfast"
 )
 
-// The events of a verification. Beside them, event.Bytes says how much is read.
+// The events of a verification. In addition, event.Bytes says how much is read.
 type (
 	// SampleBegan says that a part of the stored data is being read.
 	SampleBegan struct {
@@ -21,14 +21,14 @@ type (
 		Bytes int64 // about
 	}
 
-	// FaultRepairBegan says that blobs which no set consists of are being
+	// FaultRepairBegan says that blobs that belong to no set are being
 	// repaired: the repository is opened and maintained with them.
 	FaultRepairBegan struct{ Blobs int }
 
 	// RepairBegan says that damaged pieces of sets are being repaired.
 	RepairBegan struct{ Pieces int }
 
-	// Ended says what a verification has found.
+	// Ended says what a verification found.
 	Ended struct {
 		Level   Level
 		Set     holdfast.SetID // "" for all
@@ -51,5 +51,6 @@ func (e FaultRepairBegan) String() string {
 func (e RepairBegan) String() string { return "repair " + countOf(e.Pieces, "damaged piece") }
 
 func (e Ended) String() string {
-	return fmt.Sprintf("verified (%s): %s, %s read in %v", e.Level, e.Verdict, bytesOf(e.Bytes), e.Took.Round(time.Millisecond))
+	return fmt.Sprintf("verified (%s): %s, %s read in %v", e.Level, e.Verdict, bytesOf(e.Bytes),
+		e.Took.Round(time.Millisecond))
 }

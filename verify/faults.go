@@ -3,14 +3,14 @@ package verify
 import (
 	"context"
 	"fmt"
-	"holdfast/stored"
 	"slices"
 
 	"holdfast"
+	"holdfast/stored"
 )
 
-// faults looks at what no set consists of, and mends it where that was asked
-// for. What could not be looked at is said, and is no reason not to read on.
+// faults checks the blobs that belong to no set, and repairs them on request. A
+// failed check is reported, and does not stop the verification.
 func (j Job) faults(ctx context.Context, repair bool, report *Report) error {
 	faults, err := j.Stock.Faults(ctx)
 	if ctx.Err() != nil {
@@ -23,7 +23,7 @@ func (j Job) faults(ctx context.Context, repair bool, report *Report) error {
 	if repair && len(faults) > 0 {
 		j.Events.Report(FaultRepairBegan{Blobs: len(faults)})
 		if faults, err = j.Stock.MendFaults(ctx, faults); err != nil {
-			return fmt.Errorf("not everything was mended: %w", err)
+			return fmt.Errorf("not everything was repaired: %w", err)
 		}
 	}
 	for _, f := range append(j.Mended, faults...) {
@@ -32,43 +32,59 @@ func (j Job) faults(ctx context.Context, repair bool, report *Report) error {
 	return nil
 }
 
-// unsure notes that something besides the data could not be looked at.
+// unsure reports a failed check of something other than the data.
 func (r *Report) unsure(err error) {
 	const code = "not_looked_at"
 	if slices.ContainsFunc(r.Findings, func(f Finding) bool { return f.Code == code }) {
 		return
 	}
-	r.add(Finding{Code: code, Verdict: holdfast.CannotTell, Evidence: err.Error(),
-		Consequence: "Whether every set is there, and every blob that the repository is opened and maintained with, is not known.",
-		Next:        "Look at the disk or the network behind the repository, then verify again."})
+	r.add(Finding{
+		Code:        code,
+		Verdict:     holdfast.CannotTell,
+		Evidence:    err.Error(),
+		Consequence: "Whether all sets exist, and the blobs that open and maintain the repository, is unknown.",
+		Next:        "Check the disk or the network of the repository, then run `holdfast verify` again.",
+	})
 }
 
-// explainFault says what a fault means, and what to do about it.
+// explainFault says what a fault means, and what to do next.
 func explainFault(f stored.Fault) Finding {
 	out := Finding{Code: fmt.Sprintf("%s_%s", f.Part, f.Kind), Verdict: holdfast.Violated, Blob: f.Name}
-	out.Evidence = fmt.Sprintf(map[stored.DamageKind]string{stored.Missing: "%s is gone", stored.Outdated: "%s is not what it is a copy of any more"}[f.Kind], f.Name)
+	out.Evidence = fmt.Sprintf(map[stored.DamageKind]string{
+		stored.Missing:  "%s is missing",
+		stored.Outdated: "%s is outdated: its original has changed",
+	}[f.Kind], f.Name)
 	if f.Kind == stored.Altered {
 		out.Evidence = f.Name + " is damaged"
 	}
 	out.Consequence = map[stored.FaultyPart]string{
-		stored.KeyBlob:         "It has the key of everything: without it the repository cannot be opened again, with any password.",
-		stored.SettingsBlob:    "It says how long the storage has to keep blobs from being deleted; damaged, it keeps the repository from being opened.",
-		stored.CopyBlob:        "Should the original be lost, there would be no other, and nothing in the repository could be read.",
-		stored.MaintenanceBlob: "No maintenance runs, and no space is given back. No set suffers.",
-		stored.SessionBlob:     "It says that a run was writing, and is of no use to a set. Maintenance does not come to its end, and gives no space back.",
+		stored.KeyBlob: "It holds the key of all data: without it no password opens the repository.",
+		stored.SettingsBlob: "It holds the settings of the storage. The repository does not open while it " +
+			"is damaged.",
+		stored.CopyBlob: "If the original is lost, no copy is left, and nothing in the repository " +
+			"can be read.",
+		stored.MaintenanceBlob: "No maintenance runs, and no space is freed. All sets are intact.",
+		stored.SessionBlob: "It marks that a run was writing. Maintenance fails, and frees no space. All sets " +
+			"are intact.",
 	}[f.Part]
 	out.Next = "`holdfast verify --repair` " + map[stored.FaultyPart]string{
-		stored.KeyBlob: "puts it back from its copy.", stored.SettingsBlob: "puts it back from its copy.", stored.CopyBlob: "makes it anew, and so does the next backup.",
-		stored.MaintenanceBlob: "sets it aside; the next maintenance begins a new one.", stored.SessionBlob: "sets it aside.",
+		stored.KeyBlob:         "restores it from its copy.",
+		stored.SettingsBlob:    "restores it from its copy.",
+		stored.CopyBlob:        "makes it again, and so does the next backup.",
+		stored.MaintenanceBlob: "renames it; the next maintenance begins a new one.",
+		stored.SessionBlob:     "renames it.",
 	}[f.Part]
 	switch {
 	case f.Mended:
-		out.Verdict, out.Consequence, out.Next = holdfast.Holds, mendedAs(f), "Find out what damaged the storage: look at its disk."
+		out.Verdict, out.Consequence, out.Next = holdfast.Holds, mendedAs(f), "Find out what damaged the storage: "+
+			"check its disk."
 	case f.Part == stored.KeyBlob && f.Remedy == "":
-		out.Next = "There is no copy that opens it. As long as the program that has it open lives, nothing is lost: take kopia.repository from another copy of the repository now."
+		out.Next = "No copy opens it. Copy kopia.repository from another copy of the repository now, while a " +
+			"running program still has this one open."
 	case f.Kind == stored.Outdated:
-		// A password that was changed with the kopia command is no damage.
-		out.Verdict, out.Consequence = holdfast.CannotTell, "The password was changed, or a byte that means nothing. The copy opens with the password of before."
+		// A password changed with the kopia command is not damage.
+		out.Verdict, out.Consequence = holdfast.CannotTell, "The password was changed, or a meaningless byte. The "+
+			"copy opens with the previous password."
 	}
 	return out
 }
@@ -76,12 +92,13 @@ func explainFault(f stored.Fault) Finding {
 func mendedAs(f stored.Fault) string {
 	switch f.Part {
 	case stored.CopyBlob:
-		return "It was made anew."
+		return "It was made again."
 	case stored.KeyBlob, stored.SettingsBlob:
 		if f.Remedy == "" {
-			return "It was set aside; the repository opens without it, and the storage keeps nothing from being deleted any more."
+			return "It was renamed. The repository opens without it, but the storage no longer protects blobs " +
+				"from deletion."
 		}
-		return "It was put back, from " + f.Remedy + "."
+		return "It was restored from " + f.Remedy + "."
 	}
-	return "It was set aside as " + f.Remedy + "."
+	return "It was renamed to " + f.Remedy + "."
 }

@@ -2,36 +2,47 @@ package verify
 
 import (
 	"fmt"
-	"holdfast/record"
-	"holdfast/stored"
 	"slices"
 	"strings"
 
 	"holdfast"
+	"holdfast/record"
+	"holdfast/stored"
 )
 
-// set judges a set by its manifest and its list of files: whether it is the set
-// that it is listed as, whether it claims more than its facts say, and whether
-// the files are those that it names, with the sizes that it says.
+// set checks a set's manifest and its list of files: whether the manifest
+// matches the listing, whether its facts support its state, and whether its
+// files exist with the sizes that it names.
 func (r *Report) set(h stored.Set) {
 	whole := []Suffering{{Set: h.ID, Parts: []Part{{File: holdfast.ManifestName}}}}
 	if h.Manifest == nil {
-		if lost(h.Damages) || slices.ContainsFunc(h.Files, func(f stored.File) bool { return f.Name == holdfast.ManifestName && lost(f.Damages) }) {
-			return // the damage says it
+		if lost(h.Damages) || slices.ContainsFunc(h.Files, func(f stored.File) bool {
+			return f.Name == holdfast.ManifestName && lost(f.Damages)
+		}) {
+			return // the damage is a finding already
 		}
 		f := Finding{Code: "manifest_unreadable", Verdict: holdfast.Violated, Suffers: whole,
 			Evidence:    fmt.Sprintf("set %s: %s", h.ID, h.Trouble),
-			Consequence: "Without its manifest nothing in the set can be proven.",
+			Consequence: "Without its manifest the set cannot be proven.",
 			Next:        "Choose another set: `holdfast list --state proven`."}
 		if strings.Contains(h.Trouble, "manifest version") {
-			f.Code, f.Verdict, f.Consequence, f.Next = "manifest_of_later_version", holdfast.CannotTell, "This program cannot judge it.", "Verify it with the Holdfast version that wrote it, or a later one."
+			f.Code, f.Verdict = "manifest_of_later_version", holdfast.CannotTell
+			f.Consequence = "This version cannot check it."
+			f.Next = "Verify it with the Holdfast version that wrote it, or a newer one."
 		}
 		r.add(f)
 		return
 	}
-	if what := impostor(h); what != "" {
-		r.add(Finding{Code: "set_is_another", Verdict: holdfast.Violated, Suffers: whole, Evidence: fmt.Sprintf("set %s: %s", h.ID, what),
-			Consequence: "A restore would bring back something else than the list promises.", Next: "Do not restore it; choose another: `holdfast list`. Find out who wrote to the repository."})
+	if what := mismatch(h); what != "" {
+		r.add(Finding{
+			Code:        "set_is_another",
+			Verdict:     holdfast.Violated,
+			Suffers:     whole,
+			Evidence:    fmt.Sprintf("set %s: %s", h.ID, what),
+			Consequence: "A restore would bring back another set than the listed one.",
+			Next: "Do not restore it. Choose another set: `holdfast list`. Find out who wrote to the " +
+				"repository.",
+		})
 		return
 	}
 	fresh := *h.Manifest
@@ -41,27 +52,34 @@ func (r *Report) set(h stored.Set) {
 		if problems := fresh.Problems(); len(problems) > 0 {
 			why = ": " + problems[0].What
 		}
-		r.add(Finding{Code: "set_claims_more", Verdict: holdfast.Violated, Suffers: whole,
-			Evidence:    fmt.Sprintf("set %s is listed as %s, its facts say %s%s", h.ID, h.Manifest.State, fresh.State, why),
-			Consequence: "It is not worth what it says.", Next: "Choose another set: `holdfast list --state proven`; `holdfast show " + string(h.ID) + "` has the facts."})
+		r.add(Finding{
+			Code:    "set_claims_more",
+			Verdict: holdfast.Violated,
+			Suffers: whole,
+			Evidence: fmt.Sprintf("set %s is listed as %s, but its facts make it %s%s", h.ID, h.Manifest.State,
+				fresh.State, why),
+			Consequence: "Its state is wrong.",
+			Next: "Choose another set: `holdfast list --state proven`; `holdfast show " + string(h.ID) +
+				"` has the facts.",
+		})
 	}
 	r.files(h)
 }
 
-// impostor says how a set differs from what it is listed as.
-func impostor(h stored.Set) string {
+// mismatch says how a set's manifest differs from its listing.
+func mismatch(h stored.Set) string {
 	switch {
 	case h.Manifest.ID != h.ID:
 		return fmt.Sprintf("its manifest is that of set %s", h.Manifest.ID)
 	case h.Manifest.Node.Name != h.Node:
-		return fmt.Sprintf("it is listed for node %s, its manifest is of node %s", h.Node, h.Manifest.Node.Name)
+		return fmt.Sprintf("it is listed for node %s, but its manifest is of node %s", h.Node, h.Manifest.Node.Name)
 	case h.Manifest.State != h.State:
-		return fmt.Sprintf("it is listed as %s, its manifest says %s", h.State, h.Manifest.State)
+		return fmt.Sprintf("it is listed as %s, but its manifest says %s", h.State, h.Manifest.State)
 	}
 	return ""
 }
 
-// files compares the files that are there with those that the manifest names.
+// files compares the stored files with those that the manifest names.
 func (r *Report) files(h stored.Set) {
 	there := map[string]int64{}
 	for _, f := range h.Files {
@@ -80,30 +98,43 @@ func (r *Report) files(h stored.Set) {
 		bytes, ok := there[name]
 		switch row, of := rows[name]; {
 		case !ok:
-			say(name, "is not in it")
+			say(name, "does not exist")
 		case of && row.file.Format != "" && row.file.Bytes != bytes:
-			say(name, fmt.Sprintf("has %d bytes there, %d in the manifest", bytes, row.file.Bytes))
+			say(name, fmt.Sprintf("has %d bytes, but %d in the manifest", bytes, row.file.Bytes))
 		}
 	}
 	if len(parts) > 0 {
-		r.add(Finding{Code: "files_differ", Verdict: holdfast.Violated, Suffers: []Suffering{{Set: h.ID, Parts: parts}},
-			Evidence:    fmt.Sprintf("set %s: %s of its manifest %s", h.ID, countOf(len(parts), "file"), map[bool]string{true: "is not as it says: ", false: "are not as it says: "}[len(parts) == 1]) + first,
-			Consequence: "It cannot be restored whole.", Next: "Choose another set: `holdfast list --state proven`. Find out who wrote to the repository."})
+		r.add(Finding{
+			Code:    "files_differ",
+			Verdict: holdfast.Violated,
+			Suffers: []Suffering{{Set: h.ID, Parts: parts}},
+			Evidence: fmt.Sprintf("set %s: %s of its manifest %s", h.ID, countOf(len(parts), "file"), map[bool]string{
+				true:  "is not as it says: ",
+				false: "are not as it says: ",
+			}[len(parts) == 1]) + first,
+			Consequence: "It cannot be restored completely.",
+			Next:        "Choose another set: `holdfast list --state proven`. Find out who wrote to the repository.",
+		})
 	}
 }
 
-// differ makes a finding of each set with files that read well and hold other
-// rows than its manifest says.
+// differ makes a finding of each set with readable files whose rows differ from
+// its manifest.
 func (r *Report) differ(list []differing) {
 	bySet := map[holdfast.SetID]*Finding{}
 	var order []holdfast.SetID
 	for _, d := range list {
 		f := bySet[d.use.set]
 		if f == nil {
-			f = &Finding{Code: "rows_differ", Verdict: holdfast.Violated, Suffers: []Suffering{{Set: d.use.set}},
+			f = &Finding{
+				Code:        "rows_differ",
+				Verdict:     holdfast.Violated,
+				Suffers:     []Suffering{{Set: d.use.set}},
 				Evidence:    fmt.Sprintf("set %s: %s in file %s: %s", d.use.set, d.use.part, d.use.part.File, d.what),
-				Consequence: "What is stored is readable, and is not what was captured.",
-				Next:        "Do not restore it; choose another: `holdfast list --state proven`. Report it: this is a fault of Holdfast's, or somebody forged the set."}
+				Consequence: "The stored data is readable, but is not what was captured.",
+				Next: "Do not restore it. Choose another set: `holdfast list --state proven`. Report this: " +
+					"either Holdfast has a bug, or the set was forged.",
+			}
 			bySet[d.use.set], order = f, append(order, d.use.set)
 		}
 		f.Suffers[0].Parts = append(f.Suffers[0].Parts, d.use.part)
@@ -113,15 +144,17 @@ func (r *Report) differ(list []differing) {
 	}
 }
 
-// vanished finds sets that an earlier verification has seen, that nobody
-// dropped, and that are listed no more.
+// vanished finds sets that the last verification saw, that were not dropped,
+// and that are no longer listed.
 func (r *Report) vanished(holdings []stored.Set, memory record.Verification, dropped []holdfast.SetID) {
 	if r.Set != "" {
 		return
 	}
 	var gone []string
 	for _, id := range memory.Sets {
-		if !slices.Contains(dropped, id) && !slices.ContainsFunc(holdings, func(h stored.Set) bool { return h.ID == id }) {
+		if !slices.Contains(dropped, id) && !slices.ContainsFunc(holdings, func(h stored.Set) bool {
+			return h.ID == id
+		}) {
 			gone = append(gone, string(id))
 		}
 	}
@@ -129,19 +162,28 @@ func (r *Report) vanished(holdings []stored.Set, memory record.Verification, dro
 		return
 	}
 	were := countOf(len(gone), "set") + map[bool]string{true: " was", false: " were"}[len(gone) == 1]
-	r.add(Finding{Code: "sets_vanished", Verdict: holdfast.CannotTell,
-		Evidence:    fmt.Sprintf("%s listed at the last verification, %s, and not now: %s", were, memory.At.UTC().Format("2006-01-02 15:04Z"), strings.Join(gone, ", ")),
-		Consequence: "Either somebody dropped them with another program, or a blob of the index was lost, and with it the only word of where they are.",
-		Next:        "If nobody dropped them: `holdfast verify --rebuild-index`."})
+	r.add(Finding{
+		Code:    "sets_vanished",
+		Verdict: holdfast.CannotTell,
+		Evidence: fmt.Sprintf("%s listed at the last verification, %s, but not now: %s", were,
+			memory.At.UTC().Format("2006-01-02 15:04Z"), strings.Join(gone, ", ")),
+		Consequence: "Either another program dropped them, or a blob of the index was lost.",
+		Next:        "Unless they were dropped: `holdfast verify --rebuild-index`.",
+	})
 }
 
-// unknown finds a repository full of data and without a set.
+// unknown finds a repository that holds data but no index.
 func (r *Report) unknown(holdings []stored.Set) {
 	if r.Set != "" || len(holdings) > 0 || r.Stock.Orphans == 0 || r.Stock.Pieces > 0 {
 		return
 	}
-	r.add(Finding{Code: "index_gone", Verdict: holdfast.CannotTell,
-		Evidence:    fmt.Sprintf("%s with data, %s, and no index that names any of it", countOf(r.Stock.Orphans, "blob"), bytesOf(r.Stock.OrphanBytes)),
-		Consequence: "Either the first backup was interrupted, or the index was lost: then every set is still there and nobody knows where.",
-		Next:        "`holdfast verify --rebuild-index`."})
+	r.add(Finding{
+		Code:    "index_gone",
+		Verdict: holdfast.CannotTell,
+		Evidence: fmt.Sprintf("%s with data, %s, but no index of them",
+			countOf(r.Stock.Orphans, "blob"), bytesOf(r.Stock.OrphanBytes)),
+		Consequence: "Either the first backup was interrupted, or the index was lost. Then all sets are " +
+			"still stored.",
+		Next: "`holdfast verify --rebuild-index`.",
+	})
 }

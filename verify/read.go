@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"holdfast/event"
-	"holdfast/stored"
 	"io"
 	"sync"
 	"time"
@@ -13,9 +11,11 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"holdfast"
+	"holdfast/event"
+	"holdfast/stored"
 )
 
-// file is a stored file and what every set says of it.
+// file is a stored file with its uses in all sets.
 type file struct {
 	object string
 	stored int64
@@ -24,7 +24,7 @@ type file struct {
 	uses   []use
 }
 
-// use is one set's word on a file.
+// use is the use of a file in one set.
 type use struct {
 	set  holdfast.SetID
 	part Part
@@ -32,7 +32,7 @@ type use struct {
 }
 
 // distinct lists the files of those sets, each once however many sets share it.
-// Files that are known to be damaged are left out: there is nothing to read.
+// It omits files that are known to be damaged.
 func distinct(holdings []stored.Set) []*file {
 	var list []*file
 	known := map[string]*file{}
@@ -96,7 +96,7 @@ type reading struct {
 	differing []differing
 }
 
-// differing is a file that reads well and is not what a manifest says.
+// differing is a readable file that differs from a manifest.
 type differing struct {
 	use  use
 	what string
@@ -139,7 +139,7 @@ func (r *reading) piece(ctx context.Context) func(int64, *stored.Damage) error {
 	return func(stored int64, _ *stored.Damage) error { return r.did(ctx, stored) }
 }
 
-// did counts what was read, and waits where a rate was asked for.
+// did counts the bytes read, and waits if a rate was requested.
 func (r *reading) did(ctx context.Context, stored int64) error {
 	r.mu.Lock()
 	r.stored += stored
@@ -149,8 +149,8 @@ func (r *reading) did(ctx context.Context, stored int64) error {
 	return r.wait(ctx, done)
 }
 
-// file reads one file to its end. What fails is read again piece by piece, to
-// learn which of them fail, and whether the storage is there at all.
+// file reads one file to its end. After a failure it reads the file again piece
+// by piece, to learn which pieces fail, and whether the storage still answers.
 func (r *reading) file(ctx context.Context, f *file) error {
 	err := r.compare(ctx, f)
 	if err != nil && ctx.Err() != nil {
@@ -165,7 +165,8 @@ func (r *reading) file(ctx context.Context, f *file) error {
 		}
 		if err != nil && len(found) == 0 {
 			if err = r.compare(ctx, f); err != nil {
-				return fmt.Errorf("file %s of set %s is read with an error that none of its pieces has: %w", f.uses[0].part.File, f.uses[0].set, err)
+				return fmt.Errorf("reading file %s of set %s fails, but reading each of its pieces succeeds: %w",
+					f.uses[0].part.File, f.uses[0].set, err)
 			}
 		}
 	}
@@ -177,7 +178,7 @@ func (r *reading) file(ctx context.Context, f *file) error {
 	return r.did(ctx, f.stored*times)
 }
 
-// compare reads a file and holds it against every manifest that names it.
+// compare reads a file and compares it with every manifest that names it.
 func (r *reading) compare(ctx context.Context, f *file) error {
 	in, err := r.Stock.Open(ctx, f.object)
 	if err != nil {
@@ -201,12 +202,13 @@ func (r *reading) compare(ctx context.Context, f *file) error {
 		what := ""
 		switch {
 		case source.n != f.bytes:
-			what = fmt.Sprintf("it has %d bytes, its directory says %d", source.n, f.bytes)
-		case u.rows == nil || source.n != u.rows.Bytes: // the structure tells the latter
+			what = fmt.Sprintf("it has %d bytes, but %d in its directory", source.n, f.bytes)
+		case u.rows == nil || source.n != u.rows.Bytes: // level structure reports the latter
 		case malformed != nil && u.rows.Rows > 0:
 			what = malformed.Error()
 		case rows != u.rows.Rows || digest != u.rows.Digest:
-			what = fmt.Sprintf("it has %d rows with digest %s, the manifest says %d and %s", rows, digest, u.rows.Rows, u.rows.Digest)
+			what = fmt.Sprintf("it has %d rows with digest %s, but %d and %s in the manifest", rows, digest,
+				u.rows.Rows, u.rows.Digest)
 		}
 		if what != "" {
 			r.mu.Lock()
@@ -217,8 +219,8 @@ func (r *reading) compare(ctx context.Context, f *file) error {
 	return nil
 }
 
-// counted counts what is read and keeps the error of the source apart from
-// those of whoever reads.
+// counted counts the bytes read, and records errors of the source, to
+// distinguish them from errors of the reader.
 type counted struct {
 	in  io.Reader
 	n   int64
@@ -234,14 +236,14 @@ func (c *counted) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// pace keeps reading below a rate.
+// pace limits the rate of reading.
 type pace struct {
 	rate  int64
 	began time.Time
 	now   func() time.Time
 }
 
-// wait returns when done bytes may have been read since the beginning.
+// wait returns when the rate allows done bytes since the beginning.
 func (p pace) wait(ctx context.Context, done int64) error {
 	if p.rate <= 0 {
 		return ctx.Err()

@@ -3,34 +3,34 @@ package verify
 import (
 	"cmp"
 	"fmt"
-	"holdfast/record"
-	"holdfast/stored"
 	"slices"
 	"strings"
 	"time"
 
 	"holdfast"
+	"holdfast/record"
+	"holdfast/stored"
 )
 
 // Report is what a verification found.
 type Report struct {
-	Level     Level            `json:"level"`
-	Set       holdfast.SetID   `json:"set,omitempty"`
-	At        time.Time        `json:"at"`
-	Took      time.Duration    `json:"took_ns"`
-	Stock     stored.Stock     `json:"stock"`
-	Read      int64            `json:"read_bytes"` // of the stored data
-	Verdict   holdfast.Verdict `json:"verdict"`
-	Findings  []Finding        `json:"findings"` // worst first
-	Sets      []SetVerdict     `json:"sets"`
-	Share     float64          `json:"share_read"`               // of the stored data, in this round of samples
-	Since     time.Time        `json:"all_read_since,omitzero"`  // what was stored before was read since
-	Forgotten string           `json:"not_remembered,omitempty"` // why the run left no trace in the repository
+	Level       Level            `json:"level"`
+	Set         holdfast.SetID   `json:"set,omitempty"`
+	At          time.Time        `json:"at"`
+	Took        time.Duration    `json:"took_ns"`
+	Stock       stored.Stock     `json:"stock"`
+	Read        int64            `json:"read_bytes"` // of the stored data
+	Verdict     holdfast.Verdict `json:"verdict"`
+	Findings    []Finding        `json:"findings"` // worst first
+	Sets        []SetVerdict     `json:"sets"`
+	Share       float64          `json:"share_read"`               // of the stored data, in this round of samples
+	Since       time.Time        `json:"all_read_since,omitzero"`  // everything older was read since then
+	NotRecorded string           `json:"not_remembered,omitempty"` // why the repository has no record of the run
 
-	FoundAgain []holdfast.SetID `json:"found_again,omitempty"` // sets put back on a list that was damaged
+	Recovered []holdfast.SetID `json:"found_again,omitempty"` // sets that were missing in a damaged list
 }
 
-// Finding is one thing that is wrong, with what follows from it and what to do.
+// Finding is one fault, with its consequence and what to do next.
 type Finding struct {
 	Code        string                    `json:"code"`
 	Verdict     holdfast.Verdict          `json:"verdict"`
@@ -44,7 +44,7 @@ type Finding struct {
 	Suffers     []Suffering               `json:"suffers,omitempty"`
 }
 
-// Suffering is a set and its parts that a finding touches.
+// Suffering is a set and its parts that a finding affects.
 type Suffering struct {
 	Set   holdfast.SetID `json:"set"`
 	Parts []Part         `json:"parts"`
@@ -67,8 +67,8 @@ func (p Part) String() string {
 	return p.File
 }
 
-// SetVerdict is what was found of one set: holds means that nothing speaks
-// against it at the level that was asked for.
+// SetVerdict is the verdict on one set: holds means that the requested level
+// found nothing wrong with it.
 type SetVerdict struct {
 	ID      holdfast.SetID    `json:"id"`
 	Node    holdfast.NodeName `json:"node"`
@@ -80,9 +80,12 @@ type SetVerdict struct {
 
 func (r *Report) add(f Finding) { r.Findings = append(r.Findings, f) }
 
-// judge turns what is known into findings and verdicts. Holdings are as they
-// are after any mending, before as they were until then.
-func (r *Report) judge(before, holdings []stored.Set, damages []stored.Damage, remedies []stored.Remedy, differing []differing, memory record.Verification, dropped []holdfast.SetID) {
+// judge turns damages and sets into findings and verdicts. Holdings are the
+// sets after a repair, before the same sets until then.
+func (r *Report) judge(
+	before, holdings []stored.Set, damages []stored.Damage, remedies []stored.Remedy, differing []differing,
+	memory record.Verification, dropped []holdfast.SetID,
+) {
 	interrupted := slices.ContainsFunc(r.Findings, func(f Finding) bool { return f.Code == storageGone })
 	for _, m := range remedies {
 		if !slices.ContainsFunc(damages, func(d stored.Damage) bool { return d.Piece == m.Piece }) {
@@ -99,7 +102,7 @@ func (r *Report) judge(before, holdings []stored.Set, damages []stored.Damage, r
 	for _, h := range holdings {
 		v := SetVerdict{ID: h.ID, Node: h.Node, State: h.State, Verdict: holdfast.Holds}
 		if interrupted && r.Level == Data {
-			v.Verdict, v.Why = holdfast.CannotTell, "the storage did not answer until its end"
+			v.Verdict, v.Why = holdfast.CannotTell, "the storage stopped answering"
 		}
 		for _, f := range r.Findings {
 			for _, s := range f.Suffers {
@@ -200,43 +203,47 @@ func partOf(rows map[string]row, file string) Part {
 	return Part{File: file}
 }
 
-// explain says in words what a damaged blob means.
+// explain says what a damaged blob means, and what to do next.
 func (f *Finding) explain(kind stored.DamageKind, healed int) {
 	what := map[stored.DamageKind]string{
-		stored.Missing:    "blob %s is not in the storage",
-		stored.Truncated:  "blob %s ends before the data that should be in it",
-		stored.Altered:    "the bytes of blob %s are not those that were stored",
+		stored.Missing:    "blob %s does not exist in the storage",
+		stored.Truncated:  "blob %s ends too early",
+		stored.Altered:    "the bytes of blob %s have changed",
 		stored.Unreadable: "the storage cannot read blob %s",
-		stored.Corrected:  "bytes of blob %s were altered, and put right by error correction while reading",
-		stored.Unindexed:  "no index knows where %sthe data is",
+		stored.Corrected:  "bytes of blob %s have changed, and error correction repaired them while reading",
+		stored.Unindexed:  "no index knows where %sthe data is stored stored",
 	}[kind]
 	f.Evidence = fmt.Sprintf(what, f.Blob) + fmt.Sprintf(": %d pieces, %s", f.Pieces, bytesOf(f.Bytes))
 	if kind == stored.Unindexed {
-		f.Evidence = fmt.Sprintf("no index knows where %d pieces are that sets need", f.Pieces)
+		f.Evidence = fmt.Sprintf("sets need %d pieces that no index lists", f.Pieces)
 	}
 	switch {
 	case len(f.Suffers) == 0:
-		f.Consequence = "No set needs them now; the next backup may find them \"already there\" and be damaged by it."
+		f.Consequence = "No set needs them now, but the next backup may reuse them, and be damaged."
 	case f.Verdict == holdfast.Holds && kind != stored.Corrected:
-		f.Consequence = "They were mended: the sets that need them are whole."
+		f.Consequence = "They were repaired: the sets that need them are intact."
 	case kind == stored.Corrected:
-		f.Consequence = "Every set is whole; more damage to the same bytes would be one too much."
+		f.Consequence = "All sets are intact. More damage to the same bytes would be too much to correct."
 	default:
-		f.Consequence = fmt.Sprintf("%s cannot be restored whole: %s.", countOf(len(f.Suffers), "set"), names(f.Suffers))
+		f.Consequence = fmt.Sprintf("%s cannot be restored completely: %s.", countOf(len(f.Suffers), "set"),
+			names(f.Suffers))
 	}
 	switch {
 	case f.Mended[stored.Marked] > 0:
-		f.Next = "Run `holdfast backup` now: it stores the marked pieces anew where the live databases still have those rows, and older sets that need them are whole again. Then `holdfast verify`."
+		f.Next = "Run `holdfast backup`, then `holdfast verify`. The backup stores marked pieces again if the " +
+			"databases still have those rows. That also repairs the older sets that need them."
 	case f.Mended[stored.Helpless] > 0:
-		f.Next = "`holdfast verify --rebuild-index` looks for them in the blobs themselves."
+		f.Next = "`holdfast verify --rebuild-index` searches the blobs for them."
 	case healed == f.Pieces && healed > 0:
 		f.Next = "Find out what damaged the storage: look at its disk."
 	case kind == stored.Corrected:
-		f.Next = "`holdfast verify --repair` with the same level writes them anew."
+		f.Next = "`holdfast verify --repair` with the same level rewrites them."
 	case kind == stored.Unindexed:
-		f.Next = "`holdfast verify --rebuild-index` looks for them in the blobs themselves; `holdfast verify --repair --copy DIRECTORY` takes them from a copy of the repository."
+		f.Next = "`holdfast verify --rebuild-index` searches the blobs for them. " +
+			"`holdfast verify --repair --copy DIRECTORY` takes them from a copy of the repository."
 	default:
-		f.Next = "`holdfast verify --repair` takes them from a copy of the repository (--copy DIRECTORY) or marks them so that the next backup stores them anew."
+		f.Next = "`holdfast verify --repair` takes them from a copy of the repository (--copy DIRECTORY), or marks " +
+			"them for the next backup to store again."
 	}
 }
 
@@ -253,17 +260,27 @@ func names(list []Suffering) string {
 	return strings.Join(out, ", ")
 }
 
-// problem is the run's error: nil when everything holds.
+// problem is the error of the run, nil if everything holds.
 func (r *Report) problem() error {
 	switch r.Verdict {
 	case holdfast.Violated:
-		p := &holdfast.Problem{Class: holdfast.Violation, What: fmt.Sprintf("verify: %s", r.Findings[0].Evidence), Why: r.Findings[0].Consequence, Do: r.Findings[0].Next}
+		p := &holdfast.Problem{
+			Class: holdfast.Violation,
+			What:  fmt.Sprintf("verify: %s", r.Findings[0].Evidence),
+			Why:   r.Findings[0].Consequence,
+			Do:    r.Findings[0].Next,
+		}
 		if len(r.Findings) > 1 {
 			p.What += fmt.Sprintf(", and %s more", countOf(len(r.Findings)-1, "finding"))
 		}
 		return p
 	case holdfast.CannotTell:
-		return &holdfast.Problem{Class: holdfast.Undetermined, What: "verify: " + r.Findings[0].Evidence, Why: r.Findings[0].Consequence, Do: r.Findings[0].Next}
+		return &holdfast.Problem{
+			Class: holdfast.Undetermined,
+			What:  "verify: " + r.Findings[0].Evidence,
+			Why:   r.Findings[0].Consequence,
+			Do:    r.Findings[0].Next,
+		}
 	}
 	return nil
 }

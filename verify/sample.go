@@ -1,19 +1,22 @@
 package verify
 
 import (
-	"holdfast/record"
-	"holdfast/stored"
 	"slices"
 	"strings"
 	"time"
+
+	"holdfast/record"
+	"holdfast/stored"
 )
 
-// choose picks the blobs of the next sample: those behind the last one that
-// was read, in the order of their names, until their bytes are that share of
-// all. Names are random, so this is a sample like any other; and as it goes on
-// where the last one ended, every blob is read once in a round. A new round
-// begins when the last one is through.
-func choose(blobs []stored.Blob, percent float64, last record.Verification, now time.Time) (names []string, bytes int64, memory record.Verification) {
+// choose picks the blobs of the next sample: the ones after the last one that
+// was read, in the order of their names, up to that share of all bytes. Names
+// are random, so this is a random sample. As it continues where the last one
+// ended, every blob is read once in a round. A new round begins when the last
+// one is complete.
+func choose(
+	blobs []stored.Blob, percent float64, last record.Verification, now time.Time,
+) (names []string, bytes int64, memory record.Verification) {
 	blobs = inOrder(blobs)
 	if last.Round.IsZero() || last.Share >= 1 {
 		last.Round, last.Cursor, last.Share = now.UTC(), "", 0
@@ -35,7 +38,7 @@ func choose(blobs []stored.Blob, percent float64, last record.Verification, now 
 	return names, bytes, last
 }
 
-// advance notes that those blobs were read. A round that is through has read
+// advance records that those blobs were read. A complete round has read
 // everything that was stored when it began.
 func advance(v record.Verification, read []string, blobs []stored.Blob) record.Verification {
 	for _, name := range read {
@@ -65,7 +68,8 @@ func inOrder(blobs []stored.Blob) []stored.Blob {
 }
 
 // key is a blob's name without its first letter, which says what it holds:
-// small blobs with directories and large ones with rows are read as they come.
+// small blobs with directories and large ones with rows are read in one mixed
+// order.
 func key(name string) string {
 	if name == "" {
 		return ""

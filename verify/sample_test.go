@@ -2,12 +2,13 @@ package verify
 
 import (
 	"fmt"
-	"holdfast/record"
-	"holdfast/stored"
 	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
+
+	"holdfast/record"
+	"holdfast/stored"
 )
 
 // However a repository grows and shrinks meanwhile, a round reads every blob
@@ -54,7 +55,8 @@ func TestARoundReadsEveryBlob(t *testing.T) {
 		if want := time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC); !v.Since.Equal(want) {
 			t.Errorf("seed %d: everything is said to be read since %v", seed, v.Since)
 		}
-		if names, _, next := choose(blobs, percent, v, now); len(names) == 0 || next.Share != 0 || !next.Round.Equal(now) {
+		if names, _, next := choose(blobs, percent, v, now); len(names) == 0 || next.Share != 0 ||
+			!next.Round.Equal(now) {
 			t.Errorf("seed %d: the next round does not begin: %v, %+v", seed, names, next)
 		}
 	}

@@ -4,22 +4,23 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"holdfast/event"
-	"holdfast/record"
-	"holdfast/stored"
 	"io"
 	"slices"
 	"time"
 
 	"holdfast"
+	"holdfast/event"
+	"holdfast/record"
+	"holdfast/stored"
 )
 
-// Stock is an open repository, looked at once from the outside: its index was
-// compared with its storage, and no data was read yet.
+// Stock is an open repository whose index was compared with its storage. No
+// data was read yet.
 type Stock interface {
 	Stock() stored.Stock
 	Blobs() []stored.Blob
-	// Damages lists everything found so far, by the calls below too.
+	// Damages lists all damages found so far, also those found by the calls
+	// below.
 	Damages() []stored.Damage
 	// CorrectsErrors is how much redundancy is stored, in percent; 0 for none.
 	CorrectsErrors() int
@@ -34,15 +35,16 @@ type Stock interface {
 	ReadObject(ctx context.Context, object string) ([]stored.Damage, error)
 	ReadBlobs(ctx context.Context, names []string, fn func(stored int64, d *stored.Damage) error) error
 	ReadRest(ctx context.Context, fn func(stored int64, d *stored.Damage) error) error
-	// Faults says what is wrong with the blobs that no set consists of, and
-	// MendFaults does what can be done about that.
+	// Faults checks the blobs that belong to no set, and MendFaults repairs
+	// them as far as possible.
 	Faults(ctx context.Context) ([]stored.Fault, error)
 	MendFaults(ctx context.Context, faults []stored.Fault) ([]stored.Fault, error)
-	// Mend does what can be done; FindAgain completes a list that was damaged.
+	// Mend repairs damages as far as possible; RecoverSets completes a damaged
+	// list.
 	Mend(ctx context.Context, damages []stored.Damage) ([]stored.Remedy, error)
-	FindAgain(ctx context.Context) ([]holdfast.SetID, error)
-	// Dropped lists the sets that were dropped on purpose; asked after Holdings,
-	// it has every set that was dropped before.
+	RecoverSets(ctx context.Context) ([]holdfast.SetID, error)
+	// Dropped lists the sets that were dropped on purpose. Called after
+	// Holdings, it includes every set that was dropped before.
 	Dropped(ctx context.Context) ([]holdfast.SetID, error)
 	Recall(ctx context.Context) record.Verification
 	Remember(ctx context.Context, v record.Verification) error
@@ -63,14 +65,14 @@ type Request struct {
 	Level   Level
 	Percent float64        // of the stored data, for Sample
 	Set     holdfast.SetID // only this one; "" for all
-	Rate    int64          // at most so many stored bytes a second; 0 for no limit
+	Rate    int64          // at most so many stored bytes per second; 0 for no limit
 	Repair  bool
 }
 
 // Job verifies a repository.
 type Job struct {
 	Stock  Stock
-	Mended []stored.Fault // what had to be mended for the repository to open
+	Mended []stored.Fault // repaired to open the repository
 	// Digest counts and digests the rows of a stored file in a table's format.
 	Digest func(in io.Reader, format string) (rows int64, digest string, err error)
 	Lanes  int // files read at once; 0 means 2
@@ -78,7 +80,7 @@ type Job struct {
 	Events event.Listener
 }
 
-// Plan is what a verification would read, and what it knows already.
+// Plan is what a verification would read, and what it has read for that.
 type Plan struct {
 	Level  Level          `json:"level"`
 	Set    holdfast.SetID `json:"set,omitempty"`
@@ -94,10 +96,13 @@ type Plan struct {
 	holdings []stored.Set
 }
 
-// Plan looks at the structure and says what Run would read besides.
+// Plan checks the structure, and says what else Run would read.
 func (j Job) Plan(ctx context.Context, r Request) (Plan, error) {
 	if r.Level == Sample && (r.Percent <= 0 || r.Percent > 100) {
-		return Plan{}, &holdfast.Problem{Class: holdfast.Usage, What: fmt.Sprintf("a sample of %v%%: want more than 0 and at most 100", r.Percent)}
+		return Plan{}, &holdfast.Problem{
+			Class: holdfast.Usage,
+			What:  fmt.Sprintf("a sample of %v%%: want more than 0 and at most 100", r.Percent),
+		}
 	}
 	p := Plan{Level: r.Level, Set: r.Set, Stock: j.Stock.Stock(), request: r, memory: j.Stock.Recall(ctx)}
 	var err error
@@ -122,7 +127,7 @@ func (j Job) Plan(ctx context.Context, r Request) (Plan, error) {
 	case Data:
 		times := int64(1)
 		if j.Stock.CorrectsErrors() > 0 {
-			times = 3 // as it came, and again to see whether it had to be corrected
+			times = 3 // once for the data, and again to see whether it was corrected
 		}
 		if r.Set == "" {
 			for _, b := range j.Stock.Blobs() {
@@ -137,7 +142,7 @@ func (j Job) Plan(ctx context.Context, r Request) (Plan, error) {
 	return p, nil
 }
 
-// storageGone is the finding that the storage did not answer to the end.
+// storageGone is the finding that the storage stopped answering.
 const storageGone = "storage_gone"
 
 func (j Job) holdings(ctx context.Context, only holdfast.SetID) ([]stored.Set, error) {
@@ -151,24 +156,42 @@ func (j Job) holdings(ctx context.Context, only holdfast.SetID) ([]stored.Set, e
 	return list, nil
 }
 
-// Run carries out a plan. The report is complete as far as the storage
-// answered; the error says in one sentence what is wrong, if anything is.
+// Run executes a plan. The report is complete as far as the storage answered.
+// The error names the worst finding, if there is one.
 func (j Job) Run(ctx context.Context, p Plan) (Report, error) {
 	began := j.Now()
-	report := Report{Level: p.Level, Set: p.Set, At: began.UTC(), Stock: p.Stock, Findings: []Finding{}, Sets: []SetVerdict{}}
-	reader := &reading{Job: j, pace: pace{rate: p.request.Rate, began: began, now: j.Now}, total: p.Reads, stored: p.looked}
+	report := Report{
+		Level:    p.Level,
+		Set:      p.Set,
+		At:       began.UTC(),
+		Stock:    p.Stock,
+		Findings: []Finding{},
+		Sets:     []SetVerdict{},
+	}
+	reader := &reading{
+		Job:    j,
+		pace:   pace{rate: p.request.Rate, began: began, now: j.Now},
+		total:  p.Reads,
+		stored: p.looked,
+	}
 	err := reader.read(ctx, p)
 	report.Read = reader.stored
 	if ctx.Err() != nil {
 		return report, ctx.Err()
 	}
 	if err != nil {
-		report.add(Finding{Code: storageGone, Verdict: holdfast.CannotTell, Evidence: err.Error(),
-			Consequence: fmt.Sprintf("Of about %s only %s were read; nothing is said of the rest.", bytesOf(p.Reads), bytesOf(reader.stored)),
-			Next:        "Look at the disk or the network behind the repository, then verify again."})
+		report.add(Finding{
+			Code:     storageGone,
+			Verdict:  holdfast.CannotTell,
+			Evidence: err.Error(),
+			Consequence: fmt.Sprintf("Of about %s only %s were read. The state of the rest is unknown.",
+				bytesOf(p.Reads),
+				bytesOf(reader.stored)),
+			Next: "Check the disk or the network of the repository, then run `holdfast verify` again.",
+		})
 	}
 	holdings, walked := p.holdings, error(nil)
-	if p.Level != Structure { // what was found since then counts
+	if p.Level != Structure { // damages were found since then
 		if holdings, walked = j.holdings(ctx, p.Set); walked != nil {
 			holdings = p.holdings
 		}
@@ -186,7 +209,7 @@ func (j Job) Run(ctx context.Context, p Plan) (Report, error) {
 		}
 	}
 	dropped, unknown := j.Stock.Dropped(ctx)
-	if unknown != nil { // then nobody can say what should be there
+	if unknown != nil { // then the expected sets are unknown
 		p.memory.Sets = nil
 		report.unsure(unknown)
 	}
@@ -197,8 +220,10 @@ func (j Job) Run(ctx context.Context, p Plan) (Report, error) {
 	return report, report.problem()
 }
 
-// repair mends, and looks again at what every set has then.
-func (j Job) repair(ctx context.Context, p Plan, report *Report, holdings []stored.Set) ([]stored.Remedy, []stored.Set, error) {
+// repair repairs damages, and returns the sets after that.
+func (j Job) repair(
+	ctx context.Context, p Plan, report *Report, holdings []stored.Set,
+) ([]stored.Remedy, []stored.Set, error) {
 	damages := j.Stock.Damages()
 	listDamaged := j.Stock.ListDamaged()
 	if len(damages) == 0 {
@@ -207,10 +232,10 @@ func (j Job) repair(ctx context.Context, p Plan, report *Report, holdings []stor
 	j.Events.Report(RepairBegan{Pieces: len(damages)})
 	remedies, err := j.Stock.Mend(ctx, damages)
 	if err != nil {
-		return nil, holdings, fmt.Errorf("nothing was mended: %w", err)
+		return nil, holdings, fmt.Errorf("nothing was repaired: %w", err)
 	}
 	if listDamaged {
-		if report.FoundAgain, err = j.Stock.FindAgain(ctx); err != nil {
+		if report.Recovered, err = j.Stock.RecoverSets(ctx); err != nil {
 			return remedies, holdings, err
 		}
 	}
@@ -218,8 +243,8 @@ func (j Job) repair(ctx context.Context, p Plan, report *Report, holdings []stor
 	return remedies, holdings, err
 }
 
-// remember records the run. A repository that cannot be written is verified
-// nevertheless; the report says that the run left no trace.
+// remember records the run. A read-only repository can be verified, too; the
+// report says that the run was not recorded.
 func (j Job) remember(ctx context.Context, p Plan, report *Report, whole bool) {
 	v := p.memory
 	v.At, v.Level, v.Verdict, v.Found, v.Damaged, v.Sets = report.At, string(p.Level), report.Verdict, "", nil, nil
@@ -243,10 +268,10 @@ func (j Job) remember(ctx context.Context, p Plan, report *Report, whole bool) {
 	}
 	report.Share, report.Since = v.Share, v.Since
 	if err := j.Stock.Remember(ctx, v); err != nil {
-		report.Forgotten = err.Error()
+		report.NotRecorded = err.Error()
 		var p *holdfast.Problem
 		if errors.As(err, &p) {
-			report.Forgotten = p.What
+			report.NotRecorded = p.What
 		}
 	}
 }

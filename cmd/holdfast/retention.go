@@ -124,12 +124,12 @@ func (a *app) printDropped(r retention.Report) {
 		a.printf("Dropped %s: %s\n", id, d.Because())
 	}
 	a.printf("%s dropped, %d kept.\n", count(len(r.Dropped), "set"), len(r.Plan.Sets)-len(r.Dropped))
-	if r.Upkeep != nil {
-		a.printUpkeep(*r.Upkeep)
+	if r.Maintenance != nil {
+		a.printMaintenance(*r.Maintenance)
 	}
 }
 
-func (a *app) printUpkeep(u record.Maintenance) {
+func (a *app) printMaintenance(u record.Maintenance) {
 	a.printf("Maintenance: %s; %s.\n", u.Mode, u.Why)
 	for _, run := range u.Running {
 		a.printf("  under way: %s\n", run)

@@ -74,11 +74,11 @@ func (a *app) printSets(entries []repository.Entry, now time.Time) {
 
 // fate says in short what retention makes of a set.
 func fate(e repository.Entry) string {
-	if e.Fate == nil {
+	if e.Decision == nil {
 		return ""
 	}
-	text := map[bool]string{true: "keep: ", false: "drop: "}[e.Fate.Keep] + e.Fate.Reasons[0]
-	if more := len(e.Fate.Reasons) - 1; more > 0 {
+	text := map[bool]string{true: "keep: ", false: "drop: "}[e.Decision.Keep] + e.Decision.Reasons[0]
+	if more := len(e.Decision.Reasons) - 1; more > 0 {
 		text += fmt.Sprintf(" (and %d more)", more)
 	}
 	return text

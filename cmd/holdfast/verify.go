@@ -155,12 +155,12 @@ func (a *app) rebuildIndex(ctx context.Context, p *setup.Parts) error {
 		return err
 	}
 	return a.result("rebuilt-index", done, func() {
-		for _, name := range done.Aside {
+		for _, name := range done.Renamed {
 			a.printf("set aside, unreadable: %s\n", name)
 		}
 		a.printf("%s known again, from %s\n", count(done.Pieces, "piece"), count(done.Blobs, "blob"))
-		for _, name := range done.Untold {
-			a.printf("could not be asked: blob %s: %s\n", name, done.UntoldWhy)
+		for _, name := range done.Unreadable {
+			a.printf("could not be asked: blob %s: %s\n", name, done.UnreadableWhy)
 		}
 		a.printf("Now run holdfast verify.\n")
 	})
@@ -199,7 +199,7 @@ func (a *app) printVerify(r verify.Report) {
 			a.printf("  set %s: %s\n", s.Set, parts(s.Parts))
 		}
 	}
-	for _, id := range r.FoundAgain {
+	for _, id := range r.Recovered {
 		a.printf("found again: set %s\n", id)
 	}
 	a.printf("\n%s read in %s: %s\n", size(r.Read), span(r.Took), map[holdfast.Verdict]string{
@@ -210,8 +210,8 @@ func (a *app) printVerify(r verify.Report) {
 	if !r.Since.IsZero() && r.Verdict == holdfast.Holds {
 		a.printf("Everything stored before %s has been read since.\n", when(r.Since))
 	}
-	if r.Forgotten != "" {
-		a.printf("Not remembered: %s. The next sample is the same one.\n", r.Forgotten)
+	if r.NotRecorded != "" {
+		a.printf("Not remembered: %s. The next sample is the same one.\n", r.NotRecorded)
 	}
 }
 

@@ -21,12 +21,11 @@ import (
 	"holdfast/repository"
 )
 
-// The processes of TestBesideEachOther. Each is the test binary, told by a
-// variable what to be, and ends when it is killed.
-const besideVariable = "HOLDFAST_TEST_BESIDE" // "backup", "retention" or "reader"
+// The processes of TestConcurrentProcesses. Each is the test binary, in a role
+// that a variable names, and ends when it is killed.
+const roleVariable = "HOLDFAST_TEST_ROLE" // "backup", "retention" or "reader"
 
-// contents are the rows of the nth set: most of them are those of the sets
-// before it, as in life.
+// contents are the rows of the nth set. Most of them are in earlier sets, too.
 func contents(n int) []byte {
 	var out []byte
 	for i := range 6 {
@@ -35,8 +34,8 @@ func contents(n int) []byte {
 	return out
 }
 
-// beside is such a process.
-func beside(what, dir string) error {
+// concurrent is such a process.
+func concurrent(what, dir string) error {
 	c, err := clockOfEnvironment()
 	if err != nil {
 		return err
@@ -48,7 +47,11 @@ func beside(what, dir string) error {
 	if err != nil {
 		return err
 	}
-	do := map[string]func(*repository.Repository, int) error{"backup": backUp, "retention": retain, "reader": readAll}[what]
+	do := map[string]func(*repository.Repository, int) error{
+		"backup":    backUp,
+		"retention": retain,
+		"reader":    readAll,
+	}[what]
 	for n := first; ; n++ {
 		r, err := repository.Open(context.Background(), place.Directory(dir), holdfast.NewSecret(password))
 		if err == nil {
@@ -62,7 +65,7 @@ func beside(what, dir string) error {
 	}
 }
 
-// backUp stores a set, taking up to some hours of the clock over it.
+// backUp stores a set, which takes up to some hours of the clock.
 func backUp(r *repository.Repository, n int) error {
 	set := aSet("demo", n, holdfast.Proven, rows)
 	set.Host = strconv.Itoa(n)
@@ -105,8 +108,8 @@ func readAll(r *repository.Repository, _ int) error {
 	})
 }
 
-// everySet reads every set and compares; of one that does not come back as it
-// was, there says whether it is still there.
+// everySet reads every set and compares. For an altered set, there reports
+// whether it still exists.
 func everySet(r *repository.Repository, there func(repository.Entry) bool) error {
 	list, err := r.Sets(context.Background(), "demo")
 	if err != nil {
@@ -180,7 +183,8 @@ func (p *troupe) start(name string) {
 	cmd := exec.Command(self)
 	what, _, _ := strings.Cut(name, " ")
 	p.n += 40 // more sets than one process stores
-	cmd.Env = append(os.Environ(), besideVariable+"="+what, "HOLDFAST_TEST_DIR="+p.dir, "HOLDFAST_TEST_SEED="+strconv.Itoa(p.n), p.clock.environment())
+	cmd.Env = append(os.Environ(), roleVariable+"="+what, "HOLDFAST_TEST_DIR="+p.dir,
+		"HOLDFAST_TEST_SEED="+strconv.Itoa(p.n), p.clock.environment())
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err == nil {
@@ -206,11 +210,11 @@ func (p *troupe) kill(name string) {
 // processes of their own that are killed at random instants, on a clock that
 // makes a quarter of an hour of every second. Whatever is listed can be read whole, at
 // every moment and afterwards.
-func TestBesideEachOther(t *testing.T) {
+func TestConcurrentProcesses(t *testing.T) {
 	_, dir := make1(t)
 	c := &clock{Base: time.Now(), Factor: 900}
 	defer c.use()()
-	// What there is in the beginning is old enough to be given back.
+	// What there is in the beginning is old enough to be deleted.
 	c.Ahead = -72 * time.Hour
 	r := open(t, place.Directory(dir))
 	for n := range 5 {
@@ -260,16 +264,17 @@ func TestBesideEachOther(t *testing.T) {
 	}
 }
 
-// judge looks at what the processes have said. Some things they may: that the
-// other is at it, that they were not heard of for too long, and that on this
-// clock a moment's delay is minutes.
+// judge checks the errors of the processes. Allowed are: another process holds
+// the lock, the lease was lost, and a moment's delay, which is minutes on this
+// clock.
 func (p *troupe) judge() {
 	p.t.Helper()
 	for name, says := range p.says {
 		says.mu.Lock()
 		p.t.Logf("%s: %d times, %d errors, killed %d times", name, says.done, len(says.errs), says.killed)
 		for _, text := range says.errs {
-			if !strings.Contains(text, "another process is at its") && !strings.Contains(text, "could not be heard of") && !strings.Contains(text, "clock skew") {
+			if !strings.Contains(text, "another process holds the") &&
+				!strings.Contains(text, "lost its lease") && !strings.Contains(text, "clock skew") {
 				p.t.Errorf("%s: %s", name, text)
 			}
 		}

@@ -11,13 +11,14 @@ import (
 	"holdfast"
 )
 
-// A file is read ahead of its reader, who may stop in the middle, give up, or
-// come to a piece that is not there any more.
-func TestReadingAheadEndsWithItsReader(t *testing.T) {
+// A file is read with readahead. Its reader may stop in the middle, cancel, or
+// reach a piece that no longer exists.
+func TestReadaheadEndsWithItsReader(t *testing.T) {
 	at, dir := make1(t)
 	r := open(t, at)
 	rows := random(42, 20<<20)
-	if err := store(t.Context(), r, aSet("n", 1, holdfast.Proven, "app/rows.copy"), map[string][]byte{"app/rows.copy": rows}); err != nil {
+	if err := store(t.Context(), r, aSet("n", 1, holdfast.Proven, "app/rows.copy"),
+		map[string][]byte{"app/rows.copy": rows}); err != nil {
 		t.Fatal(err)
 	}
 	_, files, err := r.Latest(t.Context(), "n")

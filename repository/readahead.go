@@ -11,20 +11,20 @@ import (
 	"github.com/kopia/kopia/repo/object"
 )
 
-// piecesAhead is how many pieces of a file are made ready while the one before
-// is being used. Whoever reads a file waits now and then, for Postgres or for a
-// disk; meanwhile the next pieces are read, decrypted and unpacked.
-const piecesAhead = 3
+// readaheadPieces is how many pieces of a file are read in advance. While the
+// reader of a file waits for Postgres or for a disk, the next pieces are read,
+// decrypted and decompressed.
+const readaheadPieces = 3
 
-// openAhead opens an object so that it is read ahead of its reader. Objects that
-// are one piece, or not made as ours are, are left to kopia.
-func openAhead(ctx context.Context, rep repo.Repository, id object.ID) (io.ReadCloser, error) {
+// openReadahead opens an object with readahead. Kopia itself opens objects of
+// one piece, and objects of a layout that we do not write.
+func openReadahead(ctx context.Context, rep repo.Repository, id object.ID) (io.ReadCloser, error) {
 	index, several := id.IndexObjectID()
 	direct, ok := rep.(repo.DirectRepository)
 	if !several || !ok {
 		return rep.OpenObject(ctx, id)
 	}
-	from := unfetched{direct.ContentReader()}
+	from := withoutPrefetch{direct.ContentReader()}
 	entries, err := object.LoadIndexObject(ctx, from, index)
 	if err != nil {
 		return nil, err
@@ -37,15 +37,15 @@ func openAhead(ctx context.Context, rep repo.Repository, id object.ID) (io.ReadC
 		}
 		contents[i] = one
 	}
-	a := &ahead{ready: make(chan ready, piecesAhead)}
+	a := &readahead{ready: make(chan ready, readaheadPieces)}
 	a.ctx, a.stop = context.WithCancel(ctx)
 	go a.fetch(from, contents, entries)
 	return a, nil
 }
 
-// ahead reads the pieces of one object. Its goroutine ends with the last piece,
-// with the context, or when it is closed.
-type ahead struct {
+// readahead reads the pieces of one object in advance. Its goroutine ends with
+// the last piece, with the context, or with Close.
+type readahead struct {
 	ctx   context.Context //nolint:containedctx // an io.Reader has no other way to it
 	stop  context.CancelFunc
 	ready chan ready
@@ -53,18 +53,20 @@ type ahead struct {
 	err   error
 }
 
-// unfetched reads contents when they are asked for, without a cache before it.
-type unfetched struct{ content.Reader }
+// withoutPrefetch reads each content on demand, without prefetching into a cache.
+type withoutPrefetch struct{ content.Reader }
 
-func (unfetched) PrefetchContents(context.Context, []content.ID, string) []content.ID { return nil }
+func (withoutPrefetch) PrefetchContents(context.Context, []content.ID, string) []content.ID {
+	return nil
+}
 
-// ready is a piece, or why there is none.
+// ready is a piece, or the error of reading it.
 type ready struct {
 	piece []byte
 	err   error
 }
 
-func (a *ahead) fetch(from content.Reader, contents []content.ID, entries []object.IndirectObjectEntry) {
+func (a *readahead) fetch(from content.Reader, contents []content.ID, entries []object.IndirectObjectEntry) {
 	defer close(a.ready)
 	for i, id := range contents {
 		b, err := from.GetContent(a.ctx, id)
@@ -82,7 +84,7 @@ func (a *ahead) fetch(from content.Reader, contents []content.ID, entries []obje
 	}
 }
 
-func (a *ahead) Read(p []byte) (int, error) {
+func (a *readahead) Read(p []byte) (int, error) {
 	for len(a.piece) == 0 {
 		if a.err != nil {
 			return 0, a.err
@@ -102,8 +104,8 @@ func (a *ahead) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// Close ends the reading ahead. It must be called.
-func (a *ahead) Close() error {
+// Close stops the readahead. It must be called.
+func (a *readahead) Close() error {
 	a.stop()
 	for range a.ready { // until fetch has let go of the repository
 	}
