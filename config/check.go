@@ -12,35 +12,35 @@ import (
 	"holdfast/place"
 )
 
-// Check says where else to look when the conditions are judged, what is
-// declared, and the thresholds; every zero threshold has a good default.
+// Check says what else `holdfast check` reads, what is declared, and the
+// thresholds; every zero threshold has a good default.
 type Check struct {
 	Scans        []string      `yaml:"scans"`         // addresses of Scans, of several super validators
 	Admin        string        `yaml:"admin"`         // host:port of the participant's admin API
 	Metrics      []string      `yaml:"metrics"`       // Prometheus endpoints of the participant and the validator app
-	SecondCopy   place.Place   `yaml:"second_copy"`   // another repository, a copy of this one; one that is no directory is named and not looked into
+	SecondCopy   place.Place   `yaml:"second_copy"`   // a copy of the repository; only a directory is read
 	RestoreSpace string        `yaml:"restore_space"` // a directory on the file system that a restore fills
 	Retention    []SVRetention `yaml:"retention"`
 	History      *bool         `yaml:"history"`     // false: gaps in the history are accepted
-	Pruning      string        `yaml:"pruning"`     // what the participant is meant to keep, such as 48h; off
+	Pruning      string        `yaml:"pruning"`     // the intended pruning window, such as 48h; off
 	Cadence      Duration      `yaml:"cadence"`     // between backups
-	Grace        Duration      `yaml:"grace"`       // that one may be late
-	DrillEvery   Duration      `yaml:"drill_every"` // between rehearsed restores
+	Grace        Duration      `yaml:"grace"`       // how late a backup may be
+	DrillEvery   Duration      `yaml:"drill_every"` // between drills
 	KeyTestEvery Duration      `yaml:"key_test_every"`
-	CopyBehind   Duration      `yaml:"copy_behind"` // that the second copy may be
-	Runway       Duration      `yaml:"runway"`      // that has to be left with every super validator
+	CopyBehind   Duration      `yaml:"copy_behind"` // how far the second copy may lag
+	Runway       Duration      `yaml:"runway"`      // the least that must be left with every super validator
 	ClockSkew    Duration      `yaml:"clock_skew"`
 }
 
-// SVRetention is what one super validator's sequencer is declared to keep.
+// SVRetention is the declared retention of one super validator's sequencer.
 type SVRetention struct {
-	SV     string   `yaml:"sv"` // its name as in Scan; * for all that are not named
+	SV     string   `yaml:"sv"` // its name as in Scan; * for all others
 	Keeps  Duration `yaml:"keeps"`
 	Source string   `yaml:"source"` // who said so, and when
 }
 
-// NoPruning is the value of check.pruning for a participant that is meant
-// never to prune.
+// NoPruning is the value of check.pruning for a participant that must never
+// prune.
 const NoPruning = "off"
 
 func (c Check) check() error {
@@ -54,7 +54,7 @@ func (c Check) check() error {
 				return fmt.Errorf("check.%s[%d]: want an address such as https://scan.sv-1.example.com", list.key, i)
 			}
 			if slices.Index(list.urls, text) != i {
-				return fmt.Errorf("check.%s[%d]: it is there twice, and would be believed twice", list.key, i)
+				return fmt.Errorf("check.%s[%d]: it is listed twice, and would count twice", list.key, i)
 			}
 		}
 	}
@@ -68,13 +68,14 @@ func (c Check) check() error {
 		key := fmt.Sprintf("check.retention[%d]", i)
 		switch {
 		case r.SV == "":
-			return fmt.Errorf("%s.sv: whose it is; '*' stands for all that are not named", key)
+			return fmt.Errorf("%s.sv: name the super validator; '*' stands for all others", key)
 		case r.Keeps <= 0:
-			return fmt.Errorf("%s.keeps: how long that super validator's sequencer keeps, such as 30d", key)
+			return fmt.Errorf("%s.keeps: set the retention of that super validator's sequencer, such as 30d", key)
 		case strings.TrimSpace(r.Source) == "":
-			return fmt.Errorf("%s.source: who said so, and when; a statement without a source is not used", key)
+			return fmt.Errorf("%s.source: say who stated this, and when; a retention without a source does not count",
+				key)
 		case seen[r.SV]:
-			return fmt.Errorf("%s.sv: %s is there twice", key, r.SV)
+			return fmt.Errorf("%s.sv: %s is listed twice", key, r.SV)
 		}
 		seen[r.SV] = true
 	}
@@ -84,8 +85,8 @@ func (c Check) check() error {
 	return nil
 }
 
-// PruningKept is what the participant is declared to keep; 0 when that is off,
-// or not declared.
+// PruningKept is the declared pruning window of the participant; 0 when it is
+// off or not declared.
 func (c Check) PruningKept() (time.Duration, error) {
 	if c.Pruning == "" || c.Pruning == NoPruning {
 		return 0, nil

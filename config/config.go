@@ -44,26 +44,26 @@ type Database struct {
 	After      []string  `yaml:"after"`
 }
 
-// Compose says that the node is a validator of Docker Compose: its databases
-// are found through its containers. Further ones may be named beside them.
+// Compose says that the node is a validator in Docker Compose: its containers
+// lead to its databases. Other databases may be named in addition.
 type Compose struct {
-	Project    string `yaml:"project"`     // splice-validator, unless the bundle was changed
-	DockerHost string `yaml:"docker_host"` // the daemon; as the docker command finds it when empty
-	Directory  string `yaml:"directory"`   // of the bundle's files, where a restore makes containers anew; where they were when empty
+	Project    string `yaml:"project"`     // splice-validator by default
+	DockerHost string `yaml:"docker_host"` // the daemon; that of the docker command when empty
+	Directory  string `yaml:"directory"`   // of the bundle's files, for new containers; as before when empty
 }
 
-// Identities says how the identities dump is fetched, sealed and kept.
+// Identities says how the identities dump is fetched, sealed and stored.
 type Identities struct {
 	URL        string        `yaml:"url"`     // of the validator app: http://wallet.localhost
 	File       string        `yaml:"file"`    // a dump on this machine, where the validator app exports none
 	Address    string        `yaml:"address"` // host:port to connect to instead of the URL's host
-	CA         string        `yaml:"ca"`      // file with certificates to trust beside the system's
+	CA         string        `yaml:"ca"`      // file with certificates to trust, in addition to the system's
 	Auth       Auth          `yaml:"auth"`
 	Recipients []string      `yaml:"recipients"` // age or SSH public keys
 	Keep       []place.Place `yaml:"keep"`       // places that get a sealed copy each
 }
 
-// Auth is one way to a token for the validator app.
+// Auth is one way to get a token for the validator app.
 type Auth struct {
 	Mode         string    `yaml:"mode"`   // oidc, unsafe, token
 	Issuer       string    `yaml:"issuer"` // or the URL of its discovery document
@@ -77,7 +77,7 @@ type Auth struct {
 	Token        Reference `yaml:"token"` // token: where it is
 }
 
-// Repository is where sets rest.
+// Repository is where sets are stored.
 type Repository struct {
 	Place    place.Place `yaml:"path"`
 	Password Reference   `yaml:"password"`
@@ -91,8 +91,8 @@ type Dump struct {
 	LockWait    Duration `yaml:"lock_wait"`   // how long to keep trying to lock the tables
 }
 
-// Retention says which sets are kept; without it all are. docs/operate.md has
-// the rules.
+// Retention says which sets are kept; without it all sets are kept.
+// docs/operate.md has the rules.
 type Retention struct {
 	Within  Age `yaml:"within"` // all sets this close to the newest
 	Last    int `yaml:"last"`
@@ -114,7 +114,7 @@ type Duration time.Duration
 // Age is a time such as 36h, 14d, 8w or forever.
 type Age time.Duration
 
-// Forever is an age that nothing reaches.
+// Forever is an infinite age.
 const Forever = Age(math.MaxInt64)
 
 // Load reads the file, applies the environment, and validates the whole.
@@ -122,9 +122,9 @@ func Load(path string, environ []string) (*Config, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		p := &holdfast.Problem{Class: holdfast.Usage, What: "read the configuration", Err: err,
-			Do: "`holdfast init` writes one; --config or HOLDFAST_CONFIG names another file."}
+			Do: "To write one: `holdfast init`. To use another file: --config FILE or HOLDFAST_CONFIG."}
 		if !errors.Is(err, fs.ErrNotExist) {
-			p.Do = "Run Holdfast as the user that `holdfast init` was run as, or name another file: --config or HOLDFAST_CONFIG."
+			p.Do = "Run Holdfast as the user who ran `holdfast init`, or use another file: --config FILE."
 		}
 		return nil, p
 	}
@@ -147,7 +147,7 @@ func Parse(path string, text []byte, environ []string) (*Config, error) {
 func Wrong(path string, err error) error {
 	return &holdfast.Problem{
 		Class: holdfast.Usage, What: "configuration " + path, Err: err,
-		Do: "Correct it there; `holdfast init --config OTHER.yaml` writes a commented one to compare with.",
+		Do: "Correct the file. For a commented example: `holdfast init --config OTHER.yaml`.",
 	}
 }
 
@@ -156,7 +156,10 @@ func (c *Config) parse(text []byte, environ []string) error {
 	if err != nil {
 		return err
 	}
-	d := decoder{dir: c.Dir(), from: func(line int) string { return fmt.Sprintf("%s:%d", filepath.Base(c.file), line) }}
+	d := decoder{
+		dir:  c.Dir(),
+		from: func(line int) string { return fmt.Sprintf("%s:%d", filepath.Base(c.file), line) },
+	}
 	if err := d.put("", tree, reflect.ValueOf(c).Elem()); err != nil {
 		return err
 	}
@@ -167,14 +170,14 @@ func (c *Config) parse(text []byte, environ []string) error {
 	return c.complete()
 }
 
-// complete checks what a decoder cannot, and makes relative paths absolute
-// against the file's directory.
+// complete checks what a decoder cannot check, and makes paths absolute,
+// relative to the file's directory.
 func (c *Config) complete() error {
 	if c.Node == "" {
 		return errors.New("node: the node needs a name")
 	}
 	if c.Repository.Place.IsZero() {
-		return errors.New("repository.path: say where sets rest")
+		return errors.New("repository.path: say where to store sets")
 	}
 	if err := c.checkPlaces(); err != nil {
 		return err
@@ -227,19 +230,20 @@ func (c *Config) complete() error {
 	if c.Compose == nil && c.Identities != nil {
 		for _, r := range []Reference{c.Identities.Auth.ClientSecret, c.Identities.Auth.Token} {
 			if _, _, ok := r.Container(); ok {
-				return fmt.Errorf("%s: without compose.project there are no containers to look into", r)
+				return fmt.Errorf("%s: this needs compose.project, to find the container", r)
 			}
 		}
 	}
 	if r := c.Retention; r.Faulty != 0 && r == (Retention{Faulty: r.Faulty}) {
-		return errors.New("retention: besides faulty it needs a rule that keeps sets, such as within: 7d or daily: 14")
+		return errors.New("retention: besides faulty it needs a rule that keeps sets, such as within: 7d " +
+			"or daily: 14")
 	}
 	_, err := c.node()
 	return err
 }
 
-// checkPlaces makes sure that each place can hold what it is for. A second copy
-// may be where this program cannot look yet: it is named all the same.
+// checkPlaces checks that each place can hold its content. The place of a
+// second copy may be of a kind that this program cannot read yet.
 func (c *Config) checkPlaces() error {
 	if err := c.Repository.Place.Serves(place.Repository); err != nil {
 		return fmt.Errorf("repository.path: %w", err)
@@ -280,7 +284,7 @@ func (c *Config) checkCompose() error {
 	for _, kind := range []holdfast.Kind{holdfast.Participant, holdfast.Validator} {
 		for name, d := range c.Databases {
 			if name == string(kind) || d.Kind == string(kind) {
-				return fmt.Errorf("databases.%s: compose.project has the %s's database already", name, kind)
+				return fmt.Errorf("databases.%s: compose.project includes the %s's database already", name, kind)
 			}
 		}
 	}
@@ -306,7 +310,8 @@ func (c *Config) checkDatabase(key string, d Database) error {
 	}{{"before", d.Before}, {"after", d.After}} {
 		for _, name := range list.names {
 			if !slices.Contains(c.known(), name) {
-				return fmt.Errorf("%s.%s: there is no database %s; there are %s", key, list.key, name, strings.Join(c.known(), ", "))
+				return fmt.Errorf("%s.%s: there is no database %s; there are %s", key, list.key, name,
+					strings.Join(c.known(), ", "))
 			}
 		}
 	}
@@ -338,7 +343,8 @@ func checkMethod(key, method string) error {
 		case m.available:
 			return nil
 		default:
-			return fmt.Errorf("%s.method: this Holdfast cannot capture by %s yet; leave it out, or write %s", key, method, holdfast.Dump)
+			return fmt.Errorf("%s.method: this Holdfast cannot capture by %s yet; leave it out, or write %s", key,
+				method, holdfast.Dump)
 		}
 	}
 	return fmt.Errorf("%s.method: want one of %v", key, known)
@@ -349,7 +355,7 @@ func (i *Identities) check() error {
 		return errors.New("identities.url: the validator app's address, such as http://wallet.localhost")
 	}
 	if len(i.Recipients) == 0 {
-		return errors.New("identities.recipients: whom to seal the identities to; `holdfast init` makes a recovery key")
+		return errors.New("identities.recipients: name the recovery keys; to make one: `holdfast init`")
 	}
 	need := func(mode string, pairs ...string) error {
 		for k := 0; k < len(pairs); k += 2 {
@@ -363,7 +369,8 @@ func (i *Identities) check() error {
 		return nil // the file needs no token
 	}
 	a := i.Auth
-	if err := errors.Join(a.ClientSecret.checkOr("identities.auth.client_secret"), a.Token.checkOr("identities.auth.token")); err != nil {
+	if err := errors.Join(a.ClientSecret.checkOr("identities.auth.client_secret"),
+		a.Token.checkOr("identities.auth.token")); err != nil {
 		return err
 	}
 	switch a.Mode {
@@ -377,7 +384,7 @@ func (i *Identities) check() error {
 	return errors.New("identities.auth.mode: want one of oidc, unsafe, token")
 }
 
-// DomainNode is the node in the domain's words.
+// DomainNode is the node as a domain value.
 func (c *Config) DomainNode() holdfast.Node {
 	n, _ := c.node() // Load has checked it
 	return n
@@ -386,7 +393,10 @@ func (c *Config) DomainNode() holdfast.Node {
 func (c *Config) node() (holdfast.Node, error) {
 	n := holdfast.Node{Name: holdfast.NodeName(c.Node)}
 	if c.Compose != nil {
-		n.Components = []holdfast.Component{{Name: "participant", Kind: holdfast.Participant}, {Name: "validator", Kind: holdfast.Validator}}
+		n.Components = []holdfast.Component{
+			{Name: "participant", Kind: holdfast.Participant},
+			{Name: "validator", Kind: holdfast.Validator},
+		}
 	}
 	for _, name := range c.names() {
 		d := c.Databases[name]
@@ -397,7 +407,12 @@ func (c *Config) node() (holdfast.Node, error) {
 				kind = holdfast.Kind(name)
 			}
 		}
-		n.Components = append(n.Components, holdfast.Component{Name: holdfast.ComponentName(name), Kind: kind, Before: componentNames(d.Before), After: componentNames(d.After)})
+		n.Components = append(n.Components, holdfast.Component{
+			Name:   holdfast.ComponentName(name),
+			Kind:   kind,
+			Before: componentNames(d.Before),
+			After:  componentNames(d.After),
+		})
 	}
 	return n, n.Validate()
 }

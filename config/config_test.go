@@ -91,18 +91,58 @@ func TestEveryKeyArrives(t *testing.T) {
 		got, want any
 	}{
 		{"the short form of a database", c.Databases["validator"].Connection, "postgres://cnadmin@db/validator"},
-		{"the long form", c.Databases["participant"], config.Database{Connection: "host=db dbname=participant-4", Password: "file:participant.password"}},
-		{"lists in both styles", c.Databases["scan-backend"], config.Database{Connection: "postgres://db/scan", Kind: "app", Before: []string{"participant"}, After: []string{"validator"}}},
-		{"auth", c.Identities.Auth, config.Auth{Mode: "oidc", Issuer: "https://idp.example.com", ClientID: "backup", ClientSecret: "env:SECRET",
-			Audience: "https://validator.example.com", Resource: "r", Scope: "s", Basic: true, Users: []string{"a", "b"}, Token: "exec:cat token"}},
-		{"dump", c.Dump, config.Dump{Lanes: 3, Connections: 8, WaitLimit: config.Duration(2 * time.Second), LockWait: config.Duration(5 * time.Minute)}},
-		{"retention", c.Retention, config.Retention{Within: config.Age(36 * time.Hour), Last: 6, Hourly: 24, Daily: 14, Weekly: 8, Monthly: 12, Yearly: 3,
-			History: config.Forever, Faulty: config.Age(7 * 24 * time.Hour)}},
-		{"paths are relative to the file", []string{c.Repository.Place.String(), c.Tools, c.Identities.CA, c.Identities.Keep[0].String(), c.Identities.Keep[1].String()},
-			[]string{"/etc/holdfast/repository", "/etc/holdfast/tools", "/etc/holdfast/ca.pem", "/etc/holdfast/kept", "/mnt/usb"}},
+		{"the long form", c.Databases["participant"], config.Database{
+			Connection: "host=db dbname=participant-4",
+			Password:   "file:participant.password",
+		}},
+		{"lists in both styles", c.Databases["scan-backend"], config.Database{
+			Connection: "postgres://db/scan",
+			Kind:       "app",
+			Before:     []string{"participant"},
+			After:      []string{"validator"},
+		}},
+		{"auth", c.Identities.Auth, config.Auth{
+			Mode:         "oidc",
+			Issuer:       "https://idp.example.com",
+			ClientID:     "backup",
+			ClientSecret: "env:SECRET",
+			Audience:     "https://validator.example.com",
+			Resource:     "r",
+			Scope:        "s",
+			Basic:        true,
+			Users:        []string{"a", "b"},
+			Token:        "exec:cat token",
+		}},
+		{"dump", c.Dump, config.Dump{
+			Lanes:       3,
+			Connections: 8,
+			WaitLimit:   config.Duration(2 * time.Second),
+			LockWait:    config.Duration(5 * time.Minute),
+		}},
+		{"retention", c.Retention, config.Retention{
+			Within:  config.Age(36 * time.Hour),
+			Last:    6,
+			Hourly:  24,
+			Daily:   14,
+			Weekly:  8,
+			Monthly: 12,
+			Yearly:  3,
+			History: config.Forever,
+			Faulty:  config.Age(7 * 24 * time.Hour),
+		}},
+		{"paths are relative to the file",
+			[]string{c.Repository.Place.String(), c.Tools, c.Identities.CA, c.Identities.Keep[0].String(),
+				c.Identities.Keep[1].String()},
+			[]string{"/etc/holdfast/repository", "/etc/holdfast/tools", "/etc/holdfast/ca.pem", "/etc/holdfast/kept",
+				"/mnt/usb"}},
 		{"kinds follow from names", c.DomainNode().Components, []holdfast.Component{
 			{Name: "participant", Kind: holdfast.Participant},
-			{Name: "scan-backend", Kind: holdfast.App, Before: []holdfast.ComponentName{"participant"}, After: []holdfast.ComponentName{"validator"}},
+			{
+				Name:   "scan-backend",
+				Kind:   holdfast.App,
+				Before: []holdfast.ComponentName{"participant"},
+				After:  []holdfast.ComponentName{"validator"},
+			},
 			{Name: "validator", Kind: holdfast.Validator},
 		}},
 	} {
@@ -114,12 +154,14 @@ func TestEveryKeyArrives(t *testing.T) {
 
 func TestRelativeFileGivesAbsolutePaths(t *testing.T) {
 	t.Chdir(t.TempDir())
-	c, err := config.Parse("holdfast.yaml", []byte(strings.Replace(least, "/var/backups/holdfast", "repository", 1)), nil)
+	c, err := config.Parse("holdfast.yaml", []byte(strings.Replace(least, "/var/backups/holdfast", "repository", 1)),
+		nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	wd, _ := os.Getwd()
-	if c.Dir() != wd || c.Repository.Place != place.Directory("repository") || c.Repository.Place.Path != filepath.Join(wd, "repository") {
+	if c.Dir() != wd || c.Repository.Place != place.Directory("repository") ||
+		c.Repository.Place.Path != filepath.Join(wd, "repository") {
 		t.Errorf("directory %s, repository %s, in %s", c.Dir(), c.Repository.Place, wd)
 	}
 }
@@ -134,62 +176,100 @@ func replaced(old, text string) string {
 
 func TestMistakesAreNamed(t *testing.T) {
 	for _, x := range []struct{ name, text, want string }{
-		{"unknown key at the top", replaced("tools: tools", "tool: x"), "line 35: unknown key tool; known here are node, databases, compose, identities, repository, tools, dump, check, retention"},
-		{"unknown key of a database", replaced("    kind: app", "    sort: app"), "line 10: unknown key databases.scan-backend.sort; known here are connection, password, kind, method, before, after"},
-		{"unknown key of the identities", replaced("  ca: ca.pem", "  cacert: ca.pem"), "line 17: unknown key identities.cacert;"},
-		{"unknown key of auth", replaced("    scope: s", "    scopes: s"), "line 25: unknown key identities.auth.scopes;"},
-		{"unknown key of the repository", replaced("  path: repository", "  paths: repository"), "line 33: unknown key repository.paths; known here are path, password"},
+		{"unknown key at the top", replaced("tools: tools", "tool: x"),
+			"line 35: unknown key tool; known here are node, databases, compose, identities, repository, tools, " +
+				"dump, check, retention"},
+		{"unknown key of a database", replaced("    kind: app", "    sort: app"),
+			"line 10: unknown key databases.scan-backend.sort; known here are connection, password, kind, method, " +
+				"before, after"},
+		{"unknown key of the identities", replaced("  ca: ca.pem", "  cacert: ca.pem"),
+			"line 17: unknown key identities.cacert;"},
+		{"unknown key of auth", replaced("    scope: s", "    scopes: s"),
+			"line 25: unknown key identities.auth.scopes;"},
+		{"unknown key of the repository", replaced("  path: repository", "  paths: repository"),
+			"line 33: unknown key repository.paths; known here are path, password"},
 		{"unknown key of dump", replaced("  lanes: 3", "  lane: 3"), "line 37: unknown key dump.lane;"},
-		{"unknown key of retention", replaced("  weekly: 8", "  fortnightly: 8"), "line 46: unknown key retention.fortnightly;"},
-		{"an age without a unit", replaced("within: 36h", "within: 36"), "retention.within: want an age, such as 36h, 14d, 8w or forever"},
+		{"unknown key of retention", replaced("  weekly: 8", "  fortnightly: 8"),
+			"line 46: unknown key retention.fortnightly;"},
+		{"an age without a unit", replaced("within: 36h", "within: 36"),
+			"retention.within: want an age, such as 36h, 14d, 8w or forever"},
 		{"an age of another form", replaced("faulty: 1w", "faulty: 1w2d"), "retention.faulty: want an age"},
 		{"an age of nothing", replaced("history: forever", "history: 0d"), "retention.history: want an age"},
 		{"fewer than none", replaced("last: 6", "last: -1"), "retention.last: want a whole number"},
-		{"retention that keeps nothing", least + "retention: {faulty: 3d}\n", "retention: besides faulty it needs a rule that keeps sets"},
+		{"retention that keeps nothing", least + "retention: {faulty: 3d}\n",
+			"retention: besides faulty it needs a rule that keeps sets"},
 		{"a key is case-sensitive", replaced("node: demo", "Node: demo"), "line 2: unknown key Node;"},
 
 		{"no node", replaced("node: demo\n", ""), "node: the node needs a name"},
 		{"a node of no letters", replaced("node: demo", `node: "a b"`), `"a b" is not usable`},
 		{"no databases", "node: demo\nrepository: {path: /x, password: env:P}\n", "databases: name at least one"},
-		{"a database without anything", replaced("  validator: postgres://cnadmin@db/validator", "  validator:"), "databases.validator.connection:"},
-		{"a database without connection", replaced("    connection: postgres://db/scan\n", ""), "databases.scan-backend.connection:"},
+		{"a database without anything", replaced("  validator: postgres://cnadmin@db/validator", "  validator:"),
+			"databases.validator.connection:"},
+		{"a database without connection", replaced("    connection: postgres://db/scan\n", ""),
+			"databases.scan-backend.connection:"},
 		{"no repository", "node: demo\ndatabases: {participant: x=y}\n", "repository.path:"},
 		{"no password", replaced("  password: file:password\ntools", "tools"), "repository.password: say where"},
 		{"no URL", replaced("  url: http://wallet.localhost\n", ""), "identities.url:"},
 		{"no recipients", replaced("  recipients:\n    - age1one\n", ""), "identities.recipients:"},
 		{"no mode", replaced("    mode: oidc\n", ""), "identities.auth.mode: want one of oidc, unsafe, token"},
-		{"oidc without issuer", replaced("    issuer: https://idp.example.com\n", ""), "identities.auth.issuer: auth mode oidc needs it"},
+		{"oidc without issuer", replaced("    issuer: https://idp.example.com\n", ""),
+			"identities.auth.issuer: auth mode oidc needs it"},
 		{"oidc without client", replaced("    client_id: backup\n", ""), "identities.auth.client_id:"},
 		{"oidc without secret", replaced("    client_secret: env:SECRET\n", ""), "identities.auth.client_secret:"},
-		{"unsafe without audience", strings.Replace(replaced("mode: oidc", "mode: unsafe"), "    audience: https://validator.example.com\n", "", 1), "identities.auth.audience: auth mode unsafe needs it"},
-		{"token without token", strings.Replace(replaced("mode: oidc", "mode: token"), "    token: exec:cat token\n", "", 1), "identities.auth.token: auth mode token needs it"},
+		{"unsafe without audience",
+			strings.Replace(replaced("mode: oidc", "mode: unsafe"), "    audience: https://validator.example.com\n",
+				"", 1), "identities.auth.audience: auth mode unsafe needs it"},
+		{"token without token",
+			strings.Replace(replaced("mode: oidc", "mode: token"), "    token: exec:cat token\n", "", 1),
+			"identities.auth.token: auth mode token needs it"},
 
-		{"a kind nobody knows", replaced("kind: app", "kind: cometbft"), "databases.scan-backend.kind: want one of [validator sv scan participant sequencer mediator orderer app]"},
-		{"a method nobody knows", replaced("kind: app", "method: rsync"), "databases.scan-backend.method: want one of [dump physical snapshot]"},
-		{"a method that is not there yet", replaced("kind: app", "method: physical"), "databases.scan-backend.method: this Holdfast cannot capture by physical yet"},
-		{"before nobody", replaced("before: [participant]", "before: [partisipant]"), "databases.scan-backend.before: there is no database partisipant; there are participant, scan-backend, validator"},
-		{"after nobody", replaced("      - validator", "      - valid"), "databases.scan-backend.after: there is no database valid;"},
+		{"a kind nobody knows", replaced("kind: app", "kind: cometbft"),
+			"databases.scan-backend.kind: want one of [validator sv scan participant sequencer mediator " +
+				"orderer app]"},
+		{"a method nobody knows", replaced("kind: app", "method: rsync"),
+			"databases.scan-backend.method: want one of [dump physical snapshot]"},
+		{"a method that is not there yet", replaced("kind: app", "method: physical"),
+			"databases.scan-backend.method: this Holdfast cannot capture by physical yet"},
+		{"before nobody", replaced("before: [participant]", "before: [partisipant]"),
+			"databases.scan-backend.before: there is no database partisipant; there are participant, " +
+				"scan-backend, validator"},
+		{"after nobody", replaced("      - validator", "      - valid"),
+			"databases.scan-backend.after: there is no database valid;"},
 		{"a cycle", replaced("      - validator", "      - participant"), "participant"},
 		{"two participants", replaced("kind: app", "kind: participant"), "both of kind participant"},
-		{"a reserved name", replaced("  scan-backend:", "  identities:"), `component name "identities" is not usable`},
+		{"a reserved name", replaced("  scan-backend:", "  identities:"),
+			`component name "identities" is not usable`},
 
-		{"a secret in place of a reference", replaced("file:password", "hunter2"), "repository.password: want a reference"},
-		{"a secret in place of a database's", replaced("file:participant.password", "hunter2"), "databases.participant.password: want a reference"},
-		{"a secret in place of a client's", replaced("env:SECRET", "hunter2"), "identities.auth.client_secret: want a reference"},
-		{"a reference to nothing", replaced("env:SECRET", "'env:'"), "identities.auth.client_secret: want a reference"},
+		{"a secret in place of a reference", replaced("file:password", "hunter2"),
+			"repository.password: want a reference"},
+		{"a secret in place of a database's", replaced("file:participant.password", "hunter2"),
+			"databases.participant.password: want a reference"},
+		{"a secret in place of a client's", replaced("env:SECRET", "hunter2"),
+			"identities.auth.client_secret: want a reference"},
+		{"a reference to nothing", replaced("env:SECRET", "'env:'"),
+			"identities.auth.client_secret: want a reference"},
 
-		{"no duration", replaced("wait_limit: 2s", "wait_limit: 2"), "line 39: dump.wait_limit: want a duration, such as 1s or 4h"},
-		{"a duration that runs backwards", replaced("lock_wait: 5m", "lock_wait: -5m"), "line 40: dump.lock_wait: want a duration"},
+		{"no duration", replaced("wait_limit: 2s", "wait_limit: 2"),
+			"line 39: dump.wait_limit: want a duration, such as 1s or 4h"},
+		{"a duration that runs backwards", replaced("lock_wait: 5m", "lock_wait: -5m"),
+			"line 40: dump.lock_wait: want a duration"},
 		{"no number", replaced("lanes: 3", "lanes: three"), "line 37: dump.lanes: want a whole number"},
 		{"a negative number", replaced("lanes: 3", "lanes: -3"), "dump.lanes: want a whole number"},
 		{"an octal number", replaced("lanes: 3", "lanes: 010"), "dump.lanes: want a whole number"},
 		{"a huge number", replaced("lanes: 3", "lanes: 99999999999999999999"), "dump.lanes: want a whole number"},
-		{"neither true nor false", replaced("basic: true", "basic: yes"), "line 26: identities.auth.basic: want true or false"},
+		{"neither true nor false", replaced("basic: true", "basic: yes"),
+			"line 26: identities.auth.basic: want true or false"},
 		{"a list in place of a value", replaced("node: demo", "node: [demo]"), "line 2: node: want one value"},
-		{"a value in place of a list", replaced("keep: [kept, /mnt/usb]", "keep: kept"), "line 31: identities.keep: want a list"},
-		{"a value in place of keys", replaced("repository:\n  path: repository\n  password: file:password", "repository: hunter2"), "line 32: repository: want keys below it, such as path"},
-		{"a list of databases", "node: demo\ndatabases: [hunter2]\n", "line 2: databases: want keys below it, such as participant"},
-		{"keys in place of a value", replaced("  validator: postgres://cnadmin@db/validator", "  validator: {connection: {hunter2: 1}}"), "line 4: databases.validator.connection: want one value"},
+		{"a value in place of a list", replaced("keep: [kept, /mnt/usb]", "keep: kept"),
+			"line 31: identities.keep: want a list"},
+		{"a value in place of keys",
+			replaced("repository:\n  path: repository\n  password: file:password", "repository: hunter2"),
+			"line 32: repository: want keys below it, such as path"},
+		{"a list of databases", "node: demo\ndatabases: [hunter2]\n",
+			"line 2: databases: want keys below it, such as participant"},
+		{"keys in place of a value",
+			replaced("  validator: postgres://cnadmin@db/validator", "  validator: {connection: {hunter2: 1}}"),
+			"line 4: databases.validator.connection: want one value"},
 
 		{"an empty file", "", "node: the node needs a name"},
 		{"nothing but remarks", "# hello\n", "node: the node needs a name"},
@@ -198,18 +278,23 @@ func TestMistakesAreNamed(t *testing.T) {
 		{"a list", "- hello", "line 1: want keys and their values"},
 		{"binary", "\x00\x01\x02", "it is not valid YAML"},
 		{"a key twice", whole + "node: other\n", "line 51: node is there twice; the first is in line 2"},
-		{"a database twice", replaced("  participant:\n", "  validator: hunter2\n  participant:\n"), "line 5: databases.validator is there twice; the first is in line 4"},
+		{"a database twice", replaced("  participant:\n", "  validator: hunter2\n  participant:\n"),
+			"line 5: databases.validator is there twice; the first is in line 4"},
 		{"two documents", whole + "---\nnode: other\n", "more than one YAML document"},
-		{"a value of a type", replaced("file:password", "!!int hunter2"), "repository.password: want a value without a tag"},
-		{"an alias of nothing", replaced("file:password", "*hunter2"), "a value that begins with * or & has to be quoted"},
-		{"keys that are merged", replaced("  participant:\n", "  participant:\n    <<: {connection: x}\n"), "line 6: unknown key databases.participant.<<;"},
+		{"a value of a type", replaced("file:password", "!!int hunter2"),
+			"repository.password: want a value without a tag"},
+		{"an alias of nothing", replaced("file:password", "*hunter2"),
+			"a value that begins with * or & has to be quoted"},
+		{"keys that are merged", replaced("  participant:\n", "  participant:\n    <<: {connection: x}\n"),
+			"line 6: unknown key databases.participant.<<;"},
 	} {
 		t.Run(x.name, func(t *testing.T) {
 			_, err := parse(x.text)
 			if err == nil || !strings.Contains(err.Error(), x.want) {
 				t.Fatalf("got  %v\nwant %s", err, x.want)
 			}
-			if holdfast.ClassOf(err) != holdfast.Usage || !strings.HasPrefix(err.Error(), "configuration /etc/holdfast/holdfast.yaml: ") {
+			if holdfast.ClassOf(err) != holdfast.Usage ||
+				!strings.HasPrefix(err.Error(), "configuration /etc/holdfast/holdfast.yaml: ") {
 				t.Errorf("class %s: %v", holdfast.ClassOf(err), err)
 			}
 			if strings.Contains(err.Error(), "hunter2") {
@@ -223,7 +308,8 @@ func TestMistakesAreNamed(t *testing.T) {
 }
 
 func TestAnAliasStandsForItsValue(t *testing.T) {
-	c, err := parse(strings.NewReplacer("password: file:participant.password", "password: &p file:participant.password", "password: file:password", "password: *p").Replace(whole))
+	c, err := parse(strings.NewReplacer("password: file:participant.password",
+		"password: &p file:participant.password", "password: file:password", "password: *p").Replace(whole))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -252,27 +338,69 @@ func TestEnvironment(t *testing.T) {
 	}{
 		{"HOLDFAST_NODE=other", "node", "other", func(c *config.Config) any { return c.Node }, "other"},
 		{"HOLDFAST_NODE=", "node", "demo", func(c *config.Config) any { return c.Node }, "demo"},
-		{"HOLDFAST_REPOSITORY_PATH=/mnt/r", "repository.path", "/mnt/r", func(c *config.Config) any { return c.Repository.Place.String() }, "/mnt/r"},
-		{"HOLDFAST_REPOSITORY_PASSWORD=env:OTHER", "repository.password", "env:OTHER", func(c *config.Config) any { return string(c.Repository.Password) }, "env:OTHER"},
+		{"HOLDFAST_REPOSITORY_PATH=/mnt/r", "repository.path", "/mnt/r", func(c *config.Config) any {
+			return c.Repository.Place.String()
+		}, "/mnt/r"},
+		{"HOLDFAST_REPOSITORY_PASSWORD=env:OTHER", "repository.password", "env:OTHER", func(c *config.Config) any {
+			return string(c.Repository.Password)
+		}, "env:OTHER"},
 		{"HOLDFAST_DUMP_LANES=7", "dump.lanes", "7", func(c *config.Config) any { return c.Dump.Lanes }, 7},
-		{"HOLDFAST_DUMP_WAIT_LIMIT=10s", "dump.wait_limit", "10s", func(c *config.Config) any { return time.Duration(c.Dump.WaitLimit) }, 10 * time.Second},
-		{"HOLDFAST_IDENTITIES_AUTH_CLIENT_SECRET=env:X", "identities.auth.client_secret", "env:X", func(c *config.Config) any { return string(c.Identities.Auth.ClientSecret) }, "env:X"},
-		{"HOLDFAST_IDENTITIES_AUTH_BASIC=false", "identities.auth.basic", "false", func(c *config.Config) any { return c.Identities.Auth.Basic }, false},
-		{"HOLDFAST_IDENTITIES_RECIPIENTS=age1x, age1y", "identities.recipients", "age1x, age1y", func(c *config.Config) any { return strings.Join(c.Identities.Recipients, "+") }, "age1x+age1y"},
-		{"HOLDFAST_DATABASES_VALIDATOR=host=x", "databases.validator", "host=x", func(c *config.Config) any { return c.Databases["validator"].Connection }, "host=x"},
-		{"HOLDFAST_DATABASES_PARTICIPANT_CONNECTION=host=x", "databases.participant.connection", "host=x", func(c *config.Config) any { return c.Databases["participant"].Connection }, "host=x"},
-		{"HOLDFAST_DATABASES_PARTICIPANT_PASSWORD=env:P", "databases.participant.password", "env:P", func(c *config.Config) any { return string(c.Databases["participant"].Password) }, "env:P"},
-		{"HOLDFAST_DATABASES_SCAN_BACKEND_CONNECTION=host=y", "databases.scan-backend.connection", "host=y", func(c *config.Config) any { return c.Databases["scan-backend"].Connection }, "host=y"},
-		{"HOLDFAST_DATABASES_SCAN_BACKEND_BEFORE=participant", "databases.scan-backend.before", "participant", func(c *config.Config) any { return len(c.Databases["scan-backend"].Before) }, 1},
+		{"HOLDFAST_DUMP_WAIT_LIMIT=10s", "dump.wait_limit", "10s", func(c *config.Config) any {
+			return time.Duration(c.Dump.WaitLimit)
+		}, 10 * time.Second},
+		{"HOLDFAST_IDENTITIES_AUTH_CLIENT_SECRET=env:X", "identities.auth.client_secret", "env:X",
+			func(c *config.Config) any {
+				return string(c.Identities.Auth.ClientSecret)
+			}, "env:X"},
+		{"HOLDFAST_IDENTITIES_AUTH_BASIC=false", "identities.auth.basic", "false", func(c *config.Config) any {
+			return c.Identities.Auth.Basic
+		}, false},
+		{"HOLDFAST_IDENTITIES_RECIPIENTS=age1x, age1y", "identities.recipients", "age1x, age1y",
+			func(c *config.Config) any {
+				return strings.Join(c.Identities.Recipients, "+")
+			}, "age1x+age1y"},
+		{"HOLDFAST_DATABASES_VALIDATOR=host=x", "databases.validator", "host=x", func(c *config.Config) any {
+			return c.Databases["validator"].Connection
+		}, "host=x"},
+		{"HOLDFAST_DATABASES_PARTICIPANT_CONNECTION=host=x", "databases.participant.connection", "host=x",
+			func(c *config.Config) any {
+				return c.Databases["participant"].Connection
+			}, "host=x"},
+		{"HOLDFAST_DATABASES_PARTICIPANT_PASSWORD=env:P", "databases.participant.password", "env:P",
+			func(c *config.Config) any {
+				return string(c.Databases["participant"].Password)
+			}, "env:P"},
+		{"HOLDFAST_DATABASES_SCAN_BACKEND_CONNECTION=host=y", "databases.scan-backend.connection", "host=y",
+			func(c *config.Config) any {
+				return c.Databases["scan-backend"].Connection
+			}, "host=y"},
+		{"HOLDFAST_DATABASES_SCAN_BACKEND_BEFORE=participant", "databases.scan-backend.before", "participant",
+			func(c *config.Config) any {
+				return len(c.Databases["scan-backend"].Before)
+			}, 1},
 
 		// The text of a variable is its value; YAML in it means nothing.
-		{"HOLDFAST_REPOSITORY_PATH=/x\nnode: evil", "repository.path", "/x\nnode: evil", func(c *config.Config) any { return c.Node + c.Repository.Place.String() }, "demo/x\nnode: evil"},
-		{"HOLDFAST_REPOSITORY_PATH=/a: b # c", "repository.path", "/a: b # c", func(c *config.Config) any { return c.Repository.Place.String() }, "/a: b # c"},
+		{"HOLDFAST_REPOSITORY_PATH=/x\nnode: evil", "repository.path", "/x\nnode: evil", func(c *config.Config) any {
+			return c.Node + c.Repository.Place.String()
+		}, "demo/x\nnode: evil"},
+		{"HOLDFAST_REPOSITORY_PATH=/a: b # c", "repository.path", "/a: b # c", func(c *config.Config) any {
+			return c.Repository.Place.String()
+		}, "/a: b # c"},
 		{"HOLDFAST_TOOLS=/t [x", "tools", "/t [x", func(c *config.Config) any { return c.Tools }, "/t [x"},
-		{"HOLDFAST_DATABASES_VALIDATOR=dbname='a: b' user=*x", "databases.validator", "dbname='a: b' user=*x", func(c *config.Config) any { return c.Databases["validator"].Connection }, "dbname='a: b' user=*x"},
+		{"HOLDFAST_DATABASES_VALIDATOR=dbname='a: b' user=*x", "databases.validator", "dbname='a: b' user=*x",
+			func(c *config.Config) any {
+				return c.Databases["validator"].Connection
+			}, "dbname='a: b' user=*x"},
 
-		{"HOLDFAST_REPOSITORY_PATH=backups/", "repository.path", "backups/", func(c *config.Config) any { return c.Repository.Place }, place.Place{Scheme: place.File, Path: "/etc/holdfast/backups"}},
-		{"HOLDFAST_IDENTITIES_KEEP=/mnt/a, kept", "identities.keep", "/mnt/a, kept", func(c *config.Config) any { return fmt.Sprint(c.Identities.Keep) }, "[/mnt/a /etc/holdfast/kept]"},
+		{"HOLDFAST_REPOSITORY_PATH=backups/", "repository.path", "backups/", func(c *config.Config) any {
+			return c.Repository.Place
+		}, place.Place{
+			Scheme: place.File,
+			Path:   "/etc/holdfast/backups",
+		}},
+		{"HOLDFAST_IDENTITIES_KEEP=/mnt/a, kept", "identities.keep", "/mnt/a, kept", func(c *config.Config) any {
+			return fmt.Sprint(c.Identities.Keep)
+		}, "[/mnt/a /etc/holdfast/kept]"},
 
 		{"HOLDFAST_TEST_ANYTHING=1", "node", "demo", func(c *config.Config) any { return c.Node }, "demo"},
 		{"HOLDFAST_CONFIG=/other", "node", "demo", func(c *config.Config) any { return c.Node }, "demo"},
@@ -319,7 +447,7 @@ func TestEnvironmentMistakes(t *testing.T) {
 		{"HOLDFAST_REPOSITORY_PASSWORD=hunter2", "repository.password: want a reference"},
 		{"HOLDFAST_REPOSITORY_PATH=s3://hunter2/x", "repository.path: s3:// is not available yet: want a directory"},
 		{"HOLDFAST_REPOSITORY_PATH=hunter2:x", "HOLDFAST_REPOSITORY_PATH: HOST:PATH names another machine"},
-		{"HOLDFAST_IDENTITIES_KEEP=/x,ftp://hunter2", "HOLDFAST_IDENTITIES_KEEP: ftp:// is no kind of place"},
+		{"HOLDFAST_IDENTITIES_KEEP=/x,ftp://hunter2", "HOLDFAST_IDENTITIES_KEEP: ftp:// is unknown"},
 		{"HOLDFAST_DATABASES_VALIDATOR_BEFORE=nobody", "databases.validator.before: there is no database nobody"},
 	} {
 		_, err := parse(whole, x.variable)
@@ -330,13 +458,15 @@ func TestEnvironmentMistakes(t *testing.T) {
 	two := least + "dump: {lanes: 1}\n"
 	two = strings.Replace(two, "databases:\n", "databases:\n  a-b: x=y\n  a_b: x=z\n", 1)
 	_, err := parse(two, "HOLDFAST_DATABASES_A_B_CONNECTION=host=x")
-	if want := "HOLDFAST_DATABASES_A_B_CONNECTION could be databases.a-b.connection as well as databases.a_b.connection"; err == nil || !strings.Contains(err.Error(), want) {
+	if want := "HOLDFAST_DATABASES_A_B_CONNECTION could be databases.a-b.connection as well as " +
+		"databases.a_b.connection"; err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("two databases that look alike: %v", err)
 	}
 }
 
 func TestIdentitiesFromTheEnvironmentAlone(t *testing.T) {
-	c, err := parse(least, "HOLDFAST_IDENTITIES_URL=http://v", "HOLDFAST_IDENTITIES_RECIPIENTS=age1x", "HOLDFAST_IDENTITIES_AUTH_MODE=token", "HOLDFAST_IDENTITIES_AUTH_TOKEN=env:T")
+	c, err := parse(least, "HOLDFAST_IDENTITIES_URL=http://v", "HOLDFAST_IDENTITIES_RECIPIENTS=age1x",
+		"HOLDFAST_IDENTITIES_AUTH_MODE=token", "HOLDFAST_IDENTITIES_AUTH_TOKEN=env:T")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -354,9 +484,14 @@ func TestOriginsSayWhereValuesStand(t *testing.T) {
 		t.Fatal(err)
 	}
 	for key, want := range map[string]string{
-		"node": "holdfast.yaml:2", "databases.validator.connection": "holdfast.yaml:4", "databases.participant.password": "holdfast.yaml:7",
-		"databases.scan-backend.after[0]": "holdfast.yaml:13", "identities.auth.basic": "holdfast.yaml:26", "identities.keep[1]": "holdfast.yaml:31",
-		"repository.password": "holdfast.yaml:34", "dump.lanes": "HOLDFAST_DUMP_LANES",
+		"node":                            "holdfast.yaml:2",
+		"databases.validator.connection":  "holdfast.yaml:4",
+		"databases.participant.password":  "holdfast.yaml:7",
+		"databases.scan-backend.after[0]": "holdfast.yaml:13",
+		"identities.auth.basic":           "holdfast.yaml:26",
+		"identities.keep[1]":              "holdfast.yaml:31",
+		"repository.password":             "holdfast.yaml:34",
+		"dump.lanes":                      "HOLDFAST_DUMP_LANES",
 	} {
 		if got := origin(c, key); got.From != want {
 			t.Errorf("%s comes from %q, want %q", key, got.From, want)
@@ -376,10 +511,14 @@ func TestOriginsSayWhereValuesStand(t *testing.T) {
 
 func TestPasswordsInConnectionStringsAreNotShown(t *testing.T) {
 	for _, dsn := range []string{
-		"postgres://u:hunter2@db/x", "postgres://u:hunter2@h@db/x", "postgres://u:a/hunter2@db/x", "postgres://u:a#hunter2@db/x", "postgres://:hunter2@db/x",
-		"postgres://db/x?password=hunter2", "postgres://db/x?sslmode=require&password=hunter2&user=u", "postgres://db/x?sslpassword=hunter2",
-		"host=db password=hunter2 dbname=x", "host=db password = hunter2", "password='a hunter2' host=db", `password='a\' hunter2' host=db`,
-		`password=a\ hunter2 host=db`, "password='a hunter2", "password=a&hunter2", "PASSWORD=hunter2", "sslpassword=hunter2 host=db",
+		"postgres://u:hunter2@db/x", "postgres://u:hunter2@h@db/x", "postgres://u:a/hunter2@db/x",
+		"postgres://u:a#hunter2@db/x", "postgres://:hunter2@db/x",
+		"postgres://db/x?password=hunter2", "postgres://db/x?sslmode=require&password=hunter2&user=u",
+		"postgres://db/x?sslpassword=hunter2",
+		"host=db password=hunter2 dbname=x", "host=db password = hunter2", "password='a hunter2' host=db",
+		`password='a\' hunter2' host=db`,
+		`password=a\ hunter2 host=db`, "password='a hunter2", "password=a&hunter2", "PASSWORD=hunter2",
+		"sslpassword=hunter2 host=db",
 	} {
 		for _, text := range []string{
 			strings.Replace(least, "host=db dbname=participant-4", yamlQuote(dsn), 1),
@@ -389,12 +528,13 @@ func TestPasswordsInConnectionStringsAreNotShown(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%s: %v", dsn, err)
 			}
-			if got := origin(c, "databases.participant.connection").Value; strings.Contains(got, "hunter2") || !strings.Contains(got, "[secret]") {
+			if got := origin(c, "databases.participant.connection").Value; strings.Contains(got, "hunter2") ||
+				!strings.Contains(got, "[secret]") {
 				t.Errorf("%s is shown as %s", dsn, got)
 			}
 			_, err = parse(text + "bad: " + yamlQuote(dsn))
 			if err == nil || strings.Contains(err.Error(), "hunter2") {
-				t.Errorf("%s with a mistake beside it: %v", dsn, err)
+				t.Errorf("%s with another mistake: %v", dsn, err)
 			}
 		}
 		c, err := parse(least, "HOLDFAST_DATABASES_PARTICIPANT="+dsn)
@@ -407,7 +547,8 @@ func TestPasswordsInConnectionStringsAreNotShown(t *testing.T) {
 			}
 		}
 	}
-	for _, text := range []string{"http://wallet.localhost:8080/path", "host=db port=5432 dbname=participant-4 user=u", "postgres://cnadmin@db:5432/x?sslmode=require"} {
+	for _, text := range []string{"http://wallet.localhost:8080/path",
+		"host=db port=5432 dbname=participant-4 user=u", "postgres://cnadmin@db:5432/x?sslmode=require"} {
 		c, err := parse(strings.Replace(least, "host=db dbname=participant-4", yamlQuote(text), 1))
 		if err != nil {
 			t.Fatal(err)
@@ -430,17 +571,20 @@ func yamlQuote(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") 
 func TestLoadSaysWhatIsWrongWithTheFile(t *testing.T) {
 	dir := t.TempDir()
 	_, err := config.Load(filepath.Join(dir, "none.yaml"), nil)
-	if _, do := holdfast.Advice(err); holdfast.ClassOf(err) != holdfast.Usage || !strings.Contains(do, "`holdfast init` writes one") {
+	if _, do := holdfast.Advice(err); holdfast.ClassOf(err) != holdfast.Usage ||
+		!strings.Contains(do, "To write one: `holdfast init`") {
 		t.Errorf("a file that is not there: %v; next: %s", err, do)
 	}
 	_, err = config.Load(dir, nil)
-	if _, do := holdfast.Advice(err); holdfast.ClassOf(err) != holdfast.Usage || strings.Contains(do, "writes one") {
+	if _, do := holdfast.Advice(err); holdfast.ClassOf(err) != holdfast.Usage ||
+		strings.Contains(do, "To write one") {
 		t.Errorf("a directory: %v; next: %s", err, do)
 	}
 }
 
 func FuzzParse(f *testing.F) {
-	for _, seed := range []string{whole, least, "", "a: &a [*a]", "databases: &d {x: *d}", "node: !!binary aGk=", "? [a]: b", "<<: {}", "identities: ~", "dump: {lanes: 0x1}", "---\n---\n"} {
+	for _, seed := range []string{whole, least, "", "a: &a [*a]", "databases: &d {x: *d}", "node: !!binary aGk=",
+		"? [a]: b", "<<: {}", "identities: ~", "dump: {lanes: 0x1}", "---\n---\n"} {
 		f.Add(seed, "HOLDFAST_NODE=x")
 	}
 	f.Fuzz(func(t *testing.T, text, variable string) {

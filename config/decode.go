@@ -17,13 +17,13 @@ import (
 	"holdfast/place"
 )
 
-// decoder puts a document into a Config: only keys that exist, each once, each
-// with a value of its type, and none of YAML's surprises. It notes where every
-// value stands. Its errors name line and key, never a value, which may be a
-// secret in the wrong place.
+// decoder decodes a document into a Config: only known keys, each once, each
+// with a value of its type, and without YAML's implicit types. It records the
+// position of every value. Its errors name line and key, never a value, which
+// may be a misplaced secret.
 type decoder struct {
 	from    func(line int) string
-	dir     string // what relative places are below
+	dir     string // the base of relative places
 	origins []Origin
 }
 
@@ -39,7 +39,7 @@ func document(text []byte) (*yaml.Node, error) {
 		return nil, wellFormed(err)
 	}
 	if err := d.Decode(&second); !errors.Is(err, io.EOF) {
-		return nil, errors.New("it has more than one YAML document (a line of ---)")
+		return nil, errors.New("it has more than one YAML document (a line ---)")
 	}
 	return tree.Content[0], nil
 }
@@ -108,7 +108,7 @@ func (d *decoder) put(key string, n *yaml.Node, v reflect.Value) error {
 }
 
 // group reports whether a value of that type has keys below it. A place is one
-// text, whatever it is made of.
+// text.
 func group(t reflect.Type) bool {
 	return t.Kind() == reflect.Map || t.Kind() == reflect.Struct && t != reflect.TypeFor[place.Place]()
 }
@@ -139,7 +139,8 @@ func (d *decoder) mapping(key string, n *yaml.Node, v reflect.Value) error {
 		}
 		field, known := fieldOf(v, name.Value)
 		if !known {
-			return fmt.Errorf("line %d: unknown key %s; known here are %s", name.Line, path, strings.Join(keys(v.Type()), ", "))
+			return fmt.Errorf("line %d: unknown key %s; known here are %s", name.Line, path,
+				strings.Join(keys(v.Type()), ", "))
 		}
 		if err := d.put(path, value, field); err != nil {
 			return err
@@ -175,7 +176,7 @@ func example(t reflect.Type) string {
 	return keys(t)[0]
 }
 
-// duration reads a time; whole days may be given as such.
+// duration reads a duration; 30d means 30 days.
 func duration(text string) (time.Duration, error) {
 	const most = 36500
 	if days, ok := strings.CutSuffix(text, "d"); ok && wholeNumber.MatchString(days) {
@@ -200,8 +201,8 @@ func bytesOf(text string) (int64, bool) {
 
 var wholeNumber = regexp.MustCompile(`^(0|[1-9][0-9]{0,8})$`)
 
-// set gives a value its text; a relative place is below dir. The error says what
-// is wanted instead when the text does not suit the type.
+// set sets a value from its text; a relative place is below dir. The error says
+// what is wanted, if the text does not fit the type.
 func set(v reflect.Value, text, dir string) error {
 	if v.Type() == reflect.TypeFor[place.Place]() {
 		return setPlace(v, text, dir)
@@ -258,7 +259,7 @@ func set(v reflect.Value, text, dir string) error {
 	return nil
 }
 
-// setPlace gives a place its text; an empty one is none.
+// setPlace sets a place from its text; an empty text is no place.
 func setPlace(v reflect.Value, text, dir string) error {
 	if text == "" {
 		v.SetZero()

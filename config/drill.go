@@ -6,15 +6,14 @@ import (
 	"strings"
 )
 
-// Drill says where and how restores are rehearsed; every zero has a good
-// default.
+// Drill says where and how drills run; every zero has a good default.
 type Drill struct {
-	Server   string              `yaml:"server"`    // local, container; empty: local where the programs are there
-	Dir      string              `yaml:"dir"`       // where throwaway servers keep their data, or their sockets
+	Server   string              `yaml:"server"`    // local, container; empty: local if the programs are installed
+	Dir      string              `yaml:"dir"`       // where sandbox servers keep their data, or their sockets
 	Programs string              `yaml:"programs"`  // directory of initdb and postgres; searched for when empty
 	User     string              `yaml:"user"`      // to run them as, when Holdfast runs as root
 	Image    string              `yaml:"image"`     // of Postgres, in a container; the node's own when empty
-	KeepFree Size                `yaml:"keep_free"` // what stays free on a disk that a live server uses
+	KeepFree Size                `yaml:"keep_free"` // the space to leave free on a disk that a live server uses
 	Checks   map[string][]string `yaml:"checks"`    // by component: SQL that returns no row, or true
 	Boot     Boot                `yaml:"boot"`
 }
@@ -22,9 +21,9 @@ type Drill struct {
 // Boot says how the participant is started on a restored database.
 type Boot struct {
 	Image    string            `yaml:"image"`    // the node's own when empty
-	Env      map[string]string `yaml:"env"`      // beside what the node's was started with, and before it
-	Memory   Size              `yaml:"memory"`   // that it may take; half of what is free when 0
-	Patience Duration          `yaml:"patience"` // until it says who it is; 10m when 0
+	Env      map[string]string `yaml:"env"`      // in addition to the node's own, which it overrides
+	Memory   Size              `yaml:"memory"`   // the limit; half of the free memory when 0
+	Patience Duration          `yaml:"patience"` // until it reports its id; 10m when 0
 }
 
 // The values of drill.server.
@@ -39,7 +38,8 @@ func (d Drill) check(databases []string) error {
 	}
 	for name := range d.Checks {
 		if !slices.Contains(databases, name) {
-			return fmt.Errorf("drill.checks.%s: there is no database %s; there are %s", name, name, strings.Join(databases, ", "))
+			return fmt.Errorf("drill.checks.%s: there is no database %s; there are %s", name, name,
+				strings.Join(databases, ", "))
 		}
 	}
 	for name := range d.Boot.Env {

@@ -26,14 +26,25 @@ func TestEveryKeyOfADrillArrives(t *testing.T) {
     patience: 5m
 `)
 	want := config.Drill{
-		Server: config.ContainerServer, Dir: "/etc/holdfast/drills", Programs: "/usr/lib/postgresql/15/bin", User: "postgres", Image: "postgres:15", KeepFree: 20 << 30,
-		Checks: map[string][]string{"participant": {"SELECT true"}},
-		Boot:   config.Boot{Image: "canton-participant:0.6.12", Env: map[string]string{"LOG_LEVEL_STDOUT": "DEBUG"}, Memory: 8 << 30, Patience: config.Duration(5 * time.Minute)},
+		Server:   config.ContainerServer,
+		Dir:      "/etc/holdfast/drills",
+		Programs: "/usr/lib/postgresql/15/bin",
+		User:     "postgres",
+		Image:    "postgres:15",
+		KeepFree: 20 << 30,
+		Checks:   map[string][]string{"participant": {"SELECT true"}},
+		Boot: config.Boot{
+			Image:    "canton-participant:0.6.12",
+			Env:      map[string]string{"LOG_LEVEL_STDOUT": "DEBUG"},
+			Memory:   8 << 30,
+			Patience: config.Duration(5 * time.Minute),
+		},
 	}
 	if err != nil || !reflect.DeepEqual(c.Drill, want) {
 		t.Errorf("%+v, %v\nwant %+v", c, err, want)
 	}
-	c, err = parse("node: demo\ncompose: {project: splice-validator}\nrepository: {path: /x, password: env:P}\ndrill: {checks: {validator: [SELECT true]}}\n")
+	c, err = parse("node: demo\ncompose: {project: splice-validator}\nrepository: {path: /x, password: " +
+		"env:P}\ndrill: {checks: {validator: [SELECT true]}}\n")
 	if err != nil || len(c.Drill.Checks) != 1 {
 		t.Errorf("a question to a database of a compose node: %v", err)
 	}

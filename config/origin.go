@@ -15,15 +15,23 @@ type Origin struct {
 	From  string `json:"from"`  // "holdfast.yaml:3", "HOLDFAST_REPOSITORY_PATH", "default"
 }
 
-// Origins lists every value that was set, and the defaults in force beside
-// them, sorted by key.
+// Origins lists every value that was set, and the defaults in force, sorted by
+// key.
 func (c *Config) Origins() []Origin {
 	out := slices.Clone(c.origins)
 	for _, d := range []Origin{
-		{"tools", "(searched for)", "default"}, {"dump.lanes", "cores, at most 4", "default"}, {"dump.connections", "16", "default"},
-		{"dump.wait_limit", "1s", "default"}, {"dump.lock_wait", "2m0s", "default"},
-		{"check.cadence", "4h", "default"}, {"check.grace", "30m, or twice what the last backup took", "default"}, {"check.drill_every", "31d", "default"},
-		{"check.key_test_every", "180d", "default"}, {"check.copy_behind", "24h", "default"}, {"check.runway", "7d", "default"}, {"check.clock_skew", "30s", "default"},
+		{"tools", "(searched for)", "default"},
+		{"dump.lanes", "cores, at most 4", "default"},
+		{"dump.connections", "16", "default"},
+		{"dump.wait_limit", "1s", "default"},
+		{"dump.lock_wait", "2m0s", "default"},
+		{"check.cadence", "4h", "default"},
+		{"check.grace", "30m, or twice what the last backup took", "default"},
+		{"check.drill_every", "31d", "default"},
+		{"check.key_test_every", "180d", "default"},
+		{"check.copy_behind", "24h", "default"},
+		{"check.runway", "7d", "default"},
+		{"check.clock_skew", "30s", "default"},
 	} {
 		if !slices.ContainsFunc(out, func(o Origin) bool { return o.Key == d.Key }) {
 			out = append(out, d)
@@ -56,9 +64,9 @@ type setting struct {
 	done  func() // to be called when the value was set
 }
 
-// environment sets single values from HOLDFAST_* variables. The text is taken
-// as it is, for a list it is cut at commas; an empty variable is as good as
-// none. Databases can be changed by name once the file has them.
+// environment sets single values from HOLDFAST_* variables. The text is the
+// value, for a list with commas as separators; an empty variable is ignored. A
+// variable can change a database that the file has.
 func (c *Config) environment(environ []string) error {
 	for _, pair := range environ {
 		name, value, _ := strings.Cut(pair, "=")
@@ -72,20 +80,23 @@ func (c *Config) environment(environ []string) error {
 			return fmt.Errorf("the environment variable %s names no setting: unset it, or correct its name", name)
 		case 1:
 		default:
-			return fmt.Errorf("the environment variable %s could be %s as well as %s: rename one of them", name, found[0].key, found[1].key)
+			return fmt.Errorf("the environment variable %s could be %s as well as %s: rename one of them", name,
+				found[0].key, found[1].key)
 		}
 		s := found[0]
 		if err := set(s.value, value, c.Dir()); err != nil {
 			return fmt.Errorf("the environment variable %s: %w", name, err)
 		}
 		s.done()
-		c.origins = slices.DeleteFunc(c.origins, func(o Origin) bool { return o.Key == s.key || strings.HasPrefix(o.Key, s.key+"[") })
+		c.origins = slices.DeleteFunc(c.origins, func(o Origin) bool {
+			return o.Key == s.key || strings.HasPrefix(o.Key, s.key+"[")
+		})
 		c.origins = append(c.origins, Origin{s.key, withoutPassword(value), name})
 	}
 	return nil
 }
 
-// settings lists every single value there is a key for.
+// settings lists every single value that has a key.
 func (c *Config) settings() []setting {
 	out := leaves("", reflect.ValueOf(c).Elem(), func() {})
 	if c.Identities == nil {
@@ -108,7 +119,7 @@ func leaves(key string, v reflect.Value, done func()) []setting {
 		return nil
 	case reflect.Slice:
 		if group(v.Type().Elem()) {
-			return nil // a variable has no way to say it
+			return nil // a variable cannot hold it
 		}
 	case reflect.Pointer:
 		if v.IsNil() {

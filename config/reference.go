@@ -7,7 +7,7 @@ import (
 )
 
 // Reference says where a secret is: "file:PATH", "env:NAME" or "exec:COMMAND".
-// It is not a secret itself, and is read by whoever knows its scheme.
+// It is not a secret itself. The reader of its scheme reads it.
 type Reference string
 
 var referenceForm = regexp.MustCompile(`(?s)^[a-z][a-z0-9]*:.+$`)
@@ -20,8 +20,8 @@ func (r Reference) check(key string) error {
 	return NoReference(key)
 }
 
-// checkOr is check where a variable of one of the node's containers will do as
-// well.
+// checkOr is like check, but also accepts a variable of one of the node's
+// containers.
 func (r Reference) checkOr(key string) error {
 	if _, _, ok := r.Container(); ok {
 		return nil
@@ -29,14 +29,14 @@ func (r Reference) checkOr(key string) error {
 	return r.check(key)
 }
 
-// NoReference is the error for a setting that should be a reference and is
-// something else, which may be a secret, and is not shown.
+// NoReference is the error for a setting that is not a reference. Its value may
+// be a secret, so it is not shown.
 func NoReference(key string) error {
 	return fmt.Errorf("%s: want a reference, file:PATH, env:NAME or exec:COMMAND; "+
-		"a secret itself does not belong into this file", key)
+		"never the secret itself", key)
 }
 
-// Container takes a reference of the form "container:ROLE/VARIABLE" apart: the
+// Container parses a reference of the form "container:ROLE/VARIABLE": the
 // environment of a container of the node, "container:validator/NAME" or
 // "container:participant/NAME". It is read when the secret is needed, so that
 // the node's own settings stay the only copy.

@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// device tells file systems apart.
+// device identifies a file system.
 func (d directory) device() uint64 {
 	if s, ok := d.info.Sys().(*syscall.Stat_t); ok {
 		return uint64(s.Dev) //nolint:unconvert // the type differs between systems
@@ -15,10 +15,9 @@ func (d directory) device() uint64 {
 	return 0
 }
 
-// disksOf lists the disks below a block device, by what Linux says in
-// /sys/dev/block (Documentation/ABI/stable/sysfs-block): a partition is a
-// directory in its disk's, and a device that is made of others lists them as
-// its slaves.
+// disksOf lists the disks below a block device, according to /sys/dev/block
+// (Documentation/ABI/stable/sysfs-block): a partition is a directory in its
+// disk's, and a device that is made of others lists them as its slaves.
 func disksOf(sys string, device uint64) []string {
 	name := fmt.Sprintf("%d:%d", (device>>8)&0xfff|(device>>32)&^0xfff, device&0xff|(device>>12)&^0xff)
 	path, err := filepath.EvalSymlinks(filepath.Join(sys, "dev", "block", name))

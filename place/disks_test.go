@@ -11,22 +11,29 @@ import (
 // Partitions, logical volumes and mirrors are on the disks that Linux says.
 func TestDisksOf(t *testing.T) {
 	sys := t.TempDir()
-	for _, dir := range []string{"devices/sda/sda1", "devices/sda/sda2", "devices/sdb", "devices/dm-0/slaves", "devices/md0/slaves", "dev/block"} {
+	for _, dir := range []string{"devices/sda/sda1", "devices/sda/sda2", "devices/sdb", "devices/dm-0/slaves",
+		"devices/md0/slaves", "dev/block"} {
 		if err := os.MkdirAll(filepath.Join(sys, dir), 0o700); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for name, to := range map[string]string{
-		"dev/block/8:1": "../../devices/sda/sda1", "dev/block/8:2": "../../devices/sda/sda2", "dev/block/8:16": "../../devices/sdb",
-		"dev/block/253:0": "../../devices/dm-0", "dev/block/9:0": "../../devices/md0",
-		"devices/dm-0/slaves/sda2": "../../sda/sda2", "devices/md0/slaves/sda1": "../../sda/sda1", "devices/md0/slaves/sdb": "../../sdb",
+		"dev/block/8:1":            "../../devices/sda/sda1",
+		"dev/block/8:2":            "../../devices/sda/sda2",
+		"dev/block/8:16":           "../../devices/sdb",
+		"dev/block/253:0":          "../../devices/dm-0",
+		"dev/block/9:0":            "../../devices/md0",
+		"devices/dm-0/slaves/sda2": "../../sda/sda2",
+		"devices/md0/slaves/sda1":  "../../sda/sda1",
+		"devices/md0/slaves/sdb":   "../../sdb",
 	} {
 		if err := os.Symlink(to, filepath.Join(sys, name)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for _, partition := range []string{"sda1", "sda2"} {
-		if err := os.WriteFile(filepath.Join(sys, "devices/sda", partition, "partition"), []byte("1\n"), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(sys, "devices/sda", partition, "partition"), []byte("1\n"),
+			0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -34,8 +41,12 @@ func TestDisksOf(t *testing.T) {
 		device uint64
 		want   []string
 	}{
-		"a partition": {8<<8 | 1, []string{"sda"}}, "another one": {8<<8 | 2, []string{"sda"}}, "a disk": {8<<8 | 16, []string{"sdb"}},
-		"a logical volume": {253 << 8, []string{"sda"}}, "a mirror": {9 << 8, []string{"sda", "sdb"}}, "a file system of the network": {42, nil},
+		"a partition":                  {8<<8 | 1, []string{"sda"}},
+		"another one":                  {8<<8 | 2, []string{"sda"}},
+		"a disk":                       {8<<8 | 16, []string{"sdb"}},
+		"a logical volume":             {253 << 8, []string{"sda"}},
+		"a mirror":                     {9 << 8, []string{"sda", "sdb"}},
+		"a file system of the network": {42, nil},
 	} {
 		var got []string
 		for _, d := range disksOf(sys, c.device) {

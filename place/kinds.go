@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// Use is what a place is wanted for.
+// Use is the purpose of a place.
 type Use string
 
 // The uses of places.
@@ -15,12 +15,12 @@ const (
 	Identities Use = "identities"
 )
 
-// kind is what is known of a kind of place.
+// kind describes a kind of place.
 type kind struct {
 	form      string // how one is written
-	authority part   // what stands where a URL has its host
+	authority part   // what the host part of its URL is
 	container bool   // the path begins with a bucket
-	port      string // of the server, where none is named
+	port      string // of the server, by default
 	options   []string
 	holds     []Use
 	available bool // this program can use it
@@ -39,15 +39,20 @@ const (
 // endpoint is the option that names the server of a bucket.
 const endpoint = "endpoint"
 
-// kinds are the kinds of places. One that is not available yet is here to be
-// refused by its name, and to be named as where a second copy is.
+// kinds are the kinds of places. A kind that is not available yet is refused by
+// its name, and can be named as the place of a second copy.
 var kinds = map[Scheme]kind{
 	File: {form: "/DIRECTORY", holds: []Use{Repository, Identities}, available: true},
 
 	"s3": {form: "s3://BUCKET/PREFIX", authority: bucket, options: []string{endpoint, "region"},
 		holds: []Use{Repository}},
-	"gs":     {form: "gs://BUCKET/PREFIX", authority: bucket, holds: []Use{Repository}},
-	"azblob": {form: "azblob://ACCOUNT/CONTAINER/PREFIX", authority: account, container: true, holds: []Use{Repository}},
+	"gs": {form: "gs://BUCKET/PREFIX", authority: bucket, holds: []Use{Repository}},
+	"azblob": {
+		form:      "azblob://ACCOUNT/CONTAINER/PREFIX",
+		authority: account,
+		container: true,
+		holds:     []Use{Repository},
+	},
 	"sftp":   {form: "sftp://USER@HOST/PATH", authority: host, port: "22", holds: []Use{Repository}},
 	"webdav": {form: "webdav://HOST/PATH", authority: host, port: "443", holds: []Use{Repository}},
 
@@ -58,8 +63,8 @@ var kinds = map[Scheme]kind{
 	"kube":  {form: "kube://NAMESPACE/NAME", authority: bucket, holds: []Use{Identities}},
 }
 
-// Holds returns an error, which says what is wanted instead, where no place of
-// that kind is for that use.
+// Holds returns an error that says what is wanted instead, if no place of that
+// kind is for that use.
 func (p Place) Holds(use Use) error {
 	switch {
 	case p.IsZero():
@@ -70,7 +75,8 @@ func (p Place) Holds(use Use) error {
 	return nil
 }
 
-// Serves is Holds, and refuses as well what this program cannot use yet.
+// Serves is like Holds, but also refuses kinds that this program cannot use
+// yet.
 func (p Place) Serves(use Use) error {
 	if err := p.Holds(use); err != nil {
 		return err

@@ -16,7 +16,7 @@ var (
 )
 
 // Parse reads a place: a path, or a URL of one of the kinds. A relative path is
-// one of the directory base. Errors say what is wanted and never repeat the
+// below the directory base. Errors say what is wanted and never repeat the
 // text, which may be a secret in the wrong place.
 func Parse(text, base string) (Place, error) {
 	switch {
@@ -25,7 +25,7 @@ func Parse(text, base string) (Place, error) {
 	case strings.ContainsRune(text, 0):
 		return Place{}, errors.New("a path has no zero byte")
 	case text == "~" || strings.HasPrefix(text, "~/"):
-		return Place{}, errors.New("~ is your home directory to a shell alone: write the whole path")
+		return Place{}, errors.New("only a shell expands ~: write the whole path")
 	case driveRule.MatchString(text) || strings.HasPrefix(text, `\\`):
 		return Place{}, errors.New("a drive or a share of Windows is no path: " +
 			"mount it, and name the directory it is mounted on")
@@ -36,7 +36,7 @@ func Parse(text, base string) (Place, error) {
 	before, _, colon := strings.Cut(text, ":")
 	switch {
 	case colon && before == string(File):
-		return Place{}, errors.New("file:PATH says where a secret is: write the path of a directory alone")
+		return Place{}, errors.New("file:PATH names a secret: write only the path of a directory")
 	case colon && !strings.Contains(before, "/"):
 		return Place{}, errors.New("HOST:PATH names another machine: write it sftp://HOST/PATH; " +
 			"a directory with a colon in its name is written ./NAME")
@@ -50,25 +50,25 @@ func Parse(text, base string) (Place, error) {
 func parseURL(scheme Scheme, text string) (Place, error) {
 	k, known := kinds[scheme]
 	if !known {
-		return Place{}, fmt.Errorf("%s:// is no kind of place that Holdfast knows: %s", scheme, wantDirectory)
+		return Place{}, fmt.Errorf("%s:// is unknown: %s", scheme, wantDirectory)
 	}
 	u, err := url.Parse(text)
 	if err != nil || u.Fragment != "" || strings.ContainsRune(u.Path, 0) {
 		return Place{}, fmt.Errorf("the address is malformed: want %s", k.form)
 	}
 	if _, secret := u.User.Password(); secret {
-		return Place{}, errors.New("an address holds no password: it would be shown wherever the place is named")
+		return Place{}, errors.New("an address must not hold a password: messages would show it")
 	}
 	if scheme == File {
 		if u.Host != "" || u.RawQuery != "" || u.User != nil {
-			return Place{}, errors.New("file:// names a directory of this machine: write its path alone")
+			return Place{}, errors.New("file:// names a local directory: write only its path")
 		}
 		return Place{Scheme: File, Path: filepath.Clean("/" + u.Path)}, nil
 	}
 	return k.place(scheme, u)
 }
 
-// place makes a place of a URL's parts.
+// place makes a place from the parts of a URL.
 func (k kind) place(scheme Scheme, u *url.URL) (Place, error) {
 	p := Place{Scheme: scheme, Path: strings.Trim(u.Path, "/")}
 	if slices.ContainsFunc(strings.Split(p.Path, "/"), func(s string) bool { return s == "." || s == ".." }) {
@@ -98,7 +98,7 @@ func (k kind) place(scheme Scheme, u *url.URL) (Place, error) {
 	return p, nil
 }
 
-// complete makes sure that nothing is left out that identifies the place.
+// complete checks that the address has all parts that identify the place.
 func (k kind) complete(p Place, u *url.URL) error {
 	switch {
 	case u.Host == "", k.authority != host && u.Port() != "", k.container && p.Bucket == "",
@@ -108,7 +108,7 @@ func (k kind) complete(p Place, u *url.URL) error {
 	return nil
 }
 
-// reach reads the options. An endpoint is a server, and part of what the place is.
+// reach reads the options. An endpoint is a server, and identifies the place.
 func (k kind) reach(p *Place, u *url.URL) error {
 	options, err := url.ParseQuery(u.RawQuery)
 	if err != nil {
@@ -116,7 +116,7 @@ func (k kind) reach(p *Place, u *url.URL) error {
 	}
 	for name, values := range options {
 		if !slices.Contains(k.options, name) || len(values) != 1 {
-			return fmt.Errorf("%s:// has no option of that name, or has it twice; there are: %s",
+			return fmt.Errorf("%s:// has an unknown option, or one twice; known are: %s",
 				p.Scheme, strings.Join(append(slices.Clone(k.options), "no others"), ", "))
 		}
 	}

@@ -1,7 +1,7 @@
-// Package place says where something is kept: a repository, a copy of one, the
-// sealed identities. A place is a value, parsed once from what the operator
-// wrote; nothing here opens one. What it takes to use a kind of place stands
-// with its users: the repository has a storage for it, the identities a keeper.
+// Package place says where something is stored: a repository, a copy of one,
+// the sealed identities. A place is a value, parsed once from the
+// configuration; nothing here opens one. Its users know how to use a kind of
+// place: the repository has a storage for it, the identities a keeper.
 //
 //	at, err := place.Parse("/var/backups/holdfast", "/etc/holdfast")
 //	if err == nil {
@@ -18,8 +18,8 @@ import (
 	"strings"
 )
 
-// Place is what identifies a place, and no credentials: those are found by
-// whoever opens it. Two places that are equal are one; the zero value is none.
+// Place identifies a place, without credentials: its opener finds those. Two
+// equal places are the same; the zero value is no place.
 type Place struct {
 	Scheme  Scheme
 	Account string // whose it is: a user of the server, a storage account, a project
@@ -35,7 +35,7 @@ type Scheme string
 // File is a directory of this machine, mounts from elsewhere included.
 const File Scheme = "file"
 
-// Directory is the place of a directory; a relative path is one of the working
+// Directory is the place of a directory; a relative path is below the working
 // directory.
 func Directory(path string) Place {
 	if abs, err := filepath.Abs(path); err == nil {
@@ -47,10 +47,10 @@ func Directory(path string) Place {
 // IsZero reports whether it is no place.
 func (p Place) IsZero() bool { return p == Place{} }
 
-// Local is the path of a directory of this machine; false for what is not one.
+// Local is the path of a local directory; ok is false for other places.
 func (p Place) Local() (dir string, ok bool) { return p.Path, p.Scheme == File }
 
-// String is the place for people, as it could be written in the configuration.
+// String is the place as the configuration would write it.
 func (p Place) String() string {
 	if p.IsZero() {
 		return ""

@@ -31,18 +31,38 @@ func TestParse(t *testing.T) {
 		"s3://bucket":                 {Scheme: "s3", Bucket: "bucket"},
 		"S3://bucket/node-1/":         {Scheme: "s3", Bucket: "bucket", Path: "node-1"},
 		"s3://bucket/a/b?region=eu-1": {Scheme: "s3", Bucket: "bucket", Path: "a/b", Options: "region=eu-1"},
-		"s3://bucket/a?region=eu-1&endpoint=S3.local:9000": {Scheme: "s3", Host: "s3.local:9000", Bucket: "bucket", Path: "a", Options: "region=eu-1"},
-		"gs://bucket/prefix":                             {Scheme: "gs", Bucket: "bucket", Path: "prefix"},
-		"azblob://account/container":                     {Scheme: "azblob", Account: "account", Bucket: "container"},
-		"azblob://account/container/a/b":                 {Scheme: "azblob", Account: "account", Bucket: "container", Path: "a/b"},
-		"sftp://backup@NAS.example.com:22/srv/holdfast/": {Scheme: "sftp", Account: "backup", Host: "nas.example.com", Path: "srv/holdfast"},
-		"sftp://nas:2222/srv":                            {Scheme: "sftp", Host: "nas:2222", Path: "srv"},
-		"webdav://nas/dav":                               {Scheme: "webdav", Host: "nas", Path: "dav"},
-		"vault://vault.example.com:8200/secret/node-1":   {Scheme: "vault", Host: "vault.example.com", Path: "secret/node-1"},
-		"awssm://eu-central-1/node-1":                    {Scheme: "awssm", Host: "eu-central-1", Path: "node-1"},
-		"gcpsm://project/node-1":                         {Scheme: "gcpsm", Account: "project", Path: "node-1"},
-		"azkv://vault/node-1":                            {Scheme: "azkv", Host: "vault", Path: "node-1"},
-		"kube://validator/node-1":                        {Scheme: "kube", Bucket: "validator", Path: "node-1"},
+		"s3://bucket/a?region=eu-1&endpoint=S3.local:9000": {
+			Scheme:  "s3",
+			Host:    "s3.local:9000",
+			Bucket:  "bucket",
+			Path:    "a",
+			Options: "region=eu-1",
+		},
+		"gs://bucket/prefix":         {Scheme: "gs", Bucket: "bucket", Path: "prefix"},
+		"azblob://account/container": {Scheme: "azblob", Account: "account", Bucket: "container"},
+		"azblob://account/container/a/b": {
+			Scheme:  "azblob",
+			Account: "account",
+			Bucket:  "container",
+			Path:    "a/b",
+		},
+		"sftp://backup@NAS.example.com:22/srv/holdfast/": {
+			Scheme:  "sftp",
+			Account: "backup",
+			Host:    "nas.example.com",
+			Path:    "srv/holdfast",
+		},
+		"sftp://nas:2222/srv": {Scheme: "sftp", Host: "nas:2222", Path: "srv"},
+		"webdav://nas/dav":    {Scheme: "webdav", Host: "nas", Path: "dav"},
+		"vault://vault.example.com:8200/secret/node-1": {
+			Scheme: "vault",
+			Host:   "vault.example.com",
+			Path:   "secret/node-1",
+		},
+		"awssm://eu-central-1/node-1": {Scheme: "awssm", Host: "eu-central-1", Path: "node-1"},
+		"gcpsm://project/node-1":      {Scheme: "gcpsm", Account: "project", Path: "node-1"},
+		"azkv://vault/node-1":         {Scheme: "azkv", Host: "vault", Path: "node-1"},
+		"kube://validator/node-1":     {Scheme: "kube", Bucket: "validator", Path: "node-1"},
 	} {
 		got, err := place.Parse(text, "/etc/holdfast")
 		if err != nil || got != want {
@@ -71,14 +91,14 @@ func TestParseRefuses(t *testing.T) {
 		"backup@nas:srv":                      "sftp://HOST/PATH",
 		"host:hunter2":                        "./NAME",
 		"s3:bucket":                           "sftp://HOST/PATH",
-		"file:/var/backups":                   "path of a directory alone",
-		"file:backups":                        "path of a directory alone",
-		"file://nas/backups":                  "this machine",
-		"file:///x?y=hunter2":                 "this machine",
-		"ftp://nas/x":                         "ftp:// is no kind of place",
-		"https://user:hunter2@nas/x":          "https:// is no kind of place",
-		"sftp://user:hunter2@nas/x":           "holds no password",
-		"s3://AKIA:hunter2@bucket/x":          "holds no password",
+		"file:/var/backups":                   "only the path of a directory",
+		"file:backups":                        "only the path of a directory",
+		"file://nas/backups":                  "local directory",
+		"file:///x?y=hunter2":                 "local directory",
+		"ftp://nas/x":                         "ftp:// is unknown",
+		"https://user:hunter2@nas/x":          "https:// is unknown",
+		"sftp://user:hunter2@nas/x":           "must not hold a password",
+		"s3://AKIA:hunter2@bucket/x":          "must not hold a password",
 		"s3://hunter2@bucket/x":               "names no user",
 		"s3://":                               "want s3://BUCKET/PREFIX",
 		"s3:///x":                             "want s3://BUCKET/PREFIX",
@@ -92,7 +112,7 @@ func TestParseRefuses(t *testing.T) {
 		"azblob://account":                    "want azblob://ACCOUNT/CONTAINER/PREFIX",
 		"vault://vault.example.com":           "want vault://HOST/MOUNT/PATH",
 		"sftp://nas:x/y":                      "malformed",
-		"awssm://user:hunter2@eu-central-1/x": "holds no password",
+		"awssm://user:hunter2@eu-central-1/x": "must not hold a password",
 	} {
 		got, err := place.Parse(text, "/etc/holdfast")
 		if err == nil || !strings.Contains(err.Error(), want) {
@@ -105,19 +125,26 @@ func TestParseRefuses(t *testing.T) {
 
 func TestServes(t *testing.T) {
 	for text, want := range map[string]map[place.Use]string{
-		"/x":           {place.Repository: "", place.Identities: ""},
-		"s3://b/x":     {place.Repository: "s3:// is not available yet", place.Identities: "s3:// does not hold identities"},
+		"/x": {place.Repository: "", place.Identities: ""},
+		"s3://b/x": {
+			place.Repository: "s3:// is not available yet",
+			place.Identities: "s3:// does not hold identities",
+		},
 		"gs://b":       {place.Repository: "gs:// is not available yet"},
 		"azblob://a/b": {place.Repository: "azblob:// is not available yet"},
 		"sftp://h/x":   {place.Repository: "sftp:// is not available yet"},
-		"vault://h/x":  {place.Repository: "vault:// does not hold a repository", place.Identities: "vault:// is not available yet"},
+		"vault://h/x": {
+			place.Repository: "vault:// does not hold a repository",
+			place.Identities: "vault:// is not available yet",
+		},
 	} {
 		at, err := place.Parse(text, "/")
 		if err != nil {
 			t.Fatal(err)
 		}
 		for use, says := range want {
-			if err := at.Serves(use); (err == nil) != (says == "") || err != nil && !strings.Contains(err.Error(), says) {
+			if err := at.Serves(use); (err == nil) != (says == "") ||
+				err != nil && !strings.Contains(err.Error(), says) {
 				t.Errorf("%s for %s: %v", text, use, err)
 			}
 		}
@@ -129,7 +156,8 @@ func TestServes(t *testing.T) {
 
 func TestTheZeroPlaceIsNone(t *testing.T) {
 	var none place.Place
-	if _, local := none.Local(); local || !none.IsZero() || none.String() != "" || none.Serves(place.Repository) == nil {
+	if _, local := none.Local(); local || !none.IsZero() || none.String() != "" ||
+		none.Serves(place.Repository) == nil {
 		t.Errorf("%#v is a place", none)
 	}
 	if dir, local := place.Directory("x").Local(); !local || !filepath.IsAbs(dir) || filepath.Base(dir) != "x" {
@@ -205,7 +233,8 @@ func TestShare(t *testing.T) {
 // Whatever is a place is written so that it is read again, and holds no
 // password.
 func FuzzParse(f *testing.F) {
-	for _, seed := range []string{"/var/backups", "x", "./a:b", "s3://b/x?region=eu-1", "sftp://me@nas:2222/x", "azblob://a/b/c", "kube://n/x", "c:", "file:///x"} {
+	for _, seed := range []string{"/var/backups", "x", "./a:b", "s3://b/x?region=eu-1", "sftp://me@nas:2222/x",
+		"azblob://a/b/c", "kube://n/x", "c:", "file:///x"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

@@ -11,21 +11,20 @@ import (
 // Sharing is what two places have in common, so that one loss takes both.
 type Sharing string
 
-// What two places may share. Each says more than those after it; that two
-// places share nothing is never known.
+// What two places may share, the closest first. That two places share nothing
+// is never known.
 const (
-	Itself     Sharing = "itself"      // they are one place
+	Itself     Sharing = "itself"      // both are the same place
 	FileSystem Sharing = "file system" // of this machine
 	Disk       Sharing = "disk"        // in two file systems of it
 	Machine    Sharing = "machine"     // this one, or a server
 	Account    Sharing = "account"     // which can lose, delete or lock both
-	Unknown    Sharing = "unknown"     // nothing that can be seen from here
+	Unknown    Sharing = "unknown"     // nothing visible from here
 )
 
-// Share looks what two places share, as far as that shows without opening them.
-// A directory that is not there yet is on the file system where it would be
-// made. What this machine does not know the disks of, such as a file system of
-// the network, shares no disk that is known.
+// Share returns what two places share, as far as that is visible without
+// opening them. A directory that does not exist yet is on the file system where
+// it would be made. The disks of a network file system are unknown.
 func Share(a, b Place) Sharing { return machine{"/sys"}.share(a, b) }
 
 // machine is this one, with what Linux says about its devices.
@@ -51,14 +50,14 @@ func (m machine) share(a, b Place) Sharing {
 	return Unknown
 }
 
-// oneAccount reports whether two places are seen to be of one account: it is
-// named, or they are in one bucket.
+// oneAccount reports whether two places visibly belong to one account: both
+// name it, or both are in one bucket.
 func (p Place) oneAccount(other Place) bool {
 	return p.Scheme == other.Scheme && p.Host == other.Host && p.Account == other.Account &&
 		(p.Account != "" || p.Bucket != "" && p.Bucket == other.Bucket)
 }
 
-// identity is the place without what only says how it is reached.
+// identity is the place without its options.
 func (p Place) identity() Place {
 	p.Options = ""
 	return p
@@ -90,7 +89,7 @@ func (m machine) devices(a, b uint64) Sharing {
 	return Unknown
 }
 
-// here says whether a place elsewhere is served by this machine.
+// here reports whether this machine serves a remote place.
 func (p Place) here() Sharing {
 	name, _ := os.Hostname()
 	own := []string{"localhost", "127.0.0.1", "::1", strings.ToLower(name)}
@@ -100,14 +99,14 @@ func (p Place) here() Sharing {
 	return Unknown
 }
 
-// directory is the nearest one to a path that is there.
+// directory is the nearest existing directory to a path.
 type directory struct {
 	info    os.FileInfo
-	missing string // what of the path is not there
+	missing string // the part of the path that does not exist
 }
 
-// existing looks for the directory of a path, or for that in which it would be
-// made; nil where none can be looked at.
+// existing returns the directory of a path, or the one in which it would be
+// made; nil if none is accessible.
 func existing(path string) *directory {
 	for at := path; ; at = filepath.Dir(at) {
 		info, err := os.Stat(at)

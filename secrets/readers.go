@@ -44,7 +44,7 @@ func Command(ctx context.Context, command string) (holdfast.Secret, error) {
 	var complaint bytes.Buffer
 	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", command)
 	cmd.Stderr = &complaint
-	cmd.WaitDelay = time.Second // whatever it has started must not keep us
+	cmd.WaitDelay = time.Second // do not wait for processes that it has started
 	text, err := cmd.Output()
 	if err == nil {
 		return holdfast.NewSecret(string(text)), nil

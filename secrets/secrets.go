@@ -30,8 +30,8 @@ func (r Readers) Knows(reference string) bool {
 	return found && place != "" && r[scheme] != nil
 }
 
-// Of reads the secret behind a reference, again each time. A nil function
-// stands for no reference.
+// Of reads the secret behind a reference, again each time. Without a reference
+// the function is nil.
 func (r Readers) Of(reference string) holdfast.SecretFunc {
 	if reference == "" {
 		return nil
@@ -62,7 +62,7 @@ func (r Readers) read(ctx context.Context, reference string) (holdfast.Secret, e
 	}
 	return holdfast.Secret{}, &holdfast.Problem{
 		Class: holdfast.Usage, What: "read the secret at " + reference, Err: err,
-		Do: "Make it readable for the user Holdfast runs as, or point the configuration elsewhere.",
+		Do: "Make it readable for the user who runs Holdfast, or change the reference.",
 	}
 }
 

@@ -37,10 +37,17 @@ func TestReferences(t *testing.T) {
 
 	readers := of(dir)
 	for ref, want := range map[string]string{
-		"file:plain": "hunter2", "file:line": "hunter2", "file:dos": "hunter2", "file:two": "hunter2\nmore", "file:spaces": " hunter2 ",
+		"file:plain":                          "hunter2",
+		"file:line":                           "hunter2",
+		"file:dos":                            "hunter2",
+		"file:two":                            "hunter2\nmore",
+		"file:spaces":                         " hunter2 ",
 		"file:" + filepath.Join(dir, "plain"): "hunter2",
-		"env:GIVEN":                           "hunter2", "exec:echo hunter2": "hunter2", "exec:printf 'a:b'": "a:b", "exec:echo $GIVEN | tr 2 3": "hunter3",
-		"exec:echo noise >&2; echo hunter2": "hunter2",
+		"env:GIVEN":                           "hunter2",
+		"exec:echo hunter2":                   "hunter2",
+		"exec:printf 'a:b'":                   "a:b",
+		"exec:echo $GIVEN | tr 2 3":           "hunter3",
+		"exec:echo noise >&2; echo hunter2":   "hunter2",
 	} {
 		got, err := readers.Of(ref)(t.Context())
 		if err != nil || got.Reveal() != want {
@@ -132,7 +139,8 @@ func TestAReaderOfItsOwn(t *testing.T) {
 		}
 		return holdfast.NewSecret("of " + place + "\n"), nil
 	}
-	if got, err := readers.Of("vault:secret/holdfast")(t.Context()); err != nil || got.Reveal() != "of secret/holdfast" {
+	if got, err := readers.Of("vault:secret/holdfast")(t.Context()); err != nil ||
+		got.Reveal() != "of secret/holdfast" {
 		t.Errorf("got %q, %v", got.Reveal(), err)
 	}
 	if _, err := readers.Of("vault:sealed")(t.Context()); !errors.Is(err, sealed) {
