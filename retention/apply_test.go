@@ -95,7 +95,7 @@ func TestByNameRefusesWhatTheNodeMayNeed(t *testing.T) {
 		State:      holdfast.Proven,
 		Unreadable: "its manifest is gone",
 	}
-	for i, want := range []string{"the newest set that a drill has restored", "pinned until", "", "", "",
+	for i, want := range []string{"the newest set that a drill restored", "pinned until", "", "", "",
 		"the newest proven set"} {
 		s := &shelf{sets: slices.Clone(s.sets), pins: s.pins}
 		report, err := s.job(retention.Policy{}).ApplyTo(t.Context(), false, s.sets[i].Set)
