@@ -17,6 +17,7 @@ import (
 	"holdfast"
 	"holdfast/internal/splicetest/bundle"
 	"holdfast/internal/testbed/program"
+	"holdfast/manifest"
 )
 
 // holdfastPath is the holdfast command.
@@ -96,12 +97,19 @@ func (s *site) holdfast(t *testing.T, exit int, args ...string) result {
 // value runs a command with JSON output and decodes what it prints.
 func value[T any](t *testing.T, s *site, args ...string) T {
 	t.Helper()
-	var doc struct{ Value T }
+	var doc struct{ Value json.RawMessage }
+	var v T
 	r := s.holdfast(t, 0, append(args, "--output", "json")...)
-	if err := json.Unmarshal([]byte(r.out), &doc); err != nil {
+	err := json.Unmarshal([]byte(r.out), &doc)
+	if set, ok := any(&v).(*holdfast.Set); ok && err == nil { // its captures are of several methods
+		*set, err = manifest.Read(bytes.NewReader(doc.Value))
+	} else if err == nil {
+		err = json.Unmarshal(doc.Value, &v)
+	}
+	if err != nil {
 		t.Fatalf("holdfast %s: %v\n%s", strings.Join(args, " "), err, r.out)
 	}
-	return doc.Value
+	return v
 }
 
 // setUp sets Holdfast up with one command, which takes the first set.
