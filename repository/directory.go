@@ -10,6 +10,8 @@ import (
 
 	"github.com/kopia/kopia/repo/blob"
 	"github.com/kopia/kopia/repo/blob/filesystem"
+
+	"holdfast"
 )
 
 // localDirectory is a directory of this machine, as the place of a repository,
@@ -38,6 +40,14 @@ func (d localDirectory) vacant() (bool, error) {
 	entries, err := os.ReadDir(string(d))
 	if errors.Is(err, fs.ErrNotExist) {
 		return true, nil
+	}
+	if len(entries) == 1 && entries[0].Name() == "lost+found" {
+		return false, &holdfast.Problem{
+			Class: holdfast.Refused,
+			What:  string(d) + " is the root of a disk",
+			Why:   "Its lost+found belongs to root, and a repository reads every directory in it.",
+			Do:    "Name a directory of its own on that disk: " + filepath.Join(string(d), "holdfast") + ".",
+		}
 	}
 	return err == nil && len(entries) == 0, err
 }

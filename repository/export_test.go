@@ -108,3 +108,6 @@ func SetLease(every, dead, grace time.Duration) (undo func()) {
 func (r *Repository) HoldMaintenance(ctx context.Context) (func(), error) {
 	return r.lock(ctx, maintenanceLock, 0)
 }
+
+// Explain is what a repository says of an error.
+func Explain(r *Repository, doing string, err error) error { return r.location.explain(doing, err) }

@@ -2,6 +2,7 @@ package repository_test
 
 import (
 	"context"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -64,8 +65,35 @@ func TestVacant(t *testing.T) {
 	if vacant, err := repository.Vacant(place.Directory(file)); err == nil || vacant {
 		t.Errorf("a file in the place of a directory: %v, %v", vacant, err)
 	}
-	_, err := repository.Vacant(place.Place{Scheme: "s3", Bucket: "bucket", Path: "x"})
+	disk := t.TempDir()
+	if err := os.Mkdir(filepath.Join(disk, "lost+found"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	vacant, err := repository.Vacant(place.Directory(disk))
+	class(t, err, holdfast.Refused)
+	if _, do := holdfast.Advice(err); vacant || !strings.Contains(do, filepath.Join(disk, "holdfast")) {
+		t.Errorf("the root of a disk: %v, %s", vacant, do)
+	}
+	_, err = repository.Vacant(place.Place{Scheme: "s3", Bucket: "bucket", Path: "x"})
 	refused(t, err)
+}
+
+// A file that may not be read is not damage, and reading is not writing.
+func TestWhatMayNotBeRead(t *testing.T) {
+	at, dir := make1(t)
+	r := open(t, at)
+	for name, do := range map[string]string{"lost+found": "root of a disk", ".Trashes": "ownership"} {
+		foreign := filepath.Join(dir, name)
+		if err := os.Mkdir(foreign, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		err := repository.Explain(r, "read", &fs.PathError{Op: "open", Path: foreign, Err: fs.ErrPermission})
+		class(t, err, holdfast.Failed)
+		if _, next := holdfast.Advice(err); !strings.Contains(err.Error(), "may not read all of it") || !strings.Contains(next, do) {
+			t.Errorf("%s: %v\n%s", name, err, next)
+		}
+	}
+	class(t, repository.Explain(r, "write to", fs.ErrPermission), holdfast.ReadOnly)
 }
 
 // spied is a storage that calls a hook at each read, and counts closes.

@@ -56,6 +56,8 @@ func (l location) explain(doing string, err error) error {
 				"again: it reuses what is stored.",
 			Err: err,
 		}
+	case errors.Is(err, fs.ErrPermission) && doing == "read":
+		return unreadable(what, err)
 	case errors.Is(err, syscall.EROFS), errors.Is(err, fs.ErrPermission):
 		return &holdfast.Problem{
 			Class: holdfast.ReadOnly,
@@ -70,4 +72,22 @@ func (l location) explain(doing string, err error) error {
 			Do:  "Use it with its own password, or choose another repository.path."}
 	}
 	return &holdfast.Problem{Class: holdfast.Failed, What: what, Err: err}
+}
+
+// unreadable is said of a file that this user may not read: it is neither
+// damaged nor gone, and nothing was to be written. Listing a repository reads
+// every directory in it, whoever made them.
+func unreadable(what string, err error) error {
+	p := &holdfast.Problem{
+		Class: holdfast.Failed,
+		What:  what + ": this user may not read all of it",
+		Err:   err,
+		Why:   "What cannot be read cannot be judged. Nothing was changed.",
+		Do:    "Give the user Holdfast runs as the ownership of every file in it, or move files of others out.",
+	}
+	if strings.Contains(err.Error(), "lost+found") {
+		p.Do = "The repository is at the root of a disk. Make lost+found readable (chmod a+rx), " +
+			"or move the repository into a directory of its own and change repository.path."
+	}
+	return p
 }

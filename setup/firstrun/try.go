@@ -79,6 +79,8 @@ func (r *run) free(ctx context.Context, p *setup.Parts) error {
 	switch {
 	case vacant:
 		return nil
+	case holdfast.ClassOf(err) == holdfast.Refused:
+		return err
 	case err != nil:
 		return &holdfast.Problem{
 			Class: holdfast.Refused, What: "look at --repository", Err: err,
