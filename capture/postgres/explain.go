@@ -86,8 +86,16 @@ func (o occasion) explain(err error) error {
 		class, do = holdfast.NoSpace, "The database server's disk is full; make room there first."
 	case "53200":
 		do = "If the message speaks of locks: raise max_locks_per_transaction on the server, which has to be restarted for it; then " + o.again + "."
+	case "54000":
+		do = "A row is larger than 1 GB in the form that COPY sends, which is Postgres's own limit. " +
+			"Split the value, or leave this database to a physical backup."
 	case "42501":
 		class, do = holdfast.Refused, "Grant the missing right; docs/operate.md lists the grants."
+	case "XX000":
+		if strings.Contains(err.Error(), "invalid memory alloc request size") { // never translated
+			do = "A value is larger than 1 GB in the form that COPY sends, which is Postgres's own limit. " +
+				"Split the value, or leave this database to a physical backup."
+		}
 	case "":
 		if !lost(err) {
 			do = strings.ToUpper(o.again[:1]) + o.again[1:] + "; if it fails the same way, the message above says why."

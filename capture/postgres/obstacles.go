@@ -28,7 +28,10 @@ func obstacles(ctx context.Context, q querier, s holdfast.Server, where string) 
 		return pgx.CollectRows(rows, pgx.RowTo[string])
 	}
 	var role string
-	if err := q.QueryRow(ctx, `SELECT current_user`).Scan(&role); err != nil {
+	var inherits bool // what it was granted through pg_read_all_data, if it is a member
+	err := q.QueryRow(ctx, `SELECT current_user, NOT pg_has_role('pg_read_all_data', 'MEMBER') OR pg_has_role('pg_read_all_data', 'USAGE')`).
+		Scan(&role, &inherits)
+	if err != nil {
 		return nil, err
 	}
 	for _, o := range []struct{ sql, what, why, do string }{
@@ -38,7 +41,7 @@ func obstacles(ctx context.Context, q querier, s holdfast.Server, where string) 
 			AND NOT (has_schema_privilege(n.oid, 'USAGE') AND CASE c.relkind WHEN 'S' THEN has_sequence_privilege(c.oid, 'SELECT') ELSE has_table_privilege(c.oid, 'SELECT') END)
 			ORDER BY 1`,
 			"the user " + role + " may not read", "A set without them would not restore the node.",
-			fmt.Sprintf("As a superuser: GRANT pg_read_all_data TO %s; (docs/operate.md has the narrower grants).", pgx.Identifier{role}.Sanitize())},
+			toRead(role, inherits, s.Major())},
 		{`SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 			WHERE c.relkind = 'r' AND c.relrowsecurity AND ` + ours + ` AND row_security_active(c.oid) ORDER BY 1`,
 			"row security hides rows from the user " + role + " in", "The hidden rows would be missing from the set without a trace.",
@@ -73,6 +76,19 @@ func obstacles(ctx context.Context, q querier, s holdfast.Server, where string) 
 		}
 	}
 	return leftOut(names)
+}
+
+// toRead is what lets a role read everything. One that is a member of
+// pg_read_all_data already and does not inherit gains nothing by another GRANT.
+func toRead(role string, inherits bool, major int) string {
+	name := pgx.Identifier{role}.Sanitize()
+	switch {
+	case inherits:
+		return fmt.Sprintf("As a superuser: GRANT pg_read_all_data TO %s; (docs/operate.md has the narrower grants).", name)
+	case major >= 16: // a GRANT says whether it is inherited
+		return fmt.Sprintf("The role has pg_read_all_data and does not inherit it. As a superuser: GRANT pg_read_all_data TO %s WITH INHERIT TRUE;", name)
+	}
+	return fmt.Sprintf("The role has pg_read_all_data and does not inherit it. As a superuser: ALTER ROLE %s INHERIT;", name)
 }
 
 // leftOut names what is not in a dump and need not be.

@@ -97,6 +97,31 @@ func TestWhatADumpCannotCarryIsRefusedByName(t *testing.T) {
 	}
 }
 
+// A role that has the grant and does not inherit it is not sent for the grant
+// again; what it is told helps.
+func TestARoleThatDoesNotInherit(t *testing.T) {
+	splicetest.EachVersion(t, func(t *testing.T, version string) {
+		server := splicetest.NewServer(t, version)
+		exec1(t, server.DSN("postgres"), `CREATE DATABASE app`)
+		exec1(t, server.DSN("postgres"), `CREATE ROLE dump LOGIN NOINHERIT; GRANT pg_read_all_data TO dump`)
+		exec1(t, server.DSN("app"), `CREATE TABLE t (a integer)`)
+		s := source{"app", holdfast.App, server.DSNAs("dump", "app")}
+		look := func() error {
+			_, err := postgres.Dumper{Address: address(t, s.dsn), Tools: tools(t, version)}.Look(t.Context(), component(s))
+			return err
+		}
+		err := look()
+		_, statement, found := strings.Cut(advice(err), "As a superuser: ")
+		if holdfast.ClassOf(err) != holdfast.Refused || !found || !strings.Contains(advice(err), "does not inherit") {
+			t.Fatalf("%v; %s", err, advice(err))
+		}
+		exec1(t, server.DSN("postgres"), statement)
+		if err := look(); err != nil {
+			t.Errorf("after %s: %v", statement, err)
+		}
+	})
+}
+
 func TestWhatIsLeftOutIsRecorded(t *testing.T) {
 	server := splicetest.NewServer(t, "")
 	exec1(t, server.DSN("postgres"), `CREATE DATABASE left_out`)
