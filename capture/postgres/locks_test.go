@@ -153,7 +153,7 @@ func TestADumpStepsAsideForWhoeverNeedsATable(t *testing.T) {
 				t.Fatal(err)
 			}
 			gave := eventtest.Of[postgres.GaveWay](&heard)
-			if len(gave) != 1 || gave[0].Relation != c.relation || gave[0].PID == 0 || gave[0].Try != 1 || gave[0].Pause == 0 {
+			if len(gave) != 1 || gave[0].Relation != "public."+c.relation || gave[0].PID == 0 || gave[0].Try != 1 || gave[0].Pause == 0 {
 				t.Errorf("giving way is reported as %+v", gave)
 			}
 			behind := eventtest.Of[postgres.SessionWaits](&heard)

@@ -294,6 +294,7 @@ func TestAFailureInTheSecondDatabaseDropsTheFirst(t *testing.T) {
 			break
 		}
 	}
+	changed.Captures[1].Content = rows
 	_, err = restore.Apply(t.Context(), b.target(), plan, changed, stored, nil)
 	says(t, err, holdfast.NotProven, "nothing was changed", "came back different")
 	if now := listed(t, b.Participant); !slices.Equal(now, before) {
