@@ -171,7 +171,9 @@ func (v SpliceFacts) Participants() []string {
 // and whether it tells one. One that it has left stands still for ever.
 func (p ParticipantFacts) ReachesTo() (time.Time, bool) {
 	connected := slices.DeleteFunc(slices.Clone(p.RecordTimes), func(r RecordTime) bool {
-		return !slices.ContainsFunc(p.Synchronizers, func(s Synchronizer) bool { return s.Active && strings.HasPrefix(s.PhysicalID, r.Synchronizer+"::") })
+		return !slices.ContainsFunc(p.Synchronizers, func(s Synchronizer) bool {
+			return s.Active && strings.HasPrefix(s.PhysicalID, r.Synchronizer+"::")
+		})
 	})
 	if len(connected) == 0 {
 		connected = p.RecordTimes

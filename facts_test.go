@@ -10,7 +10,12 @@ import (
 
 func TestSerialOfASynchronizer(t *testing.T) {
 	id := "global-domain::1220" + strings.Repeat("e", 64)
-	for text, want := range map[string]int{id + "::35-5": 5, id + "::34-0": 0, id + "::35-12": 12, id + "::dev-3": 3} {
+	for text, want := range map[string]int{
+		id + "::35-5":  5,
+		id + "::34-0":  0,
+		id + "::35-12": 12,
+		id + "::dev-3": 3,
+	} {
 		if got, ok := (holdfast.Synchronizer{PhysicalID: text}).Serial(); !ok || got != want {
 			t.Errorf("%s has serial %d, %v; want %d", text, got, ok, want)
 		}
@@ -24,7 +29,9 @@ func TestSerialOfASynchronizer(t *testing.T) {
 
 func TestParticipantsAreThoseOfTheMigrationInUse(t *testing.T) {
 	v := holdfast.SpliceFacts{MigrationID: 2, Stores: []holdfast.Store{
-		{Participant: "PAR::old", MigrationID: 1}, {Participant: "PAR::new", MigrationID: 2}, {Participant: "PAR::new", MigrationID: 2},
+		{Participant: "PAR::old", MigrationID: 1},
+		{Participant: "PAR::new", MigrationID: 2},
+		{Participant: "PAR::new", MigrationID: 2},
 	}}
 	if got := v.Participants(); !slices.Equal(got, []string{"new"}) {
 		t.Errorf("got %v", got)

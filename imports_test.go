@@ -46,7 +46,9 @@ func packages(t *testing.T) []pkg {
 
 // below reports whether a path is one of the roots or below one.
 func below(path string, roots ...string) bool {
-	return slices.ContainsFunc(roots, func(root string) bool { return path == root || strings.HasPrefix(path, root+"/") })
+	return slices.ContainsFunc(roots, func(root string) bool {
+		return path == root || strings.HasPrefix(path, root+"/")
+	})
 }
 
 func standard(path string) bool {
@@ -56,11 +58,15 @@ func standard(path string) bool {
 
 // The packages by what they are for.
 var (
-	jobs     = []string{"backup", "restore", "export", "verify", "drill", "retention", "schedule", "check", "inspect", "reonboard"}
-	adapters = []string{"capture", "node", "databases", "sandbox", "identities", "repository", "notify", "metrics", "dumpfile", "secrets", "journal"}
+	jobs = []string{"backup", "restore", "export", "verify", "drill", "retention", "schedule", "check", "inspect",
+		"reonboard"}
+	adapters = []string{"capture", "node", "databases", "sandbox", "identities", "repository", "notify", "metrics",
+		"dumpfile", "secrets", "journal"}
 	leaves   = []string{"stored", "pgdump", "target", "step", "observed", "record", "loss", "event", "content"}
 	programs = []string{"cmd"}
-	helpers  = []string{"internal/splicetest", "internal/eventtest", "internal/bench", "internal/demo", "internal/testbed", "internal/endtoend", "internal/child", "identities/identitiestest", "repository/repositorytest"}
+	helpers  = []string{"internal/splicetest", "internal/eventtest", "internal/bench", "internal/demo",
+		"internal/testbed", "internal/endtoend", "internal/child", "identities/identitiestest",
+		"repository/repositorytest"}
 )
 
 // rule says which imports a group of packages may have. Tests may import what
@@ -99,18 +105,21 @@ func importRules() []rule {
 	return []rule{
 		{[]string{""}, nil, standard,
 			"the root is the language everybody speaks; whatever it imported, everybody would import"},
-		{[]string{""}, nil, not("os", "net", "os/exec", "math/rand", "math/rand/v2", "crypto/rand", "sync", "database/sql"),
+		{[]string{""}, nil,
+			not("os", "net", "os/exec", "math/rand", "math/rand/v2", "crypto/rand", "sync", "database/sql"),
 			"the root opens nothing, starts nothing and draws no lots: its rules are pure"},
 		{leaves, nil, func(path string) bool { return standard(path) || path == module },
 			"a leaf is a vocabulary that some packages share: were it to import more, they all would"},
-		{slices.Concat(leaves, []string{"manifest"}), nil, not("os", "net", "os/exec", "math/rand", "math/rand/v2", "crypto/rand", "sync", "database/sql"),
+		{slices.Concat(leaves, []string{"manifest"}), nil,
+			not("os", "net", "os/exec", "math/rand", "math/rand/v2", "crypto/rand", "sync", "database/sql"),
 			"a leaf is values and pure rules, as the root is"},
 		{[]string{"manifest"}, nil, func(path string) bool {
 			return standard(path) || path == module || path == module+"/content"
 		},
 			"a manifest is written of sets and of what captures hold; whoever keeps it opens the files"},
 		{nil, slices.Concat([]string{"capture", "export", "manifest"}, helpers), never("content"),
-			"what a capture holds depends on its method: who takes, restores or exports one knows it, everybody else asks the capture"},
+			"what a capture holds depends on its method: who takes, restores or exports one knows it, everybody " +
+				"else asks the capture"},
 		{[]string{"drill"}, nil, func(path string) bool {
 			return vocabulary(path) || path == module+"/restore" || below(path, "golang.org/x/sync")
 		},
@@ -122,27 +131,45 @@ func importRules() []rule {
 		{jobs, []string{"drill", "check/gather"}, func(path string) bool {
 			return vocabulary(path) || below(path, "golang.org/x/sync")
 		},
-			"a job declares what it needs and is given it; importing an adapter, or another job, would tie it to one way of doing things"},
+			"a job declares what it needs and is given it; importing an adapter, or another job, would tie it to " +
+				"one way of doing things"},
 		{adapters, nil, never(slices.Concat(jobs, []string{"daemon", "web", "operator"})...),
 			"an adapter knows the outside world, not what it is used for"},
-		{[]string{"capture"}, nil, never("node", "databases", "sandbox", "identities", "repository", "notify", "metrics"), "adapters meet in setup alone"},
-		{[]string{"node", "databases", "sandbox"}, nil, never("capture", "identities", "repository", "notify", "metrics"), "adapters meet in setup alone"},
-		{[]string{"identities"}, nil, never("capture", "node", "databases", "sandbox", "repository", "notify", "metrics"), "adapters meet in setup alone"},
-		{[]string{"repository"}, nil, never("capture", "node", "databases", "sandbox", "identities", "notify", "metrics", "canton", "internal"), "adapters meet in setup alone"},
-		{[]string{"dumpfile"}, nil, never("capture", "node", "databases", "sandbox", "identities", "repository", "notify", "metrics", "internal"), "adapters meet in setup alone"},
-		{[]string{"node"}, nil, never("databases", "sandbox"), "a node says where its databases are; what is done with them is the same for every kind"},
-		{[]string{"databases"}, nil, never("node", "sandbox"), "the databases of a node are the same however it is deployed"},
-		{[]string{"journal"}, nil, never("capture", "node", "databases", "sandbox", "identities", "repository", "canton", "internal"), "a journal is a file of steps, whoever does them"},
-		{[]string{"sandbox"}, nil, never("node", "databases", "canton"), "a sandbox is any Postgres server, and no way in which a node is deployed"},
+		{[]string{"capture"}, nil,
+			never("node", "databases", "sandbox", "identities", "repository", "notify", "metrics"),
+			"adapters meet in setup alone"},
+		{[]string{"node", "databases", "sandbox"}, nil,
+			never("capture", "identities", "repository", "notify", "metrics"), "adapters meet in setup alone"},
+		{[]string{"identities"}, nil,
+			never("capture", "node", "databases", "sandbox", "repository", "notify", "metrics"),
+			"adapters meet in setup alone"},
+		{[]string{"repository"}, nil,
+			never("capture", "node", "databases", "sandbox", "identities", "notify", "metrics", "canton", "internal"),
+			"adapters meet in setup alone"},
+		{[]string{"dumpfile"}, nil,
+			never("capture", "node", "databases", "sandbox", "identities", "repository", "notify", "metrics",
+				"internal"), "adapters meet in setup alone"},
+		{[]string{"node"}, nil, never("databases", "sandbox"),
+			"a node says where its databases are; what is done with them is the same for every kind"},
+		{[]string{"databases"}, nil, never("node", "sandbox"),
+			"the databases of a node are the same however it is deployed"},
+		{[]string{"journal"}, nil,
+			never("capture", "node", "databases", "sandbox", "identities", "repository", "canton", "internal"),
+			"a journal is a file of steps, whoever does them"},
+		{[]string{"sandbox"}, nil, never("node", "databases", "canton"),
+			"a sandbox is any Postgres server, and no way in which a node is deployed"},
 		{nil, []string{"internal/docker", "node/compose", "sandbox"}, not("github.com/moby/moby"),
 			"two adapters speak with the Docker Engine: one about the node's containers, one about those of drills"},
 		{nil, []string{"internal/docker"}, not("github.com/docker/cli"),
 			"the daemon is found in one place, as the docker command finds it"},
-		{[]string{"canton", "internal/libpq", "internal/docker"}, nil, never(slices.Concat(jobs, adapters, []string{"config"})...),
+		{[]string{"canton", "internal/libpq", "internal/docker"}, nil,
+			never(slices.Concat(jobs, adapters, []string{"config"})...),
 			"what adapters share lies below them"},
 		{[]string{"place"}, nil, standard,
 			"a place is a value that is parsed, compared and named; whoever opens one brings what that takes"},
-		{[]string{"place"}, nil, func(path string) bool { return path != "net" && !below(path, "net/http", "os/exec") },
+		{[]string{"place"}, nil, func(path string) bool {
+			return path != "net" && !below(path, "net/http", "os/exec")
+		},
 			"what two places share is looked up on this machine alone"},
 		{nil, []string{"repository"}, not("github.com/kopia/kopia"),
 			"there is one repository; kopia is width that nobody else has to know"},
@@ -162,16 +189,21 @@ func importRules() []rule {
 			"the parts are put together at the end of the arrows, for a program"},
 		{nil, slices.Concat(programs, helpers), never("cmd"),
 			"a program is the end of the arrows"},
-		{nil, helpers, never("internal/splicetest", "internal/eventtest", "internal/bench", "internal/testbed", "internal/endtoend", "internal/child", "identities/identitiestest", "repository/repositorytest"),
+		{nil, helpers,
+			never("internal/splicetest", "internal/eventtest", "internal/bench", "internal/testbed",
+				"internal/endtoend", "internal/child", "identities/identitiestest", "repository/repositorytest"),
 			"an imitated node does not belong into the program"},
 		{nil, helpers, not("testing"), "nor does the testing library"},
 		{nil, []string{"cmd", "eventlog", "internal/demo", "internal/testbed"}, not("log", "log/slog"),
 			"libraries return and report what happened; only the edge logs"},
 		{[]string{"eventlog"}, nil, func(path string) bool { return standard(path) || path == module+"/event" },
 			"a log knows every event by its fields alone, whoever reports it"},
-		{nil, slices.Concat(programs, helpers), not("flag", "github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/spf13/viper"),
+		{nil, slices.Concat(programs, helpers),
+			not("flag", "github.com/spf13/cobra", "github.com/spf13/pflag", "github.com/spf13/viper"),
 			"libraries take arguments, not flags"},
-		{nil, nil, not("github.com/spf13/viper", "github.com/sirupsen/logrus", "go.uber.org/zap", "github.com/pkg/errors", "github.com/lib/pq"),
+		{nil, nil,
+			not("github.com/spf13/viper", "github.com/sirupsen/logrus", "go.uber.org/zap", "github.com/pkg/errors",
+				"github.com/lib/pq"),
 			"global configuration, global loggers and second drivers are what we do without"},
 	}
 }
@@ -204,20 +236,68 @@ func TestImportDirections(t *testing.T) {
 // The rules are only worth something if they would find a breach.
 func TestImportRulesFindBreaches(t *testing.T) {
 	for _, breach := range []struct{ in, path string }{
-		{"", "github.com/jackc/pgx/v5"}, {"", "os"}, {"backup", "holdfast/capture/postgres"}, {"backup", "holdfast/restore"},
-		{"restore", "holdfast/databases"}, {"drill", "holdfast/databases"}, {"drill", "holdfast/backup"}, {"verify", "holdfast/repository"}, {"capture/postgres", "holdfast/backup"}, {"capture/postgres", "holdfast/repository"},
-		{"databases", "holdfast/capture/postgres"}, {"identities", "holdfast/repository"}, {"repository", "holdfast/canton"},
-		{"export", "github.com/kopia/kopia/repo"}, {"databases", "github.com/kopia/kopia/fs"}, {"backup", "go.yaml.in/yaml/v3"},
-		{"databases", "holdfast/config"}, {"config", "os/exec"}, {"cmd/holdfast", "holdfast/node/compose"}, {"backup", "holdfast/setup"}, {"config", "holdfast/setup"}, {"cmd/holdfast", "holdfast/internal/splicetest"}, {"identities", "log"}, {"config", "log/slog"},
-		{"restore", "holdfast/cmd/holdfast"}, {"config", "github.com/spf13/cobra"}, {"canton", "holdfast/databases"}, {"backup", "testing"},
-		{"check", "holdfast/canton/scan"}, {"check/gather", "holdfast/repository"}, {"databases", "google.golang.org/grpc"}, {"canton/scan", "holdfast/internal/libpq"},
-		{"sandbox", "holdfast/node/compose"}, {"node/compose", "holdfast/sandbox"}, {"databases", "holdfast/node/compose"}, {"journal", "holdfast/restore"}, {"journal", "holdfast/node/compose"}, {"node/compose", "holdfast/databases"}, {"stored", "holdfast/record"}, {"event", "os"}, {"eventlog", "holdfast/backup"}, {"backup", "log/slog"}, {"databases", "holdfast/repository"}, {"identities", "github.com/moby/moby/client"},
-		{"node/compose", "github.com/docker/cli/cli/config"}, {"internal/docker", "holdfast/node/compose"},
-		{"verify", "holdfast/content"}, {"repository", "holdfast/content"}, {"manifest", "os"}, {"manifest", "holdfast/record"}, {"place", "holdfast"}, {"place", "github.com/kopia/kopia/repo/blob"}, {"place", "net/http"}, {"verify", "holdfast/place"},
-		{"canton", "holdfast/dumpfile"}, {"inspect", "holdfast/dumpfile"}, {"inspect", "holdfast/canton"}, {"dumpfile", "holdfast/capture/postgres"},
+		{"", "github.com/jackc/pgx/v5"},
+		{"", "os"},
+		{"backup", "holdfast/capture/postgres"},
+		{"backup", "holdfast/restore"},
+		{"restore", "holdfast/databases"},
+		{"drill", "holdfast/databases"},
+		{"drill", "holdfast/backup"},
+		{"verify", "holdfast/repository"},
+		{"capture/postgres", "holdfast/backup"},
+		{"capture/postgres", "holdfast/repository"},
+		{"databases", "holdfast/capture/postgres"},
+		{"identities", "holdfast/repository"},
+		{"repository", "holdfast/canton"},
+		{"export", "github.com/kopia/kopia/repo"},
+		{"databases", "github.com/kopia/kopia/fs"},
+		{"backup", "go.yaml.in/yaml/v3"},
+		{"databases", "holdfast/config"},
+		{"config", "os/exec"},
+		{"cmd/holdfast", "holdfast/node/compose"},
+		{"backup", "holdfast/setup"},
+		{"config", "holdfast/setup"},
+		{"cmd/holdfast", "holdfast/internal/splicetest"},
+		{"identities", "log"},
+		{"config", "log/slog"},
+		{"restore", "holdfast/cmd/holdfast"},
+		{"config", "github.com/spf13/cobra"},
+		{"canton", "holdfast/databases"},
+		{"backup", "testing"},
+		{"check", "holdfast/canton/scan"},
+		{"check/gather", "holdfast/repository"},
+		{"databases", "google.golang.org/grpc"},
+		{"canton/scan", "holdfast/internal/libpq"},
+		{"sandbox", "holdfast/node/compose"},
+		{"node/compose", "holdfast/sandbox"},
+		{"databases", "holdfast/node/compose"},
+		{"journal", "holdfast/restore"},
+		{"journal", "holdfast/node/compose"},
+		{"node/compose", "holdfast/databases"},
+		{"stored", "holdfast/record"},
+		{"event", "os"},
+		{"eventlog", "holdfast/backup"},
+		{"backup", "log/slog"},
+		{"databases", "holdfast/repository"},
+		{"identities", "github.com/moby/moby/client"},
+		{"node/compose", "github.com/docker/cli/cli/config"},
+		{"internal/docker", "holdfast/node/compose"},
+		{"verify", "holdfast/content"},
+		{"repository", "holdfast/content"},
+		{"manifest", "os"},
+		{"manifest", "holdfast/record"},
+		{"place", "holdfast"},
+		{"place", "github.com/kopia/kopia/repo/blob"},
+		{"place", "net/http"},
+		{"verify", "holdfast/place"},
+		{"canton", "holdfast/dumpfile"},
+		{"inspect", "holdfast/dumpfile"},
+		{"inspect", "holdfast/canton"},
+		{"dumpfile", "holdfast/capture/postgres"},
 	} {
 		found := slices.ContainsFunc(importRules(), func(r rule) bool {
-			applies := r.who == nil || slices.Contains(r.who, breach.in) || breach.in != "" && below(breach.in, r.who...)
+			applies := r.who == nil || slices.Contains(r.who, breach.in) ||
+				breach.in != "" && below(breach.in, r.who...)
 			return applies && (breach.in == "" || !below(breach.in, r.except...)) && !r.may(breach.path)
 		})
 		if !found {
@@ -231,7 +311,8 @@ func TestImportRulesFindBreaches(t *testing.T) {
 func TestNothingHappensBeforeMain(t *testing.T) {
 	for _, p := range packages(t) {
 		for _, name := range p.GoFiles {
-			file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(p.Dir, name), nil, parser.SkipObjectResolution)
+			file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(p.Dir, name), nil,
+				parser.SkipObjectResolution)
 			if err != nil {
 				t.Fatal(err)
 			}

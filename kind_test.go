@@ -12,16 +12,24 @@ func TestAnotherKindIsARow(t *testing.T) {
 	const sheep Kind = "sheep"
 	oldKinds, oldRules := kinds, rules
 	t.Cleanup(func() { kinds, rules = oldKinds, oldRules })
-	one := Node{Name: "farm", Components: []Component{{Name: "p", Kind: Participant}, {Name: "s", Kind: sheep}, {Name: "s2", Kind: sheep}}}
+	one := Node{
+		Name:       "farm",
+		Components: []Component{{Name: "p", Kind: Participant}, {Name: "s", Kind: sheep}, {Name: "s2", Kind: sheep}},
+	}
 	if err := one.Validate(); err == nil {
 		t.Fatal("a kind without a row is taken")
 	}
 
 	kinds = append(slices.Clone(kinds), kindRow{kind: sheep, title: "flock", several: true})
-	rules = append(slices.Clone(rules), rule{first: sheep, then: Participant, why: "sheep go first", source: "the shepherd",
+	rules = append(slices.Clone(rules), rule{
+		first:  sheep,
+		then:   Participant,
+		why:    "sheep go first",
+		source: "the shepherd",
 		content: func(first Kind, _, _ Facts) Finding {
 			return Finding{Holds, "the " + first.Title() + " is whole"}
-		}})
+		},
+	})
 	if err := one.Validate(); err != nil {
 		t.Fatal(err)
 	}
@@ -35,9 +43,14 @@ func TestAnotherKindIsARow(t *testing.T) {
 			Began: Moment{Since: time.Duration(began)}, Ended: Moment{Since: time.Duration(ended)},
 		}
 	}
-	set := Set{Schema: ManifestSchema, Node: one, Captures: []Capture{at("s", sheep, 0, 1), at("s2", sheep, 0, 2), at("p", Participant, 3, 4)}}
+	set := Set{
+		Schema:   ManifestSchema,
+		Node:     one,
+		Captures: []Capture{at("s", sheep, 0, 1), at("s2", sheep, 0, 2), at("p", Participant, 3, 4)},
+	}
 	set.Prove()
-	if len(set.Order.Edges) != 2 || set.Order.Verdict != Holds || set.Order.Edges[0].Content.Evidence != "the flock is whole" {
+	if len(set.Order.Edges) != 2 || set.Order.Verdict != Holds ||
+		set.Order.Edges[0].Content.Evidence != "the flock is whole" {
 		t.Errorf("order %+v", set.Order)
 	}
 	set.Captures[2] = at("p", Participant, 1, 4)

@@ -48,7 +48,8 @@ type Edge struct {
 // to nobody, two components of one kind that may only exist once, a cycle.
 func (n Node) Validate() error {
 	if !nameRule.MatchString(string(n.Name)) {
-		return shape("the node's name %q is not usable: letters, digits, dot, dash and underscore, at most 63", n.Name)
+		return shape("the node's name %q is not usable: letters, digits, dot, dash and underscore, at most 63",
+			n.Name)
 	}
 	if len(n.Components) == 0 {
 		return shape("node %s has no components: nothing to back up", n.Name)
@@ -56,14 +57,16 @@ func (n Node) Validate() error {
 	seen := map[ComponentName]Kind{}
 	for _, c := range n.Components {
 		if !nameRule.MatchString(string(c.Name)) || slices.Contains(reserved, string(c.Name)) {
-			return shape("component name %q is not usable: letters, digits, dot, dash and underscore, at most 63, and not %s",
+			return shape("component name %q is not usable: letters, digits, dot, dash and underscore, at most "+
+				"63, and not %s",
 				c.Name, strings.Join(reserved, ", "))
 		}
 		if _, twice := seen[c.Name]; twice {
 			return shape("component %s is there twice", c.Name)
 		}
 		if !slices.Contains(Kinds(), c.Kind) {
-			return shape("component %s has kind %q, which Holdfast does not know; known are %v", c.Name, c.Kind, Kinds())
+			return shape("component %s has kind %q, which Holdfast does not know; known are %v", c.Name, c.Kind,
+				Kinds())
 		}
 		for other, kind := range seen {
 			if kind == c.Kind && !kind.row().several {
@@ -139,7 +142,9 @@ func stages(components []Component, edges []Edge) ([][]Component, error) {
 		var stage, rest []Component
 		for _, c := range left {
 			waits := slices.ContainsFunc(edges, func(e Edge) bool {
-				return e.Then == c.Name && slices.ContainsFunc(left, func(o Component) bool { return o.Name == e.First })
+				return e.Then == c.Name && slices.ContainsFunc(left, func(o Component) bool {
+					return o.Name == e.First
+				})
 			})
 			if waits {
 				rest = append(rest, c)

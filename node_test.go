@@ -43,43 +43,71 @@ func TestNodeShapes(t *testing.T) {
 	}{
 		{"a validator node", "n", []holdfast.Component{participant, validator}, "validator | participant", ""},
 		{"a participant alone", "n", []holdfast.Component{participant}, "participant", ""},
-		{"an app that nobody ordered", "n", []holdfast.Component{participant, validator, app("orders")}, "validator orders | participant", ""},
-		{"an app before the participant", "n", []holdfast.Component{before(app("orders"), "participant"), participant, validator}, "orders validator | participant", ""},
-		{"an app after the validator app", "n", []holdfast.Component{participant, validator, after(app("orders"), "validator")}, "validator | participant orders", ""},
-		{"a chain of apps", "n", []holdfast.Component{app("c"), before(app("a"), "b"), before(app("b"), "c")}, "a | b | c", ""},
-		{"a super validator during an upgrade", "n", []holdfast.Component{of(holdfast.Participant, "p"), of(holdfast.Mediator, "m4"), of(holdfast.Mediator, "m5"),
-			of(holdfast.Sequencer, "s4"), of(holdfast.Sequencer, "s5"), of(holdfast.Orderer, "o5"), of(holdfast.SV, "sv"), of(holdfast.Scan, "scan"), validator},
+		{"an app that nobody ordered", "n", []holdfast.Component{participant, validator, app("orders")},
+			"validator orders | participant", ""},
+		{"an app before the participant", "n",
+			[]holdfast.Component{before(app("orders"), "participant"), participant, validator},
+			"orders validator | participant", ""},
+		{"an app after the validator app", "n",
+			[]holdfast.Component{participant, validator, after(app("orders"), "validator")},
+			"validator | participant orders", ""},
+		{"a chain of apps", "n", []holdfast.Component{app("c"), before(app("a"), "b"), before(app("b"), "c")},
+			"a | b | c", ""},
+		{"a super validator during an upgrade", "n",
+			[]holdfast.Component{of(holdfast.Participant, "p"), of(holdfast.Mediator, "m4"),
+				of(holdfast.Mediator, "m5"),
+				of(holdfast.Sequencer, "s4"), of(holdfast.Sequencer, "s5"), of(holdfast.Orderer, "o5"),
+				of(holdfast.SV, "sv"), of(holdfast.Scan, "scan"), validator},
 			"o5 sv scan validator | p m4 m5 s4 s5", ""},
-		{"a wish that the configuration contradicts", "n", []holdfast.Component{of(holdfast.Scan, "scan"), before(of(holdfast.Mediator, "m"), "x"), before(app("x"), "scan")}, "m | x | scan", ""},
-		{"a rule that the configuration contradicts", "n", []holdfast.Component{of(holdfast.Orderer, "o"), before(of(holdfast.Sequencer, "s"), "x"), before(app("x"), "o")}, "", "circle"},
-		{"the built-in edge said once more", "n", []holdfast.Component{participant, before(validator, "participant")}, "validator | participant", ""},
-		{"the longest names", holdfast.NodeName(strings.Repeat("n", 63)), []holdfast.Component{app(holdfast.ComponentName(strings.Repeat("x", 63)))}, strings.Repeat("x", 63), ""},
+		{"a wish that the configuration contradicts", "n",
+			[]holdfast.Component{of(holdfast.Scan, "scan"), before(of(holdfast.Mediator, "m"), "x"),
+				before(app("x"), "scan")}, "m | x | scan", ""},
+		{"a rule that the configuration contradicts", "n",
+			[]holdfast.Component{of(holdfast.Orderer, "o"), before(of(holdfast.Sequencer, "s"), "x"),
+				before(app("x"), "o")}, "", "circle"},
+		{"the built-in edge said once more", "n", []holdfast.Component{participant, before(validator, "participant")},
+			"validator | participant", ""},
+		{"the longest names", holdfast.NodeName(strings.Repeat("n", 63)),
+			[]holdfast.Component{app(holdfast.ComponentName(strings.Repeat("x", 63)))}, strings.Repeat("x", 63), ""},
 
 		{"no name", "", []holdfast.Component{participant}, "", "name"},
 		{"a name that climbs", "../n", []holdfast.Component{participant}, "", "not usable"},
-		{"a name too long", holdfast.NodeName(strings.Repeat("n", 64)), []holdfast.Component{participant}, "", "not usable"},
+		{"a name too long", holdfast.NodeName(strings.Repeat("n", 64)), []holdfast.Component{participant}, "",
+			"not usable"},
 		{"no components", "n", nil, "", "nothing to back up"},
 		{"a component's name with a slash", "n", []holdfast.Component{app("a/b")}, "", `"a/b" is not usable`},
-		{"a component named as the identities' directory", "n", []holdfast.Component{app("identities")}, "", "identities"},
+		{"a component named as the identities' directory", "n", []holdfast.Component{app("identities")}, "",
+			"identities"},
 		{"a component named as the manifest", "n", []holdfast.Component{app("set.json")}, "", "set.json"},
 		{"a component named as the readme", "n", []holdfast.Component{app("README.md")}, "", "README.md"},
 		{"the same name twice", "n", []holdfast.Component{app("a"), app("a")}, "", "a is there twice"},
 		{"a kind nobody knows", "n", []holdfast.Component{{Name: "a", Kind: "cometbft"}}, "", `"cometbft"`},
-		{"two participants", "n", []holdfast.Component{participant, {Name: "p2", Kind: holdfast.Participant}}, "", "both of kind participant"},
+		{"two participants", "n", []holdfast.Component{participant, {
+			Name: "p2",
+			Kind: holdfast.Participant,
+		}}, "", "both of kind participant"},
 		{"two SV apps", "n", []holdfast.Component{of(holdfast.SV, "a"), of(holdfast.SV, "b")}, "", "both of kind sv"},
-		{"two validator apps", "n", []holdfast.Component{validator, {Name: "v2", Kind: holdfast.Validator}}, "", "both of kind validator"},
+		{"two validator apps", "n", []holdfast.Component{validator, {
+			Name: "v2",
+			Kind: holdfast.Validator,
+		}}, "", "both of kind validator"},
 		{"before nobody", "n", []holdfast.Component{before(app("a"), "b")}, "", "ordered against b"},
 		{"after nobody", "n", []holdfast.Component{after(app("a"), "b")}, "", "ordered against b"},
 		{"before itself", "n", []holdfast.Component{before(app("a"), "a")}, "", "a before a"},
-		{"the participant before its validator app", "n", []holdfast.Component{before(participant, "validator"), validator}, "", "circle"},
-		{"a circle of three beside a bystander", "n", []holdfast.Component{app("x"), before(app("a"), "b"), before(app("b"), "c"), before(app("c"), "a")}, "", "circle"},
+		{"the participant before its validator app", "n",
+			[]holdfast.Component{before(participant, "validator"), validator}, "", "circle"},
+		{"a circle of three beside a bystander", "n",
+			[]holdfast.Component{app("x"), before(app("a"), "b"), before(app("b"), "c"), before(app("c"), "a")}, "",
+			"circle"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			n := holdfast.Node{Name: c.node, Components: c.components}
 			err := n.Validate()
 			if c.refused != "" {
-				if err == nil || !strings.Contains(err.Error(), c.refused) || holdfast.ClassOf(err) != holdfast.Usage {
-					t.Errorf("got %v (class %s), want a usage error with %q in it", err, holdfast.ClassOf(err), c.refused)
+				if err == nil || !strings.Contains(err.Error(), c.refused) ||
+					holdfast.ClassOf(err) != holdfast.Usage {
+					t.Errorf("got %v (class %s), want a usage error with %q in it", err, holdfast.ClassOf(err),
+						c.refused)
 				}
 				return
 			}
@@ -172,8 +200,17 @@ func TestEdgesSayWhyAndComeOnce(t *testing.T) {
 
 func TestProblemsAreErrorsWithAClassAndAdvice(t *testing.T) {
 	cause := errors.New("connection reset")
-	inner := &holdfast.Problem{Class: holdfast.Unreachable, What: "connect to database x", Err: cause, Do: "Check the host."}
-	outer := fmt.Errorf("capture participant: %w", &holdfast.Problem{What: "dump", Why: "No set was taken.", Err: inner})
+	inner := &holdfast.Problem{
+		Class: holdfast.Unreachable,
+		What:  "connect to database x",
+		Err:   cause,
+		Do:    "Check the host.",
+	}
+	outer := fmt.Errorf("capture participant: %w", &holdfast.Problem{
+		What: "dump",
+		Why:  "No set was taken.",
+		Err:  inner,
+	})
 	if got := holdfast.ClassOf(outer); got != holdfast.Unreachable {
 		t.Errorf("class %s: a problem without a class hides that of its cause", got)
 	}

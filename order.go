@@ -47,7 +47,8 @@ func (s *Set) Prove() {
 		s.State = Mismatched
 	case s.Order.Verdict == Violated:
 		s.State = Misordered
-	case s.Order.Verdict.Against() || s.Members.Verdict.Against() || len(s.Missing) > 0 || len(s.faultyIdentities()) > 0 || len(s.gaps()) > 0:
+	case s.Order.Verdict.Against() || s.Members.Verdict.Against() || len(s.Missing) > 0 ||
+		len(s.faultyIdentities()) > 0 || len(s.gaps()) > 0:
 		s.State = Unproven
 	default:
 		s.State = Proven
@@ -61,8 +62,12 @@ func (s Set) Problems() []Problem {
 	fresh.Prove()
 	var out []Problem
 	if s.Schema < 1 || s.Schema > ManifestSchema {
-		return []Problem{{Class: Undetermined, What: fmt.Sprintf("set %s has manifest version %d; this program reads up to %d", s.ID, s.Schema, ManifestSchema),
-			Do: "Use the Holdfast version that wrote it, or a later one."}}
+		return []Problem{{
+			Class: Undetermined,
+			What: fmt.Sprintf("set %s has manifest version %d; this program reads up to %d", s.ID, s.Schema,
+				ManifestSchema),
+			Do: "Use the Holdfast version that wrote it, or a later one.",
+		}}
 	}
 	for _, f := range fresh.Members.Findings {
 		if f.Verdict.Against() {
@@ -80,13 +85,19 @@ func (s Set) Problems() []Problem {
 		out = append(out, Problem{Class: Violation, What: fmt.Sprintf("set %s has %s", s.ID, gap)})
 	}
 	for _, c := range s.faultyIdentities() {
-		out = append(out, Problem{Class: Violation, What: fmt.Sprintf("set %s: identities: not so that %s: %s", s.ID, c.Title, c.Evidence)})
+		out = append(out, Problem{
+			Class: Violation,
+			What:  fmt.Sprintf("set %s: identities: not so that %s: %s", s.ID, c.Title, c.Evidence),
+		})
 	}
 	for _, m := range s.Missing {
 		out = append(out, Problem{Class: Undetermined, What: fmt.Sprintf("set %s: %s", s.ID, m)})
 	}
 	if fresh.State != s.State {
-		out = append(out, Problem{Class: Violation, What: fmt.Sprintf("set %s calls itself %s, but its facts say %s", s.ID, s.State, fresh.State)})
+		out = append(out, Problem{
+			Class: Violation,
+			What:  fmt.Sprintf("set %s calls itself %s, but its facts say %s", s.ID, s.State, fresh.State),
+		})
 	}
 	slices.SortStableFunc(out, func(a, b Problem) int { return rank(a.Class) - rank(b.Class) })
 	return out
@@ -112,7 +123,9 @@ func (s Set) faultyIdentities() []IdentityCheck {
 	if s.Identities == nil {
 		return nil
 	}
-	return slices.DeleteFunc(slices.Clone(s.Identities.Checks), func(c IdentityCheck) bool { return c.Verdict != Violated })
+	return slices.DeleteFunc(slices.Clone(s.Identities.Checks), func(c IdentityCheck) bool {
+		return c.Verdict != Violated
+	})
 }
 
 func rank(c Class) int {
@@ -150,7 +163,11 @@ func (s Set) proveEdge(e Edge) EdgeProof {
 		none := Finding{CannotTell, "one of the two was not captured"}
 		return EdgeProof{Edge: e, Clock: none, Content: none}
 	case first.at == then.at:
-		return EdgeProof{Edge: e, Clock: Finding{Holds, "one capture has both as they were at one instant"}, Content: ContentOrder(first.Captured, then.Captured)}
+		return EdgeProof{
+			Edge:    e,
+			Clock:   Finding{Holds, "one capture has both as they were at one instant"},
+			Content: ContentOrder(first.Captured, then.Captured),
+		}
 	}
 	return EdgeProof{Edge: e, Clock: clockOrder(first, then), Content: ContentOrder(first.Captured, then.Captured)}
 }
@@ -160,14 +177,17 @@ func (s Set) proveEdge(e Edge) EdgeProof {
 func clockOrder(first, then Part) Finding {
 	for _, c := range []Part{first, then} {
 		if c.Ended.Since < c.Began.Since {
-			return Finding{CannotTell, fmt.Sprintf("%s ended before it began: its times are not those of one clock", c.Component)}
+			return Finding{CannotTell,
+				fmt.Sprintf("%s ended before it began: its times are not those of one clock", c.Component)}
 		}
 	}
 	gap := then.Began.Since - first.Ended.Since
 	if gap <= 0 {
-		return Finding{Violated, fmt.Sprintf("%s began %v before %s had ended", then.Component, -gap, first.Component)}
+		return Finding{Violated,
+			fmt.Sprintf("%s began %v before %s had ended", then.Component, -gap, first.Component)}
 	}
-	return Finding{Holds, fmt.Sprintf("%s ended %v before %s began", first.Component, gap.Round(time.Microsecond), then.Component)}
+	return Finding{Holds,
+		fmt.Sprintf("%s ended %v before %s began", first.Component, gap.Round(time.Microsecond), then.Component)}
 }
 
 // ContentOrder compares what two databases say about each other, which is all
@@ -176,11 +196,14 @@ func clockOrder(first, then Part) Finding {
 func ContentOrder(first, then Captured) Finding {
 	r, ok := ruleOf(first.Kind, then.Kind)
 	if !ok || r.content == nil {
-		return Finding{NoneApplies, fmt.Sprintf("no rule relates the contents of %s and %s; the clock decides", first.Component, then.Component)}
+		return Finding{NoneApplies,
+			fmt.Sprintf("no rule relates the contents of %s and %s; the clock decides", first.Component,
+				then.Component)}
 	}
 	for _, c := range []Captured{first, then} {
 		if c.Facts.Unknown != "" {
-			return Finding{CannotTell, fmt.Sprintf("the schema of %s is not one that is known: %s", c.Component, c.Facts.Unknown)}
+			return Finding{CannotTell,
+				fmt.Sprintf("the schema of %s is not one that is known: %s", c.Component, c.Facts.Unknown)}
 		}
 	}
 	return r.content(first.Kind, first.Facts, then.Facts)
@@ -223,7 +246,8 @@ func ProveMembership(parts []Part, ids *IdentityFacts) MembershipProof {
 		if ids.ID == "PAR::"+participant.ParticipantID {
 			add(Holds, "the identities are those of participant %s", participant.ParticipantID)
 		} else {
-			add(Violated, "the identities are those of %s, but the participant's database is that of %s", ids.ID, participant.ParticipantID)
+			add(Violated, "the identities are those of %s, but the participant's database is that of %s", ids.ID,
+				participant.ParticipantID)
 		}
 	}
 	return proof

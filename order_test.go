@@ -2,12 +2,12 @@ package holdfast_test
 
 import (
 	"encoding/json"
-	"holdfast/content"
 	"slices"
 	"strings"
 	"testing"
 
 	"holdfast"
+	"holdfast/content"
 )
 
 func validatorOf(s *holdfast.Set) *holdfast.Captured   { return &s.Captures[0].Components[0] }
@@ -15,7 +15,12 @@ func participantOf(s *holdfast.Set) *holdfast.Captured { return &s.Captures[1].C
 
 // dumped is a capture of one component.
 func dumped(began, ended int, c holdfast.Captured) holdfast.Capture {
-	return holdfast.Capture{Method: holdfast.Dump, Began: at(began), Ended: at(ended), Components: []holdfast.Captured{c}}
+	return holdfast.Capture{
+		Method:     holdfast.Dump,
+		Began:      at(began),
+		Ended:      at(ended),
+		Components: []holdfast.Captured{c},
+	}
 }
 
 func stores(s *holdfast.Set, list ...holdfast.Store) {
@@ -80,7 +85,8 @@ func TestWhatASetIsWorth(t *testing.T) {
 			stores(s, store("DbValidatorStore", 101))
 		}, holdfast.Misordered, "ingested up to offset 101, but the participant's ledger ends at 100"},
 		{"one store of many is beyond the ledger's end", func(s *holdfast.Set) {
-			stores(s, store("DbValidatorStore", 98), store("DbUserWalletStore", 101), store("DbExternalPartyWalletStore", 90))
+			stores(s, store("DbValidatorStore", 98), store("DbUserWalletStore", 101),
+				store("DbExternalPartyWalletStore", 90))
 		}, holdfast.Misordered, "store DbUserWalletStore"},
 		{"an old version of a store is beyond the ledger's end", func(s *holdfast.Set) {
 			old := store("DbUserWalletStore", 101)
@@ -127,7 +133,12 @@ func TestWhatASetIsWorth(t *testing.T) {
 			s.Identities, s.Missing = nil, []string{"identities: the validator app does not answer"}
 		}, holdfast.Unproven, "does not answer"},
 		{"the identities failed a check", func(s *holdfast.Set) {
-			s.Identities.Checks = append(s.Identities.Checks, holdfast.IdentityCheck{Code: "keys_current", Title: "it has the keys in use now", Verdict: holdfast.Violated, Evidence: "the database has key 1220ee, the dump does not"})
+			s.Identities.Checks = append(s.Identities.Checks, holdfast.IdentityCheck{
+				Code:     "keys_current",
+				Title:    "it has the keys in use now",
+				Verdict:  holdfast.Violated,
+				Evidence: "the database has key 1220ee, the dump does not",
+			})
 		}, holdfast.Unproven, "1220ee"},
 
 		{"the validator app is another participant's", func(s *holdfast.Set) {
@@ -191,7 +202,8 @@ func TestProblemsLeadWithViolations(t *testing.T) {
 	stores(&s, store("DbValidatorStore", 101))
 	s.Prove()
 	problems := s.Problems()
-	if len(problems) < 2 || problems[0].Class != holdfast.Violation || problems[len(problems)-1].Class != holdfast.Undetermined {
+	if len(problems) < 2 || problems[0].Class != holdfast.Violation ||
+		problems[len(problems)-1].Class != holdfast.Undetermined {
 		t.Errorf("got %+v", problems)
 	}
 }
@@ -208,7 +220,8 @@ func TestManifestsOfLaterOrNoVersionAreNotJudged(t *testing.T) {
 }
 
 func TestAnEmptyManifestIsNotProven(t *testing.T) {
-	for _, text := range []string{`{}`, `{"state":"proven"}`, `{"schema":1,"state":"proven"}`, `{"schema":1,"state":"proven","node":{"name":"demo"}}`} {
+	for _, text := range []string{`{}`, `{"state":"proven"}`, `{"schema":1,"state":"proven"}`,
+		`{"schema":1,"state":"proven","node":{"name":"demo"}}`} {
 		var s holdfast.Set
 		if err := json.Unmarshal([]byte(text), &s); err != nil {
 			t.Fatal(err)
@@ -224,13 +237,22 @@ func TestAnEmptyManifestIsNotProven(t *testing.T) {
 func TestAnAppBeforeTheParticipantIsProvenByTheClock(t *testing.T) {
 	for ended, want := range map[int]holdfast.State{7: holdfast.Proven, 11: holdfast.Misordered} {
 		s := goodSet()
-		s.Node.Components = append(s.Node.Components, holdfast.Component{Name: "app", Kind: holdfast.App, Before: []holdfast.ComponentName{"participant"}})
-		s.Captures = append(s.Captures, dumped(1, ended, holdfast.Captured{Component: "app", Kind: holdfast.App, Facts: holdfast.Facts{Schema: "app"}}))
+		s.Node.Components = append(s.Node.Components, holdfast.Component{
+			Name:   "app",
+			Kind:   holdfast.App,
+			Before: []holdfast.ComponentName{"participant"},
+		})
+		s.Captures = append(s.Captures, dumped(1, ended, holdfast.Captured{
+			Component: "app",
+			Kind:      holdfast.App,
+			Facts:     holdfast.Facts{Schema: "app"},
+		}))
 		s.Prove()
 		if s.State != want {
 			t.Errorf("an app whose capture ended after %d s makes the set %s, want %s", ended, s.State, want)
 		}
-		if e := s.Order.Edges[1]; e.Content.Verdict != holdfast.NoneApplies || !strings.Contains(e.Content.Evidence, "the clock decides") {
+		if e := s.Order.Edges[1]; e.Content.Verdict != holdfast.NoneApplies ||
+			!strings.Contains(e.Content.Evidence, "the clock decides") {
 			t.Errorf("evidence %+v", e.Content)
 		}
 	}
@@ -241,7 +263,11 @@ func apps(names ...holdfast.ComponentName) holdfast.Set {
 	s := holdfast.Set{Schema: holdfast.ManifestSchema, Node: holdfast.Node{Name: "demo"}}
 	for i, name := range names {
 		s.Node.Components = append(s.Node.Components, app(name))
-		s.Captures = append(s.Captures, dumped(2*i, 2*i+1, holdfast.Captured{Component: name, Kind: holdfast.App, Facts: holdfast.Facts{Schema: "app"}}))
+		s.Captures = append(s.Captures, dumped(2*i, 2*i+1, holdfast.Captured{
+			Component: name,
+			Kind:      holdfast.App,
+			Facts:     holdfast.Facts{Schema: "app"},
+		}))
 	}
 	return s
 }
@@ -253,10 +279,11 @@ func TestWhereNoRuleOfOrderAppliesNoneIsSaidToHold(t *testing.T) {
 		order holdfast.Verdict
 		state holdfast.State
 	}{
-		"one component":                      {apps("a"), holdfast.NoneApplies, holdfast.Proven},
-		"two that nobody ordered":            {apps("a", "b"), holdfast.NoneApplies, holdfast.Proven},
-		"two that the clock orders":          {ordered(apps("a", "b"), "a", "b"), holdfast.Holds, holdfast.Proven},
-		"two against the configured order":   {ordered(apps("a", "b"), "b", "a"), holdfast.Violated, holdfast.Misordered},
+		"one component":             {apps("a"), holdfast.NoneApplies, holdfast.Proven},
+		"two that nobody ordered":   {apps("a", "b"), holdfast.NoneApplies, holdfast.Proven},
+		"two that the clock orders": {ordered(apps("a", "b"), "a", "b"), holdfast.Holds, holdfast.Proven},
+		"two against the configured order": {ordered(apps("a", "b"), "b", "a"), holdfast.Violated,
+			holdfast.Misordered},
 		"one of which something is missing":  {lacking(apps("a")), holdfast.NoneApplies, holdfast.Unproven},
 		"a wish that the clock contradicts":  {wishing(4, 2), holdfast.NoneApplies, holdfast.Proven},
 		"a wish that the clock agrees with":  {wishing(2, 4), holdfast.NoneApplies, holdfast.Proven},
@@ -266,7 +293,8 @@ func TestWhereNoRuleOfOrderAppliesNoneIsSaidToHold(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c.set.Prove()
 			if c.set.Order.Verdict != c.order || c.set.State != c.state {
-				t.Errorf("the order is said to be %q and the set %s: %+v", c.set.Order.Verdict, c.set.State, c.set.Order)
+				t.Errorf("the order is said to be %q and the set %s: %+v", c.set.Order.Verdict, c.set.State,
+					c.set.Order)
 			}
 			if problems := c.set.Problems(); len(problems) > 0 != (c.state != holdfast.Proven) {
 				t.Errorf("problems %v", problems)
@@ -313,13 +341,24 @@ func serial(ordererAt, sequencerAt int) holdfast.Set {
 // Scan and the SV app follow the participant as the validator app does.
 func TestAnAppOfASuperValidatorMayNotBeAheadOfItsParticipant(t *testing.T) {
 	for _, kind := range []holdfast.Kind{holdfast.SV, holdfast.Scan} {
-		for offset, want := range map[int64]holdfast.State{98: holdfast.Proven, 101: holdfast.Misordered, 39: holdfast.Misordered} {
+		for offset, want := range map[int64]holdfast.State{
+			98:  holdfast.Proven,
+			101: holdfast.Misordered,
+			39:  holdfast.Misordered,
+		} {
 			s := goodSet()
 			s.Node.Components = append(s.Node.Components, of(kind, "more"))
-			s.Captures = append(s.Captures, dumped(1, 2, holdfast.Captured{Component: "more", Kind: kind,
-				Facts: holdfast.Facts{Schema: string(kind), Splice: &holdfast.SpliceFacts{Stores: []holdfast.Store{store("DbAnyStore", offset)}}}}))
+			s.Captures = append(s.Captures, dumped(1, 2, holdfast.Captured{
+				Component: "more",
+				Kind:      kind,
+				Facts: holdfast.Facts{
+					Schema: string(kind),
+					Splice: &holdfast.SpliceFacts{Stores: []holdfast.Store{store("DbAnyStore", offset)}},
+				},
+			}))
 			if s.Prove(); s.State != want {
-				t.Errorf("a %s that has ingested up to %d makes the set %s, want %s: %+v", kind, offset, s.State, want, s.Order)
+				t.Errorf("a %s that has ingested up to %d makes the set %s, want %s: %+v", kind, offset, s.State,
+					want, s.Order)
 			}
 		}
 	}
@@ -353,15 +392,19 @@ func TestOneCaptureOfTwoDatabasesIsInOrder(t *testing.T) {
 		s.Captures = []holdfast.Capture{one}
 		stores(&s, store("DbValidatorStore", offset))
 		if s.Prove(); s.State != want {
-			t.Errorf("one capture of both, ingested up to %d, makes the set %s, want %s: %+v", offset, s.State, want, s.Order)
+			t.Errorf("one capture of both, ingested up to %d, makes the set %s, want %s: %+v", offset, s.State, want,
+				s.Order)
 		}
-		if e := s.Order.Edges[0]; e.Clock.Verdict != holdfast.Holds || !strings.Contains(e.Clock.Evidence, "at one instant") {
+		if e := s.Order.Edges[0]; e.Clock.Verdict != holdfast.Holds ||
+			!strings.Contains(e.Clock.Evidence, "at one instant") {
 			t.Errorf("the clock says %+v", e.Clock)
 		}
-		if part, ok := s.Part("participant"); !ok || part.Method != holdfast.Physical || part.Database.Name != "participant-4" {
+		if part, ok := s.Part("participant"); !ok || part.Method != holdfast.Physical ||
+			part.Database.Name != "participant-4" {
 			t.Errorf("the participant's part is %+v", part)
 		}
-		if names := s.FileNames(); !slices.Equal(names, []string{"README.md", "server/base.tar", "identities/participant.json.age"}) {
+		if names := s.FileNames(); !slices.Equal(names,
+			[]string{"README.md", "server/base.tar", "identities/participant.json.age"}) {
 			t.Errorf("the files are %v", names)
 		}
 	}

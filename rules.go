@@ -59,14 +59,18 @@ func offsetOrder(app Kind, f, then Facts) Finding {
 	case ingested < 0:
 		return Finding{CannotTell, fmt.Sprintf("the %s has not ingested anything from this participant yet", who)}
 	case p.LedgerEnd == nil && ingested > 0:
-		return Finding{Violated, fmt.Sprintf("the %s has ingested up to offset %d, but the participant's ledger is empty", who, ingested)}
+		return Finding{Violated,
+			fmt.Sprintf("the %s has ingested up to offset %d, but the participant's ledger is empty", who, ingested)}
 	case p.LedgerEnd == nil:
 		return Finding{Holds, "both ledgers are empty"}
 	case p.PrunedUpTo != nil && ingested < *p.PrunedUpTo:
-		return Finding{Violated, fmt.Sprintf("the %s has ingested up to offset %d, but the participant has pruned up to %d: the updates between are gone",
-			who, ingested, *p.PrunedUpTo)}
+		return Finding{Violated,
+			fmt.Sprintf("the %s has ingested up to offset %d, but the participant has pruned up to %d: the updates "+
+				"between are gone",
+				who, ingested, *p.PrunedUpTo)}
 	}
-	return Finding{Holds, fmt.Sprintf("%s ingested up to offset %d, participant's ledger end %d", who, ingested, *p.LedgerEnd)}
+	return Finding{Holds,
+		fmt.Sprintf("%s ingested up to offset %d, participant's ledger end %d", who, ingested, *p.LedgerEnd)}
 }
 
 // ingested is the newest offset that any store of the participant has, -1 when
@@ -81,11 +85,14 @@ func (f SpliceFacts) ingested(app Kind, p ParticipantFacts) (int64, *Finding) {
 			if s.Raw == "" || !s.Current {
 				continue // nothing ingested yet, or a store that was left behind
 			}
-			return 0, &Finding{CannotTell, fmt.Sprintf("store %s of the %s has an offset that does not decode: %q", s.Name, app.Title(), s.Raw)}
+			return 0, &Finding{CannotTell,
+				fmt.Sprintf("store %s of the %s has an offset that does not decode: %q", s.Name, app.Title(), s.Raw)}
 		}
 		if p.LedgerEnd != nil && *s.Offset > *p.LedgerEnd {
-			return 0, &Finding{Violated, fmt.Sprintf("store %s of the %s has ingested up to offset %d, but the participant's ledger ends at %d",
-				s.Name, app.Title(), *s.Offset, *p.LedgerEnd)}
+			return 0, &Finding{Violated,
+				fmt.Sprintf("store %s of the %s has ingested up to offset %d, but the participant's "+
+					"ledger ends at %d",
+					s.Name, app.Title(), *s.Offset, *p.LedgerEnd)}
 		}
 		newest = max(newest, *s.Offset)
 	}

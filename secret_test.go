@@ -28,7 +28,8 @@ func TestSecretsDoNotPrint(t *testing.T) {
 	}
 	wrapped := wrapping{"n", secret, &secret, []holdfast.Secret{secret}, map[string]holdfast.Secret{"k": secret}}
 	leaks := func(how, text string) {
-		for _, form := range []string{value, fmt.Sprintf("%x", value), fmt.Sprintf("%X", value), fmt.Sprintf("% x", value), fmt.Sprintf("%d", []byte(value))} {
+		for _, form := range []string{value, fmt.Sprintf("%x", value), fmt.Sprintf("%X", value),
+			fmt.Sprintf("% x", value), fmt.Sprintf("%d", []byte(value))} {
 			if strings.Contains(text, form) {
 				t.Errorf("%s shows it: %s", how, text)
 			}
@@ -40,7 +41,8 @@ func TestSecretsDoNotPrint(t *testing.T) {
 		}
 		for _, flags := range []string{"", "+", "#", "-", " ", "0", "40", ".3", "+#"} {
 			format := "%" + flags + string(verb)
-			for _, what := range []any{secret, &secret, wrapped, &wrapped, []any{secret}, fmt.Errorf("wrapped: %v", secret)} {
+			for _, what := range []any{secret, &secret, wrapped, &wrapped, []any{secret},
+				fmt.Errorf("wrapped: %v", secret)} {
 				leaks(fmt.Sprintf("%s of %T", format, what), fmt.Sprintf(format, what))
 			}
 		}
@@ -67,7 +69,8 @@ func TestSecretsDoNotPrint(t *testing.T) {
 		"JSON log": func(b *bytes.Buffer) slog.Handler { return slog.NewJSONHandler(b, nil) },
 	} {
 		var b bytes.Buffer
-		slog.New(handler(&b)).Info("connected", "password", secret, "pointer", &secret, "all", wrapped, slog.Group("g", "s", secret))
+		slog.New(handler(&b)).Info("connected", "password", secret, "pointer", &secret, "all", wrapped,
+			slog.Group("g", "s", secret))
 		leaks(name, b.String())
 	}
 }

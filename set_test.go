@@ -3,8 +3,6 @@ package holdfast_test
 import (
 	"bytes"
 	"flag"
-	"holdfast/content"
-	"holdfast/manifest"
 	"os"
 	"reflect"
 	"slices"
@@ -13,6 +11,8 @@ import (
 	"time"
 
 	"holdfast"
+	"holdfast/content"
+	"holdfast/manifest"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -36,60 +36,147 @@ func ptr[T any](v T) *T { return &v }
 // up to 40.
 func goodSet() holdfast.Set {
 	s := holdfast.Set{
-		Schema: holdfast.ManifestSchema, ID: holdfast.NewSetID(began, [4]byte{0x1f, 0x0c, 0x9a, 0x3e}), Holdfast: "0.1.0", Host: "validator-host",
+		Schema:   holdfast.ManifestSchema,
+		ID:       holdfast.NewSetID(began, [4]byte{0x1f, 0x0c, 0x9a, 0x3e}),
+		Holdfast: "0.1.0",
+		Host:     "validator-host",
 		Node: holdfast.Node{Name: "demo", Components: []holdfast.Component{
 			{Name: "participant", Kind: holdfast.Participant},
 			{Name: "validator", Kind: holdfast.Validator},
 		}},
-		Began: at(0), Ended: at(30), Attempt: 1,
+		Began:   at(0),
+		Ended:   at(30),
+		Attempt: 1,
 		Captures: []holdfast.Capture{
 			{
-				Method: holdfast.Dump, Began: at(1), Consistent: at(2), Ended: at(9),
+				Method:     holdfast.Dump,
+				Began:      at(1),
+				Consistent: at(2),
+				Ended:      at(9),
 				Components: []holdfast.Captured{{
-					Component: "validator", Kind: holdfast.Validator,
-					Database: holdfast.Database{Name: "validator", Owner: "cnadmin", Encoding: "UTF8", Collate: "C", CType: "C", Provider: "libc",
-						Bytes: 9 << 20, Roles: []string{"cnadmin"}},
+					Component: "validator",
+					Kind:      holdfast.Validator,
+					Database: holdfast.Database{
+						Name:     "validator",
+						Owner:    "cnadmin",
+						Encoding: "UTF8",
+						Collate:  "C",
+						CType:    "C",
+						Provider: "libc",
+						Bytes:    9 << 20,
+						Roles:    []string{"cnadmin"},
+					},
 					Facts: holdfast.Facts{Schema: "validator", Migrations: "63", Validator: &holdfast.SpliceFacts{
-						Stores: []holdfast.Store{store("DbValidatorStore", 98), store("DbUserWalletStore", 97)}, Users: []string{"administrator", "alice"},
+						Stores: []holdfast.Store{store("DbValidatorStore", 98), store("DbUserWalletStore", 97)},
+						Users:  []string{"administrator", "alice"},
 					}},
 				}},
-				Server: holdfast.Server{Version: "15.18", Number: 150018, SystemID: "7311111111111111111", Timeline: 1},
-				WAL:    holdfast.WAL{Before: "0/1A2B3C4", Settled: true},
+				Server: holdfast.Server{
+					Version:  "15.18",
+					Number:   150018,
+					SystemID: "7311111111111111111",
+					Timeline: 1,
+				},
+				WAL: holdfast.WAL{Before: "0/1A2B3C4", Settled: true},
 				Content: content.Rows{
-					Schema: "validator/schema.dump", Globals: "validator/globals.sql",
+					Schema:  "validator/schema.dump",
+					Globals: "validator/globals.sql",
 					Tables: []content.Table{{
-						Schema: "validator", Name: "store_last_ingested_offsets", Format: content.BinaryFormat,
-						Columns: []string{"store_id", "migration_id", "last_ingested_offset"}, Types: []string{"integer", "bigint", "text"},
-						Rows: 2, Bytes: 61, Digest: content.Digest{Hi: 3, Lo: 4},
-						Segments: []content.Segment{{File: "validator/data/validator.store_last_ingested_offsets/0000000000.copy", Rows: 2, Bytes: 61, Digest: content.Digest{Hi: 3, Lo: 4}}},
+						Schema:  "validator",
+						Name:    "store_last_ingested_offsets",
+						Format:  content.BinaryFormat,
+						Columns: []string{"store_id", "migration_id", "last_ingested_offset"},
+						Types:   []string{"integer", "bigint", "text"},
+						Rows:    2,
+						Bytes:   61,
+						Digest:  content.Digest{Hi: 3, Lo: 4},
+						Segments: []content.Segment{{
+							File:   "validator/data/validator.store_last_ingested_offsets/0000000000.copy",
+							Rows:   2,
+							Bytes:  61,
+							Digest: content.Digest{Hi: 3, Lo: 4},
+						}},
 					}},
-					Sequences: []content.Sequence{{Schema: "validator", Name: "store_descriptors_id_seq", Last: 5, Called: true}},
+					Sequences: []content.Sequence{{
+						Schema: "validator",
+						Name:   "store_descriptors_id_seq",
+						Last:   5,
+						Called: true,
+					}},
 				},
 				Bytes: 61,
 			},
 			{
-				Method: holdfast.Dump, Began: at(10), Consistent: at(11), Ended: at(29),
+				Method:     holdfast.Dump,
+				Began:      at(10),
+				Consistent: at(11),
+				Ended:      at(29),
 				Components: []holdfast.Captured{{
-					Component: "participant", Kind: holdfast.Participant,
-					Database: holdfast.Database{Name: "participant-4", Owner: "cnadmin", Encoding: "UTF8", Collate: "C", CType: "C", Provider: "libc", Bytes: 80 << 20},
-					Facts: holdfast.Facts{Schema: "participant", Migrations: "22.1", Participant: &holdfast.ParticipantFacts{
-						ParticipantID: participantID, LedgerEnd: ptr[int64](100), PrunedUpTo: ptr[int64](40), Published: ptr(began),
-						RecordTimes:   []holdfast.RecordTime{{Synchronizer: "global-domain::1220cc", At: began}},
-						Synchronizers: []holdfast.Synchronizer{{Alias: "global", PhysicalID: "global-domain::1220" + strings.Repeat("c", 64) + "::35-5", Active: true}},
-						Pruning:       &holdfast.Pruning{Cron: "0 /10 * * * ?", MaxDuration: 30 * time.Minute, Retention: 48 * time.Hour},
-						Users:         []holdfast.User{{ID: "ledger-api-user", PrimaryParty: "demo", Rights: []int{1, 2}}},
-						Keys:          []holdfast.Key{{Fingerprint: "1220dd", Name: "demo-namespace"}},
-					}},
+					Component: "participant",
+					Kind:      holdfast.Participant,
+					Database: holdfast.Database{
+						Name:     "participant-4",
+						Owner:    "cnadmin",
+						Encoding: "UTF8",
+						Collate:  "C",
+						CType:    "C",
+						Provider: "libc",
+						Bytes:    80 << 20,
+					},
+					Facts: holdfast.Facts{
+						Schema:     "participant",
+						Migrations: "22.1",
+						Participant: &holdfast.ParticipantFacts{
+							ParticipantID: participantID,
+							LedgerEnd:     ptr[int64](100),
+							PrunedUpTo:    ptr[int64](40),
+							Published:     ptr(began),
+							RecordTimes:   []holdfast.RecordTime{{Synchronizer: "global-domain::1220cc", At: began}},
+							Synchronizers: []holdfast.Synchronizer{{
+								Alias:      "global",
+								PhysicalID: "global-domain::1220" + strings.Repeat("c", 64) + "::35-5",
+								Active:     true,
+							}},
+							Pruning: &holdfast.Pruning{
+								Cron:        "0 /10 * * * ?",
+								MaxDuration: 30 * time.Minute,
+								Retention:   48 * time.Hour,
+							},
+							Users: []holdfast.User{{
+								ID:           "ledger-api-user",
+								PrimaryParty: "demo",
+								Rights:       []int{1, 2},
+							}},
+							Keys: []holdfast.Key{{Fingerprint: "1220dd", Name: "demo-namespace"}},
+						},
+					},
 				}},
-				Server: holdfast.Server{Version: "15.18", Number: 150018, SystemID: "7311111111111111111", Timeline: 1},
-				WAL:    holdfast.WAL{Before: "0/2A2B3C4"},
+				Server: holdfast.Server{
+					Version:  "15.18",
+					Number:   150018,
+					SystemID: "7311111111111111111",
+					Timeline: 1,
+				},
+				WAL: holdfast.WAL{Before: "0/2A2B3C4"},
 				Content: content.Rows{
 					Schema: "participant/schema.dump", Globals: "participant/globals.sql",
 					Tables: []content.Table{{
-						Schema: "participant", Name: "lapi_parameters", Format: content.TextFormat, Columns: []string{"participant_id"}, Types: []string{"character varying"},
-						Rows: 1, Bytes: 70, Digest: content.Digest{Hi: 1, Lo: 2},
+						Schema:  "participant",
+						Name:    "lapi_parameters",
+						Format:  content.TextFormat,
+						Columns: []string{"participant_id"},
+						Types:   []string{"character varying"},
+						Rows:    1,
+						Bytes:   70,
+						Digest:  content.Digest{Hi: 1, Lo: 2},
 						Segments: []content.Segment{
-							{File: "participant/data/participant.lapi_parameters/0000000000.copy", To: 2048, Rows: 1, Bytes: 70, Digest: content.Digest{Hi: 1, Lo: 2}},
+							{
+								File:   "participant/data/participant.lapi_parameters/0000000000.copy",
+								To:     2048,
+								Rows:   1,
+								Bytes:  70,
+								Digest: content.Digest{Hi: 1, Lo: 2},
+							},
 							{File: "participant/data/participant.lapi_parameters/0000002048.copy", From: 2048},
 						},
 					}},
@@ -97,14 +184,28 @@ func goodSet() holdfast.Set {
 				},
 				LeftOut: []holdfast.LeftOut{{Name: "participant.scratch", Reason: "unlogged"}},
 				Bytes:   70,
-				Waits:   []holdfast.Wait{{PID: 77, Relation: "participant.par_contracts", Mode: "AccessExclusiveLock", Waited: 40 * time.Millisecond}},
+				Waits: []holdfast.Wait{{
+					PID:      77,
+					Relation: "participant.par_contracts",
+					Mode:     "AccessExclusiveLock",
+					Waited:   40 * time.Millisecond,
+				}},
 			},
 		},
 		Identities: &holdfast.IdentityFacts{
-			ID: "PAR::" + participantID, Version: "0.6.11", Content: "ab12", SealedFile: "identities/participant.json.age",
+			ID:         "PAR::" + participantID,
+			Version:    "0.6.11",
+			Content:    "ab12",
+			SealedFile: "identities/participant.json.age",
 			Keys:       []holdfast.IdentityKey{{Name: "demo-namespace", Purpose: "signing", Fingerprint: "1220dd"}},
-			Recipients: []string{"age1example"}, Kept: []string{"/mnt/keys/identities-demo.json.age"},
-			Checks: []holdfast.IdentityCheck{{Code: "dump_whole", Title: "the dump is whole", Verdict: holdfast.Holds, Evidence: "an id, 3 keys and a topology snapshot"}},
+			Recipients: []string{"age1example"},
+			Kept:       []string{"/mnt/keys/identities-demo.json.age"},
+			Checks: []holdfast.IdentityCheck{{
+				Code:     "dump_whole",
+				Title:    "the dump is whole",
+				Verdict:  holdfast.Holds,
+				Evidence: "an id, 3 keys and a topology snapshot",
+			}},
 		},
 	}
 	s.Prove()
@@ -112,8 +213,16 @@ func goodSet() holdfast.Set {
 }
 
 func store(name string, offset int64) holdfast.Store {
-	raw := "00" + strings.Repeat("0", 14) + string("0123456789abcdef"[offset>>4&15]) + string("0123456789abcdef"[offset&15])
-	return holdfast.Store{Name: name, Version: 2, Participant: "PAR::" + participantID, Raw: raw, Offset: &offset, Current: true}
+	raw := "00" + strings.Repeat("0",
+		14) + string("0123456789abcdef"[offset>>4&15]) + string("0123456789abcdef"[offset&15])
+	return holdfast.Store{
+		Name:        name,
+		Version:     2,
+		Participant: "PAR::" + participantID,
+		Raw:         raw,
+		Offset:      &offset,
+		Current:     true,
+	}
 }
 
 // read reads a manifest of testdata.
@@ -162,10 +271,16 @@ func TestManifestsOfEveryVersionKeepDecoding(t *testing.T) {
 func TestTheDeploymentOfVersion1IsConverted(t *testing.T) {
 	set := read(t, "testdata/set-v1-compose.json")
 	d := set.Deployment
-	if d == nil || d.Kind != "compose" || d.Machine != "validator-7 /var/lib/docker" || d.Splice != "0.6.11" || len(d.NotKept) != 1 {
+	if d == nil || d.Kind != "compose" || d.Machine != "validator-7 /var/lib/docker" || d.Splice != "0.6.11" ||
+		len(d.NotKept) != 1 {
 		t.Fatalf("the deployment is %+v", d)
 	}
-	want := holdfast.Program{Role: "postgres", Name: "splice-validator-postgres-splice-1", Image: "postgres:14", Digest: "postgres@sha256:1b1b"}
+	want := holdfast.Program{
+		Role:   "postgres",
+		Name:   "splice-validator-postgres-splice-1",
+		Image:  "postgres:14",
+		Digest: "postgres@sha256:1b1b",
+	}
 	if len(d.Programs) != 3 || d.Programs[0] != want {
 		t.Errorf("the programs are %+v", d.Programs)
 	}
@@ -196,9 +311,11 @@ func TestFileNamesAreWhatTheManifestNames(t *testing.T) {
 	slices.Sort(got)
 	want := []string{
 		"README.md", "identities/participant.json.age",
-		"participant/data/participant.lapi_parameters/0000000000.copy", "participant/data/participant.lapi_parameters/0000002048.copy",
+		"participant/data/participant.lapi_parameters/0000000000.copy",
+		"participant/data/participant.lapi_parameters/0000002048.copy",
 		"participant/globals.sql", "participant/schema.dump",
-		"validator/data/validator.store_last_ingested_offsets/0000000000.copy", "validator/globals.sql", "validator/schema.dump",
+		"validator/data/validator.store_last_ingested_offsets/0000000000.copy", "validator/globals.sql",
+		"validator/schema.dump",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %v", got)

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"holdfast/observed"
 	"io"
 	"os"
 	"slices"
@@ -18,6 +17,7 @@ import (
 
 	"holdfast"
 	"holdfast/event"
+	"holdfast/observed"
 )
 
 // Source is one component where it lives.
@@ -217,9 +217,10 @@ func distinct(stages [][]observed.Outlook) error {
 		if twice && o.Instance != "" {
 			return &holdfast.Problem{
 				Class: holdfast.Usage,
-				What:  fmt.Sprintf("components %s and %s are the same database: %s", other.Component, o.Component, o.Database),
-				Why:   "It would be captured twice, and one of the node's databases not at all.",
-				Do:    "Correct `databases:` in holdfast.yaml.",
+				What: fmt.Sprintf("components %s and %s are the same database: %s", other.Component, o.Component,
+					o.Database),
+				Why: "It would be captured twice, and one of the node's databases not at all.",
+				Do:  "Correct `databases:` in holdfast.yaml.",
 			}
 		}
 		seen[o.Instance] = o
@@ -239,10 +240,13 @@ func oneParticipant(n holdfast.Node, stages [][]observed.Outlook) error {
 			continue
 		}
 		if o.Participant != first.Participant {
-			return &holdfast.Problem{Class: holdfast.Refused,
-				What: fmt.Sprintf("the databases of node %s belong to different nodes: %s is %s, %s is %s", n.Name, first.Component, first.Found, o.Component, o.Found),
-				Why:  "A set of them would restore neither node.",
-				Do:   "Correct `databases:` in holdfast.yaml."}
+			return &holdfast.Problem{
+				Class: holdfast.Refused,
+				What: fmt.Sprintf("the databases of node %s belong to different nodes: %s is %s, %s is %s", n.Name,
+					first.Component, first.Found, o.Component, o.Found),
+				Why: "A set of them would restore neither node.",
+				Do:  "Correct `databases:` in holdfast.yaml.",
+			}
 		}
 	}
 	return nil
@@ -256,10 +260,14 @@ func sameNode(last holdfast.Set, stages [][]observed.Outlook) error {
 	}
 	for _, o := range slices.Concat(stages...) {
 		if o.Participant != "" && o.Participant != known.ParticipantID {
-			return &holdfast.Problem{Class: holdfast.Refused,
-				What: fmt.Sprintf("%s is %s, but the sets of node %s so far are of participant %s", o.Database, o.Found, last.Node.Name, known.ParticipantID),
-				Why:  "Either this is another node's database, or the node was given a new identity; one history must not mix the two.",
-				Do:   "If the node really has a new identity, give it a new name: `node:` in holdfast.yaml."}
+			return &holdfast.Problem{
+				Class: holdfast.Refused,
+				What: fmt.Sprintf("%s is %s, but the sets of node %s so far are of participant %s", o.Database,
+					o.Found, last.Node.Name, known.ParticipantID),
+				Why: "Either this is another node's database, or the node was given a new identity; one history " +
+					"must not mix the two.",
+				Do: "If the node really has a new identity, give it a new name: `node:` in holdfast.yaml.",
+			}
 		}
 	}
 	return nil
@@ -292,7 +300,9 @@ func (j Job) take(ctx context.Context, attempt int, last holdfast.Set, files hol
 		}
 		set.Ended = clock()
 		set.Prove()
-		if _, err := out.Put(ctx, holdfast.ReadmeName, func(w io.Writer) error { return writeReadme(w, set) }); err != nil {
+		if _, err := out.Put(ctx, holdfast.ReadmeName, func(w io.Writer) error {
+			return writeReadme(w, set)
+		}); err != nil {
 			return err
 		}
 		return out.Seal(ctx, &set)
@@ -322,7 +332,9 @@ func (j Job) begin(clock holdfast.Clock, attempt int) (holdfast.Set, error) {
 
 // identities takes the identities first. Without them the databases are still
 // worth having, so a failure is recorded, and costs the proof.
-func (j Job) identities(ctx context.Context, set *holdfast.Set, last holdfast.Set, files holdfast.Files, out holdfast.Sink) func(*holdfast.ParticipantFacts) holdfast.IdentityFacts {
+func (j Job) identities(
+	ctx context.Context, set *holdfast.Set, last holdfast.Set, files holdfast.Files, out holdfast.Sink,
+) func(*holdfast.ParticipantFacts) holdfast.IdentityFacts {
 	if j.Identities == nil {
 		return nil
 	}
@@ -395,8 +407,13 @@ func participantOf(set holdfast.Set) *holdfast.ParticipantFacts {
 // that was not observed is not reported.
 func (j Job) readBack(ctx context.Context, set holdfast.Set) error {
 	problem := func(err error) error {
-		return &holdfast.Problem{Class: holdfast.NotProven, What: fmt.Sprintf("set %s was stored, but could not be read back", set.ID), Err: err,
-			Why: "A set that cannot be read is not a backup.", Do: "Check the repository's storage, then run the backup again."}
+		return &holdfast.Problem{
+			Class: holdfast.NotProven,
+			What:  fmt.Sprintf("set %s was stored, but could not be read back", set.ID),
+			Err:   err,
+			Why:   "A set that cannot be read is not a backup.",
+			Do:    "Check the repository's storage, then run the backup again.",
+		}
 	}
 	stored, files, err := j.Store.Find(ctx, set.Node.Name, string(set.ID))
 	if err != nil {
@@ -434,13 +451,20 @@ func verdict(set holdfast.Set) error {
 	case holdfast.Proven:
 		return nil
 	case holdfast.Misordered:
-		return &holdfast.Problem{Class: holdfast.Failed, What: "the set contradicts its own order, twice: " + first,
-			Why: "Restored, its validator app would refer to updates that its participant does not have. It is stored as misordered and does not count.",
-			Do:  "Make sure that nothing restores or rewinds one of the databases, then run the backup again."}
+		return &holdfast.Problem{
+			Class: holdfast.Failed,
+			What:  "the set contradicts its own order, twice: " + first,
+			Why: "Restored, its validator app would refer to updates that its participant does not have. It is " +
+				"stored as misordered and does not count.",
+			Do: "Make sure that nothing restores or rewinds one of the databases, then run the backup again.",
+		}
 	case holdfast.Mismatched:
-		return &holdfast.Problem{Class: holdfast.Failed, What: "the parts of the set do not belong to one node: " + first,
-			Why: "Restored together they would be no node. The set is stored as mismatched and does not count.",
-			Do:  "Check that `databases:` and `identities:` in holdfast.yaml point at the same node."}
+		return &holdfast.Problem{
+			Class: holdfast.Failed,
+			What:  "the parts of the set do not belong to one node: " + first,
+			Why:   "Restored together they would be no node. The set is stored as mismatched and does not count.",
+			Do:    "Check that `databases:` and `identities:` in holdfast.yaml point at the same node.",
+		}
 	}
 	return &holdfast.Problem{Class: holdfast.NotProven, What: "the set is stored, but not proven: " + first,
 		Why: "Nothing contradicts it, but an input of the proof is missing.",

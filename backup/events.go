@@ -67,7 +67,8 @@ func (e DeploymentFailed) String() string {
 func (e CaptureBegan) String() string { return fmt.Sprintf("capture %s", e.Component) }
 
 func (e CaptureEnded) String() string {
-	return fmt.Sprintf("captured %s: %d tables, %d rows in %v", e.Component, e.Tables, e.Rows, e.Took.Round(time.Millisecond))
+	return fmt.Sprintf("captured %s: %d tables, %d rows in %v", e.Component, e.Tables, e.Rows,
+		e.Took.Round(time.Millisecond))
 }
 
 func (e SetStored) String() string {

@@ -104,33 +104,58 @@ func TestRecognise(t *testing.T) {
 		refused []holdfast.Kind
 	}{
 		{"an empty database", nil, "", "", "no tables at all", holdfast.Kinds()},
-		{"a schema without tables", []func(context.Context, string) error{run(`CREATE SCHEMA participant; CREATE VIEW participant.v AS SELECT 1`)}, "", "", "no tables at all", holdfast.Kinds()},
-		{"an application's", []func(context.Context, string) error{splicetest.AppSchema}, "", "", "none of the tables of Canton or Splice", nil},
-		{"a participant that was never initialised", []func(context.Context, string) error{splicetest.ParticipantSchema}, holdfast.Participant, "",
+		{"a schema without tables",
+			[]func(context.Context, string) error{run(`CREATE SCHEMA participant; CREATE VIEW participant.v AS SELECT 1`)}, "", "", "no tables at all", holdfast.Kinds()},
+		{"an application's", []func(context.Context, string) error{splicetest.AppSchema}, "", "",
+			"none of the tables of Canton or Splice", nil},
+		{"a participant that was never initialised",
+			[]func(context.Context, string) error{splicetest.ParticipantSchema}, holdfast.Participant, "",
 			"never initialised", holdfast.Kinds()},
-		{"a node of Canton without a ledger", []func(context.Context, string) error{splicetest.ParticipantSchema, identified}, holdfast.Participant, id,
+		{"a node of Canton without a ledger",
+			[]func(context.Context, string) error{splicetest.ParticipantSchema, identified}, holdfast.Participant, id,
 			"no ledger yet or is not a participant", but(holdfast.Participant)},
-		{"a participant in a schema of another name", []func(context.Context, string) error{splicetest.ParticipantSchema, identified, run(`ALTER SCHEMA participant RENAME TO "My ledger"`)}, holdfast.Participant, id,
+		{"a participant in a schema of another name",
+			[]func(context.Context, string) error{splicetest.ParticipantSchema, identified,
+				run(`ALTER SCHEMA participant RENAME TO "My ledger"`)}, holdfast.Participant, id,
 			"schema My ledger", but(holdfast.Participant)},
-		{"a participant", []func(context.Context, string) error{splicetest.ParticipantSchema, identified, run(ledger)}, holdfast.Participant, id,
+		{"a participant",
+			[]func(context.Context, string) error{splicetest.ParticipantSchema, identified, run(ledger)},
+			holdfast.Participant, id,
 			"the database of the Canton participant " + id, but(holdfast.Participant)},
-		{"a sequencer", []func(context.Context, string) error{splicetest.ParticipantSchema, identified, run(sequencer)}, holdfast.Sequencer, "",
+		{"a sequencer",
+			[]func(context.Context, string) error{splicetest.ParticipantSchema, identified, run(sequencer)},
+			holdfast.Sequencer, "",
 			"the database of a Canton sequencer of synchronizer global::1220bbbb", but(holdfast.Sequencer)},
-		{"a sequencer of a release that has the synchronizer's physical id", []func(context.Context, string) error{splicetest.ParticipantSchema, identified, run(physical + strings.ReplaceAll(sequencer, "(synchronizer_id,", "(physical_synchronizer_id,"))}, holdfast.Sequencer, "",
+		{"a sequencer of a release that has the synchronizer's physical id",
+			[]func(context.Context, string) error{splicetest.ParticipantSchema, identified,
+				run(physical + strings.ReplaceAll(sequencer, "(synchronizer_id,", "(physical_synchronizer_id,"))},
+			holdfast.Sequencer, "",
 			"the database of a Canton sequencer of synchronizer global::1220bbbb", but(holdfast.Sequencer)},
-		{"a sequencer that orders its blocks in its own database", []func(context.Context, string) error{splicetest.ParticipantSchema, identified, run(sequencer), run(orderer)}, holdfast.Sequencer, "",
+		{"a sequencer that orders its blocks in its own database",
+			[]func(context.Context, string) error{splicetest.ParticipantSchema, identified, run(sequencer),
+				run(orderer)}, holdfast.Sequencer, "",
 			"sequencer", but(holdfast.Sequencer)},
-		{"a mediator", []func(context.Context, string) error{splicetest.ParticipantSchema, identified, run(mediator)}, holdfast.Mediator, "",
+		{"a mediator", []func(context.Context, string) error{splicetest.ParticipantSchema, identified, run(mediator)},
+			holdfast.Mediator, "",
 			"the database of a Canton mediator of synchronizer global::1220bbbb", but(holdfast.Mediator)},
-		{"an orderer", []func(context.Context, string) error{splicetest.ParticipantSchema, run(orderer)}, holdfast.Orderer, "",
+		{"an orderer", []func(context.Context, string) error{splicetest.ParticipantSchema, run(orderer)},
+			holdfast.Orderer, "",
 			"the database of a Canton block orderer", but(holdfast.Orderer)},
-		{"an app of Splice without stores", []func(context.Context, string) error{splicetest.ValidatorSchema}, holdfast.Validator, "",
+		{"an app of Splice without stores", []func(context.Context, string) error{splicetest.ValidatorSchema},
+			holdfast.Validator, "",
 			"no stores yet", but(holdfast.Validator)},
-		{"a validator app", []func(context.Context, string) error{splicetest.ValidatorSchema, store("DbValidatorStore", "PAR::"+id)}, holdfast.Validator, id,
+		{"a validator app",
+			[]func(context.Context, string) error{splicetest.ValidatorSchema, store("DbValidatorStore", "PAR::"+id)},
+			holdfast.Validator, id,
 			"validator app of participant " + id, but(holdfast.Validator)},
-		{"a scan app", []func(context.Context, string) error{splicetest.ValidatorSchema, store("DbScanStore", "PAR::"+id)}, holdfast.Scan, id, "scan app", but(holdfast.Scan)},
-		{"an SV app", []func(context.Context, string) error{splicetest.ValidatorSchema, store("DbSvDsoStore", "PAR::"+id)}, holdfast.SV, id, "SV app", but(holdfast.SV)},
-		{"tables of the same names with other columns", []func(context.Context, string) error{run(`CREATE TABLE lapi_parameters (a integer); CREATE TABLE common_node_id (b integer)`)}, "", "", "none of the tables", nil},
+		{"a scan app",
+			[]func(context.Context, string) error{splicetest.ValidatorSchema, store("DbScanStore", "PAR::"+id)},
+			holdfast.Scan, id, "scan app", but(holdfast.Scan)},
+		{"an SV app",
+			[]func(context.Context, string) error{splicetest.ValidatorSchema, store("DbSvDsoStore", "PAR::"+id)},
+			holdfast.SV, id, "SV app", but(holdfast.SV)},
+		{"tables of the same names with other columns",
+			[]func(context.Context, string) error{run(`CREATE TABLE lapi_parameters (a integer); CREATE TABLE common_node_id (b integer)`)}, "", "", "none of the tables", nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			conn := d.make(t, c.fill...)
@@ -144,7 +169,8 @@ func TestRecognise(t *testing.T) {
 				for _, k := range c.refused {
 					want = want || k == kind
 				}
-				if _, do := holdfast.Advice(err); err != nil && found.Sure && !strings.Contains(do, "`kind: "+string(c.kind)+"`") {
+				if _, do := holdfast.Advice(err); err != nil && found.Sure &&
+					!strings.Contains(do, "`kind: "+string(c.kind)+"`") {
 					t.Errorf("as %s: the advice is %q", kind, do)
 				}
 				if (err != nil) != want || err != nil && holdfast.ClassOf(err) != holdfast.Refused {
@@ -167,12 +193,27 @@ func TestReadTheFactsOfASuperValidator(t *testing.T) {
 		want holdfast.Facts
 	}{
 		{holdfast.Sequencer, []func(context.Context, string) error{splicetest.ParticipantSchema, run(sequencer)},
-			holdfast.Facts{Sequencer: &holdfast.SequencerFacts{Synchronizer: "global::1220bbbb", Height: &height, Head: at(3), LowerBound: at(1)}}},
+			holdfast.Facts{Sequencer: &holdfast.SequencerFacts{
+				Synchronizer: "global::1220bbbb",
+				Height:       &height,
+				Head:         at(3),
+				LowerBound:   at(1),
+			}}},
 		{holdfast.Mediator, []func(context.Context, string) error{splicetest.ParticipantSchema, run(mediator)},
 			holdfast.Facts{Mediator: &holdfast.MediatorFacts{Synchronizer: "global::1220bbbb", CleanHead: at(5)}}},
-		{holdfast.Orderer, []func(context.Context, string) error{splicetest.ParticipantSchema, run(orderer)}, holdfast.Facts{}},
-		{holdfast.Scan, []func(context.Context, string) error{splicetest.ValidatorSchema, store("DbScanStore", "PAR::"+id), ingested}, holdfast.Facts{Splice: &holdfast.SpliceFacts{
-			Stores: []holdfast.Store{{Name: "DbScanStore", Version: 2, Participant: "PAR::" + id, Raw: "00000000000000002a", Offset: ptr(int64(42)), Current: true}}}}},
+		{holdfast.Orderer, []func(context.Context, string) error{splicetest.ParticipantSchema, run(orderer)},
+			holdfast.Facts{}},
+		{holdfast.Scan,
+			[]func(context.Context, string) error{splicetest.ValidatorSchema, store("DbScanStore", "PAR::"+id),
+				ingested}, holdfast.Facts{Splice: &holdfast.SpliceFacts{
+				Stores: []holdfast.Store{{
+					Name:        "DbScanStore",
+					Version:     2,
+					Participant: "PAR::" + id,
+					Raw:         "00000000000000002a",
+					Offset:      ptr(int64(42)),
+					Current:     true,
+				}}}}},
 	} {
 		conn := d.make(t, c.fill...)
 		c.want.Schema = string(c.kind)
@@ -181,7 +222,8 @@ func TestReadTheFactsOfASuperValidator(t *testing.T) {
 		if err != nil || !reflect.DeepEqual(got, c.want) {
 			t.Errorf("%s: %s, %v", c.kind, asJSON(got), err)
 		}
-		if as, err := Read(t.Context(), conn, holdfast.Participant); err != nil || as.Schema != "unknown" || !strings.Contains(as.Unknown, c.kind.Title()) {
+		if as, err := Read(t.Context(), conn, holdfast.Participant); err != nil || as.Schema != "unknown" ||
+			!strings.Contains(as.Unknown, c.kind.Title()) {
 			t.Errorf("a %s as participant: %+v, %v", c.kind, as, err)
 		}
 	}
@@ -215,10 +257,13 @@ func TestReadTheFactsOfANode(t *testing.T) {
 			t.Fatal(err)
 		}
 		p := read(node.ParticipantDSN(), holdfast.Participant)
-		if p.Participant == nil || p.Participant.ParticipantID != node.Identities.ParticipantID || p.Participant.LedgerEnd == nil || *p.Participant.LedgerEnd != end {
+		if p.Participant == nil || p.Participant.ParticipantID != node.Identities.ParticipantID ||
+			p.Participant.LedgerEnd == nil || *p.Participant.LedgerEnd != end {
 			t.Fatalf("%+v, ledger end %d", p, end)
 		}
-		if len(p.Participant.Keys) != len(node.Identities.Keys) || len(p.Participant.Users) == 0 || len(p.Participant.Synchronizers) == 0 || len(p.Participant.RecordTimes) == 0 || p.Participant.Pruning == nil || p.Migrations == "" {
+		if len(p.Participant.Keys) != len(node.Identities.Keys) || len(p.Participant.Users) == 0 ||
+			len(p.Participant.Synchronizers) == 0 || len(p.Participant.RecordTimes) == 0 ||
+			p.Participant.Pruning == nil || p.Migrations == "" {
 			t.Errorf("%+v", p.Participant)
 		}
 		for _, s := range p.Participant.Synchronizers {
@@ -229,7 +274,8 @@ func TestReadTheFactsOfANode(t *testing.T) {
 		if serial, ok := p.Participant.ActiveSerial(); !ok || serial != 5 {
 			t.Errorf("serial %d, %v", serial, ok)
 		}
-		if len(p.Participant.Dars) != 1 || p.Participant.Dars[0].Name != "splice-amulet" || p.Participant.Users[0].Created == nil {
+		if len(p.Participant.Dars) != 1 || p.Participant.Dars[0].Name != "splice-amulet" ||
+			p.Participant.Users[0].Created == nil {
 			t.Errorf("%+v, %+v", p.Participant.Dars, p.Participant.Users[0])
 		}
 		since := func(offset int64) []string {
@@ -271,8 +317,12 @@ func TestReadTheFactsOfANode(t *testing.T) {
 		}
 
 		// The wrong way round, neither is known.
-		for dsn, kind := range map[string]holdfast.Kind{node.ParticipantDSN(): holdfast.Validator, node.ValidatorDSN(): holdfast.Participant} {
-			if f := read(dsn, kind); f.Schema != "unknown" || f.Unknown == "" || f.Participant != nil || f.Validator != nil {
+		for dsn, kind := range map[string]holdfast.Kind{
+			node.ParticipantDSN(): holdfast.Validator,
+			node.ValidatorDSN():   holdfast.Participant,
+		} {
+			if f := read(dsn, kind); f.Schema != "unknown" || f.Unknown == "" || f.Participant != nil ||
+				f.Validator != nil {
 				t.Errorf("%+v", f)
 			}
 		}
@@ -293,8 +343,10 @@ func TestAReleaseWithAnotherSchemaIsNotAnError(t *testing.T) {
 		{`ALTER TABLE participant.par_pruning_schedules DROP COLUMN retention CASCADE`, "participant"},
 		{`DROP TABLE participant.common_kms_metadata_store CASCADE`, "participant"},
 		{`DROP TABLE participant.flyway_schema_history CASCADE`, "participant"},
-		{`ALTER TABLE participant.lapi_parameters RENAME COLUMN participant_pruned_up_to_inclusive TO pruned`, "unknown"},
-		{`ALTER TABLE participant.lapi_parameters RENAME COLUMN pruned TO participant_pruned_up_to_inclusive`, "participant"},
+		{`ALTER TABLE participant.lapi_parameters RENAME COLUMN participant_pruned_up_to_inclusive TO pruned`,
+			"unknown"},
+		{`ALTER TABLE participant.lapi_parameters RENAME COLUMN pruned TO participant_pruned_up_to_inclusive`,
+			"participant"},
 		{`DELETE FROM participant.lapi_parameters`, "unknown"},
 		{`ALTER TABLE participant.lapi_parameters RENAME COLUMN ledger_end TO last`, "unknown"},
 	} {

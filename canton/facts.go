@@ -175,18 +175,29 @@ func (r *reader) participant() *holdfast.ParticipantFacts {
 // text is "d|" and its id.
 func (r *reader) recordTimes(p *holdfast.ParticipantFacts) {
 	names := map[string]string{}
-	r.each(synchronizers, func(row []*string) { names[text(row[0])] = strings.TrimPrefix(text(row[1]), synchronizers.prefix) })
+	r.each(synchronizers, func(row []*string) {
+		names[text(row[0])] = strings.TrimPrefix(text(row[1]), synchronizers.prefix)
+	})
 	r.each(recordTimes, func(row []*string) {
 		if name, ok := names[text(row[0])]; ok && row[1] != nil {
-			p.RecordTimes = append(p.RecordTimes, holdfast.RecordTime{Synchronizer: name, At: micros(r.count(recordTimes, "record_time", row[1]))})
+			p.RecordTimes = append(p.RecordTimes, holdfast.RecordTime{
+				Synchronizer: name,
+				At:           micros(r.count(recordTimes, "record_time", row[1])),
+			})
 		}
 	})
-	slices.SortFunc(p.RecordTimes, func(a, b holdfast.RecordTime) int { return strings.Compare(a.Synchronizer, b.Synchronizer) })
+	slices.SortFunc(p.RecordTimes, func(a, b holdfast.RecordTime) int {
+		return strings.Compare(a.Synchronizer, b.Synchronizer)
+	})
 }
 
 func (r *reader) connections(p *holdfast.ParticipantFacts) {
 	r.each(connections, func(row []*string) {
-		p.Synchronizers = append(p.Synchronizers, holdfast.Synchronizer{Alias: text(row[0]), PhysicalID: text(row[1]), Active: text(row[2]) == "A"})
+		p.Synchronizers = append(p.Synchronizers, holdfast.Synchronizer{
+			Alias:      text(row[0]),
+			PhysicalID: text(row[1]),
+			Active:     text(row[2]) == "A",
+		})
 	})
 	slices.SortFunc(p.Synchronizers, func(a, b holdfast.Synchronizer) int {
 		return cmp.Or(strings.Compare(a.Alias, b.Alias), strings.Compare(a.PhysicalID, b.PhysicalID))
@@ -235,7 +246,10 @@ func (r *reader) users(p *holdfast.ParticipantFacts) {
 func (r *reader) keys(p *holdfast.ParticipantFacts) {
 	r.each(privateKeys, func(row []*string) {
 		p.Keys = append(p.Keys, holdfast.Key{
-			Fingerprint: text(row[0]), Name: text(row[1]), Purpose: int(r.count(privateKeys, "purpose", row[2])), Wrapped: row[3] != nil,
+			Fingerprint: text(row[0]),
+			Name:        text(row[1]),
+			Purpose:     int(r.count(privateKeys, "purpose", row[2])),
+			Wrapped:     row[3] != nil,
 		})
 	})
 	slices.SortFunc(p.Keys, func(a, b holdfast.Key) int { return strings.Compare(a.Fingerprint, b.Fingerprint) })

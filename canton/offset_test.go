@@ -33,7 +33,8 @@ func TestDecodeOffset(t *testing.T) {
 
 // Whatever decodes is what encodes to the same text: nothing is guessed.
 func FuzzDecodeOffset(f *testing.F) {
-	for _, seed := range []string{"", "000000000000000042", "00ffffffffffffffff", "0x0000000000000042", "00_0000000000000042"} {
+	for _, seed := range []string{"", "000000000000000042", "00ffffffffffffffff", "0x0000000000000042",
+		"00_0000000000000042"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

@@ -48,7 +48,8 @@ func (s schema) has(table string, columns ...string) bool {
 func (s schema) table(name string) string { return pgx.Identifier{s.name, name}.Sanitize() }
 
 func isCanton(s source) bool {
-	return s.has("lapi_parameters", "participant_id", "ledger_end") && s.has("common_node_id", "identifier", "namespace")
+	return s.has("lapi_parameters", "participant_id", "ledger_end") &&
+		s.has("common_node_id", "identifier", "namespace")
 }
 
 func isSplice(s source) bool {
@@ -114,7 +115,8 @@ func recogniseOne(schemas []source) (Found, source, error) {
 		}
 		names = append(names, s.name())
 	}
-	return Found{What: "a database with none of the tables of Canton or Splice (schemas: " + strings.Join(names, ", ") + ")"}, nil, nil
+	return Found{What: "a database with none of the tables of Canton or Splice (schemas: " + strings.Join(names,
+		", ") + ")"}, nil, nil
 }
 
 // recogniseCanton tells the nodes of Canton apart, whose databases all have the
@@ -135,15 +137,18 @@ func recogniseCanton(s source) (Found, error) {
 	case r.err != nil:
 		return Found{}, fmt.Errorf("read the node's id: %w", r.err)
 	case participant != "":
-		found.ID, found.What, found.Sure = participant, fmt.Sprintf("the database of the Canton participant %s (schema %s)", participant, s.name()), true
+		found.ID, found.What, found.Sure = participant, fmt.Sprintf("the database of the Canton participant %s "+
+			"(schema %s)", participant, s.name()), true
 	case other != "":
 		found.Kind, found.Sure = other, true
 		found.What = fmt.Sprintf("the database of a Canton %s%s (schema %s)", other.Title(), of, s.name())
 	case id != "":
 		found.ID = id
-		found.What = fmt.Sprintf("the database of the Canton node %s (schema %s), which has no ledger yet or is not a participant", id, s.name())
+		found.What = fmt.Sprintf("the database of the Canton node %s (schema %s), which has no ledger yet or is "+
+			"not a participant", id, s.name())
 	default:
-		found.What = fmt.Sprintf("the database of a Canton node that was never initialised (schema %s): it has no identity", s.name())
+		found.What = fmt.Sprintf("the database of a Canton node that was never initialised (schema %s): it has "+
+			"no identity", s.name())
 	}
 	return found, nil
 }
@@ -187,7 +192,9 @@ var spliceApps = []struct {
 // recogniseSplice tells the apps of Splice apart by the stores they have.
 func recogniseSplice(s source) (Found, error) {
 	r := reader{source: s}
-	stores := slices.SortedFunc(maps.Values(r.descriptors()), func(a, b descriptor) int { return cmp.Compare(b.id, a.id) })
+	stores := slices.SortedFunc(maps.Values(r.descriptors()), func(a, b descriptor) int {
+		return cmp.Compare(b.id, a.id)
+	})
 	if r.err != nil {
 		return Found{}, fmt.Errorf("read the stores: %w", r.err)
 	}
@@ -200,7 +207,11 @@ func recogniseSplice(s source) (Found, error) {
 		what := fmt.Sprintf("the database of the %s of participant %s (schema %s)", app.kind.Title(), id, s.name())
 		return Found{Kind: app.kind, Schema: s.name(), ID: id, What: what, Sure: true}, nil
 	}
-	return Found{Kind: holdfast.Validator, Schema: s.name(), What: fmt.Sprintf("the database of a Splice app that has no stores yet (schema %s)", s.name())}, nil
+	return Found{
+		Kind:   holdfast.Validator,
+		Schema: s.name(),
+		What:   fmt.Sprintf("the database of a Splice app that has no stores yet (schema %s)", s.name()),
+	}, nil
 }
 
 // Refuse says why a database that was found to be that cannot be captured as a
@@ -209,7 +220,8 @@ func recogniseSplice(s source) (Found, error) {
 func (f Found) Refuse(c holdfast.Component, where string) error {
 	do := "Correct `databases:` in holdfast.yaml; `psql -l` lists what the server has."
 	if f.Sure && f.Kind != c.Kind {
-		do = fmt.Sprintf("If this database belongs to the node, write `kind: %s` for %s below `databases:` in holdfast.yaml.", f.Kind, c.Name)
+		do = fmt.Sprintf("If this database belongs to the node, write `kind: %s` for %s below `databases:` in "+
+			"holdfast.yaml.", f.Kind, c.Name)
 	}
 	why := f.objection(c.Kind)
 	if why == "" {
@@ -227,7 +239,8 @@ func (f Found) objection(kind holdfast.Kind) string {
 	case f.Kind == "" || f.Kind == kind && (f.Sure || f.ID != "" || kind != holdfast.Participant):
 		return ""
 	case f.Kind == kind:
-		return "A node that was started with another migration id makes itself such a database; the one with the keys has another name."
+		return "A node that was started with another migration id makes itself such a database; the one with the " +
+			"keys has another name."
 	case kind == holdfast.App:
 		return "As an app's database it would escape the rules of order."
 	}

@@ -124,7 +124,8 @@ var (
 
 	queries = []query{
 		nodeIDs, parameters, participantIDs, recordTimes, synchronizers, connections, schedules, users, rights,
-		privateKeys, kmsKeys, dars, history, sequencerOf, mediatorOf, epochs, heights, watermarks, lowerBound, cleanHeads,
+		privateKeys, kmsKeys, dars, history, sequencerOf, mediatorOf, epochs, heights, watermarks, lowerBound,
+		cleanHeads,
 		descriptors, offsets, wallets,
 	}
 )

@@ -2,8 +2,6 @@ package check
 
 import (
 	"fmt"
-	"holdfast/observed"
-	"holdfast/record"
 	"regexp"
 	"slices"
 	"strings"
@@ -11,6 +9,8 @@ import (
 	"time"
 
 	"holdfast"
+	"holdfast/observed"
+	"holdfast/record"
 )
 
 var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)

@@ -1,14 +1,14 @@
 package check
 
 import (
-	"holdfast/observed"
-	"holdfast/record"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"holdfast"
+	"holdfast/observed"
+	"holdfast/record"
 )
 
 // TestEvaluate changes one thing about a healthy node, and says which

@@ -2,12 +2,12 @@ package check
 
 import (
 	"fmt"
-	"holdfast/observed"
 	"slices"
 	"strings"
 	"time"
 
 	"holdfast"
+	"holdfast/observed"
 )
 
 // Condition is one condition of the catalogue, judged.

@@ -2,12 +2,12 @@ package check
 
 import (
 	"fmt"
-	"holdfast/loss"
-	"holdfast/record"
 	"slices"
 	"time"
 
 	"holdfast"
+	"holdfast/loss"
+	"holdfast/record"
 )
 
 // Loss is what a restore of the newest proven set would lose now: what is

@@ -2,12 +2,12 @@ package check
 
 import (
 	"fmt"
-	"holdfast/observed"
 	"slices"
 	"strings"
 	"time"
 
 	"holdfast"
+	"holdfast/observed"
 )
 
 // agreed is what most of the answering Scans report, at least two of them, and

@@ -2,12 +2,12 @@ package check
 
 import (
 	"fmt"
-	"holdfast/record"
 	"slices"
 	"strings"
 	"time"
 
 	"holdfast"
+	"holdfast/record"
 )
 
 // sealed is the newest set that holds identities, of any state but one whose

@@ -2,11 +2,11 @@ package check
 
 import (
 	"cmp"
-	"holdfast/observed"
-	"holdfast/record"
 	"time"
 
 	"holdfast"
+	"holdfast/observed"
+	"holdfast/record"
 )
 
 // Observations are all inputs, each with a value or with the reason why there

@@ -2,12 +2,12 @@ package check
 
 import (
 	"fmt"
-	"holdfast/record"
 	"slices"
 	"strings"
 	"time"
 
 	"holdfast"
+	"holdfast/record"
 )
 
 func repositoryReadable(v *view) answer {

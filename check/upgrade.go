@@ -2,11 +2,11 @@ package check
 
 import (
 	"fmt"
-	"holdfast/observed"
 	"strings"
 	"time"
 
 	"holdfast"
+	"holdfast/observed"
 )
 
 // crossing is the first release of Splice that crosses over to a new

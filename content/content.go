@@ -25,8 +25,11 @@ func decode[T holdfast.Content](text []byte) (holdfast.Content, error) {
 func Decode(m holdfast.Method, text []byte) (holdfast.Content, error) {
 	read, ok := decoders[m]
 	if !ok {
-		return nil, &holdfast.Problem{Class: holdfast.Undetermined, What: fmt.Sprintf("a capture by method %q, which this Holdfast does not know", m),
-			Do: "Use the Holdfast version that wrote it, or a later one."}
+		return nil, &holdfast.Problem{
+			Class: holdfast.Undetermined,
+			What:  fmt.Sprintf("a capture by method %q, which this Holdfast does not know", m),
+			Do:    "Use the Holdfast version that wrote it, or a later one.",
+		}
 	}
 	return read(text)
 }

@@ -10,7 +10,10 @@ import (
 // What was captured in another way is refused where rows are needed, and not
 // taken for an empty database.
 func TestOnlyDumpsHaveRows(t *testing.T) {
-	dump := holdfast.Part{Capture: holdfast.Capture{Method: holdfast.Dump, Content: content.Rows{Tables: []content.Table{{Rows: 2}, {Rows: 3}}}}}
+	dump := holdfast.Part{Capture: holdfast.Capture{
+		Method:  holdfast.Dump,
+		Content: content.Rows{Tables: []content.Table{{Rows: 2}, {Rows: 3}}},
+	}}
 	rows, err := content.RowsOf(dump)
 	if err != nil || len(rows.Tables) != 2 {
 		t.Errorf("%+v, %v", rows, err)

@@ -2,10 +2,11 @@ package content_test
 
 import (
 	"encoding/json"
-	"holdfast/content"
 	"math/rand/v2"
 	"strings"
 	"testing"
+
+	"holdfast/content"
 )
 
 func randomDigest(r *rand.Rand) content.Digest {

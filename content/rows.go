@@ -33,7 +33,14 @@ func (r Rows) Files() []holdfast.File {
 	out := []holdfast.File{{Name: r.Schema}, {Name: r.Globals}}
 	for _, t := range r.Tables {
 		for _, s := range t.Segments {
-			out = append(out, holdfast.File{Name: s.File, Table: t.Schema + "." + t.Name, Format: t.Format, Bytes: s.Bytes, Rows: s.Rows, Digest: s.Digest.String()})
+			out = append(out, holdfast.File{
+				Name:   s.File,
+				Table:  t.Schema + "." + t.Name,
+				Format: t.Format,
+				Bytes:  s.Bytes,
+				Rows:   s.Rows,
+				Digest: s.Digest.String(),
+			})
 		}
 	}
 	return out

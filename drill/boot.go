@@ -3,17 +3,20 @@ package drill
 import (
 	"context"
 	"fmt"
-	"holdfast/record"
 	"slices"
 
 	"holdfast"
+	"holdfast/record"
 )
 
 // boot starts the participant on what was restored. That it did not come to
 // that is said as well. An error means that the drill was interrupted.
 func (j Job) boot(ctx context.Context, place Place, set holdfast.Set, r *Report) error {
 	cannot := func(why string) error {
-		r.say(boots, holdfast.Finding{Verdict: holdfast.CannotTell, Evidence: "the participant was not started: " + why})
+		r.say(boots, holdfast.Finding{
+			Verdict:  holdfast.CannotTell,
+			Evidence: "the participant was not started: " + why,
+		})
 		return nil
 	}
 	parts := set.Parts()
@@ -51,13 +54,28 @@ func booted(said record.Boot, err error, captured *holdfast.ParticipantFacts) ho
 	case err != nil:
 		return holdfast.Finding{Verdict: holdfast.CannotTell, Evidence: image + ": " + err.Error()}
 	case captured == nil || captured.ParticipantID == "":
-		return holdfast.Finding{Verdict: holdfast.CannotTell, Evidence: fmt.Sprintf("%s says that it is %s; the set does not say who it should be", image, said.Participant)}
+		return holdfast.Finding{
+			Verdict: holdfast.CannotTell,
+			Evidence: fmt.Sprintf("%s says that it is %s; the set does not say who it should be", image,
+				said.Participant),
+		}
 	case said.Participant == "":
-		return holdfast.Finding{Verdict: holdfast.Violated, Evidence: fmt.Sprintf("%s says that it has no identity; the set's is %s", image, captured.ParticipantID)}
+		return holdfast.Finding{
+			Verdict:  holdfast.Violated,
+			Evidence: fmt.Sprintf("%s says that it has no identity; the set's is %s", image, captured.ParticipantID),
+		}
 	case said.Participant != captured.ParticipantID:
-		return holdfast.Finding{Verdict: holdfast.Violated, Evidence: fmt.Sprintf("%s says that it is %s; the set's is %s", image, said.Participant, captured.ParticipantID)}
+		return holdfast.Finding{
+			Verdict: holdfast.Violated,
+			Evidence: fmt.Sprintf("%s says that it is %s; the set's is %s", image, said.Participant,
+				captured.ParticipantID),
+		}
 	}
-	f := holdfast.Finding{Verdict: holdfast.Holds, Evidence: fmt.Sprintf("%s, started with nothing but its loopback, says after %s that it is %s", image, round(said.Took), said.Participant)}
+	f := holdfast.Finding{
+		Verdict: holdfast.Holds,
+		Evidence: fmt.Sprintf("%s, started with nothing but its loopback, says after %s that it is %s", image,
+			round(said.Took), said.Participant),
+	}
 	if said.Version != "" {
 		f.Evidence += ", version " + said.Version
 	}

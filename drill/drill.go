@@ -112,7 +112,19 @@ func (j Job) Run(ctx context.Context, p Plan, set holdfast.Set, files holdfast.F
 	for _, what := range cleaned {
 		j.Events.Report(LeftoverRemoved{what})
 	}
-	r := &Report{Schema: 1, Set: set.ID, Node: set.Node.Name, State: set.State, Taken: set.Ended.Wall, At: began.UTC(), Bytes: p.Bytes, Machine: j.Machine, Holdfast: j.Version, Cleaned: cleaned, Components: []Component{}}
+	r := &Report{
+		Schema:     1,
+		Set:        set.ID,
+		Node:       set.Node.Name,
+		State:      set.State,
+		Taken:      set.Ended.Wall,
+		At:         began.UTC(),
+		Bytes:      p.Bytes,
+		Machine:    j.Machine,
+		Holdfast:   j.Version,
+		Cleaned:    cleaned,
+		Components: []Component{},
+	}
 	j.Events.Report(ServerStarting{j.Host.What()})
 	place, err := j.Host.Open(ctx, set)
 	if err != nil {
@@ -132,7 +144,10 @@ func (j Job) Run(ctx context.Context, p Plan, set holdfast.Set, files holdfast.F
 	if err != nil {
 		return nil, errors.Join(err, closed)
 	}
-	removed := holdfast.Finding{Verdict: holdfast.Holds, Evidence: "the throwaway server was stopped, and everything of it was removed"}
+	removed := holdfast.Finding{
+		Verdict:  holdfast.Holds,
+		Evidence: "the throwaway server was stopped, and everything of it was removed",
+	}
 	if closed != nil {
 		removed = holdfast.Finding{Verdict: holdfast.Violated, Evidence: closed.Error()}
 	}
@@ -157,7 +172,14 @@ func (j Job) rehearse(ctx context.Context, place Place, set holdfast.Set, files 
 	}
 	for _, d := range done.Done {
 		c, _ := set.Part(d.Component)
-		r.Components = append(r.Components, Component{Name: d.Component, Database: c.Database.Name, Tables: d.Tables, Rows: d.Rows, Bytes: c.Database.Bytes, Took: d.Took})
+		r.Components = append(r.Components, Component{
+			Name:     d.Component,
+			Database: c.Database.Name,
+			Tables:   d.Tables,
+			Rows:     d.Rows,
+			Bytes:    c.Database.Bytes,
+			Took:     d.Took,
+		})
 	}
 	if err != nil {
 		f := holdfast.Finding{Verdict: holdfast.Violated, Evidence: err.Error()}
@@ -171,7 +193,11 @@ func (j Job) rehearse(ctx context.Context, place Place, set holdfast.Set, files 
 		return nil
 	}
 	r.Restore = done.Took
-	r.say(restored, holdfast.Finding{Verdict: holdfast.Holds, Evidence: fmt.Sprintf("%s with %d rows: every row digest, every sequence, and what the databases say about themselves equal the manifest", tables(r.Components), rows(r.Components))})
+	r.say(restored, holdfast.Finding{
+		Verdict: holdfast.Holds,
+		Evidence: fmt.Sprintf("%s with %d rows: every row digest, every sequence, and what the databases say about "+
+			"themselves equal the manifest", tables(r.Components), rows(r.Components)),
+	})
 	if err := j.order(ctx, place, set, r); err != nil {
 		return err
 	}
@@ -197,7 +223,8 @@ func (j Job) order(ctx context.Context, place Place, set holdfast.Set, r *Report
 	f := holdfast.Finding{Verdict: fresh.Order.Verdict}
 	var said []string
 	for _, e := range fresh.Order.Edges {
-		said = append(said, fmt.Sprintf("%s before %s: %s; %s", e.First, e.Then, e.Clock.Evidence, e.Content.Evidence))
+		said = append(said,
+			fmt.Sprintf("%s before %s: %s; %s", e.First, e.Then, e.Clock.Evidence, e.Content.Evidence))
 	}
 	if f.Evidence = strings.Join(said, ". "); f.Evidence == "" {
 		f.Evidence = "no rule orders these databases"
@@ -234,17 +261,27 @@ func (j Job) identities(ctx context.Context, set holdfast.Set, files holdfast.Fi
 	}
 	n, err := io.Copy(io.Discard, in)
 	if err != nil || n == 0 {
-		r.say(identities, holdfast.Finding{Verdict: holdfast.Violated, Evidence: fmt.Sprintf("the sealed identities: %d bytes, %v", n, err)})
+		r.say(identities, holdfast.Finding{
+			Verdict:  holdfast.Violated,
+			Evidence: fmt.Sprintf("the sealed identities: %d bytes, %v", n, err),
+		})
 		return
 	}
-	r.say(identities, holdfast.Finding{Verdict: holdfast.Holds, Evidence: fmt.Sprintf("the sealed identities are whole, %d bytes; they were not opened, as no key was given", n)})
+	r.say(identities, holdfast.Finding{
+		Verdict: holdfast.Holds,
+		Evidence: fmt.Sprintf("the sealed identities are whole, %d bytes; they were not opened, as no key was given",
+			n),
+	})
 }
 
 // ask runs the operator's questions.
 func (j Job) ask(ctx context.Context, place Place, set holdfast.Set, r *Report) error {
 	for _, name := range slices.Sorted(maps.Keys(j.Checks)) {
 		if _, ok := set.Part(name); !ok {
-			r.say(questions, holdfast.Finding{Verdict: holdfast.CannotTell, Evidence: fmt.Sprintf("the set has no component %s to ask", name)})
+			r.say(questions, holdfast.Finding{
+				Verdict:  holdfast.CannotTell,
+				Evidence: fmt.Sprintf("the set has no component %s to ask", name),
+			})
 			continue
 		}
 		for _, sql := range j.Checks[name] {

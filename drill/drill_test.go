@@ -30,7 +30,12 @@ type place struct {
 }
 
 func (p *place) Look(_ context.Context, _ holdfast.SetID, c holdfast.Part) (target.Database, error) {
-	return target.Database{Component: c.Component, Database: "x", New: "x~new", Fit: target.Compatibility{KeepOwners: true}}, nil
+	return target.Database{
+		Component: c.Component,
+		Database:  "x",
+		New:       "x~new",
+		Fit:       target.Compatibility{KeepOwners: true},
+	}, nil
 }
 func (p *place) Build(context.Context, holdfast.SetID, target.Database, holdfast.Part, holdfast.Files) error {
 	return p.build
@@ -88,12 +93,23 @@ func (f files) Open(context.Context, string) (io.ReadCloser, error) {
 
 func aSet() holdfast.Set {
 	c := holdfast.Component{Name: "app", Kind: holdfast.App}
-	set := holdfast.Set{Schema: 1, ID: "20261122T154500Z-1f0c9a3e", Node: holdfast.Node{Name: "<demo>", Components: []holdfast.Component{c}},
+	set := holdfast.Set{
+		Schema:     1,
+		ID:         "20261122T154500Z-1f0c9a3e",
+		Node:       holdfast.Node{Name: "<demo>", Components: []holdfast.Component{c}},
 		Identities: &holdfast.IdentityFacts{SealedFile: "identities/participant.json.age"},
 		Captures: []holdfast.Capture{{
-			Method: holdfast.Dump, Ended: holdfast.Moment{Since: 1}, Content: content.Rows{Tables: []content.Table{{Rows: 7}}},
-			Components: []holdfast.Captured{{Component: "app", Kind: holdfast.App, Facts: holdfast.Facts{Schema: "app"}, Database: holdfast.Database{Bytes: 1 << 20}}},
-		}}}
+			Method:  holdfast.Dump,
+			Ended:   holdfast.Moment{Since: 1},
+			Content: content.Rows{Tables: []content.Table{{Rows: 7}}},
+			Components: []holdfast.Captured{{
+				Component: "app",
+				Kind:      holdfast.App,
+				Facts:     holdfast.Facts{Schema: "app"},
+				Database:  holdfast.Database{Bytes: 1 << 20},
+			}},
+		}},
+	}
 	set.Prove()
 	return set
 }
@@ -109,33 +125,60 @@ func TestVerdictsOfADrill(t *testing.T) {
 		verdict    holdfast.Verdict
 		remembered holdfast.Verdict
 	}{
-		{"nothing", func(*place, *holdfast.Set, *files, *drill.Job) {}, "restored_equal", holdfast.Holds, holdfast.Holds},
-		{"no namespace", func(p *place, _ *holdfast.Set, _ *files, _ *drill.Job) { p.isolation.Verdict = holdfast.CannotTell }, "no_network", holdfast.CannotTell, holdfast.Holds},
-		{"a network", func(p *place, _ *holdfast.Set, _ *files, _ *drill.Job) { p.isolation.Verdict = holdfast.Violated }, "no_network", holdfast.Violated, holdfast.Holds},
+		{"nothing", func(*place, *holdfast.Set, *files, *drill.Job) {}, "restored_equal", holdfast.Holds,
+			holdfast.Holds},
+		{"no namespace", func(p *place, _ *holdfast.Set, _ *files, _ *drill.Job) {
+			p.isolation.Verdict = holdfast.CannotTell
+		}, "no_network", holdfast.CannotTell, holdfast.Holds},
+		{"a network", func(p *place, _ *holdfast.Set, _ *files, _ *drill.Job) {
+			p.isolation.Verdict = holdfast.Violated
+		}, "no_network", holdfast.Violated, holdfast.Holds},
 		{"rows differ", func(p *place, _ *holdfast.Set, _ *files, _ *drill.Job) {
 			p.build = &holdfast.Problem{Class: holdfast.NotProven, What: "table t came back different"}
 		}, "restored_equal", holdfast.Violated, holdfast.Violated},
 		{"the repository goes away", func(p *place, _ *holdfast.Set, _ *files, _ *drill.Job) {
 			p.build = &holdfast.Problem{Class: holdfast.Unreachable, What: "gone"}
 		}, "restored_equal", holdfast.CannotTell, holdfast.CannotTell},
-		{"an unproven set", func(_ *place, s *holdfast.Set, _ *files, _ *drill.Job) { s.Missing = []string{"identities"}; s.Prove() }, "set_proven", holdfast.CannotTell, holdfast.CannotTell},
-		{"no identities", func(_ *place, s *holdfast.Set, _ *files, _ *drill.Job) { s.Identities = nil }, "identities", holdfast.CannotTell, holdfast.CannotTell},
-		{"identities that cannot be read", func(_ *place, _ *holdfast.Set, f *files, _ *drill.Job) { f.err = errors.New("no") }, "identities", holdfast.Violated, holdfast.Violated},
+		{"an unproven set", func(_ *place, s *holdfast.Set, _ *files, _ *drill.Job) {
+			s.Missing = []string{"identities"}
+			s.Prove()
+		}, "set_proven", holdfast.CannotTell, holdfast.CannotTell},
+		{"no identities", func(_ *place, s *holdfast.Set, _ *files, _ *drill.Job) {
+			s.Identities = nil
+		}, "identities", holdfast.CannotTell, holdfast.CannotTell},
+		{"identities that cannot be read", func(_ *place, _ *holdfast.Set, f *files, _ *drill.Job) {
+			f.err = errors.New("no")
+		}, "identities", holdfast.Violated, holdfast.Violated},
 		{"another's identities", func(_ *place, _ *holdfast.Set, _ *files, j *drill.Job) {
 			j.Identities = func(context.Context, io.Reader, holdfast.Set) holdfast.Finding {
 				return holdfast.Finding{Verdict: holdfast.Violated, Evidence: "another's"}
 			}
 		}, "identities", holdfast.Violated, holdfast.Violated},
-		{"a question", func(p *place, _ *holdfast.Set, _ *files, _ *drill.Job) { p.answer.Verdict = holdfast.Violated }, "question", holdfast.Violated, holdfast.Holds},
+		{"a question", func(p *place, _ *holdfast.Set, _ *files, _ *drill.Job) {
+			p.answer.Verdict = holdfast.Violated
+		}, "question", holdfast.Violated, holdfast.Holds},
 		{"a question to nobody", func(_ *place, _ *holdfast.Set, _ *files, j *drill.Job) {
 			j.Checks["elsewhere"] = []string{"SELECT true"}
 		}, "question", holdfast.CannotTell, holdfast.Holds},
-		{"something is left", func(p *place, _ *holdfast.Set, _ *files, _ *drill.Job) { p.closed = errors.New("busy") }, "nothing_left", holdfast.Violated, holdfast.Holds},
+		{"something is left", func(p *place, _ *holdfast.Set, _ *files, _ *drill.Job) {
+			p.closed = errors.New("busy")
+		}, "nothing_left", holdfast.Violated, holdfast.Holds},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			p, set, f := &place{isolation: holds, answer: holds, facts: holdfast.Facts{Schema: "app"}}, aSet(), files{}
+			p, set, f := &place{
+				isolation: holds,
+				answer:    holds,
+				facts:     holdfast.Facts{Schema: "app"},
+			}, aSet(), files{}
 			var heard eventtest.Record
-			j := drill.Job{Events: heard.Hear, Host: host{place: p}, Now: time.Now, Version: "test", Machine: "here", Checks: map[holdfast.ComponentName][]string{"app": {"SELECT true"}}}
+			j := drill.Job{
+				Events:  heard.Hear,
+				Host:    host{place: p},
+				Now:     time.Now,
+				Version: "test",
+				Machine: "here",
+				Checks:  map[holdfast.ComponentName][]string{"app": {"SELECT true"}},
+			}
 			c.change(p, &set, &f, &j)
 			plan, err := j.Plan(t.Context(), set, nil)
 			if err != nil || plan.Needs <= plan.Bytes {
@@ -145,16 +188,22 @@ func TestVerdictsOfADrill(t *testing.T) {
 			if r == nil {
 				t.Fatal(err)
 			}
-			want := map[holdfast.Verdict]holdfast.Class{holdfast.Holds: "", holdfast.Violated: holdfast.Violation, holdfast.CannotTell: holdfast.Undetermined}[c.verdict]
+			want := map[holdfast.Verdict]holdfast.Class{
+				holdfast.Holds:      "",
+				holdfast.Violated:   holdfast.Violation,
+				holdfast.CannotTell: holdfast.Undetermined,
+			}[c.verdict]
 			if r.Verdict != c.verdict || r.Worst().Code != c.code || holdfast.ClassOf(err) != want {
-				t.Errorf("%s by %s, %v; want %s by %s: %+v", r.Verdict, r.Worst().Code, err, c.verdict, c.code, r.Findings)
+				t.Errorf("%s by %s, %v; want %s by %s: %+v", r.Verdict, r.Worst().Code, err, c.verdict, c.code,
+					r.Findings)
 			}
 			all := heard.All()
 			ended := drill.Ended{Set: set.ID, Verdict: r.Verdict, Bytes: r.Bytes, Restore: r.Restore, Took: r.Took}
 			if all[0] != (drill.ServerStarting{Where: "thin air"}) || all[len(all)-1] != ended {
 				t.Errorf("reported: %v", all)
 			}
-			if d := r.Remembered([]byte("x")); d.Verdict != c.remembered || d.Isolated != p.isolation.Verdict || len(d.Report) != 64 {
+			if d := r.Remembered([]byte("x")); d.Verdict != c.remembered || d.Isolated != p.isolation.Verdict ||
+				len(d.Report) != 64 {
 				t.Errorf("remembered: %+v", d)
 			}
 			if p.open {
@@ -180,7 +229,9 @@ func written(t *testing.T, r *drill.Report) {
 	}
 	for name, form := range map[string]string{"text": string(r.Text()), "page": string(page), "JSON": string(text)} {
 		for _, f := range r.Findings {
-			if !strings.Contains(form, f.Title) && !strings.Contains(form, strings.ReplaceAll(f.Title, "'", "&#39;")) || !strings.Contains(form, string(f.Verdict)) {
+			if !strings.Contains(form, f.Title) &&
+				!strings.Contains(form, strings.ReplaceAll(f.Title, "'", "&#39;")) ||
+				!strings.Contains(form, string(f.Verdict)) {
 				t.Errorf("%s does not say %s", name, f.Title)
 			}
 		}
@@ -213,17 +264,30 @@ func TestVerdictsOfABoot(t *testing.T) {
 		verdict  holdfast.Verdict
 		evidence string
 	}{
-		{"it is who it was", says(id, nil), nil, holdfast.Holds, "says after 0s that it is " + id + ", version 3.5.7"},
-		{"it is somebody else", says("other::1220bb", nil), nil, holdfast.Violated, "says that it is other::1220bb; the set's is " + id},
+		{"it is who it was", says(id, nil), nil, holdfast.Holds,
+			"says after 0s that it is " + id + ", version 3.5.7"},
+		{"it is somebody else", says("other::1220bb", nil), nil, holdfast.Violated,
+			"says that it is other::1220bb; the set's is " + id},
 		{"it is nobody", says("", nil), nil, holdfast.Violated, "no identity"},
-		{"it dies", says("", &holdfast.Problem{Class: holdfast.Violation, What: "it ended: schema too old"}), nil, holdfast.Violated, "schema too old"},
-		{"it does not answer", says("", &holdfast.Problem{Class: holdfast.Undetermined, What: "no answer"}), nil, holdfast.CannotTell, "no answer"},
-		{"Docker goes away", says("", &holdfast.Problem{Class: holdfast.Unreachable, What: "gone"}), nil, holdfast.CannotTell, "gone"},
+		{"it dies", says("", &holdfast.Problem{
+			Class: holdfast.Violation,
+			What:  "it ended: schema too old",
+		}), nil, holdfast.Violated, "schema too old"},
+		{"it does not answer", says("", &holdfast.Problem{
+			Class: holdfast.Undetermined,
+			What:  "no answer",
+		}), nil, holdfast.CannotTell, "no answer"},
+		{"Docker goes away", says("", &holdfast.Problem{
+			Class: holdfast.Unreachable,
+			What:  "gone",
+		}), nil, holdfast.CannotTell, "gone"},
 		{"nowhere to start it", nil, nil, holdfast.CannotTell, "in a container"},
 		{"nothing came back", says(id, nil), func(p *place, _ *holdfast.Set) {
 			p.build = &holdfast.Problem{Class: holdfast.NotProven, What: "differs"}
 		}, holdfast.CannotTell, "no restored database"},
-		{"no participant in the set", says(id, nil), func(_ *place, s *holdfast.Set) { s.Captures[0].Components[0].Kind = holdfast.App }, holdfast.CannotTell, "the set has none"},
+		{"no participant in the set", says(id, nil), func(_ *place, s *holdfast.Set) {
+			s.Captures[0].Components[0].Kind = holdfast.App
+		}, holdfast.CannotTell, "the set has none"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			holds := holdfast.Finding{Verdict: holdfast.Holds, Evidence: "so it is"}
@@ -252,8 +316,16 @@ func TestVerdictsOfABoot(t *testing.T) {
 
 // Where there is no room nothing is started.
 func TestNoRoom(t *testing.T) {
-	j := drill.Job{Host: host{place: &place{}, room: &holdfast.Problem{Class: holdfast.Refused, What: "full"}}, Now: time.Now}
-	if plan, err := j.Plan(t.Context(), aSet(), []record.Drill{{Verdict: holdfast.Holds, Bytes: 1 << 20, Restore: time.Minute, At: time.Now()}}); holdfast.ClassOf(err) != holdfast.Refused || plan.Estimate != time.Minute {
+	j := drill.Job{
+		Host: host{place: &place{}, room: &holdfast.Problem{Class: holdfast.Refused, What: "full"}},
+		Now:  time.Now,
+	}
+	if plan, err := j.Plan(t.Context(), aSet(), []record.Drill{{
+		Verdict: holdfast.Holds,
+		Bytes:   1 << 20,
+		Restore: time.Minute,
+		At:      time.Now(),
+	}}); holdfast.ClassOf(err) != holdfast.Refused || plan.Estimate != time.Minute {
 		t.Errorf("%+v, %v", plan, err)
 	}
 }

@@ -7,13 +7,13 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"holdfast/record"
 	"html/template"
 	"slices"
 	"strings"
 	"time"
 
 	"holdfast"
+	"holdfast/record"
 )
 
 // Report is what a drill found. It is meant to be filed: everything that the
@@ -65,16 +65,28 @@ type question struct{ code, title, consequence, next string }
 // The questions of a drill.
 var (
 	isolation = question{"no_network", "The place could reach no network",
-		"A copy of the node's databases was somewhere from where it could be reached or reach out.", "Run the drill on Linux as root, or where unprivileged user namespaces are allowed."}
-	proven     = question{"set_proven", "The set is proven", "Nothing restored from it is known to belong together.", "`holdfast show` has the details; choose a proven set."}
-	restored   = question{"restored_equal", "Everything came back equal", "This set does not bring the node back.", "Verify the repository: `holdfast verify --read-data`; rehearse an older set: `holdfast list`."}
-	inOrder    = question{"restored_in_order", "The restored databases are in order", "Restored, the validator app would refer to updates that its participant does not have.", "Rehearse another set: `holdfast list --state proven`."}
-	oneNode    = question{"restored_one_node", "The restored databases are one node's", "Restored together they would be no node.", "Rehearse another set: `holdfast list --state proven`."}
-	identities = question{"identities", "The node's identities are there", "Route two, from the identities alone, is closed.", "`holdfast backup` stores them; `holdfast identities open` tries a key."}
-	questions  = question{"question", "The operator's question", "Something that the operator wants to be so is not.", "Look at the question under `drill.checks`, and at the live database."}
-	boots      = question{"participant_boots", "The participant starts on it and is who it was",
-		"Restored, the node would not come up, or would come up as somebody else.", "Compare the image and the participant's last lines with the live node; `drill.boot` has the image and what it is started with."}
-	nothingLeft = question{"nothing_left", "Nothing was left behind", "A copy of the node's databases is still on this machine.", "Remove it by hand."}
+		"A copy of the node's databases was somewhere from where it could be reached or reach out.",
+		"Run the drill on Linux as root, or where unprivileged user namespaces are allowed."}
+	proven = question{"set_proven", "The set is proven", "Nothing restored from it is known to belong together.",
+		"`holdfast show` has the details; choose a proven set."}
+	restored = question{"restored_equal", "Everything came back equal", "This set does not bring the node back.",
+		"Verify the repository: `holdfast verify --read-data`; rehearse an older set: `holdfast list`."}
+	inOrder = question{"restored_in_order", "The restored databases are in order",
+		"Restored, the validator app would refer to updates that its participant does not have.",
+		"Rehearse another set: `holdfast list --state proven`."}
+	oneNode = question{"restored_one_node", "The restored databases are one node's",
+		"Restored together they would be no node.", "Rehearse another set: `holdfast list --state proven`."}
+	identities = question{"identities", "The node's identities are there",
+		"Route two, from the identities alone, is closed.",
+		"`holdfast backup` stores them; `holdfast identities open` tries a key."}
+	questions = question{"question", "The operator's question", "Something that the operator wants to be so is not.",
+		"Look at the question under `drill.checks`, and at the live database."}
+	boots = question{"participant_boots", "The participant starts on it and is who it was",
+		"Restored, the node would not come up, or would come up as somebody else.",
+		"Compare the image and the participant's last lines with the live node; `drill.boot` has the image and " +
+			"what it is started with."}
+	nothingLeft = question{"nothing_left", "Nothing was left behind",
+		"A copy of the node's databases is still on this machine.", "Remove it by hand."}
 )
 
 func (r *Report) say(q question, f holdfast.Finding) {
@@ -126,7 +138,11 @@ func (r *Report) Worst() Finding {
 
 func (r *Report) problem() error {
 	worst := r.Worst()
-	p := &holdfast.Problem{What: fmt.Sprintf("drill of set %s: not so that %s: %s", r.Set, lower(worst.Title), worst.Evidence), Why: worst.Consequence, Do: worst.Next}
+	p := &holdfast.Problem{
+		What: fmt.Sprintf("drill of set %s: not so that %s: %s", r.Set, lower(worst.Title), worst.Evidence),
+		Why:  worst.Consequence,
+		Do:   worst.Next,
+	}
 	switch r.Verdict {
 	case holdfast.Violated:
 		p.Class = holdfast.Violation
@@ -146,8 +162,19 @@ func lower(title string) string { return strings.ToLower(title[:1]) + title[1:] 
 // nor does a participant that an image or an environment keeps from starting.
 func (r *Report) Remembered(report []byte) record.Drill {
 	sum := sha256.Sum256(report)
-	d := record.Drill{Set: r.Set, Node: r.Node, At: r.At, Verdict: holdfast.Holds, Restore: r.Restore, Took: r.Took, Bytes: r.Bytes, Host: r.Machine,
-		Report: hex.EncodeToString(sum[:]), Holdfast: r.Holdfast, Found: r.Worst().Evidence}
+	d := record.Drill{
+		Set:      r.Set,
+		Node:     r.Node,
+		At:       r.At,
+		Verdict:  holdfast.Holds,
+		Restore:  r.Restore,
+		Took:     r.Took,
+		Bytes:    r.Bytes,
+		Host:     r.Machine,
+		Report:   hex.EncodeToString(sum[:]),
+		Holdfast: r.Holdfast,
+		Found:    r.Worst().Evidence,
+	}
 	for _, f := range r.Findings {
 		switch {
 		case f.Code == isolation.code:
@@ -172,7 +199,8 @@ func (r *Report) JSON() ([]byte, error) {
 func (r *Report) Text() []byte {
 	var b bytes.Buffer
 	_, _ = fmt.Fprintf(&b, "Drill of set %s of node %s: %s\n\n", r.Set, r.Node, r.Verdict)
-	_, _ = fmt.Fprintf(&b, "Set       %s, taken %s\nDrill     %s, on %s, by Holdfast %s\nServer    %s\n", r.State, r.Taken.UTC().Format(clock), r.At.UTC().Format(clock), r.Machine, r.Holdfast, r.Server)
+	_, _ = fmt.Fprintf(&b, "Set       %s, taken %s\nDrill     %s, on %s, by Holdfast %s\nServer    %s\n", r.State,
+		r.Taken.UTC().Format(clock), r.At.UTC().Format(clock), r.Machine, r.Holdfast, r.Server)
 	if r.Restore > 0 {
 		_, _ = fmt.Fprintf(&b, "Restored  in %s; the whole drill took %s\n", round(r.Restore), round(r.Took))
 	}
@@ -181,7 +209,8 @@ func (r *Report) Text() []byte {
 	}
 	_, _ = fmt.Fprintln(&b)
 	for _, c := range r.Components {
-		_, _ = fmt.Fprintf(&b, "  %-14s database %s: %d tables, %d rows, %d MiB, %s\n", c.Name, c.Database, c.Tables, c.Rows, c.Bytes>>20, round(c.Took))
+		_, _ = fmt.Fprintf(&b, "  %-14s database %s: %d tables, %d rows, %d MiB, %s\n", c.Name, c.Database, c.Tables,
+			c.Rows, c.Bytes>>20, round(c.Took))
 	}
 	_, _ = fmt.Fprintln(&b)
 	for _, f := range r.Findings {
@@ -206,9 +235,11 @@ var page string
 // HTML is the report as one page that needs nothing else and prints well.
 func (r *Report) HTML() ([]byte, error) {
 	t, err := template.New("report").Funcs(template.FuncMap{
-		"time": func(t time.Time) string { return t.UTC().Format(clock) }, "span": func(d time.Duration) string { return round(d).String() },
+		"time":  func(t time.Time) string { return t.UTC().Format(clock) },
+		"span":  func(d time.Duration) string { return round(d).String() },
 		"mib":   func(n int64) string { return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20)) },
-		"count": grouped, "rich": rich,
+		"count": grouped,
+		"rich":  rich,
 		"class": func(v holdfast.Verdict) string { return strings.ReplaceAll(string(v), " ", "-") },
 	}).Parse(page)
 	if err != nil {

@@ -3,12 +3,13 @@ package dumpfile
 import (
 	"context"
 	"errors"
-	"holdfast/pgdump"
 	"io"
 
 	"github.com/klauspost/compress/zlib"
 	"github.com/klauspost/compress/zstd"
 	"github.com/pierrec/lz4/v4"
+
+	"holdfast/pgdump"
 )
 
 // The kinds of blocks of a custom archive.

@@ -4,13 +4,14 @@ import (
 	"bufio"
 	"context"
 	"errors"
-	"holdfast/event"
-	"holdfast/pgdump"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+
+	"holdfast/event"
+	"holdfast/pgdump"
 )
 
 // directory reads what pg_dump -Fd writes: toc.dat, and a file for each table.

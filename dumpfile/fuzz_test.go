@@ -2,10 +2,11 @@ package dumpfile
 
 import (
 	"bytes"
-	"holdfast/pgdump"
 	"os"
 	"path/filepath"
 	"testing"
+
+	"holdfast/pgdump"
 )
 
 // seeds are small dumps of one database by pg_dump 15 and 18, in every form

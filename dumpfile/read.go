@@ -3,12 +3,12 @@ package dumpfile
 import (
 	"context"
 	"errors"
-	"holdfast/event"
-	"holdfast/pgdump"
 	"io"
 	"os"
 
 	"holdfast"
+	"holdfast/event"
+	"holdfast/pgdump"
 )
 
 // Reader reads dumps. The zero value is usable.

@@ -2,7 +2,6 @@ package dumpfile
 
 import (
 	"bytes"
-	"holdfast/pgdump"
 	"maps"
 	"os"
 	"os/exec"
@@ -14,6 +13,7 @@ import (
 	"unicode"
 
 	"holdfast"
+	"holdfast/pgdump"
 )
 
 // form is a way to dump.

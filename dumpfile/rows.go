@@ -2,6 +2,7 @@ package dumpfile
 
 import (
 	"bytes"
+
 	"holdfast/pgdump"
 )
 

@@ -3,12 +3,13 @@ package dumpfile
 import (
 	"bytes"
 	"fmt"
-	"holdfast/pgdump"
 	"io"
 	"reflect"
 	"runtime"
 	"strings"
 	"testing"
+
+	"holdfast/pgdump"
 )
 
 const (

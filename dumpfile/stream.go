@@ -4,14 +4,14 @@ import (
 	"bufio"
 	"context"
 	"errors"
-	"holdfast/event"
-	"holdfast/pgdump"
 	"io"
 	"os"
 	"os/exec"
 	"slices"
 
 	"holdfast"
+	"holdfast/event"
+	"holdfast/pgdump"
 )
 
 // stream is a dump that is one file, or comes through a pipe.

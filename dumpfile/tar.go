@@ -5,8 +5,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"holdfast/pgdump"
 	"io"
+
+	"holdfast/pgdump"
 )
 
 // isTar recognises a tar archive of pg_dump -Ft by its first member, the table

@@ -84,7 +84,10 @@ func store(t testing.TB, version string) stored {
 	must(t, splicetest.Zoo(ctx, s.DSN("zoo")))
 	must(t, s.Exec(ctx, "zoo", settings))
 	return seal(t, s, map[holdfast.ComponentName]string{
-		"validator": node.ValidatorDSN(), "participant": node.ParticipantDSN(), "app": node.AppDSN(), "zoo": s.DSN("zoo"),
+		"validator":   node.ValidatorDSN(),
+		"participant": node.ParticipantDSN(),
+		"app":         node.AppDSN(),
+		"zoo":         s.DSN("zoo"),
 	})
 }
 
@@ -93,7 +96,13 @@ func seal(t testing.TB, s *splicetest.Server, dsn map[holdfast.ComponentName]str
 	ctx := t.Context()
 	began := time.Now()
 	clock := func() holdfast.Moment { return holdfast.Moment{Wall: time.Now(), Since: time.Since(began)} }
-	set := holdfast.Set{Schema: holdfast.ManifestSchema, ID: holdfast.NewSetID(began, [4]byte{1, 2, 3, 4}), Node: holdfast.Node{Name: "it-s.one"}, Began: clock(), Attempt: 1}
+	set := holdfast.Set{
+		Schema:  holdfast.ManifestSchema,
+		ID:      holdfast.NewSetID(began, [4]byte{1, 2, 3, 4}),
+		Node:    holdfast.Node{Name: "it-s.one"},
+		Began:   clock(),
+		Attempt: 1,
+	}
 	rep := openRepository(t)
 	must(t, rep.Write(ctx, "test", func(ctx context.Context, w holdfast.SetWriter) error {
 		for _, name := range slices.Backward(slices.Sorted(maps.Keys(dsn))) { // the validator app before the participant
@@ -105,10 +114,14 @@ func seal(t testing.TB, s *splicetest.Server, dsn map[holdfast.ComponentName]str
 			if k := holdfast.Kind(name); k == holdfast.Validator || k == holdfast.Participant {
 				c.Kind = k
 			}
-			d := postgres.Dumper{Address: libpq.Address{Conninfo: info}, Tools: tools(t, s.Version.Major), Options: postgres.Options{SegmentBlocks: 64},
+			d := postgres.Dumper{
+				Address: libpq.Address{Conninfo: info},
+				Tools:   tools(t, s.Version.Major),
+				Options: postgres.Options{SegmentBlocks: 64},
 				Facts: func(ctx context.Context, tx pgx.Tx, kind holdfast.Kind) (holdfast.Facts, error) {
 					return canton.Read(ctx, tx, kind)
-				}}
+				},
+			}
 			capture, err := d.Capture(ctx, c, clock, w)
 			if err != nil {
 				return err
@@ -118,7 +131,10 @@ func seal(t testing.TB, s *splicetest.Server, dsn map[holdfast.ComponentName]str
 		}
 		set.Ended = clock()
 		set.Prove()
-		if _, err := w.Put(ctx, holdfast.ReadmeName, func(w io.Writer) error { _, err := io.WriteString(w, "read me\n"); return err }); err != nil {
+		if _, err := w.Put(ctx, holdfast.ReadmeName, func(w io.Writer) error {
+			_, err := io.WriteString(w, "read me\n")
+			return err
+		}); err != nil {
 			return err
 		}
 		return w.Seal(ctx, &set)
@@ -127,7 +143,11 @@ func seal(t testing.TB, s *splicetest.Server, dsn map[holdfast.ComponentName]str
 	must(t, err)
 	back, err := rep.Load(ctx, entries[0])
 	must(t, err)
-	return stored{s, back.Set, back, dsn, &known{map[string]string{}, map[string]map[string]string{}, map[string][]string{}}}
+	return stored{s, back.Set, back, dsn, &known{
+		map[string]string{},
+		map[string]map[string]string{},
+		map[string][]string{},
+	}}
 }
 
 func openRepository(t testing.TB) *repository.Repository {
@@ -172,18 +192,23 @@ func exported(t testing.TB, set holdfast.Set, files holdfast.Files) string {
 
 func createDB(t testing.TB, s *splicetest.Server, name, options string) string {
 	t.Helper()
-	must(t, s.Exec(t.Context(), "postgres", "CREATE DATABASE "+pgx.Identifier{name}.Sanitize()+" TEMPLATE template0 "+options))
+	must(t,
+		s.Exec(t.Context(), "postgres",
+			"CREATE DATABASE "+pgx.Identifier{name}.Sanitize()+" TEMPLATE template0 "+options))
 	return name
 }
 
 // run runs a program against a server and returns what it said.
-func run(t testing.TB, s *splicetest.Server, in io.Reader, env []string, name string, args ...string) (string, error) {
+func run(
+	t testing.TB, s *splicetest.Server, in io.Reader, env []string, name string, args ...string,
+) (string, error) {
 	t.Helper()
 	if dir := os.Getenv("HOLDFAST_TEST_PG_TOOLS"); dir != "" && !strings.Contains(name, "/") {
 		name = filepath.Join(dir, name)
 	}
 	cmd := exec.CommandContext(t.Context(), name, args...)
-	cmd.Env = append(append(os.Environ(), "PATH="+path(), "PGHOST="+s.Socket(), "PGPORT="+strconv.Itoa(s.Port()), "PGUSER=postgres", "LC_ALL=C"), env...)
+	cmd.Env = append(append(os.Environ(), "PATH="+path(), "PGHOST="+s.Socket(), "PGPORT="+strconv.Itoa(s.Port()),
+		"PGUSER=postgres", "LC_ALL=C"), env...)
 	cmd.Stdin = in
 	out, err := cmd.CombinedOutput()
 	return string(out), err
@@ -198,7 +223,8 @@ func (f stored) plainCopy(t testing.TB, dsn string) string {
 	if copied, ok := f.known.plain[dsn]; ok {
 		return copied
 	}
-	name := createDB(t, s, fmt.Sprintf("plain copy %d", time.Now().UnixNano()), "ENCODING '"+encodingOf(t, dsn)+"' LC_COLLATE 'C' LC_CTYPE 'C'")
+	name := createDB(t, s, fmt.Sprintf("plain copy %d", time.Now().UnixNano()),
+		"ENCODING '"+encodingOf(t, dsn)+"' LC_COLLATE 'C' LC_CTYPE 'C'")
 	text := strings.NewReader(strings.Join(dumped(t, s, dsn), "\n") + "\n")
 	if out, err := run(t, s, text, nil, "psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", name); err != nil {
 		t.Fatalf("%v: %s", err, out)
@@ -276,12 +302,14 @@ func (f stored) compare(t testing.TB, from, to string, args ...string) {
 
 func noise(line string) bool {
 	return line == "" || line == "SET transaction_timeout = 0;" ||
-		strings.HasPrefix(line, `\restrict `) || strings.HasPrefix(line, `\unrestrict `) || strings.HasPrefix(line, "-- Dumped ")
+		strings.HasPrefix(line, `\restrict `) || strings.HasPrefix(line, `\unrestrict `) ||
+		strings.HasPrefix(line, "-- Dumped ")
 }
 
 func dumped(t testing.TB, s *splicetest.Server, dsn string, args ...string) []string {
 	t.Helper()
-	text, err := run(t, s, nil, []string{"PGOPTIONS=-c default_transaction_read_only=off"}, "pg_dump", append(args, dsn)...)
+	text, err := run(t, s, nil, []string{"PGOPTIONS=-c default_transaction_read_only=off"}, "pg_dump",
+		append(args, dsn)...)
 	if err != nil {
 		t.Fatalf("pg_dump: %v: %s", err, text)
 	}
@@ -329,7 +357,9 @@ func compareSettings(t *testing.T, s *splicetest.Server, dsn, to string) {
 		must(t, err)
 		defer func() { _ = conn.Close(context.Background()) }()
 		var text string
-		must(t, conn.QueryRow(t.Context(), `SELECT coalesce(array_agg(x ORDER BY x)::text, '') FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase, unnest(s.setconfig) x WHERE d.datname = current_database()`).Scan(&text))
+		must(t,
+			conn.QueryRow(t.Context(),
+				`SELECT coalesce(array_agg(x ORDER BY x)::text, '') FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase, unnest(s.setconfig) x WHERE d.datname = current_database()`).Scan(&text))
 		return text
 	}
 	if got, want := of(s.DSN(to)), of(dsn); got != want {
@@ -342,12 +372,16 @@ func sqlPutsBack(t *testing.T, from stored, version string) {
 		for _, owners := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, owners %t", name, owners), func(t *testing.T) {
 				var stream bytes.Buffer
-				must(t, export.SQL(t.Context(), from.set, name, from.files, &stream, adapter(t, version), export.SQLOptions{Owners: owners}))
-				if !strings.HasSuffix(stream.String(), ")\n") || !strings.Contains(stream.String()[stream.Len()-200:], "\n-- Holdfast: complete: ") {
+				must(t,
+					export.SQL(t.Context(), from.set, name, from.files, &stream, adapter(t, version),
+						export.SQLOptions{Owners: owners}))
+				if !strings.HasSuffix(stream.String(), ")\n") ||
+					!strings.Contains(stream.String()[stream.Len()-200:], "\n-- Holdfast: complete: ") {
 					t.Errorf("the stream ends with %q", stream.String()[stream.Len()-200:])
 				}
 				to := createDB(t, from.server, fmt.Sprintf("sql of %s %t", name, owners), "")
-				if out, err := run(t, from.server, &stream, nil, "psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", to); err != nil {
+				if out, err := run(t, from.server, &stream, nil, "psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d",
+					to); err != nil {
 					t.Fatalf("%v\n%s", err, out)
 				}
 				args := []string{"--no-owner", "--no-privileges"}
@@ -388,7 +422,10 @@ func TestAnotherEncoding(t *testing.T) {
 	const latin = "ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'"
 	s := splicetest.NewServer(t, "15")
 	createDB(t, s, "small", latin)
-	must(t, s.Exec(t.Context(), "small", strings.NewReplacer("schéma", "schema", "tàble", "table", "naïve", "naive", "tèxt", "text", "vüe", "vue").Replace(smallSQL)))
+	must(t,
+		s.Exec(t.Context(), "small",
+			strings.NewReplacer("schéma", "schema", "tàble", "table", "naïve", "naive", "tèxt", "text", "vüe",
+				"vue").Replace(smallSQL)))
 	from := seal(t, s, map[holdfast.ComponentName]string{"small": s.DSN("small")})
 	dir := exported(t, from.set, from.files)
 	to := createDB(t, from.server, "by script", latin)
@@ -399,15 +436,19 @@ func TestAnotherEncoding(t *testing.T) {
 	compareSettings(t, from.server, from.dsn["small"], to)
 
 	var stream bytes.Buffer
-	must(t, export.SQL(t.Context(), from.set, "small", from.files, &stream, adapter(t, "15"), export.SQLOptions{Owners: true}))
+	must(t,
+		export.SQL(t.Context(), from.set, "small", from.files, &stream, adapter(t, "15"),
+			export.SQLOptions{Owners: true}))
 	to = createDB(t, from.server, "by stream", latin)
-	if out, err := run(t, from.server, &stream, nil, "psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", to); err != nil {
+	if out, err := run(t, from.server, &stream, nil, "psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d",
+		to); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	from.compare(t, from.dsn["small"], from.server.DSN(to))
 	compareSettings(t, from.server, from.dsn["small"], to)
 
-	out, err := run(t, from.server, nil, nil, filepath.Join(dir, "restore.sh"), "small", createDB(t, from.server, "unicode", "ENCODING 'UTF8'"))
+	out, err := run(t, from.server, nil, nil, filepath.Join(dir, "restore.sh"), "small",
+		createDB(t, from.server, "unicode", "ENCODING 'UTF8'"))
 	if err == nil || !strings.Contains(out, "has the encoding UTF8; the dump is in LATIN1") {
 		t.Errorf("%v\n%s", err, out)
 	}
@@ -445,14 +486,30 @@ func TestRestoreScriptFindsWhatIsDamaged(t *testing.T) {
 		env  []string
 		want []string
 	}{
-		{"a binary segment is cut", func(dir string) { change(t, filepath.Join(dir, binary), cut) }, nil, []string{binary + ": FAILED", "not as they were exported"}},
-		{"a text segment has a flipped bit", func(dir string) { change(t, filepath.Join(dir, text), flip) }, nil, []string{text + ": FAILED"}},
-		{"a segment is missing", func(dir string) { must(t, os.Remove(filepath.Join(dir, text))) }, nil, []string{text}},
-		{"the schema is cut", func(dir string) { change(t, filepath.Join(dir, "small/schema.dump"), cut) }, nil, []string{"small/schema.dump: FAILED"}},
-		{"a binary segment is cut, and nothing to compute sums with", func(dir string) { change(t, filepath.Join(dir, binary), cut) }, noSums, []string{binary + ": its rows could not be written", "NOT complete"}},
-		{"a text segment lacks a row, and nothing to compute sums with", func(dir string) { change(t, filepath.Join(dir, text), cutLine) }, noSums, []string{text + ": the set has ", "NOT complete"}},
-		{"a text segment is cut, and nothing to compute sums with", func(dir string) { change(t, filepath.Join(dir, text), cut) }, noSums, []string{text, "NOT complete"}},
-		{"a segment is missing, and nothing to compute sums with", func(dir string) { must(t, os.Remove(filepath.Join(dir, text))) }, noSums, []string{text + " is missing"}},
+		{"a binary segment is cut", func(dir string) {
+			change(t, filepath.Join(dir, binary), cut)
+		}, nil, []string{binary + ": FAILED", "not as they were exported"}},
+		{"a text segment has a flipped bit", func(dir string) {
+			change(t, filepath.Join(dir, text), flip)
+		}, nil, []string{text + ": FAILED"}},
+		{"a segment is missing", func(dir string) {
+			must(t, os.Remove(filepath.Join(dir, text)))
+		}, nil, []string{text}},
+		{"the schema is cut", func(dir string) {
+			change(t, filepath.Join(dir, "small/schema.dump"), cut)
+		}, nil, []string{"small/schema.dump: FAILED"}},
+		{"a binary segment is cut, and nothing to compute sums with", func(dir string) {
+			change(t, filepath.Join(dir, binary), cut)
+		}, noSums, []string{binary + ": its rows could not be written", "NOT complete"}},
+		{"a text segment lacks a row, and nothing to compute sums with", func(dir string) {
+			change(t, filepath.Join(dir, text), cutLine)
+		}, noSums, []string{text + ": the set has ", "NOT complete"}},
+		{"a text segment is cut, and nothing to compute sums with", func(dir string) {
+			change(t, filepath.Join(dir, text), cut)
+		}, noSums, []string{text, "NOT complete"}},
+		{"a segment is missing, and nothing to compute sums with", func(dir string) {
+			must(t, os.Remove(filepath.Join(dir, text)))
+		}, noSums, []string{text + " is missing"}},
 		{"the list of segments lacks one", func(dir string) {
 			change(t, filepath.Join(dir, "small/restore/segments.txt"), cutLine)
 			change(t, filepath.Join(dir, "small/restore/sha256"), func([]byte) []byte { return nil })
@@ -504,7 +561,8 @@ func TestRestoreScriptRefuses(t *testing.T) {
 		want string
 	}{
 		{"no arguments", proven, nil, "  small\n"},
-		{"a database that is not empty", proven, []string{"small", "small"}, "database small is not empty: it has schema schéma"},
+		{"a database that is not empty", proven, []string{"small", "small"},
+			"database small is not empty: it has schema schéma"},
 		{"a database that is not there", proven, []string{"small", "nowhere"}, "nowhere"},
 		{"a component that is not there", proven, []string{"big", empty}, "no component 'big'"},
 		{"a component elsewhere", proven, []string{"../export/small", empty}, "is not a component"},
@@ -512,7 +570,8 @@ func TestRestoreScriptRefuses(t *testing.T) {
 		{"a password in a URL", proven, []string{"small", "postgresql://u:p@h/empty"}, "PGPASSWORD"},
 		{"no number of jobs", proven, []string{"-j", "x", "small", empty}, "-j takes a number"},
 		{"an unproven set", unproven, []string{"small", empty}, "this set is unproven, not proven"},
-		{"an unproven set, taken for another", unproven, []string{"--accept", "misordered", "small", empty}, "the validator app did not answer"},
+		{"an unproven set, taken for another", unproven, []string{"--accept", "misordered", "small", empty},
+			"the validator app did not answer"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			out, err := run(t, from.server, nil, nil, filepath.Join(c.dir, "restore.sh"), c.args...)
@@ -521,7 +580,8 @@ func TestRestoreScriptRefuses(t *testing.T) {
 			}
 		})
 	}
-	if out, err := run(t, from.server, nil, nil, filepath.Join(unproven, "restore.sh"), "--accept", "unproven", "small", "dbname=empty"); err != nil {
+	if out, err := run(t, from.server, nil, nil, filepath.Join(unproven, "restore.sh"), "--accept", "unproven",
+		"small", "dbname=empty"); err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}
 	from.compare(t, from.dsn["small"], from.server.DSN(empty))
@@ -530,7 +590,8 @@ func TestRestoreScriptRefuses(t *testing.T) {
 func TestRestoreScriptLeavesOwnersOutWhereRolesAreMissing(t *testing.T) {
 	from := small(t, "")
 	s := splicetest.NewServer(t, "15")
-	for _, sql := range []string{`CREATE ROLE "the owner $x"`, `CREATE DATABASE owned TEMPLATE small OWNER "the owner $x"`} {
+	for _, sql := range []string{`CREATE ROLE "the owner $x"`,
+		`CREATE DATABASE owned TEMPLATE small OWNER "the owner $x"`} {
 		must(t, from.server.Exec(t.Context(), "postgres", sql))
 	}
 	must(t, from.server.Exec(t.Context(), "owned", `ALTER TABLE "schéma"."tèxt" OWNER TO "the owner $x"`))
@@ -542,7 +603,9 @@ func TestRestoreScriptLeavesOwnersOutWhereRolesAreMissing(t *testing.T) {
 	}
 	owned.compare(t, owned.dsn["owned"], s.DSN("back"), "--no-owner", "--no-privileges")
 	var stream bytes.Buffer
-	must(t, export.SQL(t.Context(), owned.set, "owned", owned.files, &stream, adapter(t, "15"), export.SQLOptions{Owners: true}))
+	must(t,
+		export.SQL(t.Context(), owned.set, "owned", owned.files, &stream, adapter(t, "15"),
+			export.SQLOptions{Owners: true}))
 	out, err = run(t, s, &stream, nil, "psql", "-X", "-q", "-d", createDB(t, s, "again", ""))
 	if err == nil || !strings.Contains(out, `roles are missing`) {
 		t.Errorf("%v\n%s", err, out)
@@ -599,13 +662,16 @@ func TestFilesAreForTheirOwnerAndWholeOrAbsent(t *testing.T) {
 		t.Errorf("cancelled: %v", err)
 	}
 	must(t, os.Mkdir(at+".partial", 0o700))
-	if _, err := export.Files(t.Context(), from.set, from.files, at, export.Options{}); holdfast.ClassOf(err) != holdfast.Refused {
+	if _, err := export.Files(t.Context(), from.set, from.files, at,
+		export.Options{}); holdfast.ClassOf(err) != holdfast.Refused {
 		t.Errorf("beside another export: %v", err)
 	}
-	for _, name := range []string{"../outside", "/outside", "small/data/$(touch x)", "small/data/a b", "small/restore/rows.txt", "a\nb", "-rf", "small//x"} {
+	for _, name := range []string{"../outside", "/outside", "small/data/$(touch x)", "small/data/a b",
+		"small/restore/rows.txt", "a\nb", "-rf", "small//x"} {
 		evil := from.set
 		evil.Identities = &holdfast.IdentityFacts{SealedFile: name}
-		if _, err := export.Files(t.Context(), evil, anything{from.files}, filepath.Join(t.TempDir(), "x"), export.Options{}); err == nil {
+		if _, err := export.Files(t.Context(), evil, anything{from.files}, filepath.Join(t.TempDir(), "x"),
+			export.Options{}); err == nil {
 			t.Errorf("a file named %q was exported", name)
 		}
 	}
@@ -653,7 +719,8 @@ func TestSQLCutShortChangesNothing(t *testing.T) {
 	for i := range 9 {
 		at := i * end / 8
 		to := createDB(t, from.server, fmt.Sprint("cut at ", at), "")
-		_, _ = run(t, from.server, bytes.NewReader(whole[:at]), nil, "psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", to)
+		_, _ = run(t, from.server, bytes.NewReader(whole[:at]), nil, "psql", "-X", "-q", "-v", "ON_ERROR_STOP=1",
+			"-d", to)
 		if prints, err := splicetest.Fingerprint(t.Context(), from.server.DSN(to)); err != nil || len(prints) > 0 {
 			t.Errorf("cut at %d of %d: %v, %v", at, end, prints, err)
 		}
@@ -668,7 +735,10 @@ func TestSQLThatCannotBeFinishedMakesPsqlFail(t *testing.T) {
 	}
 	for i := range opened {
 		var stream bytes.Buffer
-		err := export.SQL(t.Context(), from.set, "small", &failing{Files: from.files, left: 3 + i}, &stream, adapter(t, "15"), export.SQLOptions{})
+		err := export.SQL(t.Context(), from.set, "small", &failing{
+			Files: from.files,
+			left:  3 + i,
+		}, &stream, adapter(t, "15"), export.SQLOptions{})
 		if err == nil {
 			t.Fatalf("segment %d: no error", i)
 		}
@@ -685,15 +755,18 @@ func TestSQLThatCannotBeFinishedMakesPsqlFail(t *testing.T) {
 
 func TestSQLRefuses(t *testing.T) {
 	from := small(t, "")
-	if err := export.SQL(t.Context(), from.set, "big", from.files, io.Discard, adapter(t, "15"), export.SQLOptions{}); holdfast.ClassOf(err) != holdfast.Usage {
+	if err := export.SQL(t.Context(), from.set, "big", from.files, io.Discard, adapter(t, "15"),
+		export.SQLOptions{}); holdfast.ClassOf(err) != holdfast.Usage {
 		t.Errorf("a component that is not there: %v", err)
 	}
 	from.set.Missing = []string{"something"}
 	var stream bytes.Buffer
-	if err := export.SQL(t.Context(), from.set, "small", from.files, &stream, adapter(t, "15"), export.SQLOptions{}); holdfast.ClassOf(err) != holdfast.Refused || stream.Len() > 0 {
+	if err := export.SQL(t.Context(), from.set, "small", from.files, &stream, adapter(t, "15"),
+		export.SQLOptions{}); holdfast.ClassOf(err) != holdfast.Refused || stream.Len() > 0 {
 		t.Errorf("an unproven set: %v, %d bytes", err, stream.Len())
 	}
-	if err := export.SQL(t.Context(), from.set, "small", from.files, io.Discard, adapter(t, "15"), export.SQLOptions{Unproven: true}); err != nil {
+	if err := export.SQL(t.Context(), from.set, "small", from.files, io.Discard, adapter(t, "15"),
+		export.SQLOptions{Unproven: true}); err != nil {
 		t.Error(err)
 	}
 }

@@ -7,8 +7,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"holdfast/content"
-	"holdfast/event"
 	"io"
 	"io/fs"
 	"os"
@@ -18,6 +16,8 @@ import (
 	"strings"
 
 	"holdfast"
+	"holdfast/content"
+	"holdfast/event"
 )
 
 // Options tune an export. The zero value is usable.
@@ -39,7 +39,9 @@ const partial = ".partial"
 // which must not exist or be empty. dir appears whole or not at all; after a
 // failure nothing is left. A set that is not proven is exported as any other,
 // but the script refuses to restore it until it is told to.
-func Files(ctx context.Context, set holdfast.Set, files holdfast.Files, dir string, o Options) (report Report, err error) {
+func Files(
+	ctx context.Context, set holdfast.Set, files holdfast.Files, dir string, o Options,
+) (report Report, err error) {
 	if dir, err = filepath.Abs(dir); err != nil {
 		return report, err
 	}
@@ -54,9 +56,12 @@ func Files(ctx context.Context, set holdfast.Set, files holdfast.Files, dir stri
 		x.total += c.Bytes
 	}
 	if err := os.Mkdir(x.dir, 0o700); errors.Is(err, fs.ErrExist) {
-		return report, &holdfast.Problem{Class: holdfast.Refused, What: fmt.Sprintf("export to %s: there is a %s already", dir, x.dir),
-			Why: "Another export is writing it, or one was killed and left it; what is in it is not encrypted.",
-			Do:  "If no other export is running, remove it: rm -r '" + x.dir + "'"}
+		return report, &holdfast.Problem{
+			Class: holdfast.Refused,
+			What:  fmt.Sprintf("export to %s: there is a %s already", dir, x.dir),
+			Why:   "Another export is writing it, or one was killed and left it; what is in it is not encrypted.",
+			Do:    "If no other export is running, remove it: rm -r '" + x.dir + "'",
+		}
 	} else if err != nil {
 		return report, cannotWrite(dir, err)
 	}
@@ -83,8 +88,12 @@ func vacant(dir string) error {
 	case err != nil:
 		return cannotWrite(dir, err)
 	case len(entries) > 0:
-		return &holdfast.Problem{Class: holdfast.Refused, What: fmt.Sprintf("export to %s: it is not empty", dir),
-			Why: "Files of two exports in one directory could be restored together.", Do: "Name a directory that does not exist yet."}
+		return &holdfast.Problem{
+			Class: holdfast.Refused,
+			What:  fmt.Sprintf("export to %s: it is not empty", dir),
+			Why:   "Files of two exports in one directory could be restored together.",
+			Do:    "Name a directory that does not exist yet.",
+		}
 	}
 	return nil
 }
@@ -94,8 +103,13 @@ func cannotWrite(dir string, err error) error {
 	if errors.As(err, &already) {
 		return err
 	}
-	return &holdfast.Problem{Class: holdfast.Failed, What: "export to " + dir, Err: err,
-		Why: "Nothing was exported.", Do: "Name a directory on a disk that has room, and whose parent can be written."}
+	return &holdfast.Problem{
+		Class: holdfast.Failed,
+		What:  "export to " + dir,
+		Err:   err,
+		Why:   "Nothing was exported.",
+		Do:    "Name a directory on a disk that has room, and whose parent can be written.",
+	}
 }
 
 // exporter writes one directory.
@@ -129,7 +143,8 @@ func (x *exporter) run(ctx context.Context) error {
 			return err
 		}
 	}
-	script := strings.NewReplacer("@SET@", shellWord(string(x.set.ID)), "@NODE@", shellWord(string(x.set.Node.Name)), "@STATE@", shellWord(string(state))).Replace(restoreScript)
+	script := strings.NewReplacer("@SET@", shellWord(string(x.set.ID)), "@NODE@", shellWord(string(x.set.Node.Name)),
+		"@STATE@", shellWord(string(state))).Replace(restoreScript)
 	if err := x.write("", "restore.sh", script); err != nil {
 		return err
 	}
@@ -230,9 +245,13 @@ var safeName = regexp.MustCompile(`^[A-Za-z0-9._~%+=:@/-]+$`)
 
 // create writes a file, and its sum for the component it belongs to, if any.
 func (x *exporter) create(owner holdfast.ComponentName, name string, in io.Reader) (err error) {
-	if !safeName.MatchString(name) || !filepath.IsLocal(name) || path.Clean(name) != name || strings.HasPrefix(name, "-") {
-		return &holdfast.Problem{Class: holdfast.Refused, What: fmt.Sprintf("the manifest names a file %q, which cannot be exported safely", name),
-			Do: "Holdfast writes no such names: do not trust this set."}
+	if !safeName.MatchString(name) || !filepath.IsLocal(name) || path.Clean(name) != name ||
+		strings.HasPrefix(name, "-") {
+		return &holdfast.Problem{
+			Class: holdfast.Refused,
+			What:  fmt.Sprintf("the manifest names a file %q, which cannot be exported safely", name),
+			Do:    "Holdfast writes no such names: do not trust this set.",
+		}
 	}
 	file := filepath.Join(x.dir, filepath.FromSlash(name))
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {

@@ -5,11 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"holdfast/content"
-	"holdfast/event"
 	"io"
 
 	"holdfast"
+	"holdfast/content"
+	"holdfast/event"
 )
 
 // Postgres is what a stream of SQL needs of Postgres's own tools and formats.
@@ -36,10 +36,16 @@ type SQLOptions struct {
 // It is one transaction; a stream that was cut short changes nothing, and lacks
 // the comment at the end. After an error of SQL the stream ends in a statement
 // that fails, so that psql does not report success for a part.
-func SQL(ctx context.Context, set holdfast.Set, component holdfast.ComponentName, files holdfast.Files, w io.Writer, pg Postgres, o SQLOptions) error {
+func SQL(
+	ctx context.Context, set holdfast.Set, component holdfast.ComponentName, files holdfast.Files, w io.Writer, pg Postgres, o SQLOptions,
+) error {
 	c, ok := set.Part(component)
 	if !ok {
-		return &holdfast.Problem{Class: holdfast.Usage, What: fmt.Sprintf("set %s has no component %s", set.ID, component), Do: "`holdfast show` lists what it has."}
+		return &holdfast.Problem{
+			Class: holdfast.Usage,
+			What:  fmt.Sprintf("set %s has no component %s", set.ID, component),
+			Do:    "`holdfast show` lists what it has.",
+		}
 	}
 	state, problems := worth(set)
 	if state != holdfast.Proven && !o.Unproven {
@@ -47,8 +53,12 @@ func SQL(ctx context.Context, set holdfast.Set, component holdfast.ComponentName
 		if len(problems) > 0 {
 			what += ": " + problems[0]
 		}
-		return &holdfast.Problem{Class: holdfast.Refused, What: what,
-			Why: "A node restored from it may not work, and need not say so.", Do: "Choose a proven set: `holdfast list`; or say that you want this one all the same."}
+		return &holdfast.Problem{
+			Class: holdfast.Refused,
+			What:  what,
+			Why:   "A node restored from it may not work, and need not say so.",
+			Do:    "Choose a proven set: `holdfast list`; or say that you want this one all the same.",
+		}
 	}
 	rows, err := content.RowsOf(c)
 	if err != nil {
@@ -100,7 +110,9 @@ func (s *script) frame(ctx context.Context, state holdfast.State) (before, after
 	}
 	var head, foot bytes.Buffer
 	name := fmt.Sprintf("component %s of set %s (%s)", s.capture.Component, s.set.ID, state)
-	fmt.Fprintf(&head, "-- Holdfast: %s, from Postgres %s.\n-- For psql, into an empty database. It is whole if its last line says so.\n\n", oneLine(name), oneLine(s.capture.Server.Version))
+	fmt.Fprintf(&head,
+		"-- Holdfast: %s, from Postgres %s.\n-- For psql, into an empty database. It is whole if its last line "+
+			"says so.\n\n", oneLine(name), oneLine(s.capture.Server.Version))
 	head.WriteString("\\set ON_ERROR_STOP on\n" + s.d.pins() + "BEGIN;\n" + s.d.check(s.capture))
 	if s.o.Owners {
 		head.WriteString(s.d.checkRoles(s.capture))
@@ -169,7 +181,11 @@ func (s *script) table(ctx context.Context, t content.Table) error {
 			return err
 		}
 		s.done += g.Bytes
-		s.o.Events.Report(event.Bytes{Subject: "export " + string(s.capture.Component), Done: s.done, Total: s.capture.Bytes})
+		s.o.Events.Report(event.Bytes{
+			Subject: "export " + string(s.capture.Component),
+			Done:    s.done,
+			Total:   s.capture.Bytes,
+		})
 	}
 	_, err := io.WriteString(s.out, "\\.\n")
 	return err

@@ -2,11 +2,11 @@ package export
 
 import (
 	"fmt"
-	"holdfast/content"
 	"strings"
 	"unicode/utf8"
 
 	"holdfast"
+	"holdfast/content"
 )
 
 // dialect writes SQL for one capture. Statements and rows share the encoding
@@ -88,7 +88,8 @@ func (d dialect) check(c holdfast.Part) string {
 	return d.do(`DECLARE found text;
 BEGIN
   IF current_setting('server_version_num')::integer / 10000 < ` + fmt.Sprint(c.Server.Major()) + ` THEN
-    RAISE EXCEPTION 'this server is Postgres %; the dump is of version ` + fmt.Sprint(c.Server.Major()) + ` and needs that or a later one', current_setting('server_version');
+    RAISE EXCEPTION 'this server is Postgres %; the dump is of version ` + fmt.Sprint(c.Server.Major()) +
+		` and needs that or a later one', current_setting('server_version');
   END IF;
   IF current_setting('server_encoding') <> ` + d.literal(d.encoding) + ` THEN
     RAISE EXCEPTION 'database % has the encoding %; the dump is in %', current_database(), current_setting('server_encoding'), ` + d.literal(d.encoding) + `;
@@ -116,7 +117,8 @@ func (d dialect) missingRoles(c holdfast.Part) string {
 	for i, r := range c.Database.Roles {
 		roles[i] = d.literal(r)
 	}
-	return "SELECT quote_ident(w.role) FROM unnest(ARRAY[" + strings.Join(roles, ", ") + `]::pg_catalog.text[]) AS w(role)
+	return "SELECT quote_ident(w.role) FROM unnest(ARRAY[" + strings.Join(roles,
+		", ") + `]::pg_catalog.text[]) AS w(role)
   LEFT JOIN pg_catalog.pg_roles r ON r.rolname = w.role
   WHERE r.oid IS NULL OR NOT pg_catalog.pg_has_role(current_user, r.oid, 'MEMBER') ORDER BY 1`
 }
@@ -180,7 +182,9 @@ func (d dialect) copyIn(t content.Table, format string) string {
 func (d dialect) sequences(rows content.Rows) string {
 	var b strings.Builder
 	for _, s := range rows.Sequences {
-		fmt.Fprintf(&b, "DO %s;\n", d.literal(fmt.Sprintf("BEGIN PERFORM pg_catalog.setval(%s, %d, %t); END", d.regclass(s.Schema, s.Name), s.Last, s.Called)))
+		fmt.Fprintf(&b, "DO %s;\n",
+			d.literal(fmt.Sprintf("BEGIN PERFORM pg_catalog.setval(%s, %d, %t); END", d.regclass(s.Schema, s.Name),
+				s.Last, s.Called)))
 	}
 	return b.String()
 }
@@ -199,7 +203,8 @@ func (d dialect) finish(rows content.Rows) string {
 func (d dialect) count(rows content.Rows) string {
 	var b strings.Builder
 	for _, t := range rows.Tables {
-		fmt.Fprintf(&b, "SELECT pg_catalog.count(*)::pg_catalog.text || ' %s' FROM ONLY %s %s;\n", tableLine(t), d.table(t.Schema, t.Name), t.Condition)
+		fmt.Fprintf(&b, "SELECT pg_catalog.count(*)::pg_catalog.text || ' %s' FROM ONLY %s %s;\n", tableLine(t),
+			d.table(t.Schema, t.Name), t.Condition)
 	}
 	return b.String()
 }

@@ -5,12 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"holdfast/observed"
 	"net/http"
 	"net/url"
 	"strings"
 
 	"holdfast"
+	"holdfast/observed"
 )
 
 // Where the validator app reports its status, its version and its users.

@@ -3,12 +3,12 @@ package inspect
 import (
 	"context"
 	"fmt"
-	"holdfast/pgdump"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"holdfast"
+	"holdfast/pgdump"
 )
 
 // Job reads dumps and judges them.

@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"holdfast/pgdump"
 	"strings"
 	"testing"
 
 	"holdfast"
+	"holdfast/pgdump"
 )
 
 func offset(n int64) *int64 { return &n }

@@ -4,8 +4,9 @@ package loss
 
 import (
 	"fmt"
-	"holdfast"
 	"slices"
+
+	"holdfast"
 )
 
 // Kind is the kind of a loss. It decides who can recover it.

@@ -1,13 +1,13 @@
 package loss_test
 
 import (
-	"holdfast/loss"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"holdfast"
+	"holdfast/loss"
 )
 
 func TestLosses(t *testing.T) {

@@ -3,8 +3,9 @@
 package observed
 
 import (
-	"holdfast"
 	"time"
+
+	"holdfast"
 )
 
 // Database is a view of a component's running database.

@@ -3,15 +3,15 @@ package restore
 import (
 	"context"
 	"fmt"
-	"holdfast/loss"
-	"holdfast/record"
-	"holdfast/step"
-	"holdfast/target"
 	"slices"
 	"strings"
 	"time"
 
 	"holdfast"
+	"holdfast/loss"
+	"holdfast/record"
+	"holdfast/step"
+	"holdfast/target"
 )
 
 // Options choose what is restored.

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"time"
 
+	"filippo.io/age"
+
 	"holdfast"
 	"holdfast/canton/admin"
 	"holdfast/capture/postgres"
@@ -22,8 +24,6 @@ import (
 	"holdfast/node/compose"
 	"holdfast/record"
 	"holdfast/sandbox"
-
-	"filippo.io/age"
 )
 
 // DrillOptions say how a drill differs from the configured one.

@@ -1,11 +1,12 @@
 package setup
 
 import (
-	"holdfast/check"
-	"holdfast/config"
 	"reflect"
 	"testing"
 	"time"
+
+	"holdfast/check"
+	"holdfast/config"
 )
 
 // Whether gaps in the history matter follows from the rules of retention,

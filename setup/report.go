@@ -4,15 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"holdfast"
-	"holdfast/drill"
-	"holdfast/identities"
-	"holdfast/internal/sshsig"
 	"io"
 	"os"
 	"path/filepath"
 
 	"filippo.io/age"
+
+	"holdfast"
+	"holdfast/drill"
+	"holdfast/identities"
+	"holdfast/internal/sshsig"
 )
 
 // Drill runs a drill, remembers its report, and writes it into a directory if

@@ -4,14 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"os/user"
+	"time"
+
 	"holdfast"
 	"holdfast/config"
 	"holdfast/record"
 	"holdfast/repository"
 	"holdfast/retention"
-	"os"
-	"os/user"
-	"time"
 )
 
 // RetentionOptions say how the history is changed.

@@ -3,6 +3,7 @@ package setup
 import (
 	"context"
 	"fmt"
+
 	"holdfast"
 	"holdfast/databases"
 	"holdfast/identities"

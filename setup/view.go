@@ -2,9 +2,10 @@ package setup
 
 import (
 	"context"
+	"strings"
+
 	"holdfast"
 	"holdfast/internal/libpq"
-	"strings"
 )
 
 // View is what Holdfast believes about a node.

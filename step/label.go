@@ -1,8 +1,9 @@
 package step
 
 import (
-	"holdfast"
 	"time"
+
+	"holdfast"
 )
 
 // Role says what a database or a volume next to the live one is there for. The

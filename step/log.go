@@ -1,9 +1,10 @@
 package step
 
 import (
-	"holdfast"
 	"slices"
 	"time"
+
+	"holdfast"
 )
 
 // Log is what a journal holds of a run that has not come to its end.

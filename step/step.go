@@ -5,10 +5,11 @@ package step
 
 import (
 	"fmt"
-	"holdfast"
 	"slices"
 	"strings"
 	"time"
+
+	"holdfast"
 )
 
 // Step is one thing that a plan does. It says all that is needed to do it and,

@@ -34,7 +34,8 @@ func TestWhatAParticipantSays(t *testing.T) {
 	view := look()
 	pruning, _ := view.Pruning.Get()
 	keys, _ := view.Keys.Get()
-	if view.ID != node.Identities.ParticipantID || !view.Initialized || view.Version == "" || len(view.Connected) != 1 || !view.Connected[0].Healthy ||
+	if view.ID != node.Identities.ParticipantID || !view.Initialized || view.Version == "" ||
+		len(view.Connected) != 1 || !view.Connected[0].Healthy ||
 		pruning == nil || pruning.Retention != 48*time.Hour || len(keys) != len(node.Identities.Keys) {
 		t.Errorf("%+v", view)
 	}
@@ -43,7 +44,8 @@ func TestWhatAParticipantSays(t *testing.T) {
 	for _, p := range parties {
 		hosts[strings.SplitN(p.ID, "::", 2)[0]] = p
 	}
-	if !ok || len(parties) != 4 || hosts["shared"].Participants != 3 || hosts["shared"].External || !hosts["outside"].External || hosts["alice"].External {
+	if !ok || len(parties) != 4 || hosts["shared"].Participants != 3 || hosts["shared"].External ||
+		!hosts["outside"].External || hosts["alice"].External {
 		t.Errorf("%+v, %s", parties, view.Parties.Missing())
 	}
 
@@ -59,15 +61,24 @@ func TestWhatAParticipantSays(t *testing.T) {
 	if view := look(); len(view.Connected) != 0 || !strings.Contains(view.Parties.Missing(), "no synchronizer") {
 		t.Errorf("a participant that is not connected: %+v", view)
 	}
-	if _, err := (admin.Client{Address: "127.0.0.1:1", Timeout: time.Second}).Look(t.Context()); holdfast.ClassOf(err) != holdfast.Unreachable {
+	if _, err := (admin.Client{
+		Address: "127.0.0.1:1",
+		Timeout: time.Second,
+	}).Look(t.Context()); holdfast.ClassOf(err) != holdfast.Unreachable {
 		t.Errorf("nobody there: %v", err)
 	}
 }
 
 func TestMessagesSurviveTheWire(t *testing.T) {
 	want := admin.StatusResponse{Status: &admin.Status{
-		Common:    &admin.CommonStatus{UID: "p::1220", Uptime: admin.DurationOf(90 * time.Second), Active: true, Version: "3.5.7"},
-		Connected: []admin.SynchronizerHealth{{PhysicalID: "s::1220::35-5", Health: admin.Healthy}, {}}, Active: true,
+		Common: &admin.CommonStatus{
+			UID:     "p::1220",
+			Uptime:  admin.DurationOf(90 * time.Second),
+			Active:  true,
+			Version: "3.5.7",
+		},
+		Connected: []admin.SynchronizerHealth{{PhysicalID: "s::1220::35-5", Health: admin.Healthy}, {}},
+		Active:    true,
 	}}
 	var got admin.StatusResponse
 	if err := admin.Unmarshal(admin.Marshal(&want), &got); err != nil || !reflect.DeepEqual(got, want) {
@@ -79,7 +90,11 @@ func TestMessagesSurviveTheWire(t *testing.T) {
 	// Fields that are not known are skipped: a connected synchronizer has more
 	// than its id's.
 	var id admin.SynchronizerID
-	if err := admin.Unmarshal(admin.Marshal(&admin.ConnectedSynchronizer{Alias: "global", PhysicalID: "x", Healthy: true}), &id); err != nil || id.ID != "global" {
+	if err := admin.Unmarshal(admin.Marshal(&admin.ConnectedSynchronizer{
+		Alias:      "global",
+		PhysicalID: "x",
+		Healthy:    true,
+	}), &id); err != nil || id.ID != "global" {
 		t.Errorf("%+v, %v", id, err)
 	}
 }
@@ -88,7 +103,8 @@ func FuzzUnmarshal(f *testing.F) {
 	f.Add(admin.Marshal(&admin.PartiesResponse{Results: []admin.PartyResult{{Item: &admin.PartyToParticipant{Party: "p"}}}}))
 	f.Add([]byte{0x0a, 0xff})
 	f.Fuzz(func(_ *testing.T, data []byte) {
-		for _, into := range []any{&admin.StatusResponse{}, &admin.PartiesResponse{}, &admin.ScheduleResponse{}, &admin.KeysResponse{}} {
+		for _, into := range []any{&admin.StatusResponse{}, &admin.PartiesResponse{}, &admin.ScheduleResponse{},
+			&admin.KeysResponse{}} {
 			_ = admin.Unmarshal(data, into)
 		}
 	})

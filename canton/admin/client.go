@@ -6,7 +6,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"holdfast/observed"
 	"net"
 	"slices"
 	"strings"
@@ -19,6 +18,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"holdfast"
+	"holdfast/observed"
 )
 
 // Client queries one participant. Only Address is required.
@@ -156,7 +156,8 @@ func (c Client) explain(err error) error {
 	switch status.Code(err) {
 	case codes.Unimplemented:
 		p.Class = holdfast.Undetermined
-		p.Do = "Check the address: it must be port 5002 of the participant, not its ledger API, a sequencer or a mediator."
+		p.Do = "Check the address: it must be port 5002 of the participant, not its ledger API, a sequencer or " +
+			"a mediator."
 	case codes.Unauthenticated, codes.PermissionDenied:
 		p.Class = holdfast.WrongKey
 		p.Do = "Check for a proxy: Splice's admin API needs no token, but something in between requires one."
@@ -246,7 +247,9 @@ func (q requests) parties(ctx context.Context, view observed.Participant) ([]obs
 		for _, result := range r.Results {
 			p := result.Item
 			// The filter is a prefix, so another participant may match.
-			if p == nil || !slices.ContainsFunc(p.Participants, func(h HostingParticipant) bool { return h.UID == view.ID }) {
+			if p == nil || !slices.ContainsFunc(p.Participants, func(h HostingParticipant) bool {
+				return h.UID == view.ID
+			}) {
 				continue
 			}
 			one := observed.Party{

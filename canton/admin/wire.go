@@ -83,12 +83,14 @@ func appendField(out []byte, n protowire.Number, v reflect.Value) []byte {
 	case reflect.Slice:
 		return protowire.AppendBytes(protowire.AppendTag(out, n, protowire.BytesType), v.Bytes())
 	case reflect.Bool:
-		return protowire.AppendVarint(protowire.AppendTag(out, n, protowire.VarintType), protowire.EncodeBool(v.Bool()))
+		return protowire.AppendVarint(protowire.AppendTag(out, n, protowire.VarintType),
+			protowire.EncodeBool(v.Bool()))
 	case reflect.Int32, reflect.Int64:
 		number := uint64(v.Int()) //nolint:gosec // a negative number is sent as its two's complement
 		return protowire.AppendVarint(protowire.AppendTag(out, n, protowire.VarintType), number)
 	}
-	return protowire.AppendBytes(protowire.AppendTag(out, n, protowire.BytesType), appendMessage(nil, reflect.Indirect(v)))
+	return protowire.AppendBytes(protowire.AppendTag(out, n, protowire.BytesType),
+		appendMessage(nil, reflect.Indirect(v)))
 }
 
 var errWireType = errors.New("it has an unexpected type")

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"holdfast/observed"
 	"io"
 	"net/http"
 	"strings"
@@ -15,6 +14,7 @@ import (
 	"github.com/prometheus/common/model"
 
 	"holdfast"
+	"holdfast/observed"
 )
 
 // The series.

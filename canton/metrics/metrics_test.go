@@ -17,7 +17,8 @@ func TestWhatAnEndpointTells(t *testing.T) {
 		"daml_sequencer_client_handler_last_sequencing_time_micros{node=\"participant\"} %d\n"+
 		"daml_sequencer_client_handler_last_sequencing_time_micros{node=\"old\"} 0\n"+
 		"splice_store_last_seen_record_time_ms{store_name=\"a\"} %d\n"+
-		"splice_store_last_seen_record_time_ms{store_name=\"b\"} %d\n", at.UnixMicro(), at.Add(-time.Hour).UnixMilli(), at.Add(-time.Minute).UnixMilli())
+		"splice_store_last_seen_record_time_ms{store_name=\"b\"} %d\n", at.UnixMicro(),
+		at.Add(-time.Hour).UnixMilli(), at.Add(-time.Minute).UnixMilli())
 	for name, c := range map[string]struct {
 		body string
 		code int

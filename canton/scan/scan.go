@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"holdfast/observed"
 	"io"
 	"net/http"
 	"net/url"
@@ -17,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"holdfast"
+	"holdfast/observed"
 )
 
 // Client queries Scans. The zero value is usable.
@@ -152,7 +152,8 @@ func (q *requests) get(path string, into any) error {
 	q.setClock(response, began)
 	if response.StatusCode != http.StatusOK {
 		_, _ = io.CopyN(io.Discard, response.Body, 4<<10)
-		if code := status(response.StatusCode); code == http.StatusTooManyRequests || code == http.StatusServiceUnavailable {
+		if code := status(response.StatusCode); code == http.StatusTooManyRequests ||
+			code == http.StatusServiceUnavailable {
 			q.stop = code
 		}
 		return status(response.StatusCode)

@@ -35,7 +35,8 @@ func TestEachScanSaysWhatItSays(t *testing.T) {
 	sequencers, _ := views[0].Sequencers.Get()
 	upgrade, _ := views[0].Upgrade.Get()
 	version, _ := views[0].Version.Get()
-	if serial != 6 || len(sequencers) != 6 || upgrade.At.IsZero() || !strings.HasSuffix(upgrade.Successor, "::35-7") || version != splicetest.SpliceVersion {
+	if serial != 6 || len(sequencers) != 6 || upgrade.At.IsZero() ||
+		!strings.HasSuffix(upgrade.Successor, "::35-7") || version != splicetest.SpliceVersion {
 		t.Errorf("serial %d, %d sequencers, upgrade %+v, version %s", serial, len(sequencers), upgrade, version)
 	}
 	for _, s := range sequencers {
@@ -54,7 +55,9 @@ func TestEachScanSaysWhatItSays(t *testing.T) {
 	if why := views[2].Serial.Missing(); !strings.Contains(why, "429") {
 		t.Errorf("the limit is not named: %q", why)
 	}
-	asked := slices.DeleteFunc(n.Scans[2].Asked(), func(path string) bool { return strings.HasPrefix(path, "/sequencer/") })
+	asked := slices.DeleteFunc(n.Scans[2].Asked(), func(path string) bool {
+		return strings.HasPrefix(path, "/sequencer/")
+	})
 	if len(asked) != 1 {
 		t.Errorf("a Scan that limits got further requests: %v", asked)
 	}

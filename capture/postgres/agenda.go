@@ -134,7 +134,8 @@ func (c *chores) next() int {
 		if t.alone && c.running > 0 {
 			continue
 		}
-		if best < 0 || t.alone && !c.stages[0][best].alone || t.alone == c.stages[0][best].alone && t.weight > c.stages[0][best].weight {
+		if best < 0 || t.alone && !c.stages[0][best].alone ||
+			t.alone == c.stages[0][best].alone && t.weight > c.stages[0][best].weight {
 			best = i
 		}
 	}

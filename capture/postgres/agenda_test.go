@@ -58,11 +58,27 @@ func TestAgenda(t *testing.T) {
 		in    [][][]task
 		want  string
 	}{
-		{"stages follow each other", 2, [][][]task{{{one("load", 1)}, {one("index", 1), one("prove", 1)}, {one("analyze", 1)}}}, "load index+prove analyze"},
-		{"what is alone comes first, and alone", 2, [][][]task{{{one("load", 1)}, {one("prove", 2), alone("key", 1)}}}, "load key prove prove"},
-		{"the table with the most work left comes first", 1, [][][]task{{{one("a", 1)}}, {{one("b", 2)}, {one("b2", 2)}}}, "b b b2 b2 a"},
-		{"a table's indexes do not wait for another table's rows", 2, [][][]task{{{one("a", 1)}, {one("a2", 2)}}, {{one("b", 3)}}}, "a+b b+a2 b+a2"},
-		{"the other hand turns to another table while one is locked", 2, [][][]task{{{alone("key", 2), one("index", 3)}}, {{one("b", 1)}}}, "key+b key index index index"},
+		{"stages follow each other", 2, [][][]task{{
+			{one("load", 1)},
+			{one("index", 1), one("prove", 1)},
+			{one("analyze", 1)},
+		}}, "load index+prove analyze"},
+		{"what is alone comes first, and alone", 2, [][][]task{{
+			{one("load", 1)},
+			{one("prove", 2), alone("key", 1)},
+		}}, "load key prove prove"},
+		{"the table with the most work left comes first", 1, [][][]task{
+			{{one("a", 1)}},
+			{{one("b", 2)}, {one("b2", 2)}},
+		}, "b b b2 b2 a"},
+		{"a table's indexes do not wait for another table's rows", 2, [][][]task{
+			{{one("a", 1)}, {one("a2", 2)}},
+			{{one("b", 3)}},
+		}, "a+b b+a2 b+a2"},
+		{"the other hand turns to another table while one is locked", 2, [][][]task{
+			{{alone("key", 2), one("index", 3)}},
+			{{one("b", 1)}},
+		}, "key+b key index index index"},
 		{"empty stages are passed over", 1, [][][]task{{{}, {one("a", 1)}, {}, {one("a2", 1)}}, {}}, "a a2"},
 	} {
 		if got := walk(newAgenda(c.in), c.hands); got != c.want {

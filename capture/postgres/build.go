@@ -107,7 +107,9 @@ func (b *build) owner(ctx context.Context) error {
 		return err
 	}
 	defer closeConn(conn)
-	if _, err := conn.Exec(ctx, "ALTER DATABASE "+pgx.Identifier{b.name}.Sanitize()+" OWNER TO "+pgx.Identifier{b.capture.Database.Owner}.Sanitize()); err != nil {
+	if _, err := conn.Exec(ctx,
+		"ALTER DATABASE "+pgx.Identifier{b.name}.Sanitize()+" OWNER TO "+
+			pgx.Identifier{b.capture.Database.Owner}.Sanitize()); err != nil {
 		return fmt.Errorf("owner of the database: %w", err)
 	}
 	return nil
@@ -186,8 +188,10 @@ func (b *build) section(ctx context.Context, schema string, jobs int, which ...s
 	if err != nil {
 		return err
 	}
-	settings := fmt.Sprintf("-c maintenance_work_mem=%dkB -c max_parallel_maintenance_workers=%d -c synchronous_commit=off -c statement_timeout=0 -c lock_timeout=0"+
-		" -c idle_in_transaction_session_timeout=0 -c default_transaction_read_only=off", memory>>10, max(0, b.Options.lanes()-jobs))
+	settings := fmt.Sprintf("-c maintenance_work_mem=%dkB -c max_parallel_maintenance_workers=%d -c "+
+		"synchronous_commit=off -c statement_timeout=0 -c lock_timeout=0"+
+		" -c idle_in_transaction_session_timeout=0 -c default_transaction_read_only=off", memory>>10,
+		max(0, b.Options.lanes()-jobs))
 	if super {
 		settings += " -c " + hurry
 	}
@@ -200,7 +204,8 @@ func (b *build) section(ctx context.Context, schema string, jobs int, which ...s
 	if !forgiving {
 		args = append(args, "--exit-on-error")
 	}
-	err = b.Tools.run(ctx, major, info, []string{"PGAPPNAME=holdfast restore"}, nil, nil, "pg_restore", append(args, schema)...)
+	err = b.Tools.run(ctx, major, info, []string{"PGAPPNAME=holdfast restore"}, nil, nil, "pg_restore",
+		append(args, schema)...)
 	var tool *toolFailed
 	if forgiving && errors.As(err, &tool) && onlyUnknownTimeout(tool) {
 		return nil

@@ -3,13 +3,13 @@ package postgres
 import (
 	"context"
 	"fmt"
-	"holdfast/content"
 	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
 
 	"holdfast"
+	"holdfast/content"
 )
 
 // querier reads; connections and transactions both do.
@@ -80,10 +80,11 @@ func tables(ctx context.Context, q querier) ([]relation, error) {
 	}
 	var out []relation
 	var r relation
-	_, err = pgx.ForEachRow(rows, []any{&r.oid, &r.schema, &r.name, &r.heap, &r.blocks, &r.bytes, &r.condition}, func() error {
-		out = append(out, r)
-		return nil
-	})
+	_, err = pgx.ForEachRow(rows, []any{&r.oid, &r.schema, &r.name, &r.heap, &r.blocks, &r.bytes, &r.condition},
+		func() error {
+			out = append(out, r)
+			return nil
+		})
 	if err != nil || len(out) == 0 {
 		return out, err
 	}
@@ -176,12 +177,17 @@ func sequences(ctx context.Context, q querier) ([]content.Sequence, error) {
 	}
 	var out []content.Sequence
 	var s content.Sequence
-	if _, err = pgx.ForEachRow(rows, []any{&s.Schema, &s.Name}, func() error { out = append(out, s); return nil }); err != nil {
+	if _, err = pgx.ForEachRow(rows, []any{&s.Schema, &s.Name}, func() error {
+		out = append(out, s)
+		return nil
+	}); err != nil {
 		return nil, err
 	}
 	var parts []string
 	for i, s := range out {
-		parts = append(parts, fmt.Sprintf("SELECT %d AS i, last_value, is_called FROM %s", i, pgx.Identifier{s.Schema, s.Name}.Sanitize()))
+		parts = append(parts,
+			fmt.Sprintf("SELECT %d AS i, last_value, is_called FROM %s", i,
+				pgx.Identifier{s.Schema, s.Name}.Sanitize()))
 	}
 	for chunk := range slices.Chunk(parts, 100) {
 		rows, err := q.Query(ctx, strings.Join(chunk, " UNION ALL "))
@@ -224,16 +230,19 @@ func populatedViews(ctx context.Context, q querier) ([]content.View, error) {
 // server reads what a manifest records about the server.
 func server(ctx context.Context, q querier) (holdfast.Server, error) {
 	var s holdfast.Server
-	err := q.QueryRow(ctx, `SELECT current_setting('server_version'), current_setting('server_version_num')::int, pg_is_in_recovery()`).
+	err := q.QueryRow(ctx,
+		`SELECT current_setting('server_version'), current_setting('server_version_num')::int, pg_is_in_recovery()`).
 		Scan(&s.Version, &s.Number, &s.Standby)
 	if err != nil {
 		return s, err
 	}
 	var allowed bool
-	if err := q.QueryRow(ctx, `SELECT has_function_privilege('pg_control_system()', 'EXECUTE') AND has_function_privilege('pg_control_checkpoint()', 'EXECUTE')`).Scan(&allowed); err != nil || !allowed {
+	if err := q.QueryRow(ctx,
+		`SELECT has_function_privilege('pg_control_system()', 'EXECUTE') AND has_function_privilege('pg_control_checkpoint()', 'EXECUTE')`).Scan(&allowed); err != nil || !allowed {
 		return s, err
 	}
-	err = q.QueryRow(ctx, `SELECT (SELECT system_identifier::text FROM pg_control_system()), (SELECT timeline_id FROM pg_control_checkpoint())`).Scan(&s.SystemID, &s.Timeline)
+	err = q.QueryRow(ctx,
+		`SELECT (SELECT system_identifier::text FROM pg_control_system()), (SELECT timeline_id FROM pg_control_checkpoint())`).Scan(&s.SystemID, &s.Timeline)
 	return s, err
 }
 
@@ -250,8 +259,10 @@ func database(ctx context.Context, q querier, major int) (holdfast.Database, err
 		provider, locale = `datlocprovider::text`, `daticulocale`
 	}
 	var d holdfast.Database
-	err := q.QueryRow(ctx, `SELECT datname, pg_get_userbyid(datdba), pg_encoding_to_char(encoding), datcollate, datctype,
-		CASE `+provider+` WHEN 'i' THEN 'icu' WHEN 'b' THEN 'builtin' ELSE 'libc' END, coalesce(`+locale+`, ''), coalesce(`+rules+`, ''),
+	err := q.QueryRow(ctx,
+		`SELECT datname, pg_get_userbyid(datdba), pg_encoding_to_char(encoding), datcollate, datctype,
+		CASE `+provider+` WHEN 'i' THEN 'icu' WHEN 'b' THEN 'builtin' ELSE 'libc' END, coalesce(`+locale+
+			`, ''), coalesce(`+rules+`, ''),
 		pg_database_size(oid) FROM pg_database WHERE datname = current_database()`).
 		Scan(&d.Name, &d.Owner, &d.Encoding, &d.Collate, &d.CType, &d.Provider, &d.Locale, &d.Rules, &d.Bytes)
 	if err != nil {
@@ -270,13 +281,17 @@ func rolesOf(ctx context.Context, q querier, d *holdfast.Database) error {
 	// pg_shdepend. In a container it may well be the application's role.
 	const here = `pg_shdepend s JOIN pg_database d ON d.datname = current_database() AND s.refclassid = 'pg_authid'::regclass
 		AND (s.dbid = d.oid OR s.dbid = 0 AND s.classid = 'pg_database'::regclass AND s.objid = d.oid)`
-	owners := `SELECT s.refobjid AS role FROM ` + here + ` AND s.deptype = 'o' UNION SELECT datdba FROM pg_database WHERE datname = current_database()`
+	owners := `SELECT s.refobjid AS role FROM ` + here +
+		` AND s.deptype = 'o' UNION SELECT datdba FROM pg_database WHERE datname = current_database()`
 	for _, o := range owned {
 		owners += fmt.Sprintf(` UNION SELECT %[2]s FROM %[1]s o WHERE oid >= 16384 AND NOT EXISTS (
-			SELECT FROM pg_depend d WHERE d.classid = '%[1]s'::regclass AND d.objid = o.oid AND d.deptype = 'e')`, o.catalogue, o.owner)
+			SELECT FROM pg_depend d WHERE d.classid = '%[1]s'::regclass AND d.objid = o.oid AND d.deptype = 'e')`,
+			o.catalogue, o.owner)
 	}
 	named := func(roles string) ([]string, error) {
-		rows, err := q.Query(ctx, `SELECT r.rolname::text FROM (`+roles+`) u JOIN pg_roles r ON r.oid = u.role WHERE r.rolname !~ '^pg_' ORDER BY 1`)
+		rows, err := q.Query(ctx,
+			`SELECT r.rolname::text FROM (`+roles+
+				`) u JOIN pg_roles r ON r.oid = u.role WHERE r.rolname !~ '^pg_' ORDER BY 1`)
 		if err != nil {
 			return nil, err
 		}
@@ -304,8 +319,20 @@ func rolesOf(ctx context.Context, q querier, d *holdfast.Database) error {
 // owned are the catalogues of what a role may own, numbered from 16384 on where
 // it is not Postgres's own.
 var owned = []struct{ catalogue, owner string }{
-	{"pg_class", "relowner"}, {"pg_namespace", "nspowner"}, {"pg_proc", "proowner"}, {"pg_type", "typowner"},
-	{"pg_operator", "oprowner"}, {"pg_opclass", "opcowner"}, {"pg_opfamily", "opfowner"}, {"pg_collation", "collowner"},
-	{"pg_conversion", "conowner"}, {"pg_ts_dict", "dictowner"}, {"pg_ts_config", "cfgowner"}, {"pg_statistic_ext", "stxowner"},
-	{"pg_publication", "pubowner"}, {"pg_event_trigger", "evtowner"}, {"pg_foreign_server", "srvowner"}, {"pg_foreign_data_wrapper", "fdwowner"},
+	{"pg_class", "relowner"},
+	{"pg_namespace", "nspowner"},
+	{"pg_proc", "proowner"},
+	{"pg_type", "typowner"},
+	{"pg_operator", "oprowner"},
+	{"pg_opclass", "opcowner"},
+	{"pg_opfamily", "opfowner"},
+	{"pg_collation", "collowner"},
+	{"pg_conversion", "conowner"},
+	{"pg_ts_dict", "dictowner"},
+	{"pg_ts_config", "cfgowner"},
+	{"pg_statistic_ext", "stxowner"},
+	{"pg_publication", "pubowner"},
+	{"pg_event_trigger", "evtowner"},
+	{"pg_foreign_server", "srvowner"},
+	{"pg_foreign_data_wrapper", "fdwowner"},
 }

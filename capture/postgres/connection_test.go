@@ -32,7 +32,8 @@ func TestDumpOverVerifiedTLSWithAPassword(t *testing.T) {
 	s := farm(t, server, "farm")
 	over := func(words string, secret string) libpq.Address {
 		t.Helper()
-		info, err := libpq.Parse("host=127.0.0.1 user=postgres dbname=farm port=" + strconv.Itoa(server.Port()) + " " + words)
+		info, err := libpq.Parse("host=127.0.0.1 user=postgres dbname=farm port=" + strconv.Itoa(server.Port()) +
+			" " + words)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -41,7 +42,8 @@ func TestDumpOverVerifiedTLSWithAPassword(t *testing.T) {
 
 	// Whoever lists processes sees the arguments of pg_dump.
 	seen := t.TempDir()
-	script := fmt.Sprintf("#!/bin/sh\nprintf '%%s\\n' \"$@\" >>'%s/arguments'\nexec '%s' \"$@\"\n", seen, program(t, "pg_dump"))
+	script := fmt.Sprintf("#!/bin/sh\nprintf '%%s\\n' \"$@\" >>'%s/arguments'\nexec '%s' \"$@\"\n", seen,
+		program(t, "pg_dump"))
 	if err := os.WriteFile(filepath.Join(seen, "pg_dump"), []byte(script), 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +55,8 @@ func TestDumpOverVerifiedTLSWithAPassword(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if arguments := string(stored(t, folder(seen), "arguments")); !strings.Contains(arguments, "--schema-only") || strings.Contains(arguments, "odd") {
+	if arguments := string(stored(t, folder(seen), "arguments")); !strings.Contains(arguments, "--schema-only") ||
+		strings.Contains(arguments, "odd") {
 		t.Errorf("pg_dump was started with %s", arguments)
 	}
 	proveRestores(t, s, server, part(capture), out)
@@ -63,7 +66,8 @@ func TestDumpOverVerifiedTLSWithAPassword(t *testing.T) {
 		target libpq.Address
 		class  holdfast.Class
 	}{
-		{"a wrong password", over("sslmode=verify-full sslrootcert="+server.CAFile, "wrong "+password), holdfast.WrongKey},
+		{"a wrong password", over("sslmode=verify-full sslrootcert="+server.CAFile, "wrong "+password),
+			holdfast.WrongKey},
 		{"an unknown authority", over("sslmode=verify-full sslrootcert="+otherCA(t), password), holdfast.Unreachable},
 		{"in clear", over("sslmode=disable", password), holdfast.WrongKey},
 		{"an unknown database", over("sslmode=require", password).On("nowhere"), holdfast.Usage},
@@ -87,7 +91,13 @@ func otherCA(t testing.TB) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true}
+	template := &x509.Certificate{
+		SerialNumber:          big.NewInt(1),
+		NotBefore:             time.Now().Add(-time.Hour),
+		NotAfter:              time.Now().Add(time.Hour),
+		IsCA:                  true,
+		BasicConstraintsValid: true,
+	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
 		t.Fatal(err)

@@ -5,10 +5,11 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"holdfast/content"
 	"io"
 
 	"github.com/zeebo/xxh3"
+
+	"holdfast/content"
 )
 
 // Digest reads a stored file of rows to its end, and counts and digests its

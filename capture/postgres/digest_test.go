@@ -3,12 +3,13 @@ package postgres
 import (
 	"bytes"
 	"encoding/binary"
-	"holdfast/content"
 	"io"
 	"strings"
 	"testing"
 
 	"github.com/zeebo/xxh3"
+
+	"holdfast/content"
 )
 
 // binaryRows makes a binary COPY stream of rows of one field each.
@@ -49,7 +50,8 @@ func TestDigestOfStoredRows(t *testing.T) {
 		{"text", content.TextFormat, []byte("a\tb\nc\td\n"), 2, digestOf([]byte("a\tb\n"), []byte("c\td\n"))},
 		{"text, large", content.TextFormat, append(large, '\n'), 1, digestOf(append(bytes.Clone(large), '\n'))},
 		{"text, none", content.TextFormat, nil, 0, content.Digest{}},
-		{"binary", content.BinaryFormat, binaryRows(small, large, nil), 3, digestOf(tupleOf(small), tupleOf(large), tupleOf(nil))},
+		{"binary", content.BinaryFormat, binaryRows(small, large, nil), 3,
+			digestOf(tupleOf(small), tupleOf(large), tupleOf(nil))},
 		{"binary, none", content.BinaryFormat, binaryRows(), 0, content.Digest{}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -58,13 +60,15 @@ func TestDigestOfStoredRows(t *testing.T) {
 				t.Fatalf("%d rows, %s, %v; want %d, %s", rows, digest, err, c.rows, c.digest)
 			}
 			for at := 0; at < len(c.stream); at += 1 + len(c.stream)/97 {
-				if rows, digest, err := Digest(bytes.NewReader(c.stream[:at]), c.format); err == nil && rows == c.rows && digest == c.digest.String() {
+				if rows, digest, err := Digest(bytes.NewReader(c.stream[:at]), c.format); err == nil &&
+					rows == c.rows && digest == c.digest.String() {
 					t.Errorf("cut at %d it is the same", at)
 				}
 			}
 		})
 	}
-	if _, _, err := Digest(io.MultiReader(bytes.NewReader(binaryRows()), strings.NewReader("more")), content.BinaryFormat); err == nil {
+	if _, _, err := Digest(io.MultiReader(bytes.NewReader(binaryRows()), strings.NewReader("more")),
+		content.BinaryFormat); err == nil {
 		t.Error("a stream that goes on behind its trailer is taken")
 	}
 	if _, _, err := Digest(strings.NewReader(strings.Repeat("no", 40)), content.BinaryFormat); err == nil {

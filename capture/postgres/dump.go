@@ -71,7 +71,9 @@ const givingWayTries = 4
 // was is found again by deduplication. If a session of the node waits for one
 // of our locks as long as the limit allows, the dump lets go and begins anew a
 // little later, a few times.
-func (d Dumper) Capture(ctx context.Context, c holdfast.Component, clock holdfast.Clock, out holdfast.Sink) (holdfast.Capture, error) {
+func (d Dumper) Capture(
+	ctx context.Context, c holdfast.Component, clock holdfast.Clock, out holdfast.Sink,
+) (holdfast.Capture, error) {
 	began := clock()
 	var waits []holdfast.Wait
 	for try := 1; ; try++ {
@@ -91,9 +93,14 @@ func (d Dumper) Capture(ctx context.Context, c holdfast.Component, clock holdfas
 			return holdfast.Capture{}, explain(d.Address.Where(), err)
 		case try == givingWayTries:
 			d.Options.Events.Report(GaveWay{Component: c.Name, Wait: g.wait, Try: try})
-			return holdfast.Capture{}, &holdfast.Problem{Class: holdfast.Busy, What: fmt.Sprintf("dump %s: gave way %d times to sessions that waited for our locks", d.Address.Where(), try), Err: g,
+			return holdfast.Capture{}, &holdfast.Problem{
+				Class: holdfast.Busy,
+				What: fmt.Sprintf("dump %s: gave way %d times to sessions that waited for our locks",
+					d.Address.Where(), try),
+				Err: g,
 				Why: "The node's own work comes first: TRUNCATE, DROP and ALTER cannot run beside a dump.",
-				Do:  "Find out what keeps locking that table (pg_stat_activity), and run the backup when it is done."}
+				Do:  "Find out what keeps locking that table (pg_stat_activity), and run the backup when it is done.",
+			}
 		default:
 			d.Options.Events.Report(GaveWay{Component: c.Name, Wait: g.wait, Try: try, Pause: pause})
 			if g.wait.PID != 0 {
@@ -136,9 +143,17 @@ type run struct {
 	total    int64
 }
 
-func (d Dumper) once(ctx context.Context, c holdfast.Component, clock holdfast.Clock, out holdfast.Sink) (holdfast.Capture, error) {
+func (d Dumper) once(
+	ctx context.Context, c holdfast.Component, clock holdfast.Clock, out holdfast.Sink,
+) (holdfast.Capture, error) {
 	d.Options = d.Options.complete()
-	r := &run{Dumper: d, component: c, clock: clock, out: out, application: fmt.Sprintf("holdfast dump %s %x", c.Name, time.Now().UnixNano())}
+	r := &run{
+		Dumper:      d,
+		component:   c,
+		clock:       clock,
+		out:         out,
+		application: fmt.Sprintf("holdfast dump %s %x", c.Name, time.Now().UnixNano()),
+	}
 	defer r.close()
 	if err := r.open(ctx); err != nil {
 		return holdfast.Capture{}, err
@@ -179,8 +194,12 @@ func (r *run) open(ctx context.Context) error {
 		return err
 	}
 	if r.server.Major() < 14 {
-		return &holdfast.Problem{Class: holdfast.Refused, What: fmt.Sprintf("%s runs Postgres %s", r.Address.Where(), r.server.Version),
-			Why: "A dump reads ranges of blocks, which Postgres does since version 14.", Do: "Upgrade the server; Canton and Splice support 14 and later."}
+		return &holdfast.Problem{
+			Class: holdfast.Refused,
+			What:  fmt.Sprintf("%s runs Postgres %s", r.Address.Where(), r.server.Version),
+			Why:   "A dump reads ranges of blocks, which Postgres does since version 14.",
+			Do:    "Upgrade the server; Canton and Splice support 14 and later.",
+		}
 	}
 	if err := execute(ctx, r.ctl, reading("UTF8", r.server.Major())...); err != nil {
 		return err
@@ -248,7 +267,14 @@ func (r *run) dump(ctx context.Context, capture *holdfast.Capture) error {
 		return err
 	}
 	for i, t := range r.tables {
-		table := content.Table{Schema: t.schema, Name: t.name, Format: t.format, Columns: t.columnNames(), Condition: t.condition, Segments: r.segments[i]}
+		table := content.Table{
+			Schema:    t.schema,
+			Name:      t.name,
+			Format:    t.format,
+			Columns:   t.columnNames(),
+			Condition: t.condition,
+			Segments:  r.segments[i],
+		}
 		for _, c := range t.columns {
 			table.Types = append(table.Types, c.typeName)
 		}
@@ -289,8 +315,19 @@ func (r *run) unit(ctx context.Context, l *lease, u unit) error {
 	if err != nil {
 		return fmt.Errorf("table %s: %w", t.ident(), err)
 	}
-	r.segments[u.table][u.segment] = content.Segment{File: name, From: u.from, To: u.to, Rows: got.rows, Bytes: got.bytes, Digest: got.digest}
-	r.Options.Events.Report(event.Bytes{Subject: "capture " + string(r.component.Name), Done: r.read.Add(u.weight), Total: r.total})
+	r.segments[u.table][u.segment] = content.Segment{
+		File:   name,
+		From:   u.from,
+		To:     u.to,
+		Rows:   got.rows,
+		Bytes:  got.bytes,
+		Digest: got.digest,
+	}
+	r.Options.Events.Report(event.Bytes{
+		Subject: "capture " + string(r.component.Name),
+		Done:    r.read.Add(u.weight),
+		Total:   r.total,
+	})
 	if r.unread[u.table].Add(-1) == 0 {
 		r.Options.Events.Report(r.tableDone(u.table))
 	}
@@ -327,7 +364,8 @@ func (r *run) put(ctx context.Context, name string, fill func(io.Writer) error) 
 // schema has pg_dump write the schema, in the common snapshot.
 func (r *run) schema(ctx context.Context) error {
 	err := r.put(ctx, r.file("schema.dump"), func(w io.Writer) error {
-		return r.Tools.beside(r.Address).run(ctx, r.server.Major(), r.info, []string{"PGAPPNAME=" + r.application}, nil, w, "pg_dump",
+		return r.Tools.beside(r.Address).run(ctx, r.server.Major(), r.info, []string{"PGAPPNAME=" + r.application},
+			nil, w, "pg_dump",
 			"--schema-only", "--format=custom", "--compress=0", "--snapshot="+r.snapshot, "--no-subscriptions",
 			// Later than the watcher, which knows who waits and records it.
 			fmt.Sprintf("--lock-wait-timeout=%d", (2*r.Options.WaitLimit+time.Second).Milliseconds()))
@@ -335,7 +373,11 @@ func (r *run) schema(ctx context.Context) error {
 	var tool *toolFailed
 	if errors.As(err, &tool) && strings.Contains(tool.complaint, "LOCK TABLE") {
 		// It asks for its own locks, and stood behind somebody who waits for ours.
-		return &givingWay{holdfast.Wait{Relation: "a table of the schema", Mode: "AccessShareLock", Waited: r.Options.WaitLimit}}
+		return &givingWay{holdfast.Wait{
+			Relation: "a table of the schema",
+			Mode:     "AccessShareLock",
+			Waited:   r.Options.WaitLimit,
+		}}
 	}
 	if err != nil {
 		return fmt.Errorf("schema: %w", err)

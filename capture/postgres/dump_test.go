@@ -61,11 +61,15 @@ func address(t testing.TB, dsn string) libpq.Address {
 func TestDumpOfAParticipantRecordsRowsAndFacts(t *testing.T) {
 	node := splicetest.NewNode(t, splicetest.NodeOptions{})
 	d := postgres.Dumper{Address: address(t, node.ParticipantDSN()), Facts: facts}
-	c, err := d.Capture(t.Context(), holdfast.Component{Name: "participant", Kind: holdfast.Participant}, clock(), folder(t.TempDir()))
+	c, err := d.Capture(t.Context(), holdfast.Component{
+		Name: "participant",
+		Kind: holdfast.Participant,
+	}, clock(), folder(t.TempDir()))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p := part(c).Facts.Participant; p == nil || p.ParticipantID != node.Identities.ParticipantID || p.LedgerEnd == nil {
+	if p := part(c).Facts.Participant; p == nil || p.ParticipantID != node.Identities.ParticipantID ||
+		p.LedgerEnd == nil {
 		t.Errorf("facts: %+v", part(c).Facts)
 	}
 	t.Logf("%d tables, %d bytes, WAL %+v", len(rowsOf(part(c)).Tables), c.Bytes, c.WAL)

@@ -71,7 +71,8 @@ type TableProven struct {
 
 func (e LocksRetried) String() string {
 	if e.Err == nil {
-		return fmt.Sprintf("capture %s: tables changed before they were locked, trying again in %v", e.Component, e.Pause)
+		return fmt.Sprintf("capture %s: tables changed before they were locked, trying again in %v", e.Component,
+			e.Pause)
 	}
 	return fmt.Sprintf("capture %s: cannot lock every table yet, trying again in %v: %v", e.Component, e.Pause, e.Err)
 }
@@ -93,7 +94,8 @@ func (e GaveWay) String() string {
 	if e.PID != 0 {
 		who = fmt.Sprintf("session %d", e.PID)
 	}
-	text := fmt.Sprintf("capture %s: gave way to %s, which waited %v for %s on %s", e.Component, who, e.Waited.Round(time.Millisecond), e.Mode, e.Relation)
+	text := fmt.Sprintf("capture %s: gave way to %s, which waited %v for %s on %s", e.Component, who,
+		e.Waited.Round(time.Millisecond), e.Mode, e.Relation)
 	return text + again(e.Pause)
 }
 

@@ -20,7 +20,8 @@ type occasion struct {
 }
 
 func dumping(where string) occasion {
-	return occasion{"dump " + where, "Nothing of this run was published; what was stored is found again by the next run.", "run the backup again"}
+	return occasion{"dump " + where,
+		"Nothing of this run was published; what was stored is found again by the next run.", "run the backup again"}
 }
 
 func restoring(component holdfast.ComponentName, name, where string) occasion {
@@ -77,15 +78,18 @@ func (o occasion) explain(err error) error {
 	class, do := holdfast.Failed, "The message above is the server's own; "+o.again+" when its cause is gone."
 	switch code(err) {
 	case "57P01", "57P02", "57P03", "57P05":
-		class, do = holdfast.Unreachable, "The server shut down, restarted or ended our session; "+o.again+" when it is up."
+		class, do = holdfast.Unreachable, "The server shut down, restarted or ended our session; "+o.again+
+			" when it is up."
 	case "57014":
 		do = "Somebody cancelled our statement (pg_cancel_backend); " + o.again + "."
 	case "40001":
-		do = "The standby cancelled our read for replay; raise max_standby_streaming_delay there, or back up from the primary."
+		do = "The standby cancelled our read for replay; raise max_standby_streaming_delay there, or back up from " +
+			"the primary."
 	case "53100":
 		class, do = holdfast.NoSpace, "The database server's disk is full; make room there first."
 	case "53200":
-		do = "If the message speaks of locks: raise max_locks_per_transaction on the server, which has to be restarted for it; then " + o.again + "."
+		do = "If the message speaks of locks: raise max_locks_per_transaction on the server, which has to be " +
+			"restarted for it; then " + o.again + "."
 	case "54000":
 		do = "A row is larger than 1 GB in the form that COPY sends, which is Postgres's own limit. " +
 			"Split the value, or leave this database to a physical backup."
@@ -98,10 +102,12 @@ func (o occasion) explain(err error) error {
 		}
 	case "":
 		if !lost(err) {
-			do = strings.ToUpper(o.again[:1]) + o.again[1:] + "; if it fails the same way, the message above says why."
+			do = strings.ToUpper(o.again[:1]) + o.again[1:] +
+				"; if it fails the same way, the message above says why."
 			break
 		}
-		class, do = holdfast.Unreachable, "The connection to the server was lost; check the server and the network, then "+o.again+"."
+		class, do = holdfast.Unreachable, "The connection to the server was lost; check the server and the "+
+			"network, then "+o.again+"."
 	}
 	return &holdfast.Problem{Class: class, What: o.what, Why: o.why, Do: do, Err: err}
 }
@@ -112,11 +118,14 @@ func lost(err error) bool {
 	var tool *toolFailed
 	switch {
 	case errors.As(err, &tool):
-		return strings.Contains(tool.complaint, "server closed the connection") || strings.Contains(tool.complaint, "terminating connection") ||
+		return strings.Contains(tool.complaint, "server closed the connection") ||
+			strings.Contains(tool.complaint, "terminating connection") ||
 			strings.Contains(tool.complaint, "connection to server") ||
 			// The session that holds the snapshot is gone, or about to be.
-			strings.Contains(tool.complaint, "invalid snapshot identifier") || strings.Contains(tool.complaint, "could not import the requested snapshot")
-	case errors.As(err, &network), errors.Is(err, net.ErrClosed), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+			strings.Contains(tool.complaint, "invalid snapshot identifier") ||
+			strings.Contains(tool.complaint, "could not import the requested snapshot")
+	case errors.As(err,
+		&network), errors.Is(err, net.ErrClosed), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return true
 	}
 	return pgconn.SafeToRetry(err) // the connection was closed before the statement was sent

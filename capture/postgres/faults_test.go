@@ -77,8 +77,10 @@ func TestEverySessionOfADumpMayBeEnded(t *testing.T) {
 		out := hooked{folder(t.TempDir()), func(_ context.Context, name string) {
 			if strings.Contains(name, ".large/") {
 				once.Do(func() {
-					ended = one[int](t, s.dsn, fmt.Sprintf(`SELECT count(pg_terminate_backend(pid)) FROM (SELECT pid FROM pg_stat_activity
-						WHERE application_name ~ '^holdfast dump' ORDER BY backend_start, pid OFFSET %d LIMIT 1) s`, i)) == 1
+					ended = one[int](t, s.dsn,
+						fmt.Sprintf(`SELECT count(pg_terminate_backend(pid)) FROM (SELECT pid FROM pg_stat_activity
+						WHERE application_name ~ '^holdfast dump' ORDER BY backend_start, pid OFFSET %d LIMIT 1) s`,
+							i)) == 1
 				})
 			}
 		}}
@@ -135,7 +137,8 @@ func TestTimeoutsOfARoleDoNotStopADumpOrARestore(t *testing.T) {
 	server := splicetest.NewServer(t, "")
 	s := farm(t, server, "farm")
 	exec1(t, server.DSN("postgres"), `CREATE ROLE hasty SUPERUSER LOGIN`)
-	for _, setting := range []string{"statement_timeout = '50ms'", "lock_timeout = '1ms'", "idle_in_transaction_session_timeout = '50ms'", "default_transaction_read_only = on"} {
+	for _, setting := range []string{"statement_timeout = '50ms'", "lock_timeout = '1ms'",
+		"idle_in_transaction_session_timeout = '50ms'", "default_transaction_read_only = on"} {
 		exec1(t, server.DSN("postgres"), `ALTER ROLE hasty SET `+setting)
 	}
 	s.dsn = server.DSNAs("hasty", "farm")
@@ -205,16 +208,51 @@ func TestARestoreOfABrokenSetSaysWhatIsBroken(t *testing.T) {
 		class  holdfast.Class
 		absent bool
 	}{
-		{name: "a flipped bit in a value", plant: edit(file, flip(5000)), want: []string{`"large"`, "digest"}, class: holdfast.NotProven},
+		{
+			name:  "a flipped bit in a value",
+			plant: edit(file, flip(5000)),
+			want:  []string{`"large"`, "digest"},
+			class: holdfast.NotProven,
+		},
 		{name: "a flipped bit in the signature", plant: edit(file, flip(0)), want: []string{`"large"`, file}},
-		{name: "a flipped bit in a length", plant: edit(file, flip(len("PGCOPY\n\xff\r\n\x00")+8+2)), want: []string{`"large"`, file}},
-		{name: "a file cut short", plant: edit(file, func(b []byte) []byte { return b[:len(b)/2] }), want: []string{`"large"`, file}},
-		{name: "an empty file", plant: edit(file, func([]byte) []byte { return []byte{} }), want: []string{`"large"`, file}},
-		{name: "a missing file", plant: edit(file, func([]byte) []byte { return nil }), want: []string{`"large"`, file}, absent: true},
+		{
+			name:  "a flipped bit in a length",
+			plant: edit(file, flip(len("PGCOPY\n\xff\r\n\x00")+8+2)),
+			want:  []string{`"large"`, file},
+		},
+		{
+			name:  "a file cut short",
+			plant: edit(file, func(b []byte) []byte { return b[:len(b)/2] }),
+			want:  []string{`"large"`, file},
+		},
+		{
+			name:  "an empty file",
+			plant: edit(file, func([]byte) []byte { return []byte{} }),
+			want:  []string{`"large"`, file},
+		},
+		{
+			name:   "a missing file",
+			plant:  edit(file, func([]byte) []byte { return nil }),
+			want:   []string{`"large"`, file},
+			absent: true,
+		},
 		{name: "another number of rows", plant: recount(1), want: []string{`"large"`, file, "rows were written"}},
-		{name: "a missing schema", plant: edit(rowsOf(c).Schema, func([]byte) []byte { return nil }), want: []string{rowsOf(c).Schema}, absent: true},
-		{name: "a schema cut short", plant: edit(rowsOf(c).Schema, func(b []byte) []byte { return b[:len(b)/3] }), want: []string{"pg_restore"}},
-		{name: "something else for a schema", plant: edit(rowsOf(c).Schema, func([]byte) []byte { return []byte("not an archive") }), want: []string{"pg_restore"}},
+		{
+			name:   "a missing schema",
+			plant:  edit(rowsOf(c).Schema, func([]byte) []byte { return nil }),
+			want:   []string{rowsOf(c).Schema},
+			absent: true,
+		},
+		{
+			name:  "a schema cut short",
+			plant: edit(rowsOf(c).Schema, func(b []byte) []byte { return b[:len(b)/3] }),
+			want:  []string{"pg_restore"},
+		},
+		{
+			name:  "something else for a schema",
+			plant: edit(rowsOf(c).Schema, func([]byte) []byte { return []byte("not an archive") }),
+			want:  []string{"pg_restore"},
+		},
 	} {
 		t.Run(f.name, func(t *testing.T) {
 			f.plant(t)
@@ -233,7 +271,8 @@ func TestARestoreOfABrokenSetSaysWhatIsBroken(t *testing.T) {
 			if f.absent != errors.Is(err, os.ErrNotExist) {
 				t.Errorf("%v", err)
 			}
-			if n := one[int](t, server.DSN("postgres"), `SELECT count(*) FROM pg_database WHERE datname = 'broken'`); n != 0 {
+			if n := one[int](t, server.DSN("postgres"),
+				`SELECT count(*) FROM pg_database WHERE datname = 'broken'`); n != 0 {
 				t.Error("the new database is still there")
 			}
 		})
@@ -284,7 +323,8 @@ func TestTheRightClientProgramsAreAskedFor(t *testing.T) {
 	d := dumper(t, s, quick)
 	d.Tools = postgres.Tools{Dir: t.TempDir()}
 	_, err := d.Capture(t.Context(), component(s), clock(), folder(t.TempDir()))
-	if holdfast.ClassOf(err) != holdfast.Usage || !strings.Contains(err.Error(), "pg_dump was not found") || !strings.Contains(advice(err), "postgresql-client-"+newest.Major) {
+	if holdfast.ClassOf(err) != holdfast.Usage || !strings.Contains(err.Error(), "pg_dump was not found") ||
+		!strings.Contains(advice(err), "postgresql-client-"+newest.Major) {
 		t.Errorf("no pg_dump: %v; %s", err, advice(err))
 	}
 	if old == "" {
@@ -292,7 +332,9 @@ func TestTheRightClientProgramsAreAskedFor(t *testing.T) {
 	}
 	d.Tools.Dir = old
 	_, err = d.Capture(t.Context(), component(s), clock(), folder(t.TempDir()))
-	if holdfast.ClassOf(err) != holdfast.Usage || !strings.Contains(err.Error(), "older than the server's "+newest.Major) || !strings.Contains(advice(err), "postgresql-client-"+newest.Major) {
+	if holdfast.ClassOf(err) != holdfast.Usage ||
+		!strings.Contains(err.Error(), "older than the server's "+newest.Major) ||
+		!strings.Contains(advice(err), "postgresql-client-"+newest.Major) {
 		t.Errorf("an old pg_dump: %v; %s", err, advice(err))
 	}
 	nothingLeft(t, server)

@@ -31,7 +31,8 @@ func (b *build) finish(ctx context.Context) error {
 		}
 	}
 	for _, v := range b.rows.Views {
-		if _, err := conn.Exec(ctx, "REFRESH MATERIALIZED VIEW "+pgx.Identifier{v.Schema, v.Name}.Sanitize()); err != nil {
+		if _, err := conn.Exec(ctx,
+			"REFRESH MATERIALIZED VIEW "+pgx.Identifier{v.Schema, v.Name}.Sanitize()); err != nil {
 			return fmt.Errorf("materialized view %s.%s: %w", v.Schema, v.Name, err)
 		}
 	}
@@ -43,7 +44,8 @@ func (b *build) finish(ctx context.Context) error {
 		return err
 	}
 	if !slices.Equal(got, b.rows.Sequences) {
-		return mismatch("the sequences of "+string(b.capture.Component), fmt.Sprint(got), fmt.Sprint(b.rows.Sequences))
+		return mismatch("the sequences of "+string(b.capture.Component), fmt.Sprint(got),
+			fmt.Sprint(b.rows.Sequences))
 	}
 	if b.Facts == nil {
 		return nil
@@ -75,7 +77,8 @@ func (b *build) analyze(ctx context.Context, conn *pgx.Conn, table string) error
 // the capture: materialized views, and partitioned tables, whose own statistics
 // come from their partitions, which Postgres reads again for them.
 func (b *build) analyzeRest(ctx context.Context, conn *pgx.Conn) error {
-	rows, err := conn.Query(ctx, `SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+	rows, err := conn.Query(ctx,
+		`SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 		WHERE c.relkind IN ('m', 'p') AND c.relpersistence <> 't' ORDER BY c.relkind, c.relpages DESC`)
 	if err != nil {
 		return err

@@ -13,7 +13,11 @@ import (
 func TestFactsThatASetDoesNotKnowDoNotDiffer(t *testing.T) {
 	end := int64(7)
 	facts := func(change func(*holdfast.ParticipantFacts)) holdfast.Facts {
-		p := &holdfast.ParticipantFacts{ParticipantID: "p::1220", LedgerEnd: &end, Users: []holdfast.User{{ID: "alice", Rights: []int{2}}}}
+		p := &holdfast.ParticipantFacts{
+			ParticipantID: "p::1220",
+			LedgerEnd:     &end,
+			Users:         []holdfast.User{{ID: "alice", Rights: []int{2}}},
+		}
 		change(p)
 		return holdfast.Facts{Schema: "participant", Participant: p}
 	}
@@ -30,7 +34,9 @@ func TestFactsThatASetDoesNotKnowDoNotDiffer(t *testing.T) {
 	}
 	for name, other := range map[string]holdfast.Facts{
 		"another end": facts(func(p *holdfast.ParticipantFacts) { p.LedgerEnd = nil }),
-		"a user more": facts(func(p *holdfast.ParticipantFacts) { p.Users = append(p.Users, holdfast.User{ID: "bob"}) }),
+		"a user more": facts(func(p *holdfast.ParticipantFacts) {
+			p.Users = append(p.Users, holdfast.User{ID: "bob"})
+		}),
 		"no user":     facts(func(p *holdfast.ParticipantFacts) { p.Users = nil }),
 		"other right": facts(func(p *holdfast.ParticipantFacts) { p.Users[0].Rights = []int{1} }),
 		"a key":       facts(func(p *holdfast.ParticipantFacts) { p.Keys = []holdfast.Key{{Fingerprint: "f"}} }),

@@ -27,7 +27,8 @@ func TestFormatOfEachKindOfColumn(t *testing.T) {
 	}
 	cases := []struct{ columns, want string }{
 		{"", binary},
-		{"a integer, b bytea, c text, d jsonb, e timestamptz, f uuid, g numeric(5,2), h varchar(9), i char(3)", binary},
+		{"a integer, b bytea, c text, d jsonb, e timestamptz, f uuid, g numeric(5,2), h varchar(9), i char(3)",
+			binary},
 		{"a integer[], b bytea[], c text[][]", binary},
 		{"a mood", binary},
 		{"a small, b smaller, c moody", binary},
@@ -60,7 +61,8 @@ func TestFormatOfEachKindOfColumn(t *testing.T) {
 	}
 	for oid := range stable {
 		var name string
-		if err := conn.QueryRow(t.Context(), `SELECT typname FROM pg_type WHERE oid = $1`, oid).Scan(&name); err != nil || strings.HasPrefix(strings.TrimPrefix(name, "_"), "reg") {
+		if err := conn.QueryRow(t.Context(), `SELECT typname FROM pg_type WHERE oid = $1`,
+			oid).Scan(&name); err != nil || strings.HasPrefix(strings.TrimPrefix(name, "_"), "reg") {
 			t.Errorf("type %d: %q, %v", oid, name, err)
 		}
 	}

@@ -19,7 +19,8 @@ func globalsSQL(ctx context.Context, q querier, d holdfast.Database) (string, er
 	b.WriteString("-- Roles that this database's objects belong to or are granted to, without passwords.\n")
 	for _, role := range d.Roles {
 		ident := pgx.Identifier{role}.Sanitize()
-		fmt.Fprintf(&b, "DO $do$ BEGIN CREATE ROLE %s NOLOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $do$;\n", ident)
+		fmt.Fprintf(&b,
+			"DO $do$ BEGIN CREATE ROLE %s NOLOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $do$;\n", ident)
 	}
 	b.WriteString("-- Settings of the database itself, and of roles in it.\n")
 	settings, err := databaseSettings(ctx, q, d)
@@ -86,7 +87,8 @@ func databaseSettings(ctx context.Context, q querier, d holdfast.Database) ([]st
 // databaseGrants reads who may do what with the database, unless that is as
 // Postgres has it by default.
 func databaseGrants(ctx context.Context, q querier, d holdfast.Database) ([]string, error) {
-	rows, err := q.Query(ctx, `SELECT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END, a.privilege_type, a.is_grantable
+	rows, err := q.Query(ctx,
+		`SELECT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END, a.privilege_type, a.is_grantable
 		FROM pg_database d CROSS JOIN LATERAL aclexplode(d.datacl) a
 		WHERE d.datname = current_database() AND a.grantee <> d.datdba ORDER BY 1, 2`)
 	if err != nil {
@@ -107,7 +109,8 @@ func databaseGrants(ctx context.Context, q querier, d holdfast.Database) ([]stri
 		return nil, err
 	}
 	var changed bool
-	err = q.QueryRow(ctx, `SELECT datacl IS NOT NULL FROM pg_database WHERE datname = current_database()`).Scan(&changed)
+	err = q.QueryRow(ctx,
+		`SELECT datacl IS NOT NULL FROM pg_database WHERE datname = current_database()`).Scan(&changed)
 	if !changed {
 		return nil, err
 	}
@@ -124,6 +127,10 @@ func literal(value string) string {
 }
 
 var lists = map[string]bool{
-	"search_path": true, "temp_tablespaces": true, "session_preload_libraries": true, "shared_preload_libraries": true,
-	"local_preload_libraries": true, "unix_socket_directories": true,
+	"search_path":               true,
+	"temp_tablespaces":          true,
+	"session_preload_libraries": true,
+	"shared_preload_libraries":  true,
+	"local_preload_libraries":   true,
+	"unix_socket_directories":   true,
 }

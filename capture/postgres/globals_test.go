@@ -16,7 +16,8 @@ func TestSettingsOfRolesAndGrantsOnTheDatabaseComeBack(t *testing.T) {
 	for _, sql := range []string{
 		`CREATE ROLE "app reader" LOGIN`, `CREATE DATABASE "old-1"`, `REVOKE ALL ON DATABASE "old-1" FROM PUBLIC`,
 		`GRANT CONNECT ON DATABASE "old-1" TO "app reader" WITH GRANT OPTION`,
-		`ALTER ROLE "app reader" IN DATABASE "old-1" SET work_mem TO '7MB'`, `ALTER DATABASE "old-1" SET search_path TO a, "B c"`,
+		`ALTER ROLE "app reader" IN DATABASE "old-1" SET work_mem TO '7MB'`,
+		`ALTER DATABASE "old-1" SET search_path TO a, "B c"`,
 	} {
 		if err := server.Exec(t.Context(), "postgres", sql); err != nil {
 			t.Fatal(err)
@@ -26,7 +27,10 @@ func TestSettingsOfRolesAndGrantsOnTheDatabaseComeBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	files := folder(t.TempDir())
-	c, err := postgres.Dumper{Address: address(t, server.DSN("old-1"))}.Capture(t.Context(), holdfast.Component{Name: "app", Kind: holdfast.App}, clock(), files)
+	c, err := postgres.Dumper{Address: address(t, server.DSN("old-1"))}.Capture(t.Context(), holdfast.Component{
+		Name: "app",
+		Kind: holdfast.App,
+	}, clock(), files)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +47,8 @@ func TestSettingsOfRolesAndGrantsOnTheDatabaseComeBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = conn.Close(t.Context()) }()
-	rows, _ := conn.Query(t.Context(), `SELECT concat_ws(' | ', d.datacl::text, (SELECT string_agg(coalesce(r.rolname, '') || ' ' || s.setconfig::text, ' ' ORDER BY 1)
+	rows, _ := conn.Query(t.Context(),
+		`SELECT concat_ws(' | ', d.datacl::text, (SELECT string_agg(coalesce(r.rolname, '') || ' ' || s.setconfig::text, ' ' ORDER BY 1)
 		FROM pg_db_role_setting s LEFT JOIN pg_roles r ON r.oid = s.setrole WHERE s.setdatabase = d.oid))
 		FROM pg_database d WHERE datname IN ('old-1', 'new~1')`)
 	got, err := pgx.CollectRows(rows, pgx.RowTo[string])
@@ -67,7 +72,10 @@ func TestNamesBeyondASCIIInAnotherEncodingAreRefusedByName(t *testing.T) {
 		}
 	}
 	dump := func() error {
-		_, err := postgres.Dumper{Address: address(t, server.DSN("latin"))}.Capture(t.Context(), holdfast.Component{Name: "app", Kind: holdfast.App}, clock(), folder(t.TempDir()))
+		_, err := postgres.Dumper{Address: address(t, server.DSN("latin"))}.Capture(t.Context(), holdfast.Component{
+			Name: "app",
+			Kind: holdfast.App,
+		}, clock(), folder(t.TempDir()))
 		return err
 	}
 	if err := dump(); err != nil {

@@ -30,7 +30,8 @@ func (b *build) behind(ctx context.Context, schema string) (behind, error) {
 	if err := b.Tools.list(ctx, major, schema, &list); err != nil {
 		return behind{}, err
 	}
-	if err := b.Tools.read(ctx, major, nil, &script, "the schema's post-data", "--section=post-data", "--no-tablespaces", "--verbose", "--file=-", schema); err != nil {
+	if err := b.Tools.read(ctx, major, nil, &script, "the schema's post-data", "--section=post-data",
+		"--no-tablespaces", "--verbose", "--file=-", schema); err != nil {
 		return behind{}, err
 	}
 	out := behind{indexes: map[string][]index{}}
@@ -180,7 +181,8 @@ func building(super bool) []string {
 // build builds the index, with the help of as many workers as there are idle
 // lanes.
 func (x index) build(ctx context.Context, l *lease, memory int64, workers int) error {
-	if err := execute(ctx, l.conn, fmt.Sprintf("SET maintenance_work_mem = '%dkB'", memory>>10), fmt.Sprintf("SET max_parallel_maintenance_workers = %d", workers)); err != nil {
+	if err := execute(ctx, l.conn, fmt.Sprintf("SET maintenance_work_mem = '%dkB'", memory>>10),
+		fmt.Sprintf("SET max_parallel_maintenance_workers = %d", workers)); err != nil {
 		return err
 	}
 	if err := execute(ctx, l.conn, x.statement); err != nil {
@@ -233,7 +235,8 @@ func (m buildMemory) of(x index, bytes int64, workers int) int64 {
 // suggest; never less than the server would use by itself.
 func (b *build) indexMemory(ctx context.Context, conn *pgx.Conn, jobs int) (int64, error) {
 	var own, shared int64
-	if err := conn.QueryRow(ctx, `SELECT pg_size_bytes(current_setting('maintenance_work_mem')), pg_size_bytes(current_setting('shared_buffers'))`).Scan(&own, &shared); err != nil {
+	if err := conn.QueryRow(ctx,
+		`SELECT pg_size_bytes(current_setting('maintenance_work_mem')), pg_size_bytes(current_setting('shared_buffers'))`).Scan(&own, &shared); err != nil {
 		return 0, err
 	}
 	const most = 1 << 30
@@ -246,7 +249,8 @@ func (b *build) indexMemory(ctx context.Context, conn *pgx.Conn, jobs int) (int6
 
 func isLocal(conn *pgconn.PgConn) bool {
 	address := conn.Conn().RemoteAddr()
-	return address.Network() == "unix" || strings.HasPrefix(address.String(), "127.") || strings.HasPrefix(address.String(), "[::1]")
+	return address.Network() == "unix" || strings.HasPrefix(address.String(), "127.") ||
+		strings.HasPrefix(address.String(), "[::1]")
 }
 
 // availableMemory is what Linux says could be used without swapping; 0 when it

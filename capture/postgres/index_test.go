@@ -55,8 +55,10 @@ CREATE UNIQUE INDEX "i ON x" ON "odd ""schema"."a.table" USING gin (a);
 
 func TestEntriesOfAScript(t *testing.T) {
 	got := entries(postData)
-	if len(got) != 3 || got["4408"] != "ALTER TABLE ONLY participant.t\n    ADD CONSTRAINT t_pkey PRIMARY KEY (a, b);" ||
-		got["4409"] != "" || got["4410"] != `CREATE UNIQUE INDEX "i ON x" ON "odd ""schema"."a.table" USING gin (a);` {
+	if len(got) != 3 ||
+		got["4408"] != "ALTER TABLE ONLY participant.t\n    ADD CONSTRAINT t_pkey PRIMARY KEY (a, b);" ||
+		got["4409"] != "" ||
+		got["4410"] != `CREATE UNIQUE INDEX "i ON x" ON "odd ""schema"."a.table" USING gin (a);` {
 		t.Errorf("%q", got)
 	}
 	if got := entries(postData + postData); got["4408"] != "" {
@@ -95,7 +97,8 @@ func TestIndexesAreTakenOnlyWhenTheyAreUnderstood(t *testing.T) {
 }
 
 func TestMemoryOfAnIndexBuild(t *testing.T) {
-	btree, gin := index{statement: "CREATE INDEX i ON s.t USING btree (a);"}, index{statement: "CREATE INDEX i ON s.t USING gin (a);"}
+	btree, gin := index{statement: "CREATE INDEX i ON s.t " +
+		"USING btree (a);"}, index{statement: "CREATE INDEX i ON s.t USING gin (a);"}
 	const mib = 1 << 20
 	for _, c := range []struct {
 		name    string
@@ -109,7 +112,8 @@ func TestMemoryOfAnIndexBuild(t *testing.T) {
 		{"a large one, whose runs are merged at once", buildMemory{1 << 30, true}, btree, 100 << 30, 0, "250 MiB"},
 		{"no more than there is", buildMemory{64 * mib, true}, btree, 100 << 30, 0, "64 MiB"},
 		{"with workers, as much as Postgres asks for each", buildMemory{1 << 30, true}, btree, 10 * mib, 1, "64 MiB"},
-		{"where temporary files are limited, all there is", buildMemory{1 << 30, false}, btree, 10 * mib, 0, "1024 MiB"},
+		{"where temporary files are limited, all there is", buildMemory{1 << 30, false}, btree, 10 * mib, 0,
+			"1024 MiB"},
 		{"what is not built by sorting, all there is", buildMemory{1 << 30, true}, gin, 10 * mib, 0, "1024 MiB"},
 	} {
 		if got := fmt.Sprintf("%d MiB", c.memory.of(c.x, c.bytes, c.workers)/mib); got != c.want {

@@ -32,7 +32,8 @@ type lease struct {
 // and databases that would stop us, away from the server's defaults.
 func patient(major int) []string {
 	settings := []string{
-		"SET statement_timeout = 0", "SET lock_timeout = 0", "SET idle_in_transaction_session_timeout = 0", "SET idle_session_timeout = 0",
+		"SET statement_timeout = 0", "SET lock_timeout = 0", "SET idle_in_transaction_session_timeout = 0",
+		"SET idle_session_timeout = 0",
 		"SET default_transaction_read_only = off", "SET synchronous_commit = off",
 	}
 	if major >= 17 {
@@ -46,9 +47,11 @@ func patient(major int) []string {
 func reading(encoding string, major int) []string {
 	return append([]string{
 		"SET client_encoding = '" + encoding + "'",
-		"SET datestyle = 'ISO, YMD'", "SET intervalstyle = 'postgres'", "SET timezone = 'UTC'", "SET bytea_output = 'hex'",
+		"SET datestyle = 'ISO, YMD'", "SET intervalstyle = 'postgres'", "SET timezone = 'UTC'",
+		"SET bytea_output = 'hex'",
 		"SET extra_float_digits = 3", "SET lc_monetary = 'C'", "SET xmloption = 'content'", "SET search_path = ''",
-		"SET row_security = off", "SET synchronize_seqscans = off", "SET enable_seqscan = off", "SET enable_bitmapscan = off",
+		"SET row_security = off", "SET synchronize_seqscans = off", "SET enable_seqscan = off",
+		"SET enable_bitmapscan = off",
 		"SET enable_indexscan = off", "SET max_parallel_workers_per_gather = 0", "SET jit = off",
 	}, patient(major)...)
 }
@@ -78,7 +81,8 @@ func execute(ctx context.Context, conn *pgx.Conn, statements ...string) error {
 
 // lock opens the transaction and takes ACCESS SHARE on the tables.
 func (l *lease) lock(ctx context.Context, tables []relation, timeout time.Duration) error {
-	statements := []string{fmt.Sprintf("SET lock_timeout = %d", timeout.Milliseconds()), "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"}
+	statements := []string{fmt.Sprintf("SET lock_timeout = %d", timeout.Milliseconds()),
+		"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"}
 	var names []string
 	for _, r := range tables {
 		names = append(names, "ONLY "+r.ident())

@@ -62,23 +62,40 @@ func (l Loader) Survey(ctx context.Context, c holdfast.Part) (target.Compatibili
 	where := l.Address.Where()
 	switch {
 	case p.Server.Standby:
-		return p, &holdfast.Problem{Class: holdfast.Refused, What: where + " is a standby", Why: "Nothing can be created on it.", Do: "Name the primary."}
+		return p, &holdfast.Problem{
+			Class: holdfast.Refused,
+			What:  where + " is a standby",
+			Why:   "Nothing can be created on it.",
+			Do:    "Name the primary.",
+		}
 	case p.Server.Major() < c.Server.Major():
-		return p, &holdfast.Problem{Class: holdfast.Refused, What: fmt.Sprintf("%s runs Postgres %s, the capture of %s is from %s", where, p.Server.Version, c.Component, c.Server.Version),
-			Why: "A dump goes into the same or a newer major version, not into an older one.", Do: fmt.Sprintf("Restore to a server of version %d or later: --to.", c.Server.Major())}
+		return p, &holdfast.Problem{
+			Class: holdfast.Refused,
+			What: fmt.Sprintf("%s runs Postgres %s, the capture of %s is from %s", where, p.Server.Version,
+				c.Component, c.Server.Version),
+			Why: "A dump goes into the same or a newer major version, not into an older one.",
+			Do:  fmt.Sprintf("Restore to a server of version %d or later: --to.", c.Server.Major()),
+		}
 	}
 	var super, createdb bool
-	if err := conn.QueryRow(ctx, `SELECT rolsuper, rolcreatedb FROM pg_roles WHERE rolname = current_user`).Scan(&super, &createdb); err != nil {
+	if err := conn.QueryRow(ctx,
+		`SELECT rolsuper, rolcreatedb FROM pg_roles WHERE rolname = current_user`).Scan(&super,
+		&createdb); err != nil {
 		return p, err
 	}
 	if !super && !createdb {
-		return p, &holdfast.Problem{Class: holdfast.Refused, What: fmt.Sprintf("the user of %s may not create databases", where),
-			Why: "A restore builds beside the old database, never over it.", Do: "ALTER ROLE ... CREATEDB, or restore as another user: --to."}
+		return p, &holdfast.Problem{
+			Class: holdfast.Refused,
+			What:  fmt.Sprintf("the user of %s may not create databases", where),
+			Why:   "A restore builds beside the old database, never over it.",
+			Do:    "ALTER ROLE ... CREATEDB, or restore as another user: --to.",
+		}
 	}
 	if err := l.roles(ctx, conn, c, &p); err != nil {
 		return p, err
 	}
-	if _, err := l.Tools.beside(l.Address).find(ctx, "pg_restore", max(p.Server.Major(), c.Server.Major())); err != nil {
+	if _, err := l.Tools.beside(l.Address).find(ctx, "pg_restore",
+		max(p.Server.Major(), c.Server.Major())); err != nil {
 		return p, err
 	}
 	return p, nil
@@ -88,7 +105,9 @@ func (l Loader) Survey(ctx context.Context, c holdfast.Part) (target.Compatibili
 // into it. Whatever fails, the new database is dropped again and nothing else
 // was touched. The nil error means that every digest, every sequence and the
 // facts of the restored database equal the recorded ones.
-func (l Loader) Load(ctx context.Context, name string, c holdfast.Part, fit target.Compatibility, files holdfast.Files) (err error) {
+func (l Loader) Load(
+	ctx context.Context, name string, c holdfast.Part, fit target.Compatibility, files holdfast.Files,
+) (err error) {
 	rows, err := content.RowsOf(c)
 	if err != nil {
 		return err
@@ -158,19 +177,35 @@ func (l Loader) create(ctx context.Context, name string, d holdfast.Database) er
 	case err == nil:
 		return nil
 	case code(err) == "42P04":
-		return &holdfast.Problem{Class: holdfast.Refused, What: fmt.Sprintf("there is a database %s already", name),
-			Why: "It may be left over from a restore that was killed; it is not overwritten.", Do: "Look at it, then drop it: `holdfast restore clean`."}
+		return &holdfast.Problem{
+			Class: holdfast.Refused,
+			What:  fmt.Sprintf("there is a database %s already", name),
+			Why:   "It may be left over from a restore that was killed; it is not overwritten.",
+			Do:    "Look at it, then drop it: `holdfast restore clean`.",
+		}
 	case code(err) == "22023" || code(err) == "42704" || strings.Contains(err.Error(), "locale"):
-		return &holdfast.Problem{Class: holdfast.Failed, What: "create database " + name, Err: err,
-			Why: fmt.Sprintf("The database was made with the locale %s, which this server does not have.", d.Collate),
-			Do:  "Install the locale on the server, or restore with another one: --locale C.UTF-8. Canton's columns collate as \"C\" either way."}
+		return &holdfast.Problem{
+			Class: holdfast.Failed,
+			What:  "create database " + name,
+			Err:   err,
+			Why: fmt.Sprintf("The database was made with the locale %s, which this server does not have.",
+				d.Collate),
+			Do: "Install the locale on the server, or restore with another one: --locale C.UTF-8. Canton's columns " +
+				"collate as \"C\" either way.",
+		}
 	}
-	return &holdfast.Problem{Class: holdfast.Failed, What: "create database " + name, Err: err, Do: "The message is the server's own."}
+	return &holdfast.Problem{
+		Class: holdfast.Failed,
+		What:  "create database " + name,
+		Err:   err,
+		Do:    "The message is the server's own.",
+	}
 }
 
 func createSQL(name string, d holdfast.Database, major int, locale string) string {
 	lit := func(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
-	sql := fmt.Sprintf("CREATE DATABASE %s TEMPLATE template0 ENCODING %s", pgx.Identifier{name}.Sanitize(), lit(d.Encoding))
+	sql := fmt.Sprintf("CREATE DATABASE %s TEMPLATE template0 ENCODING %s", pgx.Identifier{name}.Sanitize(),
+		lit(d.Encoding))
 	if locale != "" {
 		return sql + " LC_COLLATE " + lit(locale) + " LC_CTYPE " + lit(locale)
 	}

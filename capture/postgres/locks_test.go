@@ -153,7 +153,8 @@ func TestADumpStepsAsideForWhoeverNeedsATable(t *testing.T) {
 				t.Fatal(err)
 			}
 			gave := eventtest.Of[postgres.GaveWay](&heard)
-			if len(gave) != 1 || gave[0].Relation != "public."+c.relation || gave[0].PID == 0 || gave[0].Try != 1 || gave[0].Pause == 0 {
+			if len(gave) != 1 || gave[0].Relation != "public."+c.relation || gave[0].PID == 0 || gave[0].Try != 1 ||
+				gave[0].Pause == 0 {
 				t.Errorf("giving way is reported as %+v", gave)
 			}
 			behind := eventtest.Of[postgres.SessionWaits](&heard)
@@ -163,7 +164,9 @@ func TestADumpStepsAsideForWhoeverNeedsATable(t *testing.T) {
 			if took := <-waited; took < quick.WaitLimit || took > quick.WaitLimit+1500*time.Millisecond {
 				t.Errorf("%s took %v, the limit is %v", c.sql, took, quick.WaitLimit)
 			}
-			if len(capture.Waits) != 1 || capture.Waits[0].Relation != "public."+c.relation || capture.Waits[0].Mode != "AccessExclusiveLock" || capture.Waits[0].PID == 0 || capture.Waits[0].Waited < quick.WaitLimit {
+			if len(capture.Waits) != 1 || capture.Waits[0].Relation != "public."+c.relation ||
+				capture.Waits[0].Mode != "AccessExclusiveLock" || capture.Waits[0].PID == 0 ||
+				capture.Waits[0].Waited < quick.WaitLimit {
 				t.Errorf("waits caused: %+v", capture.Waits)
 			}
 			proveRestores(t, s, server, part(capture), out)
@@ -187,10 +190,12 @@ func TestADumpThatAlwaysHasToStepAsideIsBusy(t *testing.T) {
 	var heard eventtest.Record
 	o.Events = heard.Hear
 	_, err := dumper(t, s, o).Capture(t.Context(), component(s), clock(), out)
-	if holdfast.ClassOf(err) != holdfast.Busy || !strings.Contains(err.Error(), "gave way 4 times") || !strings.Contains(err.Error(), "on public.large") {
+	if holdfast.ClassOf(err) != holdfast.Busy || !strings.Contains(err.Error(), "gave way 4 times") ||
+		!strings.Contains(err.Error(), "on public.large") {
 		t.Errorf("%v", err)
 	}
-	if gave := eventtest.Of[postgres.GaveWay](&heard); len(gave) != 4 || gave[2].Pause != 6*time.Second || gave[3].Pause != 0 {
+	if gave := eventtest.Of[postgres.GaveWay](&heard); len(gave) != 4 || gave[2].Pause != 6*time.Second ||
+		gave[3].Pause != 0 {
 		t.Errorf("reported: %+v", gave)
 	}
 	nothingLeft(t, server)
@@ -238,7 +243,8 @@ func TestATableThatSomebodyHoldsIsNamedWithItsHolder(t *testing.T) {
 	o.Events = heard.Hear
 	_, err := dumper(t, s, o).Capture(t.Context(), component(s), clock(), folder(t.TempDir()))
 	_, do := holdfast.Advice(err)
-	if holdfast.ClassOf(err) != holdfast.Busy || !strings.Contains(do, fmt.Sprintf("session %d on public.b_small", holder.PgConn().PID())) {
+	if holdfast.ClassOf(err) != holdfast.Busy ||
+		!strings.Contains(do, fmt.Sprintf("session %d on public.b_small", holder.PgConn().PID())) {
 		t.Errorf("%v; %s", err, do)
 	}
 	retried := eventtest.Of[postgres.LocksRetried](&heard)
@@ -299,7 +305,8 @@ func TestTablesThatChangeBetweenCatalogueAndSnapshot(t *testing.T) {
 		{"emptied", "TRUNCATE large"},
 		{"other_columns", "ALTER TABLE large ADD COLUMN more integer DEFAULT 7, DROP COLUMN payload"},
 		{"renamed", "ALTER TABLE z_small RENAME TO y_small"},
-		{"replaced", "DROP TABLE z_small; CREATE TABLE z_small (id integer PRIMARY KEY); INSERT INTO z_small VALUES (1)"},
+		{"replaced",
+			"DROP TABLE z_small; CREATE TABLE z_small (id integer PRIMARY KEY); INSERT INTO z_small VALUES (1)"},
 		{"grown", "INSERT INTO large (payload) SELECT repeat('x', 900) FROM generate_series(1, 1000)"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -418,7 +425,8 @@ func TestAFailingStoreFailsTheDumpInItsOwnWords(t *testing.T) {
 	s := farm(t, server, "store")
 	for _, at := range []string{"schema.dump", "globals.sql", ".a_small/", ".large/"} {
 		_, err := dumper(t, s, quick).Capture(t.Context(), component(s), clock(), failing{folder(t.TempDir()), at})
-		if !errors.Is(err, errStore) || holdfast.ClassOf(err) != holdfast.Failed || strings.Contains(fmt.Sprint(advice(err)), "connection") {
+		if !errors.Is(err, errStore) || holdfast.ClassOf(err) != holdfast.Failed ||
+			strings.Contains(fmt.Sprint(advice(err)), "connection") {
 			t.Errorf("the store fails at %s: %v", at, err)
 		}
 		nothingLeft(t, server)
@@ -458,14 +466,19 @@ func TestALookNamesWhoKeepsATableLocked(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer holder.Close(context.Background())
-	if _, err := holder.Exec(t.Context(), `SET application_name = 'migration'; BEGIN; LOCK TABLE a_small`); err != nil {
+	if _, err := holder.Exec(t.Context(),
+		`SET application_name = 'migration'; BEGIN; LOCK TABLE a_small`); err != nil {
 		t.Fatal(err)
 	}
-	_, err = postgres.Dumper{Address: address(t, s.dsn), Tools: tools(t, "")}.Look(t.Context(), holdfast.Component{Name: "farm", Kind: holdfast.App})
+	_, err = postgres.Dumper{
+		Address: address(t, s.dsn),
+		Tools:   tools(t, ""),
+	}.Look(t.Context(), holdfast.Component{Name: "farm", Kind: holdfast.App})
 	if holdfast.ClassOf(err) != holdfast.Busy {
 		t.Fatalf("a locked table: %v", err)
 	}
-	for _, want := range []string{fmt.Sprintf("session %d on public.a_small", holder.PgConn().PID()), "application migration", "user postgres", "query since 20", "idle in transaction", "pg_terminate_backend"} {
+	for _, want := range []string{fmt.Sprintf("session %d on public.a_small", holder.PgConn().PID()),
+		"application migration", "user postgres", "query since 20", "idle in transaction", "pg_terminate_backend"} {
 		if !strings.Contains(advice(err), want) {
 			t.Errorf("%q is not said: %s", want, advice(err))
 		}

@@ -33,7 +33,8 @@ func (d Dumper) Look(ctx context.Context, c holdfast.Component) (observed.Outloo
 		}
 		return observed.Outlook{}, explain(d.Address.Where(), err)
 	}
-	if err := execute(ctx, conn, append(patient(0), fmt.Sprintf("SET lock_timeout = %d", lookPatience.Milliseconds()))...); err != nil {
+	if err := execute(ctx, conn,
+		append(patient(0), fmt.Sprintf("SET lock_timeout = %d", lookPatience.Milliseconds()))...); err != nil {
 		return fail(err)
 	}
 	s, err := server(ctx, conn)
@@ -54,7 +55,14 @@ func (d Dumper) Look(ctx context.Context, c holdfast.Component) (observed.Outloo
 	if _, err := d.Tools.beside(d.Address).find(ctx, "pg_dump", s.Major()); err != nil {
 		return fail(err)
 	}
-	out := observed.Outlook{Component: c.Name, Found: found.What, Participant: found.ID, Database: d.Address.Where(), Postgres: s.Version, LeftOut: left}
+	out := observed.Outlook{
+		Component:   c.Name,
+		Found:       found.What,
+		Participant: found.ID,
+		Database:    d.Address.Where(),
+		Postgres:    s.Version,
+		LeftOut:     left,
+	}
 	if out.Bytes, out.Instance, err = measure(ctx, conn); err != nil {
 		return fail(err)
 	}
@@ -79,9 +87,15 @@ func measure(ctx context.Context, conn *pgx.Conn) (bytes int64, instance string,
 
 // locked names who keeps us from looking.
 func (d Dumper) locked(ctx context.Context, conn *pgx.Conn, cause error) error {
-	return &holdfast.Problem{Class: holdfast.Busy, What: fmt.Sprintf("%s: a table has been locked for more than %v", d.Address.Where(), lookPatience), Err: cause,
-		Why: "A backup reads every table, and cannot read one that is locked exclusively (TRUNCATE, ALTER TABLE, VACUUM FULL, LOCK TABLE).",
-		Do:  "Exclusive locks are held or asked for by: " + holders(ctx, conn) + ". Wait for them, or end one with SELECT pg_terminate_backend(PID); then run the backup again."}
+	return &holdfast.Problem{
+		Class: holdfast.Busy,
+		What:  fmt.Sprintf("%s: a table has been locked for more than %v", d.Address.Where(), lookPatience),
+		Err:   cause,
+		Why: "A backup reads every table, and cannot read one that is locked exclusively (TRUNCATE, ALTER TABLE, " +
+			"VACUUM FULL, LOCK TABLE).",
+		Do: "Exclusive locks are held or asked for by: " + holders(ctx,
+			conn) + ". Wait for them, or end one with SELECT pg_terminate_backend(PID); then run the backup again.",
+	}
 }
 
 // holders describes the sessions that hold or ask for exclusive locks on

@@ -18,7 +18,12 @@ func obstacles(ctx context.Context, q querier, s holdfast.Server, where string) 
 		if len(names) == 0 {
 			return nil
 		}
-		return &holdfast.Problem{Class: holdfast.Refused, What: fmt.Sprintf("%s: %s: %s", where, what, list(names)), Why: why, Do: do}
+		return &holdfast.Problem{
+			Class: holdfast.Refused,
+			What:  fmt.Sprintf("%s: %s: %s", where, what, list(names)),
+			Why:   why,
+			Do:    do,
+		}
 	}
 	names := func(sql string) ([]string, error) {
 		rows, err := q.Query(ctx, sql)
@@ -29,7 +34,8 @@ func obstacles(ctx context.Context, q querier, s holdfast.Server, where string) 
 	}
 	var role string
 	var inherits bool // what it was granted through pg_read_all_data, if it is a member
-	err := q.QueryRow(ctx, `SELECT current_user, NOT pg_has_role('pg_read_all_data', 'MEMBER') OR pg_has_role('pg_read_all_data', 'USAGE')`).
+	err := q.QueryRow(ctx,
+		`SELECT current_user, NOT pg_has_role('pg_read_all_data', 'MEMBER') OR pg_has_role('pg_read_all_data', 'USAGE')`).
 		Scan(&role, &inherits)
 	if err != nil {
 		return nil, err
@@ -44,13 +50,15 @@ func obstacles(ctx context.Context, q querier, s holdfast.Server, where string) 
 			toRead(role, inherits, s.Major())},
 		{`SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 			WHERE c.relkind = 'r' AND c.relrowsecurity AND ` + ours + ` AND row_security_active(c.oid) ORDER BY 1`,
-			"row security hides rows from the user " + role + " in", "The hidden rows would be missing from the set without a trace.",
+			"row security hides rows from the user " + role + " in",
+			"The hidden rows would be missing from the set without a trace.",
 			fmt.Sprintf("As a superuser: ALTER ROLE %s BYPASSRLS;", pgx.Identifier{role}.Sanitize())},
 		{`SELECT DISTINCT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 			LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 			WHERE c.relkind IN ('r', 'p', 'S', 'm') AND ` + ours + ` AND current_setting('server_encoding') <> 'UTF8'
 			AND concat(n.nspname, c.relname, a.attname) ~ '[^\x01-\x7f]' ORDER BY 1`,
-			"its encoding is not UTF8, and there are names beyond ASCII in", "The sessions that read rows speak the database's encoding, in which such names would not be found.",
+			"its encoding is not UTF8, and there are names beyond ASCII in",
+			"The sessions that read rows speak the database's encoding, in which such names would not be found.",
 			"Rename them, or leave this database to pg_dump; the databases of Canton and Splice are UTF8."},
 		{`SELECT oid::text FROM pg_largeobject_metadata ORDER BY oid LIMIT 1000`,
 			"it has large objects", "COPY does not carry large objects, so they would be missing.",
@@ -70,7 +78,8 @@ func obstacles(ctx context.Context, q querier, s holdfast.Server, where string) 
 		if err != nil {
 			return nil, err
 		}
-		if err := refuse(unlogged, "it is a standby, which does not have what is unlogged", "They would be missing from the set.",
+		if err := refuse(unlogged, "it is a standby, which does not have what is unlogged",
+			"They would be missing from the set.",
 			"Point the connection at the primary."); err != nil {
 			return nil, err
 		}
@@ -84,11 +93,14 @@ func toRead(role string, inherits bool, major int) string {
 	name := pgx.Identifier{role}.Sanitize()
 	switch {
 	case inherits:
-		return fmt.Sprintf("As a superuser: GRANT pg_read_all_data TO %s; (docs/operate.md has the narrower grants).", name)
+		return fmt.Sprintf("As a superuser: GRANT pg_read_all_data TO %s; (docs/operate.md has the narrower grants).",
+			name)
 	case major >= 16: // a GRANT says whether it is inherited
-		return fmt.Sprintf("The role has pg_read_all_data and does not inherit it. As a superuser: GRANT pg_read_all_data TO %s WITH INHERIT TRUE;", name)
+		return fmt.Sprintf("The role has pg_read_all_data and does not inherit it. As a superuser: GRANT "+
+			"pg_read_all_data TO %s WITH INHERIT TRUE;", name)
 	}
-	return fmt.Sprintf("The role has pg_read_all_data and does not inherit it. As a superuser: ALTER ROLE %s INHERIT;", name)
+	return fmt.Sprintf("The role has pg_read_all_data and does not inherit it. As a superuser: ALTER ROLE "+
+		"%s INHERIT;", name)
 }
 
 // leftOut names what is not in a dump and need not be.

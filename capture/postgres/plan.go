@@ -3,11 +3,12 @@ package postgres
 import (
 	"cmp"
 	"fmt"
-	"holdfast/content"
 	"slices"
 	"strings"
 
 	"github.com/zeebo/xxh3"
+
+	"holdfast/content"
 )
 
 // unit is one COPY: a segment of a table, or a whole one.
@@ -37,7 +38,13 @@ func cut(index int, r relation, segmentBlocks int64) []unit {
 	n := (r.blocks + segmentBlocks - 1) / segmentBlocks
 	var units []unit
 	for i := range n {
-		u := unit{table: index, segment: int(i), from: i * segmentBlocks, to: (i + 1) * segmentBlocks, weight: r.bytes / n}
+		u := unit{
+			table:   index,
+			segment: int(i),
+			from:    i * segmentBlocks,
+			to:      (i + 1) * segmentBlocks,
+			weight:  r.bytes / n,
+		}
 		if i == n-1 {
 			u.to = 0
 		}

@@ -22,7 +22,11 @@ func TestCut(t *testing.T) {
 		{"boundaries are multiples whatever the size", heap(35), []string{"0-10", "10-20", "20-30", "30-"}},
 		{"a full last segment is open as well", heap(30), []string{"0-10", "10-20", "20-"}},
 		{"a table that is not a heap has no blocks to go by", relation{blocks: 1000}, []string{"whole"}},
-		{"an extension's condition stands for the range", relation{heap: true, blocks: 1000, condition: "WHERE NOT builtin"}, []string{"whole"}},
+		{"an extension's condition stands for the range", relation{
+			heap:      true,
+			blocks:    1000,
+			condition: "WHERE NOT builtin",
+		}, []string{"whole"}},
 	} {
 		var got []string
 		for i, u := range cut(3, c.table, 10) {
@@ -70,7 +74,12 @@ func TestGroups(t *testing.T) {
 		{"nothing", nil, 4, nil},
 		{"small tables share one group, smallest first", sizes(5, 1, 3), 4, [][]int{{1, 2, 0}}},
 		{"large ones follow by size, each on its own", sizes(100, 1, 50, 200), 4, [][]int{{1}, {2}, {0}, {3}}},
-		{"where there are too many, the smallest neighbours join", sizes(1, 20, 30, 400, 500), 4, [][]int{{0}, {1, 2}, {3}, {4}}},
+		{"where there are too many, the smallest neighbours join", sizes(1, 20, 30, 400, 500), 4, [][]int{
+			{0},
+			{1, 2},
+			{3},
+			{4},
+		}},
 		{"two groups are the least: small and large", sizes(1, 20, 30, 400), 2, [][]int{{0}, {1, 2, 3}}},
 		{"no small table", sizes(20, 30), 6, [][]int{{0}, {1}}},
 	} {
@@ -101,14 +110,24 @@ func TestUnitReadsItsBlocks(t *testing.T) {
 		want string
 	}{
 		{unit{whole: true}, `COPY (SELECT "x", "Y" FROM ONLY "a b"."q""t") TO STDOUT (FORMAT binary)`},
-		{unit{from: 0, to: 10}, `COPY (SELECT "x", "Y" FROM ONLY "a b"."q""t" WHERE ctid >= '(0,0)' AND ctid < '(10,0)') TO STDOUT (FORMAT binary)`},
-		{unit{from: 10}, `COPY (SELECT "x", "Y" FROM ONLY "a b"."q""t" WHERE ctid >= '(10,0)') TO STDOUT (FORMAT binary)`},
+		{unit{
+			from: 0,
+			to:   10,
+		},
+			`COPY (SELECT "x", "Y" FROM ONLY "a b"."q""t" WHERE ctid >= '(0,0)' AND ctid < '(10,0)') TO STDOUT (FORMAT binary)`},
+		{unit{from: 10},
+			`COPY (SELECT "x", "Y" FROM ONLY "a b"."q""t" WHERE ctid >= '(10,0)') TO STDOUT (FORMAT binary)`},
 	} {
 		if got := c.unit.sql(r); got != c.want {
 			t.Errorf("%s\nwant %s", got, c.want)
 		}
 	}
-	if got := (unit{whole: true}).sql(relation{schema: "s", name: "t", format: "text", condition: "WHERE a > 1"}); got != `COPY (SELECT  FROM ONLY "s"."t" WHERE a > 1) TO STDOUT` {
+	if got := (unit{whole: true}).sql(relation{
+		schema:    "s",
+		name:      "t",
+		format:    "text",
+		condition: "WHERE a > 1",
+	}); got != `COPY (SELECT  FROM ONLY "s"."t" WHERE a > 1) TO STDOUT` {
 		t.Error(got)
 	}
 }
@@ -128,7 +147,13 @@ func TestNamesOfTablesAsNamesOfDirectories(t *testing.T) {
 	}
 	long := strings.Repeat("é", 31)
 	seen := map[string]string{}
-	for _, pair := range [][2]string{{long, long}, {long, long + "e"}, {long + "e", long}, {long, long[:60]}, {strings.Repeat("🚀", 15), strings.Repeat("🚀", 15)}} {
+	for _, pair := range [][2]string{
+		{long, long},
+		{long, long + "e"},
+		{long + "e", long},
+		{long, long[:60]},
+		{strings.Repeat("🚀", 15), strings.Repeat("🚀", 15)},
+	} {
 		got := directory(relation{schema: pair[0], name: pair[1]})
 		if len(got) > 200 {
 			t.Errorf("%d bytes: %s", len(got), got)
@@ -171,10 +196,12 @@ func TestIndexesAndConstraintsAreRestoredSideBySideAndTheRestOneByOne(t *testing
 3460; 0 0 COMMENT participant INDEX i cnadmin
 `
 	parallel, serial := splitList(list)
-	if want := "3456; 1259 16403 INDEX participant \"odd name\" cnadmin\n3458; 2606 16405 CONSTRAINT participant t t_pkey cnadmin\n"; parallel != want {
+	if want := "3456; 1259 16403 INDEX participant \"odd name\" cnadmin\n3458; 2606 16405 CONSTRAINT participant t " +
+		"t_pkey cnadmin\n"; parallel != want {
 		t.Errorf("side by side:\n%s", parallel)
 	}
-	if want := "3457; 0 0 INDEX ATTACH participant ord_p0_pkey cnadmin\n3459; 2606 16406 FK CONSTRAINT participant t t_fkey cnadmin\n3460; 0 0 COMMENT participant INDEX i cnadmin\n"; serial != want {
+	if want := "3457; 0 0 INDEX ATTACH participant ord_p0_pkey cnadmin\n3459; 2606 16406 FK CONSTRAINT participant " +
+		"t t_fkey cnadmin\n3460; 0 0 COMMENT participant INDEX i cnadmin\n"; serial != want {
 		t.Errorf("one by one:\n%s", serial)
 	}
 }

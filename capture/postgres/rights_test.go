@@ -40,9 +40,13 @@ func leastGrants(t *testing.T, version string) {
 	exec1(t, node.ParticipantDSN(), strings.ReplaceAll(grantAll, "%db%", `"participant-4"`))
 	all, _ := dump(t, version, as("backup"), postgres.Options{})
 
-	exec1(t, node.ParticipantDSN(), `CREATE ROLE narrow LOGIN; `+strings.NewReplacer("%db%", `"participant-4"`, "TO backup", "TO narrow").Replace(grantNarrow))
+	exec1(t, node.ParticipantDSN(),
+		`CREATE ROLE narrow LOGIN; `+strings.NewReplacer("%db%", `"participant-4"`, "TO backup",
+			"TO narrow").Replace(grantNarrow))
 	few, _ := dump(t, version, as("narrow"), postgres.Options{})
-	if !slices.EqualFunc(rowsOf(all).Tables, rowsOf(few).Tables, func(a, b content.Table) bool { return a.Digest == b.Digest && a.Rows == b.Rows }) {
+	if !slices.EqualFunc(rowsOf(all).Tables, rowsOf(few).Tables, func(a, b content.Table) bool {
+		return a.Digest == b.Digest && a.Rows == b.Rows
+	}) {
 		t.Error("the two users read different rows")
 	}
 	if all.Facts.Participant == nil || few.Facts.Participant == nil {
@@ -50,14 +54,18 @@ func leastGrants(t *testing.T, version string) {
 	}
 
 	for _, c := range []struct{ revoke, named, grant string }{
-		{`REVOKE SELECT ON participant.lapi_parameters FROM narrow`, "participant.lapi_parameters", `GRANT SELECT ON participant.lapi_parameters TO narrow`},
-		{`REVOKE SELECT ON participant.ord_epochs FROM narrow`, "participant.ord_epochs", `GRANT SELECT ON participant.ord_epochs TO narrow`},
-		{`REVOKE SELECT ON SEQUENCE participant.participant_event_publisher_local_offsets FROM narrow`, "participant.participant_event_publisher_local_offsets", ``},
+		{`REVOKE SELECT ON participant.lapi_parameters FROM narrow`, "participant.lapi_parameters",
+			`GRANT SELECT ON participant.lapi_parameters TO narrow`},
+		{`REVOKE SELECT ON participant.ord_epochs FROM narrow`, "participant.ord_epochs",
+			`GRANT SELECT ON participant.ord_epochs TO narrow`},
+		{`REVOKE SELECT ON SEQUENCE participant.participant_event_publisher_local_offsets FROM narrow`,
+			"participant.participant_event_publisher_local_offsets", ``},
 	} {
 		exec1(t, node.ParticipantDSN(), c.revoke)
 		d := postgres.Dumper{Address: address(t, as("narrow").dsn), Tools: tools(t, version), Facts: facts}
 		_, err := d.Capture(t.Context(), component(as("narrow")), clock(), folder(t.TempDir()))
-		if holdfast.ClassOf(err) != holdfast.Refused || !strings.Contains(err.Error(), c.named) || !strings.Contains(advice(err), "GRANT pg_read_all_data TO \"narrow\"") {
+		if holdfast.ClassOf(err) != holdfast.Refused || !strings.Contains(err.Error(), c.named) ||
+			!strings.Contains(advice(err), "GRANT pg_read_all_data TO \"narrow\"") {
 			t.Errorf("%s: %v; %s", c.revoke, err, advice(err))
 		}
 		exec1(t, node.ParticipantDSN(), c.grant)
@@ -71,13 +79,16 @@ func TestWhatADumpCannotCarryIsRefusedByName(t *testing.T) {
 		name, sql, role string
 		want            []string
 	}{
-		{"hidden_rows", `CREATE TABLE guarded (a integer); ALTER TABLE guarded ENABLE ROW LEVEL SECURITY`, "reader", []string{"row security", "public.guarded", "BYPASSRLS"}},
+		{"hidden_rows", `CREATE TABLE guarded (a integer); ALTER TABLE guarded ENABLE ROW LEVEL SECURITY`, "reader",
+			[]string{"row security", "public.guarded", "BYPASSRLS"}},
 		{"large_objects", `SELECT lo_from_bytea(4711, 'x')`, "postgres", []string{"large objects", "4711", "bytea"}},
 		{"unreadable", `CREATE SCHEMA s; CREATE TABLE s."T t" (a integer)`, "nobody_at_all", []string{`s."T t"`}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			exec1(t, server.DSN("postgres"), `CREATE DATABASE `+c.name+`; `)
-			exec1(t, server.DSN(c.name), `DO $$ BEGIN CREATE ROLE nobody_at_all LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$; `+c.sql)
+			exec1(t, server.DSN(c.name),
+				`DO $$ BEGIN CREATE ROLE nobody_at_all LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$; `+
+					c.sql)
 			s := source{c.name, holdfast.App, server.DSNAs(c.role, c.name)}
 			_, err := dumper(t, s, quick).Capture(t.Context(), component(s), clock(), folder(t.TempDir()))
 			text := ""
@@ -129,7 +140,8 @@ func TestWhatIsLeftOutIsRecorded(t *testing.T) {
 		CREATE EXTENSION postgres_fdw; CREATE SERVER elsewhere FOREIGN DATA WRAPPER postgres_fdw;
 		CREATE FOREIGN TABLE "Far away" (a integer) SERVER elsewhere;
 		CREATE TABLE here (a integer); INSERT INTO here VALUES (1)`)
-	exec1(t, server.DSN("left_out"), `CREATE SUBSCRIPTION sub CONNECTION 'host=/nowhere' PUBLICATION p WITH (connect = false, slot_name = NONE)`)
+	exec1(t, server.DSN("left_out"),
+		`CREATE SUBSCRIPTION sub CONNECTION 'host=/nowhere' PUBLICATION p WITH (connect = false, slot_name = NONE)`)
 	s := source{"left_out", holdfast.App, server.DSN("left_out")}
 	c, files := dump(t, "", s, quick)
 	var names []string
@@ -140,7 +152,8 @@ func TestWhatIsLeftOutIsRecorded(t *testing.T) {
 		t.Errorf("left out: %q, want %q", names, want)
 	}
 	proveRestores(t, s, server, c, files)
-	if n := one[int](t, server.DSN("left_out_restored"), `SELECT count(*) FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid WHERE d.datname = current_database()`); n != 0 {
+	if n := one[int](t, server.DSN("left_out_restored"),
+		`SELECT count(*) FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid WHERE d.datname = current_database()`); n != 0 {
 		t.Error("the copy subscribes")
 	}
 	exec1(t, server.DSN("left_out"), `DROP SUBSCRIPTION sub`)
@@ -150,25 +163,34 @@ func TestRestoreWhereTheOwnersAreMissing(t *testing.T) {
 	node := splicetest.NewNode(t, splicetest.NodeOptions{})
 	away := splicetest.NewServer(t, "")
 	exec1(t, away.DSN("postgres"), `CREATE ROLE restorer LOGIN CREATEDB; CREATE ROLE bystander LOGIN`)
-	for _, s := range []source{{"participant", holdfast.Participant, node.ParticipantDSN()}, {"validator", holdfast.Validator, node.ValidatorDSN()}} {
+	for _, s := range []source{
+		{"participant", holdfast.Participant, node.ParticipantDSN()},
+		{"validator", holdfast.Validator, node.ValidatorDSN()},
+	} {
 		c, files := dump(t, "", s, postgres.Options{})
 		for _, role := range []string{"postgres", "restorer"} {
 			name := s.name + " for " + role
-			if _, err := load(t, "", away.DSNAs(role, "postgres"), name, c, files); holdfast.ClassOf(err) != holdfast.Refused ||
-				!strings.Contains(advice(err), "CREATE ROLE \""+splicetest.DatabaseOwner+"\"") || !strings.Contains(advice(err), "--no-owner") {
+			if _, err := load(t, "", away.DSNAs(role, "postgres"), name, c,
+				files); holdfast.ClassOf(err) != holdfast.Refused ||
+				!strings.Contains(advice(err), "CREATE ROLE \""+splicetest.DatabaseOwner+"\"") ||
+				!strings.Contains(advice(err), "--no-owner") {
 				t.Errorf("%s: %v", name, err)
 			}
-			fit, err := loadWith(t, "", away.DSNAs(role, "postgres"), name, c, files, postgres.LoadOptions{NoOwner: true})
-			if err != nil || fit.KeepOwners || !slices.Contains(fit.MissingRoles, splicetest.DatabaseOwner) || !slices.Contains(fit.UnfitOwners, splicetest.DatabaseOwner) {
+			fit, err := loadWith(t, "", away.DSNAs(role, "postgres"), name, c, files,
+				postgres.LoadOptions{NoOwner: true})
+			if err != nil || fit.KeepOwners || !slices.Contains(fit.MissingRoles, splicetest.DatabaseOwner) ||
+				!slices.Contains(fit.UnfitOwners, splicetest.DatabaseOwner) {
 				t.Errorf("%s: %+v, %v", name, fit, err)
 				continue
 			}
-			if owners := one[string](t, away.DSN(name), `SELECT string_agg(DISTINCT pg_get_userbyid(relowner)::text, ' ') FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+			if owners := one[string](t, away.DSN(name),
+				`SELECT string_agg(DISTINCT pg_get_userbyid(relowner)::text, ' ') FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 				WHERE n.nspname IN ('participant', 'validator')`); owners != role {
 				t.Errorf("%s: it belongs to %s", name, owners)
 			}
 		}
-		if _, err := load(t, "", away.DSNAs("bystander", "postgres"), "never", c, files); holdfast.ClassOf(err) != holdfast.Refused || !strings.Contains(advice(err), "CREATEDB") {
+		if _, err := load(t, "", away.DSNAs("bystander", "postgres"), "never", c,
+			files); holdfast.ClassOf(err) != holdfast.Refused || !strings.Contains(advice(err), "CREATEDB") {
 			t.Errorf("a role without CREATEDB: %v", err)
 		}
 	}
@@ -183,7 +205,8 @@ func TestRestoreWhereTheFirstSuperuserHasAnotherName(t *testing.T) {
 	exec1(t, away.DSNAs("root2", "postgres"), `ALTER ROLE postgres RENAME TO boss`)
 	t.Cleanup(func() { exec1(t, away.DSNAs("root2", "postgres"), `ALTER ROLE boss RENAME TO postgres`) })
 	c, files := dump(t, "", s, quick)
-	if _, err := load(t, "", away.DSNAs("boss", "postgres"), "farm", c, files); holdfast.ClassOf(err) != holdfast.Refused {
+	if _, err := load(t, "", away.DSNAs("boss", "postgres"), "farm", c,
+		files); holdfast.ClassOf(err) != holdfast.Refused {
 		t.Errorf("without its owner: %v", err)
 	}
 	fit, err := loadWith(t, "", away.DSNAs("boss", "postgres"), "farm", c, files, postgres.LoadOptions{NoOwner: true})
@@ -196,13 +219,15 @@ func TestARestoreThatMayActForTheOwnersKeepsThem(t *testing.T) {
 	server := splicetest.NewServer(t, "")
 	exec1(t, server.DSN("postgres"), `CREATE ROLE app LOGIN; CREATE ROLE restorer LOGIN CREATEDB IN ROLE app`)
 	exec1(t, server.DSN("postgres"), `CREATE DATABASE owned OWNER app`)
-	exec1(t, server.DSNAs("app", "owned"), `CREATE SCHEMA s; CREATE TABLE s.t (a serial); INSERT INTO s.t DEFAULT VALUES`)
+	exec1(t, server.DSNAs("app", "owned"),
+		`CREATE SCHEMA s; CREATE TABLE s.t (a serial); INSERT INTO s.t DEFAULT VALUES`)
 	c, files := dump(t, "", source{"owned", holdfast.App, server.DSN("owned")}, quick)
 	fit, err := load(t, "", server.DSNAs("restorer", "postgres"), "copy", c, files)
 	if err != nil || !fit.KeepOwners {
 		t.Fatalf("%+v, %v", fit, err)
 	}
-	if owner := one[string](t, server.DSN("copy"), `SELECT pg_get_userbyid(relowner)::text FROM pg_class WHERE oid = 's.t'::regclass`); owner != "app" {
+	if owner := one[string](t, server.DSN("copy"),
+		`SELECT pg_get_userbyid(relowner)::text FROM pg_class WHERE oid = 's.t'::regclass`); owner != "app" {
 		t.Errorf("the table belongs to %s", owner)
 	}
 }
@@ -221,7 +246,8 @@ func TestADumpOfAStandby(t *testing.T) {
 		t.Errorf("%+v, %+v", c.Server, c.WAL)
 	}
 	proveRestores(t, s, primary, c, files)
-	if _, err := load(t, "", standby.DSN("postgres"), "never", c, files); holdfast.ClassOf(err) != holdfast.Refused || !strings.Contains(err.Error(), "standby") {
+	if _, err := load(t, "", standby.DSN("postgres"), "never", c, files); holdfast.ClassOf(err) != holdfast.Refused ||
+		!strings.Contains(err.Error(), "standby") {
 		t.Errorf("restore to a standby: %v", err)
 	}
 	// A failover in the middle: the sessions live on, and so does their snapshot.
@@ -246,7 +272,9 @@ func TestADumpOfAStandby(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = other.Close() })
 	s.dsn = other.DSN("farm")
-	if _, err := dumper(t, s, quick).Capture(t.Context(), component(s), clock(), folder(t.TempDir())); holdfast.ClassOf(err) != holdfast.Refused || !strings.Contains(err.Error(), "public.fleeting") {
+	if _, err := dumper(t, s, quick).Capture(t.Context(), component(s), clock(),
+		folder(t.TempDir())); holdfast.ClassOf(err) != holdfast.Refused ||
+		!strings.Contains(err.Error(), "public.fleeting") {
 		t.Errorf("an unlogged table on a standby: %v", err)
 	}
 }

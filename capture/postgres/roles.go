@@ -4,13 +4,13 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"holdfast/target"
 	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
 
 	"holdfast"
+	"holdfast/target"
 )
 
 // roles looks at the roles that the capture names, and refuses a server on
@@ -28,8 +28,10 @@ func (l Loader) roles(ctx context.Context, conn *pgx.Conn, c holdfast.Part, p *t
 	if owners == nil {
 		owners = c.Database.Roles // a set that does not tell the two apart
 	}
-	rows, err := conn.Query(ctx, `SELECT w.role, r.oid IS NULL FROM unnest($1::text[]) AS w(role) LEFT JOIN pg_roles r ON r.rolname = w.role
-		WHERE r.oid IS NULL OR w.role = ANY ($2) AND NOT pg_has_role(current_user, r.oid, $3) ORDER BY 1`, c.Database.Roles, owners, right)
+	rows, err := conn.Query(ctx,
+		`SELECT w.role, r.oid IS NULL FROM unnest($1::text[]) AS w(role) LEFT JOIN pg_roles r ON r.rolname = w.role
+		WHERE r.oid IS NULL OR w.role = ANY ($2) AND NOT pg_has_role(current_user, r.oid, $3) ORDER BY 1`,
+		c.Database.Roles, owners, right)
 	if err != nil {
 		return err
 	}
@@ -64,7 +66,11 @@ func (l Loader) roles(ctx context.Context, conn *pgx.Conn, c holdfast.Part, p *t
 
 // unfit refuses, with what to type.
 func (l Loader) unfit(c holdfast.Part, toMake, toGet []string) error {
-	p := &holdfast.Problem{Class: holdfast.Refused, Why: "Its programs connect as that role and expect their tables to be its own. Roles belong to a server, not to a set."}
+	p := &holdfast.Problem{
+		Class: holdfast.Refused,
+		Why: "Its programs connect as that role and expect their tables to be its own. Roles belong to a server, " +
+			"not to a set.",
+	}
 	where := l.Address.Where()
 	switch {
 	case len(toMake) > 0:
@@ -72,7 +78,8 @@ func (l Loader) unfit(c holdfast.Part, toMake, toGet []string) error {
 	default:
 		p.What = fmt.Sprintf("the user of %s may not act for the owner of %s", where, c.Component)
 	}
-	p.Do = strings.Join(append(toMake, toGet...), "; ") + "; as a superuser there, or restore with --no-owner: everything then belongs to the connecting user."
+	p.Do = strings.Join(append(toMake, toGet...),
+		"; ") + "; as a superuser there, or restore with --no-owner: everything then belongs to the connecting user."
 	return p
 }
 
@@ -87,9 +94,13 @@ func lostGrants(c holdfast.Part, missing []string, where string) ([]holdfast.Gra
 		}
 		for _, object := range g.On {
 			if strings.HasPrefix(object, "policy ") {
-				return nil, &holdfast.Problem{Class: holdfast.Refused, What: fmt.Sprintf("the row security %s of %s names role %s, which is missing at %s", object, c.Component, g.Role, where),
+				return nil, &holdfast.Problem{
+					Class: holdfast.Refused,
+					What: fmt.Sprintf("the row security %s of %s names role %s, which is missing at %s", object,
+						c.Component, g.Role, where),
 					Why: "A table without one of its policies shows its rows to the wrong roles.",
-					Do:  "CREATE ROLE " + pgx.Identifier{g.Role}.Sanitize() + " there, then restore again."}
+					Do:  "CREATE ROLE " + pgx.Identifier{g.Role}.Sanitize() + " there, then restore again.",
+				}
 			}
 		}
 		out = append(out, g)
@@ -120,7 +131,8 @@ func (b *build) grants(ctx context.Context, desk desk, schema string) error {
 	if err != nil {
 		return err
 	}
-	if err := b.Tools.read(ctx, major, nil, &script, "the schema's grants", "--use-list="+entries, "--file=-", schema); err != nil {
+	if err := b.Tools.read(ctx, major, nil, &script, "the schema's grants", "--use-list="+entries, "--file=-",
+		schema); err != nil {
 		return err
 	}
 	conn, err := b.connect(ctx)
@@ -141,7 +153,8 @@ func grantEntries(list string) string {
 	var out strings.Builder
 	for _, line := range strings.SplitAfter(list, "\n") {
 		fields := strings.Fields(line)
-		if len(fields) > 4 && !strings.HasPrefix(line, ";") && (fields[3] == "ACL" || fields[3] == "DEFAULT" && fields[4] == "ACL") {
+		if len(fields) > 4 && !strings.HasPrefix(line, ";") &&
+			(fields[3] == "ACL" || fields[3] == "DEFAULT" && fields[4] == "ACL") {
 			out.WriteString(line)
 		}
 	}
@@ -157,7 +170,9 @@ func granting(script string, fit target.Compatibility, super bool) []string {
 	for _, s := range statements(script) {
 		switch {
 		case strings.HasPrefix(s, "SET SESSION AUTHORIZATION "):
-			if inName = super && !slices.Contains(fit.MissingRoles, unquote(strings.TrimPrefix(s, "SET SESSION AUTHORIZATION "))); inName {
+			if inName = super &&
+				!slices.Contains(fit.MissingRoles,
+					unquote(strings.TrimPrefix(s, "SET SESSION AUTHORIZATION "))); inName {
 				out = append(out, s)
 			}
 		case strings.HasPrefix(s, "RESET SESSION AUTHORIZATION"):

@@ -36,7 +36,8 @@ const gone = "gone; TO reader"
 func grantedNode(t *testing.T) (holdfast.Part, folder) {
 	t.Helper()
 	server := splicetest.NewServer(t, "")
-	exec1(t, server.DSN("postgres"), `CREATE ROLE app LOGIN; CREATE ROLE reader LOGIN; CREATE ROLE third; CREATE ROLE "gone; TO reader"`)
+	exec1(t, server.DSN("postgres"),
+		`CREATE ROLE app LOGIN; CREATE ROLE reader LOGIN; CREATE ROLE third; CREATE ROLE "gone; TO reader"`)
 	exec1(t, server.DSN("postgres"), `CREATE DATABASE granted OWNER app`)
 	exec1(t, server.DSNAs("app", "granted"), granted)
 	exec1(t, server.DSNAs("reader", "granted"), `GRANT SELECT ON s.t TO third`)
@@ -49,22 +50,27 @@ func TestGrantsAreKeptForTheRolesThatAreThere(t *testing.T) {
 		t.Errorf("owners %q, want %q", c.Database.Owners, want)
 	}
 	away := splicetest.NewServer(t, "")
-	exec1(t, away.DSN("postgres"), `CREATE ROLE app LOGIN; CREATE ROLE reader LOGIN; CREATE ROLE third; CREATE ROLE restorer LOGIN CREATEDB IN ROLE app`)
+	exec1(t, away.DSN("postgres"),
+		`CREATE ROLE app LOGIN; CREATE ROLE reader LOGIN; CREATE ROLE third; CREATE ROLE restorer LOGIN CREATEDB IN ROLE app`)
 	for role, third := range map[string]string{"postgres": "third=r/reader", "restorer": "third=r/app"} {
 		fit, err := load(t, "", away.DSNAs(role, "postgres"), "granted for "+role, c, files)
 		if err != nil || !fit.KeepOwners || !slices.Equal(fit.MissingRoles, []string{gone}) {
 			t.Fatalf("%s: %+v, %v", role, fit, err)
 		}
-		if len(fit.LostGrants) != 1 || fit.LostGrants[0].Role != gone || !slices.Contains(fit.LostGrants[0].On, "column b of table s.t") || !slices.Contains(fit.LostGrants[0].On, "schema s") {
+		if len(fit.LostGrants) != 1 || fit.LostGrants[0].Role != gone ||
+			!slices.Contains(fit.LostGrants[0].On, "column b of table s.t") ||
+			!slices.Contains(fit.LostGrants[0].On, "schema s") {
 			t.Errorf("%s: what is left out: %+v", role, fit.LostGrants)
 		}
 		copied := away.DSN("granted for " + role)
-		want := `{app=arwdDxt/app,reader=r*/app,` + third + `} | {reader=w/app} | {app=UC/app,reader=U/app} | {app=X/app,reader=X/app} | {reader=r/app} | {app=CTc/app,=Tc/app,reader=c/app}`
+		want := `{app=arwdDxt/app,reader=r*/app,` + third +
+			`} | {reader=w/app} | {app=UC/app,reader=U/app} | {app=X/app,reader=X/app} | {reader=r/app} | {app=CTc/app,=Tc/app,reader=c/app}`
 		// Postgres 17 has a right more.
 		if got := strings.ReplaceAll(one[string](t, copied, rights), "arwdDxtm", "arwdDxt"); got != want {
 			t.Errorf("%s: rights are\n%s, want\n%s", role, got, want)
 		}
-		if owner := one[string](t, copied, `SELECT pg_get_userbyid(relowner)::text FROM pg_class WHERE oid = 's.t'::regclass`); owner != "app" {
+		if owner := one[string](t, copied,
+			`SELECT pg_get_userbyid(relowner)::text FROM pg_class WHERE oid = 's.t'::regclass`); owner != "app" {
 			t.Errorf("%s: the table belongs to %s", role, owner)
 		}
 	}
@@ -77,17 +83,20 @@ func TestARestoreWithoutItsOwnersIsRefusedUnlessAskedFor(t *testing.T) {
 	refused := func(role, advised string) {
 		t.Helper()
 		_, err := load(t, "", away.DSNAs(role, "postgres"), "never", c, files)
-		if holdfast.ClassOf(err) != holdfast.Refused || !strings.Contains(advice(err), advised) || !strings.Contains(advice(err), "--no-owner") {
+		if holdfast.ClassOf(err) != holdfast.Refused || !strings.Contains(advice(err), advised) ||
+			!strings.Contains(advice(err), "--no-owner") {
 			t.Errorf("%s: %v (%s)", role, err, advice(err))
 		}
 	}
 	for _, role := range []string{"postgres", "restorer"} {
 		refused(role, `CREATE ROLE "app" LOGIN`)
-		fit, err := loadWith(t, "", away.DSNAs(role, "postgres"), "mine for "+role, c, files, postgres.LoadOptions{NoOwner: true})
+		fit, err := loadWith(t, "", away.DSNAs(role, "postgres"), "mine for "+role, c, files,
+			postgres.LoadOptions{NoOwner: true})
 		if err != nil || fit.KeepOwners || !slices.Equal(fit.UnfitOwners, []string{"app"}) {
 			t.Fatalf("%s: %+v, %v", role, fit, err)
 		}
-		if got := one[string](t, away.DSN("mine for "+role), `SELECT pg_get_userbyid(relowner)::text || ' ' || has_table_privilege('reader', 's.t', 'SELECT') || has_table_privilege('reader', 's.secret', 'SELECT')
+		if got := one[string](t, away.DSN("mine for "+role),
+			`SELECT pg_get_userbyid(relowner)::text || ' ' || has_table_privilege('reader', 's.t', 'SELECT') || has_table_privilege('reader', 's.secret', 'SELECT')
 			FROM pg_class WHERE oid = 's.t'::regclass`); got != role+" truefalse" {
 			t.Errorf("%s: owner and the reader's rights are %s", role, got)
 		}
@@ -103,10 +112,12 @@ func TestAPolicyWithoutItsRoleIsRefused(t *testing.T) {
 	server, away := splicetest.NewServer(t, ""), splicetest.NewServer(t, "")
 	exec1(t, server.DSN("postgres"), `CREATE ROLE seer`)
 	exec1(t, server.DSN("postgres"), `CREATE DATABASE policed`)
-	exec1(t, server.DSN("policed"), `CREATE TABLE t (a integer); ALTER TABLE t ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON t TO seer USING (a > 1)`)
+	exec1(t, server.DSN("policed"),
+		`CREATE TABLE t (a integer); ALTER TABLE t ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON t TO seer USING (a > 1)`)
 	c, files := dump(t, "", source{"policed", holdfast.App, server.DSN("policed")}, quick)
 	for _, o := range []postgres.LoadOptions{{}, {NoOwner: true}} {
-		if _, err := loadWith(t, "", away.DSN("postgres"), "policed", c, files, o); holdfast.ClassOf(err) != holdfast.Refused || !strings.Contains(advice(err), `CREATE ROLE "seer"`) {
+		if _, err := loadWith(t, "", away.DSN("postgres"), "policed", c, files,
+			o); holdfast.ClassOf(err) != holdfast.Refused || !strings.Contains(advice(err), `CREATE ROLE "seer"`) {
 			t.Errorf("%+v: %v", o, err)
 		}
 	}

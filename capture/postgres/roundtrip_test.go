@@ -27,7 +27,8 @@ func tools(t testing.TB, major string) postgres.Tools {
 	t.Helper()
 	dir := os.Getenv("HOLDFAST_TEST_PG_TOOLS")
 	if dir == "" && slices.Contains([]string{"16", "17", "18"}, major) {
-		t.Skipf("needs HOLDFAST_TEST_PG_TOOLS, a directory with client programs of Postgres 18, for a server of version %s", major)
+		t.Skipf("needs HOLDFAST_TEST_PG_TOOLS, a directory with client programs of Postgres 18, for a server "+
+			"of version %s", major)
 	}
 	return postgres.Tools{Dir: dir}
 }
@@ -183,7 +184,8 @@ func piped(t testing.TB, dsn string, to *splicetest.Server, name string) string 
 }
 
 func noise(line string) bool {
-	return line == "" || strings.HasPrefix(line, `\restrict `) || strings.HasPrefix(line, `\unrestrict `) || strings.HasPrefix(line, "-- Dumped ")
+	return line == "" || strings.HasPrefix(line, `\restrict `) || strings.HasPrefix(line, `\unrestrict `) ||
+		strings.HasPrefix(line, "-- Dumped ")
 }
 
 // differences lists what only one of the two has, a few of each.
@@ -214,7 +216,10 @@ func dump(t testing.TB, major string, s source, options postgres.Options) (holdf
 	t.Helper()
 	out := folder(t.TempDir())
 	d := postgres.Dumper{Address: address(t, s.dsn), Tools: tools(t, major), Options: options, Facts: facts}
-	c, err := d.Capture(t.Context(), holdfast.Component{Name: holdfast.ComponentName(s.name), Kind: s.kind}, clock(), out)
+	c, err := d.Capture(t.Context(), holdfast.Component{
+		Name: holdfast.ComponentName(s.name),
+		Kind: s.kind,
+	}, clock(), out)
 	if err != nil {
 		t.Fatalf("dump %s: %v", s.name, err)
 	}
@@ -230,12 +235,16 @@ func part(c holdfast.Capture) holdfast.Part {
 func rowsOf(p holdfast.Part) content.Rows { return p.Content.(content.Rows) }
 
 // load restores beside, into a database of that name on the server.
-func load(t testing.TB, major, server, name string, c holdfast.Part, files holdfast.Files) (target.Compatibility, error) {
+func load(
+	t testing.TB, major, server, name string, c holdfast.Part, files holdfast.Files,
+) (target.Compatibility, error) {
 	t.Helper()
 	return loadWith(t, major, server, name, c, files, postgres.LoadOptions{})
 }
 
-func loadWith(t testing.TB, major, server, name string, c holdfast.Part, files holdfast.Files, o postgres.LoadOptions) (target.Compatibility, error) {
+func loadWith(
+	t testing.TB, major, server, name string, c holdfast.Part, files holdfast.Files, o postgres.LoadOptions,
+) (target.Compatibility, error) {
 	t.Helper()
 	l := postgres.Loader{Address: address(t, server), Tools: tools(t, major), Facts: facts, Options: o}
 	plan, err := l.Survey(t.Context(), c)
@@ -265,7 +274,8 @@ func TestRestoreIntoANewerMajor(t *testing.T) {
 			}
 			t.Parallel()
 			_, sources := menagerie(t, from)
-			exec1(t, sources[3].dsn, `BEGIN READ WRITE; ALTER TABLE zoo.toasted ALTER COLUMN lz4_value SET COMPRESSION DEFAULT; COMMIT`)
+			exec1(t, sources[3].dsn,
+				`BEGIN READ WRITE; ALTER TABLE zoo.toasted ALTER COLUMN lz4_value SET COMPRESSION DEFAULT; COMMIT`)
 			fresh := splicetest.NewServer(t, to)
 			exec1(t, fresh.DSN("postgres"), `CREATE ROLE cnadmin SUPERUSER LOGIN; CREATE ROLE "zoo reader"`)
 			for _, s := range sources {

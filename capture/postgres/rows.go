@@ -4,13 +4,13 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"holdfast/content"
-	"holdfast/event"
 
 	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
 
 	"holdfast"
+	"holdfast/content"
+	"holdfast/event"
 )
 
 // tables does what is done table by table: the rows are written, read back and
@@ -40,7 +40,8 @@ func (b *build) tables(ctx context.Context, indexes map[string][]index) error {
 	defer context.AfterFunc(ctx, agenda.stop)()
 	for range b.Options.lanes() {
 		work.Go(func() error {
-			l, err := connectReader(ctx, b.Address, "holdfast restore", b.capture.Database.Encoding, b.fit.Server.Major())
+			l, err := connectReader(ctx, b.Address, "holdfast restore", b.capture.Database.Encoding,
+				b.fit.Server.Major())
 			if err != nil {
 				return err
 			}
@@ -56,17 +57,28 @@ func (b *build) tables(ctx context.Context, indexes map[string][]index) error {
 
 // chores are the tasks of one table. Their weights compare them with one
 // another, roughly: an index costs by the row, everything else by the byte.
-func (b *build) chores(ctx context.Context, t content.Table, share int64, indexes []index, memory buildMemory) [][]task {
+func (b *build) chores(
+	ctx context.Context, t content.Table, share int64, indexes []index, memory buildMemory,
+) [][]task {
 	const perRow = 100
 	var write []task
 	for _, j := range divide(t, share) {
-		write = append(write, task{name: "write", weight: j.bytes(), do: func(l *lease, _ int) error { return b.load(ctx, l, j) }})
+		write = append(write, task{
+			name:   "write",
+			weight: j.bytes(),
+			do:     func(l *lease, _ int) error { return b.load(ctx, l, j) },
+		})
 	}
 	use := []task{{name: "prove", weight: t.Bytes / 2, do: func(l *lease, _ int) error { return b.prove(ctx, l, t) }}}
 	for _, x := range indexes {
-		use = append(use, task{name: "index", weight: t.Bytes/8 + t.Rows*perRow, alone: x.constraint, do: func(l *lease, idle int) error {
-			return x.build(ctx, l, memory.of(x, t.Bytes, idle), idle)
-		}})
+		use = append(use, task{
+			name:   "index",
+			weight: t.Bytes/8 + t.Rows*perRow,
+			alone:  x.constraint,
+			do: func(l *lease, idle int) error {
+				return x.build(ctx, l, memory.of(x, t.Bytes, idle), idle)
+			},
+		})
 	}
 	const sample = 16 << 20 // about what is read of a large table
 	analyze := task{name: "analyze", weight: min(t.Bytes, sample), do: func(l *lease, _ int) error {
@@ -150,7 +162,8 @@ func (b *build) segment(ctx context.Context, l *lease, t content.Table, s conten
 	if len(t.Columns) > 0 {
 		into += " (" + selection(t.Columns) + ")"
 	}
-	tag, err := l.conn.PgConn().CopyFrom(ctx, from, fmt.Sprintf("COPY %s FROM STDIN (FORMAT %s, FREEZE %t)", into, t.Format, frozen))
+	tag, err := l.conn.PgConn().CopyFrom(ctx, from,
+		fmt.Sprintf("COPY %s FROM STDIN (FORMAT %s, FREEZE %t)", into, t.Format, frozen))
 	if err := cmp.Or(from.err, err); err != nil {
 		return err
 	}
@@ -161,7 +174,11 @@ func (b *build) segment(ctx context.Context, l *lease, t content.Table, s conten
 }
 
 func (b *build) report(bytes int64) {
-	b.Options.Events.Report(event.Bytes{Subject: "restore " + string(b.capture.Component), Done: b.done.Add(bytes), Total: b.total})
+	b.Options.Events.Report(event.Bytes{
+		Subject: "restore " + string(b.capture.Component),
+		Done:    b.done.Add(bytes),
+		Total:   b.total,
+	})
 }
 
 // prove reads a restored table back and compares it with the manifest.
@@ -171,12 +188,17 @@ func (b *build) prove(ctx context.Context, l *lease, t content.Table) error {
 		return err
 	}
 	if got.rows != t.Rows || got.digest != t.Digest {
-		return mismatch(fmt.Sprintf("table %s of %s", pgx.Identifier{t.Schema, t.Name}.Sanitize(), b.capture.Component),
-			fmt.Sprintf("%d rows, digest %s", got.rows, got.digest), fmt.Sprintf("%d rows, digest %s", t.Rows, t.Digest))
+		return mismatch(fmt.Sprintf("table %s of %s", pgx.Identifier{t.Schema, t.Name}.Sanitize(),
+			b.capture.Component),
+			fmt.Sprintf("%d rows, digest %s", got.rows, got.digest),
+			fmt.Sprintf("%d rows, digest %s", t.Rows, t.Digest))
 	}
 	b.report(t.Bytes)
 	b.Options.Events.Report(TableProven{
-		Component: b.capture.Component, Table: pgx.Identifier{t.Schema, t.Name}.Sanitize(), Rows: t.Rows, Bytes: t.Bytes,
+		Component: b.capture.Component,
+		Table:     pgx.Identifier{t.Schema, t.Name}.Sanitize(),
+		Rows:      t.Rows,
+		Bytes:     t.Bytes,
 	})
 	return nil
 }
@@ -186,7 +208,8 @@ func digestTable(ctx context.Context, l *lease, t content.Table) (stream, error)
 	if t.Condition != "" {
 		where = " " + t.Condition
 	}
-	got, err := l.read(ctx, copySQL(pgx.Identifier{t.Schema, t.Name}.Sanitize(), t.Columns, where, t.Format), t.Format, nil)
+	got, err := l.read(ctx, copySQL(pgx.Identifier{t.Schema, t.Name}.Sanitize(), t.Columns, where, t.Format),
+		t.Format, nil)
 	if err != nil {
 		return got, fmt.Errorf("read table %s.%s back: %w", t.Schema, t.Name, err)
 	}
@@ -194,7 +217,10 @@ func digestTable(ctx context.Context, l *lease, t content.Table) (stream, error)
 }
 
 func mismatch(what, got, want string) error {
-	return &holdfast.Problem{Class: holdfast.NotProven, What: fmt.Sprintf("%s came back different: %s; the manifest has %s", what, got, want),
-		Why: "What was restored is not what was captured, so it must not be used.",
-		Do:  "Try another set: `holdfast list`. Keep this one, and report it."}
+	return &holdfast.Problem{
+		Class: holdfast.NotProven,
+		What:  fmt.Sprintf("%s came back different: %s; the manifest has %s", what, got, want),
+		Why:   "What was restored is not what was captured, so it must not be used.",
+		Do:    "Try another set: `holdfast list`. Keep this one, and report it.",
+	}
 }

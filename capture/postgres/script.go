@@ -11,7 +11,9 @@ import (
 // calls schema.dump, of a server of that major version. With owners, the
 // script also says whom its objects belong to and are granted to. No server is
 // asked.
-func (t Tools) Script(ctx context.Context, major int, schema io.Reader, section string, owners bool, w io.Writer) error {
+func (t Tools) Script(
+	ctx context.Context, major int, schema io.Reader, section string, owners bool, w io.Writer,
+) error {
 	args := []string{"--section=" + section, "--no-tablespaces", "--file=-"}
 	if !owners {
 		args = append(args, "--no-owner", "--no-privileges")

@@ -21,12 +21,15 @@ func (r *run) settle(ctx context.Context) (holdfast.WAL, error) {
 		position = "pg_last_wal_replay_lsn()"
 	}
 	var next string
-	if err := r.ctl.QueryRow(ctx, `SELECT coalesce(`+position+`::text, ''), pg_snapshot_xmax(pg_current_snapshot())::text`).Scan(&wal.Before, &next); err != nil {
+	if err := r.ctl.QueryRow(ctx,
+		`SELECT coalesce(`+position+`::text, ''), pg_snapshot_xmax(pg_current_snapshot())::text`).Scan(&wal.Before,
+		&next); err != nil {
 		return wal, err
 	}
 	deadline := time.Now().Add(r.Options.Settle)
 	for {
-		if err := r.ctl.QueryRow(ctx, `SELECT pg_snapshot_xmin(pg_current_snapshot()) >= $1::xid8`, next).Scan(&wal.Settled); err != nil {
+		if err := r.ctl.QueryRow(ctx, `SELECT pg_snapshot_xmin(pg_current_snapshot()) >= $1::xid8`,
+			next).Scan(&wal.Settled); err != nil {
 			return wal, err
 		}
 		if wal.Settled || time.Now().After(deadline) {
@@ -112,13 +115,20 @@ func (r *run) trySnap(ctx context.Context) (again bool, err error) {
 	if err := execute(ctx, r.export, reading("UTF8", r.server.Major())...); err != nil {
 		return false, err
 	}
-	if r.common, err = r.export.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}); err != nil {
+	if r.common, err = r.export.BeginTx(ctx, pgx.TxOptions{
+		IsoLevel:   pgx.RepeatableRead,
+		AccessMode: pgx.ReadOnly,
+	}); err != nil {
 		return false, err
 	}
 	if err := r.common.QueryRow(ctx, `SELECT pg_export_snapshot()`).Scan(&r.snapshot); err != nil {
-		return false, &holdfast.Problem{Class: holdfast.Refused, What: r.Address.Where() + " does not export snapshots", Err: err,
-			Why: "Without a common snapshot the tables of a dump would not belong together.",
-			Do:  "Connect to the primary, and past a connection pooler, not through it."}
+		return false, &holdfast.Problem{
+			Class: holdfast.Refused,
+			What:  r.Address.Where() + " does not export snapshots",
+			Err:   err,
+			Why:   "Without a common snapshot the tables of a dump would not belong together.",
+			Do:    "Connect to the primary, and past a connection pooler, not through it.",
+		}
 	}
 	for lane := range r.leases {
 		for _, l := range r.leases[lane] {
@@ -141,9 +151,15 @@ func (r *run) trySnap(ctx context.Context) (again bool, err error) {
 
 func (r *run) lockProblem(ctx context.Context, cause error) error {
 	holders := holders(ctx, r.ctl)
-	return &holdfast.Problem{Class: holdfast.Busy, What: fmt.Sprintf("dump %s: the tables could not be locked within %v", r.Address.Where(), r.Options.LockWait), Err: cause,
+	return &holdfast.Problem{
+		Class: holdfast.Busy,
+		What: fmt.Sprintf("dump %s: the tables could not be locked within %v", r.Address.Where(),
+			r.Options.LockWait),
+		Err: cause,
 		Why: "Without ACCESS SHARE on every table a TRUNCATE could make rows vanish from the middle of the dump.",
-		Do:  "Exclusive locks are held or asked for by: " + holders + ". Wait for them or end them, then run the backup again."}
+		Do: "Exclusive locks are held or asked for by: " + holders +
+			". Wait for them or end them, then run the backup again.",
+	}
 }
 
 // release gives every lock and the snapshot back.

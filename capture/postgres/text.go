@@ -6,8 +6,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"holdfast/content"
 	"io"
+
+	"holdfast/content"
 )
 
 // TextRows reads the stream of a binary COPY of table t, as a segment holds it,
@@ -83,7 +84,8 @@ func (c *textCopy) fail(err error) error {
 		err = errors.New("the stream ends before its trailer")
 	}
 	if c.column >= 0 {
-		return fmt.Errorf("table %s, row %d, column %q of type %s: %w", c.name(), c.rows+1, c.table.Columns[c.column], c.table.Types[c.column], err)
+		return fmt.Errorf("table %s, row %d, column %q of type %s: %w", c.name(), c.rows+1, c.table.Columns[c.column],
+			c.table.Types[c.column], err)
 	}
 	return fmt.Errorf("table %s, row %d: %w", c.name(), c.rows+1, err)
 }

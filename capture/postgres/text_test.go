@@ -121,7 +121,8 @@ func sameThereAndBack(t *testing.T, conn *pgx.Conn, r relation) {
 	if len(table.Columns) == 0 {
 		return
 	}
-	create := "DROP TABLE IF EXISTS more.again; CREATE TABLE more.again AS SELECT " + selection(table.Columns) + " FROM " + r.ident() + " WITH NO DATA"
+	create := "DROP TABLE IF EXISTS more.again; CREATE TABLE more.again AS SELECT " + selection(table.Columns) +
+		" FROM " + r.ident() + " WITH NO DATA"
 	if _, err := conn.Exec(ctx, create, pgx.QueryExecModeSimpleProtocol); err != nil {
 		t.Fatal(err)
 	}
@@ -129,7 +130,8 @@ func sameThereAndBack(t *testing.T, conn *pgx.Conn, r relation) {
 		t.Errorf("%s: the server does not read what we print: %v", r.ident(), err)
 		return
 	}
-	if again := copied(t, conn, copySQL("more.again", table.Columns, "", content.BinaryFormat)); !bytes.Equal(again, binary) {
+	if again := copied(t, conn,
+		copySQL("more.again", table.Columns, "", content.BinaryFormat)); !bytes.Equal(again, binary) {
 		t.Errorf("%s came back different", r.ident())
 	}
 }
@@ -187,7 +189,8 @@ func difference(a, b []byte) (line int, first, second string) {
 // others for each version, as all versions print alike.
 func fillRandom(t *testing.T, conn *pgx.Conn, version string) {
 	t.Helper()
-	if _, err := conn.Exec(t.Context(), "create table more.random (r real, d double precision, t timestamptz, n date)"); err != nil {
+	if _, err := conn.Exec(t.Context(),
+		"create table more.random (r real, d double precision, t timestamptz, n date)"); err != nil {
 		t.Fatal(err)
 	}
 	major, err := strconv.ParseUint(version, 10, 64)
@@ -195,7 +198,8 @@ func fillRandom(t *testing.T, conn *pgx.Conn, version string) {
 		t.Fatal(err)
 	}
 	stream := randomRows(rand.New(rand.NewPCG(1, major)), 200_000/len(splicetest.Versions()))
-	if _, err := conn.PgConn().CopyFrom(t.Context(), bytes.NewReader(stream), "COPY more.random FROM STDIN (FORMAT binary)"); err != nil {
+	if _, err := conn.PgConn().CopyFrom(t.Context(), bytes.NewReader(stream),
+		"COPY more.random FROM STDIN (FORMAT binary)"); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -233,7 +237,9 @@ func TestTextRowsPrintsEveryStableType(t *testing.T) {
 	for oid := range stable {
 		var name string
 		var element uint32
-		if err := conn.QueryRow(ctx, "select format_type(oid, -1), case when typcategory = 'A' then typelem else 0 end from pg_type where oid = $1", oid).Scan(&name, &element); err != nil {
+		if err := conn.QueryRow(ctx,
+			"select format_type(oid, -1), case when typcategory = 'A' then typelem else 0 end from pg_type "+
+				"where oid = $1", oid).Scan(&name, &element); err != nil {
 			t.Fatal(err)
 		}
 		p, err := printerOf(name)
@@ -279,8 +285,10 @@ func TestTextRowsRefusesWhatIsNotACopy(t *testing.T) {
 	}{
 		{"another signature", []byte("PGCOPY\nxxxxxxxxxxxxxxx"), table("integer"), "does not begin"},
 		{"nothing", nil, table("integer"), "within its header"},
-		{"no trailer", good[:len(good)-2], table("integer", "text"), `table "s"."t", row 3: the stream ends before its trailer`},
-		{"cut in a value", good[:len(binarySignature)+8+2+4+2], table("integer", "text"), `row 1, column "a" of type integer: the stream ends`},
+		{"no trailer", good[:len(good)-2], table("integer", "text"),
+			`table "s"."t", row 3: the stream ends before its trailer`},
+		{"cut in a value", good[:len(binarySignature)+8+2+4+2], table("integer", "text"),
+			`row 1, column "a" of type integer: the stream ends`},
 		{"more behind it", append(bytes.Clone(good), 0), table("integer", "text"), "goes on behind its trailer"},
 		{"fewer columns", good, table("integer"), "row 1: the row has 2 columns instead of 1"},
 		{"a type that needs the server", good, table("integer", "interval"), `column "b": values of type interval`},
@@ -292,10 +300,14 @@ func TestTextRowsRefusesWhatIsNotACopy(t *testing.T) {
 		{"a label that is none", binaryCopy([][]byte{bytes.Repeat([]byte("x"), 64)}), table("s.mood"), "at most 63"},
 		{"jsonb of version 2", binaryCopy([][]byte{{2, '1'}}), table("jsonb"), "version 2"},
 		{"a day past the last", binaryCopy([][]byte{{0x7f, 0xff, 0xff, 0xfe}}), table("date"), "out of range"},
-		{"a time of 25 h", binaryCopy([][]byte{{0, 0, 0, 0x20, 0, 0, 0, 0}}), table("time without time zone"), "not a time of day"},
-		{"a numeric digit of 10000", binaryCopy([][]byte{{0, 1, 0, 0, 0, 0, 0, 0, 0x27, 0x10}}), table("numeric"), "10000"},
-		{"an array of another type", binaryCopy([][]byte{{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 20}}), table("integer[]"), "type 20 instead of 23"},
-		{"an array cut short", binaryCopy([][]byte{{0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 23, 0, 0, 0, 9, 0, 0, 0, 1}}), table("integer[]"), "cut short"},
+		{"a time of 25 h", binaryCopy([][]byte{{0, 0, 0, 0x20, 0, 0, 0, 0}}), table("time without time zone"),
+			"not a time of day"},
+		{"a numeric digit of 10000", binaryCopy([][]byte{{0, 1, 0, 0, 0, 0, 0, 0, 0x27, 0x10}}), table("numeric"),
+			"10000"},
+		{"an array of another type", binaryCopy([][]byte{{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 20}}), table("integer[]"),
+			"type 20 instead of 23"},
+		{"an array cut short", binaryCopy([][]byte{{0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 23, 0, 0, 0, 9, 0, 0, 0, 1}}),
+			table("integer[]"), "cut short"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := TextRows(io.Discard, bytes.NewReader(c.stream), c.table)
@@ -321,7 +333,8 @@ func FuzzTextRows(f *testing.F) {
 	f.Add([]byte{0, 0, 0, 7})
 	f.Add([]byte{0, 1, 0, 0, 0, 0, 0, 2, 0, 1})
 	f.Add([]byte{0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 23, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 4, 0, 0, 0, 5})
-	f.Add([]byte{0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 25, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 5, 0, 0, 0, 1, '"'})
+	f.Add([]byte{0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 25, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 5, 0, 0, 0, 1,
+		'"'})
 	f.Fuzz(func(t *testing.T, value []byte) {
 		for _, name := range names {
 			table := content.Table{Columns: []string{"a", "b"}, Types: []string{name, "integer"}}
@@ -334,20 +347,27 @@ func FuzzTextRows(f *testing.F) {
 				t.Fatalf("%s: %d rows: %q", name, rows, line)
 			}
 		}
-		_, _ = TextRows(io.Discard, bytes.NewReader(value), content.Table{Columns: []string{"a"}, Types: []string{"text"}})
+		_, _ = TextRows(io.Discard, bytes.NewReader(value), content.Table{
+			Columns: []string{"a"},
+			Types:   []string{"text"},
+		})
 	})
 }
 
 // BenchmarkTextRows converts rows like those of a participant: an offset, an
 // identifier, and a protobuf message.
 func BenchmarkTextRows(b *testing.B) {
-	row := [][]byte{{0, 0, 0, 0, 0, 0, 0, 9}, []byte("1220" + strings.Repeat("ab", 32)), bytes.Repeat([]byte{8, 0xff, '\\', 1}, 250)}
+	row := [][]byte{{0, 0, 0, 0, 0, 0, 0, 9}, []byte("1220" + strings.Repeat("ab", 32)),
+		bytes.Repeat([]byte{8, 0xff, '\\', 1}, 250)}
 	rows := make([][][]byte, 10000)
 	for i := range rows {
 		rows[i] = row
 	}
 	stream := binaryCopy(rows...)
-	table := content.Table{Columns: []string{"a", "b", "c"}, Types: []string{"bigint", "character varying(300)", "bytea"}}
+	table := content.Table{
+		Columns: []string{"a", "b", "c"},
+		Types:   []string{"bigint", "character varying(300)", "bytea"},
+	}
 	b.SetBytes(int64(len(stream)))
 	for b.Loop() {
 		if _, err := TextRows(io.Discard, bytes.NewReader(stream), table); err != nil {

@@ -76,12 +76,22 @@ func (t Tools) find(ctx context.Context, program string, major int) (string, err
 			return best, nil
 		}
 	}
-	install := fmt.Sprintf("Install Postgres's client programs of version %d or later (Debian, Ubuntu: apt-get install postgresql-client-%d), or set `tools:` to the directory that has them.", major, major)
+	install := fmt.Sprintf("Install Postgres's client programs of version %d or later (Debian, Ubuntu: apt-get "+
+		"install postgresql-client-%d), or set `tools:` to the directory that has them.", major, major)
 	if newest == 0 {
-		return "", &holdfast.Problem{Class: holdfast.Usage, What: program + " was not found" + inDir(t.Dir), Why: "The schema of a database is dumped and restored with it.", Do: install}
+		return "", &holdfast.Problem{
+			Class: holdfast.Usage,
+			What:  program + " was not found" + inDir(t.Dir),
+			Why:   "The schema of a database is dumped and restored with it.",
+			Do:    install,
+		}
 	}
-	return "", &holdfast.Problem{Class: holdfast.Usage, What: fmt.Sprintf("%s is version %d%s, older than the server's %d", program, newest, inDir(t.Dir), major),
-		Why: "Postgres's client programs refuse servers newer than themselves.", Do: install}
+	return "", &holdfast.Problem{
+		Class: holdfast.Usage,
+		What:  fmt.Sprintf("%s is version %d%s, older than the server's %d", program, newest, inDir(t.Dir), major),
+		Why:   "Postgres's client programs refuse servers newer than themselves.",
+		Do:    install,
+	}
 }
 
 // Suit says why the programs found do not suit a server of that major version;
@@ -146,7 +156,9 @@ func (t Tools) askVersion(ctx context.Context, path string) int {
 // run runs a client program against a database. The password goes through the
 // environment, everything else of the connection as arguments. A cancelled
 // context ends the program politely first.
-func (t Tools) run(ctx context.Context, major int, info libpq.Conninfo, env []string, in io.Reader, out io.Writer, program string, args ...string) error {
+func (t Tools) run(
+	ctx context.Context, major int, info libpq.Conninfo, env []string, in io.Reader, out io.Writer, program string, args ...string,
+) error {
 	path, err := t.find(ctx, program, major)
 	if err != nil {
 		return err
@@ -155,7 +167,8 @@ func (t Tools) run(ctx context.Context, major int, info libpq.Conninfo, env []st
 	if t.Elsewhere != nil {
 		info = info.With("host", "").With("hostaddr", "") // the server's own socket
 	}
-	ok, err := t.start(ctx, append(append([]string{"LC_ALL=C"}, info.Env()...), env...), in, out, complaint, slices.Concat([]string{path}, args, []string{"--no-password", "--dbname=" + info.String()})...)
+	ok, err := t.start(ctx, append(append([]string{"LC_ALL=C"}, info.Env()...), env...), in, out, complaint,
+		slices.Concat([]string{path}, args, []string{"--no-password", "--dbname=" + info.String()})...)
 	if err != nil {
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -170,7 +183,9 @@ func (t Tools) run(ctx context.Context, major int, info libpq.Conninfo, env []st
 
 // start runs a program and reports whether it ended well; the error says why
 // it could not be run or followed to its end.
-func (t Tools) start(ctx context.Context, env []string, in io.Reader, out, complaint io.Writer, argv ...string) (bool, error) {
+func (t Tools) start(
+	ctx context.Context, env []string, in io.Reader, out, complaint io.Writer, argv ...string,
+) (bool, error) {
 	if t.Elsewhere != nil {
 		code, err := t.Elsewhere(ctx, env, in, out, complaint, argv...)
 		return code == 0, err

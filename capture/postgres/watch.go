@@ -31,7 +31,8 @@ type watcher struct {
 type givingWay struct{ wait holdfast.Wait }
 
 func (g *givingWay) Error() string {
-	return fmt.Sprintf("gave way: session %d waited %v for %s on %s", g.wait.PID, g.wait.Waited.Round(time.Millisecond), g.wait.Mode, g.wait.Relation)
+	return fmt.Sprintf("gave way: session %d waited %v for %s on %s", g.wait.PID,
+		g.wait.Waited.Round(time.Millisecond), g.wait.Mode, g.wait.Relation)
 }
 
 // run returns nil when ctx ends, and a givingWay when somebody has waited for

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"holdfast/content"
 	"io"
 	"strconv"
 	"strings"
@@ -14,6 +13,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgproto3"
 	"github.com/zeebo/xxh3"
+
+	"holdfast/content"
 )
 
 // A dump spends its time on rows: the server sends each as one CopyData

@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"holdfast/content"
 	"io"
 	"net"
 	"slices"
@@ -19,6 +18,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgproto3"
 	"github.com/zeebo/xxh3"
+
+	"holdfast/content"
 )
 
 // message is one message of the protocol.
@@ -79,8 +80,10 @@ func TestRowsAreWholeWhereverTheNetworkCutsThem(t *testing.T) {
 }
 
 func TestRowsLargerThanTheBufferComeInPieces(t *testing.T) {
-	for _, size := range []int{wireBuffer - 6, wireBuffer - 5, wireBuffer - 1, wireBuffer, wireBuffer + 1, 2 * wireBuffer, 5*wireBuffer + 17} {
-		want := [][]byte{[]byte("before"), bytes.Repeat([]byte("0123456789abcdef"), size/16+1)[:size], []byte("behind")}
+	for _, size := range []int{wireBuffer - 6, wireBuffer - 5, wireBuffer - 1, wireBuffer, wireBuffer + 1,
+		2 * wireBuffer, 5*wireBuffer + 17} {
+		want := [][]byte{[]byte("before"), bytes.Repeat([]byte("0123456789abcdef"), size/16+1)[:size],
+			[]byte("behind")}
 		var in []byte
 		for _, row := range want {
 			in = append(in, message(copyData, row)...)
@@ -112,7 +115,8 @@ func TestAPieceOfARowNeverEndsWithinTheHeader(t *testing.T) {
 func TestAStreamThatEndsEarlyIsNotAnEnd(t *testing.T) {
 	whole := append(message(copyData, []byte("a row")), copyDone...)
 	for at := range len(whole) - 4 { // up to the message behind the row, which the library reads
-		if _, err := taken(bytes.NewReader(whole[:at])); !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		if _, err := taken(bytes.NewReader(whole[:at])); !errors.Is(err, io.EOF) &&
+			!errors.Is(err, io.ErrUnexpectedEOF) {
 			t.Errorf("cut at byte %d: %v", at, err)
 		}
 	}
@@ -149,10 +153,13 @@ func TestTallyCountsDigestsAndPassesOn(t *testing.T) {
 		messages     [][]byte
 		rows         []string
 	}{
-		{"text", content.TextFormat, [][]byte{[]byte("a\n"), []byte("b\n"), []byte(long)}, []string{"a\n", "b\n", long}},
+		{"text", content.TextFormat, [][]byte{[]byte("a\n"), []byte("b\n"), []byte(long)},
+			[]string{"a\n", "b\n", long}},
 		{"empty text", content.TextFormat, nil, nil},
-		{"text that looks like the end of a binary stream", content.TextFormat, [][]byte{trailer}, []string{"\xff\xff"}},
-		{"binary", content.BinaryFormat, [][]byte{append(slices.Clone(header), "row"...), []byte("two"), trailer}, []string{"row", "two"}},
+		{"text that looks like the end of a binary stream", content.TextFormat, [][]byte{trailer},
+			[]string{"\xff\xff"}},
+		{"binary", content.BinaryFormat, [][]byte{append(slices.Clone(header), "row"...), []byte("two"), trailer},
+			[]string{"row", "two"}},
 		{"binary, header alone", content.BinaryFormat, [][]byte{header, []byte("row"), trailer}, []string{"row"}},
 		{"empty binary", content.BinaryFormat, [][]byte{append(slices.Clone(header), trailer...)}, nil},
 		{"empty binary, header alone", content.BinaryFormat, [][]byte{header, trailer}, nil},
@@ -221,7 +228,12 @@ func scripted(t *testing.T, play func(conn net.Conn, server *pgproto3.Backend)) 
 		w = newWire(in)
 		return pgproto3.NewFrontend(w, out)
 	}
-	conn, err := pgconn.Construct(&pgconn.HijackedConn{Conn: ours, TxStatus: 'I', Config: &config.Config, ParameterStatuses: map[string]string{}})
+	conn, err := pgconn.Construct(&pgconn.HijackedConn{
+		Conn:              ours,
+		TxStatus:          'I',
+		Config:            &config.Config,
+		ParameterStatuses: map[string]string{},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -241,7 +253,10 @@ func TestCopyOutReadsPastNoticesAndSettings(t *testing.T) {
 	conn, w := scripted(t, func(_ net.Conn, s *pgproto3.Backend) {
 		say(s, &pgproto3.NoticeResponse{Severity: "WARNING", Message: "before"}, &pgproto3.CopyOutResponse{},
 			&pgproto3.CopyData{Data: []byte("a\n")}, &pgproto3.CopyData{Data: []byte("b\n")},
-			&pgproto3.CopyDone{}, &pgproto3.NoticeResponse{Severity: "NOTICE", Message: "behind"}, &pgproto3.ParameterStatus{Name: "TimeZone", Value: "UTC"},
+			&pgproto3.CopyDone{}, &pgproto3.NoticeResponse{
+				Severity: "NOTICE",
+				Message:  "behind",
+			}, &pgproto3.ParameterStatus{Name: "TimeZone", Value: "UTC"},
 			&pgproto3.CommandComplete{CommandTag: []byte("COPY 2")}, &pgproto3.ReadyForQuery{TxStatus: 'T'})
 	})
 	var out bytes.Buffer
@@ -253,8 +268,12 @@ func TestCopyOutReadsPastNoticesAndSettings(t *testing.T) {
 
 func TestCopyOutOfANoticeBetweenRows(t *testing.T) {
 	conn, w := scripted(t, func(_ net.Conn, s *pgproto3.Backend) {
-		say(s, &pgproto3.CopyOutResponse{}, &pgproto3.CopyData{Data: []byte("a\n")}, &pgproto3.NoticeResponse{Severity: "WARNING", Message: "in the middle"},
-			&pgproto3.CopyData{Data: []byte("b\n")}, &pgproto3.CopyDone{}, &pgproto3.CommandComplete{CommandTag: []byte("COPY 2")}, &pgproto3.ReadyForQuery{TxStatus: 'T'})
+		say(s, &pgproto3.CopyOutResponse{}, &pgproto3.CopyData{Data: []byte("a\n")}, &pgproto3.NoticeResponse{
+			Severity: "WARNING",
+			Message:  "in the middle",
+		},
+			&pgproto3.CopyData{Data: []byte("b\n")}, &pgproto3.CopyDone{},
+			&pgproto3.CommandComplete{CommandTag: []byte("COPY 2")}, &pgproto3.ReadyForQuery{TxStatus: 'T'})
 	})
 	var out bytes.Buffer
 	got, err := copyOut(t.Context(), conn, w, "COPY", content.TextFormat, &out)
@@ -265,7 +284,8 @@ func TestCopyOutOfANoticeBetweenRows(t *testing.T) {
 
 func TestCopyOutFails(t *testing.T) {
 	row := &pgproto3.CopyData{Data: []byte("a\n")}
-	end := []pgproto3.BackendMessage{&pgproto3.CopyDone{}, &pgproto3.CommandComplete{CommandTag: []byte("COPY 1")}, &pgproto3.ReadyForQuery{TxStatus: 'T'}}
+	end := []pgproto3.BackendMessage{&pgproto3.CopyDone{}, &pgproto3.CommandComplete{CommandTag: []byte("COPY 1")},
+		&pgproto3.ReadyForQuery{TxStatus: 'T'}}
 	broken := &pgproto3.ErrorResponse{Severity: "ERROR", Code: "XX001", Message: "invalid page"}
 	full := writerFunc(func([]byte) (int, error) { return 0, errors.New("the store is full") })
 	for _, c := range []struct {

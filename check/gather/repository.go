@@ -3,15 +3,16 @@ package gather
 import (
 	"context"
 	"fmt"
-	"holdfast"
-	"holdfast/check"
-	"holdfast/record"
 	"io"
 	"maps"
 	"slices"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
+
+	"holdfast"
+	"holdfast/check"
+	"holdfast/record"
 )
 
 // repository reads every manifest of the node, and the newest proven set's small

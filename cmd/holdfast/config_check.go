@@ -2,11 +2,11 @@ package main
 
 import (
 	"fmt"
-	"holdfast/setup"
 
 	"github.com/spf13/cobra"
 
 	"holdfast"
+	"holdfast/setup"
 )
 
 func newConfigCheck(a *app) *cobra.Command {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"holdfast/step"
 	"io"
 	"path"
 	"slices"
@@ -16,6 +15,7 @@ import (
 	"github.com/moby/moby/client"
 
 	"holdfast"
+	"holdfast/step"
 )
 
 // exchange is what a restore has done with a volume that Postgres could not start

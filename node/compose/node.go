@@ -5,10 +5,10 @@ import (
 	"io"
 	"net/url"
 
+	cerrdefs "github.com/containerd/errdefs"
+
 	"holdfast"
 	"holdfast/internal/libpq"
-
-	cerrdefs "github.com/containerd/errdefs"
 )
 
 // Node is a validator node of one compose project.

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"holdfast/step"
 	"io"
 	"io/fs"
 	"os"
@@ -19,6 +18,7 @@ import (
 	"github.com/moby/moby/client"
 
 	"holdfast"
+	"holdfast/step"
 )
 
 // files are the bundle's files that a set kept, at the paths that they have at

@@ -2,9 +2,9 @@ package firstrun
 
 import (
 	"fmt"
-	"holdfast/observed"
 
 	"holdfast"
+	"holdfast/observed"
 )
 
 // Found says that a node runs here, and what would be made of it.
