@@ -19,13 +19,13 @@
 // # What a backup of a node is
 //
 // The validator app remembers the ledger offset up to which it has ingested
-// what its participant told it. Restored beside a participant that never
+// what its participant reported. Restored next to a participant that never
 // reached that offset, it waits for updates that will not come, or silently
 // misses others, and both programs start without a word of complaint. So the
 // validator app's capture has to end before the participant's begins, and the
-// offset found in the first must not exceed the ledger end found in the
-// second. Set.Problems recomputes both from what the manifest records, and
-// nothing is a backup until they agree.
+// offset found in the first must not exceed the ledger end found in the second.
+// Set.Problems recomputes both from what the manifest records, and nothing is a
+// backup until they agree.
 //
 // The keys that the node's money hangs on live in the participant's database
 // and in the identities dump, which is a second way back when no set is

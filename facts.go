@@ -94,7 +94,7 @@ type Synchronizer struct {
 
 var physicalID = regexp.MustCompile(`^(.+::1220[0-9a-f]{64})::(.+)-([0-9]+)$`)
 
-// Serial is the physical synchronizer's serial, and whether the id told it.
+// Serial is the physical synchronizer's serial, and whether the id contains it.
 // "global-domain::1220...::35-5" has serial 5.
 func (s Synchronizer) Serial() (int, bool) {
 	m := physicalID.FindStringSubmatch(s.PhysicalID)
@@ -168,7 +168,7 @@ func (v SpliceFacts) Participants() []string {
 
 // ReachesTo is the point in network time that the participant's database
 // returns to: the oldest record time of the synchronizers it is connected to,
-// and whether it tells one. One that it has left stands still for ever.
+// and whether it has one. One that it has left stands still for ever.
 func (p ParticipantFacts) ReachesTo() (time.Time, bool) {
 	connected := slices.DeleteFunc(slices.Clone(p.RecordTimes), func(r RecordTime) bool {
 		return !slices.ContainsFunc(p.Synchronizers, func(s Synchronizer) bool {
@@ -185,7 +185,7 @@ func (p ParticipantFacts) ReachesTo() (time.Time, bool) {
 }
 
 // ActiveSerial is the highest serial among the connections in use, and whether
-// one of them tells it.
+// one of them has it.
 func (p ParticipantFacts) ActiveSerial() (int, bool) {
 	highest, known := 0, false
 	for _, s := range p.Synchronizers {

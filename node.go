@@ -17,7 +17,7 @@ type ComponentName string
 
 var nameRule = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
 
-// reserved are the names a set uses for itself beside the components'
+// reserved are the names a set uses for itself besides the components'
 // directories.
 var reserved = []string{"identities", DeploymentDirectory, ManifestName, ReadmeName}
 

@@ -96,7 +96,7 @@ func TestNodeShapes(t *testing.T) {
 		{"before itself", "n", []holdfast.Component{before(app("a"), "a")}, "", "a before a"},
 		{"the participant before its validator app", "n",
 			[]holdfast.Component{before(participant, "validator"), validator}, "", "circle"},
-		{"a circle of three beside a bystander", "n",
+		{"a circle of three with a bystander", "n",
 			[]holdfast.Component{app("x"), before(app("a"), "b"), before(app("b"), "c"), before(app("c"), "a")}, "",
 			"circle"},
 	} {
@@ -168,7 +168,7 @@ func TestACircleIsNamedMemberByMember(t *testing.T) {
 	_, text, _ = strings.Cut(text, "circle: ")
 	members := strings.Split(text, " before ")
 	if len(members) != 4 || members[0] != members[3] {
-		t.Fatalf("the circle is told as %q", text)
+		t.Fatalf("the circle is described as %q", text)
 	}
 	for i := range 3 {
 		first, then := holdfast.ComponentName(members[i]), holdfast.ComponentName(members[i+1])

@@ -118,7 +118,7 @@ func (s Set) gaps() []string {
 }
 
 // faultyIdentities are the offline checks that the identities dump failed. The
-// databases beside it are not worth less for that, but the second way back is.
+// databases in the set are worth no less for that, but the second way back is.
 func (s Set) faultyIdentities() []IdentityCheck {
 	if s.Identities == nil {
 		return nil

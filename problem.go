@@ -17,14 +17,14 @@ const (
 	NotProven    Class = "not-proven"    // done, and stored, but the proof is missing
 	Violation    Class = "violation"     // a condition that recovery depends on does not hold
 	Undetermined Class = "undetermined"  // an input for the verdict is missing
-	Busy         Class = "busy"          // somebody else is at it
+	Busy         Class = "busy"          // another run holds the lock
 	Refused      Class = "refused"       // it would be unsafe
 	Unreachable  Class = "unreachable"   // the other side does not answer
 	WrongKey     Class = "wrong-key"     // password, token or key is not accepted
 	NoSpace      Class = "no-space"      // the disk of the repository is full
 	ReadOnly     Class = "read-only"     // the repository cannot be written
 	NoRepository Class = "no-repository" // there is no repository there
-	Interrupted  Class = "interrupted"   // somebody asked to stop
+	Interrupted  Class = "interrupted"   // an interrupt ended the run
 )
 
 // Problem is an error for the operator: what failed and to what, why it

@@ -27,7 +27,7 @@ type State string
 // The states of a set. Only a proven one is offered for restore by default.
 const (
 	Proven     State = "proven"     // every verdict holds
-	Unproven   State = "unproven"   // nothing contradicts, but a verdict cannot be told
+	Unproven   State = "unproven"   // nothing contradicts, but a verdict is unknown
 	Misordered State = "misordered" // the evidence contradicts the order: not a backup
 	Mismatched State = "mismatched" // its parts come from different nodes: not a backup
 )
@@ -140,7 +140,7 @@ type Files interface {
 type Clock func() Moment
 
 // FileNames returns the names of the files that belong to the set: those its
-// manifest names, and the README beside it. Whatever else was stored by the
+// manifest names, and the README next to it. Whatever else was stored by the
 // same run, by an attempt that had to be repeated, is not part of it.
 func (s Set) FileNames() []string {
 	names := []string{ReadmeName}

@@ -15,7 +15,7 @@ import (
 	"holdfast/manifest"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "update the golden files")
 
 const (
 	participantID = "demo-validator-1::1220aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
@@ -241,7 +241,7 @@ func read(t *testing.T, name string) holdfast.Set {
 }
 
 // Every manifest ever written has to be readable for ever. The files are what
-// each version looks like; that of a version is never written anew once it is
+// each version looks like; that of a version is never updated once it is
 // released.
 func TestManifestsOfEveryVersionKeepDecoding(t *testing.T) {
 	const current = "testdata/set-v2.json"

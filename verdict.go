@@ -18,7 +18,7 @@ const (
 // lowers what the others say.
 const NoneApplies Verdict = "none applies"
 
-// Worst folds verdicts: a violation outweighs what cannot be told, which
+// Worst folds verdicts: a violation outweighs an unknown verdict, which
 // outweighs what holds. Where no rule applies to any of them, none does to all.
 func Worst(verdicts ...Verdict) Verdict {
 	for _, v := range []Verdict{Violated, CannotTell, Holds, NoneApplies} {

@@ -22,7 +22,7 @@ import (
 
 // Source is one component where it lives.
 type Source interface {
-	// Look tells what is there, and refuses what cannot be captured.
+	// Look finds what to capture, and refuses what cannot be captured.
 	Look(ctx context.Context, c holdfast.Component) (observed.Outlook, error)
 	// Capture puts the component's files into out and says what they are.
 	Capture(ctx context.Context, c holdfast.Component, clock holdfast.Clock, out holdfast.Sink) (holdfast.Capture, error)
@@ -33,7 +33,7 @@ type Identities interface {
 	// Take puts the sealed dump into out, reusing the sealed file of the last
 	// set when nothing changed. The function it returns compares the dump with
 	// the participant's database of the same set, and returns what the manifest
-	// records; its argument is nil when that database told nothing. Facts may
+	// records; its argument is nil if that database recorded nothing. Facts may
 	// come with an error: those of an older dump that was carried over.
 	Take(ctx context.Context, last *holdfast.IdentityFacts, files holdfast.Files, out holdfast.Sink) (func(*holdfast.ParticipantFacts) holdfast.IdentityFacts, error)
 }

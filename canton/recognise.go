@@ -80,7 +80,7 @@ func schemas(ctx context.Context, q Querier) ([]schema, error) {
 	return out, err
 }
 
-// Recognise tells what a database holds from the tables and rows in it.
+// Recognise finds out what a database holds, from its tables and rows.
 func Recognise(ctx context.Context, q Querier) (Found, error) {
 	found, _, err := recognise(ctx, q)
 	return found, err
@@ -119,8 +119,8 @@ func recogniseOne(schemas []source) (Found, source, error) {
 		", ") + ")"}, nil, nil
 }
 
-// recogniseCanton tells the nodes of Canton apart, whose databases all have the
-// same tables, by the rows that only one of them has. A node without any is
+// recogniseCanton distinguishes the nodes of Canton, whose databases all have
+// the same tables, by the rows that only one of them has. A node without any is
 // taken for a participant that has no ledger yet.
 func recogniseCanton(s source) (Found, error) {
 	found := Found{Kind: holdfast.Participant, Schema: s.name()}
@@ -189,7 +189,7 @@ var spliceApps = []struct {
 	{holdfast.SV, []string{"DbSvSvStore", "DbSvDsoStore"}},
 }
 
-// recogniseSplice tells the apps of Splice apart by the stores they have.
+// recogniseSplice distinguishes the apps of Splice by their stores.
 func recogniseSplice(s source) (Found, error) {
 	r := reader{source: s}
 	stores := slices.SortedFunc(maps.Values(r.descriptors()), func(a, b descriptor) int {

@@ -16,7 +16,7 @@ import (
 	"holdfast/restore"
 )
 
-// Host is where throwaway places are made.
+// Host is where sandboxes are made.
 type Host interface {
 	// Clean removes what drills that were killed have left.
 	Clean(ctx context.Context) ([]string, error)
@@ -30,7 +30,7 @@ type Host interface {
 	Open(ctx context.Context, set holdfast.Set) (Place, error)
 }
 
-// Place is a throwaway place.
+// Place is a sandbox.
 type Place interface {
 	restore.Databases
 	// Isolation says whether it was proven that no network is reached from it.
@@ -146,7 +146,7 @@ func (j Job) Run(ctx context.Context, p Plan, set holdfast.Set, files holdfast.F
 	}
 	removed := holdfast.Finding{
 		Verdict:  holdfast.Holds,
-		Evidence: "the throwaway server was stopped, and everything of it was removed",
+		Evidence: "the sandbox was stopped, and all its files were removed",
 	}
 	if closed != nil {
 		removed = holdfast.Finding{Verdict: holdfast.Violated, Evidence: closed.Error()}
@@ -158,8 +158,8 @@ func (j Job) Run(ctx context.Context, p Plan, set holdfast.Set, files holdfast.F
 	return r, r.problem()
 }
 
-// rehearse restores, compares and asks. An error means that nothing is said of
-// the set.
+// rehearse restores, compares and checks. An error means that nothing is said
+// of the set.
 func (j Job) rehearse(ctx context.Context, place Place, set holdfast.Set, files holdfast.Files, r *Report) error {
 	target := restore.Target{Databases: place}
 	plan, err := restore.Make(ctx, target, set, restore.Options{Unproven: true}, j.Now())
@@ -205,7 +205,7 @@ func (j Job) rehearse(ctx context.Context, place Place, set holdfast.Set, files 
 	return j.ask(ctx, place, set, r)
 }
 
-// order proves the order anew, from what the restored databases say.
+// order proves the order again, from the restored databases.
 func (j Job) order(ctx context.Context, place Place, set holdfast.Set, r *Report) error {
 	fresh := set
 	fresh.Captures = slices.Clone(set.Captures)
@@ -242,7 +242,7 @@ func (j Job) order(ctx context.Context, place Place, set holdfast.Set, r *Report
 	return nil
 }
 
-// identities looks at the sealed identities; what is in them only a key tells.
+// identities checks the sealed identities; only a key reveals their contents.
 func (j Job) identities(ctx context.Context, set holdfast.Set, files holdfast.Files, r *Report) {
 	i := set.Identities
 	if i == nil || i.SealedFile == "" {

@@ -19,7 +19,7 @@ import (
 	"holdfast/target"
 )
 
-// place is a throwaway place in which everything goes as it is told.
+// place is a sandbox in which everything goes as configured.
 type place struct {
 	build, closed error
 	isolation     holdfast.Finding
@@ -78,7 +78,7 @@ func (h host) Open(context.Context, holdfast.Set) (drill.Place, error) {
 	return h.place, nil
 }
 
-// bootable is a place where a participant says what it is told.
+// bootable is a place where a participant answers what is configured.
 type bootable struct{ *place }
 
 func (b bootable) Boot(context.Context, holdfast.ComponentName) (record.Boot, error) {
@@ -266,7 +266,7 @@ func TestVerdictsOfABoot(t *testing.T) {
 	}{
 		{"it is who it was", says(id, nil), nil, holdfast.Holds,
 			"says after 0s that it is " + id + ", version 3.5.7"},
-		{"it is somebody else", says("other::1220bb", nil), nil, holdfast.Violated,
+		{"it is another participant", says("other::1220bb", nil), nil, holdfast.Violated,
 			"says that it is other::1220bb; the set's is " + id},
 		{"it is nobody", says("", nil), nil, holdfast.Violated, "no identity"},
 		{"it dies", says("", &holdfast.Problem{

@@ -82,7 +82,7 @@ var (
 	questions = question{"question", "The operator's question", "Something that the operator wants to be so is not.",
 		"Look at the question under `drill.checks`, and at the live database."}
 	boots = question{"participant_boots", "The participant starts on it and is who it was",
-		"Restored, the node would not come up, or would come up as somebody else.",
+		"After a restore the node would not start, or would start as another node.",
 		"Compare the image and the participant's last lines with the live node; `drill.boot` has the image and " +
 			"what it is started with."}
 	nothingLeft = question{"nothing_left", "Nothing was left behind",
@@ -105,7 +105,7 @@ func (r *Report) found(q question, v holdfast.Verdict) bool {
 // manifest judges the set by its recomputed verdicts.
 func (r *Report) manifest(set holdfast.Set) {
 	set.Prove()
-	f := holdfast.Finding{Verdict: holdfast.Holds, Evidence: "every verdict of its manifest, computed anew, holds"}
+	f := holdfast.Finding{Verdict: holdfast.Holds, Evidence: "every verdict of its manifest, computed again, holds"}
 	if problems := set.Problems(); len(problems) > 0 {
 		f = holdfast.Finding{Verdict: holdfast.CannotTell, Evidence: problems[0].What}
 		if set.State != holdfast.Unproven {

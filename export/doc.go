@@ -19,7 +19,7 @@
 // # What makes an export whole
 //
 // Files writes into "<dir>.partial" and renames it when every byte is on the
-// disk, so a directory of the name asked for is whole. SQL wraps everything
+// disk, so a directory of the requested name is complete. SQL wraps everything
 // into one transaction whose COMMIT is the last statement, and ends with a
 // comment that says so: a stream cut short changes nothing.
 package export

@@ -664,7 +664,7 @@ func TestFilesAreForTheirOwnerAndWholeOrAbsent(t *testing.T) {
 	must(t, os.Mkdir(at+".partial", 0o700))
 	if _, err := export.Files(t.Context(), from.set, from.files, at,
 		export.Options{}); holdfast.ClassOf(err) != holdfast.Refused {
-		t.Errorf("beside another export: %v", err)
+		t.Errorf("during another export: %v", err)
 	}
 	for _, name := range []string{"../outside", "/outside", "small/data/$(touch x)", "small/data/a b",
 		"small/restore/rows.txt", "a\nb", "-rf", "small//x"} {

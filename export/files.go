@@ -38,7 +38,7 @@ const partial = ".partial"
 // Files writes the files of a set, and a script that restores them, into dir,
 // which must not exist or be empty. dir appears whole or not at all; after a
 // failure nothing is left. A set that is not proven is exported as any other,
-// but the script refuses to restore it until it is told to.
+// but the script refuses to restore it without its flag.
 func Files(
 	ctx context.Context, set holdfast.Set, files holdfast.Files, dir string, o Options,
 ) (report Report, err error) {

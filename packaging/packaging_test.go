@@ -1,5 +1,5 @@
-// Package packaging_test runs what Holdfast is shipped in: the container image
-// beside a bundle, by the commands of docs/operate.md, and systemd's units.
+// Package packaging_test runs the packages of Holdfast: the container image
+// next to a bundle, by the commands of docs/operate.md, and systemd's units.
 package packaging_test
 
 import (
@@ -119,8 +119,8 @@ func TestTheImageNeedsNothing(t *testing.T) {
 	}
 }
 
-// Beside a bundle: the commands of the manual set it up, back up under load and
-// bring a wrecked node back.
+// Next to a bundle: the commands of the manual set it up, back up under load
+// and bring a wrecked node back.
 func TestBesideABundleByTheManual(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()

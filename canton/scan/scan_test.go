@@ -55,7 +55,7 @@ func TestEachScanSaysWhatItSays(t *testing.T) {
 	if why := views[2].Serial.Missing(); !strings.Contains(why, "429") {
 		t.Errorf("the limit is not named: %q", why)
 	}
-	asked := slices.DeleteFunc(n.Scans[2].Asked(), func(path string) bool {
+	asked := slices.DeleteFunc(n.Scans[2].Requests(), func(path string) bool {
 		return strings.HasPrefix(path, "/sequencer/")
 	})
 	if len(asked) != 1 {

@@ -63,14 +63,14 @@ func (o Options) complete() Options {
 	return o
 }
 
-// givingWayTries is how often a dump that gave way to the node begins anew.
+// givingWayTries is how often a dump that gave way to the node starts again.
 const givingWayTries = 4
 
 // Capture dumps the database of component c into out. Files are named
 // "<component>/...". An error means that nothing usable was stored; whatever
 // was is found again by deduplication. If a session of the node waits for one
-// of our locks as long as the limit allows, the dump lets go and begins anew a
-// little later, a few times.
+// of our locks as long as the limit allows, the dump releases its locks and
+// starts again a little later, a few times.
 func (d Dumper) Capture(
 	ctx context.Context, c holdfast.Component, clock holdfast.Clock, out holdfast.Sink,
 ) (holdfast.Capture, error) {
@@ -98,7 +98,7 @@ func (d Dumper) Capture(
 				What: fmt.Sprintf("dump %s: gave way %d times to sessions that waited for our locks",
 					d.Address.Where(), try),
 				Err: g,
-				Why: "The node's own work comes first: TRUNCATE, DROP and ALTER cannot run beside a dump.",
+				Why: "The node's own work comes first: TRUNCATE, DROP and ALTER cannot run during a dump.",
 				Do:  "Find out what keeps locking that table (pg_stat_activity), and run the backup when it is done.",
 			}
 		default:
@@ -207,7 +207,7 @@ func (r *run) open(ctx context.Context) error {
 	if r.base, err = database(ctx, r.ctl, r.server.Major()); err != nil {
 		return err
 	}
-	_, err = r.Tools.beside(r.Address).find(ctx, "pg_dump", r.server.Major())
+	_, err = r.Tools.near(r.Address).find(ctx, "pg_dump", r.server.Major())
 	return err
 }
 
@@ -344,8 +344,8 @@ func (r *run) tableDone(i int) TableDone {
 	return e
 }
 
-// put stores one file, and tells a failure of the store from one of what was
-// to fill the file.
+// put stores one file, and distinguishes a failure of the store from one of
+// what was to fill the file.
 func (r *run) put(ctx context.Context, name string, fill func(io.Writer) error) error {
 	var filling error
 	_, err := r.out.Put(ctx, name, func(w io.Writer) error {
@@ -364,7 +364,7 @@ func (r *run) put(ctx context.Context, name string, fill func(io.Writer) error) 
 // schema has pg_dump write the schema, in the common snapshot.
 func (r *run) schema(ctx context.Context) error {
 	err := r.put(ctx, r.file("schema.dump"), func(w io.Writer) error {
-		return r.Tools.beside(r.Address).run(ctx, r.server.Major(), r.info, []string{"PGAPPNAME=" + r.application},
+		return r.Tools.near(r.Address).run(ctx, r.server.Major(), r.info, []string{"PGAPPNAME=" + r.application},
 			nil, w, "pg_dump",
 			"--schema-only", "--format=custom", "--compress=0", "--snapshot="+r.snapshot, "--no-subscriptions",
 			// Later than the watcher, which knows who waits and records it.
@@ -393,7 +393,7 @@ func (r *run) facts(ctx context.Context) (err error) {
 	}
 	defer func() { _ = tx.Rollback(ctx) }()
 	if r.Facts == nil {
-		r.of.Facts = holdfast.Facts{Schema: "unknown", Unknown: "facts were not asked for"}
+		r.of.Facts = holdfast.Facts{Schema: "unknown", Unknown: "facts were not requested"}
 	} else if r.of.Facts, err = r.Facts(ctx, tx, r.component.Kind); err != nil {
 		return err
 	}

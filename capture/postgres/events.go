@@ -7,7 +7,7 @@ import (
 	"holdfast"
 )
 
-// The events of a dump. Beside them, event.Bytes says how much is read.
+// The events of a dump. In addition, event.Bytes says how much is read.
 type (
 	// LocksRetried says that the tables could not be locked, or changed
 	// meanwhile, and when it is tried again.

@@ -81,7 +81,7 @@ func (o occasion) explain(err error) error {
 		class, do = holdfast.Unreachable, "The server shut down, restarted or ended our session; "+o.again+
 			" when it is up."
 	case "57014":
-		do = "Somebody cancelled our statement (pg_cancel_backend); " + o.again + "."
+		do = "Another session cancelled the statement (pg_cancel_backend); " + o.again + "."
 	case "40001":
 		do = "The standby cancelled our read for replay; raise max_standby_streaming_delay there, or back up from " +
 			"the primary."
@@ -112,7 +112,7 @@ func (o occasion) explain(err error) error {
 	return &holdfast.Problem{Class: class, What: o.what, Why: o.why, Do: do, Err: err}
 }
 
-// lost tells that the connection ended under us.
+// lost reports whether the connection ended.
 func lost(err error) bool {
 	var network net.Error
 	var tool *toolFailed
@@ -131,8 +131,8 @@ func lost(err error) bool {
 	return pgconn.SafeToRetry(err) // the connection was closed before the statement was sent
 }
 
-// changed tells that the schema changed while it was being dumped: tables are
-// locked, but a sequence, a view or a function can be dropped at any time.
+// changed reports whether the schema changed while it was being dumped: tables
+// are locked, but a sequence, a view or a function can be dropped at any time.
 func changed(err error) bool {
 	var tool *toolFailed
 	if !errors.As(err, &tool) {

@@ -22,8 +22,8 @@ type behind struct {
 
 // behind reads what comes behind the rows. The indexes and constraints of the
 // tables that hold rows are built one by one as each table is ready, with the
-// statements that pg_restore itself would say; what is not told for certain is
-// left to it.
+// statements that pg_restore itself would say; what is not certain is left to
+// it.
 func (b *build) behind(ctx context.Context, schema string) (behind, error) {
 	major := max(b.fit.Server.Major(), b.capture.Server.Major())
 	var list, script bytes.Buffer
@@ -161,7 +161,7 @@ func indexOf(statement string) (index, bool) {
 
 func tableKey(schema, name string) string { return fmt.Sprintf("%q.%q", schema, name) }
 
-// sorted tells that the index is built by sorting.
+// sorted reports whether the index is built by sorting.
 func (x index) sorted() bool {
 	if x.constraint {
 		return strings.Contains(x.statement, " PRIMARY KEY (") || strings.Contains(x.statement, " UNIQUE (")

@@ -114,10 +114,10 @@ func (l *lease) close() {
 	_ = l.conn.Close(ctx)
 }
 
-// lockTimedOut tells a lock that was not given in time from other failures.
+// lockTimedOut reports whether a lock was not granted in time.
 func lockTimedOut(err error) bool { return code(err) == "55P03" }
 
-// vanished tells that an object was dropped between planning and locking.
+// vanished reports whether an object was dropped between planning and locking.
 func vanished(err error) bool {
 	switch code(err) {
 	case "42P01", "3F000", "42703": // undefined table, schema, column

@@ -87,14 +87,14 @@ func (l Loader) Survey(ctx context.Context, c holdfast.Part) (target.Compatibili
 		return p, &holdfast.Problem{
 			Class: holdfast.Refused,
 			What:  fmt.Sprintf("the user of %s may not create databases", where),
-			Why:   "A restore builds beside the old database, never over it.",
+			Why:   "A restore builds next to the old database, never over it.",
 			Do:    "ALTER ROLE ... CREATEDB, or restore as another user: --to.",
 		}
 	}
 	if err := l.roles(ctx, conn, c, &p); err != nil {
 		return p, err
 	}
-	if _, err := l.Tools.beside(l.Address).find(ctx, "pg_restore",
+	if _, err := l.Tools.near(l.Address).find(ctx, "pg_restore",
 		max(p.Server.Major(), c.Server.Major())); err != nil {
 		return p, err
 	}
@@ -120,7 +120,7 @@ func (l Loader) Load(
 			err = errors.Join(err, l.Drop(context.WithoutCancel(ctx), name))
 		}
 	}()
-	l.Tools = l.Tools.beside(l.Address)
+	l.Tools = l.Tools.near(l.Address)
 	b := &build{Loader: l, name: name, capture: c, rows: rows, fit: fit, files: files}
 	b.Address = l.Address.On(name)
 	if b.info, err = b.Address.Resolve(ctx); err != nil {
@@ -148,7 +148,7 @@ func (l Loader) Drop(ctx context.Context, name string) error {
 	return err
 }
 
-// connect opens a session in a database beside the new one.
+// connect opens a session in a database other than the new one.
 func (l Loader) connect(ctx context.Context) (*pgx.Conn, error) {
 	conn, err := l.Address.Connect(ctx, libpq.Options{Application: "holdfast restore"})
 	if err != nil {

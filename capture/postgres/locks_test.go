@@ -98,7 +98,7 @@ func component(s source) holdfast.Component {
 	return holdfast.Component{Name: holdfast.ComponentName(s.name), Kind: s.kind}
 }
 
-// proveRestores loads a capture beside its source and compares the rows.
+// proveRestores loads a capture next to its source and compares the rows.
 func proveRestores(t testing.TB, s source, server *splicetest.Server, c holdfast.Part, files holdfast.Files) {
 	t.Helper()
 	if _, err := load(t, "", server.DSN("postgres"), s.name+"_restored", c, files); err != nil {

@@ -14,13 +14,13 @@ import (
 	"holdfast/observed"
 )
 
-// lookPatience is how long a look waits for a table that somebody has locked:
-// longer than most of what locks tables takes, and short enough for a person.
+// lookPatience is how long a look waits for a locked table: longer than most of
+// what locks tables takes, and short enough for a person.
 const lookPatience = 5 * time.Second
 
-// Look tells what the database holds and what a dump of it would read, and
-// refuses what cannot be dumped. It reads catalogues only and locks
-// nothing; who keeps a table locked meanwhile is named.
+// Look finds out what the database holds and what a dump of it would read, and
+// refuses what cannot be dumped. It reads catalogues only and locks nothing;
+// who keeps a table locked meanwhile is named.
 func (d Dumper) Look(ctx context.Context, c holdfast.Component) (observed.Outlook, error) {
 	conn, err := d.Address.Connect(ctx, libpq.Options{})
 	if err != nil {
@@ -52,7 +52,7 @@ func (d Dumper) Look(ctx context.Context, c holdfast.Component) (observed.Outloo
 	if err := found.Refuse(c, d.Address.Where()); err != nil {
 		return fail(err)
 	}
-	if _, err := d.Tools.beside(d.Address).find(ctx, "pg_dump", s.Major()); err != nil {
+	if _, err := d.Tools.near(d.Address).find(ctx, "pg_dump", s.Major()); err != nil {
 		return fail(err)
 	}
 	out := observed.Outlook{
@@ -93,7 +93,7 @@ func (d Dumper) locked(ctx context.Context, conn *pgx.Conn, cause error) error {
 		Err:   cause,
 		Why: "A backup reads every table, and cannot read one that is locked exclusively (TRUNCATE, ALTER TABLE, " +
 			"VACUUM FULL, LOCK TABLE).",
-		Do: "Exclusive locks are held or asked for by: " + holders(ctx,
+		Do: "Exclusive locks are held or requested by: " + holders(ctx,
 			conn) + ". Wait for them, or end one with SELECT pg_terminate_backend(PID); then run the backup again.",
 	}
 }
@@ -116,7 +116,7 @@ func holders(ctx context.Context, conn *pgx.Conn) string {
 		WHERE l.mode = 'AccessExclusiveLock' AND l.locktype = 'relation'
 		AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())`).Scan(&sessions))
 	if err != nil {
-		return "sessions that cannot be told (" + err.Error() + ")"
+		return "unknown sessions (" + err.Error() + ")"
 	}
 	return sessions
 }

@@ -134,7 +134,7 @@ func (u unit) file(r relation) string {
 }
 
 // directory is the name of a table's directory: "<schema>.<table>". A file
-// system takes 255 bytes, so what is longer is cut, and told apart by a digest.
+// system takes 255 bytes, so longer names are cut, and made unique by a digest.
 func directory(r relation) string {
 	const most = 200
 	name := escape(r.schema) + "." + escape(r.name)

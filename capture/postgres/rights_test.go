@@ -12,7 +12,7 @@ import (
 )
 
 // The least that a user of a dump needs. With the first it reads whatever
-// comes; with the second it has to be granted anew when a schema or a table is
+// comes; with the second it has to be granted again when a schema or a table is
 // added, and is refused, by name, until it is.
 const (
 	grantAll    = `CREATE ROLE backup LOGIN; GRANT CONNECT ON DATABASE %db% TO backup; GRANT pg_read_all_data TO backup`

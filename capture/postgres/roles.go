@@ -58,14 +58,14 @@ func (l Loader) roles(ctx context.Context, conn *pgx.Conn, c holdfast.Part, p *t
 	}
 	p.KeepOwners = !l.Options.NoOwner
 	if p.KeepOwners && len(p.UnfitOwners) > 0 {
-		return l.unfit(c, toMake, toGet)
+		return l.missingRights(c, toMake, toGet)
 	}
 	p.LostGrants, err = lostGrants(c, p.MissingRoles, l.Address.Where())
 	return err
 }
 
-// unfit refuses, with what to type.
-func (l Loader) unfit(c holdfast.Part, toMake, toGet []string) error {
+// missingRights refuses, with what to type.
+func (l Loader) missingRights(c holdfast.Part, toMake, toGet []string) error {
 	p := &holdfast.Problem{
 		Class: holdfast.Refused,
 		Why: "Its programs connect as that role and expect their tables to be its own. Roles belong to a server, " +
@@ -162,8 +162,8 @@ func grantEntries(list string) string {
 }
 
 // granting picks the statements of a script of grants that can be said: not
-// those for roles that are missing. What somebody else than the owner had
-// granted is granted in his name only by a superuser, else in the owner's.
+// those for roles that are missing. What others than the owner had granted is
+// granted in his name only by a superuser, else in the owner's.
 func granting(script string, fit target.Compatibility, super bool) []string {
 	var out []string
 	inName := false // of a grantor

@@ -32,12 +32,12 @@ func (b *build) tables(ctx context.Context, indexes map[string][]index) error {
 		return err
 	}
 	work, ctx := errgroup.WithContext(ctx)
-	var chores [][][]task
+	var tasks [][][]task
 	for _, t := range b.rows.Tables {
-		chores = append(chores, b.chores(ctx, t, share, indexes[tableKey(t.Schema, t.Name)], memory))
+		tasks = append(tasks, b.tasks(ctx, t, share, indexes[tableKey(t.Schema, t.Name)], memory))
 	}
-	agenda := newAgenda(chores)
-	defer context.AfterFunc(ctx, agenda.stop)()
+	scheduler := newScheduler(tasks)
+	defer context.AfterFunc(ctx, scheduler.stop)()
 	for range b.Options.lanes() {
 		work.Go(func() error {
 			l, err := connectReader(ctx, b.Address, "holdfast restore", b.capture.Database.Encoding,
@@ -49,15 +49,15 @@ func (b *build) tables(ctx context.Context, indexes map[string][]index) error {
 			if err := execute(ctx, l.conn, building(isSuperuser(l.conn))...); err != nil {
 				return err
 			}
-			return agenda.run(l)
+			return scheduler.run(l)
 		})
 	}
 	return work.Wait()
 }
 
-// chores are the tasks of one table. Their weights compare them with one
+// tasks are the tasks of one table. Their weights compare them with one
 // another, roughly: an index costs by the row, everything else by the byte.
-func (b *build) chores(
+func (b *build) tasks(
 	ctx context.Context, t content.Table, share int64, indexes []index, memory buildMemory,
 ) [][]task {
 	const perRow = 100

@@ -81,7 +81,7 @@ func (r *run) trySnap(ctx context.Context) (again bool, err error) {
 	if r.tables, err = tables(ctx, r.ctl); err != nil {
 		return fail(err)
 	}
-	perLane := (r.Options.Connections - 3) / r.Options.Lanes // beside control, exporter and watcher
+	perLane := (r.Options.Connections - 3) / r.Options.Lanes // besides control, exporter and watcher
 	r.groups = groups(r.tables, r.Options.SegmentBlocks, max(perLane, 2))
 	r.leases = make([][]*lease, r.Options.Lanes)
 	opening, openCtx := errgroup.WithContext(ctx)
@@ -157,7 +157,7 @@ func (r *run) lockProblem(ctx context.Context, cause error) error {
 			r.Options.LockWait),
 		Err: cause,
 		Why: "Without ACCESS SHARE on every table a TRUNCATE could make rows vanish from the middle of the dump.",
-		Do: "Exclusive locks are held or asked for by: " + holders +
+		Do: "Exclusive locks are held or requested by: " + holders +
 			". Wait for them or end them, then run the backup again.",
 	}
 }

@@ -34,8 +34,8 @@ type Tools struct {
 	Elsewhere libpq.Runner
 }
 
-// beside are the tools that run where the target's server is, if they do.
-func (t Tools) beside(target libpq.Address) Tools {
+// near are the tools that run where the target's server is, if they can.
+func (t Tools) near(target libpq.Address) Tools {
 	if t.Elsewhere == nil {
 		t.Elsewhere = target.Run
 	}
@@ -113,7 +113,7 @@ func inDir(dir string) string {
 }
 
 // versions remembers what programs on this machine said of themselves, as long
-// as they stay the same: a restore asks many times.
+// as they stay the same: a restore needs them many times.
 var versions sync.Map // of program to int
 
 type program struct {

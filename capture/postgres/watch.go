@@ -27,7 +27,7 @@ type watcher struct {
 	waits map[string]holdfast.Wait
 }
 
-// givingWay ends a dump whose locks somebody has waited for too long.
+// givingWay ends a dump whose locks another session has waited for too long.
 type givingWay struct{ wait holdfast.Wait }
 
 func (g *givingWay) Error() string {
@@ -35,11 +35,11 @@ func (g *givingWay) Error() string {
 		g.wait.Waited.Round(time.Millisecond), g.wait.Mode, g.wait.Relation)
 }
 
-// run returns nil when ctx ends, and a givingWay when somebody has waited for
-// as long as the limit. Only ACCESS EXCLUSIVE conflicts with what we hold, so
-// whoever waits for less waits for us only if it stands behind such a request.
-// pg_locks shows every session's waits to every user;
-// only its application's name has to be our own, which it is.
+// run returns nil when ctx ends, and a givingWay when another session has
+// waited for as long as the limit. Only ACCESS EXCLUSIVE conflicts with what we
+// hold, so whoever waits for less waits for us only if it stands behind such a
+// request. pg_locks shows every session's waits to every user; only its
+// application's name has to be our own, which it is.
 func (w *watcher) run(ctx context.Context) error {
 	tick := time.NewTicker(w.interval)
 	defer tick.Stop()

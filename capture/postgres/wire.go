@@ -244,7 +244,7 @@ type tally struct {
 	stream
 	format  string
 	out     io.Writer
-	divider divider // out, if it wants to be told where it may divide
+	divider divider // out, if it wants to know where it may divide
 	since   int     // bytes since the stream was divided
 	batch   []byte
 	large   *xxh3.Hasher // of a row that comes in pieces

@@ -15,12 +15,12 @@ var unpackers = []struct{ name, level, suffix string }{
 	{"xz", "-1", ".xz"},
 }
 
-// inspect measures the judging of a dump against the mere unpacking of the
-// same file, in pairs, with the validator app's small dump beside it; and the
-// judging of what that program unpacks. The peer's output goes to /dev/null,
-// which costs it nothing and is more than fair to it: whoever wants to look at
-// it has to take it out of a pipe. So there is a second peer, whose output cat
-// takes.
+// inspect measures the judging of a dump against the mere unpacking of the same
+// file, in pairs, with the validator app's small dump as the other input; and
+// the judging of what that program unpacks. The peer's output goes to
+// /dev/null, which costs it nothing and is more than fair to it: whoever wants
+// to look at it has to take it out of a pipe. So there is a second peer, whose
+// output cat takes.
 func (b *bench) inspect(ctx context.Context) error {
 	dir, err := os.MkdirTemp(b.dir, "inspect-")
 	if err != nil {

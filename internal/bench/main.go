@@ -3,12 +3,12 @@
 //
 //	go run ./internal/bench
 //
-// Absolute times mean little on a machine that others share, so everything is
-// a ratio, and both sides of a ratio are measured within the same round; what
-// is printed is the median of the rounds' ratios, with the least and the
-// greatest beside it. Figures are not tests: the exit code is 0 whatever comes
-// out, unless something could not be measured at all. Everything it makes is in
-// one temporary directory, which is removed, with every process, at the end.
+// Absolute times mean little on a machine that others share, so everything is a
+// ratio, and both sides of a ratio are measured within the same round; what is
+// printed is the median of the rounds' ratios, next to the least and the
+// greatest. Figures are not tests: the exit code is 0 whatever comes out,
+// unless something could not be measured at all. Everything it makes is in one
+// temporary directory, which is removed, with every process, at the end.
 package main
 
 import (
@@ -134,7 +134,7 @@ func run(ctx context.Context, o options, out io.Writer) (err error) {
 	return nil
 }
 
-// loadAverage tells how busy the machine was, the bench included.
+// loadAverage is how busy the machine was, the bench included.
 func loadAverage() string {
 	text, err := os.ReadFile("/proc/loadavg")
 	fields := strings.Fields(string(text))
@@ -187,7 +187,7 @@ func (b *bench) build(ctx context.Context) error {
 
 func (b *bench) printf(format string, args ...any) { _, _ = fmt.Fprintf(b.out, format, args...) }
 
-// note says what is going on, beside the results.
+// note reports progress on standard error.
 func (b *bench) note(format string, args ...any) {
 	fmt.Fprintf(os.Stderr, "%s  %s\n", time.Now().Format("15:04:05"), fmt.Sprintf(format, args...))
 }

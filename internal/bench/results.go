@@ -17,7 +17,7 @@ type results struct {
 // figure is one quantity, measured once a round.
 type figure struct {
 	name   string
-	target *float64 // the most it should be; nil for one that is only told
+	target *float64 // the most it should be; nil for one that is only reported
 	values []float64
 }
 

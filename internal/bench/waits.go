@@ -12,8 +12,8 @@ import (
 )
 
 // waits measures what a running node feels of a backup: its programs write and
-// prune, somebody empties a table every few seconds, and now and then somebody
-// alters the largest one.
+// prune, a session empties a table every few seconds, and now and then one
+// alters the largest table.
 func (b *bench) waits(ctx context.Context) error {
 	if err := b.sql(ctx,
 		"CREATE TABLE IF NOT EXISTS participant.bench_emptied AS SELECT g AS id, repeat('x', 200) AS text FROM generate_series(1, 20000) g"); err != nil {
@@ -150,8 +150,8 @@ func (l *record) reset() {
 	l.most = 0
 }
 
-// altering asks for ACCESS EXCLUSIVE, which is what waits behind a dump: on a
-// small table every three seconds, on the largest every fifteen.
+// altering requests ACCESS EXCLUSIVE, which waits behind a dump: on a small
+// table every three seconds, on the largest every fifteen.
 type altering struct{ record }
 
 func (a *altering) run(ctx context.Context, dsn string) error {

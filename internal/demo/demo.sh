@@ -68,7 +68,7 @@ holdfast backup >/dev/null
 echo "the repository grew from ${before} to $(du -sk repository | cut -f1) KiB"
 show holdfast list
 
-say "rehearse the restore beside the running node"
+say "rehearse the restore next to the running node"
 show holdfast restore rehearse latest --yes
 
 say "disaster: the node stops, its tables are emptied, the validator app's database is dropped"

@@ -76,7 +76,7 @@ func TestIdentitiesInASet(t *testing.T) {
 		second := b.backup(t)
 		// Sealing twice never gives the same bytes.
 		if !bytes.Equal(sealed(first), sealed(second)) {
-			t.Error("unchanged identities were sealed and stored anew")
+			t.Error("unchanged identities were sealed and stored again")
 		}
 	})
 	t.Run("the last ones are carried over when the app does not answer", func(t *testing.T) {
@@ -96,7 +96,7 @@ func TestIdentitiesInASet(t *testing.T) {
 		}
 		b.App.SetFault(splicetest.Healthy)
 		if set := b.backup(t); !bytes.Equal(sealed(first), sealed(set)) {
-			t.Error("unchanged identities were sealed anew after an outage")
+			t.Error("unchanged identities were sealed again after an outage")
 		}
 	})
 	t.Run("another node's are found", func(t *testing.T) {
@@ -297,7 +297,7 @@ func TestOneRunAtATime(t *testing.T) {
 	unlock()
 
 	// A holder that is killed takes its lock with it.
-	holder := start(t, b.errand("lock"))
+	holder := start(t, b.task("lock"))
 	holder.Await(t, "locked")
 	_, err = b.job().Run(t.Context())
 	says(t, err, holdfast.Busy)
@@ -310,8 +310,7 @@ func TestOneRunAtATime(t *testing.T) {
 	undisturbed(t, b.ParticipantDSN())
 }
 
-// Somebody who interrupts a run gets his prompt back at once, and nothing of
-// the run stays.
+// An interrupt ends a run at once, and nothing of the run stays.
 func TestAnInterruptedRunLeavesNothing(t *testing.T) {
 	b := newBed(t, splicetest.NodeOptions{Bytes: 60 << 20})
 	for _, after := range []time.Duration{0, 20 * time.Millisecond, 100 * time.Millisecond, 250 * time.Millisecond,

@@ -356,7 +356,7 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	if os.Getenv(childEnv) != "" {
-		os.Exit(runErrand())
+		os.Exit(runTask())
 	}
 	os.Exit(m.Run())
 }

@@ -25,8 +25,8 @@ import (
 // be killed.
 const childEnv = "HOLDFAST_TEST_CHILD"
 
-// errand is what a child is to do.
-type errand struct {
+// task is what a child process does.
+type task struct {
 	Do                     string // "lock", "backup" or "restore"
 	Participant, Validator string
 	App                    string // the validator app's URL
@@ -35,7 +35,7 @@ type errand struct {
 	StorageAt, DatabaseAt  int64 // the call at which to be killed; 0 never
 }
 
-func (e errand) parts() (*parts, error) {
+func (e task) parts() (*parts, error) {
 	p := &parts{Node: databases.Live{
 		Node: holdfast.Node{Name: "demo", Components: []holdfast.Component{
 			{Name: "participant", Kind: holdfast.Participant}, {Name: "validator", Kind: holdfast.Validator},
@@ -62,9 +62,9 @@ func (e errand) parts() (*parts, error) {
 	return p, err
 }
 
-// runErrand does the errand of a child and says so.
-func runErrand() int {
-	var e errand
+// runTask runs the task of a child process and reports its end.
+func runTask() int {
+	var e task
 	err := json.Unmarshal([]byte(os.Getenv(childEnv)), &e)
 	if err == nil {
 		err = e.run(context.Background())
@@ -77,7 +77,7 @@ func runErrand() int {
 	return 0
 }
 
-func (e errand) run(ctx context.Context) error {
+func (e task) run(ctx context.Context) error {
 	p, err := e.parts()
 	if err != nil {
 		return err
@@ -109,8 +109,8 @@ func (e errand) run(ctx context.Context) error {
 	return errors.New("nothing to do")
 }
 
-func (b *bed) errand(do string) errand {
-	return errand{
+func (b *bed) task(do string) task {
+	return task{
 		Do:          do,
 		Participant: b.ParticipantDSN(),
 		Validator:   b.ValidatorDSN(),
@@ -119,7 +119,7 @@ func (b *bed) errand(do string) errand {
 	}
 }
 
-func start(t testing.TB, e errand) *child.Process {
+func start(t testing.TB, e task) *child.Process {
 	t.Helper()
 	text, err := json.Marshal(e)
 	if err != nil {

@@ -17,11 +17,11 @@ import (
 	"holdfast/sandbox"
 )
 
-// rehearsals are throwaway servers below one directory, put together as the
+// sandboxes are sandbox servers below one directory, put together as the
 // program does it.
-type rehearsals struct{ sandbox.Host }
+type sandboxes struct{ sandbox.Host }
 
-func newRehearsals(t *testing.T) rehearsals {
+func newSandboxes(t *testing.T) sandboxes {
 	t.Helper()
 	program, err := os.Executable()
 	if err != nil {
@@ -44,16 +44,16 @@ func newRehearsals(t *testing.T) rehearsals {
 		}
 		_ = os.RemoveAll(dir)
 	})
-	return rehearsals{sandbox.Host{Dir: dir, Programs: v.Bin, Inside: []string{program}, KeepFree: 1}}
+	return sandboxes{sandbox.Host{Dir: dir, Programs: v.Bin, Inside: []string{program}, KeepFree: 1}}
 }
 
-func (h rehearsals) What() string { return "the server programs of the tests" }
+func (h sandboxes) What() string { return "the server programs of the tests" }
 
-func (h rehearsals) Room(_ context.Context, need int64) (holdfast.Finding, error) {
+func (h sandboxes) Room(_ context.Context, need int64) (holdfast.Finding, error) {
 	return h.Host.Room(need)
 }
 
-func (h rehearsals) Open(ctx context.Context, set holdfast.Set) (drill.Place, error) {
+func (h sandboxes) Open(ctx context.Context, set holdfast.Set) (drill.Place, error) {
 	s, err := h.Start(ctx, 0, "set "+string(set.ID))
 	if err != nil {
 		return nil, err
@@ -95,7 +95,7 @@ func (p *parts) rehearse(t *testing.T, id holdfast.SetID) (*drill.Report, error)
 
 func rehearse(t *testing.T, set holdfast.Set, files holdfast.Files) (*drill.Report, error) {
 	t.Helper()
-	j := drill.Job{Host: newRehearsals(t), Now: time.Now, Version: "test", Machine: "test"}
+	j := drill.Job{Host: newSandboxes(t), Now: time.Now, Version: "test", Machine: "test"}
 	plan, err := j.Plan(t.Context(), set, nil)
 	if err != nil {
 		t.Fatal(err)

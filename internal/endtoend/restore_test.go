@@ -154,10 +154,10 @@ func TestADatabaseInUseIsNotTouched(t *testing.T) {
 	_, err = restore.Apply(t.Context(), b.target(), plan, set, files, nil)
 	says(t, err, holdfast.Refused, "in use", "canton-participant", "user cnadmin")
 	untouched("after a refusal")
-	b.mustRestore(t, set.ID, restore.Options{OnlyProve: true}) // a rehearsal beside the running node
+	b.mustRestore(t, set.ID, restore.Options{OnlyProve: true}) // a rehearsal next to the running node
 	hangUp()
 
-	// Somebody connects after the plan was made: to the database of the second
+	// A client connects after the plan was made: to the database of the second
 	// server that is swapped, when the first has been swapped already.
 	for _, dsn := range []string{b.ParticipantDSN(), b.ValidatorDSN()} {
 		for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(50 * time.Millisecond) {
@@ -303,7 +303,7 @@ func TestAFailureInTheSecondDatabaseDropsTheFirst(t *testing.T) {
 	undisturbed(t, b.ParticipantDSN())
 }
 
-// Another node's database in the place that a set goes to is told.
+// The plan names another node's database in the target of a set.
 func TestRestoringOverAnotherNodeWarns(t *testing.T) {
 	b := newBed(t, splicetest.NodeOptions{})
 	set, _ := b.find(t, b.backup(t).ID)

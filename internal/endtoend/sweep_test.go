@@ -19,7 +19,7 @@ import (
 )
 
 // points are how many calls of each kind a sweep picks; HOLDFAST_TEST_SWEEP
-// asks for another number, and 0 there for every call.
+// sets another number, and 0 there for every call.
 const points = 5
 
 // pick chooses calls between 1 and n, spread evenly, with an offset that
@@ -149,7 +149,7 @@ func TestFaultSweepOfABackup(t *testing.T) {
 		}
 		b.backup(t)
 		for _, at := range pick(t, r, calls[kind]) {
-			e := b.errand("backup")
+			e := b.task("backup")
 			if kind == "storage" {
 				e.StorageAt = at
 			} else {
@@ -254,7 +254,7 @@ func TestFaultSweepOfARestore(t *testing.T) {
 		}
 		for i, at := range pick(t, r, calls[kind]) {
 			before := b.numbers(t)
-			e := b.errand("restore")
+			e := b.task("restore")
 			e.Set = set.ID
 			if kind == "storage" {
 				e.StorageAt = at
@@ -278,8 +278,8 @@ func TestFaultSweepOfARestore(t *testing.T) {
 	t.Logf("%d times the databases had been swapped, %d times they were the old ones", swaps, stays)
 }
 
-// A connection that is lost while the swap is being committed tells nothing
-// about the swap. Wherever it is lost, what the restore says is so.
+// A connection lost during the commit of the swap leaves the swap unknown.
+// Wherever it is lost, what the restore says is so.
 func TestASwapWhoseAnswerIsLost(t *testing.T) {
 	b := newBed(t, splicetest.NodeOptions{TwoInstances: true})
 	set, files := b.find(t, b.backup(t).ID)

@@ -49,7 +49,7 @@ func newStocked(t *testing.T) stocked {
 func TestVerify(t *testing.T) {
 	s := newStocked(t)
 	t.Run("finds damage", s.findsDamage)
-	t.Run("what is marked is stored anew", s.markedIsStoredAnew)
+	t.Run("what is marked is stored again", s.markedIsStoredAgain)
 	t.Run("a copy mends", s.copyMends)
 	t.Run("error correction mends", s.correctionMends)
 	t.Run("samples read everything in time", s.samplesReadEverything)
@@ -226,9 +226,9 @@ func cut(t *testing.T, path string, to int64) {
 	}
 }
 
-// What is lost would be found "already there" by the next backup. Marked, it is
-// stored anew, and the sets that need it are whole again, all of them.
-func (b stocked) markedIsStoredAnew(t *testing.T) {
+// Without a mark the next backup would reuse lost data. Marked data is stored
+// again, and all sets that need it are intact again.
+func (b stocked) markedIsStoredAgain(t *testing.T) {
 	for name, damage := range map[string]func(dir string){
 		"altered": func(dir string) { flipBit(t, blobs(t, dir, "p")[0], 0.5) },
 		"missing": func(dir string) { remove(t, blobs(t, dir, "p")[0]) },
@@ -297,7 +297,7 @@ func (b stocked) copyMends(t *testing.T) {
 }
 
 // Where redundancy is stored, a flipped bit is put right while reading, found
-// nevertheless, and written anew.
+// nevertheless, and rewritten.
 func (b stocked) correctionMends(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "repository")
 	at := place.Directory(dir)

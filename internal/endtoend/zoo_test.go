@@ -28,7 +28,7 @@ import (
 	"holdfast/verify"
 )
 
-var update = flag.Bool("update", false, "write docs/faults.md anew")
+var update = flag.Bool("update", false, "update docs/faults.md")
 
 // fault is one animal of the zoo: what is planted, who has to find it, and what
 // they have to say.
@@ -226,7 +226,7 @@ func readAll(t *testing.T, files holdfast.Files, name string) []byte {
 }
 
 // cutRows ends a binary stream behind its first rows, as one that broke off and
-// was given a trailer by somebody who meant well.
+// was given a trailer by hand.
 func cutRows(b []byte) []byte {
 	const header, tuple = 19, 2 + 4 + 4 + 4 + 640
 	return append(bytes.Clone(b[:header+10*tuple]), 0xff, 0xff)

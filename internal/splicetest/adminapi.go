@@ -27,7 +27,7 @@ type AdminAPI struct {
 	addr   string
 
 	mu      sync.Mutex
-	parties []admin.PartyToParticipant // beside the local ones
+	parties []admin.PartyToParticipant // in addition to the local ones
 	fault   AdminFault
 }
 

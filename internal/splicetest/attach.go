@@ -7,8 +7,8 @@ import (
 	"holdfast/identities/identitiestest"
 )
 
-// Place is a node whose databases somebody else keeps, in a container or on
-// another machine: where they are and, once it is known, who the node is.
+// Place is a node whose databases run elsewhere, in a container or on another
+// machine: their addresses and, once known, the node's identity.
 type Place struct {
 	ParticipantDSN string // "" if there is none to be reached
 	ValidatorDSN   string // likewise

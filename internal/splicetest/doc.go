@@ -1,8 +1,8 @@
 // Package splicetest stands up a validator node to test and demonstrate
-// against: throwaway Postgres servers in every version at hand, databases in
-// the shape that a Canton participant and a Splice validator app give theirs,
-// a ledger that goes on being written, an imitation of the validator app's
-// HTTP face and a real OAuth2 server.
+// against: temporary Postgres servers in every version at hand, databases in
+// the shape that a Canton participant and a Splice validator app give theirs, a
+// ledger that goes on being written, an imitation of the validator app's HTTP
+// face and a real OAuth2 server.
 //
 // The databases and the programs that answer queries are real. The validator
 // app is imitated, from what its sources say it answers; package contract

@@ -13,7 +13,7 @@ import (
 
 // mastersEnv names a directory for masters: data directories that servers are
 // copied from, as making one takes many times as long as copying it. Whoever
-// sets it removes the directory. Without it every server is made anew.
+// sets it removes the directory. Without it every server is made from scratch.
 //
 // To Postgres a copy is the same cluster as its master: copies have one system
 // identifier, and their databases the same numbers. A test for which that

@@ -42,12 +42,12 @@ type Network struct {
 type Scan struct {
 	SV string
 
-	network *Network
-	addr    string
-	server  *http.Server
-	mu      sync.Mutex
-	fault   ScanFault
-	asked   []string
+	network  *Network
+	addr     string
+	server   *http.Server
+	mu       sync.Mutex
+	fault    ScanFault
+	requests []string
 }
 
 // StartNetwork starts the Scans of so many super validators, whose
@@ -88,7 +88,7 @@ func (n *Network) Upgrade() {
 	n.served = append(n.served, n.serial)
 }
 
-// Announce tells of an upgrade to come.
+// Announce announces an upgrade.
 func (n *Network) Announce(at time.Time) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -109,11 +109,11 @@ func (s *Scan) SetFault(fault ScanFault) {
 	s.fault = fault
 }
 
-// Asked are the paths that the Scan was asked for.
-func (s *Scan) Asked() []string {
+// Requests are the paths of the requests to the Scan.
+func (s *Scan) Requests() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.Clone(s.asked)
+	return slices.Clone(s.requests)
 }
 
 // Close ends every Scan.
@@ -129,7 +129,7 @@ func (n *Network) Close() error {
 func (s *Scan) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	fault := s.fault
-	s.asked = append(s.asked, r.URL.Path)
+	s.requests = append(s.requests, r.URL.Path)
 	s.mu.Unlock()
 	if fault == ScanLate {
 		w.Header().Set("Date", time.Now().Add(-time.Hour).UTC().Format(http.TimeFormat))

@@ -29,7 +29,7 @@ const superuser = "postgres"
 type Options struct {
 	Bin      string            // directory of initdb and postgres; "" for FindVersion("")
 	Dir      string            // for data, socket and log; "" for a temporary one, removed by Close. The owner must be able to reach it
-	Settings map[string]string // beside and above our own
+	Settings map[string]string // in addition to our own, which they override
 	TCP      bool              // listen on a free port of 127.0.0.1 as well
 	TLS      bool              // accept TLS over TCP, with a certificate of our own (CAFile)
 	Password string            // ask for it over TCP (scram-sha-256); "" trusts everybody
@@ -326,8 +326,8 @@ func (s *Server) Restart(ctx context.Context) error {
 	return s.Resume(ctx)
 }
 
-// signal ends the server and waits for its end; one that does not end is asked
-// more and more strongly.
+// signal ends the server and waits for its end, with stronger signals over
+// time.
 func (s *Server) signal(first syscall.Signal) error {
 	s.mu.Lock()
 	exited, pid := s.exited, s.pid

@@ -34,7 +34,7 @@ func (s *Server) Standby(ctx context.Context) (*Server, error) {
 }
 
 // copyTo copies the data directory between the start and the stop of a backup
-// in one session, and tells the copy whom to follow.
+// in one session, and configures the copy to follow it.
 func (s *Server) copyTo(ctx context.Context, replica *Server) error {
 	begin, end := "pg_backup_start('standby', true)", "pg_backup_stop(false)"
 	if s.Version.Major == "14" {

@@ -7,8 +7,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// progressSQL moves what tells how far a participant has come to a time, in
-// microseconds since 1970.
+// progressSQL moves the progress of a participant to a time, in microseconds
+// since 1970.
 const progressSQL = `with records as (update participant.lapi_ledger_end_synchronizer_index set record_time = $1, sequencer_timestamp = $1),
 	heads as (update participant.common_head_sequencer_counters set ts = $1)
 	update participant.lapi_parameters set ledger_end_publication_time = $1`
@@ -30,7 +30,7 @@ func Come(ctx context.Context, dsn string, microsAgo int64) error {
 
 // CrossOver takes the participant over a logical synchronizer upgrade: the
 // connection to the old physical synchronizer stays in the database, inactive,
-// beside that to its successor, whose serial is one more.
+// next to the one to its successor, whose serial is one more.
 func (n *Node) CrossOver(ctx context.Context, dsn string, from int) error {
 	old, successor := fmt.Sprintf("%s::35-%d", n.Synchronizer, from), fmt.Sprintf("%s::35-%d", n.Synchronizer, from+1)
 	return withConn(ctx, dsn, func(conn *pgx.Conn) error {

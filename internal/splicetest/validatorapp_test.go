@@ -17,7 +17,8 @@ import (
 
 const identitiesPath = "/api/validator/v0/admin/participant/identities"
 
-// get asks the app and returns the status and what could be read of the body.
+// get sends a request to the app and returns the status and the readable part
+// of the body.
 func get(t *testing.T, app *ValidatorApp, path, token, host string) (int, string, error) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, app.URL()+path, nil)

@@ -43,7 +43,7 @@ func Versions() []Version {
 }
 
 // FindVersion returns the installed version of that major; with "" the newest
-// that has the client programs beside it, or the newest of all.
+// that has the client programs next to it, or the newest of all.
 func FindVersion(major string) (Version, error) {
 	all := Versions()
 	if len(all) == 0 {
@@ -77,7 +77,7 @@ func executable(dir, name string) bool {
 
 var versionText = regexp.MustCompile(`\(PostgreSQL\) (\d+)`)
 
-// versionOf asks the server program in bin for its major version.
+// versionOf gets the major version of the server program in bin.
 func versionOf(bin string) (string, error) {
 	out, err := exec.Command(filepath.Join(bin, "postgres"), "--version").Output()
 	if err != nil {

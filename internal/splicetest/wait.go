@@ -23,7 +23,7 @@ type watch struct {
 }
 
 // LongestWait is the statement of Run that took longest, since the start or
-// since the last ResetWaits. It shows what somebody else's locks do to a node.
+// since the last ResetWaits. It shows the effect of others' locks on a node.
 func (n *Node) LongestWait() Wait {
 	n.watch.mu.Lock()
 	defer n.watch.mu.Unlock()

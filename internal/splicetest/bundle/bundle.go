@@ -18,7 +18,7 @@ import (
 )
 
 // DefaultProject is the project name in the bundle's compose file. Two bundles
-// of that name cannot be up at the same time: whoever asks for it waits.
+// of that name cannot be up at the same time: a second user waits.
 const DefaultProject = "splice-validator"
 
 // Options shape a bundle. The zero value is one with a project name of its own,
@@ -28,7 +28,7 @@ type Options struct {
 	PartyHint  string            // start.sh -p; "" for demo-validator-1
 	Identifier string            // start.sh -P; "" for the party hint
 	Migration  string            // start.sh -m, "4"; "" leaves it out
-	Flags      []string          // of start.sh, beside those
+	Flags      []string          // of start.sh, in addition to those
 	Postgres   string            // major of the database's image; "" for 15
 	Settings   map[string]string // of .env, instead of what is shipped: another database server, an issuer
 	Stubborn   string            // programs that ignore the request to stop: "participant validator"
@@ -226,8 +226,8 @@ func (b *Bundle) Script(ctx context.Context, name string, args ...string) error 
 	return err
 }
 
-// Compose runs `docker compose` in the bundle's directory, as somebody does who
-// does not use the scripts: with nothing of what start.sh exports.
+// Compose runs `docker compose` in the bundle's directory, as an operator does
+// without the scripts: with nothing of what start.sh exports.
 func (b *Bundle) Compose(ctx context.Context, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, "docker", append([]string{"compose"}, args...)...)
 	cmd.Dir, cmd.Env = b.Dir, b.env
@@ -367,7 +367,7 @@ func (b *Bundle) Address(ctx context.Context, service string) (string, error) {
 }
 
 // remove takes away whatever carries the project's label, and what a restore
-// may have left beside it.
+// may have left next to it.
 func (b *Bundle) remove(ctx context.Context) error {
 	env := append(slices.Clone(b.env), "DOCKER_HOST="+os.Getenv("HOLDFAST_TEST_DOCKER"))
 	var failures []error

@@ -193,7 +193,7 @@ func TestACableIsCutAtARequest(t *testing.T) {
 	}
 	cable.Mend()
 	if out := must(b.Docker(ctx, "volume", "ls", "-q"))(t); strings.Contains(out, b.Project+"_x") {
-		t.Errorf("the daemon has heard of it: %s", out)
+		t.Errorf("the daemon knows it: %s", out)
 	}
 }
 

@@ -125,7 +125,7 @@ func (c *Cable) carry(client net.Conn, target string) {
 	<-done
 }
 
-// halfClose tells the other side that no more comes; the other direction goes
+// halfClose signals the end of data to the other side; the other direction goes
 // on, as attached streams need it.
 func halfClose(conn net.Conn) {
 	if half, ok := conn.(interface{ CloseWrite() error }); ok {

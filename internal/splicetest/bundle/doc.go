@@ -46,10 +46,10 @@
 // whose dangers are real too. With no Project the project has a name of its
 // own, so that tests run side by side; with DefaultProject it is
 // splice-validator and tests wait for each other. b.Environ() is the operator's
-// shell: DOCKER_HOST, DOCKER_CONFIG and what tells the project's name.
+// shell: DOCKER_HOST, DOCKER_CONFIG and the project's name.
 //
-// Deliberate differences from the published bundle: health is asked every
-// two seconds; start.sh does not ask Scan for the names that the web UIs show and
+// Deliberate differences from the published bundle: health is checked every two
+// seconds; start.sh does not ask Scan for the names that the web UIs show and
 // leaves HOST_BIND_IP to the environment, because two bundles cannot share a
 // port; an operator's own overlay, compose-local.yaml, is used if it is there;
 // nginx is a program of ours with the same routes.

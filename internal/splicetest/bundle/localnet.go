@@ -25,8 +25,8 @@ type LocalNet struct {
 // ports: 3902 is the admin API of app-provider.
 var LocalNetNodes = map[string]int{"app-user": 2, "app-provider": 3, "sv": 4}
 
-// UpLocalNet starts one and waits until its three validator apps are ready.
-// Its containers have fixed names, so whoever asks for a second one waits.
+// UpLocalNet starts one and waits until its three validator apps are ready. Its
+// containers have fixed names, so a second user waits.
 func UpLocalNet(t testing.TB) *LocalNet {
 	t.Helper()
 	Require(t)

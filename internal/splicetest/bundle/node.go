@@ -74,7 +74,7 @@ func (b *Bundle) SQL(ctx context.Context, database, statements string) (string, 
 	return "", nil
 }
 
-// Identity asks the participant who it is: "" while it has no identity.
+// Identity requests the participant's identity: "" while it has none.
 func (b *Bundle) Identity(ctx context.Context) (string, error) {
 	address, err := b.Address(ctx, "participant")
 	if err != nil {
@@ -83,8 +83,8 @@ func (b *Bundle) Identity(ctx context.Context) (string, error) {
 	return imitation.Identity(ctx, net.JoinHostPort(address, "5002"))
 }
 
-// Dump is what the validator app answers when it is asked for the identities,
-// through nginx, as the administrator of a node without authentication.
+// Dump is the validator app's answer to a request for the identities, through
+// nginx, as the administrator of a node without authentication.
 func (b *Bundle) Dump(ctx context.Context) ([]byte, error) {
 	token := splicetest.UnsafeToken(splicetest.LedgerUser, splicetest.DefaultAudience)
 	return b.get(ctx, "/api/validator/v0/admin/participant/identities", token)
@@ -156,7 +156,7 @@ func (b *Bundle) Progress(ctx context.Context) (ledger, ingested int64, err erro
 	return ledger, ingested, err
 }
 
-// get asks nginx for a page of the validator app's.
+// get requests a page of the validator app from nginx.
 func (b *Bundle) get(ctx context.Context, path, token string) ([]byte, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+b.BindIP+path, nil)
 	if err != nil {

@@ -59,8 +59,8 @@ func expose(t testing.TB, port string) (host, at string) {
 
 // ExternalPostgres starts a database server outside Docker, as a provider's,
 // with the two databases that an operator makes there by hand. The returned
-// settings of .env make a bundle use it; the bundle's own server runs on beside
-// it, with empty databases of the same names.
+// settings of .env make a bundle use it; the bundle's own server keeps running,
+// with empty databases of the same names.
 func ExternalPostgres(t testing.TB, participantDatabase string) map[string]string {
 	t.Helper()
 	const password = "from-the-provider"

@@ -160,7 +160,7 @@ func (b *Bundle) Ruin(ctx context.Context) error {
 	}
 }
 
-// VolumeDigest tells the files of a volume apart, byte for byte, with owners
+// VolumeDigest is a digest of the files of a volume, byte for byte, with owners
 // and rights; what a start that fails leaves behind is passed over.
 func (b *Bundle) VolumeDigest(ctx context.Context, volume string) (string, error) {
 	return b.inVolume(ctx, volume, `[ -d base ]
@@ -176,7 +176,7 @@ func (b *Bundle) inVolume(ctx context.Context, volume, script string) (string, e
 	return strings.TrimSpace(out), err
 }
 
-// awaitNewIdentity waits until the participant is somebody, and nobody of
+// awaitNewIdentity waits until the participant has an identity other than
 // those.
 func (b *Bundle) awaitNewIdentity(ctx context.Context, known ...string) error {
 	deadline := time.Now().Add(patience)
@@ -192,9 +192,9 @@ func (b *Bundle) awaitNewIdentity(ctx context.Context, known ...string) error {
 	}
 }
 
-// Fingerprints tells the content of databases apart: for every table its rows
-// and their digest, for every sequence where it is, by database.schema.name.
-// The order of rows does not matter. Without names it is of both databases.
+// Fingerprints describes the content of databases: for every table its rows and
+// their digest, for every sequence where it is, by database.schema.name. The
+// order of rows does not matter. Without names it is of both databases.
 func (b *Bundle) Fingerprints(ctx context.Context, databases ...string) (map[string]string, error) {
 	if len(databases) == 0 {
 		databases = []string{b.ParticipantDatabase(), ValidatorDatabase}

@@ -29,7 +29,7 @@ func (p *Participant) getID(ctx context.Context, _ []byte) ([]byte, error) {
 	return bytesField(boolField(nil, 1, true), 2, []byte(cmp.Or(p.Claim, id))), nil
 }
 
-// The states in which a participant waits for somebody to initialise it.
+// The states in which a participant waits to be initialised.
 const waitingForIdentity = 1
 
 // status answers status (1), or not_initialized (2).

@@ -11,7 +11,7 @@
 // identity is healthy, and a validator app that meets one waits a little and
 // then makes a new identity without asking.
 //
-// Beside the environment of the real programs they know
+// In addition to the environment of the real programs they know
 //
 //   - IMITATION_GRACE: how long the validator app waits before it makes an
 //     identity; 5s without it, as the real one;

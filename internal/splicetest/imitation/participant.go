@@ -100,7 +100,7 @@ func (p *Participant) Run(ctx context.Context) error {
 func port(n int) string { return net.JoinHostPort("", strconv.Itoa(n)) }
 
 // identity reads who the participant is, "" for nobody yet. A ledger that
-// belongs to somebody else is refused.
+// belongs to another participant is refused.
 func (p *Participant) identity(ctx context.Context) (string, error) {
 	var node, ledger string
 	err := p.query(ctx, func(conn *pgx.Conn) error {

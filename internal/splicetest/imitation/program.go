@@ -22,7 +22,7 @@ func Main(args []string, env func(string) string, log io.Writer) error {
 	if len(args) == 0 {
 		return errors.New("usage: splice participant|validator|canton|splice|nginx|page|healthy|chown")
 	}
-	ctx := asked(args[0], env, log)
+	ctx := untilStopped(args[0], env, log)
 	var err error
 	switch name := args[0]; name {
 	case "participant":
@@ -48,14 +48,14 @@ func Main(args []string, env func(string) string, log io.Writer) error {
 		err = fmt.Errorf("no program %q", name)
 	}
 	if ctx.Err() != nil {
-		return nil // as we were asked
+		return nil // it was stopped
 	}
 	return err
 }
 
-// asked is a context that ends when the program is asked to stop; a stubborn
-// one does not listen.
-func asked(name string, env func(string) string, log io.Writer) context.Context {
+// untilStopped is a context that ends with a request to stop; a stubborn
+// program ignores it.
+func untilStopped(name string, env func(string) string, log io.Writer) context.Context {
 	if slices.Contains(strings.Fields(env("IMITATION_STUBBORN")), name) {
 		signal.Ignore(syscall.SIGTERM, syscall.SIGINT)
 		fmt.Fprintf(log, "%s: stubborn: asking it to stop will not help\n", name)

@@ -47,7 +47,7 @@ func page(ctx context.Context) error {
 	}))
 }
 
-// healthy asks what the images' health checks ask: the gRPC health service of a
+// healthy does the images' health checks: the gRPC health service of a
 // participant, an HTTP page of everything else.
 func healthy(target string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)

@@ -88,7 +88,7 @@ func serve(ctx context.Context, address string, server *grpc.Server) error {
 	return ctx.Err()
 }
 
-// call asks one method.
+// call calls one method.
 func call(ctx context.Context, address, method string, request []byte) ([]byte, error) {
 	conn, err := grpc.NewClient("passthrough:///"+address, grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithDefaultCallOptions(grpc.ForceCodec(plain{})))

@@ -11,9 +11,9 @@ import (
 
 // walk takes and ends tasks one by one with a number of hands, each holding a
 // task for as many rounds as it weighs, and writes down what happens.
-func walk(a *agenda, hands int) string {
+func walk(a *scheduler, hands int) string {
 	type held struct {
-		c    *chores
+		c    *tableTasks
 		t    task
 		left int64
 	}
@@ -42,14 +42,14 @@ func walk(a *agenda, hands int) string {
 	}
 }
 
-// some tells whether a take would not wait.
-func (a *agenda) some() bool {
+// some reports whether a take would not wait.
+func (a *scheduler) some() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return slices.ContainsFunc(a.tables, func(c *chores) bool { return c.next() >= 0 })
+	return slices.ContainsFunc(a.tables, func(c *tableTasks) bool { return c.next() >= 0 })
 }
 
-func TestAgenda(t *testing.T) {
+func TestScheduler(t *testing.T) {
 	one := func(name string, weight int64) task { return task{name: name, weight: weight} }
 	alone := func(name string, weight int64) task { return task{name: name, weight: weight, alone: true} }
 	for _, c := range []struct {
@@ -81,7 +81,7 @@ func TestAgenda(t *testing.T) {
 		}, "key+b key index index index"},
 		{"empty stages are passed over", 1, [][][]task{{{}, {one("a", 1)}, {}, {one("a2", 1)}}, {}}, "a a2"},
 	} {
-		if got := walk(newAgenda(c.in), c.hands); got != c.want {
+		if got := walk(newScheduler(c.in), c.hands); got != c.want {
 			t.Errorf("%s: %s, want %s", c.name, got, c.want)
 		}
 	}
@@ -93,7 +93,7 @@ func TestAnAgendaEndsAtTheFirstFailure(t *testing.T) {
 	task1 := func(name string, err error) task {
 		return task{name: name, weight: 1, do: func(*lease, int) error { done.Store(name, true); return err }}
 	}
-	a := newAgenda([][][]task{{{task1("bad", failure)}, {task1("never", nil)}}})
+	a := newScheduler([][][]task{{{task1("bad", failure)}, {task1("never", nil)}}})
 	errs := make(chan error, 3)
 	for range cap(errs) {
 		go func() { errs <- a.run(nil) }()
@@ -115,7 +115,7 @@ func TestAnAgendaEndsAtTheFirstFailure(t *testing.T) {
 func TestAnAgendaTellsHowManyLanesAreIdle(t *testing.T) {
 	begun, release := make(chan struct{}), make(chan struct{})
 	var idle int
-	a := newAgenda([][][]task{{
+	a := newScheduler([][][]task{{
 		{{name: "load", weight: 1, do: func(*lease, int) error { close(begun); <-release; return nil }}},
 		{{name: "key", weight: 1, alone: true, do: func(_ *lease, n int) error { idle = n; return nil }}},
 	}})

@@ -2,23 +2,23 @@ package postgres
 
 import "sync"
 
-// agenda is what a restore has to do table by table, in an order that keeps
+// scheduler holds the tasks of a restore table by table, in an order that keeps
 // every lane busy to the end: the table with the most work left comes first,
 // whether its rows are to be written, read back or indexed. Nobody waits for
 // the last row of all tables before the first index is built.
 //
 // The tasks of a table are in stages. A stage begins when the one before has
 // ended.
-type agenda struct {
+type scheduler struct {
 	mu      sync.Mutex
 	changed sync.Cond
-	tables  []*chores
+	tables  []*tableTasks
 	waiting int // lanes that find nothing to do
 	stopped bool
 }
 
-// chores are the tasks of one table.
-type chores struct {
+// tableTasks are the tasks of one table.
+type tableTasks struct {
 	stages  [][]task
 	left    int64 // weight of what has not ended
 	running int
@@ -33,11 +33,11 @@ type task struct {
 	do     func(l *lease, idle int) error
 }
 
-func newAgenda(tables [][][]task) *agenda {
-	a := &agenda{}
+func newScheduler(tables [][][]task) *scheduler {
+	a := &scheduler{}
 	a.changed.L = &a.mu
 	for _, stages := range tables {
-		c := &chores{}
+		c := &tableTasks{}
 		for _, stage := range stages {
 			if len(stage) == 0 {
 				continue
@@ -55,8 +55,8 @@ func newAgenda(tables [][][]task) *agenda {
 }
 
 // run is one lane: it takes tasks until none is left, or one has failed. A task
-// is told how many lanes find nothing to do meanwhile.
-func (a *agenda) run(l *lease) error {
+// receives how many lanes are idle meanwhile.
+func (a *scheduler) run(l *lease) error {
 	for {
 		c, t, idle, ok := a.take()
 		if !ok {
@@ -71,18 +71,18 @@ func (a *agenda) run(l *lease) error {
 }
 
 // stop makes every lane end after the task it is at.
-func (a *agenda) stop() {
+func (a *scheduler) stop() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.stopped = true
 	a.changed.Broadcast()
 }
 
-func (a *agenda) take() (*chores, task, int, bool) {
+func (a *scheduler) take() (*tableTasks, task, int, bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for !a.stopped {
-		var best *chores
+		var best *tableTasks
 		at, open := 0, false
 		for _, c := range a.tables {
 			if len(c.stages) == 0 && c.running == 0 {
@@ -108,7 +108,7 @@ func (a *agenda) take() (*chores, task, int, bool) {
 }
 
 // ready counts the tasks that lanes which wait now will find.
-func (a *agenda) ready() int {
+func (a *scheduler) ready() int {
 	n := 0
 	for _, c := range a.tables {
 		if len(c.stages) == 0 || c.alone {
@@ -125,7 +125,7 @@ func (a *agenda) ready() int {
 
 // next is the heaviest task of the stage that can be begun now, those first
 // that have to be alone, or -1.
-func (c *chores) next() int {
+func (c *tableTasks) next() int {
 	if len(c.stages) == 0 || c.alone {
 		return -1
 	}
@@ -142,7 +142,7 @@ func (c *chores) next() int {
 	return best
 }
 
-func (c *chores) take(i int) task {
+func (c *tableTasks) take(i int) task {
 	t := c.stages[0][i]
 	// The stage's tasks are the caller's slice: it is copied before it shrinks.
 	rest := make([]task, 0, len(c.stages[0])-1)
@@ -152,7 +152,7 @@ func (c *chores) take(i int) task {
 	return t
 }
 
-func (a *agenda) ended(c *chores, t task, failed bool) {
+func (a *scheduler) ended(c *tableTasks, t task, failed bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	c.running--
