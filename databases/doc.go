@@ -3,7 +3,7 @@
 // cannot stop or start the node's programs, so
 // it refuses to touch a database that anybody is connected to, and says who.
 //
-// Databases are told by what they hold, never by their names.
+// Databases are recognized by what they hold, never by their names.
 //
 // # Names during a restore
 //
@@ -11,5 +11,5 @@
 // takes its place by rename; the old one stays as "<name>~before~<set>", which
 // says which set replaced it. What a database is, which one it belongs to and
 // which set it has to do with also stands in its comment, so that names that
-// had to be shortened to Postgres's 63 bytes can be told apart.
+// had to be shortened to Postgres's 63 bytes can be distinguished.
 package databases

@@ -25,7 +25,7 @@ func unreadable(t libpq.Address, err error) error {
 		return err
 	}
 	return &holdfast.Problem{Class: holdfast.Refused, What: "look at " + t.Where(), Err: err,
-		Why: "What a database holds is told from its tables.", Do: "Grant the user the right to read: GRANT pg_read_all_data TO ...; docs/operate.md lists the grants."}
+		Why: "What a database holds is read from its tables.", Do: "Grant the user the right to read: GRANT pg_read_all_data TO ...; docs/operate.md lists the grants."}
 }
 
 // hangUp closes a connection whatever the state of the caller's context.

@@ -96,7 +96,7 @@ func lock(ctx context.Context, t libpq.Address, application, subject string, wai
 
 // release gives the lock back, and only then hangs up: a server may notice a
 // good while later that a session has ended, and whoever comes next would be
-// told that it goes on.
+// refused as if it went on.
 func release(conn *pgx.Conn, key int32) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()

@@ -99,7 +99,7 @@ func local(address *string) bool {
 	return false
 }
 
-// bridged tells the networks that container engines make on a machine.
+// bridged recognizes the networks that container engines make on a machine.
 func bridged(name string) bool {
 	for _, prefix := range []string{"docker", "br-", "podman", "cni", "virbr"} {
 		if strings.HasPrefix(name, prefix) {

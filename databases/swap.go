@@ -41,7 +41,7 @@ const application = "holdfast restore"
 const nameLimit = 63 // bytes; NAMEDATALEN - 1
 
 // NameOf is the name of a database next to live: "participant-4~new~<set>".
-// Where that is too long for Postgres, live is cut and told apart by a hash.
+// Where that is too long for Postgres, live is cut and a hash tells such names apart.
 func NameOf(live string, role step.Role, set holdfast.SetID) string {
 	suffix := "~" + string(role) + "~" + string(set)
 	if len(live)+len(suffix) <= nameLimit {
@@ -197,7 +197,7 @@ func (s Server) drop(ctx context.Context, l step.Leftover) error {
 // Move makes all moves of one server in one transaction, so that nobody ever
 // sees one without the others. Anybody connected to a database that is to be
 // renamed stops it before anything happens. When the connection is lost while
-// the transaction is committed, the server is asked what became of it.
+// the transaction is committed, a query finds out what became of it.
 func (s Server) Move(ctx context.Context, moves []step.Move) error {
 	err := s.with(ctx, func(conn *pgx.Conn) error {
 		for _, m := range moves {

@@ -91,7 +91,7 @@ func (p Target) Look(ctx context.Context, set holdfast.SetID, c holdfast.Part) (
 	for _, session := range list {
 		out.Sessions = append(out.Sessions, session.String())
 	}
-	// What the live database says helps to tell what would be lost; a database
+	// What the live database says shows what would be lost; a database
 	// that is wrecked says nothing, and that must not stop its rescue.
 	conn, err := t.Connect(ctx, libpq.Options{Application: application})
 	if err != nil {

@@ -241,7 +241,7 @@ func (a *attempt) lookAgain(ctx context.Context) error {
 }
 
 // patiently looks at a database until the sessions of programs that have just
-// stopped are gone from it. Those that stay are told by the look.
+// stopped are gone from it. The look lists those that stay.
 func patiently(ctx context.Context, t Databases, set holdfast.SetID, c holdfast.Part) (target.Database, error) {
 	for tries := 40; ; tries-- {
 		now, err := t.Look(ctx, set, c)

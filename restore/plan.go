@@ -260,7 +260,7 @@ func partial(set holdfast.Set, chosen []holdfast.Part) []string {
 	return out
 }
 
-// unknown says why a live database does not tell what it has; "" when it does,
+// unknown says why it is unknown what a live database has; "" when it does,
 // and for the databases of apps, of which nothing is known.
 func unknown(then holdfast.Facts, d target.Database) string {
 	if then.Participant == nil && then.Validator == nil {

@@ -32,7 +32,7 @@ type UndoPlan struct {
 
 // MakeUndo says what Undo would do: walk the unfinished run of the journal back
 // or, where there is none, put back what the newest restore has replaced, as
-// the labels of databases and volumes tell. It changes nothing.
+// the labels of databases and volumes say. It changes nothing.
 func MakeUndo(ctx context.Context, t Target, history History, o UndoOptions, now time.Time) (p UndoPlan, err error) {
 	t = t.withJournal()
 	p = UndoPlan{options: o, at: now, Steps: []step.Step{}}

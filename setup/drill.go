@@ -65,7 +65,7 @@ func drillServer(f DrillOptions, configured string) (string, error) {
 	case !slices.Contains([]string{"", config.LocalServer, config.ContainerServer}, want):
 		return "", Usage(fmt.Errorf("--server: want %s or %s", config.LocalServer, config.ContainerServer))
 	case f.Boot && want == config.LocalServer:
-		return "", Usage(errors.New("--boot starts the participant in a container, beside a server in a container: leave --server (or drill.server) local out"))
+		return "", Usage(errors.New("--boot starts the participant in a container, next to a server in a container: leave --server (or drill.server) local out"))
 	case f.Boot:
 		return config.ContainerServer, nil
 	}
@@ -210,7 +210,7 @@ func majorOf(set holdfast.Set) int {
 	return major
 }
 
-// rehearsing makes a throwaway server the place of a restore.
+// rehearsing makes a sandbox the target of a restore.
 type rehearsing struct {
 	tools   postgres.Tools
 	options postgres.LoadOptions
@@ -285,11 +285,11 @@ func (h containerHost) Open(ctx context.Context, set holdfast.Set) (drill.Place,
 	return bootablePlace{p, h.participant}, err
 }
 
-// database is what a component's database is called in a throwaway server,
+// database is what a component's database is called in a sandbox,
 // where several servers' databases come together.
 func database(c holdfast.ComponentName) string { return "drill-" + string(c) }
 
-// drillPlace is a throwaway server as the place of a restore.
+// drillPlace is a sandbox as the target of a restore.
 type drillPlace struct {
 	databases.Target
 	server *sandbox.Server

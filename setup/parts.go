@@ -75,7 +75,7 @@ func (p *Parts) Close(ctx context.Context) error {
 	}
 	r, err := p.opening.wait()
 	if err != nil {
-		return nil // whoever wanted it was told
+		return nil // whoever wanted it has the error
 	}
 	return r.Close(ctx)
 }

@@ -43,7 +43,7 @@ func (p *Parts) Drill(
 	return report, kept, err
 }
 
-// writeReports writes the report in each form, with a signature beside it.
+// writeReports writes the report in each form, with a signature next to it.
 func writeReports(dir string, r *drill.Report, text []byte, key holdfast.Secret) error {
 	page, err := r.HTML()
 	if err != nil {

@@ -27,12 +27,12 @@ validators, the participant's admin API and its metrics; see check: in the
 configuration. Say how long is left with each super validator, and what a
 restore would lose.
 
-A condition holds, is violated, or cannot be told, and then the missing input
+A condition holds, is violated, or is unknown, and then the missing input
 is named. One that does not hold only because another does not names that one,
 and is no alarm of its own. Nothing is changed anywhere.
 
 Exit code 0 means that every condition holds. 4 means that one is violated, 5
-that none is, but something cannot be told.`,
+that none is, but something is unknown.`,
 		Example: `  # everything
   holdfast check
 
@@ -121,7 +121,7 @@ func (a *app) printCatalogue() {
 // that are alarms, then how long is left and what would be lost.
 func (a *app) printCheck(r check.Report, whole bool) {
 	a.printf("%s\n\n", headline(r))
-	rows := [][]string{{"CONDITION", "VERDICT", "SEEN"}}
+	rows := [][]string{{"CONDITION", "VERDICT", "EVIDENCE"}}
 	for _, c := range r.Conditions {
 		rows = append(rows, []string{string(c.Code), string(c.Verdict), seen(c)})
 	}
@@ -152,9 +152,9 @@ func headline(r check.Report) string {
 			counts[c.Verdict]++
 		}
 	}
-	text := fmt.Sprintf("Node %s, %s: %d hold, %d violated, %d cannot be told", r.Node, when(r.At), counts[holdfast.Holds], counts[holdfast.Violated], counts[holdfast.CannotTell])
+	text := fmt.Sprintf("Node %s, %s: %d hold, %d violated, %d unknown", r.Node, when(r.At), counts[holdfast.Holds], counts[holdfast.Violated], counts[holdfast.CannotTell])
 	if symptoms > 0 {
-		text += fmt.Sprintf(", %d for the same cause as another", symptoms)
+		text += fmt.Sprintf(", %d caused by another condition", symptoms)
 	}
 	return text
 }
@@ -173,7 +173,7 @@ func seen(c check.Condition) string {
 }
 
 func (a *app) printCondition(c check.Condition) {
-	state := map[holdfast.Verdict]string{holdfast.Violated: "is violated", holdfast.CannotTell: "cannot be told"}[c.Verdict]
+	state := map[holdfast.Verdict]string{holdfast.Violated: "is violated", holdfast.CannotTell: "is unknown"}[c.Verdict]
 	a.printf("\n%s %s\n  wanted: %s\n  seen:   %s\n", c.Code, state, c.Title, short(c.Evidence))
 	if c.Consequence != "" {
 		a.printf("  means:  %s\n", c.Consequence)
@@ -245,7 +245,7 @@ func summary(l *check.Loss) string {
 		}
 	}
 	if len(l.Unknown) > 0 {
-		parts = append(parts, "and "+count(len(l.Unknown), "thing")+" cannot be told")
+		parts = append(parts, "and "+count(len(l.Unknown), "thing")+" unknown")
 	} else if len(parts) < 2 {
 		parts = append(parts, "loses nothing that is known")
 	}

@@ -26,11 +26,11 @@ func newDrill(a *app) *cobra.Command {
 	var f drillFlags
 	c := &cobra.Command{
 		Use:   "drill [SET]",
-		Short: "Rehearse a restore in a throwaway server and report it",
+		Short: "Rehearse a restore in a sandbox and report it",
 		Long: `Restore a set into a Postgres server that is made for it, without a network, and
 removed afterwards. Every row digest, every sequence, the facts and the order
 are compared with the manifest, the sealed identities are looked at, and the
-questions under "drill.checks" are asked.
+questions under "drill.checks" are run.
 
 The server is made from the Postgres server programs of this machine, of the
 set's major version or a later one, in a network namespace of its own. Where
@@ -52,7 +52,7 @@ SET is an ID, the beginning of one, its last eight digits, or "latest", the
 newest proven set, which is also the default.
 
 Exit code 0 means that everything holds, 4 that something does not, 5 that
-something could not be told, such as whether a network could be reached.`,
+something is unknown, such as whether a network could be reached.`,
 		Example: `  # weekly: rehearse the newest set, file the report
   holdfast drill --report /var/lib/holdfast/drills
 

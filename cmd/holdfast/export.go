@@ -99,7 +99,7 @@ func (a *app) printExport(set holdfast.Set, r export.Report) {
 	a.printf("Exported set %s of node %s into %s: %s, %s.\n", set.ID, set.Node.Name, r.Dir, count(r.Files, "file"), size(r.Bytes))
 	a.printf("It is not encrypted, and holds private keys: remove it when it has served.\n")
 	if set.State != holdfast.Proven {
-		a.printf("The set is %s: restore.sh refuses it unless told otherwise; _problems.txt says why.\n", set.State)
+		a.printf("The set is %s: restore.sh refuses it without --accept; _problems.txt says why.\n", set.State)
 	}
 	a.printf("\nEach component goes into an empty database, without Holdfast:\n")
 	for _, c := range set.Parts() {

@@ -27,7 +27,7 @@ func newInit(a *app) *cobra.Command {
 		Short: "Write the configuration, try every connection, create the repository",
 		Long: `Set Holdfast up for a node: try every connection and say what each database
 holds, fetch the identities once, make the keys, create the repository, and
-write a commented configuration. What is not given by flags is asked for.
+write a commented configuration. It prompts for what the flags do not give.
 Nothing is created before everything has been tried.
 
 On a machine that runs the Splice validator's compose bundle, nothing has to be
@@ -78,7 +78,7 @@ func initFlags(fl *pflag.FlagSet, f *firstrun.Answers, answers *answers) {
 	fl.StringArrayVar(&f.Recipients, "recipient", nil, "age or SSH public key to seal the identities to; without any a recovery key is made; repeatable")
 	fl.StringArrayVar(&f.Keep, "keep", nil, "directory that gets a sealed copy of the identities, and of what opens the repository; repeatable")
 	fl.StringVar(&f.KeyFile, "recovery-key-file", "", "write the new recovery key into this file instead of showing it; it must not exist")
-	fl.IntVar(&f.ErrorCorrection, "error-correction", 0, "store this much redundancy beside the data, in percent (1 to 100), so that flipped bits can be put right")
+	fl.IntVar(&f.ErrorCorrection, "error-correction", 0, "store this much redundancy with the data, in percent (1 to 100), so that flipped bits can be put right")
 	fl.StringVar(&f.Project, "project", "", "compose project of the node, where several run here")
 	fl.StringVar(&f.Bundle, "bundle", "", "where the bundle's files are, if a restore is to find them elsewhere than they were")
 	fl.StringVar(&f.DockerHost, "docker-host", "", "the Docker daemon, if not the one that the docker command finds")
@@ -143,7 +143,7 @@ func (o answers) Agree(question string) error {
 	switch {
 	case o.certain:
 	case o.noInput || !o.app.asks():
-		return usageError(nil, errors.New("--yes is missing: nobody can be asked whether to set up this node"))
+		return usageError(nil, errors.New("--yes is missing: without a terminal nobody can confirm the setup"))
 	case !o.app.confirm(question):
 		return &holdfast.Problem{Class: holdfast.Interrupted, What: "nothing was set up"}
 	}

@@ -19,7 +19,7 @@ func newInspect(a *app) *cobra.Command {
 		Use:   "inspect FILE...",
 		Short: "Judge dumps that others made, without restoring them",
 		Long: `Read dumps that pg_dump or pg_dumpall made, as SQL or with -Fc, -Fd or -Ft,
-compressed with gzip, zstd, xz, bzip2 or lz4 (told by content, not by name), and
+compressed with gzip, zstd, xz, bzip2 or lz4 (recognized by content, not by name), and
 say what they are worth: is each one all there, whose databases are they, do
 they belong to one node, and may the validator app's dump be restored together
 with the participant's. FILE is a file, a directory of pg_dump -Fd, or - for
@@ -33,8 +33,8 @@ With --each every dump is judged by itself: is it all there, with its rows. That
 is the question for one dump alone, which has no order, and for the databases of
 other programs.
 
-Exit code 0: everything that was asked holds; 4: something is violated, a dump is
-truncated, or damaged; 5: something cannot be told, such as the order of one dump
+Exit code 0: everything holds; 4: something is violated, a dump is
+truncated, or damaged; 5: something is unknown, such as the order of one dump
 alone where --each is not given.`,
 		Example: `  # last night's pair
   holdfast inspect validator.sql.gz participant.sql.gz
@@ -72,12 +72,12 @@ func verdictError(r inspect.Report) error {
 	p := &holdfast.Problem{Do: "`holdfast backup` takes sets whose order is proven."}
 	switch r.Verdict {
 	case holdfast.Violated:
-		p.Class, p.What = holdfast.Violation, "these dumps are not fit to be restored as they are"
+		p.Class, p.What = holdfast.Violation, "these dumps must not be restored as they are"
 		p.Why = "Postgres restores such dumps without complaint, and the node's programs start on them."
 	case holdfast.CannotTell:
-		p.Class, p.What = holdfast.Undetermined, "it cannot be told whether these dumps are fit to be restored together"
+		p.Class, p.What = holdfast.Undetermined, "cannot tell whether these dumps can be restored together"
 		if r.Question == inspect.Each {
-			p.What = "it cannot be told whether these dumps are all there"
+			p.What = "cannot tell whether these dumps are complete"
 		} else if len(r.Pairs) == 0 {
 			p.Do = "Give the other half of the pair as well; or ask about each dump by itself, `holdfast inspect --each FILE...`."
 		}

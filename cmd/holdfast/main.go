@@ -88,7 +88,7 @@ var exits = []struct {
 	{3, holdfast.NotProven, "done, but not proven"},
 	{4, holdfast.Violation, "a condition is violated"},
 	{5, holdfast.Undetermined, "cannot tell"},
-	{6, holdfast.Busy, "busy: somebody else is at it"},
+	{6, holdfast.Busy, "busy: another run holds the lock"},
 	{7, holdfast.Refused, "refused for safety"},
 	{8, holdfast.Unreachable, "unreachable"},
 	{9, holdfast.WrongKey, "wrong password, token or key"},

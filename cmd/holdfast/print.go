@@ -38,7 +38,7 @@ func (a *app) result(kind string, value any, text func()) error {
 
 func (a *app) printf(format string, args ...any) { _, _ = fmt.Fprintf(a.out, format, args...) }
 
-// asks says that somebody sits before a terminal who can be asked.
+// asks reports whether an operator at a terminal can answer.
 func (a *app) asks() bool {
 	file, ok := a.in.(*os.File)
 	return ok && a.output == "text" && term.IsTerminal(int(file.Fd()))
@@ -66,7 +66,7 @@ var fingerprint = regexp.MustCompile(`(1220[0-9a-f]{8})[0-9a-f]{56}`)
 // has them whole.
 func short(text string) string { return fingerprint.ReplaceAllString(text, "$1...") }
 
-// asksForJSON tells whether a command line wants JSON, for errors that come
+// asksForJSON reports whether a command line wants JSON, for errors that come
 // before it has been read.
 func asksForJSON(args []string) bool {
 	for i, arg := range args {

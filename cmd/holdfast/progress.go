@@ -61,7 +61,7 @@ func (p *progress) hear(e event.Event) {
 		return
 	}
 	if isNews(e) {
-		p.tell(e.String())
+		p.print(e.String())
 	}
 }
 
@@ -120,8 +120,8 @@ func (p *progress) line(s event.Bytes) {
 	_, _ = fmt.Fprintf(p.out, "%s: %s of about %s (%d%%)\n", s.Subject, size(s.Done), size(s.Total), min(100, 100*s.Done/s.Total))
 }
 
-// tell prints one line above the bars.
-func (p *progress) tell(text string) {
+// print prints one line above the bars.
+func (p *progress) print(text string) {
 	if p.quiet {
 		return
 	}

@@ -90,7 +90,7 @@ func newShow(a *app) *cobra.Command {
 		Short: "Show one set with its evidence",
 		Long: `Show what a set holds, what Canton said about itself in it, and the evidence
 for its order. SET is an ID, the beginning of one, its last eight digits, or
-"latest" for the newest proven set. Verdicts are computed anew from the
+"latest" for the newest proven set. Verdicts are computed again from the
 recorded facts.`,
 		Example: `  # the newest proven set
   holdfast show latest

@@ -38,7 +38,7 @@ again. How much is read is printed first.
 
 --repair mends what can be mended: from error correction, from a copy of the
 repository (--copy), or by marking what is lost, so that the next backup stores
-it anew instead of finding it "already there". Where kopia.repository is gone or
+it again instead of finding it "already there". Where kopia.repository is gone or
 damaged, without which nothing opens, it is put back from its copy.
 
 A repository that is mounted read-only is verified as well; then the run cannot
@@ -55,7 +55,7 @@ storage did not answer until the end.`,
   # one set, every row of it
   holdfast verify latest --read-data
 
-  # something was found: mend it; then a backup stores anew what is lost
+  # something was found: mend it; then a backup stores again what is lost
   holdfast verify --read-data --repair`,
 		Args: atMost(1, "one set"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -77,7 +77,7 @@ storage did not answer until the end.`,
 	c.Flags().StringVar(&f.rate, "rate", "", "read no more than this, such as 20MB/s")
 	c.Flags().BoolVar(&f.repair, "repair", false, "mend what can be mended and mark what is lost")
 	c.Flags().StringVar(&f.copy, "copy", "", "directory with another copy of the repository, to mend from")
-	c.Flags().BoolVar(&f.rebuild, "rebuild-index", false, "make the index anew from the data, when it is damaged or sets have vanished")
+	c.Flags().BoolVar(&f.rebuild, "rebuild-index", false, "rebuild the index from the data, when it is damaged or sets have vanished")
 	c.Flags().BoolVarP(&f.dryRun, "dry-run", "n", false, "say what would be read")
 	return c
 }
@@ -160,7 +160,7 @@ func (a *app) rebuildIndex(ctx context.Context, p *setup.Parts) error {
 		}
 		a.printf("%s known again, from %s\n", count(done.Pieces, "piece"), count(done.Blobs, "blob"))
 		for _, name := range done.Unreadable {
-			a.printf("could not be asked: blob %s: %s\n", name, done.UnreadableWhy)
+			a.printf("could not be read: blob %s: %s\n", name, done.UnreadableWhy)
 		}
 		a.printf("Now run holdfast verify.\n")
 	})
@@ -187,7 +187,7 @@ func (a *app) printVerify(r verify.Report) {
 		a.printf("\n%s: %s\n  %s\n  next: %s\n", f.Verdict, short(f.Evidence), f.Consequence, f.Next)
 		for _, how := range []stored.RemedyKind{stored.Rewritten, stored.Copied, stored.Marked, stored.Helpless} {
 			if n := f.Mended[how]; n > 0 {
-				a.printf("  %s: %s\n", map[stored.RemedyKind]string{stored.Rewritten: "written anew", stored.Copied: "taken from the copy", stored.Marked: "marked", stored.Helpless: "no remedy"}[how], count(n, "piece"))
+				a.printf("  %s: %s\n", map[stored.RemedyKind]string{stored.Rewritten: "written again", stored.Copied: "taken from the copy", stored.Marked: "marked", stored.Helpless: "no remedy"}[how], count(n, "piece"))
 			}
 		}
 		for i, s := range f.Suffers {

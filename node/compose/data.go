@@ -64,7 +64,7 @@ func (e *Engine) look(ctx context.Context, h dataDirectory) (_ dataDirectory, th
 	return dataOf(v.Volume), true, nil
 }
 
-// dataOf tells where a volume's files are. Docker's own driver keeps them in a
+// dataOf finds where a volume's files are. Docker's own driver keeps them in a
 // directory, or binds one of the operator's; of others nothing is known.
 func dataOf(v volume.Volume) dataDirectory {
 	h := dataDirectory{Volume: v.Name}

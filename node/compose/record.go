@@ -22,7 +22,7 @@ import (
 	"holdfast"
 )
 
-// Specs are what a node's containers were made from, as the daemon tells it:
+// Specs are what a node's containers were made from, as the daemon reports it:
 // enough to make each of them again. They hold the node's passwords.
 type Specs struct {
 	Containers []json.RawMessage `json:"containers"`

@@ -155,8 +155,8 @@ func (m move) labels(labels map[string]string) map[string]string {
 
 // unhashed are the labels of a volume or a network without Compose's digest of
 // how it was declared, which covers its name. One without is taken as it is; of
-// one that differs Compose makes networks anew, without the names under which
-// containers reach each other, and offers to make volumes anew, without what is
+// one that differs Compose makes networks again, without the names under which
+// containers reach each other, and offers to make volumes again, without what is
 // in them.
 func (m move) unhashed(labels map[string]string) map[string]string {
 	out := m.labels(labels)

@@ -146,15 +146,15 @@ func (p *Programs) expect(ctx context.Context, participant string) error {
 	}
 }
 
-// Confirmed is the event of a participant that was asked who it is.
+// Confirmed is the event of a participant that was queried for its identity.
 type Confirmed struct {
 	Participant string
-	Failed      error // why it could not be asked; nil when it has answered
+	Failed      error // why it did not answer; nil when it did
 }
 
 func (c Confirmed) String() string {
 	if c.Failed != nil {
-		return fmt.Sprintf("the participant itself could not be asked who it is (%v); its database says %s", c.Failed, c.Participant)
+		return fmt.Sprintf("the participant did not say who it is (%v); its database says %s", c.Failed, c.Participant)
 	}
 	return "the participant says that it is " + c.Participant
 }

@@ -24,7 +24,7 @@ func TestTheParticipantIsAskedWhoItIs(t *testing.T) {
 		{"itself", func(context.Context) (string, error) { return id, nil }, "", "says that it is " + id},
 		{"another", func(context.Context) (string, error) { return "bob-1::1220cd", nil }, holdfast.Refused, "runs with identity bob-1::1220cd"},
 		{"nobody", func(context.Context) (string, error) { return "", nil }, holdfast.Refused, "runs with identity none"},
-		{"out of reach", func(context.Context) (string, error) { return "", errors.New("connection refused") }, "", "could not be asked who it is (connection refused)"},
+		{"out of reach", func(context.Context) (string, error) { return "", errors.New("connection refused") }, "", "did not say who it is (connection refused)"},
 		{"not asked", nil, "", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -28,7 +28,7 @@ func (r *run) value(value *string, flag, question, fallback string) (err error) 
 	return err
 }
 
-// askDatabases asks where the databases are, unless the node tells that.
+// askDatabases asks where the databases are, unless the node says that.
 func (r *run) askDatabases() error {
 	if len(r.Databases) > 0 || r.Project != "" {
 		return nil

@@ -21,7 +21,7 @@ func (r *run) draft() (string, error) {
 	line("node: %s", yamlString(r.Node))
 	line("")
 	if r.Project != "" {
-		line("# The node's containers tell where its databases are, and as whom to connect.")
+		line("# The node's containers say where its databases are, and as whom to connect.")
 		line("compose:")
 		line("  project: %s", yamlString(r.Project))
 		if r.DockerHost != "" {

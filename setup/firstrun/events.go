@@ -17,14 +17,14 @@ type Found struct {
 
 func (f Found) String() string { return fmt.Sprintf("found node %s in Docker", f.Node) }
 
-// Recalled says that a set tells how a node ran that is to come back here.
+// Recalled says that a set has how a node ran that is to come back here.
 type Recalled struct {
 	Set   holdfast.Set
 	Lines [][]string // how it would come back
 }
 
 func (r Recalled) String() string {
-	return fmt.Sprintf("set %s tells how node %s ran", r.Set.ID, r.Set.Node.Name)
+	return fmt.Sprintf("set %s says how node %s ran", r.Set.ID, r.Set.Node.Name)
 }
 
 // NothingFound says why there is no node here.

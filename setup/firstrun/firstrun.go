@@ -16,7 +16,7 @@ import (
 	"holdfast/setup"
 )
 
-// Answers are what is known beforehand. What is missing is found out or asked
+// Answers are what is known beforehand. What is missing is found out or prompted
 // for.
 type Answers struct {
 	Node            string
@@ -85,7 +85,7 @@ type run struct {
 
 	passwords   map[string]holdfast.Secret // by component: taken out of connection strings, into files
 	newPassword holdfast.Secret            // of the repository
-	// recalled is the set that told what no container does: of a node that is to
+	// recalled is the set that says what no container does: of a node that is to
 	// come back here.
 	recalled holdfast.Set
 }
@@ -139,7 +139,7 @@ func Run(ctx context.Context, path string, answers Answers, operator Operator, o
 	return r.made, nil
 }
 
-// possible refuses before anybody is asked anything.
+// possible refuses before the first prompt.
 func (r *run) possible() error {
 	if _, err := os.Stat(r.path); err == nil {
 		return &holdfast.Problem{

@@ -40,7 +40,7 @@ func (r *run) look(ctx context.Context) error {
 	return r.operator.Agree("Set it up")
 }
 
-// notFound passes over a machine without a node, unless one was asked for, and
+// notFound passes over a machine without a node, unless one was requested, and
 // says why there is none.
 func (r *run) notFound(err error) error {
 	var none *compose.NotFound

@@ -15,7 +15,7 @@ import (
 )
 
 // recall sets Holdfast up for a node that is to come back on a machine that has
-// nothing of it yet: what its containers would tell is read from the newest set
+// nothing of it yet: what its containers would say is read from the newest set
 // of a repository that is there. It reports false where there is none.
 func (r *run) recall(ctx context.Context, engine *compose.Engine) (done bool, err error) {
 	if r.Repository == "" || r.Password == "" || len(r.Databases) > 0 {
