@@ -71,7 +71,6 @@ type process struct {
 	after bool
 	die   bool
 	count int
-	once  bool // fail that once
 }
 
 func (p *process) fault(what string, do func() error) error {
