@@ -103,11 +103,11 @@ func (b stocked) zoo() []fault {
 			"the parts of the set do not belong to one node", b.wrongIdentities},
 		{"yesterday's set", "the storage gives yesterday's rows for today's manifest", "holdfast drill",
 			"not so that everything came back equal", b.yesterdaysRows},
-		{"flipped bit", "in a blob with rows", "holdfast verify --read-data", "are not those that were stored",
+		{"flipped bit", "in a blob with rows", "holdfast verify --read-data", "have changed",
 			func(t *testing.T) error {
 				return b.verifyDamaged(t, verify.Data, func(dir string) { flipBit(t, blobs(t, dir, "p")[0], 0.4) })
 			}},
-		{"missing blob", "a blob with rows is removed", "holdfast verify", "is not in the storage",
+		{"missing blob", "a blob with rows is removed", "holdfast verify", "does not exist in the storage",
 			func(t *testing.T) error {
 				return b.verifyDamaged(t, verify.Structure, func(dir string) { remove(t, blobs(t, dir, "p")[0]) })
 			}},
