@@ -153,8 +153,10 @@ func (a *app) agreed(plan *restore.Plan, f restoreFlags) (bool, error) {
 	switch {
 	case f.yes && a.output == "text":
 		a.printRestoreHead(*plan)
-		a.printLosses(*plan)
-		a.printf("\n")
+		if !plan.OnlyProve {
+			a.printLosses(*plan)
+			a.printf("\n")
+		}
 	case f.yes:
 	case !a.asks():
 		return false, a.result("restore-plan", plan, func() {

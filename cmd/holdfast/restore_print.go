@@ -35,7 +35,9 @@ func (a *app) printRestorePlan(p restore.Plan) {
 		a.printf("At the pace of the last drill this takes about %s.\n", span(p.Estimate))
 	}
 	a.printf("\n")
-	a.printLosses(p)
+	if !p.OnlyProve {
+		a.printLosses(p)
+	}
 }
 
 func (a *app) printRestoreHead(p restore.Plan) {
@@ -43,9 +45,6 @@ func (a *app) printRestoreHead(p restore.Plan) {
 }
 
 func (a *app) printLosses(p restore.Plan) {
-	if p.OnlyProve {
-		return
-	}
 	a.printf("This restore would lose:\n")
 	if len(p.Losses) == 0 && len(p.Unknown) == 0 {
 		a.printf("  nothing that can be seen\n")
