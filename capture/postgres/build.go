@@ -82,9 +82,9 @@ func (b *build) fetch(ctx context.Context, name string, desk desk) (string, erro
 		return "", err
 	}
 	defer func() { _ = in.Close() }()
-	from := &supplier{Reader: in}
+	from := &supplier{from: in}
 	path, err := desk.put(ctx, "schema.dump", from)
-	return path, cmp.Or(from.err, err)
+	return path, cmp.Or(from.end(), err)
 }
 
 // open opens a file of the set.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -50,18 +51,36 @@ func (k *keeper) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// supplier is the same for a reader.
+// supplier is the same for a reader. The library that reads from it may return
+// from a failed COPY while a goroutine of its own still reads: end waits for
+// that, and lets nothing be read afterwards.
 type supplier struct {
-	io.Reader
-	err error
+	from io.Reader
+
+	mu    sync.Mutex
+	err   error
+	ended bool
 }
 
 func (s *supplier) Read(p []byte) (int, error) {
-	n, err := s.Reader.Read(p)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended {
+		return 0, io.ErrClosedPipe
+	}
+	n, err := s.from.Read(p)
 	if err != nil && !errors.Is(err, io.EOF) && s.err == nil {
 		s.err = stored{err}
 	}
 	return n, err
+}
+
+// end returns the reader's own failure. What it read from may be closed then.
+func (s *supplier) end() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ended = true
+	return s.err
 }
 
 // explain gives advice on the failures of a dump.

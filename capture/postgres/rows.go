@@ -157,14 +157,14 @@ func (b *build) segment(ctx context.Context, l *lease, t content.Table, s conten
 		return err
 	}
 	defer func() { _ = in.Close() }()
-	from := &supplier{Reader: in}
+	from := &supplier{from: in}
 	into := pgx.Identifier{t.Schema, t.Name}.Sanitize()
 	if len(t.Columns) > 0 {
 		into += " (" + selection(t.Columns) + ")"
 	}
 	tag, err := l.conn.PgConn().CopyFrom(ctx, from,
 		fmt.Sprintf("COPY %s FROM STDIN (FORMAT %s, FREEZE %t)", into, t.Format, frozen))
-	if err := cmp.Or(from.err, err); err != nil {
+	if err := cmp.Or(from.end(), err); err != nil {
 		return err
 	}
 	if tag.RowsAffected() != s.Rows {
