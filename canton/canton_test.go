@@ -62,8 +62,8 @@ func store(name, participant string) func(context.Context, string) error {
 	return run(fmt.Sprintf(`INSERT INTO validator.store_descriptors (id, descriptor) VALUES (900, '{"name": %q, "version": 2, "participant": %q}')`, name, participant))
 }
 
-// The rows by which the nodes of Canton are told apart, and those that say how
-// far they have come. The sequencer's watermark has not reached its last block.
+// The rows by which a node of Canton is recognised, and those that say how far
+// it has come. The sequencer's watermark has not reached its last block.
 const (
 	ledger = `INSERT INTO participant.lapi_parameters (participant_id) VALUES ('` + id + `')`
 

@@ -41,7 +41,8 @@ const application = "holdfast restore"
 const nameLimit = 63 // bytes; NAMEDATALEN - 1
 
 // NameOf is the name of a database next to live: "participant-4~new~<set>".
-// Where that is too long for Postgres, live is cut and a hash tells such names apart.
+// Where that is too long for Postgres, live is cut and a hash of it keeps the
+// name unique.
 func NameOf(live string, role step.Role, set holdfast.SetID) string {
 	suffix := "~" + string(role) + "~" + string(set)
 	if len(live)+len(suffix) <= nameLimit {

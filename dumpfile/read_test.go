@@ -236,8 +236,8 @@ func TestChangedBytes(t *testing.T) {
 	}
 }
 
-// What went through a terminal is told apart from other damage, and nothing of
-// a damaged archive is shown.
+// Damage by a terminal has a failure of its own, and nothing of a damaged
+// archive is shown.
 func TestDumpsThroughATerminal(t *testing.T) {
 	b := newBed(t)
 	returned := func(data []byte) []byte { return bytes.ReplaceAll(data, []byte("\n"), []byte("\r\n")) }

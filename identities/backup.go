@@ -31,8 +31,8 @@ const sealedFile = "identities/participant.json.age"
 // manifest records.
 //
 // When no dump is to be had, or it is not kept everywhere it should be, the
-// error says so; the function then tells of what there is, which may be the
-// last set's dump carried over, or is nil.
+// error says so; the function then describes the dump there is, which may be
+// carried over from the last set, or is nil.
 func (b Backup) Take(ctx context.Context, last *holdfast.IdentityFacts, files holdfast.Files, out holdfast.Sink) (func(*holdfast.ParticipantFacts) holdfast.IdentityFacts, error) {
 	data, err := b.Fetch(ctx)
 	var dump *Dump

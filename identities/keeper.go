@@ -11,7 +11,7 @@ import (
 // Keeper keeps sealed identities in one place. It never removes any.
 type Keeper interface {
 	// Keep writes a sealed file and reads it back, unless it is there already;
-	// the second result tells whether it was written. A name stands for a
+	// the second result is whether it was written. A name stands for a
 	// content (FileName), so what is there under it is left alone as long as it
 	// looks intact. Otherwise it is replaced, so that one or the other is always
 	// there whole.

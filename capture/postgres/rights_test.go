@@ -108,8 +108,8 @@ func TestWhatADumpCannotCarryIsRefusedByName(t *testing.T) {
 	}
 }
 
-// A role that has the grant and does not inherit it is not sent for the grant
-// again; what it is told helps.
+// A role that has the grant and does not inherit it gets other advice than the
+// grant, and the advice helps.
 func TestARoleThatDoesNotInherit(t *testing.T) {
 	splicetest.EachVersion(t, func(t *testing.T, version string) {
 		server := splicetest.NewServer(t, version)

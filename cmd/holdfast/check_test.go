@@ -77,7 +77,7 @@ check:
 `, strings.Join(c.network.URLs(), ", "), c.admin.Address(), c.metrics.URL(), c.elseDir)
 }
 
-// device tells file systems apart; 0 for a path that is not there.
+// device identifies the file system of a path; 0 for a path that is not there.
 func device(path string) uint64 {
 	var s syscall.Stat_t
 	if err := syscall.Stat(path, &s); err != nil {
