@@ -47,7 +47,7 @@ func (p Target) Lock(ctx context.Context) (func(), error) {
 		}
 		release, err := lock(ctx, s.Address, "holdfast restore of "+t.Database(), "restore of "+t.Database(), 0, func(who string) error {
 			return &holdfast.Problem{Class: holdfast.Busy, What: fmt.Sprintf("%s is being restored already: %s", t.Where(), who),
-				Why: "Two restores at once would drop and rename what the other has built.", Do: "Wait for it to end, or end that session."}
+				Why: "Two restores at once would drop and rename what the other has built.", Do: "Wait for it to end. If nobody waits for it any more, end its session: SELECT pg_terminate_backend(ID);"}
 		})
 		if err != nil {
 			unlock()

@@ -93,7 +93,7 @@ func ServerOf(ctx context.Context, t libpq.Address) (Server, error) {
 		first = errors.Join(first, err)
 	}
 	return Server{}, &holdfast.Problem{Class: holdfast.Refused, What: "cannot connect to database postgres or template1", Err: first,
-		Why: "A database cannot be renamed from within.", Do: "Allow this user to connect to the database postgres."}
+		Why: "A database cannot be renamed from within.", Do: "As a superuser: GRANT CONNECT ON DATABASE postgres TO the user of this connection; then repeat the command."}
 }
 
 func (s Server) connect(ctx context.Context) (*pgx.Conn, error) {

@@ -40,7 +40,8 @@ func (f File) Lock() (unlock func(), err error) {
 		_ = lock.Close()
 		return nil, &holdfast.Problem{
 			Class: holdfast.Busy, What: "another restore of this node holds the lock",
-			Why: "Two at once would stop and start what the other needs.", Do: "Wait for it to end.",
+			Why: "Two at once would stop and start what the other needs.",
+			Do:  fmt.Sprintf("Wait for it to end, then repeat the command. `fuser -v %q` names its process.", lock.Name()),
 		}
 	}
 	if err != nil {

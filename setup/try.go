@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/jackc/pgx/v5"
+
 	"holdfast"
 	"holdfast/databases"
 	"holdfast/identities"
@@ -71,7 +73,9 @@ func mayRestore(ctx context.Context, subject string, t libpq.Address) Finding {
 		return found(subject, "role "+user+" may create databases", nil)
 	}
 	return Finding{Subject: subject, Verdict: holdfast.CannotTell, Found: "role " + user + " may not create databases",
-		Why: "A restore builds next to the old database. Another role may be meant for it.", Do: "ALTER ROLE ... CREATEDB, or restore as the role that may: docs/operate.md, \"The role that restores\"."}
+		Why: "A restore builds next to the old database. Another role may be meant for it.",
+		Do: fmt.Sprintf("As a superuser: ALTER ROLE %s CREATEDB; or restore as the role that may: "+
+			"docs/operate.md, \"The role that restores\".", pgx.Identifier{user}.Sanitize())}
 }
 
 // tryIdentities fetches the identities and checks them, as a backup does.
