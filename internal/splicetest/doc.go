@@ -25,4 +25,6 @@
 //   - HOLDFAST_TEST_OIDC_PROVIDER: a directory with node_modules/oidc-provider;
 //     tests that need it are skipped without it, and fail with
 //     HOLDFAST_TEST_ALL set.
+//   - HOLDFAST_TEST_LONG: set, suites run in their long form, every combination
+//     of what they vary. Without it, and in CI, they run a choice.
 package splicetest

@@ -85,3 +85,7 @@ func EachVersion(t *testing.T, test func(t *testing.T, version string)) {
 		t.Run("postgres"+v.Major, func(t *testing.T) { test(t, v.Major) })
 	}
 }
+
+// Long reports whether HOLDFAST_TEST_LONG asks for the long form of suites: all
+// combinations instead of a choice of them.
+func Long() bool { return os.Getenv("HOLDFAST_TEST_LONG") != "" }

@@ -1,19 +1,21 @@
 // Gotest runs go test strictly: it prints the output of what failed, lists every
 // skipped test, and fails when the reason of a skip is not in the list of allowed
-// ones. It ends with a line of totals. The time is processor time, of every
-// process that the tests waited for.
+// ones. It ends with the tests that took longest and a line of totals. The time
+// in that line is processor time, of every process that the tests waited for.
 //
 //	go run ./internal/testbed/cmd/gotest -allow internal/testbed/skips.txt -- -race ./...
 package main
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"flag"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -30,8 +32,9 @@ type event struct {
 
 func main() {
 	allow := flag.String("allow", "", "file with the reasons for which a test may be skipped, one per line")
+	slowest := flag.Int("slowest", 0, "how many of the slowest tests to list")
 	flag.Parse()
-	failed, err := run(*allow, flag.Args(), os.Stdout)
+	failed, err := run(*allow, *slowest, flag.Args(), os.Stdout)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "gotest:", err)
 		os.Exit(2)
@@ -41,7 +44,7 @@ func main() {
 	}
 }
 
-func run(allow string, args []string, out io.Writer) (failed bool, err error) {
+func run(allow string, slowest int, args []string, out io.Writer) (failed bool, err error) {
 	allowed, err := reasons(allow)
 	if err != nil {
 		return false, err
@@ -55,7 +58,7 @@ func run(allow string, args []string, out io.Writer) (failed bool, err error) {
 	if err := cmd.Start(); err != nil {
 		return false, err
 	}
-	t := tally{output: map[string]*strings.Builder{}, allowed: allowed, out: out}
+	t := tally{output: map[string]*strings.Builder{}, allowed: allowed, out: out, slowest: slowest}
 	lines := bufio.NewScanner(stdout)
 	lines.Buffer(nil, 16<<20)
 	for lines.Scan() {
@@ -96,6 +99,14 @@ type tally struct {
 	passed, failed, skipped int
 	unlisted                []string
 	spent                   time.Duration
+	slowest                 int // how many of took to list
+	took                    []timed
+}
+
+// timed is how long one test took with all of its subtests.
+type timed struct {
+	name    string
+	seconds float64
 }
 
 func (t *tally) take(e event) {
@@ -126,6 +137,9 @@ func (t *tally) take(e event) {
 }
 
 func (t *tally) count(e event, key, text string) {
+	if !strings.Contains(e.Test, "/") {
+		t.took = append(t.took, timed{key, e.Elapsed})
+	}
 	switch e.Action {
 	case "pass":
 		t.passed++
@@ -152,7 +166,15 @@ func (t *tally) finish(broken bool) bool {
 	for _, s := range t.unlisted {
 		fmt.Fprintf(t.out, "skipped for a reason that is not allowed: %s", s)
 	}
+	t.listSlowest()
 	fmt.Fprintf(t.out, "\n%d passed, %d failed, %d skipped, %v of processor time\n",
 		t.passed, t.failed, t.skipped, t.spent.Round(time.Second))
 	return broken || t.failed > 0 || len(t.unlisted) > 0 || t.passed == 0
+}
+
+func (t *tally) listSlowest() {
+	slices.SortFunc(t.took, func(a, b timed) int { return cmp.Compare(b.seconds, a.seconds) })
+	for _, test := range t.took[:min(t.slowest, len(t.took))] {
+		fmt.Fprintf(t.out, "%6.1f s  %s\n", test.seconds, test.name)
+	}
 }
