@@ -287,6 +287,11 @@ func TestEvaluateTheNetwork(t *testing.T) {
 			o.sets(setAt(noon.Add(-time.Hour), 6))
 			upgraded(o, 5, 6)
 		}, map[Code]string{LSURetention: "violated: every proven set is from serial 6"}, nil},
+		{"an upgrade, every older set dropped, and a Scan that invents an older serial", func(o *Observations) {
+			o.sets(setAt(noon.Add(-time.Hour), 6))
+			upgraded(o, 5, 6)
+			o.Scans[1] = scanView("https://liar", 6, 0, 6)
+		}, map[Code]string{LSURetention: "violated: every proven set is from serial 6"}, nil},
 		{"an upgrade long ago", func(o *Observations) {
 			o.sets(setAt(noon.Add(-time.Hour), 6))
 			upgraded(o, 6)

@@ -190,25 +190,36 @@ func lsuRetention(v *view) answer {
 			return holds("set %s is from serial %d, before the upgrade to %d", s.ID, then, now)
 		}
 	}
-	for _, scan := range v.Scans {
-		list, _ := scan.Sequencers.Get()
-		for _, q := range list {
-			if q.Serial >= 0 {
-				oldest = min(oldest, q.Serial)
-			}
+	for _, serial := range v.serialsBefore(now) {
+		if listed, _, _, evidence, ok := v.published(serial); ok && listed {
+			return violated("every proven set is from serial %d, but an older serial is still useful: %s", now, evidence)
 		}
+		oldest = min(oldest, serial)
 	}
 	// That no Scan publishes a serial below the one in use is agreed as well.
-	listed, _, _, evidence, ok := v.published(oldest)
+	_, _, _, evidence, ok := v.published(oldest)
 	switch {
-	case ok && listed && oldest < now:
-		return violated("every proven set is from serial %d, but an older serial is still useful: %s", now, evidence)
 	case ok:
 		return holds("no serial before %d is published any more: an older set would be useless", now)
 	case v.alwaysOn(now):
 		return holds("the node never used a serial before %d", now)
 	}
 	return cannotTell(inScans, "whether an older serial is still published: "+evidence)
+}
+
+// serialsBefore are the serials below that one that any Scan publishes. Each is
+// judged separately: a serial that one Scan made up hides no other.
+func (v *view) serialsBefore(now int) []int {
+	var out []int
+	for _, scan := range v.Scans {
+		list, _ := scan.Sequencers.Get()
+		for _, q := range list {
+			if q.Serial >= 0 && q.Serial < now && !slices.Contains(out, q.Serial) {
+				out = append(out, q.Serial)
+			}
+		}
+	}
+	return out
 }
 
 // alwaysOn reports whether the live participant knows no serial before this

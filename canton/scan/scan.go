@@ -10,13 +10,21 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"holdfast"
 	"holdfast/observed"
+)
+
+// A Scan belongs to somebody else, who may publish anything. The main network has
+// fewer than fifty super validators, with two serials after an upgrade.
+const (
+	largest        = 4 << 20 // bytes of one answer
+	mostSequencers = 1000    // in one Scan's list
+	mostProbes     = 128     // URLs that are tried, of all Scans
+	probesAtOnce   = 32      // so that URLs that never answer take less than a check's patience
 )
 
 // Client queries Scans. The zero value is usable.
@@ -158,8 +166,11 @@ func (q *requests) get(path string, into any) error {
 		}
 		return status(response.StatusCode)
 	}
-	const largest = 16 << 20
-	if err := json.NewDecoder(io.LimitReader(response.Body, largest)).Decode(into); err != nil {
+	body := &io.LimitedReader{R: response.Body, N: largest}
+	if err := json.NewDecoder(body).Decode(into); err != nil {
+		if body.N <= 0 {
+			return fmt.Errorf("its answer is larger than %d MiB", largest>>20)
+		}
 		return errors.New("its answer is not the JSON of a Scan")
 	}
 	return nil
@@ -240,10 +251,29 @@ func (q *requests) sequencers() ([]observed.Sequencer, error) {
 			out = append(out, one)
 		}
 	}
-	if len(out) == 0 {
+	switch {
+	case len(out) == 0:
 		return nil, errors.New("it publishes no sequencers")
+	case len(out) > mostSequencers:
+		return nil, fmt.Errorf("it publishes %d sequencers, more than any network has", len(out))
 	}
-	return out, nil
+	return distinct(out), nil
+}
+
+// distinct leaves out repetitions of a URL and serial: what a Scan repeats counts
+// once, as the conditions count how many Scans publish a URL.
+func distinct(list []observed.Sequencer) []observed.Sequencer {
+	type key struct {
+		url    string
+		serial int
+	}
+	seen := map[key]bool{}
+	return slices.DeleteFunc(list, func(s observed.Sequencer) bool {
+		k := key{s.URL, s.Serial}
+		repeated := seen[k]
+		seen[k] = true
+		return repeated
+	})
 }
 
 func (q *requests) upgrade() (observed.Upgrade, error) {
@@ -260,40 +290,50 @@ func (q *requests) upgrade() (observed.Upgrade, error) {
 	return observed.Upgrade{At: answer.LSU.At, Successor: answer.LSU.Successor}, nil
 }
 
-// probe tries every published URL of the chosen serial once. Any HTTP answer
-// counts, but does not prove that a participant may connect there.
+// probe tries the URLs of the chosen serial once. Any HTTP answer counts, but does
+// not prove that a participant may connect there.
 func (c Client) probe(ctx context.Context, views []observed.Scan) {
-	var mu sync.Mutex
-	answers := map[string]bool{}
+	urls := agreedURLs(views, *c.Probe)
+	reached := make([]bool, len(urls))
 	var g errgroup.Group
-	g.SetLimit(8)
-	for _, v := range views {
-		list, _ := v.Sequencers.Get()
-		for _, s := range list {
-			mu.Lock()
-			_, tried := answers[s.URL]
-			if !tried && s.URL != "" && s.Serial == *c.Probe {
-				answers[s.URL] = false
-				g.Go(func() error {
-					ok := c.reach(ctx, s.URL)
-					mu.Lock()
-					defer mu.Unlock()
-					answers[s.URL] = ok
-					return nil
-				})
-			}
-			mu.Unlock()
-		}
+	g.SetLimit(probesAtOnce)
+	for i, address := range urls {
+		g.Go(func() error {
+			reached[i] = c.reach(ctx, address)
+			return nil
+		})
 	}
 	_ = g.Wait()
 	for i, v := range views {
-		if list, ok := v.Sequencers.Get(); ok {
-			for k := range list {
-				list[k].Answers = answers[list[k].URL]
+		list, ok := v.Sequencers.Get()
+		if !ok {
+			continue
+		}
+		for k, s := range list {
+			at := slices.Index(urls, s.URL)
+			list[k].Answers = at >= 0 && reached[at]
+		}
+		views[i].Sequencers = holdfast.Known(list)
+	}
+}
+
+// agreedURLs are the URLs that at least two Scans publish for the serial, at most
+// mostProbes. One Scan alone is not believed, and never chooses where we connect.
+func agreedURLs(views []observed.Scan, serial int) []string {
+	published := map[string]int{}
+	var out []string
+	for _, v := range views {
+		list, _ := v.Sequencers.Get()
+		for _, s := range list {
+			if s.URL == "" || s.Serial != serial {
+				continue
 			}
-			views[i].Sequencers = holdfast.Known(list)
+			if published[s.URL]++; published[s.URL] == 2 && len(out) < mostProbes {
+				out = append(out, s.URL)
+			}
 		}
 	}
+	return out
 }
 
 func (c Client) reach(ctx context.Context, address string) bool {

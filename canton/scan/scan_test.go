@@ -1,18 +1,24 @@
 package scan_test
 
 import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"holdfast/canton/scan"
 	"holdfast/internal/splicetest"
+	"holdfast/observed"
 )
 
-func newNetwork(t *testing.T) *splicetest.Network {
+func newNetwork(t *testing.T, svs int) *splicetest.Network {
 	t.Helper()
-	n, err := (&splicetest.Node{Synchronizer: "global-domain::1220" + strings.Repeat("0", 64)}).StartNetwork(3)
+	n, err := (&splicetest.Node{Synchronizer: "global-domain::1220" + strings.Repeat("0", 64)}).StartNetwork(svs)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -21,21 +27,21 @@ func newNetwork(t *testing.T) *splicetest.Network {
 }
 
 func TestEachScanSaysWhatItSays(t *testing.T) {
-	n := newNetwork(t)
+	n := newNetwork(t, 4)
 	n.Upgrade()
 	n.Announce(time.Date(2026, 12, 1, 12, 0, 0, 0, time.UTC))
 	n.Scans[1].SetFault(splicetest.ScanLies)
 	n.Scans[2].SetFault(splicetest.ScanLimits)
 	old := 5
 	views := scan.Client{Probe: &old}.Ask(t.Context(), n.URLs())
-	if len(views) != 3 || views[0].URL != n.Scans[0].URL() {
+	if len(views) != 4 || views[0].URL != n.Scans[0].URL() {
 		t.Fatalf("%+v", views)
 	}
 	serial, _ := views[0].Serial.Get()
 	sequencers, _ := views[0].Sequencers.Get()
 	upgrade, _ := views[0].Upgrade.Get()
 	version, _ := views[0].Version.Get()
-	if serial != 6 || len(sequencers) != 6 || upgrade.At.IsZero() ||
+	if serial != 6 || len(sequencers) != 8 || upgrade.At.IsZero() ||
 		!strings.HasSuffix(upgrade.Successor, "::35-7") || version != splicetest.SpliceVersion {
 		t.Errorf("serial %d, %d sequencers, upgrade %+v, version %s", serial, len(sequencers), upgrade, version)
 	}
@@ -64,7 +70,7 @@ func TestEachScanSaysWhatItSays(t *testing.T) {
 }
 
 func TestScansThatDoNotAnswerSayWhy(t *testing.T) {
-	n := newNetwork(t)
+	n := newNetwork(t, 3)
 	n.Scans[0].SetFault(splicetest.ScanUnavailable)
 	n.Scans[1].SetFault(splicetest.ScanOld)
 	n.Scans[2].SetFault(splicetest.ScanLate)
@@ -82,5 +88,69 @@ func TestScansThatDoNotAnswerSayWhy(t *testing.T) {
 	}
 	if clock, _ := views[2].Clock.Get(); clock > -59*time.Minute {
 		t.Errorf("a clock that is late: %v", clock)
+	}
+}
+
+// The main network has more super validators than are tried at once.
+func TestMoreSequencersThanAreTriedAtOnce(t *testing.T) {
+	n := newNetwork(t, 40)
+	n.Upgrade()
+	old := 5
+	answered := make(chan []observed.Scan, 1)
+	go func() { answered <- scan.Client{Probe: &old}.Ask(t.Context(), n.URLs()) }()
+	select {
+	case views := <-answered:
+		for _, v := range views {
+			list, _ := v.Sequencers.Get()
+			for _, s := range list {
+				if s.Answers != (s.Serial == old) {
+					t.Fatalf("%s: %+v answers: %v", v.URL, s, s.Answers)
+				}
+			}
+		}
+	case <-time.After(30 * time.Second):
+		t.Fatal("the Scans are still being queried")
+	}
+}
+
+// A Scan that publishes no end of sequencers is unknown, and one alone neither
+// chooses where we connect nor speaks for two.
+func TestAScanThatFloods(t *testing.T) {
+	var connected atomic.Int32
+	trap := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { connected.Add(1) }))
+	defer trap.Close()
+	flood := func(sequencers int, repeat string) string {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			switch strings.TrimPrefix(r.URL.Path, "/api/scan") {
+			case "/v0/active-synchronizer-serial":
+				_, _ = io.WriteString(w, `{"serial": 6}`)
+			case "/v0/dso-sequencers":
+				_, _ = io.WriteString(w, `{"domainSequencers":[{"sequencers":[`)
+				for i := range sequencers {
+					_, _ = fmt.Fprintf(w, `{"synchronizerSerial":5,"url":"%s/%d"},`, trap.URL, i)
+				}
+				one := fmt.Sprintf(`{"synchronizerSerial":5,"url":"%s"}`, repeat)
+				_, _ = io.WriteString(w, one+","+one+"]}]}")
+			default:
+				_, _ = io.WriteString(w, "{}")
+			}
+		}))
+		t.Cleanup(server.Close)
+		return server.URL
+	}
+	old := 5
+	views := scan.Client{Probe: &old}.Ask(t.Context(), []string{
+		flood(200_000, trap.URL), flood(2_000, trap.URL), flood(900, trap.URL), flood(0, trap.URL+"/own"),
+	})
+	for i, want := range []string{"larger than 4 MiB", "2002 sequencers"} {
+		if why := views[i].Sequencers.Missing(); !strings.Contains(why, want) {
+			t.Errorf("flood %d: %q does not say %q", i, why, want)
+		}
+	}
+	if list, _ := views[2].Sequencers.Get(); len(list) != 901 {
+		t.Errorf("a repetition counts: %d sequencers", len(list))
+	}
+	if n := connected.Load(); n > 0 {
+		t.Errorf("%d connections to where one Scan alone leads", n)
 	}
 }
