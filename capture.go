@@ -33,6 +33,12 @@ type Captured struct {
 	Kind      Kind          `json:"kind"`
 	Database  Database      `json:"database"`
 	Facts     Facts         `json:"facts"`
+	// Schema is a digest of the database's schema and of the versions of its
+	// extensions; "" where the method does not know them.
+	Schema string `json:"schema_digest,omitempty"`
+	// Rehearsal is the evidence that the schema comes back; nil where none was
+	// sought, as in sets of before it was.
+	Rehearsal *Rehearsal `json:"rehearsal,omitempty"`
 }
 
 // Content is what a capture holds; of which type it is, follows from the method

@@ -48,7 +48,7 @@ func (s *Set) Prove() {
 	case s.Order.Verdict == Violated:
 		s.State = Misordered
 	case s.Order.Verdict.Against() || s.Members.Verdict.Against() || len(s.Missing) > 0 ||
-		len(s.faultyIdentities()) > 0 || len(s.gaps()) > 0:
+		len(s.faultyIdentities()) > 0 || len(s.gaps()) > 0 || len(s.obstacles()) > 0:
 		s.State = Unproven
 	default:
 		s.State = Proven
@@ -90,6 +90,7 @@ func (s Set) Problems() []Problem {
 			What:  fmt.Sprintf("set %s: identities: not so that %s: %s", s.ID, c.Title, c.Evidence),
 		})
 	}
+	out = append(out, s.obstacles()...)
 	for _, m := range s.Missing {
 		out = append(out, Problem{Class: Undetermined, What: fmt.Sprintf("set %s: %s", s.ID, m)})
 	}

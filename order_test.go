@@ -140,6 +140,15 @@ func TestWhatASetIsWorth(t *testing.T) {
 				Evidence: "the database has key 1220ee, the dump does not",
 			})
 		}, holdfast.Unproven, "1220ee"},
+		{"a restore would stop at an object of the schema", func(s *holdfast.Set) {
+			validatorOf(s).Rehearsal = refused()
+		}, holdfast.Unproven, "check kind_is_known of table public.goods would not come back: it reads table public.kinds"},
+		{"the schema could not be rehearsed", func(s *holdfast.Set) {
+			validatorOf(s).Rehearsal = &holdfast.Rehearsal{Unknown: "the role may not create databases"}
+		}, holdfast.Proven, ""},
+		{"the schema came back", func(s *holdfast.Set) {
+			validatorOf(s).Rehearsal = &holdfast.Rehearsal{Set: s.ID, Place: "in a sandbox"}
+		}, holdfast.Proven, ""},
 
 		{"the validator app is another participant's", func(s *holdfast.Set) {
 			other := store("DbValidatorStore", 98)

@@ -27,7 +27,7 @@ type State string
 // The states of a set. Only a proven one is offered for restore by default.
 const (
 	Proven     State = "proven"     // every verdict holds
-	Unproven   State = "unproven"   // nothing contradicts, but a verdict is unknown
+	Unproven   State = "unproven"   // the order is not contradicted, but a verdict is unknown or a restore would stop
 	Misordered State = "misordered" // the evidence contradicts the order: not a backup
 	Mismatched State = "mismatched" // its parts come from different nodes: not a backup
 )

@@ -266,6 +266,83 @@ func TestManifestsOfEveryVersionKeepDecoding(t *testing.T) {
 	}
 }
 
+// What a rehearsal found is in the manifest, and costs the proof on every
+// reading.
+func TestTheRehearsalIsInTheManifest(t *testing.T) {
+	const name = "testdata/set-v2-rehearsed.json"
+	want := goodSet()
+	part := &want.Captures[0].Components[0]
+	part.Schema, part.Rehearsal = strings.Repeat("0f", 32), refused()
+	want.Prove()
+	if *update {
+		var text bytes.Buffer
+		if err := manifest.Write(&text, want); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, text.Bytes(), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := read(t, name)
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("%s decodes to %+v,\nwant %+v", name, got, want)
+	}
+	if problems := got.Problems(); got.State != holdfast.Unproven || len(problems) != 1 ||
+		!strings.Contains(problems[0].Why, "ADD CONSTRAINT kind_is_known") || problems[0].Do == "" {
+		t.Errorf("the set is %s: %+v", got.State, problems)
+	}
+	got.State = holdfast.Proven
+	if problems := got.Problems(); len(problems) != 2 {
+		t.Errorf("a manifest that claims more than its evidence says has %+v", problems)
+	}
+}
+
+// refused is a rehearsal that stopped.
+func refused() *holdfast.Rehearsal {
+	return &holdfast.Rehearsal{
+		Set: "20261122T154500Z-1f0c9a3e", At: began, Took: time.Second, Place: "next to database validator",
+		Server: holdfast.Server{Version: "15.18", Number: 150018},
+		Obstacles: []holdfast.Obstacle{{
+			Object:     "check kind_is_known of table public.goods",
+			Definition: "ALTER TABLE public.goods ADD CONSTRAINT kind_is_known CHECK (public.known_kind(k));",
+			Refusal:    "it reads table public.kinds",
+			Do:         "Make it a trigger.",
+		}},
+	}
+}
+
+// The evidence stands for another capture while nothing that it rests on has
+// changed, and only where it speaks for the schema.
+func TestWhatARehearsalStandsFor(t *testing.T) {
+	part := func(schema string, version int) holdfast.Part {
+		return holdfast.Part{
+			Captured: holdfast.Captured{Schema: schema},
+			Capture:  holdfast.Capture{Server: holdfast.Server{Number: version}},
+		}
+	}
+	was := part("0f", 150018)
+	for _, c := range []struct {
+		name string
+		now  holdfast.Part
+		of   holdfast.Rehearsal
+		want bool
+	}{
+		{"the same schema", part("0f", 150018), holdfast.Rehearsal{}, true},
+		{"a newer minor version", part("0f", 150019), holdfast.Rehearsal{}, true},
+		{"another major version", part("0f", 160004), holdfast.Rehearsal{}, false},
+		{"another schema", part("1e", 150018), holdfast.Rehearsal{}, false},
+		{"an obstacle, which may be gone", part("0f", 150018), *refused(), false},
+		{"nothing was found out", part("0f", 150018), holdfast.Rehearsal{Unknown: "no sandbox"}, false},
+	} {
+		if got := c.of.StandsFor(was, c.now); got != c.want {
+			t.Errorf("%s: %v, want %v", c.name, got, c.want)
+		}
+	}
+	if (holdfast.Rehearsal{}).StandsFor(part("", 150018), part("", 150018)) {
+		t.Error("no digest is taken for the same digest")
+	}
+}
+
 // A set of a compose node of version 1 keeps what its restore needs: what is
 // the kind's own is handed on as it was written.
 func TestTheDeploymentOfVersion1IsConverted(t *testing.T) {
