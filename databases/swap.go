@@ -139,16 +139,41 @@ func sessions(ctx context.Context, conn *pgx.Conn, database string) ([]Session, 
 // SetLabel writes a database's label.
 func (s Server) SetLabel(ctx context.Context, database string, l step.Label) error {
 	return s.with(ctx, func(conn *pgx.Conn) error {
-		_, err := conn.Exec(ctx, comment(database, &l))
+		own, err := ownComment(ctx, conn, database)
+		if err != nil {
+			return err
+		}
+		_, err = conn.Exec(ctx, comment(database, &l, own))
 		return err
 	})
 }
 
-func comment(database string, l *step.Label) string {
-	text := "NULL"
+// querier reads; connections and transactions both do.
+type querier interface {
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+}
+
+// ownComment is the operator's comment on a database, "" without one. A label
+// has only taken its place.
+func ownComment(ctx context.Context, q querier, database string) (string, error) {
+	var text string
+	err := q.QueryRow(ctx, `SELECT coalesce(shobj_description(oid, 'pg_database'), '') FROM pg_database
+		WHERE datname = $1`, database).Scan(&text)
+	return step.OwnComment(text), err
+}
+
+// comment is the statement that labels a database, or gives it back the
+// operator's own comment where it gets no label.
+func comment(database string, l *step.Label, own string) string {
 	if l != nil {
-		encoded, _ := json.Marshal(l) // plain values encode
-		text = "'" + strings.ReplaceAll(string(encoded), "'", "''") + "'"
+		labelled := *l
+		labelled.Comment = own
+		encoded, _ := json.Marshal(labelled) // plain values encode
+		own = string(encoded)
+	}
+	text := "NULL"
+	if own != "" {
+		text = "'" + strings.ReplaceAll(own, "'", "''") + "'"
 	}
 	return "COMMENT ON DATABASE " + pgx.Identifier{database}.Sanitize() + " IS " + text
 }
@@ -158,16 +183,19 @@ func comment(database string, l *step.Label) string {
 // one being built, whose restore was killed before it could label it.
 func (s Server) Leftovers(ctx context.Context, live string) (out []step.Leftover, err error) {
 	err = s.with(ctx, func(conn *pgx.Conn) error {
-		rows, err := conn.Query(ctx, `SELECT datname::text, coalesce(shobj_description(oid, 'pg_database'), ''), CASE WHEN has_database_privilege(oid, 'CONNECT') THEN pg_database_size(oid) ELSE 0 END
-			FROM pg_database WHERE shobj_description(oid, 'pg_database') LIKE '{"holdfast":%' OR datname LIKE '%~new~%' ORDER BY datname`)
+		rows, err := conn.Query(ctx, `SELECT datname::text, coalesce(shobj_description(oid, 'pg_database'), ''),
+			CASE WHEN has_database_privilege(oid, 'CONNECT') THEN pg_database_size(oid) ELSE 0 END,
+			ARRAY(SELECT slot_name::text FROM pg_replication_slots WHERE database = datname ORDER BY 1)
+			FROM pg_database WHERE shobj_description(oid, 'pg_database') LIKE '{"holdfast":%' OR datname LIKE '%~new~%'
+			ORDER BY datname`)
 		if err != nil {
 			return err
 		}
 		var l step.Leftover
 		var text string
-		_, err = pgx.ForEachRow(rows, []any{&l.Name, &text, &l.Bytes}, func() error {
-			l.Label = step.Label{}
-			if json.Unmarshal([]byte(text), &l.Label) != nil {
+		_, err = pgx.ForEachRow(rows, []any{&l.Name, &text, &l.Bytes, &l.Slots}, func() error {
+			var labelled bool
+			if l.Label, labelled = step.ReadLabel(text); !labelled {
 				set := holdfast.SetID(l.Name[strings.LastIndex(l.Name, "~")+1:])
 				if NameOf(live, step.New, set) != l.Name {
 					return nil
@@ -190,9 +218,44 @@ func (s Server) drop(ctx context.Context, l step.Leftover) error {
 		if err := deserted(ctx, conn, l.Name); err != nil {
 			return err
 		}
-		_, err := conn.Exec(ctx, "DROP DATABASE "+pgx.Identifier{l.Name}.Sanitize())
+		if err := unslotted(ctx, conn, l.Name); err != nil {
+			return err
+		}
+		ident := pgx.Identifier{l.Name}.Sanitize()
+		if err := untemplated(ctx, conn, l.Name); err != nil {
+			return err
+		}
+		_, err := conn.Exec(ctx, "DROP DATABASE "+ident)
 		return err
 	})
+}
+
+// untemplated makes a database that was a template an ordinary one: a template
+// is not dropped.
+func untemplated(ctx context.Context, conn *pgx.Conn, database string) error {
+	var template bool
+	err := conn.QueryRow(ctx, `SELECT datistemplate FROM pg_database WHERE datname = $1`, database).Scan(&template)
+	if err == nil && template {
+		_, err = conn.Exec(ctx, "ALTER DATABASE "+pgx.Identifier{database}.Sanitize()+" IS_TEMPLATE false")
+	}
+	return err
+}
+
+// unslotted refuses to drop a database from which somebody replicates.
+func unslotted(ctx context.Context, conn *pgx.Conn, database string) error {
+	var slots, undo string
+	err := conn.QueryRow(ctx, `SELECT coalesce(string_agg(format('%I (pid %s)', slot_name, active_pid), ', '), ''),
+		coalesce(string_agg(format('SELECT pg_terminate_backend(%s); SELECT pg_drop_replication_slot(%L);', active_pid, slot_name), ' '), '')
+		FROM pg_replication_slots WHERE database = $1 AND active`, database).Scan(&slots, &undo)
+	if err != nil || slots == "" {
+		return err
+	}
+	return &holdfast.Problem{
+		Class: holdfast.Refused,
+		What:  fmt.Sprintf("database %s has replication slots in use: %s", database, slots),
+		Why:   "Whoever replicates from it would stop in the middle.",
+		Do:    "Stop what replicates, or end it: " + undo + " Then repeat the command.",
+	}
 }
 
 // Move makes all moves of one server in one transaction, so that nobody ever
@@ -211,10 +274,14 @@ func (s Server) Move(ctx context.Context, moves []step.Move) error {
 				return err
 			}
 			for _, m := range moves {
+				own, err := ownComment(ctx, tx, m.From)
+				if err != nil {
+					return err
+				}
 				if _, err := tx.Exec(ctx, "ALTER DATABASE "+pgx.Identifier{m.From}.Sanitize()+" RENAME TO "+pgx.Identifier{m.To}.Sanitize()); err != nil {
 					return s.renaming(ctx, m, err)
 				}
-				if _, err := tx.Exec(ctx, comment(m.To, m.Label)); err != nil {
+				if _, err := tx.Exec(ctx, comment(m.To, m.Label, own)); err != nil {
 					return fmt.Errorf("label database %s: %w", m.To, err)
 				}
 			}

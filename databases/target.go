@@ -91,6 +91,9 @@ func (p Target) Look(ctx context.Context, set holdfast.SetID, c holdfast.Part) (
 	for _, session := range list {
 		out.Sessions = append(out.Sessions, session.String())
 	}
+	if out.Slots, err = s.slots(ctx, out.Database); err != nil {
+		return out, err
+	}
 	// What the live database says shows what would be lost; a database
 	// that is wrecked says nothing, and that must not stop its rescue.
 	conn, err := t.Connect(ctx, libpq.Options{Application: application})
@@ -103,6 +106,20 @@ func (p Target) Look(ctx context.Context, set holdfast.SetID, c holdfast.Part) (
 		out.Now = &facts
 	}
 	return out, nil
+}
+
+// slots lists the logical replication slots of a database.
+func (s Server) slots(ctx context.Context, database string) (list []target.Slot, err error) {
+	err = s.with(ctx, func(conn *pgx.Conn) error {
+		rows, err := conn.Query(ctx, `SELECT slot_name::text, plugin::text, active FROM pg_replication_slots
+			WHERE database = $1 ORDER BY 1`, database)
+		if err != nil {
+			return err
+		}
+		list, err = pgx.CollectRows(rows, pgx.RowToStructByPos[target.Slot])
+		return err
+	})
+	return list, err
 }
 
 // Build restores a capture next to the live database.

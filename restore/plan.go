@@ -126,6 +126,9 @@ func (p *Plan) component(ctx context.Context, t Databases, c holdfast.Part, now 
 	if d.Unknown == "" {
 		p.Warnings = append(p.Warnings, roles(c.Component, d.Fit)...)
 	}
+	if !p.OnlyProve {
+		p.Warnings = append(p.Warnings, slots(d)...)
+	}
 	return nil
 }
 
@@ -183,6 +186,19 @@ func roles(name holdfast.ComponentName, fit target.Compatibility) []string {
 			what = "its rights on " + strings.Join(on, ", ")
 		}
 		out = append(out, fmt.Sprintf("%s: role %s is missing there; left out: %s", name, g.Role, what))
+	}
+	return out
+}
+
+// slots says what becomes of those who follow the changes of a database: a slot
+// goes on with the old one, and keeps write-ahead log for ever.
+func slots(d target.Database) []string {
+	var out []string
+	for _, s := range d.Slots {
+		out = append(out, fmt.Sprintf("%s: replication slot %s stays with the old database, %s, and keeps its log. "+
+			"After the restore: SELECT pg_drop_replication_slot('%[2]s'); then in %[4]s: "+
+			"SELECT pg_create_logical_replication_slot('%[2]s', '%[5]s'); and have its reader start from a new copy",
+			d.Component, s.Name, d.Previous, d.Database, s.Plugin))
 	}
 	return out
 }

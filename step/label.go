@@ -1,6 +1,7 @@
 package step
 
 import (
+	"encoding/json"
 	"time"
 
 	"holdfast"
@@ -25,6 +26,28 @@ type Label struct {
 	Component holdfast.ComponentName `json:"component"`
 	Set       holdfast.SetID         `json:"set"`
 	At        time.Time              `json:"at"`
+	// Comment is the operator's own comment, whose place the label takes. It is
+	// given back when the label goes.
+	Comment string `json:"comment,omitempty"`
+}
+
+// ReadLabel reads the comment of a database: its label, or false for a comment
+// that is not one, however much it looks like one.
+func ReadLabel(comment string) (Label, bool) {
+	var l Label
+	if json.Unmarshal([]byte(comment), &l) != nil || l.Database == "" {
+		return Label{}, false
+	}
+	return l, l.Role == New || l.Role == Previous || l.Role == Undone
+}
+
+// OwnComment is what the operator wrote on a database: its comment or, where
+// that is a label, the comment that the label keeps.
+func OwnComment(comment string) string {
+	if l, ok := ReadLabel(comment); ok {
+		return l.Comment
+	}
+	return comment
 }
 
 // Leftover is a database or a volume that restores have left.
@@ -32,6 +55,8 @@ type Leftover struct {
 	Label
 	Name  string `json:"name"`
 	Bytes int64  `json:"bytes"` // -1 where that is unknown
+	// Slots are the logical replication slots of the database, which go with it.
+	Slots []string `json:"slots,omitempty"`
 	// Volume is the volume whose place this one had; "" of a database.
 	Volume string `json:"volume,omitempty"`
 }

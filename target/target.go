@@ -14,6 +14,13 @@ type Compatibility struct {
 	DatabaseBytes int64            `json:"database_bytes"`          // expected, indexes included
 }
 
+// Slot is a logical replication slot: somebody follows the changes of a database.
+type Slot struct {
+	Name   string `json:"name"`
+	Plugin string `json:"plugin"`
+	Active bool   `json:"active"`
+}
+
 // Database is where one component of a set goes back to: what is there now,
 // and what will be called what. New is built next to Database; on success
 // Database is renamed to Previous and New to Database.
@@ -26,7 +33,10 @@ type Database struct {
 	Live      bool                   `json:"live"` // a database of that name is there
 	Bytes     int64                  `json:"bytes"`
 	Sessions  []string               `json:"sessions,omitempty"` // who is connected to it
-	Now       *holdfast.Facts        `json:"now,omitempty"`      // what it says about itself, if it can be read
-	Fit       Compatibility          `json:"fit"`
-	Unknown   string                 `json:"unknown,omitempty"` // why its server could not be looked at yet
+	// Slots are the logical replication slots of the database that is there now.
+	// They stay with it, whatever its name.
+	Slots   []Slot          `json:"slots,omitempty"`
+	Now     *holdfast.Facts `json:"now,omitempty"` // what it says about itself, if it can be read
+	Fit     Compatibility   `json:"fit"`
+	Unknown string          `json:"unknown,omitempty"` // why its server could not be looked at yet
 }

@@ -115,8 +115,9 @@ func (b *build) owner(ctx context.Context) error {
 	return nil
 }
 
-// settings applies the settings of the old database to the new one. Those that
-// only a superuser may set, or that this server does not know, are left out.
+// settings applies the settings of the old database to the new one, and what
+// else belonged to it. What the server does not take, because only a superuser
+// may set it or because it has no such setting or value, is left out and reported.
 func (b *build) settings(ctx context.Context) error {
 	in, err := b.open(ctx, b.rows.Globals)
 	if err != nil {
@@ -133,7 +134,13 @@ func (b *build) settings(ctx context.Context) error {
 	}
 	defer closeConn(conn)
 	for _, statement := range ofDatabase(string(text), b.capture.Database.Name, b.name, b.fit.MissingRoles) {
-		if _, err := conn.Exec(ctx, statement); err != nil && code(err) != "42501" && code(err) != "42704" {
+		_, err := conn.Exec(ctx, statement)
+		switch code(err) {
+		case "42501", "42704", "42602", "22023": // right, name, reserved name, value
+			b.Options.Events.Report(SettingLeftOut{b.capture.Component, statement, err})
+			continue
+		}
+		if err != nil {
 			return fmt.Errorf("setting of the database (%s): %w", statement, err)
 		}
 	}

@@ -69,6 +69,18 @@ type TableProven struct {
 	Bytes     int64
 }
 
+// SettingLeftOut is an event of a restore: the server did not take something
+// that belonged to the database.
+type SettingLeftOut struct {
+	Component holdfast.ComponentName
+	Statement string
+	Err       error
+}
+
+func (e SettingLeftOut) String() string {
+	return fmt.Sprintf("restore %s: left out, since the server refuses it: %s: %v", e.Component, e.Statement, e.Err)
+}
+
 func (e LocksRetried) String() string {
 	if e.Err == nil {
 		return fmt.Sprintf("capture %s: tables changed before they were locked, trying again in %v", e.Component,

@@ -9,11 +9,13 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"holdfast"
+	"holdfast/step"
 )
 
 // globalsSQL writes what a schema dump leaves out: the roles that the
 // database's objects name, without passwords, the settings of the database and
-// of roles in it, and who may connect to it. One statement a line.
+// of roles in it, who may connect to it, and its comment, its connection limit
+// and the like. One statement a line.
 func globalsSQL(ctx context.Context, q querier, d holdfast.Database) (string, error) {
 	var b strings.Builder
 	b.WriteString("-- Roles that this database's objects belong to or are granted to, without passwords.\n")
@@ -31,7 +33,11 @@ func globalsSQL(ctx context.Context, q querier, d holdfast.Database) (string, er
 	if err != nil {
 		return "", err
 	}
-	for _, s := range append(settings, grants...) {
+	own, err := databaseProperties(ctx, q, d)
+	if err != nil {
+		return "", err
+	}
+	for _, s := range slices.Concat(settings, grants, own) {
 		b.WriteString(s + ";\n")
 	}
 	return b.String(), nil
@@ -49,7 +55,7 @@ func ofDatabase(globals, old, fresh string, missing []string) []string {
 		switch {
 		case !found:
 		case verb == "GRANT" && slices.Contains(missing, grantee(line)):
-		case verb == "ALTER", verb == "GRANT", verb == "REVOKE":
+		case verb == "ALTER", verb == "GRANT", verb == "REVOKE", verb == "COMMENT":
 			out = append(out, before+to+after)
 		}
 	}
@@ -115,6 +121,36 @@ func databaseGrants(ctx context.Context, q querier, d holdfast.Database) ([]stri
 		return nil, err
 	}
 	return out, err
+}
+
+// databaseProperties reads what else belongs to a database and to nothing in
+// it. A label of a restore is not the operator's comment.
+func databaseProperties(ctx context.Context, q querier, d holdfast.Database) ([]string, error) {
+	var limit int
+	var template, closed bool
+	var comment string
+	err := q.QueryRow(ctx, `SELECT datconnlimit, datistemplate, NOT datallowconn,
+		coalesce(shobj_description(oid, 'pg_database'), '') FROM pg_database WHERE datname = current_database()`).
+		Scan(&limit, &template, &closed, &comment)
+	if err != nil {
+		return nil, err
+	}
+	ident := pgx.Identifier{d.Name}.Sanitize()
+	var out []string
+	if own := step.OwnComment(comment); own != "" {
+		out = append(out, "COMMENT ON DATABASE "+ident+" IS "+literal(own))
+	}
+	if template {
+		out = append(out, "ALTER DATABASE "+ident+" IS_TEMPLATE true")
+	}
+	// Whoever applies these in their order is still let in.
+	if limit >= 0 {
+		out = append(out, fmt.Sprintf("ALTER DATABASE %s CONNECTION LIMIT %d", ident, limit))
+	}
+	if closed {
+		out = append(out, "ALTER DATABASE "+ident+" ALLOW_CONNECTIONS false")
+	}
+	return out, nil
 }
 
 // literal quotes a value for SQL, on one line.

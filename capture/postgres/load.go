@@ -144,7 +144,18 @@ func (l Loader) Drop(ctx context.Context, name string) error {
 		return err
 	}
 	defer closeConn(conn)
-	_, err = conn.Exec(ctx, "DROP DATABASE IF EXISTS "+pgx.Identifier{name}.Sanitize()+" WITH (FORCE)")
+	ident := pgx.Identifier{name}.Sanitize()
+	var template bool
+	if err := conn.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1 AND datistemplate)`,
+		name).Scan(&template); err != nil {
+		return err
+	}
+	if template { // which is not dropped
+		if _, err := conn.Exec(ctx, "ALTER DATABASE "+ident+" IS_TEMPLATE false"); err != nil {
+			return err
+		}
+	}
+	_, err = conn.Exec(ctx, "DROP DATABASE IF EXISTS "+ident+" WITH (FORCE)")
 	return err
 }
 

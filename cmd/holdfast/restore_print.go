@@ -161,6 +161,9 @@ func (a *app) printLeftovers(list []step.Leftover) {
 		if l.Volume != "" {
 			what = "the volume " + l.Volume + ", " + what
 		}
+		for _, s := range l.Slots {
+			what += ", with replication slot " + s
+		}
 		rows = append(rows, []string{l.Name, cmp.Or(string(l.Component), "all"), bytes, what})
 	}
 	a.table(rows)
