@@ -15,6 +15,7 @@ import (
 	dockerconfig "github.com/docker/cli/cli/config"
 	"github.com/docker/cli/cli/context/docker"
 	"github.com/docker/cli/cli/context/store"
+	"github.com/docker/cli/opts"
 	"github.com/moby/moby/api/pkg/stdcopy"
 	"github.com/moby/moby/client"
 
@@ -31,13 +32,7 @@ type Engine struct {
 // DOCKER_HOST, else the context that DOCKER_CONTEXT or Docker's configuration
 // names, else the default socket. It sends no request yet.
 func Connect(host string) (*Engine, error) {
-	var options []client.Opt
-	var err error
-	if host != "" {
-		options, err = optionsFor(host)
-	} else {
-		host, options, err = endpoint()
-	}
+	host, options, err := endpoint(cmp.Or(host, os.Getenv(client.EnvOverrideHost)))
 	if err != nil {
 		return nil, &holdfast.Problem{
 			Class: holdfast.Usage,
@@ -69,9 +64,14 @@ func optionsFor(host string) ([]client.Opt, error) {
 	return options, err
 }
 
-// endpoint is the daemon that the environment or the current context names.
-func endpoint() (string, []client.Opt, error) {
-	if host := os.Getenv("DOCKER_HOST"); host != "" {
+// endpoint is the daemon at an address, or the one that the current context
+// names.
+func endpoint(named string) (string, []client.Opt, error) {
+	if named != "" {
+		host, err := opts.ParseHost(os.Getenv(client.EnvTLSVerify) != "", named)
+		if err != nil {
+			return "", nil, err
+		}
 		options, err := optionsFor(host)
 		return host, options, err
 	}

@@ -4,10 +4,11 @@ import (
 	"cmp"
 	"context"
 	"io"
-	"strings"
 
 	cerrdefs "github.com/containerd/errdefs"
+	"github.com/distribution/reference"
 	"github.com/moby/moby/client"
+	"github.com/opencontainers/go-digest"
 
 	"holdfast"
 )
@@ -39,11 +40,43 @@ func (i Image) exact() string {
 	if i.Digest == "" {
 		return ""
 	}
-	name, _, _ := strings.Cut(i.Name, "@")
-	if colon := strings.LastIndex(name, ":"); colon > strings.LastIndex(name, "/") {
-		name = name[:colon]
+	named, err := reference.ParseNormalizedNamed(i.Name)
+	if err != nil {
+		return "" // the image is known by its ID alone
 	}
-	return name + "@" + i.Digest
+	exact, err := reference.WithDigest(reference.TrimNamed(named), digest.Digest(i.Digest))
+	if err != nil {
+		return ""
+	}
+	return reference.FamiliarString(exact)
+}
+
+// SplitName takes the name of an image apart. The tag is "" where the image is
+// named by its digest or its ID alone.
+func SplitName(image string) (name, tag string) {
+	parsed, _ := reference.ParseAnyReference(image)
+	named, ok := parsed.(reference.Named)
+	if !ok {
+		return image, ""
+	}
+	if tagged, ok := named.(reference.Tagged); ok {
+		tag = tagged.Tag()
+	}
+	return reference.FamiliarName(named), tag
+}
+
+// digestOf is the digest that an image has under a name, of all that the daemon
+// knows of it: an image that was pulled or tagged under several names has one
+// of each.
+func digestOf(name string, all []string) string {
+	want, err := reference.ParseNormalizedNamed(name)
+	for _, text := range all {
+		has, wrong := reference.ParseNormalizedNamed(text)
+		if canonical, ok := has.(reference.Canonical); wrong == nil && ok && (err != nil || has.Name() == want.Name()) {
+			return canonical.Digest().String()
+		}
+	}
+	return ""
 }
 
 // Has finds an image in the daemon: by ID or digest, or by name if neither is
@@ -65,11 +98,7 @@ func (e *Engine) Has(ctx context.Context, want Image) (Image, bool, error) {
 			return Image{}, false, e.Explain("inspect image "+want.Name, err)
 		}
 		found := Image{Name: want.Name, ID: r.ID}
-		for i, d := range r.RepoDigests {
-			if _, digest, _ := strings.Cut(d, "@"); i == 0 || digest == want.Digest {
-				found.Digest = digest
-			}
-		}
+		found.Digest = digestOf(want.Name, r.RepoDigests)
 		if r.Config != nil {
 			found.User, found.Env = r.Config.User, r.Config.Env
 		}

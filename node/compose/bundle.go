@@ -3,6 +3,7 @@ package compose
 import (
 	"cmp"
 	"fmt"
+	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -21,13 +22,6 @@ type Bundle struct {
 	Validator   *Container
 	Nginx       *Container
 	All         []Container // of the project
-}
-
-// Database is where one program of the node keeps its state, according to its
-// configuration.
-type Database struct {
-	Server, Port, Name, Schema, User string
-	Password                         holdfast.Secret
 }
 
 // Find finds the validator nodes among containers, sorted by project.
@@ -181,7 +175,11 @@ func (b Bundle) complete() error {
 		missing = append(missing, "Postgres")
 	}
 	if len(missing) == 0 {
-		return nil
+		if _, err := b.participantDatabase(); err != nil {
+			return err
+		}
+		_, err := b.validatorDatabase()
+		return err
 	}
 	return &NotFound{holdfast.Problem{
 		Class: holdfast.Refused,
@@ -205,52 +203,6 @@ func (b Bundle) role(role string) *Container {
 func (b Bundle) External() bool {
 	server := cmp.Or(b.ParticipantDatabase().Server, b.ValidatorDatabase().Server)
 	return b.Postgres == nil && server != "" && server != "postgres-splice"
-}
-
-// ParticipantDatabase is the database of the participant's environment.
-func (b Bundle) ParticipantDatabase() Database {
-	if b.Participant == nil {
-		return Database{}
-	}
-	e, prefix := b.Participant.Env, "CANTON_PARTICIPANT_POSTGRES_"
-	return Database{
-		Server:   e.Get(prefix + "SERVER"),
-		Port:     cmp.Or(e.Get(prefix+"PORT"), "5432"),
-		Name:     e.Get(prefix + "DB"),
-		Schema:   e.Get(prefix + "SCHEMA"),
-		User:     e.Get(prefix + "USER"),
-		Password: e.Secret(prefix + "PASSWORD"),
-	}
-}
-
-// ValidatorDatabase is the database of the validator app's persistence block,
-// a text in Lightbend's HOCON that the bundle writes line by line.
-func (b Bundle) ValidatorDatabase() Database {
-	if b.Validator == nil {
-		return Database{}
-	}
-	text := b.Validator.Env.Get("ADDITIONAL_CONFIG_PERSISTENCE")
-	return Database{
-		Server:   hocon(text, "serverName"),
-		Port:     cmp.Or(hocon(text, "portNumber"), "5432"),
-		Name:     hocon(text, "databaseName"),
-		Schema:   hocon(text, "currentSchema"),
-		User:     hocon(text, "user"),
-		Password: holdfast.NewSecret(hocon(text, "password")),
-	}
-}
-
-// hocon finds the value of a key in a block that contains it once.
-func hocon(text, key string) string {
-	const value = `(?:"((?:[^"\\]|\\.)*)"|([^\n,}]*))`
-	m := regexp.MustCompile(`(?m)(?:^|[\s{,.])` + key + `"?[ \t]*[=:][ \t]*` + value).FindStringSubmatch(text)
-	if m == nil {
-		return ""
-	}
-	if m[1] != "" {
-		return strings.NewReplacer(`\"`, `"`, `\\`, `\`).Replace(m[1])
-	}
-	return strings.TrimSpace(m[2])
 }
 
 // Splice is the version of the node's images, "" if their tags do not show it.
@@ -299,7 +251,7 @@ func (b Bundle) Start() Start {
 func (b Bundle) overlays() []string {
 	var out []string
 	for _, f := range b.Files {
-		if name := f[strings.LastIndexAny(f, `/\`)+1:]; name != "compose.yaml" {
+		if name := path.Base(f); name != "compose.yaml" {
 			out = append(out, name)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 
@@ -62,7 +63,7 @@ func node(t *testing.T, project, database, server, state string) []Container {
 		inspected(t, project, "validator", repo+"validator-app:0.6.11", state, map[string]string{
 			"SPLICE_APP_VALIDATOR_PARTY_HINT": "acme-validator-1", "SPLICE_APP_VALIDATOR_PARTICIPANT_IDENTIFIER": "acme-2", "SPLICE_APP_VALIDATOR_PARTICIPANT_ADDRESS": "participant",
 			"SPLICE_APP_VALIDATOR_SV_SPONSOR_ADDRESS": "https://sv.example", "SPLICE_APP_VALIDATOR_SCAN_ADDRESS": "https://scan.example",
-			"SPLICE_APP_VALIDATOR_AUTH_JWKS_URL": "", "ADDITIONAL_CONFIG_DISABLE_AUTH": "x",
+			"SPLICE_APP_VALIDATOR_AUTH_JWKS_URL": "", "ADDITIONAL_CONFIG_DISABLE_AUTH": `canton.validator-apps.validator_backend.auth.algorithm = "hs-256-unsafe"`,
 			"ADDITIONAL_CONFIG_PERSISTENCE": `
             canton.validator-apps.validator_backend.storage {
               type = postgres
@@ -182,18 +183,78 @@ func TestDifferencesOfTwoStarts(t *testing.T) {
 	}
 }
 
-func TestValuesOfPersistenceBlocks(t *testing.T) {
-	for _, c := range []struct{ text, key, want string }{
-		{"databaseName = validator\n", "databaseName", "validator"},
-		{`{ databaseName: "val \"idator\"", user = x }`, "databaseName", `val "idator"`},
-		{`{ databaseName = validator, user = cnadmin }`, "user", "cnadmin"},
-		{"password = a b=c \n", "password", "a b=c"},
-		{"storage.config.properties.serverName = db\n", "serverName", "db"},
-		{"thedatabaseName = wrong\ndatabaseName=right", "databaseName", "right"},
-		{"", "user", ""},
+// TestDatabaseOfAConfiguration: what the validator app and the participant read
+// is what Holdfast reads.
+func TestDatabaseOfAConfiguration(t *testing.T) {
+	const at = "canton.validator-apps.validator_backend.storage.config.properties"
+	usual := map[string]string{"ADDITIONAL_CONFIG_PERSISTENCE": at + " { databaseName = validator, currentSchema = validator, serverName = db, portNumber = 5432, user = cnadmin, password = pw }"}
+	with := func(pairs ...string) map[string]string {
+		out := maps.Clone(usual)
+		for i := 0; i < len(pairs); i += 2 {
+			out[pairs[i]] = pairs[i+1]
+		}
+		return out
+	}
+	persistence := func(text string) map[string]string { return with("ADDITIONAL_CONFIG_PERSISTENCE", text) }
+	for _, c := range []struct {
+		name string
+		env  map[string]string
+		want string // SERVER:PORT/NAME USER PASSWORD, or
+		why  string // of a refusal
+	}{
+		{"as the bundle has it", usual, "db:5432/validator cnadmin pw", ""},
+		{"a password in triple quotes", persistence(at + ` { databaseName = validator, serverName = db, user = u, password = """p"a}s#s""" }`), `db:5432/validator u p"a}s#s`, ""},
+		{"a name that is commented out", persistence(at + " {\n databaseName = validator\n # databaseName = old\n // databaseName = older\n serverName = db, user = u, password = p }"), "db:5432/validator u p", ""},
+		{"a name that is set again", persistence(at + " { databaseName = first, databaseName = second, serverName = db, user = u, password = p }"), "db:5432/second u p", ""},
+		{"a later variable sets it", with("ADDITIONAL_CONFIG_ZZZ", at+".databaseName = later"), "db:5432/later cnadmin pw", ""},
+		{"an earlier variable does not", with("ADDITIONAL_CONFIG_AAA", at+".databaseName = earlier"), "db:5432/validator cnadmin pw", ""},
+		{"another program's storage", with("ADDITIONAL_CONFIG_ZZZ", "canton.scan-apps.scan.storage.config.properties.databaseName = scan"), "db:5432/validator cnadmin pw", ""},
+		{"variables", with("ADDITIONAL_CONFIG_ZZZ", at+".password = ${DB_PASSWORD}", "DB_PASSWORD", `"quoted"`), `db:5432/validator cnadmin "quoted"`, ""},
+		{"concatenation", with("ADDITIONAL_CONFIG_ZZZ", at+".databaseName = validator-${MIGRATION}", "MIGRATION", "4"), "db:5432/validator-4 cnadmin pw", ""},
+		{"escapes", persistence(at + ` { databaseName: "val \"idator\"", serverName: db, user = cnadmin, password = p }`), `db:5432/val "idator" cnadmin p`, ""},
+		{"a separator in a password", persistence(at + " { databaseName = v, serverName = db, user = u, password = a b=c \n }"), "db:5432/v u a b=c", ""},
+		{"a key that ends like another", persistence(at + " { databaseName = right\nthedatabaseName = wrong\n serverName = db, user = u, password = p }"), "db:5432/right u p", ""},
+		{"what the images call _storage", persistence("_storage.config.properties { databaseName = v, serverName = db, portNumber = 6432, user = u, password = p }"), "db:6432/v u p", ""},
+		{"a JDBC address", persistence("canton.validator-apps.a.storage.config { url = \"jdbc:postgresql://db:6000/v?currentSchema=s\", user = u, password = p }"), "db:6000/v u p", ""},
+		{"a variable that is not set", with("ADDITIONAL_CONFIG_ZZZ", at+".password = ${DB_PASSWORD}"), "", "${DB_PASSWORD} has no value"},
+		{"an inclusion that may change it", with("ADDITIONAL_CONFIG_ZZZ", `include required(file("/app/db.conf"))`), "", `include required(file("/app/db.conf")) is not read`},
+		{"an inclusion that may not", with("ADDITIONAL_CONFIG_AAA", `include required(file("/app/db.conf"))`), "db:5432/validator cnadmin pw", ""},
+		{"what is no HOCON", with("ADDITIONAL_CONFIG_ZZZ", "a = 1\nb@c = 1"), "", "ADDITIONAL_CONFIG_ZZZ, line 2: '@' stands outside of quotes"},
+		{"several hosts", persistence(`canton.validator-apps.a.storage.config.url = "jdbc:postgresql://a,b:6000/v?password=secret"`), "", "one host"},
+		{"no name", persistence(at + ".serverName = db"), "", "it names no database"},
 	} {
-		if got := hocon(c.text, c.key); got != c.want {
-			t.Errorf("%q of %q: got %q, want %q", c.key, c.text, got, c.want)
+		t.Run(c.name, func(t *testing.T) {
+			b := Bundle{Validator: new(inspected(t, "p", "validator", "x", "running", c.env))}
+			d, err := b.validatorDatabase()
+			if c.why != "" {
+				var p *holdfast.Problem
+				if err == nil || !strings.Contains(err.Error(), c.why) || !errors.As(err, &p) || p.Do == "" || strings.Contains(err.Error(), "secret") {
+					t.Fatalf("got %v, want a problem that says %q", err, c.why)
+				}
+				return
+			}
+			got := fmt.Sprintf("%s:%s/%s %s %s", d.Server, d.Port, d.Name, d.User, d.Password.Reveal())
+			if err != nil || got != c.want {
+				t.Errorf("got %s, %v; want %s", got, err, c.want)
+			}
+		})
+	}
+	b := Bundle{Participant: new(inspected(t, "p", "participant", "x", "running", map[string]string{
+		"CANTON_PARTICIPANT_POSTGRES_DB": "participant-4", "CANTON_PARTICIPANT_POSTGRES_SERVER": "db", "CANTON_PARTICIPANT_POSTGRES_USER": "u",
+		"ADDITIONAL_CONFIG_DB": "canton.participants.participant.storage.config.properties.databaseName = other",
+	}))}
+	if d := b.ParticipantDatabase(); d.Name != "other" || d.Server != "db" || d.User != "u" {
+		t.Errorf("the participant's configuration is not read: %+v", d)
+	}
+}
+
+func TestListsInLabels(t *testing.T) {
+	for text, want := range map[string]string{
+		"": "[]", "/a/compose.yaml": `["/a/compose.yaml"]`, "/a/x.yaml,/a/y.yaml": `["/a/x.yaml" "/a/y.yaml"]`,
+		"/a/b,c.yaml,/a/y.yaml": `["/a/b,c.yaml" "/a/y.yaml"]`,
+	} {
+		if got := fmt.Sprintf("%q", listed(text)); got != want {
+			t.Errorf("%s: got %s, want %s", text, got, want)
 		}
 	}
 }

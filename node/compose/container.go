@@ -12,6 +12,7 @@ import (
 	"github.com/moby/moby/api/types/container"
 
 	"holdfast"
+	"holdfast/internal/docker"
 )
 
 // Container is the part of the daemon's description of a container that Holdfast
@@ -102,22 +103,14 @@ func (c Container) Up() bool {
 
 // Base is the last part of the image's name, "validator-app".
 func (c Container) Base() string {
-	name, _ := splitImage(c.Image)
+	name, _ := docker.SplitName(c.Image)
 	return path.Base(name)
 }
 
 // Tag is the image's tag, "0.6.11"; "" if the image is named by digest only.
 func (c Container) Tag() string {
-	_, tag := splitImage(c.Image)
+	_, tag := docker.SplitName(c.Image)
 	return tag
-}
-
-func splitImage(image string) (name, tag string) {
-	image, _, _ = strings.Cut(image, "@")
-	if i := strings.LastIndex(image, ":"); i > strings.LastIndex(image, "/") {
-		return image[:i], image[i+1:]
-	}
-	return image, ""
 }
 
 // parseContainer reads an answer of the daemon to GET /containers/{id}/json.
@@ -145,9 +138,7 @@ func parseContainer(raw []byte) (Container, error) {
 		labels := r.Config.Labels
 		c.Project, c.Service = labels[label+"project"], labels[label+"service"]
 		c.Directory = labels[label+"project.working_dir"]
-		if files := labels[label+"project.config_files"]; files != "" {
-			c.Files = strings.Split(files, ",")
-		}
+		c.Files = listed(labels[label+"project.config_files"])
 		c.oneOff = strings.EqualFold(labels[label+"oneoff"], "true")
 	}
 	if r.State != nil {
@@ -198,3 +189,18 @@ func parseContainer(raw []byte) (Container, error) {
 
 // label is the prefix of Compose's labels.
 const label = "com.docker.compose."
+
+// listed are the paths of a label that holds several. Compose writes absolute
+// paths with commas between them: a comma before anything else belongs to a
+// file's name.
+func listed(paths string) []string {
+	var out []string
+	for _, piece := range strings.Split(paths, ",") {
+		if len(out) > 0 && !strings.HasPrefix(piece, "/") {
+			out[len(out)-1] += "," + piece
+		} else if piece != "" {
+			out = append(out, piece)
+		}
+	}
+	return out
+}

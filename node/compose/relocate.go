@@ -143,7 +143,7 @@ func (m move) labels(labels map[string]string) map[string]string {
 	}
 	for _, name := range []string{"project.working_dir", "project.config_files", "project.environment_file"} {
 		if text, ok := out[label+name]; ok {
-			files := strings.Split(text, ",")
+			files := listed(text)
 			for i := range files {
 				files[i] = m.file(files[i])
 			}

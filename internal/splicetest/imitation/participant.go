@@ -43,16 +43,25 @@ type Participant struct {
 }
 
 // participantOf reads the environment of the image.
-func participantOf(env func(string) string, log io.Writer) *Participant {
+func participantOf(given environment, log io.Writer) (*Participant, error) {
+	env := given.get
+	config, err := given.configuration()
+	if err != nil {
+		return nil, err
+	}
+	storage := participantStorage(env)
+	if err := storage.overlay(config, "canton", "participants", "participant"); err != nil {
+		return nil, err
+	}
 	rate, _ := strconv.ParseFloat(env("IMITATION_RATE"), 64)
 	return &Participant{
-		Storage: participantStorage(env),
+		Storage: storage,
 		Ports:   participantPorts,
 		Rate:    rate,
 		Claim:   env("IMITATION_CLAIM"),
 		Mute:    env("IMITATION_MUTE") != "",
 		Log:     log,
-	}
+	}, nil
 }
 
 func (p *Participant) say(format string, args ...any) {
@@ -78,7 +87,7 @@ func (p *Participant) Run(ctx context.Context) error {
 	})
 	group.Go(func() error { return p.serveMetrics(ctx) })
 	group.Go(func() error {
-		lock, err := p.Storage.hold(ctx, p.say)
+		lock, err := p.Storage.hold(ctx, participantLock, p.say)
 		if err != nil {
 			return err
 		}

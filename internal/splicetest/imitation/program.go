@@ -18,18 +18,23 @@ import (
 
 // Main is one program: its name and arguments come first, the environment says
 // the rest. It returns when the program has been asked to stop, or has failed.
-func Main(args []string, env func(string) string, log io.Writer) error {
+func Main(args, environ []string, log io.Writer) error {
 	if len(args) == 0 {
 		return errors.New("usage: splice participant|validator|canton|splice|nginx|page|healthy|chown")
 	}
+	given := environmentOf(environ)
+	env := given.get
 	ctx := untilStopped(args[0], env, log)
 	var err error
 	switch name := args[0]; name {
 	case "participant":
-		err = participantOf(env, log).Run(ctx)
+		var p *Participant
+		if p, err = participantOf(given, log); err == nil {
+			err = p.Run(ctx)
+		}
 	case "validator":
 		var a *ValidatorApp
-		if a, err = validatorAppOf(env, log); err == nil {
+		if a, err = validatorAppOf(given, log); err == nil {
 			err = a.Run(ctx)
 		}
 	case "canton", "splice":

@@ -2,16 +2,21 @@ package imitation
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/url"
-	"regexp"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"holdfast/internal/hocon"
 	"holdfast/internal/splicetest"
 )
 
@@ -49,22 +54,48 @@ func participantStorage(env func(string) string) Storage {
 	}
 }
 
-var property = regexp.MustCompile(`(?m)^[ \t]*(\w+)[ \t]*=[ \t]*"?([^"\n]*?)"?[ \t]*$`)
+// environment are the variables of a program.
+type environment map[string]string
 
-// appStorage reads the HOCON text of the validator app's environment, as far as
-// the bundle writes it.
-func appStorage(hocon string) Storage {
-	s := Storage{}
-	into := map[string]*string{
-		"serverName": &s.Server, "portNumber": &s.Port, "databaseName": &s.Database,
-		"currentSchema": &s.Schema, "user": &s.User, "password": &s.Password,
+func environmentOf(pairs []string) environment {
+	e := environment{}
+	for _, pair := range pairs {
+		name, value, _ := strings.Cut(pair, "=")
+		e[name] = value
 	}
-	for _, m := range property.FindAllStringSubmatch(hocon, -1) {
-		if field, ok := into[m[1]]; ok {
-			*field = m[2]
+	return e
+}
+
+func (e environment) get(name string) string { return e[name] }
+
+// configuration is what the images' entrypoint makes of the variables: one text
+// of all those that begin with ADDITIONAL_CONFIG, in the order of their names.
+func (e environment) configuration() (*hocon.Config, error) {
+	var text strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(e)) {
+		if strings.HasPrefix(name, "ADDITIONAL_CONFIG") {
+			text.WriteString(e[name] + "\n")
 		}
 	}
-	return s
+	return hocon.Parse(text.String(), func(name string) (string, bool) { value, ok := e[name]; return value, ok })
+}
+
+// overlay puts over a storage what the configuration says of it.
+func (s *Storage) overlay(config *hocon.Config, program ...string) error {
+	for key, field := range map[string]*string{
+		"serverName": &s.Server, "portNumber": &s.Port, "databaseName": &s.Database,
+		"currentSchema": &s.Schema, "user": &s.User, "password": &s.Password,
+	} {
+		path := append(slices.Clone(program), "storage", "config", "properties", key)
+		value, ok, err := config.Text(path...)
+		if err != nil {
+			return fmt.Errorf("the configuration does not resolve: %w", err)
+		}
+		if ok {
+			*field = value
+		}
+	}
+	return nil
 }
 
 // reach connects, trying for half a minute: the server may still be starting.
@@ -112,20 +143,32 @@ func (s Storage) migrate(ctx context.Context, conn *pgx.Conn, create func(contex
 	return nil
 }
 
-// instance is the number of the advisory lock that the one active instance of
-// a program holds in its database.
-const instance = 0x5911ce
+// The counters of the advisory locks by which a program is the one active
+// instance on its database (Canton: DbLockCounters.scala, Splice:
+// SpliceDbLockCounters.scala).
+const (
+	participantLock  = 1
+	validatorAppLock = 100
+)
+
+// lock is the number of a lock on the database: bit 29, 21 bits of a digest of
+// the database's configured name, and the counter less one (Canton:
+// DbLock.scala).
+func (s Storage) lock(counter int) int64 {
+	sum := sha256.Sum256([]byte(s.Database))
+	return 1<<29 | int64(binary.BigEndian.Uint32(sum[:4])&0x1fffff)<<8 | int64(counter-1)
+}
 
 // hold takes the lock of the active instance, waiting for another to give it
 // back, and returns the connection that holds it.
-func (s Storage) hold(ctx context.Context, say func(string, ...any)) (*pgx.Conn, error) {
+func (s Storage) hold(ctx context.Context, counter int, say func(string, ...any)) (*pgx.Conn, error) {
 	conn, err := s.reach(ctx)
 	if err != nil {
 		return nil, err
 	}
 	for said := false; ; {
 		var held bool
-		if err := conn.QueryRow(ctx, "select pg_try_advisory_lock($1)", instance).Scan(&held); err != nil {
+		if err := conn.QueryRow(ctx, "select pg_try_advisory_lock($1)", s.lock(counter)).Scan(&held); err != nil {
 			return nil, errors.Join(err, conn.Close(context.WithoutCancel(ctx)))
 		}
 		if held {

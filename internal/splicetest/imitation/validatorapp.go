@@ -46,10 +46,14 @@ const (
 )
 
 // validatorAppOf reads the environment of the image.
-func validatorAppOf(env func(string) string, log io.Writer) (*ValidatorApp, error) {
+func validatorAppOf(given environment, log io.Writer) (*ValidatorApp, error) {
+	env := given.get
+	config, err := given.configuration()
+	if err != nil {
+		return nil, err
+	}
 	of := func(what string) string { return env("SPLICE_APP_VALIDATOR_" + what) }
 	a := &ValidatorApp{
-		Storage:     appStorage(env("ADDITIONAL_CONFIG_PERSISTENCE")),
 		Participant: of("PARTICIPANT_ADDRESS"),
 		Ports:       participantPorts,
 		API:         5003,
@@ -62,18 +66,20 @@ func validatorAppOf(env func(string) string, log io.Writer) (*ValidatorApp, erro
 		Grace:       5 * time.Second,
 		Log:         log,
 	}
+	if err := a.Storage.overlay(config, "canton", "validator-apps", "validator_backend"); err != nil {
+		return nil, err
+	}
 	if env("ADDITIONAL_CONFIG_DISABLE_AUTH") != "" {
 		a.JWKS = ""
 	} else if a.JWKS == "" {
 		return nil, errors.New("authentication is on and SPLICE_APP_VALIDATOR_AUTH_JWKS_URL names no issuer's keys")
 	}
-	if hocon := env(dumpVariable); hocon != "" {
-		a.Import = dumpFile
-		for _, m := range property.FindAllStringSubmatch(hocon, -1) {
-			if m[1] == "file" {
-				a.Import = m[2]
-			}
+	if env(dumpVariable) != "" {
+		file, _, err := config.Text("canton", "validator-apps", "validator_backend", "participant-bootstrapping-dump", "file")
+		if err != nil {
+			return nil, err
 		}
+		a.Import = cmp.Or(file, dumpFile)
 	}
 	if grace := env("IMITATION_GRACE"); grace != "" {
 		var err error
@@ -110,7 +116,7 @@ func (a *ValidatorApp) Run(ctx context.Context) error {
 	if err := errors.Join(a.Storage.migrate(ctx, conn, validatorSchema), conn.Close(ctx)); err != nil {
 		return err
 	}
-	lock, err := a.Storage.hold(ctx, a.say)
+	lock, err := a.Storage.hold(ctx, validatorAppLock, a.say)
 	if err != nil {
 		return err
 	}

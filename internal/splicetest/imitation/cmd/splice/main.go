@@ -15,7 +15,7 @@ func main() {
 	if name := filepath.Base(os.Args[0]); name != "splice" { // a link to it, as busybox has them
 		args = append([]string{name}, args...)
 	}
-	if err := imitation.Main(args, os.Getenv, os.Stderr); err != nil {
+	if err := imitation.Main(args, os.Environ(), os.Stderr); err != nil {
 		fmt.Fprintln(os.Stderr, "ERROR:", err)
 		os.Exit(1)
 	}
