@@ -27,6 +27,7 @@ type build struct {
 	fit     target.Compatibility
 	files   holdfast.Files
 	info    libpq.Conninfo
+	own     []string // what belonged to the database itself
 
 	done  atomic.Int64
 	total int64
@@ -49,6 +50,9 @@ func (b *build) run(ctx context.Context) error {
 	if err := b.owner(ctx); err != nil {
 		return err
 	}
+	if b.own, err = b.ofDatabase(ctx); err != nil {
+		return err
+	}
 	var behind behind
 	before, beforeCtx := errgroup.WithContext(ctx)
 	before.Go(func() error { return b.section(beforeCtx, schema, 1, "--section=pre-data") })
@@ -60,7 +64,14 @@ func (b *build) run(ctx context.Context) error {
 	if err := before.Wait(); err != nil {
 		return err
 	}
+	checks, err := b.setAside(ctx)
+	if err != nil {
+		return err
+	}
 	if err := b.tables(ctx, behind.indexes); err != nil {
+		return err
+	}
+	if err := b.buildLate(ctx, behind.late); err != nil {
 		return err
 	}
 	if err := b.rest(ctx, desk, schema, behind); err != nil {
@@ -69,11 +80,29 @@ func (b *build) run(ctx context.Context) error {
 	if err := b.grants(ctx, desk, schema); err != nil {
 		return err
 	}
-	if err := b.finish(ctx); err != nil {
+	if err := b.finish(ctx, checks); err != nil {
 		return err
 	}
-	// Last, since a setting such as default_transaction_read_only would stop us.
-	return b.settings(ctx)
+	return b.end(ctx, desk, schema, behind, checks)
+}
+
+// end makes what would act on our own statements and sessions, and proves the
+// database behind the last change. What is said from here on is said in sessions
+// that were opened before: event triggers see no login, and settings such as
+// default_transaction_read_only or a connection limit of one do not stop us.
+func (b *build) end(ctx context.Context, desk desk, schema string, behind behind, checks []aside) error {
+	proof, err := b.openProof(ctx, checks)
+	if err != nil {
+		return err
+	}
+	defer proof.close()
+	if err := b.entries(ctx, desk, schema, behind.last, 1); err != nil {
+		return err
+	}
+	if err := b.settings(ctx, proof.conn); err != nil {
+		return err
+	}
+	return proof.run(ctx)
 }
 
 func (b *build) fetch(ctx context.Context, name string, desk desk) (string, error) {
@@ -115,25 +144,38 @@ func (b *build) owner(ctx context.Context) error {
 	return nil
 }
 
-// settings applies the settings of the old database to the new one, and what
-// else belonged to it. What the server does not take, because only a superuser
-// may set it or because it has no such setting or value, is left out and reported.
-func (b *build) settings(ctx context.Context) error {
+// ofDatabase reads what belonged to the old database itself, as statements for
+// the new one.
+func (b *build) ofDatabase(ctx context.Context) ([]string, error) {
 	in, err := b.open(ctx, b.rows.Globals)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer func() { _ = in.Close() }()
 	text, err := io.ReadAll(io.LimitReader(in, 1<<20))
 	if err != nil {
-		return stored{fmt.Errorf("file %s: %w", b.rows.Globals, err)}
+		return nil, stored{fmt.Errorf("file %s: %w", b.rows.Globals, err)}
 	}
-	conn, err := b.connect(ctx)
-	if err != nil {
-		return err
+	return ofDatabase(string(text), b.capture.Database.Name, b.name, b.fit.MissingRoles), nil
+}
+
+// searchPath is the statement that gives a session the search path of the
+// database's own programs. Its settings are applied only at the end.
+func (b *build) searchPath() string {
+	set := "ALTER DATABASE " + pgx.Identifier{b.name}.Sanitize() + ` SET "search_path" TO `
+	for _, statement := range b.own {
+		if path, found := strings.CutPrefix(statement, set); found {
+			return "SET search_path TO " + path
+		}
 	}
-	defer closeConn(conn)
-	for _, statement := range ofDatabase(string(text), b.capture.Database.Name, b.name, b.fit.MissingRoles) {
+	return `SET search_path TO "$user", public` // as Postgres has it
+}
+
+// settings applies the settings of the old database to the new one, and what
+// else belonged to it. What the server does not take, because only a superuser
+// may set it or because it has no such setting or value, is left out and reported.
+func (b *build) settings(ctx context.Context, conn *pgx.Conn) error {
+	for _, statement := range b.own {
 		_, err := conn.Exec(ctx, statement)
 		switch code(err) {
 		case "42501", "42704", "42602", "22023": // right, name, reserved name, value

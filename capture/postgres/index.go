@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -16,8 +17,10 @@ import (
 // behind is what comes behind the rows.
 type behind struct {
 	indexes  map[string][]index // by tableKey, to be built table by table
+	late     []index            // to be built when all rows are there: they call functions
 	parallel string             // pg_restore's entries of other indexes and constraints
 	serial   string             // and of the rest
+	last     string             // and of what acts on statements and sessions: event triggers
 }
 
 // behind reads what comes behind the rows. The indexes and constraints of the
@@ -36,7 +39,7 @@ func (b *build) behind(ctx context.Context, schema string) (behind, error) {
 	}
 	out := behind{indexes: map[string][]index{}}
 	var first string
-	first, out.serial = splitList(list.String())
+	first, out.serial, out.last = splitList(list.String())
 	tables := map[string]bool{}
 	for _, t := range b.rows.Tables {
 		tables[tableKey(t.Schema, t.Name)] = true
@@ -44,10 +47,13 @@ func (b *build) behind(ctx context.Context, schema string) (behind, error) {
 	said := entries(script.String())
 	for _, line := range strings.SplitAfter(first, "\n") {
 		id, _, _ := strings.Cut(line, ";")
-		if x, ok := indexOf(said[id]); ok && tables[x.table] {
-			out.indexes[x.table] = append(out.indexes[x.table], x)
-		} else {
+		switch x, ok := indexOf(said[id]); {
+		case !ok || !tables[x.table]:
 			out.parallel += line
+		case x.calls():
+			out.late = append(out.late, x)
+		default:
+			out.indexes[x.table] = append(out.indexes[x.table], x)
 		}
 	}
 	return out, nil
@@ -62,25 +68,31 @@ func (b *build) rest(ctx context.Context, desk desk, schema string, behind behin
 		entries string
 		jobs    int
 	}{{behind.parallel, b.Options.lanes()}, {behind.serial, 1}} {
-		if part.entries == "" {
-			continue
-		}
-		path, err := desk.put(ctx, "schema.list", strings.NewReader(part.entries))
-		if err != nil {
-			return err
-		}
-		if err := b.section(ctx, schema, part.jobs, "--section=post-data", "--use-list="+path); err != nil {
+		if err := b.entries(ctx, desk, schema, part.entries, part.jobs); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// entries has pg_restore restore what a list of post-data names.
+func (b *build) entries(ctx context.Context, desk desk, schema, list string, jobs int) error {
+	if list == "" {
+		return nil
+	}
+	path, err := desk.put(ctx, "schema.list", strings.NewReader(list))
+	if err != nil {
+		return err
+	}
+	return b.section(ctx, schema, jobs, "--section=post-data", "--use-list="+path)
+}
+
 // splitList divides pg_restore's list of a dump's entries into those that may
-// be restored side by side and the others. An entry reads "3456; 1259 16403
-// INDEX schema name owner".
-func splitList(list string) (parallel, serial string) {
-	var first, rest strings.Builder
+// be restored side by side, the others, and event triggers with what is said
+// of them, which come last of all. An entry reads "3456; 1259 16403 INDEX schema
+// name owner".
+func splitList(list string) (parallel, serial, last string) {
+	var first, rest, end strings.Builder
 	for _, line := range strings.SplitAfter(list, "\n") {
 		if strings.HasPrefix(line, ";") {
 			continue
@@ -88,11 +100,13 @@ func splitList(list string) (parallel, serial string) {
 		fields := strings.Fields(line)
 		if len(fields) > 4 && (fields[3] == "INDEX" && fields[4] != "ATTACH" || fields[3] == "CONSTRAINT") {
 			first.WriteString(line)
+		} else if strings.Contains(line, " EVENT TRIGGER ") && len(fields) > 5 {
+			end.WriteString(line)
 		} else {
 			rest.WriteString(line)
 		}
 	}
-	return first.String(), rest.String()
+	return first.String(), rest.String(), end.String()
 }
 
 // entryHead begins an entry of a script that pg_restore --verbose writes.
@@ -161,6 +175,13 @@ func indexOf(statement string) (index, bool) {
 
 func tableKey(schema, name string) string { return fmt.Sprintf("%q.%q", schema, name) }
 
+// calls reports whether the index calls a function of somebody's own, such as
+// public.words(...): a function may look into other tables, whatever it says of
+// itself, and does so by the search path of the database's programs.
+func (x index) calls() bool { return ownCall.MatchString(x.statement) && !x.constraint }
+
+var ownCall = regexp.MustCompile(`(?:\w|")\.(?:\w+|"(?:[^"]|"")+")\(`)
+
 // sorted reports whether the index is built by sorting.
 func (x index) sorted() bool {
 	if x.constraint {
@@ -187,6 +208,40 @@ func (x index) build(ctx context.Context, l *lease, memory int64, workers int) e
 	}
 	if err := execute(ctx, l.conn, x.statement); err != nil {
 		return fmt.Errorf("%s: %w", strings.Join(strings.Fields(x.statement), " "), err)
+	}
+	return nil
+}
+
+// buildLate builds the indexes that need the rows of other tables, and gathers
+// the statistics of what they are on.
+func (b *build) buildLate(ctx context.Context, late []index) error {
+	if len(late) == 0 {
+		return nil
+	}
+	conn, err := b.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer closeConn(conn)
+	memory, err := b.indexMemory(ctx, conn, 1)
+	if err != nil {
+		return err
+	}
+	if err := execute(ctx, conn, append(building(isSuperuser(conn)), b.searchPath())...); err != nil {
+		return err
+	}
+	for _, x := range late {
+		if err := x.build(ctx, &lease{conn: conn}, memory, b.Options.lanes()-1); err != nil {
+			return err
+		}
+	}
+	for _, t := range b.rows.Tables {
+		if !slices.ContainsFunc(late, func(x index) bool { return x.table == tableKey(t.Schema, t.Name) }) {
+			continue
+		}
+		if err := b.analyze(ctx, conn, pgx.Identifier{t.Schema, t.Name}.Sanitize()); err != nil {
+			return err
+		}
 	}
 	return nil
 }

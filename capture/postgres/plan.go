@@ -107,17 +107,21 @@ func joinSmallest(list []group) []group {
 
 // sql is the COPY that reads the unit.
 func (u unit) sql(r relation) string {
-	where := ""
+	return copySQL(r.ident(), r.columnNames(), u.where(r.condition), r.format)
+}
+
+// where chooses the unit's rows; condition is that of an extension's
+// configuration table.
+func (u unit) where(condition string) string {
 	switch {
-	case r.condition != "":
-		where = " " + r.condition
+	case condition != "":
+		return " " + condition
 	case u.whole:
+		return ""
 	case u.to == 0:
-		where = fmt.Sprintf(" WHERE ctid >= '(%d,0)'", u.from)
-	default:
-		where = fmt.Sprintf(" WHERE ctid >= '(%d,0)' AND ctid < '(%d,0)'", u.from, u.to)
+		return fmt.Sprintf(" WHERE ctid >= '(%d,0)'", u.from)
 	}
-	return copySQL(r.ident(), r.columnNames(), where, r.format)
+	return fmt.Sprintf(" WHERE ctid >= '(%d,0)' AND ctid < '(%d,0)'", u.from, u.to)
 }
 
 func copySQL(ident string, columns []string, where, format string) string {

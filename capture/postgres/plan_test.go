@@ -194,8 +194,10 @@ func TestIndexesAndConstraintsAreRestoredSideBySideAndTheRestOneByOne(t *testing
 3458; 2606 16405 CONSTRAINT participant t t_pkey cnadmin
 3459; 2606 16406 FK CONSTRAINT participant t t_fkey cnadmin
 3460; 0 0 COMMENT participant INDEX i cnadmin
+3461; 3466 16409 EVENT TRIGGER - note postgres
+3462; 0 0 COMMENT - EVENT TRIGGER note postgres
 `
-	parallel, serial := splitList(list)
+	parallel, serial, last := splitList(list)
 	if want := "3456; 1259 16403 INDEX participant \"odd name\" cnadmin\n3458; 2606 16405 CONSTRAINT participant t " +
 		"t_pkey cnadmin\n"; parallel != want {
 		t.Errorf("side by side:\n%s", parallel)
@@ -203,5 +205,8 @@ func TestIndexesAndConstraintsAreRestoredSideBySideAndTheRestOneByOne(t *testing
 	if want := "3457; 0 0 INDEX ATTACH participant ord_p0_pkey cnadmin\n3459; 2606 16406 FK CONSTRAINT participant " +
 		"t t_fkey cnadmin\n3460; 0 0 COMMENT participant INDEX i cnadmin\n"; serial != want {
 		t.Errorf("one by one:\n%s", serial)
+	}
+	if want := "3461; 3466 16409 EVENT TRIGGER - note postgres\n3462; 0 0 COMMENT - EVENT TRIGGER note postgres\n"; last != want {
+		t.Errorf("last of all:\n%s", last)
 	}
 }

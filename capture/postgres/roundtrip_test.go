@@ -139,9 +139,9 @@ func one[T any](t testing.TB, dsn, query string, args ...any) T {
 
 // plain is pg_dump's own plain text of a database, as sorted lines, without
 // what differs between two dumps of one database.
-func plain(t testing.TB, dsn string) []string {
+func plain(t testing.TB, dsn string, options ...string) []string {
 	t.Helper()
-	cmd := exec.Command(program(t, "pg_dump"), "--format=plain", "--no-password", dsn)
+	cmd := exec.Command(program(t, "pg_dump"), append(options, "--format=plain", "--no-password", dsn)...)
 	var complaint bytes.Buffer
 	cmd.Stderr = &complaint
 	out, err := cmd.Output()

@@ -13,12 +13,12 @@ import (
 	"holdfast/event"
 )
 
-// tables does what is done table by table: the rows are written, read back and
-// compared with the manifest, indexes are built, and statistics gathered.
+// tables does what is done table by table: the rows are written, indexes are
+// built, and statistics gathered.
 //
 // A table is written by one lane in one transaction, which lets Postgres write
 // its rows frozen: nobody has to come back later to mark them visible, and the
-// proof and the index builds, which read them next, leave the pages clean. Only
+// index builds and the proof, which read them later, leave the pages clean. Only
 // a table that would keep one lane busy when all others are done is shared
 // between lanes, segment by segment. Indexes come after the rows, since building
 // one from all rows is far cheaper than keeping it up row by row.
@@ -69,9 +69,9 @@ func (b *build) tasks(
 			do:     func(l *lease, _ int) error { return b.load(ctx, l, j) },
 		})
 	}
-	use := []task{{name: "prove", weight: t.Bytes / 2, do: func(l *lease, _ int) error { return b.prove(ctx, l, t) }}}
+	var build []task
 	for _, x := range indexes {
-		use = append(use, task{
+		build = append(build, task{
 			name:   "index",
 			weight: t.Bytes/8 + t.Rows*perRow,
 			alone:  x.constraint,
@@ -84,7 +84,7 @@ func (b *build) tasks(
 	analyze := task{name: "analyze", weight: min(t.Bytes, sample), do: func(l *lease, _ int) error {
 		return b.analyze(ctx, l.conn, pgx.Identifier{t.Schema, t.Name}.Sanitize())
 	}}
-	return [][]task{write, use, {analyze}}
+	return [][]task{write, build, {analyze}}
 }
 
 // largestShare of all bytes is what one lane may write alone. Other lanes have
@@ -179,41 +179,6 @@ func (b *build) report(bytes int64) {
 		Done:    b.done.Add(bytes),
 		Total:   b.total,
 	})
-}
-
-// prove reads a restored table back and compares it with the manifest.
-func (b *build) prove(ctx context.Context, l *lease, t content.Table) error {
-	got, err := digestTable(ctx, l, t)
-	if err != nil {
-		return err
-	}
-	if got.rows != t.Rows || got.digest != t.Digest {
-		return mismatch(fmt.Sprintf("table %s of %s", pgx.Identifier{t.Schema, t.Name}.Sanitize(),
-			b.capture.Component),
-			fmt.Sprintf("%d rows, digest %s", got.rows, got.digest),
-			fmt.Sprintf("%d rows, digest %s", t.Rows, t.Digest))
-	}
-	b.report(t.Bytes)
-	b.Options.Events.Report(TableProven{
-		Component: b.capture.Component,
-		Table:     pgx.Identifier{t.Schema, t.Name}.Sanitize(),
-		Rows:      t.Rows,
-		Bytes:     t.Bytes,
-	})
-	return nil
-}
-
-func digestTable(ctx context.Context, l *lease, t content.Table) (stream, error) {
-	where := ""
-	if t.Condition != "" {
-		where = " " + t.Condition
-	}
-	got, err := l.read(ctx, copySQL(pgx.Identifier{t.Schema, t.Name}.Sanitize(), t.Columns, where, t.Format),
-		t.Format, nil)
-	if err != nil {
-		return got, fmt.Errorf("read table %s.%s back: %w", t.Schema, t.Name, err)
-	}
-	return got, nil
 }
 
 func mismatch(what, got, want string) error {
