@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
-	"slices"
 	"strings"
 	"time"
 
@@ -16,24 +15,8 @@ import (
 	"holdfast"
 	"holdfast/internal/libpq"
 	"holdfast/step"
+	"holdfast/target"
 )
-
-// Session is somebody connected to a database.
-type Session struct {
-	PID         int       `json:"pid"`
-	User        string    `json:"user"`
-	Application string    `json:"application"`
-	From        string    `json:"from"`
-	Since       time.Time `json:"since"`
-}
-
-func (s Session) String() string {
-	name := s.Application
-	if name == "" {
-		name = "an unnamed program"
-	}
-	return fmt.Sprintf("%s (pid %d, user %s, from %s)", name, s.PID, s.User, s.From)
-}
 
 // application is what a restore calls its sessions.
 const application = "holdfast restore"
@@ -118,24 +101,6 @@ func (s Server) Exists(ctx context.Context, database string) (there bool, err er
 	return there, err
 }
 
-// Sessions lists who is connected to a database.
-func (s Server) Sessions(ctx context.Context, database string) (list []Session, err error) {
-	err = s.with(ctx, func(conn *pgx.Conn) error {
-		list, err = sessions(ctx, conn, database)
-		return err
-	})
-	return list, err
-}
-
-func sessions(ctx context.Context, conn *pgx.Conn, database string) ([]Session, error) {
-	rows, err := conn.Query(ctx, `SELECT pid, coalesce(usename, ''), coalesce(application_name, ''), coalesce(host(client_addr), 'this machine'), coalesce(backend_start, now())
-		FROM pg_stat_activity WHERE datname = $1 AND pid <> pg_backend_pid() AND coalesce(backend_type, 'client backend') = 'client backend' ORDER BY pid`, database)
-	if err != nil {
-		return nil, err
-	}
-	return pgx.CollectRows(rows, pgx.RowToStructByPos[Session])
-}
-
 // SetLabel writes a database's label.
 func (s Server) SetLabel(ctx context.Context, database string, l step.Label) error {
 	return s.with(ctx, func(conn *pgx.Conn) error {
@@ -215,7 +180,7 @@ func (s Server) Leftovers(ctx context.Context, live string) (out []step.Leftover
 // drop drops a leftover.
 func (s Server) drop(ctx context.Context, l step.Leftover) error {
 	return s.with(ctx, func(conn *pgx.Conn) error {
-		if err := deserted(ctx, conn, l.Name); err != nil {
+		if err := deserted(ctx, conn, l.Name, toDrop()); err != nil {
 			return err
 		}
 		if err := unslotted(ctx, conn, l.Name); err != nil {
@@ -265,7 +230,7 @@ func unslotted(ctx context.Context, conn *pgx.Conn, database string) error {
 func (s Server) Move(ctx context.Context, moves []step.Move) error {
 	err := s.with(ctx, func(conn *pgx.Conn) error {
 		for _, m := range moves {
-			if err := deserted(ctx, conn, m.From); err != nil {
+			if err := deserted(ctx, conn, m.From, toRename()); err != nil {
 				return err
 			}
 		}
@@ -316,48 +281,13 @@ func (s Server) moved(ctx context.Context, moves []step.Move) (bool, error) {
 	return !there, err
 }
 
-// deserted makes sure that nobody is connected to a database. Sessions of our
-// own that were closed a moment ago may still be on their way out.
-func deserted(ctx context.Context, conn *pgx.Conn, database string) error {
-	deadline := time.Now().Add(5 * time.Second)
-	for {
-		list, err := sessions(ctx, conn, database)
-		if err != nil || len(list) == 0 {
-			return err
-		}
-		strangers := slices.ContainsFunc(list, func(s Session) bool { return s.Application != application })
-		if strangers || time.Now().After(deadline) {
-			return InUse(database, list)
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(50 * time.Millisecond):
-		}
-	}
-}
-
 // renaming explains a rename that failed. Somebody may have connected after we
 // had looked.
 func (s Server) renaming(ctx context.Context, m step.Move, err error) error {
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) && pg.Code == "55006" { // object in use
-		list, _ := s.Sessions(ctx, m.From)
-		return InUse(m.From, list)
+		list, _ := s.Obstacles(ctx, m.From)
+		return target.InUse(target.Held{Database: "database " + m.From, Obstacles: list})
 	}
 	return fmt.Errorf("rename database %s to %s: %w", m.From, m.To, err)
-}
-
-// InUse is the refusal to rename a database that somebody is connected to.
-func InUse(database string, list []Session) error {
-	var who []string
-	for _, s := range list {
-		who = append(who, s.String())
-	}
-	if len(who) == 0 {
-		who = append(who, "somebody")
-	}
-	return &holdfast.Problem{Class: holdfast.Refused, What: fmt.Sprintf("database %s is in use by %s", database, strings.Join(who, ", ")),
-		Why: "A running participant or validator app would write into the database that is being replaced.",
-		Do:  "Stop the validator app and the participant, close other sessions, and try again."}
 }

@@ -84,12 +84,8 @@ func (p Target) Look(ctx context.Context, set holdfast.SetID, c holdfast.Part) (
 	if out.Live, err = s.Exists(ctx, out.Database); err != nil || !out.Live {
 		return out, err
 	}
-	list, err := s.Sessions(ctx, out.Database)
-	if err != nil {
+	if out.Obstacles, out.Stays, err = s.look(ctx, out.Database, out.Previous); err != nil {
 		return out, err
-	}
-	for _, session := range list {
-		out.Sessions = append(out.Sessions, session.String())
 	}
 	if out.Slots, err = s.slots(ctx, out.Database); err != nil {
 		return out, err

@@ -2,9 +2,7 @@ package restore
 
 import (
 	"context"
-	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"holdfast"
@@ -246,7 +244,7 @@ func patiently(ctx context.Context, t Databases, set holdfast.SetID, c holdfast.
 	for tries := 40; ; tries-- {
 		now, err := t.Look(ctx, set, c)
 		starting := holdfast.ClassOf(err) == holdfast.Unreachable // a server that has just been started may go down once more
-		if !starting && (err != nil || len(now.Sessions) == 0) || tries == 0 {
+		if !starting && (err != nil || !sessions(now)) || tries == 0 {
 			return now, err
 		}
 		select {
@@ -257,23 +255,25 @@ func patiently(ctx context.Context, t Databases, set holdfast.SetID, c holdfast.
 	}
 }
 
+// sessions reports whether anybody is connected to a database.
+func sessions(d target.Database) bool {
+	return slices.ContainsFunc(d.Obstacles, func(o target.Obstacle) bool { return o.PID != 0 })
+}
+
 // idle refuses before the long work begins what the swap would refuse after it.
 func (p *Plan) idle() error {
-	var busy []string
+	var held []target.Held
 	for _, d := range p.Databases {
-		if len(d.Sessions) > 0 {
-			busy = append(busy, fmt.Sprintf("%s is in use by %s", d.Where, strings.Join(d.Sessions, ", ")))
+		if len(d.Obstacles) > 0 {
+			held = append(held, target.Held{Database: d.Where, Obstacles: d.Obstacles})
 		}
 	}
-	if len(busy) == 0 {
+	if len(held) == 0 {
 		return nil
 	}
-	return &holdfast.Problem{
-		Class: holdfast.Refused, What: strings.Join(busy, "; "),
-		Why: "A running participant or validator app would write into the database that is being replaced.",
-		Do: "Stop the validator app and the participant, close other sessions, and try again." +
-			" To rehearse next to the running node: `holdfast restore rehearse`.",
-	}
+	problem := target.InUse(held...)
+	problem.Do += " To rehearse next to the running node: `holdfast restore rehearse`."
+	return problem
 }
 
 // stopsServer reports whether the databases' server does not answer now, or is

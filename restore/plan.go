@@ -123,6 +123,9 @@ func (p *Plan) component(ctx context.Context, t Databases, c holdfast.Part, now 
 		p.Warnings = append(p.Warnings, moved(c.Facts, *d.Now)...)
 	}
 	p.Warnings = append(p.Warnings, tooOld(c, now)...)
+	if !p.OnlyProve {
+		p.Warnings = append(p.Warnings, stays(d)...)
+	}
 	if d.Unknown == "" {
 		p.Warnings = append(p.Warnings, roles(c.Component, d.Fit)...)
 	}
@@ -167,6 +170,17 @@ func (p *Plan) Guard(statement string) error {
 		Do: "Make sure that it is stopped and cannot start again (power off, disk detached, deployment deleted)," +
 			" then say so: --original-stopped.",
 	}
+}
+
+// stays says what follows the old database to its new name, and so is missing
+// from the restored one.
+func stays(d target.Database) []string {
+	var out []string
+	for _, o := range d.Stays {
+		out = append(out, fmt.Sprintf("%s: %s stays with the old database, %s; the restored one has none."+
+			" To end it: %s", d.Component, o.What, d.Previous, o.Remedy()))
+	}
+	return out
 }
 
 // roles says what will not be as it was for want of roles.

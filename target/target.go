@@ -32,7 +32,8 @@ type Database struct {
 	Previous  string                 `json:"previous"`
 	Live      bool                   `json:"live"` // a database of that name is there
 	Bytes     int64                  `json:"bytes"`
-	Sessions  []string               `json:"sessions,omitempty"` // who is connected to it
+	Obstacles []Obstacle             `json:"obstacles,omitempty"` // for which Postgres would refuse to rename it
+	Stays     []Obstacle             `json:"stays,omitempty"`     // what follows the old database to its new name
 	// Slots are the logical replication slots of the database that is there now.
 	// They stay with it, whatever its name.
 	Slots   []Slot          `json:"slots,omitempty"`

@@ -116,6 +116,12 @@ func leftOut(names func(string) ([]string, error)) ([]holdfast.LeftOut, error) {
 		{`SELECT 'tablespace of ' || format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 			WHERE c.reltablespace <> 0 AND c.relkind IN ('r', 'i', 'm') AND ` + ours + ` ORDER BY 1`,
 			"a restore puts everything into the default tablespace"},
+		{`SELECT 'prepared transaction ' || quote_literal(gid) FROM pg_prepared_xacts
+			WHERE database = current_database() ORDER BY prepared`,
+			"it is neither committed nor rolled back, so nobody sees its changes yet"},
+		{`SELECT 'replication slot ' || quote_ident(slot_name) FROM pg_replication_slots
+			WHERE database = current_database() AND NOT temporary ORDER BY slot_name`,
+			"it stays with the live database; whoever reads it needs a new one after a restore"},
 	} {
 		found, err := names(o.sql)
 		if err != nil {

@@ -20,9 +20,10 @@ func (a *app) printRestorePlan(p restore.Plan) {
 			a.printf("%s now, ", size(t.Bytes))
 		}
 		a.printf("about %s are built (Postgres %d)\n", size(t.Fit.DatabaseBytes), t.Fit.Server.Major())
-		for _, s := range t.Sessions {
-			if p.Original == nil && !p.OnlyProve { // else the restore stops the programs; whoever stays is named then
-				a.printf("  IN USE by %s: stop it first\n", s)
+		for _, o := range t.Obstacles {
+			// A session may be that of a program that the restore stops; whoever stays is named then.
+			if !p.OnlyProve && (p.Original == nil || o.PID == 0) {
+				a.printf("  IN USE by %s: stop it first: %s\n", o.What, o.Remedy())
 			}
 		}
 	}

@@ -164,7 +164,7 @@ func TestADatabaseInUseIsNotTouched(t *testing.T) {
 			if plan, err = restore.Make(t.Context(), b.target(), set, restore.Options{}, time.Now()); err != nil {
 				t.Fatal(err)
 			}
-			if len(plan.Databases[0].Sessions)+len(plan.Databases[1].Sessions) == 0 || time.Now().After(deadline) {
+			if len(plan.Databases[0].Obstacles)+len(plan.Databases[1].Obstacles) == 0 || time.Now().After(deadline) {
 				break
 			}
 		}
