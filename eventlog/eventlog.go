@@ -8,6 +8,7 @@ package eventlog
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"reflect"
@@ -19,11 +20,33 @@ import (
 )
 
 // To is a listener that writes to the logger. The logger's handler receives the
-// context.
-func To(ctx context.Context, log *slog.Logger) event.Listener {
+// context. What an event says goes through hide first, which takes out what is
+// secret.
+func To(ctx context.Context, log *slog.Logger, hide func(string) string) event.Listener {
 	return func(e event.Event) {
 		attrs := append(fields(e), slog.String("text", e.String()))
-		log.LogAttrs(ctx, level(e, attrs), name(e), attrs...)
+		level := level(e, attrs)
+		for i := range attrs {
+			attrs[i].Value = hidden(attrs[i].Value, hide)
+		}
+		log.LogAttrs(ctx, level, name(e), attrs...)
+	}
+}
+
+// hidden is a value without what is secret: texts and errors are those that can
+// repeat one.
+func hidden(v slog.Value, hide func(string) string) slog.Value {
+	if v.Kind() != slog.KindString && v.Kind() != slog.KindAny {
+		return v
+	}
+	text := fmt.Sprint(v.Any())
+	switch clean := hide(text); {
+	case clean == text:
+		return v
+	case isError(v):
+		return slog.AnyValue(errors.New(clean))
+	default:
+		return slog.StringValue(clean)
 	}
 }
 
@@ -35,11 +58,16 @@ func level(e event.Event, attrs []slog.Attr) slog.Level {
 		return slog.LevelDebug
 	}
 	for _, a := range attrs {
-		if _, failed := a.Value.Any().(error); failed {
+		if isError(a.Value) {
 			return slog.LevelWarn
 		}
 	}
 	return slog.LevelInfo
+}
+
+func isError(v slog.Value) bool {
+	_, is := v.Any().(error)
+	return is
 }
 
 // fields are the exported fields of an event that is a struct; those of an

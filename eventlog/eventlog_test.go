@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -29,9 +30,12 @@ func line(t *testing.T, e event.Event, least slog.Level) string {
 			return a
 		},
 	})
-	eventlog.To(t.Context(), slog.New(handler))(e)
+	eventlog.To(t.Context(), slog.New(handler), hide)(e)
 	return out.String()
 }
+
+// hide is what a program hides.
+func hide(text string) string { return strings.ReplaceAll(text, "canary", "[secret]") }
 
 type withSecret struct {
 	Token holdfast.Secret
@@ -70,6 +74,8 @@ func TestEventsAreLogLines(t *testing.T) {
 			`{"level":"WARN","msg":"repository.LeaseNotRenewed","repository":"/r","silent":0,"err":"gone","text":"repository /r does not accept the run's lease since 0s: gone"}`},
 		{"a secret stays one", withSecret{Token: holdfast.NewSecret("hunter2"), when: 1},
 			`{"level":"INFO","msg":"eventlog_test.withSecret","token":"[secret]","text":"a secret is set"}`},
+		{"a secret that somebody repeats", backup.IdentitiesFailed{Err: errors.New("the token canary is refused")},
+			`{"level":"WARN","msg":"backup.IdentitiesFailed","err":"the token [secret] is refused","text":"identities could not be taken: the token [secret] is refused"}`},
 	} {
 		if got := line(t, c.e, slog.LevelInfo); got != c.want+"\n" {
 			t.Errorf("%s:\n got %swant %s", c.name, got, c.want)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"holdfast"
 )
@@ -18,6 +19,7 @@ func (n *noRoute) Unwrap() error { return n.Problem }
 // explain turns an answer other than 200 into an error with advice.
 func explain(what string, response *http.Response, body []byte, token holdfast.Secret) error {
 	c := claimsOf(token)
+	body = []byte(without(string(body), token))
 	p := &holdfast.Problem{
 		Class: holdfast.Failed,
 		What:  fmt.Sprintf("%s: status %d%s", what, response.StatusCode, bodyText(body)),
@@ -52,12 +54,20 @@ func explain(what string, response *http.Response, body []byte, token holdfast.S
 		p.What += "; the validator app is not available"
 		p.Do = "Check that the validator app runs and is ready, and try again."
 	case status >= http.StatusMultipleChoices && status < http.StatusBadRequest:
-		p.What += "; it redirects to " + quoted(response.Header.Get("Location")) + ", and the token is not sent there"
+		p.What += "; it redirects to " + quoted(without(response.Header.Get("Location"), token)) + ", and the token is not sent there"
 		p.Do = "If that is the validator app, set the address to it. Often only http:// must become https://."
 	default:
 		p.Do = "Find the failure in the validator app's log."
 	}
 	return p
+}
+
+// without is what somebody says of a secret, without it.
+func without(text string, secret holdfast.Secret) string {
+	if secret.IsEmpty() {
+		return text
+	}
+	return strings.ReplaceAll(text, secret.Reveal(), secret.String())
 }
 
 func (c claims) userOrUnknown() string {

@@ -2,6 +2,7 @@ package identities
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -170,10 +171,12 @@ func (c ClientCredentials) refused(endpoint string, err error, secret string) er
 	if answer.Response != nil {
 		status = answer.Response.StatusCode
 	}
-	text := answer.ErrorCode + " " + answer.ErrorDescription
+	// No provider should repeat it, but a log must not depend on that.
+	text := without(answer.ErrorCode+" "+answer.ErrorDescription, holdfast.NewSecret(secret))
 	if secret != "" {
-		// No provider should repeat it, but a log must not depend on that.
-		text = strings.ReplaceAll(text, secret, holdfast.NewSecret(secret).String())
+		// As the header of HTTP basic authentication has it.
+		pair := url.QueryEscape(c.ClientID) + ":" + url.QueryEscape(secret)
+		text = without(text, holdfast.NewSecret(base64.StdEncoding.EncodeToString([]byte(pair))))
 	}
 	p := &holdfast.Problem{
 		Class: holdfast.Failed,

@@ -19,6 +19,8 @@ import (
 // File is a journal in a file. Only one process at a time has it.
 type File struct {
 	Path string
+	// Hide takes what is secret out of the journal, a text of JSON; nil: nothing is.
+	Hide func(text []byte) []byte
 }
 
 // content is what the file holds.
@@ -119,6 +121,9 @@ func (f File) write(c content) error {
 	text, err := json.MarshalIndent(c, "", " ")
 	if err != nil {
 		return err
+	}
+	if f.Hide != nil {
+		text = f.Hide(text)
 	}
 	out, err := os.OpenFile(f.Path+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 )
 
 func TestAJournalOutlivesItsProcess(t *testing.T) {
-	f := File{filepath.Join(t.TempDir(), "node.restore.json")}
+	f := File{Path: filepath.Join(t.TempDir(), "node.restore.json")}
 	if log, err := f.Read(); log.Unfinished() || err != nil {
 		t.Fatalf("a journal out of nothing: %+v, %v", log, err)
 	}
@@ -63,7 +63,7 @@ func TestAJournalOutlivesItsProcess(t *testing.T) {
 
 // What an earlier version has left unfinished is not passed over.
 func TestAJournalOfAnEarlierVersionIsRefused(t *testing.T) {
-	f := File{filepath.Join(t.TempDir(), "node.restore.json")}
+	f := File{Path: filepath.Join(t.TempDir(), "node.restore.json")}
 	old := `{"set": "20261122T154500Z-1f0c9a3e", "project": "p", "before": [{"id": "a", "name": "participant", "up": true}]}`
 	if err := os.WriteFile(f.Path, []byte(old), 0o600); err != nil {
 		t.Fatal(err)

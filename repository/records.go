@@ -144,6 +144,11 @@ func (s *Session) noteDropped(ctx context.Context, v record.Verification, sets [
 
 // put stores a record; with replace it replaces every record with those labels.
 func (r *Repository) put(ctx context.Context, labels map[string]string, value any, replace bool) error {
+	text, err := json.Marshal(value)
+	if err != nil {
+		return err
+	}
+	value = json.RawMessage(r.hidden(text))
 	return r.write(ctx, "record "+labels[manifest.TypeLabelKey], func(ctx context.Context, s *Session) error {
 		var err error
 		if replace {
@@ -153,6 +158,14 @@ func (r *Repository) put(ctx context.Context, labels map[string]string, value an
 		}
 		return s.location.explain("write to", err)
 	})
+}
+
+// hidden is a text of JSON without what is secret.
+func (r *Repository) hidden(text []byte) []byte {
+	if r.Hide == nil {
+		return text
+	}
+	return r.Hide(text)
 }
 
 // records reads every record with those labels, in no order.

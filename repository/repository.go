@@ -43,6 +43,9 @@ type Repository struct {
 	// Events receives the repository's events. Set it before the repository is
 	// used.
 	Events event.Listener
+	// Hide takes what is secret out of every manifest and record, a text of JSON,
+	// before it is stored; nil: nothing is.
+	Hide func(text []byte) []byte
 
 	location location
 	password holdfast.Secret // to test copies of kopia.repository
@@ -172,6 +175,7 @@ func (r *Repository) write(ctx context.Context, purpose string, fn func(context.
 	// kopia's scope function only logs the error of the last close; every
 	// error counts here.
 	s := newSession(w, r.location)
+	s.hide = r.hidden
 	err = fn(ctx, s)
 	if err == nil {
 		err = ctx.Err()

@@ -1,6 +1,7 @@
 package repository
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -28,8 +29,9 @@ var checkpointBytes int64 = 2 << 30
 type Session struct {
 	w        repo.RepositoryWriter
 	location location
-	lease    *lease    // nil for a session that writes no set
-	buffers  sync.Pool // of pieces
+	hide     func(text []byte) []byte // takes what is secret out of a text of JSON
+	lease    *lease                   // nil for a session that writes no set
+	buffers  sync.Pool                // of pieces
 
 	mu        sync.Mutex
 	files     map[string]file
@@ -106,7 +108,12 @@ func (s *Session) Seal(ctx context.Context, set *holdfast.Set) error {
 		return err
 	}
 	if _, err := s.Put(ctx, holdfast.ManifestName, func(w io.Writer) error {
-		return setmanifest.Write(w, *set)
+		var text bytes.Buffer
+		if err := setmanifest.Write(&text, *set); err != nil {
+			return err
+		}
+		_, err := w.Write(s.hide(text.Bytes()))
+		return err
 	}); err != nil {
 		return err
 	}

@@ -56,17 +56,17 @@ func TestReferences(t *testing.T) {
 	}
 
 	for ref, want := range map[string]string{
-		"file:none":    "no such file",
-		"file:empty":   "it is empty",
-		"file:newline": "it is empty",
-		"file:.":       "is a directory",
-		"env:UNSET":    "the environment has no variable UNSET",
-		"env:NOTHING":  "it is empty",
-		"exec:true":    "it is empty",
-		"exec:cat line; echo 'no; such\n  entry' >&2; exit 3": "the command failed: exit status 3: no; such entry",
-		"exec:cat line; exit 4":                               "the command failed: exit status 4",
-		"exec:cat line; no-such-program-here":                 "the command failed: exit status 127",
-		"exec:cat line; kill -9 $$":                           "the command failed: signal: killed",
+		"file:none":                           "no such file",
+		"file:empty":                          "it is empty",
+		"file:newline":                        "it is empty",
+		"file:.":                              "is a directory",
+		"env:UNSET":                           "the environment has no variable UNSET",
+		"env:NOTHING":                         "it is empty",
+		"exec:true":                           "it is empty",
+		"exec:cat line; cat line >&2; exit 3": "exit status 3, and wrote 8 bytes to its error output",
+		"exec:cat line; exit 4":               "the command failed: exit status 4",
+		"exec:cat line; no-such-program-here": "the command failed: exit status 127",
+		"exec:cat line; kill -9 $$":           "the command failed: signal: killed",
 	} {
 		t.Run(ref, func(t *testing.T) {
 			t.Chdir(dir)

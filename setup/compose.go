@@ -45,15 +45,15 @@ func (c *composed) Databases(ctx context.Context) (map[holdfast.ComponentName]li
 	if err != nil {
 		return nil, err
 	}
-	return addressesOf(n), nil
+	return c.parts.addressesOf(n), nil
 }
 
 // addressesOf are the addresses of a node's own databases, as its containers
 // tell them.
-func addressesOf(n *compose.Node) map[holdfast.ComponentName]libpq.Address {
+func (p *Parts) addressesOf(n *compose.Node) map[holdfast.ComponentName]libpq.Address {
 	out := map[holdfast.ComponentName]libpq.Address{}
 	for _, c := range n.Components() {
-		out[c.Name] = n.Target(c.Kind)
+		out[c.Name] = p.learnFrom(n.Target(c.Kind))
 	}
 	return out
 }

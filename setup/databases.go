@@ -75,7 +75,15 @@ func (p *Parts) given() (databases.Live, error) {
 
 func (p *Parts) address(dsn string) (libpq.Address, error) {
 	info, err := p.Shell.Parse(dsn)
-	return libpq.Address{Conninfo: info}, err
+	return p.learnFrom(libpq.Address{Conninfo: info}), err
+}
+
+// learnFrom is an address whose password is known from when it is used.
+func (p *Parts) learnFrom(at libpq.Address) libpq.Address {
+	p.Secrets.Spare(at.Get("user"), at.Database(), at.Get("host"))
+	p.Secrets.Learn(at.Secret())
+	at.Password = p.Secrets.LearnFrom(at.Password)
+	return at
 }
 
 // target is where a restore goes: the configured databases, or those that --to

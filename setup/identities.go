@@ -7,6 +7,7 @@ import (
 	"holdfast"
 	"holdfast/databases"
 	"holdfast/identities"
+	"holdfast/secrets"
 )
 
 // ThroughContainer, as the address of the validator app, reaches it in its
@@ -39,8 +40,24 @@ func (p *Parts) Fetcher(ctx context.Context) (identities.Fetcher, error) {
 			return f, err
 		}
 	}
-	f.Tokens = p.tokens(f.CA)
+	f.Tokens = learning{p.tokens(f.CA), p.Secrets}
 	return f, nil
+}
+
+// learning are tokens that are known as soon as there are any: who refuses one may
+// repeat it.
+type learning struct {
+	from  identities.Tokens
+	known *secrets.Known
+}
+
+// Tokens implements identities.Tokens.
+func (l learning) Tokens(ctx context.Context) ([]holdfast.Secret, error) {
+	tokens, err := l.from.Tokens(ctx)
+	for _, token := range tokens {
+		l.known.Learn(token)
+	}
+	return tokens, err
 }
 
 // tokens is the configured way to a token.

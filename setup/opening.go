@@ -30,7 +30,7 @@ func (p *Parts) open(ctx context.Context) *Opening {
 				return
 			}
 			if o.r, o.err = repository.Open(ctx, p.Config.Repository.Place, password, Copies(p.Config)); o.err == nil {
-				o.r.Events = p.Events
+				o.r.Events, o.r.Hide = p.Events, p.Secrets.HideJSON
 			}
 		}()
 	})

@@ -27,6 +27,10 @@ type Options struct {
 	// Known are secrets by their references, which need not be read: of a
 	// configuration whose files are still to be made.
 	Known map[string]holdfast.Secret
+	// Secrets learns every secret that is read, and hides what others repeat of
+	// them in whatever is stored. A program prints through it as well; without
+	// one Open makes it.
+	Secrets *secrets.Known
 }
 
 // Parts are what a configuration comes to. Nothing is reached before it is
@@ -38,7 +42,7 @@ type Parts struct {
 	Options
 
 	kind    Kind
-	secrets secrets.Readers
+	readers secrets.Readers
 	once    sync.Once
 	opening *Opening
 }
@@ -46,15 +50,19 @@ type Parts struct {
 // Open turns a configuration into parts. Close ends what they have opened.
 func Open(conf *config.Config, o Options) (*Parts, error) {
 	p := &Parts{Config: conf, Node: conf.DomainNode(), Options: o}
+	if p.Secrets == nil {
+		p.Secrets = new(secrets.Known)
+	}
 	if o.Kind != nil {
 		p.kind = *o.Kind
 	} else {
 		p.kind = kindOf(p)
 	}
-	p.secrets = Secrets(conf.Dir())
-	p.secrets["container"] = p.kind.Secret
+	p.readers = Secrets(conf.Dir())
+	p.readers["container"] = p.kind.Secret
+	p.readers = p.Secrets.LearnAll(p.readers)
 	for key, reference := range conf.References() {
-		if reference != "" && !p.secrets.Knows(string(reference)) {
+		if reference != "" && !p.readers.Knows(string(reference)) {
 			return nil, config.Wrong(conf.File(), config.NoReference(key))
 		}
 	}
@@ -83,9 +91,9 @@ func (p *Parts) Close(ctx context.Context) error {
 // Secret reads a secret where it rests; nil without a reference.
 func (p *Parts) Secret(r config.Reference) holdfast.SecretFunc {
 	if known, ok := p.Known[string(r)]; ok {
-		return holdfast.Fixed(known)
+		return p.Secrets.LearnFrom(holdfast.Fixed(known))
 	}
-	return p.secrets.Of(string(r))
+	return p.readers.Of(string(r))
 }
 
 // Repository is the configured repository, open.

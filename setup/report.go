@@ -36,15 +36,16 @@ func (p *Parts) Drill(
 		report.Key = key.Public
 	}
 	text, jsonErr := report.JSON()
+	text = p.Secrets.HideJSON(text)
 	kept = errors.Join(jsonErr, keyErr, r.PutDrill(ctx, report.Remembered(text)))
 	if dir != "" {
-		kept = errors.Join(kept, writeReports(dir, report, text, key.Private))
+		kept = errors.Join(kept, p.writeReports(dir, report, text, key.Private))
 	}
 	return report, kept, err
 }
 
 // writeReports writes the report in each form, with a signature next to it.
-func writeReports(dir string, r *drill.Report, text []byte, key holdfast.Secret) error {
+func (p *Parts) writeReports(dir string, r *drill.Report, text []byte, key holdfast.Secret) error {
 	page, err := r.HTML()
 	if err != nil {
 		return err
@@ -54,6 +55,9 @@ func writeReports(dir string, r *drill.Report, text []byte, key holdfast.Secret)
 	}
 	stem := filepath.Join(dir, fmt.Sprintf("drill-%s-%s", r.Set, r.At.UTC().Format("20060102T150405Z")))
 	for ending, content := range map[string][]byte{".json": text, ".txt": r.Text(), ".html": page} {
+		if ending != ".json" {
+			content = []byte(p.Secrets.Hide(string(content)))
+		}
 		files := map[string][]byte{stem + ending: content}
 		if !key.IsEmpty() {
 			signature, err := sshsig.Sign(key.Reveal(), "holdfast-drill", content)

@@ -104,7 +104,7 @@ func (p *Parts) unmanaged(ctx context.Context, o RestoreOptions) (restore.Target
 
 // journal is what remembers an unfinished restore.
 func (p *Parts) journal() journal.File {
-	return journal.File{Path: p.nextToConfig(".restore.json")}
+	return journal.File{Path: p.nextToConfig(".restore.json"), Hide: p.Secrets.HideJSON}
 }
 
 // RestoreTarget implements Programs.
@@ -137,7 +137,7 @@ func (c *composed) managed(
 	if err != nil {
 		return restore.Target{}, databases.Target{}, err
 	}
-	maps.Copy(live.Addresses, addressesOf(programs.Node))
+	maps.Copy(live.Addresses, c.parts.addressesOf(programs.Node))
 	participant := programs.Node.Target(holdfast.Participant)
 	programs.Notes = c.parts.journal()
 	programs.Ready = func(ctx context.Context) error { return answers(ctx, participant) }

@@ -74,7 +74,7 @@ keys: the files are readable for their owner alone, and should not stay.`,
 }
 
 func (f exportFlags) check(a *app) error {
-	switch out, _ := a.out.(*os.File); {
+	switch out, _ := a.whole.out.(*os.File); {
 	case !f.sql && (f.component != "" || f.owners || f.unproven):
 		return usageError(nil, errors.New("--component, --owners and --accept-unproven go with --sql; files are always exported whole"))
 	case !f.sql:
@@ -91,7 +91,7 @@ func (f exportFlags) check(a *app) error {
 
 func (a *app) exportSQL(ctx context.Context, p *setup.Parts, set holdfast.Set, files holdfast.Files, f exportFlags) error {
 	pg := export.Postgres{Script: postgres.Tools{Dir: p.Config.Tools}.Script, Rows: postgres.TextRows}
-	return export.SQL(ctx, set, holdfast.ComponentName(f.component), files, a.out, pg,
+	return export.SQL(ctx, set, holdfast.ComponentName(f.component), files, a.whole.out, pg,
 		export.SQLOptions{Owners: f.owners, Unproven: f.unproven, Events: p.Events})
 }
 

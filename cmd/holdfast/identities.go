@@ -208,7 +208,7 @@ remembered in the repository, for the condition recovery_key_tested.`,
 				if err != nil {
 					return err
 				}
-				_, err = a.out.Write(clear)
+				_, err = a.whole.out.Write(clear)
 				return err
 			}
 			if len(args) == 1 && strings.HasSuffix(args[0], ".age") {

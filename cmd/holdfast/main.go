@@ -48,7 +48,7 @@ func main() {
 
 // run runs one command line and returns the exit code.
 func run(ctx context.Context, args []string, s streams) int {
-	a := &app{streams: s}
+	a := newApp(s)
 	root := newRoot(a)
 	root.SetArgs(args)
 	root.SetIn(s.in)

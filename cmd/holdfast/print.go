@@ -2,8 +2,10 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"regexp"
 	"slices"
@@ -27,13 +29,23 @@ func (a *app) result(kind string, value any, text func()) error {
 		text()
 		return nil
 	}
-	encoder := json.NewEncoder(a.out)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(struct {
+	return a.json(a.whole.out, struct {
 		Schema int    `json:"schema"`
 		Kind   string `json:"kind"`
 		Value  any    `json:"value"`
 	}{outputSchema, kind, value})
+}
+
+// json prints a value without the secrets that are known.
+func (a *app) json(w io.Writer, value any) error {
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetIndent("", "  ")
+	if err := encoder.Encode(value); err != nil {
+		return err
+	}
+	_, err := w.Write(a.known.HideJSON(text.Bytes()))
+	return err
 }
 
 func (a *app) printf(format string, args ...any) { _, _ = fmt.Fprintf(a.out, format, args...) }
@@ -89,9 +101,7 @@ func (a *app) printError(err error, asJSON bool) {
 	why, do := holdfast.Advice(err)
 	class := holdfast.ClassOf(err)
 	if asJSON || a.output == "json" {
-		encoder := json.NewEncoder(a.err)
-		encoder.SetIndent("", "  ")
-		_ = encoder.Encode(struct {
+		_ = a.json(a.whole.err, struct {
 			Schema int            `json:"schema"`
 			Kind   string         `json:"kind"`
 			Class  holdfast.Class `json:"class"`

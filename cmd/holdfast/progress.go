@@ -48,7 +48,7 @@ func newProgress(a *app) *progress {
 		out: a.err, quiet: a.quiet || a.output == "json", now: time.Now,
 		bars: map[string]*progressbar.ProgressBar{}, last: map[string]time.Time{},
 	}
-	if f, ok := a.err.(*os.File); ok {
+	if f, ok := a.whole.err.(*os.File); ok {
 		a.shown.terminal = term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb"
 	}
 	return a.shown

@@ -107,7 +107,7 @@ func (a *app) readKeys(file string) ([]age.Identity, error) {
 	if err != nil {
 		return nil, err
 	}
-	return identities.ParseKeys(holdfast.NewSecret(string(text)))
+	return identities.ParseKeys(a.known.Learn(holdfast.NewSecret(string(text))))
 }
 
 func (a *app) printInstructions(r reonboard.Instructions) {

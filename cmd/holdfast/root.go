@@ -13,6 +13,7 @@ import (
 	"holdfast/config"
 	"holdfast/internal/libpq"
 	"holdfast/repository"
+	"holdfast/secrets"
 	"holdfast/setup"
 )
 
@@ -27,12 +28,21 @@ type streams struct {
 
 // app is what every command shares: where it prints, and the global flags.
 type app struct {
-	streams
+	streams                      // texts for people go here, without the secrets that are known
+	whole         streams        // as they were given, for what is no text and for JSON
+	known         *secrets.Known // what the command has read of secrets
 	configPath    string
 	output        string
 	quiet         bool      // say nothing of what goes well; of the commands that cron runs
 	ifInterrupted string    // what an interruption of the command means
 	shown         *progress // the listener of whatever the command does
+}
+
+// newApp is an app that prints no secret that it has read.
+func newApp(s streams) *app {
+	a := &app{streams: s, whole: s, known: new(secrets.Known)}
+	a.out, a.err = a.known.Writer(s.out), a.known.Writer(s.err)
+	return a
 }
 
 func newRoot(a *app) *cobra.Command {
@@ -121,7 +131,9 @@ func (a *app) open() (*setup.Parts, error) {
 
 // parts are what a configuration comes to.
 func (a *app) parts(c *config.Config) (*setup.Parts, error) {
-	return setup.Open(c, setup.Options{Version: version, Events: newProgress(a).hear, Shell: a.shell})
+	return setup.Open(c, setup.Options{
+		Version: version, Events: newProgress(a).hear, Shell: a.shell, Secrets: a.known,
+	})
 }
 
 // with runs fn with what the configuration comes to.
