@@ -62,10 +62,10 @@ func TestJSONStaysJSON(t *testing.T) {
 	k := knows("12345678", "captures", token, `ends with \`)
 	for text, want := range map[string]string{
 		`{"captures": 12345678, "a": ["12345678", "captures"]}`: `{"captures": 12345678, "a": ["[secret]", "[secret]"]}`,
-		`{"err": "said \"` + token + `\""}`:                      `{"err": "said \"[secret]\""}`,
-		`{"a":"ends with \\","b":"\\"}`:                          `{"a":"[secret]","b":"\\"}`,
-		`"cut`: `"cut`,
-		``:     ``,
+		`{"err": "said \"` + token + `\""}`:                     `{"err": "said \"[secret]\""}`,
+		`{"a":"ends with \\","b":"\\"}`:                         `{"a":"[secret]","b":"\\"}`,
+		`"cut`:                                                  `"cut`,
+		``:                                                      ``,
 	} {
 		if got := string(k.HideJSON([]byte(text))); got != want {
 			t.Errorf("%s: got %s, want %s", text, got, want)

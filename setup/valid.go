@@ -1,6 +1,16 @@
 package setup
 
-import "holdfast/identities"
+import (
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"holdfast"
+	"holdfast/identities"
+	"holdfast/secrets"
+)
 
 // Valid says what is wrong with a configuration beyond its form: connection
 // strings that cannot be honoured, recipients that nothing can be sealed to.
@@ -14,4 +24,29 @@ func (p *Parts) Valid() error {
 	}
 	_, err := identities.ParseRecipients(p.Config.Identities.Recipients)
 	return err
+}
+
+// Exposed mentions the secrets in files that every user of this machine can
+// read. That may be meant, as on a machine of one user, so it is no violation.
+func (p *Parts) Exposed() []Finding {
+	var out []Finding
+	references := p.Config.References()
+	for _, key := range slices.Sorted(maps.Keys(references)) {
+		path, isFile := strings.CutPrefix(string(references[key]), "file:")
+		if !isFile {
+			continue
+		}
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(p.Config.Dir(), path)
+		}
+		if mode, yes := secrets.Exposed(path); yes {
+			out = append(out, Finding{
+				Subject: key, Verdict: holdfast.Holds,
+				Found: fmt.Sprintf("%s has mode %04o", path, mode),
+				Why:   "Every user of this machine can read this secret.",
+				Do:    "`chmod 600 " + path + "`, if the user who runs Holdfast owns it.",
+			})
+		}
+	}
+	return out
 }

@@ -33,6 +33,7 @@ comes with its fix. Nothing is changed.`,
 				return err
 			}
 			found := []setup.Finding{{Subject: "configuration", Verdict: holdfast.Holds, Found: fmt.Sprintf("node %s, %s", p.Node.Name, count(len(p.Node.Components), "database"))}}
+			found = append(found, p.Exposed()...)
 			if live {
 				found = append(found, p.Try(cmd.Context())...)
 			}
@@ -67,7 +68,7 @@ func (a *app) printFindings(list []setup.Finding) {
 	}
 	a.table(rows)
 	for _, f := range list {
-		if f.Verdict != holdfast.Holds && f.Do != "" {
+		if f.Do != "" {
 			a.printf("\n%s: %s\n  next: %s\n", f.Subject, f.Why, f.Do)
 		}
 	}

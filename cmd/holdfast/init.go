@@ -64,6 +64,7 @@ nowhere; only its public part goes into the configuration.`,
 func initFlags(fl *pflag.FlagSet, f *firstrun.Answers, answers *answers) {
 	fl.StringVar(&f.Node, "node", "", "the node's name in the repository")
 	fl.StringArrayVar(&f.Databases, "database", nil, "COMPONENT=CONNECTION; the components validator and participant are known by name, others are apps'; repeatable")
+	fl.StringArrayVar(&f.Passwords, "database-password", nil, "COMPONENT=REFERENCE to the password of a --database (file:, env:, exec:); repeatable")
 	fl.StringVar(&f.Repository, "repository", "", "directory for the repository")
 	fl.StringVar(&f.Password, "repository-password", "", "reference to an existing password (file:, env:, exec:); without it one is made")
 	fl.StringVar(&f.Tools, "tools", "", "directory of pg_dump and pg_restore")
@@ -95,7 +96,9 @@ func (a *app) init(ctx context.Context, f firstrun.Answers, operator answers) er
 	a.ifInterrupted = "Nothing was created, or the configuration is there and all that belongs to it."
 	f.HideKey = a.output == "json"
 	operator.app, operator.in, operator.certain = a, bufio.NewReader(a.in), f.Certain
-	made, err := firstrun.Run(ctx, path, f, operator, setup.Options{Version: version, Events: a.firstRun(), Shell: a.shell})
+	made, err := firstrun.Run(ctx, path, f, operator, setup.Options{
+		Version: version, Events: a.firstRun(), Shell: a.shell, Secrets: a.known,
+	})
 	if err != nil {
 		return err
 	}

@@ -22,11 +22,16 @@ import (
 
 	"holdfast/config"
 	"holdfast/identities/identitiestest"
+	"holdfast/internal/libpq"
 	"holdfast/internal/splicetest"
+	"holdfast/sandbox"
 	"holdfast/setup"
 )
 
 func TestMain(m *testing.M) {
+	if sandbox.IsInside() { // a drill in this process has started it again
+		main()
+	}
 	testscript.Main(tests{m}, map[string]func(){"holdfast": main})
 }
 
@@ -179,6 +184,13 @@ func (b *bench) env(set func(key, value string)) {
 	set("SERVER_DIR", filepath.Dir(b.node.Participant.Socket()))
 	set("VALIDATOR_TCP_DSN", b.node.Participant.TCPDSN(databaseOf(b.dsn["validator"])))
 	set("PARTICIPANT_TCP_DSN", b.node.Participant.TCPDSN(databaseOf(b.dsn["participant"])))
+	for name, dsn := range map[string]string{"VALIDATOR_TCP": "validator", "PARTICIPANT_TCP": "participant"} {
+		info, err := libpq.Parse(b.node.Participant.TCPDSN(databaseOf(b.dsn[dsn])))
+		if err != nil {
+			panic(err)
+		}
+		set(name, info.String()) // without the password
+	}
 	set("VALIDATOR_DB", databaseOf(b.dsn["validator"]))
 	set("PARTICIPANT_DB", databaseOf(b.dsn["participant"]))
 	set("PARTICIPANT_ID", b.node.Identities.ParticipantID)

@@ -62,8 +62,11 @@ func (r *run) draftDatabases(line func(string, ...any)) error {
 		}
 		line("  %s:", name)
 		line("    connection: %s", yamlString(info.String()))
-		if password := info.Secret(); !password.IsEmpty() {
-			r.passwords[name] = password
+		switch password := info.Secret(); {
+		case r.references[name] != "":
+			line("    password: %s", yamlString(r.references[name]))
+		case !password.IsEmpty():
+			r.passwords[name] = r.options.Secrets.Learn(password)
 			line("    password: file:%s.password", name)
 		}
 		if r.hasParticipant() && !slices.Contains(holdfast.Kinds(), holdfast.Kind(name)) {

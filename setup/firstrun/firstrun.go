@@ -12,6 +12,7 @@ import (
 	"holdfast"
 	"holdfast/backup"
 	"holdfast/config"
+	"holdfast/internal/libpq"
 	"holdfast/place"
 	"holdfast/setup"
 )
@@ -20,7 +21,8 @@ import (
 // for.
 type Answers struct {
 	Node            string
-	Databases       []string // COMPONENT=CONNECTION
+	Databases       []string // COMPONENT=CONNECTION; a password may be in those of Ask alone
+	Passwords       []string // COMPONENT=REFERENCE, of the databases
 	Repository      string   // its directory
 	Password        string   // reference to the repository's; empty: one is made
 	Tools           string   // directory of pg_dump and pg_restore
@@ -84,6 +86,7 @@ type run struct {
 	made     Made
 
 	passwords   map[string]holdfast.Secret // by component: taken out of connection strings, into files
+	references  map[string]string          // by component: to the passwords that are somewhere already
 	newPassword holdfast.Secret            // of the repository
 	// recalled is the set that says what no container does: of a node that is to
 	// come back here.
@@ -94,7 +97,7 @@ type run struct {
 func Run(ctx context.Context, path string, answers Answers, operator Operator, o setup.Options) (Made, error) {
 	r := &run{
 		Answers: answers, operator: operator, options: o,
-		path: path, dir: filepath.Dir(path), passwords: map[string]holdfast.Secret{},
+		path: path, dir: filepath.Dir(path), passwords: map[string]holdfast.Secret{}, references: map[string]string{},
 	}
 	if err := r.possible(); err != nil {
 		return Made{}, err
@@ -151,6 +154,37 @@ func (r *run) possible() error {
 	if r.ErrorCorrection < 0 || r.ErrorCorrection > 100 {
 		return usage("--error-correction: want percent, 0 to 100")
 	}
+	return r.noPasswords()
+}
+
+// noPasswords refuses a password in an argument, and reads where they are
+// instead.
+func (r *run) noPasswords() error {
+	for _, text := range r.Databases {
+		name, dsn, _ := strings.Cut(text, "=")
+		info, err := libpq.Parse(dsn)
+		if err != nil {
+			continue // the draft says what is wrong with it
+		}
+		r.options.Secrets.Learn(info.Secret())
+		if !info.Secret().IsEmpty() {
+			return &holdfast.Problem{
+				Class: holdfast.Usage,
+				What:  "--database " + name + ": the connection string has a password",
+				Why:   "Every user of this machine can read the arguments of a command, and the shell remembers them.",
+				Do: "Change that password, put the new one into a file of mode 0600, and type: " +
+					"`--database-password " + name + "=file:PATH`.",
+			}
+		}
+	}
+	for _, text := range r.Passwords {
+		name, reference, found := strings.Cut(text, "=")
+		isOf := func(d string) bool { return strings.HasPrefix(d, name+"=") }
+		if !found || !slices.ContainsFunc(r.Databases, isOf) {
+			return usage("--database-password: want COMPONENT=REFERENCE of a --database, such as participant=file:PATH")
+		}
+		r.references[name] = reference
+	}
 	return nil
 }
 
@@ -182,11 +216,18 @@ func (r *run) fromHere() {
 	for i := range r.Keep {
 		absPlace(&r.Keep[i])
 	}
-	for _, reference := range []*string{&r.Password, &r.ClientSecret, &r.Token} {
+	absReference := func(reference *string) {
 		if path, ok := strings.CutPrefix(*reference, "file:"); ok && path != "" {
 			abs(&path)
 			*reference = "file:" + path
 		}
+	}
+	for _, reference := range []*string{&r.Password, &r.ClientSecret, &r.Token} {
+		absReference(reference)
+	}
+	for name, reference := range r.references {
+		absReference(&reference)
+		r.references[name] = reference
 	}
 }
 

@@ -1,0 +1,245 @@
+package main
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"holdfast"
+	"holdfast/internal/libpq"
+	"holdfast/internal/splicetest"
+	"holdfast/repository"
+)
+
+// canaries are the secrets of a node whose every peer repeats what it is given.
+type canaries struct {
+	*testing.T
+	bench
+	dir    string
+	echo   atomic.Bool // the validator app refuses, and repeats the token
+	secret map[string]string
+	said   bytes.Buffer // whatever the commands have printed
+}
+
+// TestNoSecretIsRepeated lets a node live through a whole story while everybody
+// repeats the secrets that they are given, and then looks for these in every
+// output, file, manifest, record, argument and environment.
+func TestNoSecretIsRepeated(t *testing.T) {
+	c := newCanaries(t)
+	c.holdfast(2, c.init("--database", "participant="+c.node.Participant.TCPDSN(databaseOf(c.dsn["participant"])))...)
+	c.holdfast(0, c.init("--database", "participant="+c.tcp("participant"), "--database-password", "participant="+c.file("db"))...)
+	c.holdfast(0, "backup")
+	c.holdfast(0, "drill", "latest", "--server", "local", "--report", filepath.Join(c.dir, "reports"))
+	c.holdfast(0, "restore", "latest", "--yes")
+	c.echo.Store(true)
+	c.holdfast(3, "backup")
+	for _, args := range [][]string{
+		{"list"}, {"show", "latest"}, {"check"}, {"check", "--output", "json"}, {"config", "check", "--live"},
+		{"config", "check", "--live", "--output", "json"}, {"config", "show", "--origin"}, {"identities", "fetch"},
+		{"identities", "fetch", "--output", "json"}, {"verify", "latest"}, {"retention"},
+		{"export", "latest", filepath.Join(c.dir, "export")},
+		{"restore", "undo", "--yes"},
+	} {
+		c.holdfast(-1, args...)
+	}
+	c.configure("token: file:token", "token: 'exec:cat "+filepath.Join(c.dir, "token")+" >&2; exit 3'")
+	c.holdfast(-1, "identities", "fetch")
+	c.configure("mode: token", "mode: oidc\n    client_id: holdfast\n    client_secret: file:client\n    issuer: "+c.issuer())
+	c.holdfast(-1, "identities", "fetch")
+	c.configure("client_id:", "basic: true\n    client_id:")
+	c.holdfast(-1, "identities", "fetch")
+	if !strings.Contains(c.said.String(), "is refused") {
+		t.Fatalf("nobody has repeated anything:\n%s", c.said.String())
+	}
+	c.search()
+}
+
+func newCanaries(t *testing.T) *canaries {
+	t.Helper()
+	c := &canaries{T: t, dir: t.TempDir()}
+	c.must(c.start("canaries", false))
+	t.Cleanup(c.close)
+	c.secret = map[string]string{
+		"db": nodePassword, "repository": "canary<of>the&repository", "client": "canary-of-the-client+/=",
+		"token": splicetest.UnsafeToken(c.node.User, splicetest.DefaultAudience),
+	}
+	for name, value := range c.secret {
+		c.must(os.WriteFile(filepath.Join(c.dir, name), []byte(value+"\n"), 0o600))
+	}
+	for _, program := range []string{"pg_dump", "pg_restore", "psql", "pg_dumpall"} {
+		script := fmt.Sprintf("#!/bin/sh\n{ printf '%%s\\n' \"$0 $*\"; env; } >>%s\nexec %s \"$@\"\n",
+			filepath.Join(c.dir, "children"), filepath.Join(c.node.Participant.Version.Bin, program))
+		c.must(os.MkdirAll(filepath.Join(c.dir, "bin"), 0o700))
+		c.must(os.WriteFile(filepath.Join(c.dir, "bin", program), []byte(script), 0o700)) //nolint:gosec // it is run
+	}
+	return c
+}
+
+func (c *canaries) must(err error) {
+	c.Helper()
+	if err != nil {
+		c.Fatal(err)
+	}
+}
+
+func (c *canaries) file(name string) string { return "file:" + filepath.Join(c.dir, name) }
+
+// tcp is the connection of a component over TCP, without its password.
+func (c *canaries) tcp(component string) string {
+	info, err := libpq.Parse(c.node.Participant.TCPDSN(databaseOf(c.dsn[component])))
+	c.must(err)
+	return info.String()
+}
+
+func (c *canaries) init(more ...string) []string {
+	return append([]string{
+		"init", "--no-input", "--node", demoNode, "--repository", filepath.Join(c.dir, "sets"),
+		"--repository-password", c.file("repository"), "--recovery-key-file", filepath.Join(c.dir, "recovery"),
+		"--database", "validator=" + c.tcp("validator"), "--database-password", "validator=" + c.file("db"),
+		"--identities-url", c.proxy(), "--auth", "token", "--token", c.file("token"),
+		"--tools", filepath.Join(c.dir, "bin"),
+	}, more...)
+}
+
+// proxy is a validator app that repeats the token when it refuses it.
+func (c *canaries) proxy() string {
+	app, err := url.Parse(c.app.URL())
+	c.must(err)
+	healthy := httputil.NewSingleHostReverseProxy(app)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		given := r.Header.Get("Authorization")
+		if !c.echo.Load() || given == "" {
+			healthy.ServeHTTP(w, r)
+			return
+		}
+		text, _ := json.Marshal(map[string]string{"error": "the header " + given + " is refused"})
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusUnauthorized)
+		_, _ = w.Write(text)
+	}))
+	c.Cleanup(server.Close)
+	return server.URL
+}
+
+// issuer is one that repeats the client's secret when it refuses it.
+func (c *canaries) issuer() string {
+	var server *httptest.Server
+	server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		if strings.Contains(r.URL.Path, "well-known") {
+			_ = json.NewEncoder(w).Encode(map[string]string{"issuer": server.URL, "token_endpoint": server.URL + "/token"})
+			return
+		}
+		body, _ := io.ReadAll(r.Body)
+		w.WriteHeader(http.StatusBadRequest)
+		_ = json.NewEncoder(w).Encode(map[string]string{"error": "invalid_client", "error_description": fmt.Sprintf(
+			"%s with %s is refused", r.Header.Get("Authorization"), body)})
+	}))
+	c.Cleanup(server.Close)
+	return server.URL
+}
+
+// configure replaces a part of the configuration.
+func (c *canaries) configure(old, by string) {
+	c.Helper()
+	path := filepath.Join(c.dir, "holdfast.yaml")
+	text, err := os.ReadFile(path)
+	c.must(err)
+	before := strings.ReplaceAll(string(text), "file:"+c.dir+"/", "file:")
+	after := strings.Replace(before, old, by, 1)
+	if after == before {
+		c.Fatalf("no %q in\n%s", old, before)
+	}
+	c.must(os.WriteFile(path, []byte(after), 0o600))
+}
+
+// holdfast runs a command line, which has to end with that code; -1 for any.
+func (c *canaries) holdfast(code int, args ...string) {
+	c.Helper()
+	var printed bytes.Buffer
+	args = append([]string{"--config", filepath.Join(c.dir, "holdfast.yaml")}, args...)
+	got := run(c.Context(), args, streams{in: strings.NewReader(""), out: &printed, err: &printed})
+	_, _ = fmt.Fprintf(&c.said, "$ %q\n%s", args[2], printed.String())
+	if code >= 0 && got != code {
+		c.Fatalf("holdfast %q: exit code %d, want %d\n%s", args, got, code, printed.String())
+	}
+}
+
+// search looks for the canaries wherever something is left of the story.
+func (c *canaries) search() {
+	c.Helper()
+	c.look("what was printed", c.said.Bytes())
+	c.look("manifests and records", c.stored())
+	children, err := os.ReadFile(filepath.Join(c.dir, "children"))
+	c.must(err)
+	for _, line := range strings.Split(string(children), "\n") {
+		if !strings.HasPrefix(line, "PGPASSWORD=") { // libpq's own way, which its owner alone can read
+			c.look("an argument or variable of a child process: "+line, []byte(line))
+		}
+	}
+	c.must(filepath.WalkDir(c.dir, func(path string, d fs.DirEntry, err error) error {
+		name := filepath.Base(path)
+		if err != nil || !d.Type().IsRegular() || name == "children" || c.secret[name] != "" && filepath.Dir(path) == c.dir {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		c.look(path, text)
+		return err
+	}))
+}
+
+// stored is what the repository keeps in its encryption.
+func (c *canaries) stored() []byte {
+	c.Helper()
+	a := newApp(streams{in: strings.NewReader(""), out: io.Discard, err: io.Discard})
+	a.configPath = filepath.Join(c.dir, "holdfast.yaml")
+	p, err := a.open()
+	c.must(err)
+	defer func() { _ = p.Close(c.Context()) }()
+	var r *repository.Repository
+	r, err = p.Repository(c.Context())
+	c.must(err)
+	list, err := r.Manifests(c.Context(), demoNode)
+	c.must(err)
+	var sets []holdfast.Set
+	for _, m := range list {
+		sets = append(sets, m.Set)
+	}
+	drills, err := r.Drills(c.Context(), "")
+	c.must(err)
+	text, err := json.Marshal(map[string]any{"sets": sets, "drills": drills})
+	c.must(err)
+	if len(sets) < 2 || len(drills) == 0 {
+		c.Errorf("the story left %d sets and %d drills", len(sets), len(drills))
+	}
+	return text
+}
+
+// look looks for each canary in any spelling, and for half of one.
+func (c *canaries) look(where string, text []byte) {
+	c.Helper()
+	for name, secret := range c.secret {
+		quoted, _ := json.Marshal(secret)
+		for _, form := range []string{
+			secret, string(quoted[1 : len(quoted)-1]), url.QueryEscape(secret), secret[:min(len(secret), len(secret)/2+12)],
+			base64.StdEncoding.EncodeToString([]byte("holdfast:" + url.QueryEscape(secret))),
+		} {
+			if i := bytes.Index(text, []byte(form)); i >= 0 {
+				c.Errorf("the canary %s is in %s: ...%s", name, where, text[max(0, i-60):i])
+				break
+			}
+		}
+	}
+}
