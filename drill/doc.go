@@ -1,5 +1,5 @@
 // Package drill rehearses a restore: it restores a set into a sandbox that can
-// reach no network, compares everything that came back with what was captured,
+// reach no network and no socket, compares everything that came back with what was captured,
 // runs the operator's checks, measures how long it took, removes everything,
 // and reports it so that a third party can file it.
 //

@@ -64,9 +64,9 @@ type question struct{ code, title, consequence, next string }
 
 // The questions of a drill.
 var (
-	isolation = question{"no_network", "The place could reach no network",
+	isolation = question{"no_network", "The place could reach no network and no socket",
 		"A copy of the node's databases was somewhere from where it could be reached or reach out.",
-		"Run the drill on Linux as root, or where unprivileged user namespaces are allowed."}
+		"Run the drill on Linux as root, or where unprivileged user namespaces are allowed, or in a container."}
 	proven = question{"set_proven", "The set is proven", "Nothing restored from it is known to belong together.",
 		"`holdfast show` has the details; choose a proven set."}
 	restored = question{"restored_equal", "Everything came back equal", "This set does not bring the node back.",

@@ -19,7 +19,7 @@ type Drill struct {
 	Took     time.Duration     `json:"took_ns"` // the whole drill
 	Bytes    int64             `json:"bytes"`   // of the databases, as captured
 	Host     string            `json:"host"`
-	Isolated holdfast.Verdict  `json:"isolated"`         // whether the sandbox was proven to reach no network
+	Isolated holdfast.Verdict  `json:"isolated"`         // whether the sandbox was proven to reach no network and no socket
 	Booted   holdfast.Verdict  `json:"booted,omitempty"` // whether the right participant started; "" when not tried
 	Report   string            `json:"report"`           // SHA-256, in hex, of the signed report
 	Holdfast string            `json:"holdfast"`         // version of the program

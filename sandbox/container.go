@@ -54,7 +54,7 @@ const shared = "/holdfast"
 func (d Daemon) Start(ctx context.Context, purpose string) (s *Server, err error) {
 	own := newLabel(purpose)
 	own.Docker = d.Engine.Host()
-	dir, err := Host{Dir: d.Dir}.directory(own, nil)
+	dir, err := Host{Dir: d.Dir}.directory(own)
 	if err != nil {
 		return nil, err
 	}
@@ -191,9 +191,13 @@ func Major(i docker.Image) int {
 }
 
 // probeScript prints the flags of every interface, the kernel's routing tables,
-// and the results of two attempts to reach a network.
+// the Unix sockets of this network namespace and those that a path leads to, and
+// the results of two attempts to reach a network.
 const probeScript = `cd /sys/class/net && for n in *; do f=1; read -r f <"$n/flags"; echo "interface $n $f"; done
 for t in route ipv6_route; do [ ! -r /proc/net/$t ] || while read -r line; do echo "route $line"; done </proc/net/$t; done
+[ ! -r /proc/net/unix ] || while read -r _ _ _ _ _ _ _ name; do [ -z "$name" ] || echo "own $name"; done </proc/net/unix
+if [ -r /proc/net/unix ] && command -v find >/dev/null; then
+find / \( -path /proc -o -path /sys \) -prune -o -type s -exec echo socket {} \; 2>/dev/null; echo searched yes; fi
 command -v bash >/dev/null || exit 0
 try() { m=$(bash -c ': >"$0"' "$2" 2>&1) && m=reached; echo "$1 ${m##*: }"; }
 try loopback "/dev/tcp/127.0.0.1/$1"
@@ -220,6 +224,7 @@ var interfaceLine = regexp.MustCompile(`^interface (\S+) (\S+)$`)
 // parseProbe parses the output of probeScript.
 func parseProbe(text string) *probe {
 	p := &probe{Isolated: true}
+	var own, visible []string
 	for _, line := range strings.Split(text, "\n") {
 		kind, rest, _ := strings.Cut(line, " ")
 		switch kind {
@@ -230,11 +235,20 @@ func parseProbe(text string) *probe {
 			}
 		case "route":
 			p.Routes = append(p.Routes, routes(rest)...)
+		case "own":
+			own = append(own, rest)
+		case "socket":
+			visible = append(visible, rest)
+		case "searched":
+			p.Sockets = &sockets{}
 		case "loopback":
 			p.Loopback = rest
 		case "anywhere":
 			p.Anywhere = rest
 		}
+	}
+	if p.Sockets != nil {
+		p.Sockets.foreign(own, visible)
 	}
 	if len(p.Interfaces) == 0 { // without even a loopback, nothing was read
 		p.Loopback, p.Anywhere = "", ""

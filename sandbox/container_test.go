@@ -180,7 +180,7 @@ func TestWhatAKilledDrillInAContainerLeft(t *testing.T) {
 			_ = child.Wait()
 			await(t, "the server is gone with the drill", func() bool { return command(t, "ps", "-a", "-q", "--filter", "id="+id) == "" })
 			// A drill that uses no containers does it as well.
-			removed, err := sandbox.Host{Dir: dir}.Clean(t.Context())
+			removed, err := sandbox.Host{Dir: dir, Daemons: []string{host}}.Clean(t.Context())
 			// The participant may have been removed by another package's drill: whoever
 			// comes next does it.
 			if err != nil || !slices.Contains(removed, filepath.Join(dir, container)) || len(leftover(t, dir)) > 0 || inContainers(t, container) != "" {

@@ -4,10 +4,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -54,8 +55,8 @@ func (l label) dead() bool {
 	return l.Boot == boot() && l.Processes == processes() && !l.lives()
 }
 
-// directory creates a labelled directory that only the server's account can open.
-func (h Host) directory(l label, who *account) (string, error) {
+// directory creates a labelled directory that only we can open.
+func (h Host) directory(l label) (string, error) {
 	base := h.base()
 	dir, err := os.MkdirTemp(base, prefix)
 	if err != nil {
@@ -64,9 +65,6 @@ func (h Host) directory(l label, who *account) (string, error) {
 	text, err := json.Marshal(l)
 	if err == nil {
 		err = os.WriteFile(filepath.Join(dir, labelName), text, 0o600)
-	}
-	if err == nil && who != nil {
-		err = os.Chown(dir, int(who.uid), int(who.gid))
 	}
 	if err == nil && len(dir) > most {
 		err = fmt.Errorf("%s is too long for the path of a Unix socket", dir)
@@ -95,8 +93,8 @@ func (h Host) base() string {
 }
 
 // Clean removes the leftovers of killed drills, and lists them. It does not touch
-// what belongs to a running drill, a directory with an unreadable label unless
-// it is old, or a directory whose daemon does not answer.
+// what belongs to a running drill or to another user, a directory with an
+// unreadable label unless it is old, or a directory whose daemon does not answer.
 func (h Host) Clean(ctx context.Context) ([]string, error) {
 	list, err := filepath.Glob(filepath.Join(h.base(), prefix+"*"))
 	if err != nil {
@@ -105,19 +103,14 @@ func (h Host) Clean(ctx context.Context) ([]string, error) {
 	var removed []string
 	for _, dir := range list {
 		info, err := os.Lstat(dir)
-		if err != nil || !info.IsDir() {
+		if err != nil || !info.IsDir() || !ours(info) {
 			continue
 		}
-		var l label
-		text, err := os.ReadFile(filepath.Join(dir, labelName))
-		if err != nil || json.Unmarshal(text, &l) != nil {
-			if os.IsPermission(err) || time.Since(info.ModTime()) < time.Hour {
-				continue // another user's, or one being created
-			}
-		} else if l.lives() {
-			continue
+		l, known := readLabel(dir)
+		if l.lives() || !known && time.Since(info.ModTime()) < time.Hour {
+			continue // in use, or being created
 		}
-		containers, err := sweepAt(ctx, l.Docker)
+		containers, err := h.sweepAt(ctx, l.Docker)
 		removed = append(removed, containers...)
 		if err != nil {
 			continue // a drill that uses that daemon removes both
@@ -136,30 +129,74 @@ func (h Host) Clean(ctx context.Context) ([]string, error) {
 	return removed, nil
 }
 
-// stopLeftover kills a server that still runs in the directory. It recognises the
-// process by its working directory, so that it kills no other with the same PID.
-func stopLeftover(dir string) {
-	data := filepath.Join(dir, "data")
-	text, err := os.ReadFile(filepath.Join(data, "postmaster.pid"))
+// ours reports whether only we can have made a file or directory what it is. In
+// a directory that all users share, anything else is a trap.
+func ours(info os.FileInfo) bool {
+	const writable = 0o022
+	return ownerOf(info) == uint32(os.Geteuid()) && info.Mode().Perm()&writable == 0 //nolint:gosec // an account
+}
+
+// largestLabel is more than a label has.
+const largestLabel = 64 << 10
+
+// readOwn reads a small file that is ours, and follows no link to it.
+func readOwn(path string) ([]byte, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
 	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	info, err := f.Stat()
+	if err == nil && (!info.Mode().IsRegular() || !ours(info)) {
+		err = errors.New("it belongs to another user")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(io.LimitReader(f, largestLabel))
+}
+
+func readLabel(dir string) (l label, known bool) {
+	text, err := readOwn(filepath.Join(dir, labelName))
+	return l, err == nil && json.Unmarshal(text, &l) == nil
+}
+
+// running names the process of a server.
+type running struct {
+	PID     int    `json:"pid"`
+	Started string `json:"started"`
+}
+
+const runningName = "server.json"
+
+func writeServer(dir string, pid int) error {
+	text, err := json.Marshal(running{pid, started(pid)})
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, runningName), text, 0o600)
+}
+
+// stopLeftover kills a server that still runs in the directory. It recognises the
+// process by its start, so that it kills no other with the same PID.
+func stopLeftover(dir string) {
+	var r running
+	text, err := readOwn(filepath.Join(dir, runningName))
+	if err != nil || json.Unmarshal(text, &r) != nil || r.PID <= 1 || r.Started == "" {
 		return
 	}
-	first, _, _ := strings.Cut(string(text), "\n")
-	pid, err := strconv.Atoi(strings.TrimSpace(first))
-	if err != nil || pid <= 1 {
+	runs := func() bool { return started(r.PID) == r.Started }
+	if !runs() {
 		return
 	}
-	if at, err := os.Readlink(fmt.Sprintf("/proc/%d/cwd", pid)); err != nil || at != data {
-		return
-	}
-	_ = syscall.Kill(pid, syscall.SIGQUIT)
+	_ = syscall.Kill(r.PID, syscall.SIGQUIT)
 	for range 100 {
-		if syscall.Kill(pid, 0) != nil {
+		if !runs() {
 			return
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
-	_ = syscall.Kill(pid, syscall.SIGKILL)
+	_ = syscall.Kill(r.PID, syscall.SIGKILL)
 }
 
 func boot() string {

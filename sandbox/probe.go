@@ -12,11 +12,23 @@ import (
 
 // probe is the result of looking for a network from within a sandbox.
 type probe struct {
-	Isolated   bool     `json:"-"` // it started in its own namespace
+	Isolated   bool     `json:"-"` // it is shut in as far as a server can be
+	Lacks      string   `json:"-"` // what the system does not allow, and why
 	Interfaces []nic    `json:"interfaces"`
 	Routes     []string `json:"routes"`   // the interfaces of routes, except the loopback
 	Loopback   string   `json:"loopback"` // the result of connecting to a listener on the host's loopback
 	Anywhere   string   `json:"anywhere"` // the result of looking up a route to anywhere
+	Sockets    *sockets `json:"sockets"`  // nil: not tried
+
+	address string // of the listener on the host's loopback
+}
+
+// missing records what a confinement lacks, and why a better one did not start.
+func (p *probe) missing(c confinement, why error) {
+	p.Isolated, p.Lacks = c.missing == "", c.missing
+	if !p.Isolated && why != nil {
+		p.Lacks += " (" + why.Error() + ")"
+	}
 }
 
 // nic is a network interface.
@@ -95,20 +107,26 @@ func (p probe) finding(when string, outside error) holdfast.Finding {
 	}
 	found := fmt.Sprintf("interfaces: %s; a listener on the host's loopback: %s; a route to anywhere: %s",
 		strings.Join(names, ", "), p.Loopback, p.Anywhere)
+	found += "; " + p.Sockets.String()
 	if len(p.Routes) > 0 {
 		found += "; routes through " + strings.Join(slices.Compact(slices.Sorted(slices.Values(p.Routes))), ", ")
 	}
 	switch {
 	case !p.Isolated:
-		return cannotTell("the system allows no network namespace, so isolation is not proven; " +
-			"the server listens on no network")
+		return cannotTell("isolation is not proven: the system does not allow the server " + p.Lacks +
+			"; the server listens on no network")
 	case p.Loopback == reached || p.Anywhere == reached || open || len(p.Routes) > 0:
 		return holdfast.Finding{Verdict: holdfast.Violated, Evidence: "a network is reachable from within: " + found}
+	case p.Sockets != nil && len(p.Sockets.Reached) > 0:
+		return holdfast.Finding{Verdict: holdfast.Violated, Evidence: "a socket of others is reachable from within: " + found}
 	case p.Loopback == "" || p.Anywhere == "":
 		return cannotTell("no program there can test the network, and what is visible proves nothing: " + found)
+	case p.Sockets == nil:
+		return cannotTell("no program there can search for sockets: " + found)
+	case p.Sockets.Missing != "":
+		return cannotTell("not every socket was tried: " + p.Sockets.Missing)
 	case outside != nil:
-		return cannotTell("the test listener is unreachable from outside too, " +
-			"so its failure within proves nothing: " + outside.Error())
+		return cannotTell("what must fail within fails outside too, so it proves nothing: " + outside.Error())
 	}
 	return holdfast.Finding{Verdict: holdfast.Holds, Evidence: fmt.Sprintf("tested from within, %s: %s", when, found)}
 }

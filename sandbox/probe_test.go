@@ -23,7 +23,8 @@ const (
 // Whatever would let a byte out is found, and what cannot be tried proves
 // nothing.
 func TestWhatIsSeenOfANetwork(t *testing.T) {
-	closed := "interface lo 0x9\nloopback Connection refused\nanywhere Network is unreachable\n"
+	closed := "interface lo 0x9\nloopback Connection refused\nanywhere Network is unreachable\n" +
+		"own /var/run/postgresql/.s.PGSQL.5432\nsocket /run/postgresql/.s.PGSQL.5432\nsearched yes\n"
 	table := func(text string) string {
 		return "route " + strings.ReplaceAll(strings.TrimSpace(text), "\n", "\nroute ") + "\n"
 	}
@@ -39,6 +40,8 @@ func TestWhatIsSeenOfANetwork(t *testing.T) {
 		{"a route", closed + table(ipv4+eth0), nil, holdfast.Violated},
 		{"a route to anywhere", strings.Replace(closed, "Network is unreachable", reached, 1), nil, holdfast.Violated},
 		{"the host's loopback", strings.Replace(closed, "Connection refused", reached, 1), nil, holdfast.Violated},
+		{"a socket from outside", closed + "socket /run/docker.sock\n", nil, holdfast.Violated},
+		{"nothing to search with", strings.Replace(closed, "searched yes\n", "", 1), nil, holdfast.CannotTell},
 		{"nothing to try with", "interface lo 0x9\n", nil, holdfast.CannotTell},
 		{"nothing to see", "loopback Connection refused\nanywhere Network is unreachable\n", nil, holdfast.CannotTell},
 		{"a listener that nobody reaches", closed, errors.New("refused"), holdfast.CannotTell},

@@ -3,6 +3,7 @@ package sandbox
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -15,6 +16,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"holdfast"
 	"holdfast/internal/libpq"
 )
@@ -23,9 +26,10 @@ import (
 type Host struct {
 	Dir      string   // for their directories; "": the system's for temporary files
 	Programs string   // directory of initdb and postgres; "": searched
-	User     string   // to run as when we are root; "": postgres
+	User     string   // to run as when we are root; "": an account that nothing else has
 	KeepFree int64    // bytes to keep free on a live server's disk; 0: a tenth, at most 20 GiB
 	Inside   []string // the command line that runs Inside
+	Daemons  []string // addresses of Docker daemons that may have leftovers
 }
 
 // process is a server that runs here.
@@ -35,21 +39,31 @@ type process struct {
 	over          chan struct{}
 }
 
-// most is the longest directory of a Unix socket (sockaddr_un).
-const most = 107 - len("/.s.PGSQL.5432")
+// Below the directory of a server. Only data and sockets are the server's own:
+// it can neither read nor write its label and its log.
+const (
+	dataDir   = "data"
+	socketDir = "s"
+	rootDir   = "root"
+	logName   = "log"
+	orderName = "order.json"
+)
+
+// most is the longest directory of a server whose Unix socket still has a path
+// (sockaddr_un).
+const most = 107 - len("/"+socketDir+"/.s.PGSQL.5432")
 
 // Start starts a server of that major version, or of the next one installed. The
 // purpose goes into its label.
 func (h Host) Start(ctx context.Context, major int, purpose string) (s *Server, err error) {
 	programs, err := h.Find(ctx, major)
+	if err == nil {
+		programs, err = filepath.EvalSymlinks(programs)
+	}
 	if err != nil {
 		return nil, err
 	}
-	who, err := h.who()
-	if err != nil {
-		return nil, err
-	}
-	dir, err := h.directory(newLabel(purpose), who)
+	dir, err := h.directory(newLabel(purpose))
 	if err != nil {
 		return nil, err
 	}
@@ -60,20 +74,10 @@ func (h Host) Start(ctx context.Context, major int, purpose string) (s *Server, 
 			err = errors.Join(err, s.Stop())
 		}
 	}()
-	initdb := exec.CommandContext(ctx, filepath.Join(programs, "initdb"), "-D", filepath.Join(dir, "data"),
-		"-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
-	initdb.Dir, initdb.Env = dir, environment(dir)
-	initdb.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
-	if who != nil {
-		initdb.SysProcAttr.Credential = &syscall.Credential{Uid: who.uid, Gid: who.gid}
-	}
-	if out, err := initdb.CombinedOutput(); err != nil {
-		return s, h.failed("cannot create a sandbox server", out, err)
-	}
-	if s.Isolation, err = p.launch(ctx, h.Inside, who); err != nil {
+	if s.Isolation, err = h.launch(ctx, p); err != nil {
 		return s, err
 	}
-	info, err := libpq.Parse("host='" + dir + "' user=postgres dbname=postgres")
+	info, err := libpq.Parse("host='" + filepath.Join(dir, socketDir) + "' user=postgres dbname=postgres")
 	if err != nil {
 		return s, err
 	}
@@ -85,63 +89,86 @@ func environment(dir string) []string {
 	return []string{"LC_ALL=C", "PATH=/usr/bin:/bin", "HOME=" + dir, "TMPDIR=" + dir}
 }
 
-func (h Host) failed(what string, output []byte, err error) error {
+// end is the end of a program's output.
+func end(output []byte) string {
 	text := strings.TrimSpace(string(output))
 	if len(text) > 600 {
 		text = "... " + text[len(text)-600:]
 	}
-	return &holdfast.Problem{
-		Class: holdfast.Failed,
-		What:  what,
-		Err:   fmt.Errorf("%w: %s", err, text),
-		Do: "Check `drill.dir`, which its user must be able to open, and `drill.programs`, " +
-			"the directory of initdb and postgres.",
-	}
+	return text
 }
 
-// launch starts the server in its own network namespace, or without one if the
-// system does not allow it.
-func (p *process) launch(ctx context.Context, inside []string, who *account) (holdfast.Finding, error) {
+// confinement is how far a server is shut in.
+type confinement struct {
+	flags   uintptr
+	private bool   // it has a private root, and where we may, an account of its own
+	missing string // what it does not have; "" when it has everything
+}
+
+// confinements are tried in this order. In the first, everything that the server
+// starts ends with it: the kernel ends a process namespace with its first process.
+var confinements = []confinement{
+	{syscall.CLONE_NEWNET | syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWIPC, true, ""},
+	{syscall.CLONE_NEWNET, false, "a file system and processes of its own"},
+	{0, false, "a network, a file system and processes of its own"},
+}
+
+// launch starts the server as far shut in as the system allows.
+func (h Host) launch(ctx context.Context, p *process) (holdfast.Finding, error) {
+	own, err := newBait(p.dir)
+	if err != nil {
+		return holdfast.Finding{}, noDirectory(p.dir, err)
+	}
+	defer func() { _ = own.Close() }()
+	names := append(own.names(), hostSockets()...)
 	return testIsolation("before the server started", func(address string) (*probe, error) {
-		found, err := p.run(ctx, inside, who, address, true)
-		if err != nil && found == nil && ctx.Err() == nil {
-			found, err = p.run(ctx, inside, who, address, false)
+		var why error
+		for _, c := range confinements {
+			found, err := p.run(ctx, h, c, order{Loopback: address, Sockets: names})
+			if err == nil {
+				found.missing(c, why)
+				if err := own.try(); err != nil {
+					found.Sockets.Missing = "what must fail within fails outside too: " + err.Error()
+				}
+				return found, nil
+			}
+			if ctx.Err() != nil {
+				return nil, ctx.Err()
+			}
+			if why == nil {
+				why = err
+			}
 		}
-		return found, err
+		return nil, &holdfast.Problem{
+			Class: holdfast.Failed,
+			What:  "cannot create a sandbox server",
+			Err:   why,
+			Do: "Check `drill.dir`, which its user must be able to open, and `drill.programs`, " +
+				"the directory of initdb and postgres.",
+		}
 	})
 }
 
-// run starts the process that first tests the network and then becomes the
-// server. A nil probe means that it did not start.
-func (p *process) run(
-	ctx context.Context, inside []string, who *account, address string, isolated bool,
-) (*probe, error) {
+// run starts the process that first tests what it reaches and then becomes the
+// server. An error means that it did not start.
+func (p *process) run(ctx context.Context, h Host, c confinement, o order) (*probe, error) {
+	if err := p.prepare(h, c, &o); err != nil {
+		return nil, err
+	}
 	read, write, err := os.Pipe()
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = read.Close() }()
-	log, err := os.OpenFile(filepath.Join(p.dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	log, err := os.OpenFile(filepath.Join(p.dir, logName), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = log.Close() }()
-	args := []string{address, who.String(), filepath.Join(p.programs, "postgres"), "-D", filepath.Join(p.dir, "data")}
-	args = append(args, settings(availableMemory(), runtime.NumCPU(),
-		"listen_addresses=", "unix_socket_directories="+p.dir, "unix_socket_permissions=0700")...)
-	cmd := exec.Command(inside[0], append(inside[1:], args...)...)
-	cmd.Dir, cmd.Env = p.dir, append(environment(p.dir), insideEnv+"=1")
+	cmd := exec.Command(h.Inside[0], append(h.Inside[1:], filepath.Join(p.dir, orderName))...)
+	cmd.Dir, cmd.Env = p.dir, append(environment(filepath.Join(p.dir, dataDir)), insideEnv+"=1")
 	cmd.ExtraFiles, cmd.Stdout, cmd.Stderr = []*os.File{write}, log, log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGQUIT}
-	if isolated {
-		cmd.SysProcAttr.Cloneflags = syscall.CLONE_NEWNET
-		if os.Geteuid() != 0 {
-			cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
-			uid, gid := os.Geteuid(), os.Getegid()
-			cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: uid, HostID: uid, Size: 1}}
-			cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: gid, HostID: gid, Size: 1}}
-		}
-	}
+	cmd.SysProcAttr = c.attributes(o.Parent)
 	started, over := make(chan error, 1), make(chan struct{})
 	go func() {
 		// The kernel ends the server with the thread that started it, so this
@@ -158,15 +185,87 @@ func (p *process) run(
 	if err := <-started; err != nil {
 		return nil, fmt.Errorf("start a sandbox server: %w", err)
 	}
-	found, err := readProbe(read)
+	giveUp := context.AfterFunc(ctx, func() { _ = cmd.Process.Kill() })
+	found, err := readReport(read)
+	giveUp()
 	if err != nil {
 		_ = cmd.Process.Kill()
 		<-over
 		return nil, fmt.Errorf("start a sandbox server: %w: %s", err, p.log())
 	}
 	p.cmd, p.over = cmd, over
-	found.Isolated = isolated
-	return found, ctx.Err()
+	return found, errors.Join(ctx.Err(), writeServer(p.dir, cmd.Process.Pid))
+}
+
+// attributes are those of a process that is shut in so far.
+func (c confinement) attributes(parent syscall.Signal) *syscall.SysProcAttr {
+	a := &syscall.SysProcAttr{Setpgid: true, Pdeathsig: parent, Cloneflags: c.flags}
+	if c.flags != 0 && os.Geteuid() != 0 {
+		a.Cloneflags |= syscall.CLONE_NEWUSER
+		uid, gid := os.Geteuid(), os.Getegid()
+		a.UidMappings = []syscall.SysProcIDMap{{ContainerID: uid, HostID: uid, Size: 1}}
+		a.GidMappings = []syscall.SysProcIDMap{{ContainerID: gid, HostID: gid, Size: 1}}
+		a.AmbientCaps = []uintptr{unix.CAP_SYS_ADMIN} // until its root is private
+	}
+	return a
+}
+
+// prepare makes the directories of a server and writes its order.
+func (p *process) prepare(h Host, c confinement, o *order) error {
+	who, err := h.who(c.private)
+	if err != nil {
+		return err
+	}
+	at := func(name string) string { return filepath.Join(p.dir, name) }
+	for _, name := range []string{dataDir, socketDir} {
+		if err := p.own(at(name), who); err != nil {
+			return err
+		}
+	}
+	o.Account, o.Parent = who, syscall.SIGQUIT
+	if c.private {
+		// The first process of a namespace ignores every other signal until it
+		// handles it.
+		o.Parent = syscall.SIGKILL
+		o.Room = &privateRoot{
+			At:       at(rootDir),
+			ReadOnly: around(p.programs),
+			Own:      []string{at(dataDir), at(socketDir)},
+		}
+		if err := os.MkdirAll(o.Room.At, 0o700); err != nil {
+			return err
+		}
+	}
+	o.Create = []string{
+		filepath.Join(p.programs, "initdb"), "-D", at(dataDir),
+		"-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync",
+	}
+	o.Serve = append([]string{filepath.Join(p.programs, "postgres"), "-D", at(dataDir)},
+		settings(availableMemory(), runtime.NumCPU(),
+			"listen_addresses=", "unix_socket_directories="+at(socketDir), "unix_socket_permissions=0700")...)
+	text, err := json.Marshal(o)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(at(orderName), text, 0o600)
+}
+
+// own makes an empty directory of the server's account. The parent directory
+// lets that account through and shows it nothing.
+func (p *process) own(dir string, who *account) error {
+	if err := os.RemoveAll(dir); err != nil {
+		return err
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return err
+	}
+	if who == nil {
+		return nil
+	}
+	if err := os.Chmod(p.dir, 0o711); err != nil { //nolint:gosec // it is passed through
+		return err
+	}
+	return os.Chown(dir, int(who.UID), int(who.GID))
 }
 
 // ended implements instance.
@@ -174,7 +273,7 @@ func (p *process) ended() <-chan struct{} { return p.over }
 
 // log implements instance.
 func (p *process) log() string {
-	text, _ := os.ReadFile(filepath.Join(p.dir, "log"))
+	text, _ := os.ReadFile(filepath.Join(p.dir, logName))
 	if len(text) > 600 {
 		text = text[len(text)-600:]
 	}
@@ -196,21 +295,31 @@ func (p *process) stop() error {
 	return nil
 }
 
-// account is the account that the server runs as.
-type account struct{ uid, gid uint32 }
-
-func (a *account) String() string {
-	if a == nil {
-		return "-"
-	}
-	return fmt.Sprintf("%d:%d", a.uid, a.gid)
+// account is the account that a server runs as.
+type account struct {
+	UID uint32 `json:"uid"`
+	GID uint32 `json:"gid"`
+	Own bool   `json:"own"` // nobody else has it
 }
 
+func (a *account) String() string { return fmt.Sprintf("%d:%d", a.UID, a.GID) }
+
+// Numbers of accounts that no list has: systemd gives them to its services while
+// they run.
+const (
+	firstFree = 61184
+	lastFree  = 65519
+)
+
 // who is the account to change to. It is nil unless we are root: Postgres refuses
-// to run as root.
-func (h Host) who() (*account, error) {
+// to run as root. Where the list of accounts is our own, a server gets an account
+// that nothing on the machine belongs to.
+func (h Host) who(private bool) (*account, error) {
 	if os.Geteuid() != 0 {
 		return nil, nil
+	}
+	if h.User == "" && private {
+		return freeAccount()
 	}
 	name := h.User
 	if name == "" {
@@ -228,5 +337,25 @@ func (h Host) who() (*account, error) {
 	}
 	uid, errU := strconv.ParseUint(u.Uid, 10, 32)
 	gid, errG := strconv.ParseUint(u.Gid, 10, 32)
-	return &account{uint32(uid), uint32(gid)}, errors.Join(errU, errG)
+	return &account{UID: uint32(uid), GID: uint32(gid)}, errors.Join(errU, errG)
+}
+
+// freeAccount is one without a name and without a process. Drills at the same
+// time begin the search at different numbers.
+func freeAccount() (*account, error) {
+	used := map[uint32]bool{}
+	list, _ := filepath.Glob("/proc/[0-9]*")
+	for _, dir := range list {
+		if info, err := os.Stat(dir); err == nil {
+			used[ownerOf(info)] = true
+		}
+	}
+	const many = lastFree - firstFree + 1
+	for i := range many {
+		id := uint32(firstFree + (os.Getpid()+i)%many) //nolint:gosec // in the range
+		if _, err := user.LookupId(strconv.Itoa(int(id))); err != nil && !used[id] {
+			return &account{UID: id, GID: id, Own: true}, nil
+		}
+	}
+	return nil, errors.New("every account number of services is in use")
 }

@@ -105,6 +105,14 @@ func liveOn(base string) string {
 	return ""
 }
 
+// ownerOf is the account that a file or process belongs to.
+func ownerOf(info os.FileInfo) uint32 {
+	if s, ok := info.Sys().(*syscall.Stat_t); ok {
+		return s.Uid
+	}
+	return 0
+}
+
 func device(info os.FileInfo) uint64 {
 	if s, ok := info.Sys().(*syscall.Stat_t); ok {
 		return s.Dev

@@ -3,6 +3,7 @@ package sandbox_test
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -61,7 +62,7 @@ func startAndWait(ctx context.Context, dir string) error {
 
 func host(dir string) sandbox.Host {
 	program, _ := os.Executable()
-	h := sandbox.Host{Dir: dir, Inside: []string{program}, User: "postgres"}
+	h := sandbox.Host{Dir: dir, Inside: []string{program}}
 	if v, err := splicetest.FindVersion(""); err == nil {
 		h.Programs = v.Bin
 	}
@@ -150,12 +151,7 @@ func TestWhatAKilledRunLeft(t *testing.T) {
 	}
 	line, _ := bufio.NewReader(out).ReadString('\n')
 	at := strings.TrimSpace(line)
-	pid, err := os.ReadFile(filepath.Join(at, "data", "postmaster.pid"))
-	if err != nil {
-		t.Fatalf("%q: %v", line, err)
-	}
-	var server int
-	_, _ = fmt.Sscan(string(pid), &server)
+	server := serverOf(t, at)
 	if removed, err := host(dir).Clean(t.Context()); err != nil || len(removed) > 0 {
 		t.Fatalf("of a run that lives, %v was removed, %v", removed, err)
 	}
@@ -170,6 +166,20 @@ func TestWhatAKilledRunLeft(t *testing.T) {
 	if err != nil || !slices.Equal(removed, []string{at}) || len(leftover(t, dir)) > 0 {
 		t.Errorf("removed %v, %v; left %v", removed, err, leftover(t, dir))
 	}
+}
+
+// serverOf is the PID of the server in a sandbox's directory.
+func serverOf(t *testing.T, dir string) int {
+	t.Helper()
+	var server struct{ PID int }
+	text, err := os.ReadFile(filepath.Join(dir, "server.json"))
+	if err == nil {
+		err = json.Unmarshal(text, &server)
+	}
+	if err != nil || !alive(server.PID) {
+		t.Fatalf("%q: %s, %v", dir, text, err)
+	}
+	return server.PID
 }
 
 func alive(pid int) bool {

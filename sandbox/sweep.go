@@ -3,8 +3,10 @@ package sandbox
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -25,14 +27,18 @@ func (d Daemon) Clean(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return removed, err
 	}
-	directories, err := Host{Dir: d.Dir}.Clean(ctx)
+	directories, err := Host{Dir: d.Dir, Daemons: []string{d.Engine.Host()}}.Clean(ctx)
 	return append(removed, directories...), err
 }
 
-// sweepAt sweeps the daemon at an address; "": none.
-func sweepAt(ctx context.Context, address string) ([]string, error) {
+// sweepAt sweeps the daemon at an address that a label names; "": none. A label
+// never chooses where we connect: the configuration does.
+func (h Host) sweepAt(ctx context.Context, address string) ([]string, error) {
 	if address == "" {
 		return nil, nil
+	}
+	if !slices.Contains(h.Daemons, address) {
+		return nil, errors.New("the configuration does not name the daemon " + address)
 	}
 	e, err := docker.Connect(address)
 	if err != nil {

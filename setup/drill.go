@@ -102,9 +102,26 @@ func (p *Parts) localHost(ctx context.Context, set holdfast.Set, r rehearsing) (
 		return nil, err
 	}
 	d := p.Config.Drill
-	h := localHost{Host: sandbox.Host{Dir: d.Dir, Programs: d.Programs, User: d.User, KeepFree: int64(d.KeepFree), Inside: []string{program}}, rehearsing: r}
+	h := localHost{
+		Host: sandbox.Host{
+			Dir: d.Dir, Programs: d.Programs, User: d.User,
+			KeepFree: int64(d.KeepFree), Inside: []string{program}, Daemons: p.daemons(),
+		},
+		rehearsing: r,
+	}
 	h.programs, err = h.Find(ctx, majorOf(set))
 	return h, err
+}
+
+// daemons are the addresses of the configured Docker daemon, which may have
+// leftovers of drills; none without Docker.
+func (p *Parts) daemons() []string {
+	engine, err := docker.Connect(p.kind.DockerHost)
+	if err != nil {
+		return nil
+	}
+	defer func() { _ = engine.Close() }()
+	return []string{engine.Host()}
 }
 
 // containerHost rehearses in a container. The images have to be there before

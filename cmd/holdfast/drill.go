@@ -33,10 +33,10 @@ are compared with the manifest, the sealed identities are looked at, and the
 questions under "drill.checks" are run.
 
 The server is made from the Postgres server programs of this machine, of the
-set's major version or a later one, in a network namespace of its own. Where
-there are none, or with --server container, it runs in a Docker container
-without a network, from the image that the node's own server ran from, or that
-"drill.image" names.
+set's major version or a later one, shut in: it has a network, processes, files
+and, for root, an account of its own. Where there are none, or with --server
+container, it runs in a Docker container without a network, from the image that
+the node's own server ran from, or that "drill.image" names.
 
 With --boot, the participant is then started on the restored database, from the
 image that the set recorded or "drill.boot.image" names, in that container's
@@ -52,7 +52,7 @@ SET is an ID, the beginning of one, its last eight digits, or "latest", the
 newest proven set, which is also the default.
 
 Exit code 0 means that everything holds, 4 that something does not, 5 that
-something is unknown, such as whether a network could be reached.`,
+something is unknown, such as whether a network or a socket could be reached.`,
 		Example: `  # weekly: rehearse the newest set, file the report
   holdfast drill --report /var/lib/holdfast/drills
 
