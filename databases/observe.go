@@ -31,12 +31,9 @@ func (n Live) Observe(ctx context.Context, c holdfast.Component, since *int64) (
 	defer hangUp(conn)
 	var live observed.Database
 	var address, dir *string
-	var now time.Time
-	asked := time.Now()
-	if err := conn.QueryRow(ctx, `SELECT clock_timestamp()`).Scan(&now); err != nil {
+	if live.Clock, err = clockOf(ctx, conn); err != nil {
 		return live, unreadable(t, err)
 	}
-	live.Clock = now.Sub(asked.Add(time.Since(asked) / 2)).Round(time.Millisecond)
 	// Where the server keeps its data, only some roles may ask.
 	err = conn.QueryRow(ctx, `SELECT current_setting('server_version'), current_setting('server_version_num')::int, pg_is_in_recovery(),
 		pg_database_size(current_database()), host(inet_server_addr()),
@@ -54,6 +51,30 @@ func (n Live) Observe(ctx context.Context, c holdfast.Component, since *int64) (
 		live.Parties, err = partiesSince(ctx, conn, *since)
 	}
 	return live, err
+}
+
+// Clock is the clock of a component's server minus ours.
+func (n Live) Clock(ctx context.Context, c holdfast.ComponentName) (time.Duration, error) {
+	t, ok := n.Addresses[c]
+	if !ok {
+		return 0, fmt.Errorf("component %s has no database", c)
+	}
+	conn, err := t.Connect(ctx, libpq.Options{Application: "holdfast"})
+	if err != nil {
+		return 0, err
+	}
+	defer hangUp(conn)
+	return clockOf(ctx, conn)
+}
+
+// clockOf compares the server's clock with ours in the middle of the question.
+func clockOf(ctx context.Context, conn *pgx.Conn) (time.Duration, error) {
+	var now time.Time
+	began := time.Now()
+	if err := conn.QueryRow(ctx, `SELECT clock_timestamp()`).Scan(&now); err != nil {
+		return 0, err
+	}
+	return now.Sub(began.Add(time.Since(began) / 2)).Round(time.Millisecond), nil
 }
 
 func partiesSince(ctx context.Context, conn *pgx.Conn, offset int64) ([]string, error) {

@@ -28,6 +28,8 @@ type Job struct {
 	Look   func(context.Context) ([]Candidate, []record.Pin, error) // the sets and pins of the node
 	Store  Store
 	Now    func() time.Time
+	Clocks func(context.Context) []Clock // those of servers that answer; nil: none
+	Force  bool                          // the operator has looked at every doubt
 	Events event.Listener
 }
 
@@ -44,16 +46,24 @@ func (j Job) Plan(ctx context.Context) (Plan, error) {
 	if err != nil {
 		return Plan{}, err
 	}
-	p := Decide(j.Policy, sets, pins, j.Now())
+	now := j.Now()
+	p := Decide(j.Policy, sets, pins, now)
 	p.Node = j.Node
+	p.clocks = clockDoubts(j.Policy, unique(sets), j.clocks(ctx), now)
+	p.Doubts = append(p.tooMany(), p.clocks...)
 	return p, nil
 }
 
 // Apply decides again, drops what the decision says, and maintains the
-// repository: fully if sets were dropped. The report says what was done even if
-// an error ended it.
+// repository: fully if sets were dropped. It refuses what is in doubt, unless
+// forced. The report says what was done even if an error ended it.
 func (j Job) Apply(ctx context.Context, maintain bool) (Report, error) {
-	return j.apply(ctx, maintain, func(p *Plan) ([]holdfast.SetID, error) { return p.Dropped(), nil })
+	return j.apply(ctx, maintain, func(p *Plan) ([]holdfast.SetID, error) {
+		if len(p.Dropped()) == 0 {
+			return nil, nil
+		}
+		return p.Dropped(), j.unattended(p.Doubts, "no set is dropped")
+	})
 }
 
 // ApplyTo drops the sets that the operator names, whatever the policy says. It
@@ -82,6 +92,9 @@ func (j Job) apply(ctx context.Context, maintain bool, choose func(*Plan) ([]hol
 	}
 	if !maintain {
 		return report, nil
+	}
+	if err := j.unattended(report.Plan.clocks, "the repository is not maintained"); err != nil {
+		return report, err
 	}
 	maintenance, err := j.Store.Maintain(ctx, len(chosen) > 0)
 	if err != nil {

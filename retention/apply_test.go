@@ -109,3 +109,65 @@ func TestByNameRefusesWhatTheNodeMayNeed(t *testing.T) {
 		}
 	}
 }
+
+// every are that many sets at the cadence, the newest last.
+func every(n int, last time.Time) []retention.Candidate {
+	var sets []retention.Candidate
+	for i := n - 1; i >= 0; i-- {
+		sets = append(sets, ago(newest.Sub(last.Add(-time.Duration(i)*4*time.Hour))))
+	}
+	return sets
+}
+
+// A run that nobody looks at does nothing that a wrong clock or a wrong rule
+// would turn into a loss.
+func TestARunThatNobodyLooksAt(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		sets   []retention.Candidate
+		policy retention.Policy
+		clock  time.Duration // of a server, ahead of ours
+		says   string        // "": it is done
+		kept   int           // after --force
+		upkeep bool          // that maintenance is in doubt as well
+	}{
+		{"at the cadence", every(43, newest), retention.Policy{Last: 30}, 0, "", 30, false},
+		{"a clock that jumped 400 days, for backups as well", append(every(42, newest.Add(-400*day)), every(1, newest)...),
+			retention.Policy{Within: 30 * day}, 0, "dated 400d after the one before it", 1, true},
+		{"and one more backup since", append(every(42, newest.Add(-400*day)), every(2, newest)...),
+			retention.Policy{Within: 30 * day}, 0, "it would drop 42 of 44 sets", 2, false},
+		{"a clock that jumped, for retention alone", every(43, newest.Add(-400*day)), retention.Policy{Last: 30}, 0,
+			"is 400d old", 30, true},
+		{"more than half", every(10, newest), retention.Policy{Last: 4}, 0, "it would drop 6 of 10 sets", 4, false},
+		{"half", every(10, newest), retention.Policy{Last: 5}, 0, "", 5, false},
+		{"a server's clock", every(10, newest), retention.Policy{Last: 6}, -2 * time.Hour, "from that of the server", 6, true},
+		{"a server's clock, and nothing to drop", every(3, newest), retention.Policy{}, time.Hour, "from that of the server", 3, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := &shelf{sets: c.sets}
+			job := s.job(c.policy)
+			job.Clocks = func(context.Context) []retention.Clock {
+				return []retention.Clock{{Of: "the server", Ahead: c.clock}}
+			}
+			_, err := job.Apply(t.Context(), true)
+			if c.says == "" {
+				if err != nil || len(s.sets) != c.kept {
+					t.Errorf("%v; %d are left", err, len(s.sets))
+				}
+				return
+			}
+			if holdfast.ClassOf(err) != holdfast.Refused || !strings.Contains(err.Error(), c.says) ||
+				len(s.sets) != len(c.sets) || len(s.upkeeps) > 0 {
+				t.Errorf("%v; %d of %d are left, maintained %v", err, len(s.sets), len(c.sets), s.upkeeps)
+			}
+			job.Policy = retention.Policy{}
+			if _, err := job.Apply(t.Context(), true); (err != nil) != c.upkeep || len(s.upkeeps) > 0 == c.upkeep {
+				t.Errorf("maintenance alone: %v, %v", err, s.upkeeps)
+			}
+			job.Policy, job.Force = c.policy, true
+			if _, err := job.Apply(t.Context(), true); err != nil || len(s.sets) != c.kept {
+				t.Errorf("forced: %v; %d are left", err, len(s.sets))
+			}
+		})
+	}
+}

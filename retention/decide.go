@@ -77,6 +77,10 @@ type Plan struct {
 	Policy Policy            `json:"policy"`
 	Sets   []Decision        `json:"sets"`
 	Gaps   []Gap             `json:"gaps,omitempty"`
+	// Doubts say why these sets are not dropped without --force.
+	Doubts []string `json:"doubts,omitempty"`
+	// clocks are the doubts of them that also concern maintenance.
+	clocks []string
 }
 
 // Dropped lists the sets that are dropped.

@@ -26,6 +26,8 @@ type Policy struct {
 	History time.Duration `json:"history_ns,omitempty"`
 	// Faulty is how long sets that do not count are kept.
 	Faulty time.Duration `json:"faulty_ns,omitempty"`
+	// Cadence is how often a set is taken; 4 hours if 0.
+	Cadence time.Duration `json:"-"`
 }
 
 // Drops reports whether the policy ever drops anything.

@@ -28,12 +28,35 @@ func (p *Parts) Retention(ctx context.Context, o RetentionOptions) (retention.Jo
 		return retention.Job{}, err
 	}
 	r.Patience = o.Wait
+	policy := policyOf(p.Config.Retention)
+	policy.Cadence = time.Duration(p.Config.Check.Cadence)
 	return retention.Job{
-		Node: p.Node.Name, Policy: policyOf(p.Config.Retention), Store: upkeep{r, o.Full}, Now: time.Now, Events: p.Events,
+		Node: p.Node.Name, Policy: policy, Store: upkeep{r, o.Full}, Now: time.Now, Events: p.Events,
+		Clocks: p.serverClocks,
 		Look: func(ctx context.Context) ([]retention.Candidate, []record.Pin, error) {
 			return candidates(ctx, r, p.Node.Name)
 		},
 	}, nil
+}
+
+// clockPatience is how long retention waits for a server's clock. A node that is
+// not there has none.
+const clockPatience = 10 * time.Second
+
+// serverClocks are those of the node's database servers that answer.
+func (p *Parts) serverClocks(ctx context.Context) (out []retention.Clock) {
+	ctx, cancel := context.WithTimeout(ctx, clockPatience)
+	defer cancel()
+	live, err := p.Databases(ctx)
+	if err != nil {
+		return nil
+	}
+	for _, c := range p.Node.Components {
+		if ahead, err := live.Clock(ctx, c.Name); err == nil {
+			out = append(out, retention.Clock{Of: fmt.Sprintf("%s's server", c.Name), Ahead: ahead})
+		}
+	}
+	return out
 }
 
 // upkeep is the repository as retention needs it, with the operator's word on
@@ -55,6 +78,7 @@ func (p *Parts) Fates(ctx context.Context, entries []repository.Entry) error {
 	if err != nil {
 		return err
 	}
+	job.Clocks = nil // a listing decides nothing, and waits for no server
 	plan, err := job.Plan(ctx)
 	if err != nil {
 		return err

@@ -30,6 +30,10 @@ Space comes back late, on purpose. A backup that is under way may be about to
 use what a dropped set has left, so bytes have to be found unneeded twice, hours
 apart, by a full maintenance. With one a day they are gone within a week.
 
+With --yes alone it drops at most half of the sets, and nothing while the time is
+in doubt: a database server's clock differs, or ten cadences ("check.cadence")
+have passed without a set. With --force it does.
+
 Without rules nothing is ever dropped. The newest proven set, the newest that a
 drill has restored, and pinned sets stay whatever the rules say.`,
 		Example: `  # what would go, and why
@@ -39,7 +43,7 @@ drill has restored, and pinned sets stay whatever the rules say.`,
   holdfast retention --yes --wait 30m --output json`,
 		Args: exactly(0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.withRetention(cmd.Context(), o, func(p *setup.Parts, job retention.Job) error {
+			return a.withRetention(cmd.Context(), o, func(_ *setup.Parts, job retention.Job) error {
 				ctx := cmd.Context()
 				if !yes {
 					plan, err := job.Plan(ctx)
@@ -60,13 +64,15 @@ drill has restored, and pinned sets stay whatever the rules say.`,
 
 // upkeepFlags are the flags of what changes the history.
 type upkeepFlags struct {
-	wait time.Duration
-	mode string
+	wait  time.Duration
+	mode  string
+	force bool
 }
 
 func (o *upkeepFlags) add(c *cobra.Command) {
 	c.Flags().DurationVar(&o.wait, "wait", 0, "how long to wait for another process that drops sets or maintains the repository")
 	c.Flags().StringVar(&o.mode, "maintenance", "auto", "auto: fully if sets were dropped or once a day, else quickly; full; none")
+	c.Flags().BoolVar(&o.force, "force", false, "although the time or the number of sets is in doubt")
 }
 
 func (o *upkeepFlags) maintain() bool { return o.mode != "none" }
@@ -82,6 +88,7 @@ func (a *app) withRetention(ctx context.Context, o upkeepFlags, fn func(*setup.P
 		if err != nil {
 			return err
 		}
+		job.Force = o.force
 		return fn(p, job)
 	})
 }
@@ -113,6 +120,8 @@ func (a *app) printRetention(p retention.Plan, next string) {
 		a.printf("\nThe configuration has no retention:, so nothing is dropped.\n")
 	case n == 0:
 		a.printf("\nAll %s are kept.\n", count(len(p.Sets), "set"))
+	case len(p.Doubts) > 0:
+		a.printf("\nOf %s, %d would be dropped, but only with --force: %s.\n", count(len(p.Sets), "set"), n, strings.Join(p.Doubts, "; "))
 	default:
 		a.printf("\nOf %s, %d would be dropped. %s\n", count(len(p.Sets), "set"), n, next)
 	}
