@@ -85,6 +85,7 @@ type Database struct {
 	Roles    []string `json:"roles,omitempty"`  // owners and grantees of its objects
 	Owners   []string `json:"owners,omitempty"` // those of them that own something; none in sets of before it was recorded
 	Grants   []Grant  `json:"grants,omitempty"` // what is granted to those that do not own it
+	Needs    *Needs   `json:"needs,omitempty"`  // what a server must have; nil in sets of before it was recorded
 }
 
 // Grant is what a role may do with others' objects: a row security policy that

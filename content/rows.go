@@ -69,6 +69,7 @@ type Table struct {
 	Format    string    `json:"format"`
 	Columns   []string  `json:"columns"`             // in the order of the stream; generated ones are left out
 	Types     []string  `json:"types"`               // of the columns
+	Extension string    `json:"extension,omitempty"` // whose configuration it is
 	Condition string    `json:"condition,omitempty"` // of an extension's configuration table
 	Rows      int64     `json:"rows"`
 	Bytes     int64     `json:"bytes"`
@@ -94,6 +95,8 @@ type Sequence struct {
 	Name   string `json:"name"`
 	Last   int64  `json:"last_value"`
 	Called bool   `json:"is_called"`
+	// Extension is the one whose configuration it is: the extension makes it.
+	Extension string `json:"extension,omitempty"`
 }
 
 // View is a materialized view that was populated; a restore refreshes them in

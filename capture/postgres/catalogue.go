@@ -26,6 +26,7 @@ type relation struct {
 	heap      bool   // of the heap access method, so that ranges of blocks can be read
 	blocks    int64  // of its main fork
 	bytes     int64  // with its TOAST table
+	extension string // whose configuration it is
 	condition string // of an extension's configuration table
 	columns   []column
 	format    string
@@ -66,11 +67,12 @@ const ours = `n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'`
 func tables(ctx context.Context, q querier) ([]relation, error) {
 	rows, err := q.Query(ctx, `
 		SELECT c.oid, n.nspname, c.relname, coalesce(am.amname = 'heap', false),
-		       coalesce(pg_relation_size(c.oid), 0) / current_setting('block_size')::bigint, coalesce(pg_table_size(c.oid), 0), coalesce(e.condition, '')
+		       coalesce(pg_relation_size(c.oid), 0) / current_setting('block_size')::bigint, coalesce(pg_table_size(c.oid), 0),
+		       coalesce(e.extension, ''), coalesce(e.condition, '')
 		FROM pg_class c
 		JOIN pg_namespace n ON n.oid = c.relnamespace
 		LEFT JOIN pg_am am ON am.oid = c.relam
-		LEFT JOIN (SELECT unnest(extconfig) AS oid, unnest(extcondition) AS condition FROM pg_extension) e ON e.oid = c.oid
+		LEFT JOIN (SELECT extname::text AS extension, unnest(extconfig) AS oid, unnest(extcondition) AS condition FROM pg_extension) e ON e.oid = c.oid
 		WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND `+ours+`
 		  AND (e.oid IS NOT NULL OR NOT EXISTS (
 		       SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'))
@@ -80,7 +82,7 @@ func tables(ctx context.Context, q querier) ([]relation, error) {
 	}
 	var out []relation
 	var r relation
-	_, err = pgx.ForEachRow(rows, []any{&r.oid, &r.schema, &r.name, &r.heap, &r.blocks, &r.bytes, &r.condition},
+	_, err = pgx.ForEachRow(rows, []any{&r.oid, &r.schema, &r.name, &r.heap, &r.blocks, &r.bytes, &r.extension, &r.condition},
 		func() error {
 			out = append(out, r)
 			return nil
@@ -163,21 +165,36 @@ func datatypes(ctx context.Context, q querier, used map[uint32]bool) (map[uint32
 	return out, err
 }
 
-// sequences reads the position of every sequence that is not an extension's.
+// configuring selects the sequences that are configuration of an extension: those
+// that it declares, and those that number the rows of its configuration tables.
+// pg_dump leaves out the latter, and the next row gets a number that is taken.
+const configuring = `(SELECT DISTINCT ON (s.oid) s.oid, e.extname::text AS extension
+	FROM (SELECT extname, unnest(extconfig) AS oid FROM pg_extension) e
+	JOIN pg_class c ON c.oid = e.oid
+	LEFT JOIN pg_attrdef a ON a.adrelid = c.oid
+	LEFT JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass
+		AND d.refobjid = c.oid AND d.deptype IN ('a', 'i') -- owned by a column
+		OR d.classid = 'pg_attrdef'::regclass AND d.objid = a.oid AND d.refclassid = 'pg_class'::regclass -- a default's
+	JOIN pg_class s ON s.relkind = 'S' AND s.oid IN (c.oid, d.objid, d.refobjid) ORDER BY s.oid)`
+
+// sequences reads the position of every sequence but those that are an extension's
+// own business.
 // Which sequences there are is part of a snapshot, where they stand is not: read
 // in the snapshot, they are those of the schema, and no row is ahead of them.
 func sequences(ctx context.Context, q querier) ([]content.Sequence, error) {
 	rows, err := q.Query(ctx, `
-		SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+		SELECT n.nspname, c.relname, coalesce(k.extension, '') FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+		LEFT JOIN `+configuring+` k ON k.oid = c.oid
 		WHERE c.relkind = 'S' AND c.relpersistence <> 't' AND `+ours+`
-		  AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+		  AND (k.oid IS NOT NULL OR NOT EXISTS (
+		       SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'))
 		ORDER BY 1, 2`)
 	if err != nil {
 		return nil, err
 	}
 	var out []content.Sequence
 	var s content.Sequence
-	if _, err = pgx.ForEachRow(rows, []any{&s.Schema, &s.Name}, func() error {
+	if _, err = pgx.ForEachRow(rows, []any{&s.Schema, &s.Name, &s.Extension}, func() error {
 		out = append(out, s)
 		return nil
 	}); err != nil {

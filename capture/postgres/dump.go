@@ -272,6 +272,7 @@ func (r *run) dump(ctx context.Context, capture *holdfast.Capture) error {
 			Name:      t.name,
 			Format:    t.format,
 			Columns:   t.columnNames(),
+			Extension: t.extension,
 			Condition: t.condition,
 			Segments:  r.segments[i],
 		}
@@ -401,6 +402,9 @@ func (r *run) facts(ctx context.Context) (err error) {
 		return err
 	}
 	if r.rows.Sequences, err = sequences(ctx, tx); err != nil {
+		return err
+	}
+	if r.of.Database.Needs, err = readNeeds(ctx, tx, r.server.Major()); err != nil {
 		return err
 	}
 	globals, err := globalsSQL(ctx, tx, r.base)

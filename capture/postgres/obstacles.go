@@ -43,7 +43,8 @@ func obstacles(ctx context.Context, q querier, s holdfast.Server, where string) 
 	for _, o := range []struct{ sql, what, why, do string }{
 		{`SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 			WHERE c.relkind IN ('r', 'p', 'S') AND c.relpersistence <> 't' AND ` + ours + `
-			AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+			AND (NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+				OR EXISTS (SELECT FROM pg_extension e WHERE c.oid = ANY (e.extconfig)) OR c.oid IN (SELECT oid FROM ` + configuring + ` k))
 			AND NOT (has_schema_privilege(n.oid, 'USAGE') AND CASE c.relkind WHEN 'S' THEN has_sequence_privilege(c.oid, 'SELECT') ELSE has_table_privilege(c.oid, 'SELECT') END)
 			ORDER BY 1`,
 			"the user " + role + " may not read", "A set without them would not restore the node.",

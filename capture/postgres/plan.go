@@ -32,7 +32,7 @@ type group struct {
 // nobody touched gives the same bytes in every set. The last unit is open at
 // its end: rows that were appended after the size was read are in it.
 func cut(index int, r relation, segmentBlocks int64) []unit {
-	if !r.heap || r.condition != "" || r.blocks <= segmentBlocks {
+	if !r.heap || r.extension != "" || r.condition != "" || r.blocks <= segmentBlocks {
 		return []unit{{table: index, whole: true, weight: r.bytes}}
 	}
 	n := (r.blocks + segmentBlocks - 1) / segmentBlocks

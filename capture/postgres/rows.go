@@ -126,8 +126,11 @@ const frozenLeast = 256 << 10
 // load writes the rows of a job.
 func (b *build) load(ctx context.Context, l *lease, j job) error {
 	ident := pgx.Identifier{j.table.Schema, j.table.Name}.Sanitize()
-	// An extension made the rows that its configuration table has already.
-	frozen := j.whole && j.table.Bytes >= frozenLeast && j.table.Condition == ""
+	if err := b.vacate(ctx, l, j.table); err != nil {
+		return fmt.Errorf("table %s: %w", ident, err)
+	}
+	// What an extension has made in its configuration table stays.
+	frozen := j.whole && j.table.Bytes >= frozenLeast && j.table.Extension == "" && j.table.Condition == ""
 	if frozen {
 		if err := execute(ctx, l.conn, "BEGIN", "TRUNCATE ONLY "+ident); err != nil {
 			return fmt.Errorf("table %s: %w", ident, err)
@@ -144,6 +147,17 @@ func (b *build) load(ctx context.Context, l *lease, j job) error {
 		}
 	}
 	return nil
+}
+
+// vacate takes the rows out of an extension's configuration table that are in
+// the set as well: the extension may have made some of them again.
+func (b *build) vacate(ctx context.Context, l *lease, t content.Table) error {
+	if t.Extension == "" {
+		return nil
+	}
+	rows := pgx.Identifier{t.Schema, t.Name}.Sanitize() + " " + t.Condition
+	return execute(ctx, l.conn, "DO "+literal("BEGIN IF EXISTS (SELECT FROM ONLY "+rows+") THEN DELETE FROM ONLY "+
+		rows+"; END IF; END"))
 }
 
 // segment writes the rows of one file.
