@@ -18,6 +18,10 @@ const (
 // While the dump is read, it gets every table, keeps the few needed rows, and
 // then returns the same facts as a live database would.
 type Dumped struct {
+	// Spend reports whether so many bytes more may be kept, of all that the reader
+	// of the dump keeps; nil: the limits of each table alone apply.
+	Spend func(bytes int) bool
+
 	schemas  []*dumpedSchema
 	complete bool
 }
@@ -70,7 +74,7 @@ func (d *Dumped) Table(schema, name string, columns []string) (
 		}
 	}
 	filter := filterOf(name)
-	row = func(values []*string) { t.keep(kept, values, filter) }
+	row = func(values []*string) { t.keep(kept, values, filter, d.Spend) }
 	return want, row, func() { t.whole = true }
 }
 
@@ -138,7 +142,7 @@ func filterOf(table string) query {
 }
 
 // keep copies the needed values of a row.
-func (t *dumpedTable) keep(kept []int, values []*string, filter query) {
+func (t *dumpedTable) keep(kept []int, values []*string, filter query, spend func(int) bool) {
 	if t.fault != "" {
 		return
 	}
@@ -146,7 +150,7 @@ func (t *dumpedTable) keep(kept []int, values []*string, filter query) {
 		t.fault = "has a row that could not be read"
 		return
 	}
-	row := make([]*string, len(t.columns))
+	row, before := make([]*string, len(t.columns)), t.bytes
 	for i, at := range kept {
 		if at < 0 || values[at] == nil {
 			continue
@@ -157,7 +161,9 @@ func (t *dumpedTable) keep(kept []int, values []*string, filter query) {
 		row[i] = values[at]
 		t.bytes += len(*values[at])
 	}
-	if len(t.rows) >= mostRows || t.bytes > mostBytes {
+	const perValue = 24 // a pointer, and the header of the text that it leads to
+	cost := t.bytes - before + perValue*(len(row)+1)
+	if len(t.rows) >= mostRows || t.bytes > mostBytes || spend != nil && !spend(cost) {
 		t.fault, t.rows = "has too many rows", nil
 		return
 	}

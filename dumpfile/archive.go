@@ -67,7 +67,10 @@ func (e *entry) String() string {
 	return e.what
 }
 
-var errArchive = errors.New("its numbers are invalid")
+var (
+	errArchive = errors.New("its numbers are invalid")
+	errTooMuch = errors.New("it has more than is read") // the fault says so
+)
 
 // byte reads a byte.
 func (a *archive) byte() (byte, error) {
@@ -269,7 +272,7 @@ func (a *archive) contents(r *reading, d *database) error {
 	}
 	if n > mostEntries {
 		r.fault(pgdump.Unclear, "its table of contents has %d entries; at most %d are read", n, mostEntries)
-		return errArchive
+		return errTooMuch
 	}
 	a.count = int(n)
 	for range n {
@@ -304,6 +307,9 @@ func (a *archive) entry(r *reading, d *database) error {
 	case a.entries[e.id] != nil:
 		return errArchive
 	default:
+		if !r.keep(perEntry + len(e.what) + len(e.tag) + len(e.file)) {
+			return errTooMuch
+		}
 		known := &entry{id: e.id, what: e.what, tag: e.tag, file: e.file, expected: true}
 		if e.what == "TABLE DATA" {
 			a.tableData(r, d, e, known)
@@ -317,7 +323,7 @@ func (a *archive) entry(r *reading, d *database) error {
 // tableData reads the columns from the COPY statement before the data.
 func (a *archive) tableData(r *reading, d *database, e tocEntry, into *entry) {
 	if e.copying == "" {
-		into.table = r.table(d, e.schema, e.tag, nil)
+		into.table = r.table(d, r.name(e.schema), r.name(e.tag), nil)
 		return
 	}
 	s := &script{reading: r, lexer: lexer{in: newBytes([]byte(e.copying))}, db: d}
@@ -330,7 +336,7 @@ func (a *archive) tableData(r *reading, d *database, e tocEntry, into *entry) {
 		}
 	}
 	into.copied, into.columns = true, len(columns)
-	into.table = r.table(d, e.schema, e.tag, columns)
+	into.table = r.table(d, r.name(e.schema), r.name(e.tag), columns)
 }
 
 // readEntry reads an entry of the table of contents, whose shape depends on
@@ -413,6 +419,7 @@ func (r *reading) brokenContents(err error) {
 	switch {
 	case errors.As(err, &unknown):
 		r.fault(pgdump.Unclear, "%v", err)
+	case errors.Is(err, errTooMuch):
 	case errors.Is(err, errArchive):
 		r.fault(pgdump.Damaged, "its table of contents is damaged")
 	case endsEarly(err):

@@ -3,6 +3,7 @@ package dumpfile
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"holdfast/canton"
 	"holdfast/pgdump"
@@ -15,6 +16,16 @@ const (
 	mostFaults    = 20
 	mostText      = 64 << 10 // of one name, value or word
 	mostColumns   = 2_000    // Postgres has 1,600
+	mostNamed     = 63       // bytes of a name, of which Postgres cuts the rest
+	mostKept      = 64 << 20 // of everything, roughly: a small file may unpack to names and values without end
+)
+
+// What keeping a table, a column or an entry of an archive costs, in addition to
+// its names.
+const (
+	perTable  = 400
+	perColumn = 120
+	perEntry  = 240
 )
 
 // reading is the state of a dump being read.
@@ -23,7 +34,8 @@ type reading struct {
 	state     pgdump.State
 	databases []*database
 	tables    int
-	full      bool // the dump has more tables or databases than are kept
+	kept      int  // bytes, roughly
+	full      bool // the dump has more than is kept
 }
 
 func newReading(name string) *reading {
@@ -71,7 +83,7 @@ type table struct {
 
 // newDatabase begins a database.
 func (r *reading) newDatabase() *database {
-	d := &database{tables: map[[2]string]*table{}}
+	d := &database{tables: map[[2]string]*table{}, facts: canton.Dumped{Spend: r.keep}}
 	if len(r.databases) >= mostDatabases {
 		r.tooMuch()
 		return d
@@ -83,9 +95,28 @@ func (r *reading) newDatabase() *database {
 func (r *reading) tooMuch() {
 	if !r.full {
 		r.full = true
-		r.fault(pgdump.Unclear, "it has more than %d tables or %d databases; the rest was not read",
-			mostTables, mostDatabases)
+		r.fault(pgdump.Unclear, "it has more than %d tables, %d databases or %d MiB of names and values that matter; "+
+			"the rest was not read", mostTables, mostDatabases, mostKept>>20)
 	}
+}
+
+// keep reports whether so many bytes more may be kept. From the first that may
+// not, none may.
+func (r *reading) keep(bytes int) bool {
+	if r.kept += bytes; r.kept > mostKept {
+		r.tooMuch()
+		return false
+	}
+	return true
+}
+
+// name is a name as Postgres keeps it.
+func (r *reading) name(text string) string {
+	if len(text) <= mostNamed {
+		return text
+	}
+	r.fault(pgdump.Unclear, "it has a name of more than %d bytes, which Postgres does not have: %.20q...", mostNamed, text)
+	return strings.Clone(text[:mostNamed])
 }
 
 // table finds or adds a table. If columns are given, its rows have them in that
@@ -99,11 +130,19 @@ func (r *reading) table(d *database, schema, name string, columns []string) *tab
 			r.tooMuch()
 			return t
 		}
+		if !r.keep(perTable + 2*(len(schema)+len(name))) {
+			return t
+		}
 		r.tables++
 		d.tables[key] = t
 		d.order = append(d.order, t)
 	}
 	if columns != nil && !slices.Equal(columns, t.columns) || t.columns == nil {
+		for _, c := range columns {
+			if !r.keep(perColumn + len(name) + 2*len(c)) {
+				return t
+			}
+		}
 		t.columns = columns
 		t.want, t.row, t.end = d.facts.Table(schema, name, columns)
 	}

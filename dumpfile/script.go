@@ -192,7 +192,7 @@ func (s *script) command(line string) {
 		return
 	}
 	rest = strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(rest), "-reuse-previous=on"))
-	s.connect = connected(rest)
+	s.connect = s.name(connected(rest))
 	if s.begun && s.db != nil && len(s.db.order) == 0 {
 		s.db.Name = s.connect
 	} else if !s.begun {
@@ -258,7 +258,7 @@ func (s *script) set() {
 	s.token(false) // = or TO
 	value := s.token(true)
 	if path {
-		s.schema = string(value.text)
+		s.schema = s.name(string(value.text))
 	} else {
 		s.escapes = value.is("off")
 	}
@@ -272,10 +272,13 @@ func (s *script) tableName() (schema, name string, ok bool) {
 	t := s.token(true)
 	for range 2 {
 		if t.kind != word && t.kind != quoted || t.long {
+			if t.long {
+				s.name(string(t.text))
+			}
 			s.again()
 			return "", "", false
 		}
-		name = string(t.text)
+		name = s.name(string(t.text))
 		if t = s.token(true); !t.mark('.') {
 			break
 		}
@@ -297,7 +300,7 @@ func (s *script) names() (list []string) {
 			}
 			return list
 		case (t.kind == word || t.kind == quoted) && len(list) < mostColumns:
-			list = append(list, string(t.text))
+			list = append(list, s.name(string(t.text)))
 		}
 	}
 }
@@ -390,7 +393,7 @@ func (s *script) createTable() {
 			first = true
 			continue
 		case first && (t.kind == quoted || t.kind == word && !isConstraint(t)) && len(columns) < mostColumns:
-			columns = append(columns, string(t.text))
+			columns = append(columns, s.name(string(t.text)))
 		}
 		first = false
 	}
