@@ -770,3 +770,29 @@ func TestSQLRefuses(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A row that no server could read as a line of SQL is refused before anything is
+// written, whichever format it was captured in.
+func TestSQLRefusesRowsThatNoServerReads(t *testing.T) {
+	from := small(t, "")
+	for table, change := range map[string]string{
+		`"schéma"."tàble"`: `UPDATE "schéma"."tàble" SET b = decode(repeat('ab', 40000), 'hex') WHERE id = 4000`,
+		`"schéma"."tèxt"`:  `UPDATE "schéma"."tèxt" SET "naïve" = repeat('x', 80000) WHERE "naïve" = 'ü7'`,
+	} {
+		must(t, from.server.Exec(t.Context(), "small", change))
+		from = seal(t, from.server, map[holdfast.ComponentName]string{"small": from.server.DSN("small")})
+		var stream bytes.Buffer
+		most := export.SQLOptions{LongestLine: 80_000}
+		err := export.SQL(t.Context(), from.set, "small", from.files, &stream, adapter(t, "15"), most)
+		_, do := holdfast.Advice(err)
+		if holdfast.ClassOf(err) != holdfast.Refused || stream.Len() > 0 || !strings.Contains(err.Error(), table) ||
+			!strings.Contains(do, "holdfast export "+string(from.set.ID)) {
+			t.Errorf("%s: %v, %s, %d bytes", table, err, do, stream.Len())
+		}
+		most.LongestLine = 81_000
+		if err := export.SQL(t.Context(), from.set, "small", from.files, io.Discard, adapter(t, "15"), most); err != nil {
+			t.Error(err)
+		}
+		must(t, from.server.Exec(t.Context(), "small", `UPDATE "schéma"."tàble" SET b = NULL WHERE id = 4000`))
+	}
+}

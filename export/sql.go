@@ -25,7 +25,10 @@ type Postgres struct {
 type SQLOptions struct {
 	Owners   bool // keep owners and grants; the roles have to exist where it is restored
 	Unproven bool // stream a set that is not proven as well
-	Events   event.Listener
+	// LongestLine is what the server that is to read the stream takes as one line,
+	// in bytes; 0: what Postgres takes.
+	LongestLine int64
+	Events      event.Listener
 }
 
 // SQL writes one component of a set as SQL that psql restores into an empty
@@ -85,7 +88,11 @@ type script struct {
 }
 
 func (s *script) run(ctx context.Context, state holdfast.State) error {
-	// Everything but rows is made before the first byte is written.
+	// Everything but rows is made before the first byte is written, and rows that
+	// cannot be read back are found.
+	if err := s.readable(ctx); err != nil {
+		return err
+	}
 	before, after, err := s.frame(ctx, state)
 	if err != nil {
 		return err
@@ -176,7 +183,7 @@ func (s *script) table(ctx context.Context, t content.Table) error {
 		return err
 	}
 	for _, g := range t.Segments {
-		if err := s.segment(ctx, t, g); err != nil {
+		if err := s.segment(ctx, s.out, t, g); err != nil {
 			_, _ = io.WriteString(s.out, failure) // the error that led here is the one to report
 			return err
 		}
@@ -191,9 +198,9 @@ func (s *script) table(ctx context.Context, t content.Table) error {
 	return err
 }
 
-// segment writes one segment's rows and compares their number with the
+// segment writes one segment's rows to out and compares their number with the
 // manifest's.
-func (s *script) segment(ctx context.Context, t content.Table, g content.Segment) error {
+func (s *script) segment(ctx context.Context, out io.Writer, t content.Table, g content.Segment) error {
 	in, err := s.files.Open(ctx, g.File)
 	if err != nil {
 		return err
@@ -201,9 +208,9 @@ func (s *script) segment(ctx context.Context, t content.Table, g content.Segment
 	defer func() { _ = in.Close() }()
 	var rows int64
 	if t.Format == content.BinaryFormat {
-		rows, err = s.pg.Rows(s.out, cancelled{ctx, in}, t)
+		rows, err = s.pg.Rows(out, cancelled{ctx, in}, t)
 	} else {
-		rows, err = textRows(s.out, cancelled{ctx, in})
+		rows, err = textRows(out, cancelled{ctx, in})
 	}
 	if err != nil {
 		return fmt.Errorf("file %s: %w", g.File, err)
