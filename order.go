@@ -87,7 +87,7 @@ func (s Set) Problems() []Problem {
 	for _, c := range s.faultyIdentities() {
 		out = append(out, Problem{
 			Class: Violation,
-			What:  fmt.Sprintf("set %s: identities: not so that %s: %s", s.ID, c.Title, c.Evidence),
+			What:  fmt.Sprintf("set %s: identities: failed: %s: %s", s.ID, c.Title, c.Evidence),
 		})
 	}
 	out = append(out, s.obstacles()...)

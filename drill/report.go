@@ -139,7 +139,7 @@ func (r *Report) Worst() Finding {
 func (r *Report) problem() error {
 	worst := r.Worst()
 	p := &holdfast.Problem{
-		What: fmt.Sprintf("drill of set %s: not so that %s: %s", r.Set, lower(worst.Title), worst.Evidence),
+		What: fmt.Sprintf("drill of set %s: failed: %s: %s", r.Set, lower(worst.Title), worst.Evidence),
 		Why:  worst.Consequence,
 		Do:   worst.Next,
 	}

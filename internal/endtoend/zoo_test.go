@@ -102,7 +102,7 @@ func (b stocked) zoo() []fault {
 		{"wrong node's identities", "the validator app serves another node's dump", "holdfast backup",
 			"the parts of the set do not belong to one node", b.wrongIdentities},
 		{"yesterday's set", "the storage gives yesterday's rows for today's manifest", "holdfast drill",
-			"not so that everything came back equal", b.yesterdaysRows},
+			"failed: everything came back equal", b.yesterdaysRows},
 		{"flipped bit", "in a blob with rows", "holdfast verify --read-data", "have changed",
 			func(t *testing.T) error {
 				return b.verifyDamaged(t, verify.Data, func(dir string) { flipBit(t, blobs(t, dir, "p")[0], 0.4) })
@@ -111,7 +111,7 @@ func (b stocked) zoo() []fault {
 			func(t *testing.T) error {
 				return b.verifyDamaged(t, verify.Structure, func(dir string) { remove(t, blobs(t, dir, "p")[0]) })
 			}},
-		{"missing blob", "the same", "holdfast drill", "not so that everything came back equal", b.drillMissing},
+		{"missing blob", "the same", "holdfast drill", "failed: everything came back equal", b.drillMissing},
 		{"wrong key", "another password", "holdfast list", "the password does not open it", b.wrongKey},
 		{"lost key", "kopia.repository is removed, the small file with the key of everything", "holdfast list",
 			"kopia.repository is missing", func(t *testing.T) error {
