@@ -139,22 +139,14 @@ END`)
 // not allow is reported and passed over.
 func (d dialect) settings(c holdfast.Part, globals string) string {
 	var b strings.Builder
-	prefix := "ALTER DATABASE " + plain(c.Database.Name) + " SET "
-	rest := globals
-	for rest != "" {
-		line, after, _ := strings.Cut(rest, "\n")
-		rest = after
-		setting, ours := strings.CutPrefix(line, prefix)
-		if !ours {
+	own, _ := content.ParseGlobals(globals, c.Database.Name)
+	for _, g := range own {
+		if g.Kind != content.Setting || g.Role != "" {
 			continue
 		}
-		// A value may go over several lines: until its quote is closed.
-		for strings.Count(setting, "'")%2 == 1 && rest != "" {
-			line, rest, _ = strings.Cut(rest, "\n")
-			setting += "\n" + line
-		}
+		setting := plain(g.Setting) + " TO " + g.Value
 		b.WriteString(d.do(`BEGIN
-  EXECUTE format('ALTER DATABASE %I SET ', current_database()) || ` + d.literal(strings.TrimSuffix(setting, ";")) + `;
+  EXECUTE format('ALTER DATABASE %I SET ', current_database()) || ` + d.literal(setting) + `;
 EXCEPTION WHEN insufficient_privilege OR undefined_object OR invalid_parameter_value THEN
   RAISE WARNING 'a setting of the database was passed over: %', SQLERRM;
 END`))

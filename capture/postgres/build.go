@@ -27,7 +27,7 @@ type build struct {
 	fit     target.Compatibility
 	files   holdfast.Files
 	info    libpq.Conninfo
-	own     []string // what belonged to the database itself
+	own     []content.Global // what belonged to the database itself
 
 	done  atomic.Int64
 	total int64
@@ -144,9 +144,9 @@ func (b *build) owner(ctx context.Context) error {
 	return nil
 }
 
-// ofDatabase reads what belonged to the old database itself, as statements for
-// the new one.
-func (b *build) ofDatabase(ctx context.Context) ([]string, error) {
+// ofDatabase reads what belonged to the old database itself, and reports what
+// does not look like it.
+func (b *build) ofDatabase(ctx context.Context) ([]content.Global, error) {
 	in, err := b.open(ctx, b.rows.Globals)
 	if err != nil {
 		return nil, err
@@ -156,16 +156,19 @@ func (b *build) ofDatabase(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, stored{fmt.Errorf("file %s: %w", b.rows.Globals, err)}
 	}
-	return ofDatabase(string(text), b.capture.Database.Name, b.name, b.fit.MissingRoles), nil
+	own, foreign := ofDatabase(string(text), b.capture.Database.Name, b.fit.MissingRoles)
+	for _, statement := range foreign {
+		b.Options.Events.Report(StatementLeftOut{b.capture.Component, statement})
+	}
+	return own, nil
 }
 
 // searchPath is the statement that gives a session the search path of the
 // database's own programs. Its settings are applied only at the end.
 func (b *build) searchPath() string {
-	set := "ALTER DATABASE " + pgx.Identifier{b.name}.Sanitize() + ` SET "search_path" TO `
-	for _, statement := range b.own {
-		if path, found := strings.CutPrefix(statement, set); found {
-			return "SET search_path TO " + path
+	for _, g := range b.own {
+		if g.Kind == content.Setting && g.Role == "" && g.Setting == "search_path" {
+			return "SET search_path TO " + g.Value
 		}
 	}
 	return `SET search_path TO "$user", public` // as Postgres has it
@@ -175,7 +178,8 @@ func (b *build) searchPath() string {
 // else belonged to it. What the server does not take, because only a superuser
 // may set it or because it has no such setting or value, is left out and reported.
 func (b *build) settings(ctx context.Context, conn *pgx.Conn) error {
-	for _, statement := range b.own {
+	for _, g := range b.own {
+		statement := g.On(b.name)
 		_, err := conn.Exec(ctx, statement)
 		switch code(err) {
 		case "42501", "42704", "42602", "22023": // right, name, reserved name, value

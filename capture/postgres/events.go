@@ -77,6 +77,23 @@ type SettingLeftOut struct {
 	Err       error
 }
 
+// StatementLeftOut is an event of a restore: the set's globals have a statement
+// that no dump writes, and it is not executed.
+type StatementLeftOut struct {
+	Component holdfast.ComponentName
+	Statement string
+}
+
+func (e StatementLeftOut) String() string {
+	const most = 200
+	statement := e.Statement
+	if len(statement) > most {
+		statement = statement[:most] + "..."
+	}
+	return fmt.Sprintf("restore %s: left out, since no dump writes it: %s. The set was changed, or a newer Holdfast "+
+		"took it", e.Component, statement)
+}
+
 func (e SettingLeftOut) String() string {
 	return fmt.Sprintf("restore %s: left out, since the server refuses it: %s: %v", e.Component, e.Statement, e.Err)
 }

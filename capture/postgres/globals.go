@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"holdfast"
+	"holdfast/content"
 	"holdfast/step"
 )
 
@@ -43,23 +44,13 @@ func globalsSQL(ctx context.Context, q querier, d holdfast.Database) (string, er
 	return b.String(), nil
 }
 
-// ofDatabase picks from the globals what concerns the database itself, and
-// directs it at the one named fresh. What is granted to missing roles is left
-// out.
-func ofDatabase(globals, old, fresh string, missing []string) []string {
-	from, to := " DATABASE "+pgx.Identifier{old}.Sanitize()+" ", " DATABASE "+pgx.Identifier{fresh}.Sanitize()+" "
-	var out []string
-	for _, line := range strings.Split(globals, "\n") {
-		before, after, found := strings.Cut(strings.TrimSuffix(line, ";"), from)
-		verb, _, _ := strings.Cut(before, " ")
-		switch {
-		case !found:
-		case verb == "GRANT" && slices.Contains(missing, grantee(line)):
-		case verb == "ALTER", verb == "GRANT", verb == "REVOKE", verb == "COMMENT":
-			out = append(out, before+to+after)
-		}
-	}
-	return out
+// ofDatabase picks from the globals what concerns the database itself. What is
+// granted to missing roles is left out, and foreign lists what no dump writes.
+func ofDatabase(text, database string, missing []string) (own []content.Global, foreign []string) {
+	own, foreign = content.ParseGlobals(text, database)
+	return slices.DeleteFunc(own, func(g content.Global) bool {
+		return g.Kind == content.Grant && slices.Contains(missing, g.Role)
+	}), foreign
 }
 
 // databaseSettings reads what ALTER DATABASE ... SET and ALTER ROLE ... IN

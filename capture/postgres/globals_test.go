@@ -1,6 +1,8 @@
 package postgres_test
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -8,6 +10,7 @@ import (
 
 	"holdfast"
 	"holdfast/capture/postgres"
+	"holdfast/internal/eventtest"
 	"holdfast/internal/splicetest"
 )
 
@@ -86,5 +89,63 @@ func TestNamesBeyondASCIIInAnotherEncodingAreRefusedByName(t *testing.T) {
 	}
 	if err := dump(); holdfast.ClassOf(err) != holdfast.Refused || !strings.Contains(err.Error(), "public.\"gr") {
 		t.Errorf("a name beyond ASCII: %v", err)
+	}
+}
+
+// A set from elsewhere says in its globals what its author wants. As whoever
+// restores it, only statements about the restored database are executed.
+func TestGlobalsThatSomebodyChanged(t *testing.T) {
+	server := splicetest.NewServer(t, "")
+	for _, sql := range []string{
+		`CREATE ROLE victim NOLOGIN`, `CREATE DATABASE live`, `CREATE DATABASE old`, `ALTER DATABASE old SET work_mem TO '7MB'`,
+	} {
+		if err := server.Exec(t.Context(), "postgres", sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	files := folder(t.TempDir())
+	c, err := postgres.Dumper{Address: address(t, server.DSN("old"))}.Capture(t.Context(), holdfast.Component{
+		Name: "app",
+		Kind: holdfast.App,
+	}, clock(), files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := filepath.Join(string(files), rowsOf(part(c)).Globals)
+	own, err := os.ReadFile(at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed := string(own) + `ALTER ROLE victim SUPERUSER; COMMENT ON DATABASE "old" IS 'x';
+ALTER DATABASE "old" SET a.b TO 'x'; ALTER ROLE victim SUPERUSER; ALTER DATABASE "live" RENAME TO gone;
+ALTER ROLE victim SUPERUSER IN DATABASE "old" ;
+`
+	if err := os.WriteFile(at, []byte(changed), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var heard eventtest.Record
+	loader := postgres.Loader{Address: address(t, server.DSN("postgres"))}
+	loader.Options.Events = heard.Hear
+	fit, err := loader.Survey(t.Context(), part(c))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := loader.Load(t.Context(), "new", part(c), fit, files); err != nil {
+		t.Fatal(err)
+	}
+	conn, err := pgx.Connect(t.Context(), server.DSN("postgres"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(t.Context()) }()
+	var super, live, set bool
+	err = conn.QueryRow(t.Context(), `SELECT rolsuper, EXISTS (SELECT FROM pg_database WHERE datname = 'live'),
+		EXISTS (SELECT FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase WHERE datname = 'new'
+		AND 'work_mem=7MB' = ANY (setconfig)) FROM pg_roles WHERE rolname = 'victim'`).Scan(&super, &live, &set)
+	if err != nil || super || !live || !set {
+		t.Errorf("superuser %v, live %v, set %v, %v", super, live, set, err)
+	}
+	if list := eventtest.Of[postgres.StatementLeftOut](&heard); len(list) != 4 {
+		t.Errorf("left out: %v", list)
 	}
 }
