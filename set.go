@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"io"
+	"strings"
 	"time"
 )
 
@@ -16,9 +17,20 @@ const ManifestSchema = 2
 // "20261122T154500Z-1f0c9a3e". IDs sort by time.
 type SetID string
 
+const idTime = "20060102T150405Z"
+
 // NewSetID makes the ID of a run that begins at now, with four random bytes.
 func NewSetID(now time.Time, random [4]byte) SetID {
-	return SetID(now.UTC().Format("20060102T150405Z") + "-" + hex.EncodeToString(random[:]))
+	return SetID(now.UTC().Format(idTime) + "-" + hex.EncodeToString(random[:]))
+}
+
+// Valid reports whether the ID has the form of NewSetID. IDs become names of files
+// and databases, and a set may come from elsewhere.
+func (id SetID) Valid() bool {
+	at, random, _ := strings.Cut(string(id), "-")
+	t, err := time.Parse(idTime, at)
+	raw, notHex := hex.DecodeString(random)
+	return err == nil && notHex == nil && len(raw) == 4 && NewSetID(t, [4]byte(raw)) == id
 }
 
 // State says what a stored set is worth.

@@ -398,3 +398,17 @@ func TestFileNamesAreWhatTheManifestNames(t *testing.T) {
 		t.Errorf("got %v", got)
 	}
 }
+
+func TestTheFormOfASetID(t *testing.T) {
+	if id := holdfast.NewSetID(time.Now(), [4]byte{1, 2, 0xff}); !id.Valid() {
+		t.Errorf("%s", id)
+	}
+	for _, id := range []holdfast.SetID{
+		"", "latest", "../../etc/cron.d/x", "20261122T154500Z-1f0c9a3", "20261122T154500Z-1f0c9a3ef", "20261122T154500Z-1F0C9A3E",
+		"20261322T154500Z-1f0c9a3e", "20261122T154500Z-1f0c9a3e/..", "20261122T154500Z-1f0c9a3e\n", "20261122T154500-1f0c9a3e",
+	} {
+		if id.Valid() {
+			t.Errorf("%q is taken", id)
+		}
+	}
+}

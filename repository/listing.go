@@ -141,7 +141,7 @@ func (i *Inspection) rootAt(ctx context.Context, id content.ID) (*holdfast.Set, 
 	}
 	defer func() { _ = in.Close() }()
 	set, err := setmanifest.Read(in)
-	if err != nil || set.ID == "" {
+	if err != nil || !set.ID.Valid() {
 		return nil, nil, 0
 	}
 	root, err := object.ParseID(id.String())

@@ -66,7 +66,7 @@ func (r *Repository) Sets(ctx context.Context, node holdfast.NodeName) ([]Entry,
 
 // entryOf makes the entry of a snapshot, if that is a set.
 func entryOf(m *snapshot.Manifest) (Entry, bool) {
-	if m == nil || m.Tags[tagSet] == "" || m.IncompleteReason != "" || m.RootEntry == nil {
+	if m == nil || !holdfast.SetID(m.Tags[tagSet]).Valid() || m.IncompleteReason != "" || m.RootEntry == nil {
 		return Entry{}, false
 	}
 	e := Entry{
@@ -241,6 +241,9 @@ func (r *Repository) Load(ctx context.Context, e Entry) (*Stored, error) {
 
 func decode(id holdfast.SetID, in io.Reader) (set holdfast.Set, err error) {
 	set, err = setmanifest.Read(in)
+	if err == nil && set.ID != id {
+		err = fmt.Errorf("it is of set %q", set.ID)
+	}
 	switch {
 	case err == nil:
 		return set, nil

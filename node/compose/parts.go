@@ -90,7 +90,11 @@ func (p *Programs) missingFiles(ctx context.Context, missing []Container, fresh 
 	for _, k := range p.kept {
 		there, err := os.ReadFile(k.Path)
 		if errors.Is(err, fs.ErrNotExist) {
-			out = append(out, step.Step{Act: step.Write, Kind: step.File, Name: k.Path})
+			s := p.place(k)
+			if err := p.writable(cmp.Or(s.As, s.Name)); err != nil {
+				return nil, err
+			}
+			out = append(out, s)
 			continue
 		}
 		if err != nil || !fresh {
@@ -100,7 +104,7 @@ func (p *Programs) missingFiles(ctx context.Context, missing []Container, fresh 
 		if err != nil {
 			return nil, err
 		}
-		if !bytes.Equal(there, content) {
+		if !bytes.Equal(there, content) && under(p.Node.Directory, k.Path) {
 			out = append(out, step.Step{
 				Act: step.Write, Kind: step.File, Name: k.Path, As: k.Path + ".of-" + string(p.Set),
 				Why: "it differs from the set's, and the next start.sh uses it: compare the two",
@@ -154,6 +158,9 @@ func (p *Programs) lay(ctx context.Context, s step.Step) error {
 	if i < 0 {
 		return nil
 	}
+	if err := p.writable(cmp.Or(s.As, s.Name)); err != nil {
+		return err
+	}
 	content, err := p.content(ctx, p.kept[i])
 	if err != nil {
 		return err
@@ -188,11 +195,14 @@ func (p *Programs) write(name string, content []byte, k holdfast.KeptFile) error
 	return nil
 }
 
-// modeOf are the rights of a kept file; of one in an older set they are told by
+// mostRights are those that a restore gives: only its owner writes a file.
+const mostRights = 0o755
+
+// modeOf are the rights of a kept file; of one in an older set they follow from
 // what it is.
 func modeOf(k holdfast.KeptFile, content []byte) os.FileMode {
 	if mode, err := strconv.ParseUint(k.Mode, 8, 9); err == nil {
-		return os.FileMode(mode)
+		return os.FileMode(mode) & mostRights
 	}
 	switch {
 	case strings.HasSuffix(k.Path, ".env"):

@@ -50,7 +50,9 @@ func (n *Node) Record(ctx context.Context, out holdfast.Sink) (holdfast.Deployme
 	if err := put(ctx, out, d.OwnFile, specs); err != nil {
 		return d, err
 	}
-	for _, file := range now.files() {
+	files, notKept := now.files()
+	d.NotKept = append(d.NotKept, notKept...)
+	for _, file := range files {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			if !errors.Is(err, fs.ErrNotExist) || !strings.HasSuffix(file, ".env") {
@@ -138,21 +140,23 @@ func (n *Node) specs(ctx context.Context) ([]byte, error) {
 
 // files are the bundle's files on this machine: compose files, .env, and what
 // is mounted from the bundle's directory into its containers.
-func (n *Node) files() []string {
+func (n *Node) files() (files, notKept []string) {
 	if !n.Engine.Local() || n.Directory == "" {
-		return nil
+		return nil, nil
 	}
-	list := append([]string{filepath.Join(n.Directory, ".env")}, n.Files...)
+	files = append([]string{filepath.Join(n.Directory, ".env")}, n.Files...)
 	for _, c := range n.All {
 		for _, bind := range c.Binds {
 			if !strings.HasPrefix(bind, n.Directory+"/") {
 				continue
 			}
-			list = append(list, regular(bind)...)
+			found, not := regular(bind)
+			files, notKept = append(files, found...), append(notKept, not...)
 		}
 	}
-	slices.Sort(list)
-	return slices.Compact(list)
+	slices.Sort(files)
+	slices.Sort(notKept)
+	return slices.Compact(files), slices.Compact(notKept)
 }
 
 // most is how many files of a mounted directory are taken, and how large one
@@ -162,31 +166,45 @@ const (
 	mostBytes = 1 << 20
 )
 
-// regular lists the files at or below a path.
-func regular(root string) []string {
-	var out []string
+// regular lists the files at or below a path, and says which are too large or too
+// many.
+func regular(root string) (files, notKept []string) {
+	more := 0
 	err := filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
 		if err != nil || !e.Type().IsRegular() {
 			return err
 		}
-		if info, err := e.Info(); err == nil && info.Size() <= mostBytes && len(out) < mostFiles {
-			out = append(out, path)
+		info, err := e.Info()
+		switch {
+		case err != nil:
+			notKept = append(notKept, err.Error())
+		case info.Size() > mostBytes:
+			notKept = append(notKept, fmt.Sprintf("%s has %d bytes: files of a bundle of at most %d are kept", path,
+				info.Size(), mostBytes))
+		case len(files) == mostFiles:
+			more++
+		default:
+			files = append(files, path)
 		}
 		return nil
 	})
 	if err != nil {
-		return []string{root} // reading it will say why not
+		return []string{root}, nil // reading it will say why not
 	}
-	return out
+	if more > 0 {
+		notKept = append(notKept, fmt.Sprintf("%d more files in %s: of a mounted directory, %d are kept", more, root,
+			mostFiles))
+	}
+	return files, notKept
 }
 
-// within is the name of a bundle's file in a set.
+// within is the name of a bundle's file in a set. Files outside of the bundle
+// have their whole path: two of one name do not overwrite each other.
 func (n *Node) within(file string) string {
-	name := filepath.Base(file)
 	if relative, err := filepath.Rel(n.Directory, file); err == nil && filepath.IsLocal(relative) {
-		name = filepath.ToSlash(relative)
+		return path.Join(holdfast.DeploymentDirectory, "bundle", filepath.ToSlash(relative))
 	}
-	return path.Join(holdfast.DeploymentDirectory, "bundle", name)
+	return path.Join(holdfast.DeploymentDirectory, elsewhere, filepath.ToSlash(filepath.Clean("/"+file)))
 }
 
 // Recorded is the node that a set recorded, as it is to run at a site: what its
