@@ -194,3 +194,27 @@ func TestSizesAndSpans(t *testing.T) {
 		}
 	}
 }
+
+// Nothing that a server, a set or a repository says moves the cursor, colours or
+// types: not in a line, an error, a cell, an event or JSON.
+func TestControlCharactersOfOthers(t *testing.T) {
+	const hostile = "name\x1b]0;title\x07\u009b2J\u202e\r"
+	var out bytes.Buffer
+	a := newApp(streams{out: &out, err: &out})
+	a.output = "text"
+	a.printf("%s\n", hostile)
+	a.table([][]string{{"SET", "WHY"}, {hostile + "\nFORGED", "\tline"}})
+	a.printError(&holdfast.Problem{What: hostile, Why: hostile, Do: hostile, Err: errors.New(hostile)}, false)
+	newProgress(a).print(hostile)
+	a.output = "json"
+	a.printError(&holdfast.Problem{What: hostile}, true)
+	if err := a.result("version", hostile, nil); err != nil {
+		t.Fatal(err)
+	}
+	if strings.ContainsAny(out.String(), "\x1b\x07\u009b\u202e\r") {
+		t.Errorf("%q", out.String())
+	}
+	if strings.Contains(out.String(), "\nFORGED") {
+		t.Errorf("a cell begins a line: %q", out.String())
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"holdfast/internal/printable"
 	"io"
 	"os"
 	"regexp"
@@ -44,7 +45,7 @@ func (a *app) json(w io.Writer, value any) error {
 	if err := encoder.Encode(value); err != nil {
 		return err
 	}
-	_, err := w.Write(a.known.HideJSON(text.Bytes()))
+	_, err := w.Write(printable.JSON(a.known.HideJSON(text.Bytes())))
 	return err
 }
 
@@ -67,7 +68,11 @@ func (a *app) confirm(what string) bool {
 func (a *app) table(rows [][]string) {
 	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
 	for _, row := range rows {
-		_, _ = fmt.Fprintln(w, short(strings.Join(row, "\t")))
+		cells := make([]string, len(row))
+		for i, cell := range row {
+			cells[i] = printable.Cell(cell)
+		}
+		_, _ = fmt.Fprintln(w, short(strings.Join(cells, "\t")))
 	}
 	_ = w.Flush()
 }

@@ -15,6 +15,7 @@ import (
 	"holdfast/drill"
 	"holdfast/event"
 	"holdfast/identities"
+	"holdfast/internal/printable"
 	"holdfast/repository"
 	"holdfast/retention"
 	"holdfast/step"
@@ -25,6 +26,7 @@ import (
 // elsewhere, nothing with JSON output or --quiet.
 type progress struct {
 	out      io.Writer
+	bare     io.Writer // of bars, which move the cursor
 	terminal bool
 	quiet    bool
 
@@ -45,7 +47,7 @@ func newProgress(a *app) *progress {
 		return a.shown
 	}
 	a.shown = &progress{
-		out: a.err, quiet: a.quiet || a.output == "json", now: time.Now,
+		out: a.err, bare: a.known.Writer(a.whole.err), quiet: a.quiet || a.output == "json", now: time.Now,
 		bars: map[string]*progressbar.ProgressBar{}, last: map[string]time.Time{},
 	}
 	if f, ok := a.whole.err.(*os.File); ok {
@@ -95,7 +97,7 @@ func (p *progress) bytes(s event.Bytes) {
 	}
 	bar := p.bars[s.Subject]
 	if bar == nil {
-		bar = progressbar.NewOptions64(s.Total, progressbar.OptionSetWriter(p.out), progressbar.OptionSetDescription(s.Subject),
+		bar = progressbar.NewOptions64(s.Total, progressbar.OptionSetWriter(p.bare), progressbar.OptionSetDescription(printable.Cell(s.Subject)),
 			progressbar.OptionShowBytes(true), progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionSetWidth(30),
 			progressbar.OptionClearOnFinish(), progressbar.OptionSetPredictTime(true))
 		p.bars[s.Subject] = bar

@@ -12,6 +12,7 @@ import (
 
 	"holdfast/config"
 	"holdfast/internal/libpq"
+	"holdfast/internal/printable"
 	"holdfast/repository"
 	"holdfast/secrets"
 	"holdfast/setup"
@@ -41,7 +42,7 @@ type app struct {
 // newApp is an app that prints no secret that it has read.
 func newApp(s streams) *app {
 	a := &app{streams: s, whole: s, known: new(secrets.Known)}
-	a.out, a.err = a.known.Writer(s.out), a.known.Writer(s.err)
+	a.out, a.err = a.known.Writer(printable.Writer(s.out)), a.known.Writer(printable.Writer(s.err))
 	return a
 }
 
