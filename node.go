@@ -170,6 +170,12 @@ func (n Node) Component(name ComponentName) (Component, bool) {
 	return Component{}, false
 }
 
+// HasParticipant reports whether the node's participant is among its components:
+// whose keys the identities hold.
+func (n Node) HasParticipant() bool {
+	return slices.ContainsFunc(n.Components, func(c Component) bool { return c.Kind == Participant })
+}
+
 func (n Node) names() []ComponentName {
 	var names []ComponentName
 	for _, c := range n.Components {

@@ -118,6 +118,18 @@ func (s Set) gaps() []string {
 	return out
 }
 
+// LacksIdentities reports whether a set of a participant has no identities
+// because none are configured. It may be proven: what is proven is that its
+// databases come back. It has no second way back.
+func (s Set) LacksIdentities() bool {
+	failed := slices.ContainsFunc(s.Missing, func(m string) bool { return strings.HasPrefix(m, MissingIdentities) })
+	return s.Identities == nil && !failed && s.Node.HasParticipant()
+}
+
+// MissingIdentities is how what is missing begins, of identities that could not be
+// taken.
+const MissingIdentities = "identities: "
+
 // faultyIdentities are the offline checks that the identities dump failed. The
 // databases in the set are worth no less for that, but the second way back is.
 func (s Set) faultyIdentities() []IdentityCheck {

@@ -336,12 +336,15 @@ func (j Job) identities(
 	ctx context.Context, set *holdfast.Set, last holdfast.Set, files holdfast.Files, out holdfast.Sink,
 ) func(*holdfast.ParticipantFacts) holdfast.IdentityFacts {
 	if j.Identities == nil {
+		if j.Node.HasParticipant() {
+			j.Events.Report(NoIdentities{})
+		}
 		return nil
 	}
 	j.Events.Report(IdentitiesBegan{})
 	check, err := j.Identities.Take(ctx, last.Identities, files, out)
 	if err != nil {
-		set.Missing = append(set.Missing, "identities: "+err.Error())
+		set.Missing = append(set.Missing, holdfast.MissingIdentities+err.Error())
 		j.Events.Report(IdentitiesFailed{err})
 	}
 	return check

@@ -17,6 +17,10 @@ type (
 	// IdentitiesBegan says that the identities are being fetched.
 	IdentitiesBegan struct{}
 
+	// NoIdentities says that the configuration names none to fetch, so that the
+	// set will have one way back only.
+	NoIdentities struct{}
+
 	// IdentitiesFailed says that the set will not have the node's present
 	// identities, which costs it the proof.
 	IdentitiesFailed struct{ Err error }
@@ -55,6 +59,10 @@ func (e LastUnreadable) String() string {
 }
 
 func (IdentitiesBegan) String() string { return "identities" }
+
+func (NoIdentities) String() string {
+	return "no identities are configured, so the set will have no second way back: add identities: to holdfast.yaml"
+}
 
 func (e IdentitiesFailed) String() string {
 	return fmt.Sprintf("identities could not be taken: %v", e.Err)

@@ -37,7 +37,11 @@ func identitiesBackedUp(v *view) answer {
 	}
 	s, ok := v.sealed()
 	if !ok {
-		return violated("no set of this node holds identities")
+		const none = "no set of this node holds identities"
+		if _, now := v.Identities.Get(); !now {
+			return violated("%s: %s", none, v.Identities.Missing())
+		}
+		return violated(none)
 	}
 	kept := *s.Identities
 	if why := failed(kept.Checks, holdfast.Violated); why != "" {

@@ -82,7 +82,7 @@ func mayRestore(ctx context.Context, subject string, t libpq.Address) Finding {
 func (p *Parts) tryIdentities(ctx context.Context, n databases.Live) Finding {
 	const subject = "identities"
 	if p.Config.Identities == nil {
-		return Finding{Subject: subject, Verdict: holdfast.Violated, Found: "none are fetched", Why: "They hold the node's keys and are the second way back.", Do: "Add identities: to holdfast.yaml."}
+		return Finding{Subject: subject, Verdict: holdfast.Violated, Found: "none are configured", Why: "They hold the node's keys and are the second way back.", Do: "Add identities: to holdfast.yaml."}
 	}
 	fetched, err := p.fetchIdentities(ctx, 1, func() *identities.Participant { return LiveParticipant(ctx, n) })
 	if err == nil {

@@ -64,8 +64,11 @@ func (a *app) backup(ctx context.Context, job backup.Job) error {
 		return err
 	}
 	printErr := a.result("set", set, func() {
-		if !a.quiet || err != nil {
+		switch {
+		case !a.quiet || err != nil:
 			a.printSet(set)
+		case set.LacksIdentities():
+			a.say("holdfast: set %s has no identities: %s\n", set.ID, backup.NoIdentities{})
 		}
 	})
 	if printErr != nil {

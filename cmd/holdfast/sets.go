@@ -49,7 +49,10 @@ why retention keeps or drops it.`,
 				if entries == nil {
 					entries = []repository.Entry{}
 				}
-				return a.result("sets", entries, func() { a.printSets(entries, time.Now()) })
+				return a.result("sets", entries, func() {
+					a.printSets(entries, time.Now())
+					a.printf("%s", withoutIdentities(p))
+				})
 			})
 		},
 	}
@@ -70,6 +73,15 @@ func (a *app) printSets(entries []repository.Entry, now time.Time) {
 		rows = append(rows, []string{string(e.ID), string(e.Node), string(e.State), span(now.Sub(e.Ended)), span(e.Ended.Sub(e.Began)), size(e.Bytes), fmt.Sprint(e.Files), fate(e)})
 	}
 	a.table(rows)
+}
+
+// withoutIdentities is said of a node for which none are configured.
+func withoutIdentities(p *setup.Parts) string {
+	if p.Config.Identities != nil || !p.Node.HasParticipant() {
+		return ""
+	}
+	return "\nNo identities are configured for this node: its sets have no second way back.\n" +
+		"Add identities: to holdfast.yaml; docs/operate.md, Identities, has examples.\n"
 }
 
 // fate says in short what retention makes of a set.
@@ -146,6 +158,9 @@ func (a *app) printSet(set holdfast.Set) {
 				a.printf("  %s: %s: %s\n", c.Verdict, c.Title, c.Evidence)
 			}
 		}
+	}
+	if set.LacksIdentities() {
+		a.printf("Identities: none, so this set has no second way back: docs/operate.md, Identities\n")
 	}
 	for _, c := range set.Parts() {
 		a.printLeftOut(c.Component, c.LeftOut)

@@ -37,10 +37,11 @@ func (r *run) draft() (string, error) {
 			return "", err
 		}
 	}
-	if r.URL != "-" {
-		if err := r.draftIdentities(line); err != nil {
-			return "", err
-		}
+	if r.URL == "-" {
+		line("")
+		line("# No identities: sets have no second way back. docs/operate.md, Identities.")
+	} else if err := r.draftIdentities(line); err != nil {
+		return "", err
 	}
 	r.draftRepository(line)
 	return b.String(), nil
