@@ -65,7 +65,7 @@ var (
 	leaves   = []string{"stored", "pgdump", "target", "step", "observed", "record", "loss", "event", "content"}
 	programs = []string{"cmd"}
 	helpers  = []string{"internal/splicetest", "internal/eventtest", "internal/bench", "internal/demo",
-		"internal/testbed", "internal/endtoend", "internal/child", "identities/identitiestest",
+		"internal/testbed", "internal/endtoend", "internal/child", "internal/storetest", "identities/identitiestest",
 		"repository/repositorytest"}
 )
 
@@ -171,8 +171,9 @@ func importRules() []rule {
 			return path != "net" && !below(path, "net/http", "os/exec")
 		},
 			"what two places share is looked up on this machine alone"},
-		{nil, []string{"repository"}, not("github.com/kopia/kopia"),
-			"there is one repository; kopia is width that nobody else has to know"},
+		{nil, []string{"repository"}, not("github.com/kopia/kopia", "github.com/aws", "github.com/minio",
+			"github.com/studio-b12"),
+			"there is one repository; kopia and the clients of its places are width that nobody else has to know"},
 		{nil, slices.Concat([]string{"canton/admin"}, helpers), not("google.golang.org/grpc"),
 			"one package speaks gRPC with Canton, and only knows how to read"},
 		{[]string{"canton/admin", "canton/scan", "canton/metrics"}, nil, never("internal"),
@@ -191,7 +192,8 @@ func importRules() []rule {
 			"a program is the end of the arrows"},
 		{nil, helpers,
 			never("internal/splicetest", "internal/eventtest", "internal/bench", "internal/testbed",
-				"internal/endtoend", "internal/child", "identities/identitiestest", "repository/repositorytest"),
+				"internal/endtoend", "internal/child", "internal/storetest", "identities/identitiestest",
+				"repository/repositorytest"),
 			"an imitated node does not belong into the program"},
 		{nil, helpers, not("testing"), "nor does the testing library"},
 		{nil, []string{"cmd", "eventlog", "internal/demo", "internal/testbed"}, not("log", "log/slog"),

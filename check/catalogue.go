@@ -122,15 +122,15 @@ func routes() []Entry {
 		{
 			Code:  SecondCopy,
 			Title: "a current second copy of the sets is on another disk",
-			Observed: "The repository at `check.second_copy` opens. It is on another file system and, " +
-				"as far as this machine knows its disks, on another disk. " +
+			Observed: "The repository at `check.second_copy`, or else at the first place of `copies:`, opens. " +
+				"It is on another file system and, as far as this machine knows its disks, on another disk. " +
 				"Its newest proven set is at most `check.copy_behind` (24 hours) older than the first copy's. " +
 				"Violated when one of these fails.",
 			Why: "Backups belong outside the node and its cluster [validator_backups]: " +
 				"the node's own disk fails with the node.",
 			Consequence: "One fault destroys the node and its backups.",
-			Next: "Copy the repository after each backup (docs/operate.md, Moving the repository), " +
-				"and name the copy in `check.second_copy`.",
+			Next: "Name a place outside of this machine in `copies:`. Each backup then sends its set there. " +
+				"To send it now: `holdfast repository copy`.",
 			DependsOn: []Code{RepositoryReadable},
 			judge:     secondCopy,
 		},

@@ -114,9 +114,7 @@ var (
 	}
 	inCopy = input{
 		"the second copy",
-		"Name in `check.second_copy` a directory that is mounted here; " +
-			"docs/operate.md, Moving the repository, shows how to make one. " +
-			"List the sets of a copy elsewhere from there: `kopia snapshot list --all`.",
+		"Name a place outside of this machine in `copies:`, and send it there: `holdfast repository copy`.",
 	}
 	inVersion = input{"the version of the validator app", "Start the validator app, or correct `identities.url`."}
 	inClock   = input{"a clock of another machine", "Name Scans in `check.scans`: their answers include the time."}

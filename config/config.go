@@ -24,6 +24,7 @@ type Config struct {
 	Compose    *Compose            `yaml:"compose"`
 	Identities *Identities         `yaml:"identities"`
 	Repository Repository          `yaml:"repository"`
+	Copies     []Copy              `yaml:"copies"`
 	Tools      string              `yaml:"tools"` // directory of pg_dump and pg_restore; searched for when empty
 	Dump       Dump                `yaml:"dump"`
 	Check      Check               `yaml:"check"`
@@ -81,6 +82,25 @@ type Auth struct {
 type Repository struct {
 	Place    place.Place `yaml:"path"`
 	Password Reference   `yaml:"password"`
+	Access   Access      `yaml:"access"`
+}
+
+// Access is how a place outside of this machine lets us in. Without it the
+// usual ways are taken: the configuration and roles of AWS, the keys of ssh.
+type Access struct {
+	ID         Reference `yaml:"id"`          // the access key's id of s3; the user of webdav
+	Secret     Reference `yaml:"secret"`      // the secret key of s3; the password of sftp and webdav
+	Token      Reference `yaml:"token"`       // the session token of s3
+	Key        Reference `yaml:"key"`         // private key of sftp
+	CA         string    `yaml:"ca"`          // file with the certificates to trust, of s3
+	KnownHosts string    `yaml:"known_hosts"` // file with the host keys of sftp
+}
+
+// Copy is a second copy of the repository, which gets every proven set. In the
+// file it may be just the place.
+type Copy struct {
+	Place  place.Place `yaml:"path"`
+	Access Access      `yaml:"access"`
 }
 
 // Dump tunes dumps; every zero has a good default.
@@ -208,8 +228,14 @@ func (c *Config) complete() error {
 	if c.Repository.Password == "" {
 		return errors.New("repository.password: say where the password is, such as file:/etc/holdfast/password")
 	}
-	if err := c.Repository.Password.check("repository.password"); err != nil {
-		return err
+	c.Repository.Access.absolute(abs)
+	for i := range c.Copies {
+		c.Copies[i].Access.absolute(abs)
+	}
+	for key, reference := range c.stored() {
+		if err := reference.check(key); err != nil {
+			return err
+		}
 	}
 	for _, name := range c.names() {
 		if err := c.checkDatabase("databases."+name, c.Databases[name]); err != nil {
@@ -253,6 +279,17 @@ func (c *Config) checkPlaces() error {
 			if err := p.Serves(place.Identities); err != nil {
 				return fmt.Errorf("identities.keep[%d]: %w", i, err)
 			}
+		}
+	}
+	for i, second := range c.Copies {
+		if second.Place.IsZero() {
+			return fmt.Errorf("copies[%d]: it has no place", i)
+		}
+		if err := second.Place.Serves(place.Repository); err != nil {
+			return fmt.Errorf("copies[%d]: %w", i, err)
+		}
+		if place.Share(second.Place, c.Repository.Place) == place.Itself {
+			return fmt.Errorf("copies[%d]: it is the repository itself", i)
 		}
 	}
 	if second := c.Check.SecondCopy; !second.IsZero() {

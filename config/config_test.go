@@ -177,7 +177,7 @@ func replaced(old, text string) string {
 func TestMistakesAreNamed(t *testing.T) {
 	for _, x := range []struct{ name, text, want string }{
 		{"unknown key at the top", replaced("tools: tools", "tool: x"),
-			"line 35: unknown key tool; known here are node, databases, compose, identities, repository, tools, " +
+			"line 35: unknown key tool; known here are node, databases, compose, identities, repository, copies, tools, " +
 				"dump, check, retention"},
 		{"unknown key of a database", replaced("    kind: app", "    sort: app"),
 			"line 10: unknown key databases.scan-backend.sort; known here are connection, password, kind, method, " +
@@ -445,7 +445,7 @@ func TestEnvironmentMistakes(t *testing.T) {
 		{"HOLDFAST_DUMP_LOCK_WAIT=hunter2", "HOLDFAST_DUMP_LOCK_WAIT: want a duration"},
 		{"HOLDFAST_IDENTITIES_AUTH_BASIC=hunter2", "HOLDFAST_IDENTITIES_AUTH_BASIC: want true or false"},
 		{"HOLDFAST_REPOSITORY_PASSWORD=hunter2", "repository.password: want a reference"},
-		{"HOLDFAST_REPOSITORY_PATH=s3://hunter2/x", "repository.path: s3:// is not available yet: want a directory"},
+		{"HOLDFAST_REPOSITORY_PATH=vault://h/hunter2/x", "repository.path: vault:// does not hold a repository"},
 		{"HOLDFAST_REPOSITORY_PATH=hunter2:x", "HOLDFAST_REPOSITORY_PATH: HOST:PATH names another machine"},
 		{"HOLDFAST_IDENTITIES_KEEP=/x,ftp://hunter2", "HOLDFAST_IDENTITIES_KEEP: ftp:// is unknown"},
 		{"HOLDFAST_DATABASES_VALIDATOR_BEFORE=nobody", "databases.validator.before: there is no database nobody"},

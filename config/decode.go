@@ -75,6 +75,8 @@ func (d *decoder) put(key string, n *yaml.Node, v reflect.Value) error {
 	switch {
 	case v.Type() == reflect.TypeFor[Database]() && n.Kind == yaml.ScalarNode:
 		return d.put(key+".connection", n, v.FieldByName("Connection"))
+	case v.Type() == reflect.TypeFor[Copy]() && n.Kind == yaml.ScalarNode:
+		return d.put(key+".path", n, v.FieldByName("Place"))
 	case v.Kind() == reflect.Pointer:
 		if v.IsNil() {
 			v.Set(reflect.New(v.Type().Elem()))

@@ -48,7 +48,7 @@ func (r Reference) Container() (role, variable string, ok bool) {
 
 // References are those of the configuration, by their keys.
 func (c *Config) References() map[string]Reference {
-	out := map[string]Reference{"repository.password": c.Repository.Password}
+	out := c.stored()
 	for name, d := range c.Databases {
 		out["databases."+name+".password"] = d.Password
 	}
@@ -57,4 +57,27 @@ func (c *Config) References() map[string]Reference {
 		out["identities.auth.token"] = c.Identities.Auth.Token
 	}
 	return out
+}
+
+// stored are the references of the repository and of its copies.
+func (c *Config) stored() map[string]Reference {
+	out := map[string]Reference{"repository.password": c.Repository.Password}
+	add := func(key string, a Access) {
+		for name, reference := range map[string]Reference{
+			"id": a.ID, "secret": a.Secret, "token": a.Token, "key": a.Key,
+		} {
+			out[key+".access."+name] = reference
+		}
+	}
+	add("repository", c.Repository.Access)
+	for i, second := range c.Copies {
+		add(fmt.Sprintf("copies[%d]", i), second.Access)
+	}
+	return out
+}
+
+// absolute makes the paths of an access absolute.
+func (a *Access) absolute(abs func(*string)) {
+	abs(&a.CA)
+	abs(&a.KnownHosts)
 }

@@ -67,6 +67,11 @@ var pages = []page{
 		s.init(t)
 		s.holdfast(t, 0, "backup")
 	}},
+	{file: "docs/places.md", variables: func(s *site) []string { return nil }, prepare: func(t *testing.T, s *site) {
+		t.Helper()
+		s.init(t)
+		s.holdfast(t, 0, "backup")
+	}},
 	{file: "docs/restore.md", variables: func(s *site) []string {
 		return []string{
 			"VALIDATOR_ELSEWHERE=" + s.other.DSN(splicetest.ValidatorDatabase), "PARTICIPANT_ELSEWHERE=" + s.other.DSN(splicetest.ParticipantDatabase),

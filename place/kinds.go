@@ -36,25 +36,51 @@ const (
 	account
 )
 
-// endpoint is the option that names the server of a bucket.
-const endpoint = "endpoint"
+// The options of places: how one is reached.
+const (
+	endpoint = "endpoint" // the server of a bucket
+	Region   = "region"   // of the bucket
+	Profile  = "profile"  // of AWS's shared configuration
+	TLS      = "tls"      // Off: the server speaks plain HTTP
+)
+
+// Off is the value of an option that turns something off.
+const Off = "off"
 
 // kinds are the kinds of places. A kind that is not available yet is refused by
 // its name, and can be named as the place of a second copy.
 var kinds = map[Scheme]kind{
 	File: {form: "/DIRECTORY", holds: []Use{Repository, Identities}, available: true},
 
-	"s3": {form: "s3://BUCKET/PREFIX", authority: bucket, options: []string{endpoint, "region"},
-		holds: []Use{Repository}},
-	"gs": {form: "gs://BUCKET/PREFIX", authority: bucket, holds: []Use{Repository}},
-	"azblob": {
+	S3: {
+		form:      "s3://BUCKET/PREFIX",
+		authority: bucket,
+		options:   []string{endpoint, Region, Profile, TLS},
+		holds:     []Use{Repository},
+		available: true,
+	},
+	GCS: {form: "gs://BUCKET/PREFIX", authority: bucket, holds: []Use{Repository}},
+	Azure: {
 		form:      "azblob://ACCOUNT/CONTAINER/PREFIX",
 		authority: account,
 		container: true,
 		holds:     []Use{Repository},
 	},
-	"sftp":   {form: "sftp://USER@HOST/PATH", authority: host, port: "22", holds: []Use{Repository}},
-	"webdav": {form: "webdav://HOST/PATH", authority: host, port: "443", holds: []Use{Repository}},
+	SFTP: {
+		form:      "sftp://USER@HOST/PATH",
+		authority: host,
+		port:      "22",
+		holds:     []Use{Repository},
+		available: true,
+	},
+	WebDAV: {
+		form:      "webdav://HOST/PATH",
+		authority: host,
+		port:      "443",
+		options:   []string{TLS},
+		holds:     []Use{Repository},
+		available: true,
+	},
 
 	"vault": {form: "vault://HOST/MOUNT/PATH", authority: host, port: "8200", holds: []Use{Identities}},
 	"awssm": {form: "awssm://REGION/NAME", authority: host, holds: []Use{Identities}},

@@ -32,8 +32,15 @@ type Place struct {
 // Scheme is a kind of place, named as in a URL.
 type Scheme string
 
-// File is a directory of this machine, mounts from elsewhere included.
-const File Scheme = "file"
+// The kinds of places for repositories.
+const (
+	File   Scheme = "file"   // a directory of this machine, mounts from elsewhere included
+	S3     Scheme = "s3"     // a bucket of S3, or of what speaks it
+	GCS    Scheme = "gs"     // a bucket of Google Cloud Storage
+	Azure  Scheme = "azblob" // a container of Azure Blob Storage
+	SFTP   Scheme = "sftp"   // a directory of another machine
+	WebDAV Scheme = "webdav" // a directory of a WebDAV server
+)
 
 // Directory is the place of a directory; a relative path is below the working
 // directory.
@@ -42,6 +49,12 @@ func Directory(path string) Place {
 		path = abs
 	}
 	return Place{Scheme: File, Path: path}
+}
+
+// Option is how the place is reached, by the name of an option; "" without it.
+func (p Place) Option(name string) string {
+	values, _ := url.ParseQuery(p.Options) // Parse has encoded them
+	return values.Get(name)
 }
 
 // IsZero reports whether it is no place.

@@ -106,8 +106,8 @@ func TestParseRefuses(t *testing.T) {
 		"s3://bucket/../x":                    "no . or ..",
 		"s3://bucket/x#y":                     "malformed",
 		"s3://buck et":                        "malformed",
-		"s3://bucket/x?secret=hunter2":        "endpoint, region, no others",
-		"s3://bucket/x?region=a&region=b":     "endpoint, region, no others",
+		"s3://bucket/x?secret=hunter2":        "endpoint, region, profile, tls, no others",
+		"s3://bucket/x?region=a&region=b":     "endpoint, region, profile, tls, no others",
 		"gs://bucket/x?region=a":              "no others",
 		"azblob://account":                    "want azblob://ACCOUNT/CONTAINER/PREFIX",
 		"vault://vault.example.com":           "want vault://HOST/MOUNT/PATH",
@@ -125,14 +125,12 @@ func TestParseRefuses(t *testing.T) {
 
 func TestServes(t *testing.T) {
 	for text, want := range map[string]map[place.Use]string{
-		"/x": {place.Repository: "", place.Identities: ""},
-		"s3://b/x": {
-			place.Repository: "s3:// is not available yet",
-			place.Identities: "s3:// does not hold identities",
-		},
+		"/x":           {place.Repository: "", place.Identities: ""},
+		"s3://b/x":     {place.Repository: "", place.Identities: "s3:// does not hold identities"},
 		"gs://b":       {place.Repository: "gs:// is not available yet"},
 		"azblob://a/b": {place.Repository: "azblob:// is not available yet"},
-		"sftp://h/x":   {place.Repository: "sftp:// is not available yet"},
+		"sftp://h/x":   {place.Repository: ""},
+		"webdav://h/x": {place.Repository: ""},
 		"vault://h/x": {
 			place.Repository: "vault:// does not hold a repository",
 			place.Identities: "vault:// is not available yet",
@@ -149,7 +147,8 @@ func TestServes(t *testing.T) {
 			}
 		}
 	}
-	if got := place.Available(place.Repository); !slices.Equal(got, []place.Scheme{place.File}) {
+	if got := place.Available(place.Repository); !slices.Equal(got,
+		[]place.Scheme{place.File, place.S3, place.SFTP, place.WebDAV}) {
 		t.Errorf("available: %v", got)
 	}
 }

@@ -36,7 +36,7 @@ func (d localDirectory) storage(ctx context.Context, create bool) (blob.Storage,
 	return filesystem.New(ctx, o, create)
 }
 
-func (d localDirectory) vacant() (bool, error) {
+func (d localDirectory) vacant(context.Context) (bool, error) {
 	entries, err := os.ReadDir(string(d))
 	if errors.Is(err, fs.ErrNotExist) {
 		return true, nil
@@ -56,16 +56,18 @@ func (d localDirectory) vacant() (bool, error) {
 // so it is released however the process ends. It works between the processes of
 // one machine and, on a network file system, as far as that system supports
 // flock.
-func (d localDirectory) lock(name string) (lock, error) {
+func (d localDirectory) lock(_ context.Context, name string) (lock, error) {
 	file, err := os.OpenFile(filepath.Join(string(d), "holdfast."+name+".lock"), os.O_CREATE|os.O_RDWR, fileMode)
 	return flock{file}, err
 }
 
-func (d localDirectory) lockFile() string { return filepath.Join(string(d), "holdfast.kopia") }
+func (d localDirectory) lockFile() (string, func(), error) {
+	return filepath.Join(string(d), "holdfast.kopia"), func() {}, nil
+}
 
 type flock struct{ file *os.File }
 
-func (l flock) try() (bool, error) {
+func (l flock) try(context.Context) (bool, error) {
 	err := syscall.Flock(int(l.file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	if errors.Is(err, syscall.EWOULDBLOCK) || errors.Is(err, syscall.EINTR) {
 		return false, nil

@@ -69,17 +69,18 @@ func SetNow(clock func() time.Time) (undo func()) {
 	return func() { now = old }
 }
 
-// HasBackend reports whether a repository can be in such a place, and copies of what
-// opens it.
-func HasBackend(scheme place.Scheme) bool {
-	return backends[scheme] != nil && copyStores[scheme] != nil
-}
+// HasBackend reports whether a repository can be in such a place.
+func HasBackend(scheme place.Scheme) bool { return backends[scheme] != nil }
+
+// HoldsCopies reports whether a place can hold copies of what opens a
+// repository.
+func HoldsCopies(scheme place.Scheme) bool { return copyStores[scheme] != nil }
 
 // SetStorage puts something between the repositories in directories that this
 // process opens and their storages.
 func SetStorage(wrap func(blob.Storage) blob.Storage) (undo func()) {
 	old := backends[place.File]
-	backends[place.File] = func(p place.Place) backend { return wrappedBackend{old(p), wrap} }
+	backends[place.File] = func(l location) backend { return wrappedBackend{old(l), wrap} }
 	return func() { backends[place.File] = old }
 }
 
@@ -107,6 +108,27 @@ func SetLease(every, dead, grace time.Duration) (undo func()) {
 // HoldMaintenance takes the lock of maintenance.
 func (r *Repository) HoldMaintenance(ctx context.Context) (func(), error) {
 	return r.lock(ctx, maintenanceLock, 0)
+}
+
+// HoldHistory takes the lock under which sets are dropped.
+func (r *Repository) HoldHistory(ctx context.Context) (func(), error) {
+	return r.lock(ctx, historyLock, 0)
+}
+
+// SetLock says how often the holder of a lock in a bucket renews it, and when
+// one that does not is dead.
+func SetLock(every, dead time.Duration) (undo func()) {
+	a, b := lockEvery, lockDead
+	lockEvery, lockDead = every, dead
+	return func() { lockEvery, lockDead = a, b }
+}
+
+// SetTimes says how long a place outside of this machine may take to open, and
+// to answer.
+func SetTimes(open, quiet time.Duration) (undo func()) {
+	a, b, c := openTime, quietTime, slowest
+	openTime, quietTime, slowest = open, quiet, 64<<20
+	return func() { openTime, quietTime, slowest = a, b, c }
 }
 
 // Explain is what a repository says of an error.

@@ -30,6 +30,7 @@ func Through(wrap func(blob.Storage) blob.Storage) Option {
 type location struct {
 	place.Place
 	backend         backend
+	access          Access
 	copies          []place.Place
 	errorCorrection int
 	wrap            func(blob.Storage) blob.Storage
@@ -42,18 +43,18 @@ type backend interface {
 	// exist yet. The error is fs.ErrNotExist if the place does not exist.
 	storage(ctx context.Context, create bool) (blob.Storage, error)
 	// vacant reports whether the place does not exist or is empty.
-	vacant() (bool, error)
+	vacant(ctx context.Context) (bool, error)
 	// lock opens the lock of that name, without taking it.
-	lock(name string) (lock, error)
-	// lockFile is the file from which kopia derives the path of its own lock;
-	// "" if the place has none.
-	lockFile() string
+	lock(ctx context.Context, name string) (lock, error)
+	// lockFile is the file from which kopia derives the path of its own lock,
+	// until it is released.
+	lockFile() (file string, release func(), err error)
 }
 
 // lock is held by one process at a time, and released however that ends.
 type lock interface {
 	// try takes the lock, or returns false if another process holds it.
-	try() (bool, error)
+	try(ctx context.Context) (bool, error)
 	// release releases the lock, if it is held, and closes it.
 	release()
 }
@@ -69,8 +70,11 @@ type copyStore interface {
 
 // The places a repository can be in, and those for copies of its vital blobs.
 var (
-	backends = map[place.Scheme]func(place.Place) backend{
-		place.File: func(p place.Place) backend { return localDirectory(p.Path) },
+	backends = map[place.Scheme]func(location) backend{
+		place.File:   func(l location) backend { return localDirectory(l.Path) },
+		place.S3:     outsideMachine(openS3),
+		place.SFTP:   outsideMachine(openSFTP),
+		place.WebDAV: outsideMachine(openWebDAV),
 	}
 	copyStores = map[place.Scheme]func(place.Place) copyStore{
 		place.File: func(p place.Place) copyStore { return localDirectory(p.Path) },
@@ -87,7 +91,7 @@ func locate(at place.Place, options []Option) (location, error) {
 		return l, &holdfast.Problem{Class: holdfast.Usage, What: "repository " + at.String(), Err: err,
 			Do: "Name another place in repository.path."}
 	}
-	l.backend = backends[at.Scheme](at)
+	l.backend = backends[at.Scheme](l)
 	return l, nil
 }
 

@@ -19,13 +19,13 @@ const lockPause = 100 * time.Millisecond
 
 // lock takes a lock, waits for it at most so long, and returns its release.
 func (r *Repository) lock(ctx context.Context, name string, wait time.Duration) (func(), error) {
-	l, err := r.location.backend.lock(name)
+	l, err := r.location.backend.lock(ctx, name)
 	if err != nil {
 		return nil, r.reworded(r.location.explain("change", err))
 	}
 	waiting := false
 	for until := time.Now().Add(wait); ; {
-		held, err := l.try()
+		held, err := l.try(ctx)
 		if held {
 			return l.release, nil
 		}

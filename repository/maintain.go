@@ -116,8 +116,13 @@ func (r *Repository) maintain(ctx context.Context, u *record.Maintenance) error 
 		return r.location.explain("maintain", err)
 	}
 	defer func() { _ = w.Close(context.WithoutCancel(ctx)) }()
+	file, release, err := r.location.backend.lockFile()
+	if err != nil {
+		return r.location.explain("lock", err)
+	}
+	defer release()
 	ran := false
-	err = maintenance.RunExclusive(ctx, r.exclusive(w), maintenance.Mode(u.Mode), false,
+	err = maintenance.RunExclusive(ctx, lockedWriter{w, file}, maintenance.Mode(u.Mode), false,
 		func(ctx context.Context, run maintenance.RunParameters) error {
 			ran = true
 			if u.Mode == fullMode {
@@ -169,15 +174,8 @@ func (r *Repository) unmaintained(err error) error {
 	}
 }
 
-// exclusive is w with a path for kopia's own lock: its default is next to the
-// configuration file, which no longer exists.
-func (r *Repository) exclusive(w repo.DirectRepositoryWriter) repo.DirectRepositoryWriter {
-	if file := r.location.backend.lockFile(); file != "" {
-		return lockedWriter{w, file}
-	}
-	return w
-}
-
+// lockedWriter is a writer with a path for kopia's own lock: its default is next
+// to the configuration file, which no longer exists.
 type lockedWriter struct {
 	repo.DirectRepositoryWriter
 	file string

@@ -28,7 +28,12 @@ func TestPlacesOfRepositories(t *testing.T) {
 	if len(available) == 0 {
 		t.Error("no place serves")
 	}
-	at, err := place.Parse("s3://bucket/x", "/")
+	for _, scheme := range place.Available(place.Identities) {
+		if !repository.HoldsCopies(scheme) {
+			t.Errorf("%s keeps identities, and no copy of the key", scheme)
+		}
+	}
+	at, err := place.Parse("vault://host/mount/x", "/")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +50,7 @@ func TestPlacesOfRepositories(t *testing.T) {
 func refused(t *testing.T, err error) {
 	t.Helper()
 	class(t, err, holdfast.Usage)
-	if err == nil || !strings.Contains(err.Error(), "s3://bucket/x: s3:// is not available yet") {
+	if err == nil || !strings.Contains(err.Error(), "vault:// does not hold a repository") {
 		t.Errorf("%v", err)
 	}
 }
@@ -58,23 +63,23 @@ func TestVacant(t *testing.T) {
 		filepath.Join(t.TempDir(), "not", "yet"): true,
 		dir:                                      false,
 	} {
-		if vacant, err := repository.Vacant(place.Directory(path)); err != nil || vacant != want {
+		if vacant, err := repository.Vacant(t.Context(), place.Directory(path)); err != nil || vacant != want {
 			t.Errorf("%s: %v, %v", path, vacant, err)
 		}
 	}
-	if vacant, err := repository.Vacant(place.Directory(file)); err == nil || vacant {
+	if vacant, err := repository.Vacant(t.Context(), place.Directory(file)); err == nil || vacant {
 		t.Errorf("a file in the place of a directory: %v, %v", vacant, err)
 	}
 	disk := t.TempDir()
 	if err := os.Mkdir(filepath.Join(disk, "lost+found"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	vacant, err := repository.Vacant(place.Directory(disk))
+	vacant, err := repository.Vacant(t.Context(), place.Directory(disk))
 	class(t, err, holdfast.Refused)
 	if _, do := holdfast.Advice(err); vacant || !strings.Contains(do, filepath.Join(disk, "holdfast")) {
 		t.Errorf("the root of a disk: %v, %s", vacant, do)
 	}
-	_, err = repository.Vacant(place.Place{Scheme: "s3", Bucket: "bucket", Path: "x"})
+	_, err = repository.Vacant(t.Context(), place.Place{Scheme: "vault", Host: "host", Path: "x"})
 	refused(t, err)
 }
 

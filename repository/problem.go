@@ -71,6 +71,9 @@ func (l location) explain(doing string, err error) error {
 			Why: "Creating another in its place would make its sets unreadable.",
 			Do:  "Use it with its own password, or choose another repository.path."}
 	}
+	if _, local := l.Local(); !local {
+		return refusal(what, err)
+	}
 	return &holdfast.Problem{Class: holdfast.Failed, What: what, Err: err}
 }
 

@@ -103,12 +103,12 @@ func Create(ctx context.Context, in place.Place, password holdfast.Secret, optio
 
 // Vacant reports whether a place holds nothing that a new repository would
 // touch.
-func Vacant(in place.Place) (bool, error) {
-	at, err := locate(in, nil)
+func Vacant(ctx context.Context, in place.Place, options ...Option) (bool, error) {
+	at, err := locate(in, options)
 	if err != nil {
 		return false, err
 	}
-	return at.backend.vacant()
+	return at.backend.vacant(ctx)
 }
 
 // Open opens the repository in a place.

@@ -3,7 +3,6 @@ package setup
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
@@ -178,12 +177,10 @@ func (p *Parts) observeMetrics(ctx context.Context) (observed.Metrics, error) {
 
 // observeCopy looks into the second copy.
 func (p *Parts) observeCopy(ctx context.Context) (check.Copy, error) {
-	at := p.Config.Check.SecondCopy
+	second := p.secondCopy()
+	at := second.Place
 	if at.IsZero() {
-		return check.Copy{}, errors.New("check.second_copy names none")
-	}
-	if at.Serves(place.Repository) != nil {
-		return check.Copy{}, fmt.Errorf("%s is no directory of this machine, and only those can be looked into", at)
+		return check.Copy{}, errors.New("copies names none, nor does check.second_copy")
 	}
 	password, err := p.Password(ctx)
 	if err != nil {
@@ -195,7 +192,7 @@ func (p *Parts) observeCopy(ctx context.Context) (check.Copy, error) {
 		SameFileSystem: shared == place.Itself || shared == place.FileSystem,
 		SameDisk:       shared == place.Disk,
 	}
-	r, err := repository.Open(ctx, at, password)
+	r, err := repository.Open(ctx, at, password, repository.By(p.access(second.Access)))
 	if err == nil {
 		defer func() { _ = r.Close(ctx) }()
 		var entries []repository.Entry
@@ -203,6 +200,9 @@ func (p *Parts) observeCopy(ctx context.Context) (check.Copy, error) {
 		for _, e := range entries {
 			found.Sets = append(found.Sets, check.CopiedSet{ID: e.ID, State: e.State, Ended: e.Ended})
 		}
+	}
+	if _, local := at.Local(); err != nil && !local && holdfast.ClassOf(err) == holdfast.Failed {
+		return check.Copy{}, err // whether there is a copy is unknown while its place does not answer
 	}
 	if err != nil {
 		found.Problem = err.Error()

@@ -29,7 +29,7 @@ func (p *Parts) open(ctx context.Context) *Opening {
 				o.err = err
 				return
 			}
-			if o.r, o.err = repository.Open(ctx, p.Config.Repository.Place, password, Copies(p.Config)); o.err == nil {
+			if o.r, o.err = repository.Open(ctx, p.Config.Repository.Place, password, p.RepositoryOptions()...); o.err == nil {
 				o.r.Events, o.r.Hide = p.Events, p.Secrets.HideJSON
 			}
 		}()
@@ -94,11 +94,23 @@ func (o *Opening) Find(
 	return r.Find(ctx, node, id)
 }
 
-// Copies are the places for copies of what opens the configured repository:
-// those where sealed identities are kept.
-func Copies(c *config.Config) repository.Option {
-	if c.Identities == nil {
-		return repository.Copies()
+// RepositoryOptions are how the configured repository is reached, and the places
+// for copies of what opens it: those where sealed identities are kept.
+func (p *Parts) RepositoryOptions() []repository.Option {
+	options := []repository.Option{repository.By(p.access(p.Config.Repository.Access))}
+	if kept := p.Config.Identities; kept != nil {
+		options = append(options, repository.Copies(kept.Keep...))
 	}
-	return repository.Copies(c.Identities.Keep...)
+	return options
+}
+
+func (p *Parts) access(a config.Access) repository.Access {
+	return repository.Access{
+		ID:         p.Secret(a.ID),
+		Secret:     p.Secret(a.Secret),
+		Token:      p.Secret(a.Token),
+		Key:        p.Secret(a.Key),
+		Authority:  a.CA,
+		KnownHosts: a.KnownHosts,
+	}
 }

@@ -26,7 +26,7 @@ func (p *Parts) PutBack(ctx context.Context) ([]stored.Fault, error) {
 	if err != nil {
 		return nil, err
 	}
-	return repository.PutBack(ctx, p.Config.Repository.Place, password, Copies(p.Config))
+	return repository.PutBack(ctx, p.Config.Repository.Place, password, p.RepositoryOptions()...)
 }
 
 // RebuildIndex makes the repository's index again from its data.
@@ -35,7 +35,7 @@ func (p *Parts) RebuildIndex(ctx context.Context) (repository.Rebuilt, error) {
 	if err != nil {
 		return repository.Rebuilt{}, err
 	}
-	return repository.RebuildIndex(ctx, p.Config.Repository.Place, password, Copies(p.Config))
+	return repository.RebuildIndex(ctx, p.Config.Repository.Place, password, p.RepositoryOptions()...)
 }
 
 // Verify runs fn with a verification of the repository.
@@ -75,7 +75,7 @@ func (p *Parts) openCopy(ctx context.Context, dir string) (*repository.Repositor
 			return nil, Usage(fmt.Errorf("--copy: %w", err))
 		}
 	}
-	return repository.Open(ctx, at, password)
+	return repository.Open(ctx, at, password, repository.By(p.access(p.copyIn(at).Access)))
 }
 
 // PlaceOf reads the place of a repository that a flag names, from the working

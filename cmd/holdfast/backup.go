@@ -11,6 +11,7 @@ import (
 	"holdfast"
 	"holdfast/backup"
 	"holdfast/observed"
+	"holdfast/place"
 	"holdfast/setup"
 )
 
@@ -39,7 +40,7 @@ the proof needs is missing.`,
 					if dryRun {
 						return a.planBackup(ctx, job)
 					}
-					return a.backup(ctx, job)
+					return a.backup(ctx, p, job)
 				})
 			})
 		},
@@ -58,7 +59,7 @@ func (a *app) planBackup(ctx context.Context, job backup.Job) error {
 	return a.result("backup-plan", plan, func() { a.printPlan(plan) })
 }
 
-func (a *app) backup(ctx context.Context, job backup.Job) error {
+func (a *app) backup(ctx context.Context, p *setup.Parts, job backup.Job) error {
 	set, err := job.Run(ctx)
 	if set.ID == "" {
 		return err
@@ -71,8 +72,20 @@ func (a *app) backup(ctx context.Context, job backup.Job) error {
 			a.say("holdfast: set %s has no identities: %s\n", set.ID, backup.NoIdentities{})
 		}
 	})
+	if err == nil && printErr == nil && len(p.Config.Copies) > 0 {
+		return a.copySet(ctx, p)
+	}
 	if printErr != nil {
 		return printErr
+	}
+	return err
+}
+
+// copySet sends a set that is proven to the second copies.
+func (a *app) copySet(ctx context.Context, p *setup.Parts) error {
+	list, err := p.SendCopies(ctx, place.Place{})
+	if !a.quiet && a.output == "text" {
+		a.printSent(list)
 	}
 	return err
 }

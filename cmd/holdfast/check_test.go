@@ -382,9 +382,9 @@ func (c *checked) conditions(t *testing.T, plain, reversed, unknown, old, gap *c
 		{check.RecoveryKeyTested, holdfast.Violated, "no recovery key was ever tested", in(plain), nil},
 		{check.RecoveryKeyTested, holdfast.CannotTell, "HOLDFAST_TEST_NO_SUCH_PASSWORD", locked, nil},
 		{check.SecondCopy, holdfast.Violated, "same file system", func(conf *config.Config) { conf.Check.SecondCopy = plain.Repository.Place }, nil},
-		{check.SecondCopy, holdfast.CannotTell, "check.second_copy names none", func(conf *config.Config) { conf.Check.SecondCopy = place.Place{} }, nil},
-		{check.SecondCopy, holdfast.CannotTell, "s3://elsewhere/copy is no directory of this machine", func(conf *config.Config) {
-			conf.Check.SecondCopy = place.Place{Scheme: "s3", Bucket: "elsewhere", Path: "copy"}
+		{check.SecondCopy, holdfast.CannotTell, "copies names none", func(conf *config.Config) { conf.Check.SecondCopy = place.Place{} }, nil},
+		{check.SecondCopy, holdfast.CannotTell, "webdav://127.0.0.1:9/copy", func(conf *config.Config) {
+			conf.Check.SecondCopy = place.Place{Scheme: place.WebDAV, Host: "127.0.0.1:9", Path: "copy"}
 		}, nil},
 		{check.PostgresCadence, holdfast.Violated, "is 5d old", in(old), nil},
 		{check.PostgresCadence, holdfast.CannotTell, "HOLDFAST_TEST_NO_SUCH_PASSWORD", locked, nil},

@@ -6,6 +6,8 @@ set -eu
 cd "$(dirname "$0")/../.."
 bed=$(internal/testbed/postgres.sh)
 eval "$bed"
+bed=$(internal/testbed/stores.sh)
+eval "$bed"
 
 docker= memory= masters=
 finish() {

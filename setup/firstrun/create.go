@@ -89,8 +89,8 @@ func (r *run) createRepository(ctx context.Context, conf *config.Config) error {
 	if err != nil {
 		return err
 	}
-	correction := repository.ErrorCorrection(r.ErrorCorrection)
-	return repository.Create(ctx, conf.Repository.Place, password, setup.Copies(conf), correction)
+	options := append(p.RepositoryOptions(), repository.ErrorCorrection(r.ErrorCorrection))
+	return repository.Create(ctx, conf.Repository.Place, password, options...)
 }
 
 // writeSecret writes a new file that only its owner can read.

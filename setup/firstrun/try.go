@@ -75,7 +75,7 @@ func (r *run) free(ctx context.Context, p *setup.Parts) error {
 		}
 	}
 	at := p.Config.Repository.Place
-	vacant, err := repository.Vacant(at)
+	vacant, err := repository.Vacant(ctx, at, p.RepositoryOptions()...)
 	switch {
 	case vacant:
 		return nil

@@ -1,0 +1,159 @@
+package storetest
+
+import (
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/pem"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/crypto/ssh"
+	"golang.org/x/net/webdav"
+
+	"holdfast/place"
+	"holdfast/repository"
+)
+
+// SFTP is a directory behind OpenSSH.
+func SFTP(t testing.TB) Store {
+	t.Helper()
+	dir, address := shared(t), loopback(t)
+	who := runner(t)
+	key, public := sshKey(t)
+	hostKey, hostPublic := sshKey(t)
+	write(t, filepath.Join(dir, "host"), hostKey)
+	write(t, filepath.Join(dir, "authorized"), public)
+	host, port, _ := net.SplitHostPort(address)
+	write(t, filepath.Join(dir, "sshd_config"), strings.Join([]string{
+		"Port " + port, "ListenAddress " + host, "HostKey " + filepath.Join(dir, "host"),
+		"AuthorizedKeysFile " + filepath.Join(dir, "authorized"), "PidFile none", "UsePAM no", "StrictModes no",
+		"PasswordAuthentication no", "Subsystem sftp internal-sftp", "ForceCommand internal-sftp", "",
+	}, "\n"))
+	known := filepath.Join(dir, "known_hosts")
+	write(t, known, fmt.Sprintf("[%s]:%s %s", host, port, hostPublic))
+	own(t, dir, who)
+	program, err := exec.LookPath("/usr/sbin/sshd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := serveAs(t, who, address, program, "-D", "-e", "-f", filepath.Join(dir, "sshd_config"))
+	return Store{
+		Kind:   place.SFTP,
+		Place:  parsed(t, fmt.Sprintf("sftp://%s@%s%s/sets", who.Username, address, dir)),
+		Access: repository.Access{Key: secret(key), KnownHosts: known},
+		Server: s,
+	}
+}
+
+// WebDAV is a directory behind a WebDAV server with a password.
+func WebDAV(t testing.TB) Store {
+	t.Helper()
+	handler := &webdav.Handler{FileSystem: webdav.Dir(t.TempDir()), LockSystem: webdav.NewMemLS()}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if name, password, ok := r.BasicAuth(); !ok || name != "backup" || password != SecretKey {
+			w.Header().Set("WWW-Authenticate", `Basic realm="sets"`)
+			http.Error(w, "who is there?", http.StatusUnauthorized)
+			return
+		}
+		handler.ServeHTTP(w, r)
+	}))
+	t.Cleanup(server.Close)
+	address := server.Listener.Addr().String()
+	return Store{
+		Kind:   place.WebDAV,
+		Place:  parsed(t, "webdav://backup@"+address+"/sets?tls=off"),
+		Access: repository.Access{Secret: secret(SecretKey)},
+		Server: &Server{Address: address},
+	}
+}
+
+// shared is a temporary directory that another user reaches.
+func shared(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "stores-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // another user's server is in it
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// runner is who runs the server: root's would want to change users.
+func runner(t testing.TB) *user.User {
+	t.Helper()
+	who, err := user.Current()
+	if err == nil && who.Uid == "0" {
+		who, err = user.Lookup("postgres")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return who
+}
+
+func own(t testing.TB, dir string, who *user.User) {
+	t.Helper()
+	uid, gid := ids(who)
+	if err := filepath.Walk(dir, func(path string, _ os.FileInfo, err error) error {
+		if err == nil {
+			err = os.Chown(path, uid, gid)
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func ids(who *user.User) (uid, gid int) {
+	uid, _ = strconv.Atoi(who.Uid)
+	gid, _ = strconv.Atoi(who.Gid)
+	return uid, gid
+}
+
+// serveAs is serve as another user.
+func serveAs(t testing.TB, who *user.User, address string, command ...string) *Server {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		return serve(t, nil, address, command...)
+	}
+	uid, gid := ids(who)
+	return serve(t, &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, address, command...) //nolint:gosec // ids
+}
+
+func write(t testing.TB, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// sshKey makes a key pair as OpenSSH writes it.
+func sshKey(t testing.TB) (private, public string) {
+	t.Helper()
+	pub, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, err := ssh.MarshalPrivateKey(key, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	line, err := ssh.NewPublicKey(pub)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(pem.EncodeToMemory(block)), string(ssh.MarshalAuthorizedKey(line))
+}

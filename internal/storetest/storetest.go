@@ -1,0 +1,171 @@
+// Package storetest has places outside of this machine for tests: real servers
+// on loopback, each with a place and what lets us in, ended with its test.
+//
+//	storetest.Each(t, func(t *testing.T, s storetest.Store) {
+//		r, err := repository.Open(ctx, s.Place, password, repository.By(s.Access))
+//	})
+//
+// HOLDFAST_TEST_STORES names the directory with their programs, which
+// internal/testbed/stores.sh makes.
+package storetest
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"holdfast"
+	"holdfast/place"
+	"holdfast/repository"
+)
+
+// Store is a server with an empty place in it.
+type Store struct {
+	Kind   place.Scheme
+	Place  place.Place
+	Access repository.Access
+	*Server
+}
+
+// Each runs a test once in each kind of place.
+func Each(t *testing.T, test func(t *testing.T, s Store)) {
+	t.Helper()
+	for _, kind := range []struct {
+		name  string
+		start func(testing.TB) Store
+	}{
+		{"s3", S3}, {"sftp", SFTP}, {"webdav", WebDAV},
+	} {
+		t.Run(kind.name, func(t *testing.T) { test(t, kind.start(t)) })
+	}
+}
+
+// Server is a process that serves on loopback.
+type Server struct {
+	Address string // host:port
+
+	command []string
+	user    *syscall.Credential
+	cmd     *exec.Cmd
+	log     *os.File
+}
+
+// Start starts it again, on the same address, after Stop.
+func (s *Server) Start(t testing.TB) {
+	t.Helper()
+	s.cmd = exec.Command(s.command[0], s.command[1:]...) //nolint:noctx // ended by Stop
+	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
+	s.cmd.Dir = "/" // another user may not enter ours
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{Credential: s.user}
+	if err := s.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for until := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
+		conn, err := net.DialTimeout("tcp", s.Address, time.Second)
+		if err == nil {
+			_ = conn.Close()
+			return
+		}
+		if time.Now().After(until) {
+			text, _ := os.ReadFile(s.log.Name())
+			t.Fatalf("%s does not serve: %v\n%s", s.command[0], err, text)
+		}
+	}
+}
+
+// Stop kills it, as a power cut would.
+func (s *Server) Stop() {
+	if s.cmd != nil {
+		_ = s.cmd.Process.Kill()
+		_ = s.cmd.Wait()
+		s.cmd = nil
+	}
+}
+
+// Pause stops it from answering, until Resume.
+func (s *Server) Pause() { _ = s.cmd.Process.Signal(syscall.SIGSTOP) }
+
+// Resume lets it answer again.
+func (s *Server) Resume() { _ = s.cmd.Process.Signal(syscall.SIGCONT) }
+
+// serve starts a program, and ends it with the test.
+func serve(t testing.TB, as *syscall.Credential, address string, command ...string) *Server {
+	t.Helper()
+	log, err := os.Create(filepath.Join(t.TempDir(), "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &Server{Address: address, command: command, user: as, log: log}
+	s.Start(t)
+	t.Cleanup(func() {
+		s.Stop()
+		_ = log.Close()
+	})
+	return s
+}
+
+// program is one of the test bed's. Without it the test is skipped, unless
+// HOLDFAST_TEST_ALL asks for every test.
+func program(t testing.TB, name string) string {
+	t.Helper()
+	path := filepath.Join(os.Getenv("HOLDFAST_TEST_STORES"), name)
+	if _, err := os.Stat(path); err != nil || os.Getenv("HOLDFAST_TEST_STORES") == "" {
+		if os.Getenv("HOLDFAST_TEST_ALL") != "" {
+			t.Fatalf("HOLDFAST_TEST_STORES names no directory with %s", name)
+		}
+		t.Skipf("HOLDFAST_TEST_STORES names no directory with %s", name)
+	}
+	return path
+}
+
+// loopback is an address that nobody listens on.
+func loopback(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	return l.Addr().String()
+}
+
+// parsed reads a place.
+func parsed(t testing.TB, text string) place.Place {
+	t.Helper()
+	at, err := place.Parse(text, "/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return at
+}
+
+// secret is one that is known.
+func secret(text string) holdfast.SecretFunc { return holdfast.Fixed(holdfast.NewSecret(text)) }
+
+// The keys of the S3 servers.
+const (
+	keyID     = "holdfasttest"
+	SecretKey = "canary-a-secret-key" // SecretKey opens the S3 servers: it must appear nowhere
+)
+
+// S3 is a bucket of versitygw, a gateway from S3 to a directory.
+func S3(t testing.TB) Store {
+	t.Helper()
+	root, address := t.TempDir(), loopback(t)
+	if err := os.Mkdir(filepath.Join(root, "sets"), 0o700); err != nil { // a bucket
+		t.Fatal(err)
+	}
+	s := serve(t, nil, address, program(t, "versitygw"), "--access", keyID, "--secret", SecretKey, "--port", address,
+		"--region", "us-east-1", "posix", root)
+	return Store{
+		Kind:   place.S3,
+		Place:  parsed(t, fmt.Sprintf("s3://sets/holdfast?endpoint=%s&region=us-east-1&tls=off", address)),
+		Access: repository.Access{ID: secret(keyID), Secret: secret(SecretKey)},
+		Server: s,
+	}
+}

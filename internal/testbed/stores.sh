@@ -1,0 +1,52 @@
+#!/bin/sh
+# Installs the servers of places outside of the machine that the tests store
+# sets in, on Debian 12 or later: an S3 server, built from its module, and
+# OpenSSH. It prints what to export:
+#
+#     eval "$(internal/testbed/stores.sh)"
+#
+# What is there already is not fetched or built again.
+#
+#   HOLDFAST_TESTBED   where to keep it
+
+set -eu
+umask 022
+
+versitygw=v1.8.0
+
+say() { echo "testbed: $*" >&2; }
+
+if [ "$(id -u)" = 0 ]; then
+  root= home=/var/cache/holdfast-testbed
+else
+  root=sudo home=$HOME/.cache/holdfast-testbed
+fi
+home=${HOLDFAST_TESTBED:-$home}
+mkdir -p "$home/stores"
+if command -v flock >/dev/null; then
+  exec 9>"$home/stores/.lock"
+  flock 9
+fi
+
+# build makes a program of a module, under a name with its version.
+build() {
+  name=$1 module=$2 version=$3
+  made=$home/stores/$name-$version
+  if [ ! -x "$made" ]; then
+    say "$name $version"
+    mkdir -p "$home/stores/new"
+    GOBIN=$home/stores/new CGO_ENABLED=0 go install "$module@$version" >&2
+    mv "$home/stores/new/$name" "$made"
+  fi
+  ln -sfn "$made" "$home/stores/$name"
+}
+build versitygw github.com/versity/versitygw/cmd/versitygw "$versitygw"
+
+if ! PATH=$PATH:/usr/sbin command -v sshd >/dev/null; then
+  say "openssh-server"
+  $root apt-get update -q >&2
+  $root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends openssh-server >&2
+fi
+chmod -R a+rX "$home/stores"
+
+echo "export HOLDFAST_TEST_STORES='$home/stores'"

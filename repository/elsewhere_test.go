@@ -1,0 +1,268 @@
+package repository_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"holdfast"
+	"holdfast/internal/storetest"
+	"holdfast/place"
+	"holdfast/repository"
+	"holdfast/repository/repositorytest"
+)
+
+// created makes a repository in a store.
+func created(t *testing.T, s storetest.Store) {
+	t.Helper()
+	err := repository.Create(t.Context(), s.Place, holdfast.NewSecret(password), repository.By(s.Access))
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// In every kind of place a set comes back as it was put, to a machine that has
+// only the place and the password; what was dropped is freed.
+func TestEveryPlaceKeepsSets(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s storetest.Store) {
+		by := repository.By(s.Access)
+		if vacant, err := repository.Vacant(t.Context(), s.Place, by); err != nil || !vacant {
+			t.Fatalf("an empty place is vacant: %v, %v", vacant, err)
+		}
+		created(t, s)
+		if vacant, err := repository.Vacant(t.Context(), s.Place, by); err != nil || vacant {
+			t.Errorf("a repository is vacant: %v, %v", vacant, err)
+		}
+		again := repository.Create(t.Context(), s.Place, holdfast.NewSecret(password), by)
+		class(t, again, holdfast.Refused)
+
+		first, second := aSet("demo", 1, holdfast.Proven, rows), aSet("demo", 2, holdfast.Proven, rows)
+		content := random(1, 6<<20)
+		r := open(t, s.Place, by)
+		for _, set := range []*holdfast.Set{first, second} {
+			if err := store(t.Context(), r, set, map[string][]byte{rows: content}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		drop(t, r, first.ID)
+		maintain(t, r)
+
+		other := open(t, s.Place, by)
+		if list := sets(t, other, ""); len(list) != 1 || list[0].ID != second.ID {
+			t.Errorf("the sets are %v", list)
+		}
+		_, files, err := other.Find(t.Context(), "demo", string(second.ID))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := repositorytest.Read(t, files, rows); string(got) != string(content) {
+			t.Errorf("%d bytes came back of %d, or others", len(got), len(content))
+		}
+		_, err = repository.Open(t.Context(), s.Place, holdfast.NewSecret("another"), by)
+		class(t, err, holdfast.WrongKey)
+	})
+}
+
+// What is wrong with a place is named within seconds, whatever kopia would
+// retry.
+func TestAPlaceThatDoesNotServeIsNamed(t *testing.T) {
+	s := storetest.S3(t)
+	created(t, s)
+	wrong := s.Access
+	wrong.Secret = holdfast.Fixed(holdfast.NewSecret("not-the-key"))
+	elsewhere := s.Place
+	elsewhere.Bucket = "no-such-bucket"
+	for name, c := range map[string]struct {
+		at   place.Place
+		by   repository.Access
+		says string
+	}{
+		"another secret key":   {s.Place, wrong, "refuses access"},
+		"a bucket that is not": {elsewhere, s.Access, "no such bucket"},
+	} {
+		named(t, name, c.at, c.by, c.says)
+	}
+	defer repository.SetTimes(3*time.Second, 3*time.Second)()
+	s.Pause()
+	named(t, "a server that is silent", s.Place, s.Access, "does not answer")
+	s.Resume()
+	s.Stop()
+	named(t, "a server that is gone", s.Place, s.Access, "does not answer")
+}
+
+func named(t *testing.T, name string, at place.Place, by repository.Access, says string) {
+	t.Helper()
+	began := time.Now()
+	_, err := repository.Open(t.Context(), at, holdfast.NewSecret(password), repository.By(by))
+	if err == nil || !strings.Contains(err.Error(), says) {
+		t.Errorf("%s: %v", name, err)
+	}
+	if took := time.Since(began); took > 20*time.Second {
+		t.Errorf("%s was named after %v", name, took)
+	}
+	if _, do := holdfast.Advice(err); !strings.Contains(do, "`holdfast ") {
+		t.Errorf("%s has no command to type: %s", name, do)
+	}
+	if text := err.Error(); strings.Contains(text, storetest.SecretKey) || strings.Contains(text, "not-the-key") {
+		t.Errorf("%s shows a secret: %v", name, err)
+	}
+}
+
+// A server that is killed in the middle of a set costs that set, and nothing
+// that was stored.
+func TestAServerThatIsKilledInTheMiddleOfASet(t *testing.T) {
+	s := storetest.S3(t)
+	created(t, s)
+	by := repository.By(s.Access)
+	content := random(7, 48<<20)
+	r := open(t, s.Place, by)
+	set := aSet("demo", 1, holdfast.Proven, rows)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	impatient := func() {}
+	err := r.Write(ctx, "backup", func(ctx context.Context, w holdfast.SetWriter) error {
+		if _, err := w.Put(ctx, rows, func(out io.Writer) error {
+			if _, err := out.Write(content[:40<<20]); err != nil {
+				return err
+			}
+			s.Stop()
+			impatient = repository.SetTimes(15*time.Second, 5*time.Second)
+			_, err := out.Write(content[40<<20:])
+			return err
+		}); err != nil {
+			return err
+		}
+		if err := fill(ctx, w, nil); err != nil {
+			return err
+		}
+		return w.Seal(ctx, set)
+	})
+	impatient()
+	if err == nil || !strings.Contains(err.Error(), "does not answer") {
+		t.Fatalf("a set on a server that was killed: %v", err)
+	}
+	s.Start(t)
+	r = open(t, s.Place, by)
+	if list := sets(t, r, ""); len(list) != 0 {
+		t.Errorf("there are sets: %v", list)
+	}
+	if err := store(t.Context(), r, set, map[string][]byte{rows: content}); err != nil {
+		t.Fatal(err)
+	}
+	_, files, err := r.Find(t.Context(), "demo", string(set.ID))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := repositorytest.Read(t, files, rows); string(got) != string(content) {
+		t.Error("other bytes came back")
+	}
+}
+
+// A lock in a bucket is held by one at a time, outlives no dead holder for
+// long, and is lost by a holder that slept.
+func TestLocksInABucket(t *testing.T) {
+	s := storetest.S3(t)
+	created(t, s)
+	defer repository.SetLock(50*time.Millisecond, 3*time.Second)()
+	one, two := open(t, s.Place, repository.By(s.Access)), open(t, s.Place, repository.By(s.Access))
+	release, err := one.HoldMaintenance(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(4 * time.Second) // renewed, it lives on
+	_, err = two.HoldMaintenance(t.Context())
+	class(t, err, holdfast.Busy)
+	release()
+	again, err := two.HoldMaintenance(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again()
+
+	undo := repository.SetLock(time.Hour, 3*time.Second) // as if it slept: nothing renews it
+	defer undo()
+	slept, err := open(t, s.Place, repository.By(s.Access)).HoldHistory(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer slept()
+	if _, err := one.HoldHistory(t.Context()); holdfast.ClassOf(err) != holdfast.Busy {
+		t.Errorf("two hold one lock: %v", err)
+	}
+	time.Sleep(4 * time.Second)
+	next, err := one.HoldHistory(t.Context())
+	if err != nil {
+		t.Errorf("a dead holder holds on: %v", err)
+	} else {
+		next()
+	}
+}
+
+// Nothing that opens a place stands in a file, whatever is written on the way.
+func TestNoSecretOfAPlaceIsWritten(t *testing.T) {
+	temporary := t.TempDir()
+	s := storetest.S3(t)
+	t.Setenv("TMPDIR", temporary)
+	created(t, s)
+	r := open(t, s.Place, repository.By(s.Access))
+	err := r.Write(t.Context(), "backup", func(context.Context, holdfast.SetWriter) error {
+		return errors.Join(filepath.WalkDir(temporary, func(path string, d os.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				return err
+			}
+			text, err := os.ReadFile(path)
+			if strings.Contains(string(text), storetest.SecretKey) {
+				t.Errorf("%s has the secret key", path)
+			}
+			return err
+		}))
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// A second copy is a repository: another machine reads every set from it. It
+// takes what is missing, and nothing of another repository.
+func TestASecondCopyIsARepository(t *testing.T) {
+	at, _ := make1(t)
+	s := storetest.WebDAV(t)
+	by := repository.By(s.Access)
+	r := open(t, at)
+	first, second := storeRows(t, r, 1, random(1, 3<<20)), storeRows(t, r, 2, random(2, 3<<20))
+	sent, err := r.CopyTo(t.Context(), s.Place, by)
+	if err != nil || sent.Blobs == 0 || sent.Bytes < 6<<20 {
+		t.Fatalf("%+v, %v", sent, err)
+	}
+	again, err := r.CopyTo(t.Context(), s.Place, by)
+	if err != nil || again.Bytes > 100<<10 || again.Present == 0 {
+		t.Errorf("nothing is new, and yet: %+v, %v", again, err)
+	}
+	third := storeRows(t, r, 3, random(3, 1<<20))
+	if _, err := r.CopyTo(t.Context(), s.Place, by); err != nil {
+		t.Fatal(err)
+	}
+	there := open(t, s.Place, by)
+	for n, set := range map[uint64]*holdfast.Set{1: first, 2: second, 3: third} {
+		_, files, err := there.Find(t.Context(), "demo", string(set.ID))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := repositorytest.Read(t, files, rows); string(got) != string(random(n, len(got))) || len(got) == 0 {
+			t.Errorf("set %d came back different", n)
+		}
+	}
+	foreign := filepath.Join(t.TempDir(), "foreign")
+	if err := repository.Create(t.Context(), place.Directory(foreign), holdfast.NewSecret(password)); err != nil {
+		t.Fatal(err)
+	}
+	_, err = r.CopyTo(t.Context(), place.Directory(foreign))
+	class(t, err, holdfast.Refused)
+	_, err = r.CopyTo(t.Context(), at)
+	class(t, err, holdfast.Usage)
+}

@@ -1,0 +1,184 @@
+package repository
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awsconfig "github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/kopia/kopia/repo/blob"
+	"github.com/kopia/kopia/repo/blob/s3"
+
+	"holdfast/place"
+)
+
+// openS3 opens a bucket of S3, or of a server that speaks it. The keys come
+// from the configuration, or by AWS's own chain: environment, shared
+// configuration and profiles, web identity, the role of the machine. kopia
+// knows fewer of these ways, so it is handed what they give, and a storage of
+// newer keys once they have expired.
+func openS3(ctx context.Context, at place.Place, a Access, _ bool) (blob.Storage, error) {
+	keys, region, err := s3Keys(ctx, at, a)
+	if err != nil {
+		return nil, err
+	}
+	trusted, err := a.authority()
+	if err != nil {
+		return nil, err
+	}
+	o := s3.Options{
+		BucketName:  at.Bucket,
+		Prefix:      prefixOf(at),
+		Endpoint:    at.Host,
+		Region:      region,
+		DoNotUseTLS: at.Option(place.TLS) == place.Off,
+		RootCA:      trusted,
+	}
+	if o.Endpoint == "" {
+		o.Endpoint = "s3.amazonaws.com"
+	}
+	return renewing(ctx, keys, func(ctx context.Context, k aws.Credentials) (blob.Storage, error) {
+		o := o
+		o.AccessKeyID, o.SecretAccessKey, o.SessionToken = k.AccessKeyID, k.SecretAccessKey, k.SessionToken
+		return s3.New(ctx, &o, false)
+	})
+}
+
+// s3Keys says where keys come from, and the region of the configuration that
+// they came with, unless the place names its own.
+func s3Keys(ctx context.Context, at place.Place, a Access) (aws.CredentialsProvider, string, error) {
+	region := at.Option(place.Region)
+	if a.ID != nil || a.Secret != nil {
+		c, err := a.read(ctx)
+		if err == nil && (c.id == "" || c.secret == "") {
+			err = errors.New("repository.access: s3 needs both id and secret, or neither")
+		}
+		return credentials.NewStaticCredentialsProvider(c.id, c.secret, c.token), region, err
+	}
+	options := []func(*awsconfig.LoadOptions) error{}
+	if profile := at.Option(place.Profile); profile != "" {
+		options = append(options, awsconfig.WithSharedConfigProfile(profile))
+	}
+	found, err := awsconfig.LoadDefaultConfig(ctx, options...)
+	if region == "" {
+		region = found.Region
+	}
+	return found.Credentials, region, err
+}
+
+// prefixOf is what the names of all blobs of a place begin with.
+func prefixOf(at place.Place) string {
+	if at.Path == "" {
+		return ""
+	}
+	return at.Path + "/"
+}
+
+// soon is how long before they expire keys are replaced: longer than a request
+// may take.
+const soon = 20 * time.Minute
+
+// renewed is a storage that is opened again whenever its keys are about to
+// expire.
+type renewed struct {
+	blob.Storage // of the first keys, for what asks no server
+
+	keys aws.CredentialsProvider
+	open func(context.Context, aws.Credentials) (blob.Storage, error)
+
+	mu      sync.Mutex
+	current blob.Storage
+	expires time.Time // zero: never
+}
+
+func renewing(
+	ctx context.Context, keys aws.CredentialsProvider,
+	open func(context.Context, aws.Credentials) (blob.Storage, error),
+) (blob.Storage, error) {
+	r := &renewed{keys: keys, open: open}
+	st, err := r.now(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r.Storage = st
+	return r, nil
+}
+
+// now is the storage with keys that are good for a while.
+func (r *renewed) now(ctx context.Context) (blob.Storage, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.current != nil && (r.expires.IsZero() || time.Until(r.expires) > soon) {
+		return r.current, nil
+	}
+	k, err := r.keys.Retrieve(ctx)
+	if err != nil {
+		return nil, err
+	}
+	st, err := r.open(ctx, k)
+	if err != nil {
+		return nil, err
+	}
+	r.current, r.expires = st, time.Time{}
+	if k.CanExpire {
+		r.expires = k.Expires
+	}
+	return st, nil
+}
+
+// GetBlob implements blob.Reader.
+func (r *renewed) GetBlob(ctx context.Context, id blob.ID, offset, length int64, out blob.OutputBuffer) error {
+	st, err := r.now(ctx)
+	if err != nil {
+		return err
+	}
+	return st.GetBlob(ctx, id, offset, length, out)
+}
+
+// GetMetadata implements blob.Reader.
+func (r *renewed) GetMetadata(ctx context.Context, id blob.ID) (blob.Metadata, error) {
+	st, err := r.now(ctx)
+	if err != nil {
+		return blob.Metadata{}, err
+	}
+	return st.GetMetadata(ctx, id)
+}
+
+// ListBlobs implements blob.Reader.
+func (r *renewed) ListBlobs(ctx context.Context, prefix blob.ID, each func(blob.Metadata) error) error {
+	st, err := r.now(ctx)
+	if err != nil {
+		return err
+	}
+	return st.ListBlobs(ctx, prefix, each)
+}
+
+// PutBlob implements blob.Storage.
+func (r *renewed) PutBlob(ctx context.Context, id blob.ID, data blob.Bytes, o blob.PutOptions) error {
+	st, err := r.now(ctx)
+	if err != nil {
+		return err
+	}
+	return st.PutBlob(ctx, id, data, o)
+}
+
+// DeleteBlob implements blob.Storage.
+func (r *renewed) DeleteBlob(ctx context.Context, id blob.ID) error {
+	st, err := r.now(ctx)
+	if err != nil {
+		return err
+	}
+	return st.DeleteBlob(ctx, id)
+}
+
+// ExtendBlobRetention implements blob.Storage.
+func (r *renewed) ExtendBlobRetention(ctx context.Context, id blob.ID, o blob.ExtendOptions) error {
+	st, err := r.now(ctx)
+	if err != nil {
+		return err
+	}
+	return st.ExtendBlobRetention(ctx, id, o)
+}
