@@ -18,6 +18,7 @@ import (
 	"holdfast"
 	"holdfast/content"
 	"holdfast/event"
+	"holdfast/internal/durable"
 )
 
 // Options tune an export. The zero value is usable.
@@ -310,7 +311,7 @@ func (x *exporter) publish(dir string) error {
 		if err != nil || !e.IsDir() {
 			return err
 		}
-		return syncDir(name)
+		return durable.SyncDirectory(name)
 	})
 	if err != nil {
 		return err
@@ -323,15 +324,7 @@ func (x *exporter) publish(dir string) error {
 	if err := os.Rename(x.dir, dir); err != nil {
 		return err
 	}
-	return syncDir(filepath.Dir(dir))
-}
-
-func syncDir(name string) error {
-	d, err := os.Open(name)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return durable.SyncDirectory(filepath.Dir(dir))
 }
 
 // cancelled is a reader that ends with its context.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"holdfast/internal/durable"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -113,21 +114,7 @@ func (d directory) write(path string, sealed []byte) (err error) {
 	if err != nil {
 		return err
 	}
-	return syncDirectory(d.path)
-}
-
-// syncDirectory makes a rename last. Some network shares cannot, and say so;
-// there the rename itself has to do.
-func syncDirectory(path string) error {
-	dir, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = dir.Close() }()
-	if err := dir.Sync(); err != nil && !errors.Is(err, syscall.EINVAL) && !errors.Is(err, errors.ErrUnsupported) {
-		return err
-	}
-	return nil
+	return durable.SyncDirectory(d.path)
 }
 
 // List lists the directory.

@@ -9,10 +9,10 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"syscall"
 
 	"holdfast"
+	"holdfast/internal/durable"
 	"holdfast/step"
 )
 
@@ -125,27 +125,15 @@ func (f File) write(c content) error {
 	if f.Hide != nil {
 		text = f.Hide(text)
 	}
-	out, err := os.OpenFile(f.Path+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
+	if err := durable.Write(f.Path, text, 0o600); err != nil {
 		return unwritable(err)
-	}
-	_, err = out.Write(text)
-	if err = errors.Join(err, out.Sync(), out.Close()); err == nil {
-		err = os.Rename(f.Path+".new", f.Path)
-	}
-	if err != nil {
-		return unwritable(err)
-	}
-	if dir, err := os.Open(filepath.Dir(f.Path)); err == nil {
-		_ = dir.Sync()
-		_ = dir.Close()
 	}
 	return nil
 }
 
 // End takes the file away: nothing is left to be taken back.
 func (f File) End() error {
-	if err := os.Remove(f.Path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := durable.Remove(f.Path); err != nil {
 		return unwritable(err)
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"holdfast/internal/durable"
 	"io/fs"
 	"os"
 	"regexp"
@@ -53,10 +54,7 @@ func (l Ledger) Note(u Used) error {
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(l.Path+".new", append(text, '\n'), 0o600); err != nil {
-		return err
-	}
-	return os.Rename(l.Path+".new", l.Path)
+	return durable.Write(l.Path, append(text, '\n'), 0o600)
 }
 
 var identifierRule = regexp.MustCompile(`^[A-Za-z0-9:_ -]{1,185}$`)

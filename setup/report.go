@@ -13,6 +13,7 @@ import (
 	"holdfast"
 	"holdfast/drill"
 	"holdfast/identities"
+	"holdfast/internal/durable"
 	"holdfast/internal/sshsig"
 )
 
@@ -67,7 +68,7 @@ func (p *Parts) writeReports(dir string, r *drill.Report, text []byte, key holdf
 			files[stem+ending+".sig"] = []byte(signature)
 		}
 		for path, content := range files {
-			if err := os.WriteFile(path, content, 0o600); err != nil {
+			if err := durable.Write(path, content, 0o600); err != nil {
 				return &holdfast.Problem{Class: holdfast.Failed, What: "write the report", Err: err, Do: "Name another directory: --report."}
 			}
 		}

@@ -18,6 +18,7 @@ import (
 	"github.com/moby/moby/client"
 
 	"holdfast"
+	"holdfast/internal/durable"
 	"holdfast/step"
 )
 
@@ -181,15 +182,7 @@ func (p *Programs) write(name string, content []byte, k holdfast.KeptFile) error
 	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil { //nolint:gosec // containers' users go through it
 		return fail(err)
 	}
-	unfinished := name + ".holdfast"
-	err := os.WriteFile(unfinished, content, 0o600)
-	if err == nil {
-		err = os.Chmod(unfinished, modeOf(k, content))
-	}
-	if err == nil {
-		err = os.Rename(unfinished, name)
-	}
-	if err != nil {
+	if err := durable.Write(name, content, modeOf(k, content)); err != nil {
 		return fail(err)
 	}
 	return nil
