@@ -8,6 +8,7 @@ import (
 	"io"
 	"maps"
 	"net"
+	"net/netip"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -24,6 +25,9 @@ type Address struct {
 	Conninfo
 	Password holdfast.SecretFunc
 	Dial     func(ctx context.Context, network, address string) (net.Conn, error)
+	// Reroute is given the error of a server that was reached and refused. True:
+	// Dial goes another way now, and it is tried again. Nil: there is one way.
+	Reroute func(error) bool
 	// Run runs Postgres's client programs where the server is, such as in its
 	// container; nil: they run on this machine.
 	Run Runner
@@ -106,6 +110,9 @@ func (t Address) Connect(ctx context.Context, o Options) (*pgx.Conn, error) {
 		}
 	}
 	conn, err := pgx.ConnectConfig(ctx, config)
+	for tries := 3; err != nil && tries > 0 && t.Reroute != nil && ctx.Err() == nil && t.Reroute(err); tries-- {
+		conn, err = pgx.ConnectConfig(ctx, config)
+	}
 	if err != nil {
 		return nil, t.explain(err)
 	}
@@ -140,9 +147,13 @@ func (t Address) explain(err error) error {
 		}
 		p.Err = fmt.Errorf("%s (%s)", pg.Message, pg.Code)
 		switch pg.Code {
-		case "28P01", "28000":
+		case "28P01":
 			p.Class = holdfast.WrongKey
 			p.Do = "Check the user and the source of its password. pg_hba.conf decides which users may connect from here."
+		case "28000":
+			p.Class = holdfast.WrongKey
+			p.Do = "Check that the user may log in, and that pg_hba.conf lets it in from here. " +
+				"The line to add above what rejects it: `" + t.letIn(pg.Message) + "`; then SELECT pg_reload_conf()."
 		case "3D000":
 			p.Class, p.Do = holdfast.Usage, "List the server's databases with `psql -l` and correct the name."
 		case "42501":
@@ -154,4 +165,18 @@ func (t Address) explain(err error) error {
 		}
 	}
 	return p
+}
+
+// letIn is the line of pg_hba.conf that lets this connection in. A server names
+// the address that it refuses, in whatever language.
+func (t Address) letIn(refusal string) string {
+	from := "ADDRESS/32"
+	for _, word := range strings.FieldsFunc(refusal, func(r rune) bool { return strings.ContainsRune(" \"'«»„“”,;", r) }) {
+		if at, err := netip.ParseAddr(word); err == nil {
+			from = netip.PrefixFrom(at, at.BitLen()).String()
+			break
+		}
+	}
+	quote := func(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
+	return fmt.Sprintf("host %s %s %s scram-sha-256", quote(t.Database()), quote(t.Get("user")), from)
 }
