@@ -14,7 +14,7 @@ type Deployment struct {
 	Splice   string     `json:"splice,omitempty"`  // the version of its programs
 	Programs []Program  `json:"programs"`
 	Kept     []KeptFile `json:"kept,omitempty"`
-	NotKept  []string   `json:"not_kept,omitempty"` // files that could not be taken, and why
+	NotKept  []string   `json:"not_kept,omitempty"` // what of the node is in no set, and why
 	// Own is what only nodes of this kind understand, and OwnFile a file of the
 	// set with what is too long for a manifest or is secret.
 	Own     json.RawMessage `json:"own,omitempty"`

@@ -27,6 +27,7 @@ const (
 	PostgresSupported       Code = "postgres_supported"
 	SpaceForRestore         Code = "space_for_restore"
 	UpgradePrepared         Code = "upgrade_prepared"
+	DatabasesCovered        Code = "databases_covered"
 )
 
 // Entry describes one condition of the catalogue: what is checked, and what it means.
@@ -355,6 +356,19 @@ func surroundings() []Entry {
 			Consequence: "The next backup fails, or a set cannot be restored here.",
 			Next:        "Install the client programs of the server's version, or set `tools:`.",
 			judge:       postgresSupported,
+		},
+		{
+			Code:  DatabasesCovered,
+			Title: "the node's own servers have nothing that is in no set",
+			Observed: "The databases and roles of the bundle's Postgres, compared with the configuration. " +
+				"Violated when there are others than `check.not_backed_up` names. " +
+				"A server outside of the node is its operator's.",
+			Why:         "What shares the node's volume is lost with it, and a restore onto an empty volume leaves it behind.",
+			Consequence: "The next loss of the volume loses it, or its only copy lies in a volume that was put aside.",
+			Next: "Add each database to `databases:` of the configuration, " +
+				"or name what need not be kept in `check.not_backed_up`. Roles: `pg_dumpall --roles-only`.",
+			DependsOn: []Code{PostgresSupported},
+			judge:     databasesCovered,
 		},
 		{
 			Code:  SpaceForRestore,

@@ -127,6 +127,7 @@ func healthy() *Observations {
 		Admin: holdfast.Known(observed.Participant{ID: participantID, Initialized: true, Connected: []observed.Connection{{PhysicalID: physical(5), Healthy: true}},
 			Parties: holdfast.Known([]observed.Party{{ID: "demo::1220", Participants: 1}})}),
 		Metrics:  holdfast.Known(observed.Metrics{LastSequenced: noon.Add(-time.Minute)}),
+		Beside:   holdfast.Known([]string{}),
 		Copy:     holdfast.Known(Copy{Where: "/elsewhere", Sets: []CopiedSet{{set.ID, holdfast.Proven, set.Ended.Wall}}}),
 		Declared: Declared{Retention: []Retention{{SV: EverySV, Keeps: 30 * day, Source: "operators' channel, 2026-11-02"}}},
 	}
@@ -164,7 +165,7 @@ func TestEveryConditionHoldsForAHealthyNode(t *testing.T) {
 			t.Errorf("%+v", c)
 		}
 	}
-	if r.Verdict != holdfast.Holds || r.Err() != nil || len(r.Conditions) != 21 {
+	if r.Verdict != holdfast.Holds || r.Err() != nil || len(r.Conditions) != 22 {
 		t.Errorf("%s, %v, %d conditions", r.Verdict, r.Err(), len(r.Conditions))
 	}
 	if len(r.Runways) != 3 || r.Runways[0].Left == nil || *r.Runways[0].Left != 30*day-time.Minute || r.Runways[0].SV != "SV-1" {

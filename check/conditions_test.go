@@ -94,6 +94,10 @@ func TestEvaluate(t *testing.T) {
 			o.Declared.NoPruning = true
 			o.live("participant", func(l *observed.Database) { l.Facts.Participant.Pruning, l.Facts.Participant.NoPruning = nil, true })
 		}, nil, nil},
+		{"an app's database next to the node's", func(o *Observations) {
+			o.Beside = holdfast.Known([]string{"database backend (8 MiB) at db:5432, owned by app", "role app at db:5432"})
+			o.Declared.NotBackedUp = []string{"app", "back"}
+		}, map[Code]string{DatabasesCovered: "violated: in no set: database backend (8 MiB)"}, nil},
 		{"the live databases are away", func(o *Observations) {
 			for name := range o.Live {
 				o.Live[name] = holdfast.Unknown[observed.Database]("connection refused")
@@ -555,5 +559,14 @@ func TestLossesSayWhatToDo(t *testing.T) {
 	o.Live["validator"] = holdfast.Unknown[observed.Database]("connection refused")
 	if l := Losses(*o, noon); l.Complete != holdfast.CannotTell || len(l.Unknown) != 1 || !strings.Contains(l.Unknown[0], "connection refused") {
 		t.Errorf("%+v", l)
+	}
+}
+
+func TestWhatIsNotBackedUpOnPurpose(t *testing.T) {
+	o := healthy()
+	o.Beside = holdfast.Known([]string{"database backend (8 MiB) at db:5432, owned by app"})
+	o.Declared.NotBackedUp = []string{"backend"}
+	if a := newView(*o, noon).of(DatabasesCovered); a.verdict != holdfast.Holds || a.evidence != "declared as not backed up: backend" {
+		t.Errorf("%+v", a)
 	}
 }

@@ -259,12 +259,41 @@ func postgresSupported(v *view) answer {
 		case live.Tools != "":
 			return violated("%s: %s", c.Name, live.Tools)
 		}
-		versions = append(versions, fmt.Sprintf("%s runs Postgres %d", c.Name, major))
+		versions = append(versions, fmt.Sprintf("%s runs Postgres %d%s", c.Name, major, inUse(live.Alive)))
 	}
 	if len(versions) == 0 {
 		return cannotTell(inDatabase, "the configuration names no database")
 	}
 	return holds("%s", strings.Join(versions, ", "))
+}
+
+// inUse says who is alive on a database.
+func inUse(alive []string) string {
+	if len(alive) == 0 {
+		return ""
+	}
+	return ", in use by " + strings.Join(alive, " and ")
+}
+
+// databasesCovered judges the servers that are the node's own: what else such a
+// one has is gone with the node.
+func databasesCovered(v *view) answer {
+	beside, ok := v.Beside.Get()
+	if !ok {
+		return cannotTell(inDatabase, v.Beside.Missing()).dueTo(PostgresSupported)
+	}
+	list := slices.DeleteFunc(slices.Clone(beside), func(what string) bool {
+		return slices.ContainsFunc(v.Declared.NotBackedUp, func(name string) bool {
+			return strings.HasPrefix(what, "database "+name+" ") || strings.HasPrefix(what, "role "+name+" ")
+		})
+	})
+	if len(list) > 0 {
+		return violated("in no set: %s", strings.Join(list, "; "))
+	}
+	if declared := len(beside) - len(list); declared > 0 {
+		return holds("declared as not backed up: %s", strings.Join(v.Declared.NotBackedUp, ", "))
+	}
+	return holds("the node's own servers have no other databases and no other roles")
 }
 
 // clockSane compares with the clocks of other machines. A server on this

@@ -23,6 +23,7 @@ type Observations struct {
 	Admin      holdfast.Observed[observed.Participant]
 	Metrics    holdfast.Observed[observed.Metrics]
 	Copy       holdfast.Observed[Copy]
+	Beside     holdfast.Observed[[]string] // what the node's own servers have that is in no set
 	Declared   Declared
 	Limits     Limits
 }
@@ -56,10 +57,13 @@ type CopiedSet struct {
 // never counts as an observation.
 type Declared struct {
 	Retention []Retention
-	NoHistory bool          // gaps in the history are accepted
-	History   time.Duration // how far back gaps are not accepted; 0: as far as there are sets
-	NoPruning bool          // the participant must never prune
-	Pruning   time.Duration // the participant must keep this long; 0: not declared
+	// NotBackedUp are databases and roles of the node's servers that are in no
+	// set on purpose.
+	NotBackedUp []string
+	NoHistory   bool          // gaps in the history are accepted
+	History     time.Duration // how far back gaps are not accepted; 0: as far as there are sets
+	NoPruning   bool          // the participant must never prune
+	Pruning     time.Duration // the participant must keep this long; 0: not declared
 }
 
 // Retention is how long one super validator's sequencer keeps events. No Scan

@@ -17,6 +17,7 @@ const wholeCheck = least + `check:
   admin: localhost:5002
   metrics: ['http://participant:10013/metrics']
   second_copy: copy
+  not_backed_up: [backend]
   restore_space: /var/lib/postgresql
   retention:
     - {sv: Digital-Asset-2, keeps: 30d, source: 'asked on 2026-11-02'}
@@ -44,6 +45,7 @@ func TestEveryKeyOfCheckArrives(t *testing.T) {
 		Admin:        "participant:5002",
 		Metrics:      []string{"http://participant:10013/metrics"},
 		SecondCopy:   place.Directory("/etc/holdfast/copy"),
+		NotBackedUp:  []string{"backend"},
 		RestoreSpace: "/var/lib/postgresql",
 		Retention: []config.SVRetention{
 			{SV: "Digital-Asset-2", Keeps: 30 * day, Source: "asked on 2026-11-02"},

@@ -51,6 +51,9 @@ type Compose struct {
 	Project    string `yaml:"project"`     // splice-validator by default
 	DockerHost string `yaml:"docker_host"` // the daemon; that of the docker command when empty
 	Directory  string `yaml:"directory"`   // of the bundle's files, for new containers; as before when empty
+	// Services are those of roles that several may have: participant, validator,
+	// postgres. The name of a container does as well.
+	Services map[string]string `yaml:"services"`
 }
 
 // Identities says how the identities dump is fetched, sealed and stored.
@@ -317,6 +320,11 @@ func (c *Config) names() []string { return slices.Sorted(maps.Keys(c.Databases))
 func (c *Config) checkCompose() error {
 	if c.Compose.Project == "" {
 		return errors.New("compose.project: the name of the node's compose project, such as splice-validator")
+	}
+	for role, name := range c.Compose.Services {
+		if !slices.Contains([]string{"participant", "validator", "postgres"}, role) || name == "" {
+			return fmt.Errorf("compose.services.%s: want the service of participant, validator or postgres", role)
+		}
 	}
 	for _, kind := range []holdfast.Kind{holdfast.Participant, holdfast.Validator} {
 		for name, d := range c.Databases {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -46,6 +47,9 @@ func (n Live) Observe(ctx context.Context, c holdfast.Component, since *int64) (
 	live.Free = freeBytes(live.Where, address, dir)
 	if live.Facts, err = canton.Read(ctx, conn, c.Kind); err != nil {
 		return live, unreadable(t, err)
+	}
+	if list, err := canton.Sessions(ctx, conn, t.Database()); err == nil {
+		live.Alive = canton.Alive(slices.DeleteFunc(list, canton.Session.Ours))
 	}
 	if since != nil && live.Facts.Participant != nil {
 		live.Parties, err = partiesSince(ctx, conn, *since)

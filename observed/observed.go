@@ -10,6 +10,7 @@ import (
 
 // Database is a view of a component's running database.
 type Database struct {
+	Alive   []string // who is connected, in words; not Holdfast itself
 	Facts   holdfast.Facts
 	Server  holdfast.Server
 	Where   string                   // the server, for people; equal for databases of one server

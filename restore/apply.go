@@ -177,10 +177,27 @@ func (a *attempt) run(ctx context.Context) error {
 
 // do does one step of the plan, or of the way back from it.
 func (a *attempt) do(ctx context.Context, s step.Step) error {
-	if s.Act == step.Build {
+	switch {
+	case s.Act == step.Build:
 		return a.build(ctx, s)
+	case s.Act == step.Rename && a.Programs != nil:
+		return a.rename(ctx, s)
 	}
 	return a.Target.do(ctx, s, a.events)
+}
+
+// rename renames databases once nobody is connected to them. Building them took
+// its time, and somebody may have started a program meanwhile.
+func (a *attempt) rename(ctx context.Context, s step.Step) error {
+	for tries := 3; ; tries-- {
+		if err := a.Programs.Quiet(ctx, a.walk.log, a.events); err != nil {
+			return err
+		}
+		err := a.Target.do(ctx, s, a.events)
+		if holdfast.ClassOf(err) != holdfast.Refused || tries == 0 {
+			return err
+		}
+	}
 }
 
 // build builds one database, and reports it.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"holdfast"
 	"holdfast/step"
@@ -27,9 +28,15 @@ func Leftovers(ctx context.Context, t Target, history History) (list []step.Left
 	return append(list, volumes...), unknown, err
 }
 
+// CleanOptions say what may be dropped besides.
+type CleanOptions struct {
+	OnlyCopies bool // a volume that has something which no set has
+}
+
 // Clean drops leftovers by their names: the databases first. All of them are
-// known to be leftovers before the first is dropped.
-func Clean(ctx context.Context, t Target, history History, names []string) error {
+// known to be leftovers before the first is dropped. A volume with something in
+// it that no set has is dropped with the operator's word alone.
+func Clean(ctx context.Context, t Target, history History, names []string, o CleanOptions) error {
 	list, unknown, err := Leftovers(ctx, t, history)
 	if err != nil {
 		return err
@@ -42,6 +49,8 @@ func Clean(ctx context.Context, t Target, history History, names []string) error
 			return errors.Join(notLeft(name), unknown)
 		case i < 0:
 			return notLeft(name)
+		case len(list[i].Beside) > 0 && !o.OnlyCopies:
+			return onlyCopy(list[i])
 		case list[i].Volume != "":
 			volumes = append(volumes, list[i])
 		default:
@@ -63,5 +72,14 @@ func notLeft(name string) error {
 	return &holdfast.Problem{
 		Class: holdfast.Refused, What: fmt.Sprintf("%s is not a database or volume that a restore left", name),
 		Why: "Only what a restore made or moved is dropped.", Do: "`holdfast restore clean` lists them.",
+	}
+}
+
+func onlyCopy(l step.Leftover) error {
+	return &holdfast.Problem{
+		Class: holdfast.Refused, What: fmt.Sprintf("volume %s also has what no set has: %s", l.Name, strings.Join(l.Beside, "; ")),
+		Why: "It may be the only copy. Nothing was dropped.",
+		Do: "Copy out what is still needed. Then drop the volume with it: " +
+			"`holdfast restore clean --only-copies '" + l.Name + "'`.",
 	}
 }

@@ -270,6 +270,8 @@ func (p *programsOf) stopped(name string) (out []step.Step) {
 	}
 	return out
 }
+func (p *programsOf) Quiet(context.Context, step.Log, event.Listener) error { return nil }
+
 func (p *programsOf) Surround(_ context.Context, back []step.Step, _ time.Time) ([]step.Step, error) {
 	var out, after []step.Step
 	for _, s := range back {

@@ -103,6 +103,7 @@ func (p *Plan) look(ctx context.Context, t Target, set holdfast.Set) (err error)
 		return err
 	}
 	p.Original = &p.survey.Original
+	p.Warnings = append(p.Warnings, p.survey.Aside...)
 	return nil
 }
 

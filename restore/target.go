@@ -62,6 +62,10 @@ type Programs interface {
 	// Surround completes a way back: programs that are in its way are stopped,
 	// and started again after it; steps that change nothing are left out.
 	Surround(ctx context.Context, back []step.Step, at time.Time) ([]step.Step, error)
+	// Quiet makes sure that what the steps of the log have stopped is still down,
+	// before databases change their names: what was started meanwhile is stopped
+	// again, where the restore still has it in its hands.
+	Quiet(ctx context.Context, log step.Log, events event.Listener) error
 	// Do does one step.
 	Do(ctx context.Context, s step.Step, events event.Listener) error
 	// Leftovers are the volumes that restores have left.

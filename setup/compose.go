@@ -3,6 +3,7 @@ package setup
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -24,7 +25,7 @@ type composed struct {
 func composeKind(p *Parts) Kind {
 	c := &composed{parts: p}
 	return Kind{
-		Node: c, Recorder: c, Show: c.show, Try: c.try, Programs: c,
+		Node: c, Recorder: c, Show: c.show, Try: c.try, Programs: c, Beside: c.beside,
 		DockerHost: p.Config.Compose.DockerHost, Way: bundleWay,
 	}
 }
@@ -33,10 +34,16 @@ func (c *composed) found(ctx context.Context) (*compose.Node, error) {
 	c.once.Do(func() {
 		var engine *compose.Engine
 		if engine, c.err = compose.Connect(c.parts.Config.Compose.DockerHost); c.err == nil {
-			c.node, c.err = compose.Open(ctx, engine, c.parts.Config.Compose.Project)
+			c.node, c.err = compose.Open(ctx, engine, c.site())
 		}
 	})
 	return c.node, c.err
+}
+
+// site is the node that the configuration means.
+func (c *composed) site() compose.Site {
+	conf := c.parts.Config.Compose
+	return compose.Site{Project: conf.Project, Directory: conf.Directory, Services: conf.Services}
 }
 
 // Databases implements Node.
@@ -98,7 +105,29 @@ func (c *composed) Record(ctx context.Context, out holdfast.Sink) (holdfast.Depl
 	if err != nil {
 		return holdfast.Deployment{}, err
 	}
-	return n.Record(ctx, out)
+	d, err := n.Record(ctx, out)
+	if err != nil {
+		return d, err
+	}
+	beside, err := c.beside(ctx)
+	if err != nil && ctx.Err() == nil {
+		beside, err = []string{fmt.Sprintf("what else the databases' server has is unknown: %v", err)}, nil
+	}
+	d.NotKept = slices.Concat(d.NotKept, beside, n.Unknown())
+	return d, err
+}
+
+// beside is what the bundle's Postgres has next to the node's databases.
+func (c *composed) beside(ctx context.Context) ([]string, error) {
+	n, err := c.found(ctx)
+	if err != nil || n.External() {
+		return []string{}, err
+	}
+	live, err := c.parts.Databases(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return live.Beside(ctx)
 }
 
 func (c *composed) show(ctx context.Context) (Shown, error) {

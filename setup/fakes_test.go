@@ -98,6 +98,8 @@ func (f *farm) Survey(context.Context, holdfast.Set, time.Time, step.Log) (step.
 }
 
 // Surround implements restore.Programs.
+func (f *farm) Quiet(context.Context, step.Log, event.Listener) error { return nil }
+
 func (f *farm) Surround(_ context.Context, back []step.Step, _ time.Time) ([]step.Step, error) {
 	if slices.ContainsFunc(back, func(s step.Step) bool { return s.Kind == step.Container }) {
 		return back, nil // the journal has the programs in it

@@ -41,6 +41,9 @@ type Kind struct {
 	Show func(ctx context.Context) (Shown, error)
 	// Try says of everything that is of this kind alone whether it works.
 	Try func(ctx context.Context) []Finding
+	// Beside is what the node's own servers have next to its databases, and what is
+	// in no set. Nil: they are not the node's own.
+	Beside func(ctx context.Context) ([]string, error)
 	// Programs are stopped and started by a restore. Nil: by the operator.
 	Programs Programs
 	// DockerHost is the daemon that runs the node, which can run a drill as well;

@@ -41,6 +41,7 @@ func (p *Parts) Observe(ctx context.Context) (check.Observations, error) {
 			return scan.Client{Probe: serial}.Ask(ctx, p.Config.Check.Scans)
 		},
 		Admin: p.observeAdmin, Metrics: p.observeMetrics, Copy: p.observeCopy,
+		Beside: p.beside,
 	}.Gather(ctx)
 }
 
@@ -55,7 +56,7 @@ func (p *Parts) limits() check.Limits {
 
 // declared is what the operator states.
 func declared(c *config.Config) check.Declared {
-	d := check.Declared{}
+	d := check.Declared{NotBackedUp: c.Check.NotBackedUp}
 	switch rules := c.Retention; {
 	case c.Check.History != nil:
 		d.NoHistory = !*c.Check.History
@@ -173,6 +174,15 @@ func (p *Parts) observeMetrics(ctx context.Context) (observed.Metrics, error) {
 		return observed.Metrics{}, errors.New("check.metrics names no endpoint")
 	}
 	return metrics.Client{}.Read(ctx, p.Config.Check.Metrics)
+}
+
+// beside is what the servers that are the node's own have, and no set has. A
+// server outside of the node is its operator's.
+func (p *Parts) beside(ctx context.Context) ([]string, error) {
+	if p.kind.Beside == nil {
+		return []string{}, nil
+	}
+	return p.kind.Beside(ctx)
 }
 
 // observeCopy looks into the second copy.

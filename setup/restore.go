@@ -121,12 +121,11 @@ func (c *composed) RestoreTarget(
 
 // revived are the programs as they are to be after a restore of the set.
 func (c *composed) revived(ctx context.Context, set holdfast.Set, files holdfast.Files) (*compose.Programs, error) {
-	conf := c.parts.Config.Compose
-	engine, err := compose.Connect(conf.DockerHost)
+	engine, err := compose.Connect(c.parts.Config.Compose.DockerHost)
 	if err != nil {
 		return nil, err
 	}
-	return compose.Revive(ctx, engine, compose.Site{Project: conf.Project, Directory: conf.Directory}, set, files)
+	return compose.Revive(ctx, engine, c.site(), set, files)
 }
 
 // managed is a target whose programs are stopped and started.
@@ -142,6 +141,9 @@ func (c *composed) managed(
 	programs.Notes = c.parts.journal()
 	programs.Ready = func(ctx context.Context) error { return answers(ctx, participant) }
 	programs.Identity = func(ctx context.Context) (string, error) { return identityOf(ctx, participant) }
+	if !programs.Node.External() {
+		programs.Beside = live.Beside
+	}
 	programs.Asked = adminOf(programs.Node).Who
 	d := c.parts.targetOf(live, options)
 	return restore.Target{Databases: d, Programs: programs, Journal: c.parts.journal()}, d, nil

@@ -59,4 +59,6 @@ type Leftover struct {
 	Slots []string `json:"slots,omitempty"`
 	// Volume is the volume whose place this one had; "" of a database.
 	Volume string `json:"volume,omitempty"`
+	// Beside is what a volume has that is in no set: it may be the only copy.
+	Beside []string `json:"beside,omitempty"`
 }

@@ -178,6 +178,8 @@ type Survey struct {
 	Before   []Step // the databases are built and renamed
 	After    []Step
 	Original Original
+	// Aside is what a volume that makes room takes with it and no set has.
+	Aside []string
 	// Server says why the databases' server cannot be looked at before the first
 	// of these steps are done, as when it does not run; "" when it can.
 	Server string

@@ -36,6 +36,8 @@ type Sources struct {
 	Admin   func(ctx context.Context) (observed.Participant, error)
 	Metrics func(ctx context.Context) (observed.Metrics, error)
 	Copy    func(ctx context.Context) (check.Copy, error)
+	// Beside is what the node's own servers have that is in no set.
+	Beside func(ctx context.Context) ([]string, error)
 }
 
 // Repository is where sets rest, as a check looks at it.
@@ -75,6 +77,7 @@ func (s Sources) Gather(ctx context.Context) (check.Observations, error) {
 		func(ctx context.Context) { o.Scans = s.Scans(ctx, serialOf(last)) },
 		func(ctx context.Context) { o.Admin = holdfast.Observe(s.Admin(ctx)) },
 		func(ctx context.Context) { o.Metrics = holdfast.Observe(s.Metrics(ctx)) },
+		func(ctx context.Context) { o.Beside = holdfast.Observe(s.Beside(ctx)) },
 		func(ctx context.Context) { o.Copy = holdfast.Observe(s.Copy(ctx)) },
 	} {
 		g.Go(func() error {

@@ -31,6 +31,7 @@ func away() Sources {
 		Scans:   func(context.Context, *int) []observed.Scan { return nil },
 		Admin:   func(context.Context) (observed.Participant, error) { return observed.Participant{}, err },
 		Metrics: func(context.Context) (observed.Metrics, error) { return observed.Metrics{}, err },
+		Beside:  func(context.Context) ([]string, error) { return nil, err },
 		Copy:    func(context.Context) (check.Copy, error) { return check.Copy{}, err },
 	}
 }
@@ -48,7 +49,7 @@ func TestWhatIsAwayIsSaidInItsPlace(t *testing.T) {
 	}
 	for what, why := range map[string]string{
 		"drills": o.Drills.Missing(), "key tests": o.KeyTests.Missing(), "database": o.Live["app"].Missing(), "identities": o.Identities.Missing(),
-		"app": o.App.Missing(), "admin": o.Admin.Missing(), "metrics": o.Metrics.Missing(), "copy": o.Copy.Missing(),
+		"app": o.App.Missing(), "admin": o.Admin.Missing(), "metrics": o.Metrics.Missing(), "copy": o.Copy.Missing(), "beside": o.Beside.Missing(),
 	} {
 		if why != "away" {
 			t.Errorf("%s: %q", what, why)

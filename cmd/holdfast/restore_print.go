@@ -168,4 +168,9 @@ func (a *app) printLeftovers(list []step.Leftover) {
 		rows = append(rows, []string{l.Name, cmp.Or(string(l.Component), "all"), bytes, what})
 	}
 	a.table(rows)
+	for _, l := range list {
+		for _, what := range l.Beside {
+			a.printf("Only in %s, as far as is known, and in no set: %s\n", l.Name, what)
+		}
+	}
 }

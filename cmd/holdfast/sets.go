@@ -168,6 +168,11 @@ func (a *app) printSet(set holdfast.Set) {
 			a.printf("Waited for %s: session %d, %s for %s on %s\n", c.Component, w.PID, span(w.Waited), w.Mode, w.Relation)
 		}
 	}
+	if set.Deployment != nil {
+		for _, what := range set.Deployment.NotKept {
+			a.printf("Not in this set: %s\n", what)
+		}
+	}
 	for _, p := range set.Problems() {
 		a.printf("Problem: %s\n", p.What)
 	}

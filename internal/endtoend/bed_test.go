@@ -196,7 +196,7 @@ func (p *parts) undo(t testing.TB) ([]step.Move, error) {
 
 // clean drops leftovers by their names.
 func (p *parts) clean(ctx context.Context, names []string) error {
-	return restore.Clean(ctx, p.target(), p.place(), names)
+	return restore.Clean(ctx, p.target(), p.place(), names, restore.CleanOptions{})
 }
 
 // backup takes a set that has to be proven.

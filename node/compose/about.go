@@ -19,6 +19,13 @@ func (b Bundle) About() [][]string {
 	for _, r := range b.Roles() {
 		out = append(out, []string{r.Role, r.Container.Name + "   " + r.Container.State + "   " + r.Container.Image})
 	}
+	for _, r := range b.PassedOver() {
+		out = append(out, []string{"passed over", fmt.Sprintf("%s   %s   it has the variables of %s, and is not the one that the others reach",
+			r.Container.Name, r.Container.State, titles[r.Role])})
+	}
+	for _, what := range b.Unknown() {
+		out = append(out, []string{"in no set", what})
+	}
 	if b.External() {
 		out = append(out, []string{"postgres", "outside of the project: " + b.ParticipantDatabase().Server})
 	}

@@ -22,6 +22,10 @@ type Bundle struct {
 	Validator   *Container
 	Nginx       *Container
 	All         []Container // of the project
+	Doubts      []Doubt     // the roles that several containers may have
+
+	services map[string]string // by role: the service or the container that was chosen by hand
+	before   map[string]string // by role: the container that had it when the node was looked at before
 }
 
 // Find finds the validator nodes among containers, sorted by project.
@@ -46,36 +50,6 @@ func Find(containers []Container) []Bundle {
 	return out
 }
 
-// cast gives every container its role. It recognises a role by the
-// container's variables, not by its name: services can be renamed.
-func (b *Bundle) cast() {
-	slices.SortFunc(b.All, func(x, y Container) int { return strings.Compare(x.Name, y.Name) })
-	for i := range b.All {
-		c := &b.All[i]
-		switch {
-		case c.Env.Has("CANTON_PARTICIPANT_POSTGRES_DB"):
-			b.Participant = c
-		case c.Env.Has("SPLICE_APP_VALIDATOR_PARTICIPANT_ADDRESS") || c.Env.Has("SPLICE_APP_VALIDATOR_PARTY_HINT"):
-			b.Validator = c
-		case c.Base() == "nginx" || c.Service == "nginx":
-			b.Nginx = c
-		}
-		if c.Directory != "" {
-			b.Directory = c.Directory
-		}
-		if len(c.Files) > len(b.Files) {
-			b.Files = c.Files
-		}
-	}
-	server := cmp.Or(b.ParticipantDatabase().Server, b.ValidatorDatabase().Server)
-	for i := range b.All {
-		c := &b.All[i]
-		if server != "" && c.answersTo(server) || server == "" && c.Env.Has("POSTGRES_USER") {
-			b.Postgres = c
-		}
-	}
-}
-
 // answersTo reports whether other containers of the project reach this one by that
 // name.
 func (c Container) answersTo(name string) bool {
@@ -87,11 +61,15 @@ func (c Container) answersTo(name string) bool {
 	})
 }
 
-// Choose returns the node of a project, or the only node if project is empty.
-func Choose(containers []Container, project string) (Bundle, error) {
+// Choose returns the node of a site's project, or the only node if none is named.
+func Choose(containers []Container, at Site) (Bundle, error) {
 	found := Find(containers)
-	if project != "" {
-		found = slices.DeleteFunc(found, func(b Bundle) bool { return b.Project != project })
+	if at.Project != "" {
+		found = slices.DeleteFunc(found, func(b Bundle) bool { return b.Project != at.Project })
+	}
+	for i := range found {
+		found[i].services = at.Services
+		found[i].cast()
 	}
 	switch {
 	case len(found) == 1:
@@ -108,7 +86,7 @@ func Choose(containers []Container, project string) (Bundle, error) {
 			Do:    "Choose one: --project " + names[0],
 		}}
 	}
-	return Bundle{}, noNode(containers, project)
+	return Bundle{}, noNode(containers, at.Project)
 }
 
 // NotFound is the error that no node was found among the containers.
@@ -175,6 +153,9 @@ func (b Bundle) complete() error {
 		missing = append(missing, "Postgres")
 	}
 	if len(missing) == 0 {
+		if len(b.Doubts) > 0 {
+			return doubtful(b.Doubts[0])
+		}
 		if _, err := b.participantDatabase(); err != nil {
 			return err
 		}

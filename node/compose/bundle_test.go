@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"holdfast"
+	"holdfast/canton"
 )
 
 const password = "pa$$ w0rd-of-the-database"
@@ -85,7 +86,7 @@ func node(t *testing.T, project, database, server, state string) []Container {
 }
 
 func TestNodeIsReadFromItsContainers(t *testing.T) {
-	b, err := Choose(node(t, "splice-validator", "participant-4", "postgres-splice", "running"), "")
+	b, err := Choose(node(t, "splice-validator", "participant-4", "postgres-splice", "running"), Site{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,7 +108,7 @@ func TestNodeIsReadFromItsContainers(t *testing.T) {
 }
 
 func TestNoPasswordIsPrinted(t *testing.T) {
-	b, err := Choose(node(t, "splice-validator", "participant-4", "postgres-splice", "running"), "")
+	b, err := Choose(node(t, "splice-validator", "participant-4", "postgres-splice", "running"), Site{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,7 +150,7 @@ func TestDeploymentsThatAreNotTheUsual(t *testing.T) {
 		}()), "", "splice-validator", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			b, err := Choose(c.containers, c.project)
+			b, err := Choose(c.containers, Site{Project: c.project})
 			if c.explained != "" {
 				var p *holdfast.Problem
 				if err == nil || !strings.Contains(err.Error(), c.explained) || !errors.As(err, &p) || p.Do == "" {
@@ -256,5 +257,82 @@ func TestListsInLabels(t *testing.T) {
 		if got := fmt.Sprintf("%q", listed(text)); got != want {
 			t.Errorf("%s: got %s, want %s", text, got, want)
 		}
+	}
+}
+
+// TestRolesByEvidence: several containers look like the participant, and the one
+// is it that the others reach and that runs.
+func TestRolesByEvidence(t *testing.T) {
+	usual := func(t *testing.T) []Container {
+		return node(t, "splice-validator", "participant-4", "postgres-splice", "running")
+	}
+	like := func(t *testing.T, of int, service, state string) Container {
+		c := usual(t)[of]
+		twin := inspected(t, "splice-validator", service, c.Image, state, c.Env.values)
+		twin.ID = service
+		return twin
+	}
+	for _, c := range []struct {
+		name      string
+		add       func(t *testing.T) Container
+		services  map[string]string
+		want      string // the participant's service
+		validator string
+		doubt     string // or the refusal
+	}{
+		{"a console that has exited", func(t *testing.T) Container { return like(t, 1, "zz-console", "exited") }, nil, "participant", "validator", ""},
+		{"a console that runs", func(t *testing.T) Container { return like(t, 1, "zz-console", "running") }, nil, "participant", "validator", ""},
+		{"one before it in the alphabet", func(t *testing.T) Container { return like(t, 1, "aa-console", "running") }, nil, "participant", "validator", ""},
+		{"an app that has exited", func(t *testing.T) Container { return like(t, 2, "zz-app", "exited") }, nil, "participant", "validator", ""},
+		{"an app that runs", func(t *testing.T) Container { return like(t, 2, "aa-app", "running") }, nil, "participant", "validator", ""},
+		{"the same address, and exited", func(t *testing.T) Container {
+			c := like(t, 1, "zz-console", "exited")
+			c.Networks[0].Aliases = []string{"participant"}
+			return c
+		}, nil, "participant", "validator", ""},
+		{"the same address, and running", func(t *testing.T) Container {
+			c := like(t, 1, "zz-console", "running")
+			c.Networks[0].Aliases = []string{"participant"}
+			return c
+		}, nil, "", "", "several containers may be the participant: splice-validator-participant-1, splice-validator-zz-console-1"},
+		{"chosen by hand", func(t *testing.T) Container { return like(t, 1, "other", "exited") }, map[string]string{"participant": "other"}, "other", "validator", ""},
+		{"chosen by hand, and not there", func(t *testing.T) Container { return like(t, 1, "other", "exited") }, map[string]string{"participant": "gone"}, "", "", "no container of the participant"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b, err := Choose(append(usual(t), c.add(t)), Site{Services: c.services})
+			if c.doubt != "" {
+				var p *holdfast.Problem
+				if err == nil || !strings.Contains(err.Error(), c.doubt) || !errors.As(err, &p) || p.Do == "" {
+					t.Fatalf("got %v, want %q", err, c.doubt)
+				}
+				return
+			}
+			if err != nil || b.Participant.Service != c.want || b.Validator.Service != c.validator {
+				t.Fatalf("got %v, %v, %v", b.Participant, b.Validator, err)
+			}
+			if passed := b.PassedOver(); len(passed) != 1 {
+				t.Errorf("passed over: %v", passed)
+			}
+		})
+	}
+}
+
+// TestADoubtIsSettledByWhoHoldsTheDatabase: of two that answer to one name, the
+// one is the participant whose lock is on the database.
+func TestADoubtIsSettledByWhoHoldsTheDatabase(t *testing.T) {
+	all := node(t, "splice-validator", "participant-4", "postgres-splice", "running")
+	twin := all[1]
+	twin.ID, twin.Name = "twin", "splice-validator-participant-2" // docker compose up --scale participant=2
+	b, err := Choose(append(all, twin), Site{})
+	if len(b.Doubts) != 1 || err == nil {
+		t.Fatalf("no doubt: %v, %v", b.Doubts, err)
+	}
+	b.settle([]Holder{
+		{Session: canton.Session{Program: holdfast.Validator}, Container: all[2]},
+		{Session: canton.Session{Application: "psql"}, Container: all[1]},
+		{Session: canton.Session{Program: holdfast.Participant}, Container: twin},
+	})
+	if err := b.complete(); err != nil || b.Participant.Name != twin.Name {
+		t.Errorf("the participant is %v, %v", b.Participant, err)
 	}
 }

@@ -3,6 +3,7 @@ package compose
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"path"
@@ -86,7 +87,14 @@ const (
 	labelRole    = "holdfast.role"
 	labelSet     = "holdfast.set"
 	labelAt      = "holdfast.at"
+	labelBeside  = "holdfast.beside" // a list in JSON: what the volume has that is in no set
 )
+
+// besideOf is what a volume has, by its labels, that is in no set.
+func besideOf(labels map[string]string) (out []string) {
+	_ = json.Unmarshal([]byte(labels[labelBeside]), &out) // none, or of another hand
+	return out
+}
 
 // nameTime is the form of time in the name of a volume: no colon may be in it.
 const nameTime = "20060102T150405Z"
@@ -111,6 +119,10 @@ func (e *Engine) spare(
 		labelProject: of.Project, labelOf: data.String(), labelRole: string(role),
 		labelSet: string(of.Set), labelAt: of.At.UTC().Format(nameTime),
 	}}
+	if len(of.Beside) > 0 {
+		text, _ := json.Marshal(of.Beside) // texts encode
+		o.Labels[labelBeside] = string(text)
+	}
 	if rename && data.Bound {
 		o.DriverOpts = map[string]string{"type": "none", "o": "bind", "device": strings.TrimSuffix(data.Path, "/") + strings.TrimPrefix(name, data.Volume)}
 		if data.Volume == "" {

@@ -83,8 +83,13 @@ func (e *Engine) inspect(ctx context.Context, id string) (Container, error) {
 	return parseContainer(r.Raw)
 }
 
-// start starts a container, if it does not run already.
+// start starts a container, if it does not run already; one that was paused goes
+// on.
 func (e *Engine) start(ctx context.Context, c Container) error {
+	if now, err := e.inspect(ctx, c.ID); err == nil && now.State == "paused" {
+		_, err := e.API.ContainerUnpause(ctx, c.ID, client.ContainerUnpauseOptions{})
+		return e.Explain("unpause container "+c.Name, err)
+	}
 	_, err := e.API.ContainerStart(ctx, c.ID, client.ContainerStartOptions{})
 	return e.Explain("start container "+c.Name, err)
 }

@@ -152,6 +152,33 @@ func (p *Programs) planKeep(ctx context.Context, now Bundle, other map[string]st
 	return keepStep(h, keptName(h, step.Previous, p.origin(p.Set)), why), nil
 }
 
+// lookBeside finds out what the server has that is in no set. Where it does not
+// answer, it is as when the set was taken.
+func (p *Programs) lookBeside(ctx context.Context) bool {
+	if p.Beside == nil {
+		return false
+	}
+	found, err := p.Beside(ctx)
+	if err == nil {
+		p.beside = found
+	}
+	return err == nil
+}
+
+// aside says what the volume that makes room takes with it.
+func (s *survey) aside(ctx context.Context) []string {
+	sure := s.lookBeside(ctx)
+	var out []string
+	for _, what := range s.beside {
+		out = append(out, fmt.Sprintf("%s is in no set: it goes aside with %s, and stays in %s", what, s.keep.Name, s.keep.As))
+	}
+	if !sure {
+		out = append(out, fmt.Sprintf("Postgres does not answer: what else %s has that is in no set is as it was when the set was taken",
+			s.keep.Name))
+	}
+	return out
+}
+
 func keepStep(data dataDirectory, as, why string) *step.Step {
 	return &step.Step{Act: step.Keep, Kind: step.Volume, Name: data.String(), As: as, Why: why}
 }
@@ -331,7 +358,7 @@ func (p *Programs) Leftovers(ctx context.Context) ([]step.Leftover, error) {
 		at, _ := time.Parse(nameTime, v.Labels[labelAt])
 		out = append(out, step.Leftover{
 			Label: step.Label{Role: step.Role(v.Labels[labelRole]), Set: holdfast.SetID(v.Labels[labelSet]), At: at},
-			Name:  v.Name, Volume: v.Labels[labelOf], Bytes: -1,
+			Name:  v.Name, Volume: v.Labels[labelOf], Bytes: -1, Beside: besideOf(v.Labels),
 		})
 	}
 	if len(out) > 0 {

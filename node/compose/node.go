@@ -20,15 +20,15 @@ type Node struct {
 	admin    *Reach
 }
 
-// Open finds the node of a project, or the only one there is when project is
-// empty.
-func Open(ctx context.Context, e *Engine, project string) (*Node, error) {
+// Open finds the node of a site's project, or the only one there is when none is
+// named.
+func Open(ctx context.Context, e *Engine, at Site) (*Node, error) {
 	containers, err := e.Containers(ctx)
 	if err != nil {
 		return nil, err
 	}
-	b, err := Choose(containers, project)
-	if err != nil {
+	b, err := Choose(containers, at)
+	if b, err = e.settled(ctx, b, err); err != nil {
 		return nil, err
 	}
 	return NewNode(e, b), nil
@@ -62,9 +62,7 @@ func (n *Node) container(ctx context.Context, role string) (Container, error) {
 	if err != nil {
 		return Container{}, err
 	}
-	b := Bundle{Project: n.Project, All: list}
-	b.cast()
-	for _, r := range b.Roles() {
+	for _, r := range n.again(list).Roles() {
 		if r.Role == role {
 			return *r.Container, nil
 		}
@@ -76,20 +74,21 @@ func (n *Node) container(ctx context.Context, role string) (Container, error) {
 // fresh is the node as it is now. Its containers are inspected again; where one
 // is gone or was put aside, the node is searched for again.
 func (n *Node) fresh(ctx context.Context) (*Node, error) {
-	b := Bundle{Project: n.Project}
+	var all []Container
 	for _, c := range n.All {
 		now, err := n.Engine.inspect(ctx, c.ID)
 		if cerrdefs.IsNotFound(err) || err == nil && isReplaced(now.Name) {
-			return Open(ctx, n.Engine, n.Project)
+			return Open(ctx, n.Engine, Site{Project: n.Project, Services: n.services})
 		}
 		if err != nil {
 			return nil, err
 		}
 		now.Digest = c.Digest // the image of a container does not change
-		b.All = append(b.All, now)
+		all = append(all, now)
 	}
-	b.cast()
-	return NewNode(n.Engine, b), b.complete()
+	b := n.again(all)
+	b, err := n.Engine.settled(ctx, b, b.complete())
+	return NewNode(n.Engine, b), err
 }
 
 // Role is a container and what it does for the node.
@@ -125,7 +124,7 @@ func (n *Node) Target(kind holdfast.Kind) libpq.Address {
 	t := libpq.Address{Conninfo: info, Password: func(context.Context) (holdfast.Secret, error) { return n.password(role), nil }}
 	if !n.External() {
 		t.Conninfo = info.With("sslmode", "disable") // the bytes stay on this machine, or in the daemon's own connection
-		t.Dial, t.Run = n.postgres.Dial, n.RunTool
+		t.Dial, t.Reroute, t.Run = n.postgres.Dial, n.postgres.another, n.RunTool
 	}
 	return t
 }

@@ -32,6 +32,8 @@ type Programs struct {
 	// Identity reads from the participant's database which participant it is;
 	// "" for one that has not been made yet.
 	Identity func(ctx context.Context) (string, error)
+	// Beside is what the databases' server has that is in no set. Nil: unknown.
+	Beside func(ctx context.Context) ([]string, error)
 	// Asked asks the participant that runs which one it is. One that cannot be
 	// asked is believed by its database; nil: none is asked.
 	Asked func(ctx context.Context) (string, error)
@@ -42,6 +44,7 @@ type Programs struct {
 
 	at       time.Time // when the plan was made: names have it
 	kept     []holdfast.KeptFile
+	beside   []string        // what a volume takes with it that makes room
 	recorded bool            // the node is as the set recorded it, and not as it runs
 	down     map[string]bool // the roles that this process has left down, because what they need is
 }
@@ -62,7 +65,13 @@ func Revive(ctx context.Context, e *Engine, at Site, set holdfast.Set, files hol
 		return nil, err
 	}
 	p := &Programs{Set: set.ID, Files: files, Now: time.Now}
-	now, missing := Choose(list, at.Project)
+	if set.Deployment != nil {
+		p.beside = slices.DeleteFunc(slices.Clone(set.Deployment.NotKept), func(what string) bool {
+			return !strings.HasPrefix(what, "database ") && !strings.HasPrefix(what, "role ")
+		})
+	}
+	now, missing := Choose(list, at)
+	now, missing = e.settled(ctx, now, missing)
 	var gone *NotFound
 	if missing != nil && !errors.As(missing, &gone) {
 		return nil, missing
@@ -113,9 +122,7 @@ func differences(now, then Bundle) map[string]string {
 // current are the project's containers as they are now.
 func (p *Programs) current(ctx context.Context) (Bundle, error) {
 	list, err := p.Node.Engine.project(ctx, p.Node.Project)
-	b := Bundle{Project: p.Node.Project, All: list}
-	b.cast()
-	return b, err
+	return p.Node.again(list), err
 }
 
 // roleOf is the role of a container, "" for one without.

@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"holdfast"
 )
@@ -32,8 +35,26 @@ type Reach struct {
 	port    string
 	only    Way // if set, no other is tried
 
-	mu  sync.Mutex
-	way Way
+	mu      sync.Mutex
+	way     Way
+	last    Way   // of the newest connection
+	refused []Way // that lead to the server, which did not let us in
+}
+
+// another reports whether there is another way to a server that was reached and
+// refused the way that was gone: pg_hba.conf may reject the bridge's address,
+// and let in who comes from within the container.
+func (r *Reach) another(err error) bool {
+	var refused *pgconn.PgError
+	if !errors.As(err, &refused) || refused.Code != "28000" || r.only != "" {
+		return false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.last == ByAddress || r.last == ByName {
+		r.refused, r.way, r.last = append(r.refused, r.last), "", ""
+	}
+	return len(r.refused) > 0 // one of several at a time may have found out first
 }
 
 // Dial connects to the container. It fits libpq.Address and http.Transport, and
@@ -43,16 +64,21 @@ func (r *Reach) Dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	if c.State == "paused" {
+		return nil, c.down()
+	}
 	r.mu.Lock()
 	way := r.way
 	r.mu.Unlock()
 	if way != "" {
 		conn, err := r.by(ctx, way, c)
 		if err == nil || way == ByExec {
+			r.went(way)
 			return conn, err
 		}
 	}
 	conn, way, sure, err := r.try(ctx, c)
+	r.went(way)
 	r.mu.Lock()
 	if r.way = way; !sure {
 		r.way = ""
@@ -61,21 +87,31 @@ func (r *Reach) Dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	return conn, err
 }
 
+func (r *Reach) went(way Way) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.last = way
+}
+
+// closed reports whether a way is not to be tried.
+func (r *Reach) closed(way Way) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.only != "" && r.only != way || r.only == "" && way != ByExec && !r.engine.Local() ||
+		slices.Contains(r.refused, way)
+}
+
 // try tries the ways one after the other. The first errors matter only if the last
 // way fails too. The way that worked is not sure to be the best if an earlier one
 // was refused: that address exists, and its program may only be starting.
 func (r *Reach) try(ctx context.Context, c Container) (conn net.Conn, way Way, sure bool, err error) {
 	if c.State != "running" {
-		return nil, "", false, &holdfast.Problem{
-			Class: holdfast.Unreachable,
-			What:  fmt.Sprintf("container %s does not run: it is %s", c.Name, c.State),
-			Do:    "Start it: `docker start " + c.Name + "`. If it does not stay up, check `docker logs " + c.Name + "`.",
-		}
+		return nil, "", false, c.down()
 	}
 	var failures []error
 	sure = true
 	for _, way := range []Way{ByAddress, ByName, ByExec} {
-		if r.only != "" && r.only != way || r.only == "" && way != ByExec && !r.engine.Local() {
+		if r.closed(way) {
 			continue
 		}
 		conn, err := r.by(ctx, way, c)
@@ -94,6 +130,17 @@ func (r *Reach) try(ctx context.Context, c Container) (conn net.Conn, way Way, s
 		Err:   errors.Join(failures...),
 		Do: "Check that its program is up (`docker logs " + c.Name + "`), " +
 			"and that Holdfast runs on the machine that runs Docker.",
+	}
+}
+
+// down is the problem of a container that does not run.
+func (c Container) down() error {
+	do := "Start it: `docker start " + c.Name + "`. If it does not stay up, check `docker logs " + c.Name + "`."
+	if c.State == "paused" {
+		do = "Let it go on: `docker unpause " + c.Name + "`."
+	}
+	return &holdfast.Problem{
+		Class: holdfast.Unreachable, What: fmt.Sprintf("container %s does not run: it is %s", c.Name, c.State), Do: do,
 	}
 }
 

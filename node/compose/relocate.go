@@ -19,6 +19,9 @@ import (
 type Site struct {
 	Project   string // of Compose; "": as recorded
 	Directory string // of the bundle's files, on the daemon's machine; "": as recorded
+	// Services are, by role, the service or the container that has it, where
+	// several may have it: "participant", "validator", "postgres".
+	Services map[string]string
 }
 
 // move takes what was recorded of a node to another project name or another

@@ -14,12 +14,14 @@ import (
 // be at each of its steps.
 type back struct {
 	*Programs
+	now     Bundle
 	up      map[string]bool   // by name
 	policy  map[string]string // by name
 	there   map[string]bool
 	roles   map[string]Container
 	planned map[string]bool // what the way back starts or stops by itself
 	stopped []string        // roles that were in its way
+	clients []Container     // hold a database, and have no role in the node
 	out     []step.Step
 }
 
@@ -33,7 +35,13 @@ func (p *Programs) Surround(ctx context.Context, list []step.Step, at time.Time)
 		return nil, err
 	}
 	p.at = at
-	return p.among(all).complete(ctx, list)
+	b := p.among(all)
+	if slices.ContainsFunc(list, func(s step.Step) bool { return s.Kind == step.Server }) {
+		if b.clients, err = p.clients(ctx, b.now, b.databases(list)); err != nil {
+			return nil, err
+		}
+	}
+	return b.complete(ctx, list)
 }
 
 // among is a way back among the containers of the project, as they are.
@@ -45,13 +53,22 @@ func (p *Programs) among(all []Container) *back {
 	for _, c := range all {
 		b.up[c.Name], b.policy[c.Name], b.there[c.Name] = c.Up(), c.Restart.String(), true
 	}
-	now := Bundle{Project: p.Node.Project}
-	now.All = slices.DeleteFunc(slices.Clone(all), func(c Container) bool { return c.oneOff || isReplaced(c.Name) })
-	now.cast()
+	now := p.Node.again(slices.DeleteFunc(slices.Clone(all), func(c Container) bool { return c.oneOff || isReplaced(c.Name) }))
+	b.now = now
 	for _, r := range now.Roles() {
 		b.roles[r.Role] = *r.Container
 	}
 	return b
+}
+
+// databases are those that the way back renames.
+func (b *back) databases(list []step.Step) (out []string) {
+	for _, s := range list {
+		for _, m := range s.Moves {
+			out = append(out, m.From)
+		}
+	}
+	return out
 }
 
 func (b *back) complete(ctx context.Context, list []step.Step) ([]step.Step, error) {
@@ -73,6 +90,7 @@ func (b *back) complete(ctx context.Context, list []step.Step) ([]step.Step, err
 func (b *back) add(ctx context.Context, s step.Step) error {
 	switch s.Kind {
 	case step.Server:
+		b.stopClients()
 		b.stop("validator", "participant")
 		b.serve()
 	case step.Database:
@@ -82,6 +100,7 @@ func (b *back) add(ctx context.Context, s step.Step) error {
 		if err != nil || !due {
 			return err
 		}
+		b.lookBeside(ctx)
 		b.stop("validator", "participant", "postgres")
 		s = named
 	case step.Container:
@@ -147,6 +166,17 @@ func (b *back) stop(roles ...string) {
 	}
 }
 
+// stopClients stops the containers that hold a database.
+func (b *back) stopClients() {
+	for _, c := range b.clients {
+		if slices.Contains(b.stopped, c.Name) {
+			continue
+		}
+		b.out = append(b.out, stopped(c, "")...)
+		b.stopped = append(b.stopped, c.Name)
+	}
+}
+
 // serve has Postgres run, if it is the bundle's own.
 func (b *back) serve() {
 	c, ok := b.roles["postgres"]
@@ -178,6 +208,14 @@ func (b *back) resume() {
 		if !slices.ContainsFunc(b.out, func(s step.Step) bool { return s.Act == step.EnableRestart && s.Name == c.Name }) {
 			if policy := c.Restart.String(); policy != "" && policy != "no" {
 				b.out = append(b.out, policyStep(step.EnableRestart, c.Name, role, policy))
+			}
+		}
+	}
+	for _, c := range b.clients {
+		if slices.Contains(b.stopped, c.Name) && !b.planned[c.Name] {
+			b.out = append(b.out, step.Step{Act: step.Start, Kind: step.Container, Name: c.Name})
+			if policy := c.Restart.String(); policy != "" && policy != "no" {
+				b.out = append(b.out, policyStep(step.EnableRestart, c.Name, "", policy))
 			}
 		}
 	}
@@ -222,11 +260,15 @@ func (b *back) returning(ctx context.Context, s step.Step) (_ step.Step, due boo
 	return s, true, nil
 }
 
-// origin says of which restore a volume is that makes room.
+// origin says of which restore a volume is that makes room, and what it has
+// that no set has.
 type origin struct {
 	Project string
 	Set     holdfast.SetID
 	At      time.Time
+	Beside  []string
 }
 
-func (p *Programs) origin(set holdfast.SetID) origin { return origin{p.Node.Project, set, p.at} }
+func (p *Programs) origin(set holdfast.SetID) origin {
+	return origin{p.Node.Project, set, p.at, p.beside}
+}

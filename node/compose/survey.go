@@ -17,6 +17,7 @@ type survey struct {
 	*Programs
 	now         Bundle            // as it is
 	other       map[string]string // the roles whose containers were started differently, and how
+	clients     []Container       // hold a database, and have no role in the node
 	keep        *step.Step        // the volume of Postgres makes room
 	log         step.Log          // of interrupted runs
 	participant string            // that the set is of
@@ -32,11 +33,17 @@ func (p *Programs) Survey(ctx context.Context, set holdfast.Set, at time.Time, l
 	}
 	p.at = at
 	s := survey{Programs: p, now: now, other: differences(now, p.Node.Bundle), log: log, participant: participantOf(set)}
+	if s.clients, err = s.holding(ctx, set); err != nil {
+		return step.Survey{}, err
+	}
 	if err := s.before(ctx); err != nil {
 		return step.Survey{}, err
 	}
 	if err := s.after(); err != nil {
 		return step.Survey{}, err
+	}
+	if s.keep != nil {
+		s.out.Aside = s.aside(ctx)
 	}
 	s.out.Original, err = p.original(ctx, set)
 	return s.out, err
@@ -52,6 +59,26 @@ func participantOf(set holdfast.Set) string {
 	return ""
 }
 
+// holding are the containers without a role that hold a database which the
+// restore replaces, and those that an interrupted run has stopped for it.
+func (s *survey) holding(ctx context.Context, set holdfast.Set) ([]Container, error) {
+	var databases []string
+	for _, c := range set.Parts() {
+		databases = append(databases, c.Database.Name)
+	}
+	out, err := s.Programs.clients(ctx, s.now, databases)
+	if err != nil {
+		return nil, err
+	}
+	before, err := s.stoppedBefore(ctx)
+	for _, c := range before {
+		if !slices.ContainsFunc(out, func(o Container) bool { return o.Name == c.Name }) {
+			out = append(out, c)
+		}
+	}
+	return out, err
+}
+
 func (s *survey) add(steps ...step.Step) { s.out.Before = append(s.out.Before, steps...) }
 
 // before are the steps until the databases' server answers: what may fail for
@@ -65,6 +92,12 @@ func (s *survey) before(ctx context.Context) error {
 	s.add(files...)
 	if err := s.room(ctx); err != nil {
 		return err
+	}
+	for _, c := range s.clients {
+		for _, o := range stopped(c, "") {
+			o.Why = "it holds a database that is replaced"
+			s.add(o)
+		}
 	}
 	for _, role := range []string{"validator", "participant"} {
 		s.stop(role)
@@ -210,6 +243,9 @@ func (s *survey) after() error {
 			add(step.Step{Act: step.Start, Kind: step.Container, Name: c.Name, Of: role})
 		}
 	}
+	for _, c := range s.clients {
+		add(step.Step{Act: step.Start, Kind: step.Container, Name: c.Name})
+	}
 	add(s.policies()...)
 	for _, r := range s.replaced() {
 		add(step.Step{Act: step.Remove, Kind: step.Container, Name: r, Why: "it was replaced, and holds no data"})
@@ -222,7 +258,7 @@ func (s *survey) after() error {
 func (s *survey) policies() []step.Step {
 	var out []step.Step
 	var names []string
-	for _, c := range slices.Concat(s.now.All, s.missing(s.now)) {
+	for _, c := range slices.Concat(s.now.All, s.missing(s.now), s.clients) {
 		policy, held := s.log.Policy(c.Name)
 		for _, o := range s.out.Before {
 			if o.Act == step.DisableRestart && o.Name == c.Name && !held {
@@ -331,8 +367,7 @@ func (p *Programs) original(ctx context.Context, set holdfast.Set) (step.Origina
 func (p *Programs) sibling(ctx context.Context, project string) (step.Original, error) {
 	list, err := p.Node.Engine.project(ctx, project)
 	o := step.Original{Verdict: holdfast.Holds}
-	b := Bundle{Project: project, All: list}
-	b.cast()
+	b := Bundle{Project: project}.again(list)
 	for _, role := range []string{"participant", "validator"} {
 		c := b.role(role)
 		if c == nil {

@@ -2,6 +2,7 @@ package firstrun
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -29,6 +30,12 @@ func (r *run) draft() (string, error) {
 		}
 		if r.Bundle != "" {
 			line("  directory: %s", yamlString(r.Bundle))
+		}
+		if len(r.Services) > 0 {
+			line("  services: # several containers may be these")
+			for _, role := range slices.Sorted(maps.Keys(r.Services)) {
+				line("    %s: %s", role, yamlString(r.Services[role]))
+			}
 		}
 		line("")
 	}

@@ -44,8 +44,9 @@ type Answers struct {
 	KeyFile    string // gets the new recovery key
 	HideKey    bool   // the recovery key must not be shown, so it needs a file
 
-	Project    string // of Docker Compose
-	Bundle     string // where the bundle's files are
+	Project    string            // of Docker Compose
+	Services   map[string]string // by role, where several containers may have it
+	Bundle     string            // where the bundle's files are
 	DockerHost string
 	NoBackup   bool // take no first set
 	Certain    bool // the operator wants the node that is found here, and that is not there otherwise

@@ -22,7 +22,7 @@ func (r *run) look(ctx context.Context) error {
 		return r.notFound(err)
 	}
 	defer func() { _ = engine.Close() }()
-	n, err := compose.Open(ctx, engine, r.Project)
+	n, err := r.find(ctx, engine)
 	var none *compose.NotFound
 	if errors.As(err, &none) {
 		if recalled, failed := r.recall(ctx, engine); failed != nil {
@@ -40,12 +40,34 @@ func (r *run) look(ctx context.Context) error {
 	return r.operator.Agree("Set it up")
 }
 
+// find finds the node. Where several containers may have a role, and nothing
+// decides between them, the operator does.
+func (r *run) find(ctx context.Context, engine *compose.Engine) (*compose.Node, error) {
+	for {
+		n, err := compose.Open(ctx, engine, compose.Site{Project: r.Project, Services: r.Services})
+		var doubt *compose.Doubtful
+		if !errors.As(err, &doubt) || r.Services[doubt.Role] != "" {
+			return n, err
+		}
+		question := "Which container is the " + doubt.Role + ": " + strings.Join(doubt.Candidates, ", ")
+		name, failed := r.operator.Ask("--service "+doubt.Role+"=...", question, doubt.Candidates[0])
+		if failed != nil {
+			return nil, err // which says the same, and who the candidates are
+		}
+		if r.Services == nil {
+			r.Services = map[string]string{}
+		}
+		r.Services[doubt.Role] = name
+	}
+}
+
 // notFound passes over a machine without a node, unless one was requested, and
 // says why there is none.
 func (r *run) notFound(err error) error {
 	var none *compose.NotFound
 	var several *compose.Several
-	if r.Project != "" || r.Certain || errors.As(err, &several) {
+	var doubt *compose.Doubtful
+	if r.Project != "" || r.Certain || errors.As(err, &several) || errors.As(err, &doubt) {
 		return err
 	}
 	if errors.As(err, &none) {

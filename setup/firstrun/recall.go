@@ -48,7 +48,7 @@ func (r *run) recall(ctx context.Context, engine *compose.Engine) (done bool, er
 			return false, err
 		}
 	}
-	n, _, err := compose.Recorded(ctx, engine, set, files, compose.Site{Project: r.Project, Directory: r.Bundle})
+	n, _, err := compose.Recorded(ctx, engine, set, files, compose.Site{Project: r.Project, Directory: r.Bundle, Services: r.Services})
 	if err != nil {
 		return false, err
 	}
