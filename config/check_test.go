@@ -150,3 +150,15 @@ func TestPlaces(t *testing.T) {
 		}
 	}
 }
+
+func TestServicesOfACompose(t *testing.T) {
+	compose := "node: demo\ncompose: {project: p, services: {%s}}\nrepository: {path: /x, password: 'file:y'}\n"
+	for services, want := range map[string]string{
+		"participant: mine": "", "nginx: mine": "compose.services.nginx", "validator: ''": "compose.services.validator",
+	} {
+		_, err := parse(fmt.Sprintf(compose, services))
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: got %v, want %q", services, err, want)
+		}
+	}
+}
