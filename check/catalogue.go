@@ -282,7 +282,8 @@ func contents() []Entry {
 			Title: "the current identities are in a set",
 			Observed: "The running node's identities, compared with those of the newest set that has any: " +
 				"id, keys and topology. " +
-				"Violated when they differ, when the set's fail their checks, or when no set has identities.",
+				"Violated when they differ, when the set's fail their checks, when no set has identities, " +
+				"or when `holdfast reonboard` has left them in clear.",
 			Why: "Identities are backed up together with the databases and kept in a secure place. " +
 				"They hold the node's private keys [validator_backups].",
 			Consequence: "Route two brings back a different node, or none.",

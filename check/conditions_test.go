@@ -110,6 +110,8 @@ func TestEvaluate(t *testing.T) {
 		{"the client programs are too old", func(o *Observations) {
 			o.live("validator", func(l *observed.Database) { l.Tools = "pg_dump is version 14" })
 		}, map[Code]string{PostgresSupported: "violated: pg_dump is version 14"}, nil},
+		{"the identities were left in clear", func(o *Observations) { o.Clear = "/etc/holdfast/demo.identities.clear.json" },
+			map[Code]string{IdentitiesBackedUp: "violated: are in clear in /etc/holdfast/demo.identities.clear.json"}, nil},
 		{"the validator app is away", func(o *Observations) { o.Identities = holdfast.Unknown[holdfast.IdentityFacts]("503") },
 			map[Code]string{IdentitiesBackedUp: "cannot tell: 503"}, map[Code]Code{IdentitiesMatchDatabase: IdentitiesBackedUp}},
 		{"a key is not in the set", func(o *Observations) {

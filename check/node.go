@@ -64,6 +64,9 @@ func identitiesBackedUp(v *view) answer {
 	if now.Content != kept.Content {
 		return violated("the node's identities have changed since set %s: other keys or another topology", s.ID)
 	}
+	if v.Clear != "" {
+		return violated("the node's private keys are in clear in %s; `holdfast reonboard clean` removes it", v.Clear)
+	}
 	return holds("set %s holds the current identities of %s, sealed to %s",
 		s.ID, now.ID, count(len(kept.Recipients), "recipient"))
 }

@@ -18,6 +18,7 @@ type Observations struct {
 	KeyTests   holdfast.Observed[[]record.KeyTest]
 	Live       map[holdfast.ComponentName]holdfast.Observed[observed.Database]
 	Identities holdfast.Observed[holdfast.IdentityFacts] // of the running node, checked against its live database
+	Clear      string                                    // a file that has the identities in clear; "" for none
 	App        holdfast.Observed[observed.App]
 	Scans      []observed.Scan
 	Admin      holdfast.Observed[observed.Participant]

@@ -29,7 +29,7 @@ func (p *Parts) Observe(ctx context.Context) (check.Observations, error) {
 	if err != nil {
 		return check.Observations{}, err
 	}
-	return gather.Sources{
+	seen, err := gather.Sources{
 		Node: p.Node, Declared: declared(p.Config), Limits: p.limits(),
 		RepositoryName: p.Config.Repository.Place.String(),
 		Unlock:         func(ctx context.Context) error { _, err := p.Password(ctx); return err },
@@ -43,6 +43,10 @@ func (p *Parts) Observe(ctx context.Context) (check.Observations, error) {
 		Admin: p.observeAdmin, Metrics: p.observeMetrics, Copy: p.observeCopy,
 		Beside: p.beside,
 	}.Gather(ctx)
+	if clear := p.ClearFile(); clear.IsThere() {
+		seen.Clear = clear.Path
+	}
+	return seen, err
 }
 
 // limits are the thresholds of the conditions.

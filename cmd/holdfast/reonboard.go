@@ -63,8 +63,10 @@ func newReonboardClean(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "clean",
 		Short: "Remove the identities in clear",
-		Long: `Overwrite and remove the file in which "holdfast reonboard" has put the node's
-identities in clear. Names that were given stay known as used.`,
+		Long: `Remove the file in which "holdfast reonboard" has put the node's identities in
+clear. Its bytes are overwritten first, which reaches them only where the disk
+writes in place: an SSD, or a file system that copies on write, may keep the old
+ones. Names that were given stay known as used.`,
 		Example: `  # when the node is ready
   holdfast reonboard clean
 
