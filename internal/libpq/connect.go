@@ -160,7 +160,7 @@ func (t Address) explain(err error) error {
 			p.Class, p.Do = holdfast.WrongKey, "GRANT CONNECT ON DATABASE to this user."
 		case "53300":
 			p.Do = "Raise max_connections of the server, or lower `dump.connections` in holdfast.yaml."
-		case "57P03":
+		case "57P01", "57P02", "57P03":
 			p.Do = "The server is starting, stopping or recovering: try again when it is ready."
 		}
 	}

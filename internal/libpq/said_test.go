@@ -1,9 +1,12 @@
 package libpq
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"holdfast"
 )
 
 // Detail, hint and context are kept; rows and values are not.
@@ -26,6 +29,17 @@ func TestWhatAServerSaidWithoutItsRows(t *testing.T) {
 	} {
 		if got := said(&c.err); got != c.want {
 			t.Errorf("%s:\n%s\n%s", c.name, got, c.want)
+		}
+	}
+}
+
+// A server that ends a session while it is being made is no wrong host or port.
+func TestAServerThatStopsIsToBeTriedAgain(t *testing.T) {
+	for _, code := range []string{"57P01", "57P02", "57P03"} {
+		err := Address{}.explain(&pgconn.PgError{Code: code, Message: "terminating connection"})
+		if _, do := holdfast.Advice(err); !strings.Contains(do, "try again") ||
+			holdfast.ClassOf(err) != holdfast.Unreachable {
+			t.Errorf("%s: %v, next: %s", code, err, do)
 		}
 	}
 }
