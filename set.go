@@ -174,9 +174,11 @@ const (
 	ReadmeName   = "README.md"
 )
 
-// SetWriter is where a run puts a set: files first, then the seal that names
-// them. The set is visible once the scope that gave the writer has ended well.
+// SetWriter is where a run puts a set: files first, which can be read back, then
+// the seal that names them. The set is visible once the scope that gave the
+// writer has ended well.
 type SetWriter interface {
 	Sink
+	Files
 	Seal(ctx context.Context, set *Set) error
 }

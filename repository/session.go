@@ -91,6 +91,21 @@ func (s *Session) Put(ctx context.Context, name string, fill func(io.Writer) err
 	return holdfast.Artifact{Name: name, Bytes: counted.n}, nil
 }
 
+// Open reads a file back that was put before, whether or not the set is sealed.
+func (s *Session) Open(ctx context.Context, name string) (io.ReadCloser, error) {
+	s.mu.Lock()
+	f, ok := s.files[name]
+	s.mu.Unlock()
+	if !ok {
+		return nil, fmt.Errorf("open %s: it was not stored", name)
+	}
+	in, err := s.w.OpenObject(ctx, f.id)
+	if err != nil {
+		return nil, s.location.explain("read", err)
+	}
+	return in, nil
+}
+
 // explainStoring distinguishes a failing storage from a failing source: it
 // explains only errors that the storage returned.
 func (l location) explainStoring(err, stored error) error {
