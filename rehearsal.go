@@ -25,6 +25,7 @@ type Obstacle struct {
 	Object     string `json:"object"`               // "check kind_is_known of table public.goods"
 	Definition string `json:"definition,omitempty"` // the statement that makes it
 	Refusal    string `json:"refusal"`              // what Postgres says, or would say
+	Code       string `json:"sqlstate,omitempty"`   // of the refusal, where Postgres said it
 	Do         string `json:"do"`
 }
 

@@ -143,7 +143,7 @@ func (b *build) putBack(ctx context.Context, conn *pgx.Conn, list []aside) error
 			statements = append(statements, fmt.Sprintf("COMMENT ON CONSTRAINT %s ON %s IS %s",
 				pgx.Identifier{a.name}.Sanitize(), on, literal(a.comment)))
 		}
-		if err := execute(ctx, conn, statements...); err != nil {
+		if err := b.tried(execute(ctx, conn, statements...), a.stop()); err != nil {
 			return fmt.Errorf("%s: %w", a, err)
 		}
 	}
@@ -151,11 +151,18 @@ func (b *build) putBack(ctx context.Context, conn *pgx.Conn, list []aside) error
 		return err
 	}
 	for _, a := range slices.Backward(list) {
-		if err := execute(ctx, conn, a.validate()); err != nil {
+		if err := b.tried(execute(ctx, conn, a.validate()), a.stop()); err != nil {
 			return a.doesNotHold(err)
 		}
 	}
 	return nil
+}
+
+// stop is where a restore stops if the CHECK is refused.
+func (a aside) stop() stop {
+	s := stopAt("CHECK", a.name)
+	s.Object, s.Definition = a.String(), a.add()
+	return s
 }
 
 func (a aside) domain() bool { return a.on[0] == 'D' }

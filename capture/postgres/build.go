@@ -28,6 +28,7 @@ type build struct {
 	files   holdfast.Files
 	info    libpq.Conninfo
 	own     []content.Global // what belonged to the database itself
+	trial   *trial           // nil: whatever fails ends the build
 
 	done  atomic.Int64
 	total int64
@@ -91,6 +92,9 @@ func (b *build) run(ctx context.Context) error {
 // that were opened before: event triggers see no login, and settings such as
 // default_transaction_read_only or a connection limit of one do not stop us.
 func (b *build) end(ctx context.Context, desk desk, schema string, behind behind, checks []aside) error {
+	if b.trial != nil { // there is nothing to prove, and no session is to be kept out
+		return errors.Join(b.judge(ctx, checks), b.entries(ctx, desk, schema, behind.last, 1))
+	}
 	proof, err := b.openProof(ctx, checks)
 	if err != nil {
 		return err
@@ -254,13 +258,19 @@ func (b *build) section(ctx context.Context, schema string, jobs int, which ...s
 	if err != nil {
 		return err
 	}
-	if !forgiving {
+	switch {
+	case b.trial != nil:
+		args = append(args, "--verbose") // which names the objects that errors are about
+	case !forgiving:
 		args = append(args, "--exit-on-error")
 	}
 	err = b.Tools.run(ctx, major, info, []string{"PGAPPNAME=holdfast restore"}, nil, nil, "pg_restore",
 		append(args, schema)...)
 	var tool *toolFailed
-	if forgiving && errors.As(err, &tool) && onlyUnknownTimeout(tool) {
+	switch failed := errors.As(err, &tool); {
+	case failed && b.trial != nil:
+		return b.said(ctx, tool)
+	case failed && forgiving && onlyUnknownTimeout(tool):
 		return nil
 	}
 	return err

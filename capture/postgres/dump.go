@@ -136,6 +136,7 @@ type run struct {
 	snapshot string
 
 	of       holdfast.Captured
+	digest   *schemaDigest
 	rows     content.Rows
 	segments [][]content.Segment // by table, by segment
 	unread   []atomic.Int64      // segments, by table
@@ -266,6 +267,7 @@ func (r *run) dump(ctx context.Context, capture *holdfast.Capture) error {
 	if err != nil {
 		return err
 	}
+	r.of.Schema = r.digest.sum(r.of.Database.Needs.Extensions)
 	for i, t := range r.tables {
 		table := content.Table{
 			Schema:    t.schema,
@@ -365,8 +367,9 @@ func (r *run) put(ctx context.Context, name string, fill func(io.Writer) error) 
 // schema has pg_dump write the schema, in the common snapshot.
 func (r *run) schema(ctx context.Context) error {
 	err := r.put(ctx, r.file("schema.dump"), func(w io.Writer) error {
+		r.digest = newSchemaDigest(w)
 		return r.Tools.near(r.Address).run(ctx, r.server.Major(), r.info, []string{"PGAPPNAME=" + r.application},
-			nil, w, "pg_dump",
+			nil, r.digest, "pg_dump",
 			"--schema-only", "--format=custom", "--compress=0", "--snapshot="+r.snapshot, "--no-subscriptions",
 			// Later than the watcher, which knows who waits and records it.
 			fmt.Sprintf("--lock-wait-timeout=%d", (2*r.Options.WaitLimit+time.Second).Milliseconds()))

@@ -27,6 +27,9 @@ func (b *build) finish(ctx context.Context, checks []aside) error {
 	if err := b.putBack(ctx, conn, checks); err != nil {
 		return err
 	}
+	if b.trial != nil {
+		return b.refreshEmpty(ctx, conn)
+	}
 	for _, v := range b.rows.Views {
 		if _, err := conn.Exec(ctx,
 			"REFRESH MATERIALIZED VIEW "+pgx.Identifier{v.Schema, v.Name}.Sanitize()); err != nil {
@@ -44,7 +47,9 @@ func (b *build) setSequences(ctx context.Context, conn *pgx.Conn) error {
 			strings.ReplaceAll(pgx.Identifier{s.Schema, s.Name}.Sanitize(), "'", "''"), s.Last, s.Called))
 	}
 	for chunk := range slices.Chunk(sets, 100) {
-		if _, err := conn.Exec(ctx, "SELECT "+strings.Join(chunk, ", ")); err != nil {
+		set := "SELECT " + strings.Join(chunk, ", ")
+		_, err := conn.Exec(ctx, set)
+		if err := b.tried(err, stop{Obstacle: holdfast.Obstacle{Object: "sequences", Definition: set}}); err != nil {
 			return fmt.Errorf("sequences: %w", err)
 		}
 	}

@@ -138,6 +138,7 @@ func entries(script string) map[string]string {
 // index is one index, or a constraint that makes one.
 type index struct {
 	table      string // its tableKey
+	name       string
 	statement  string
 	constraint bool // made by ALTER TABLE, which locks the table against all others
 }
@@ -154,7 +155,7 @@ func indexOf(statement string) (index, bool) {
 		if rest, found = strings.CutPrefix(rest, "INDEX "); !found {
 			return x, false
 		}
-		_, rest = identifier(rest)
+		x.name, rest = identifier(rest)
 		if rest, found = strings.CutPrefix(rest, " ON "); !found {
 			return x, false
 		}
@@ -168,7 +169,9 @@ func indexOf(statement string) (index, bool) {
 	name, rest := identifier(rest)
 	x.table = tableKey(schema, name)
 	if x.constraint {
-		return x, strings.HasPrefix(rest, "\n    ADD CONSTRAINT ")
+		rest, found = strings.CutPrefix(rest, "\n    ADD CONSTRAINT ")
+		x.name, _ = identifier(rest)
+		return x, found
 	}
 	return x, strings.HasPrefix(rest, " USING ")
 }
@@ -181,6 +184,17 @@ func tableKey(schema, name string) string { return fmt.Sprintf("%q.%q", schema, 
 func (x index) calls() bool { return ownCall.MatchString(x.statement) && !x.constraint }
 
 var ownCall = regexp.MustCompile(`(?:\w|")\.(?:\w+|"(?:[^"]|"")+")\(`)
+
+// stop is where a restore stops if the index is refused.
+func (x index) stop() stop {
+	kind := "INDEX"
+	if x.constraint {
+		kind = "CONSTRAINT"
+	}
+	s := stopAt(kind, x.name)
+	s.Definition = x.statement
+	return s
+}
 
 // sorted reports whether the index is built by sorting.
 func (x index) sorted() bool {
@@ -231,9 +245,12 @@ func (b *build) buildLate(ctx context.Context, late []index) error {
 		return err
 	}
 	for _, x := range late {
-		if err := x.build(ctx, &lease{conn: conn}, memory, b.Options.lanes()-1); err != nil {
+		if err := b.tried(x.build(ctx, &lease{conn: conn}, memory, b.Options.lanes()-1), x.stop()); err != nil {
 			return err
 		}
+	}
+	if b.trial != nil {
+		return nil
 	}
 	for _, t := range b.rows.Tables {
 		if !slices.ContainsFunc(late, func(x index) bool { return x.table == tableKey(t.Schema, t.Name) }) {

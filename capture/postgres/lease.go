@@ -127,9 +127,15 @@ func vanished(err error) bool {
 }
 
 func code(err error) string {
-	var pg *pgconn.PgError
-	if errors.As(err, &pg) {
+	if pg := refused(err); pg != nil {
 		return pg.Code
 	}
 	return ""
+}
+
+// refused is the server's own error, nil where it is another's.
+func refused(err error) *pgconn.PgError {
+	var pg *pgconn.PgError
+	errors.As(err, &pg)
+	return pg
 }

@@ -141,7 +141,9 @@ func (b *build) grants(ctx context.Context, desk desk, schema string) error {
 	}
 	defer closeConn(conn)
 	for _, statement := range granting(script.String(), b.fit, isSuperuser(conn)) {
-		if _, err := conn.Exec(ctx, statement); err != nil {
+		_, err := conn.Exec(ctx, statement)
+		granted := stop{kind: "ACL", Obstacle: holdfast.Obstacle{Object: "grant", Definition: statement}}
+		if err := b.tried(err, granted); err != nil {
 			return fmt.Errorf("grant (%s): %w", statement, err)
 		}
 	}

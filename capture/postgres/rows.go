@@ -76,9 +76,12 @@ func (b *build) tasks(
 			weight: t.Bytes/8 + t.Rows*perRow,
 			alone:  x.constraint,
 			do: func(l *lease, idle int) error {
-				return x.build(ctx, l, memory.of(x, t.Bytes, idle), idle)
+				return b.tried(x.build(ctx, l, memory.of(x, t.Bytes, idle), idle), x.stop())
 			},
 		})
+	}
+	if b.trial != nil { // there are no rows to write and to count
+		return [][]task{build}
 	}
 	const sample = 16 << 20 // about what is read of a large table
 	analyze := task{name: "analyze", weight: min(t.Bytes, sample), do: func(l *lease, _ int) error {

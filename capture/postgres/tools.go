@@ -163,7 +163,7 @@ func (t Tools) run(
 	if err != nil {
 		return err
 	}
-	complaint := &tail{most: 64 << 10}
+	complaint := &tail{most: 16 << 20}
 	if t.Elsewhere != nil {
 		info = info.With("host", "").With("hostaddr", "") // the server's own socket
 	}
@@ -176,7 +176,7 @@ func (t Tools) run(
 		return fmt.Errorf("%s of %s: %w", program, info.Where(), err)
 	}
 	if !ok {
-		return &toolFailed{program, info.Where(), complaint.String(), complaint.cut}
+		return &toolFailed{program, info.Where(), complaint.String(), string(complaint.buf), complaint.cut}
 	}
 	return nil
 }
@@ -259,7 +259,8 @@ func (d desk) clear() {
 // toolFailed is what a client program said before it gave up.
 type toolFailed struct {
 	program, where, complaint string
-	cut                       bool // it said more than was kept
+	lines                     string // the complaint, as it was
+	cut                       bool   // it said more than was kept
 }
 
 func (t *toolFailed) Error() string {
