@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"slices"
 	"strings"
 	"time"
 
@@ -145,13 +146,14 @@ func comment(database string, l *step.Label, own string) string {
 
 // Leftovers lists the databases of the server that restores of the database
 // live have made or moved: those labelled so, and those that carry the name of
-// one being built, whose restore was killed before it could label it.
+// one being built or rehearsed, whose run was killed before it could label it.
 func (s Server) Leftovers(ctx context.Context, live string) (out []step.Leftover, err error) {
 	err = s.with(ctx, func(conn *pgx.Conn) error {
 		rows, err := conn.Query(ctx, `SELECT datname::text, coalesce(shobj_description(oid, 'pg_database'), ''),
 			CASE WHEN has_database_privilege(oid, 'CONNECT') THEN pg_database_size(oid) ELSE 0 END,
 			ARRAY(SELECT slot_name::text FROM pg_replication_slots WHERE database = datname ORDER BY 1)
-			FROM pg_database WHERE shobj_description(oid, 'pg_database') LIKE '{"holdfast":%' OR datname LIKE '%~new~%'
+			FROM pg_database WHERE shobj_description(oid, 'pg_database') LIKE '{"holdfast":%'
+			OR datname LIKE '%~new~%' OR datname LIKE '%~rehearsal~%'
 			ORDER BY datname`)
 		if err != nil {
 			return err
@@ -162,10 +164,12 @@ func (s Server) Leftovers(ctx context.Context, live string) (out []step.Leftover
 			var labelled bool
 			if l.Label, labelled = step.ReadLabel(text); !labelled {
 				set := holdfast.SetID(l.Name[strings.LastIndex(l.Name, "~")+1:])
-				if NameOf(live, step.New, set) != l.Name {
+				roles := []step.Role{step.New, step.Rehearsal}
+				i := slices.IndexFunc(roles, func(r step.Role) bool { return NameOf(live, r, set) == l.Name })
+				if i < 0 {
 					return nil
 				}
-				l.Label = step.Label{Role: step.New, Database: live, Set: set}
+				l.Label = step.Label{Role: roles[i], Database: live, Set: set}
 			}
 			if l.Database == live && l.Name != live {
 				out = append(out, l)

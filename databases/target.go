@@ -21,6 +21,11 @@ type Loader interface {
 	Survey(ctx context.Context, c holdfast.Part) (target.Compatibility, error)
 	Load(ctx context.Context, name string, c holdfast.Part, fit target.Compatibility, files holdfast.Files) error
 	Drop(ctx context.Context, name string) error
+	// Create makes an empty database, and Rehearse finds out what of the
+	// capture's schema a restore would stop at there.
+	Create(ctx context.Context, name string, c holdfast.Part) error
+	Rehearse(ctx context.Context, name string, c holdfast.Part, fit target.Compatibility,
+		files holdfast.Files) ([]holdfast.Obstacle, error)
 }
 
 // Target is the node's databases as the target of a restore.

@@ -2,6 +2,7 @@ package step
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 
 	"holdfast"
@@ -12,11 +13,13 @@ import (
 // machines, and are never changed.
 type Role string
 
-// The roles of what a restore makes or moves.
+// The roles of what a restore makes or moves, and of what a backup makes to
+// rehearse a schema.
 const (
-	New      Role = "new"    // being built, or built and not yet in place
-	Previous Role = "before" // was live until a set replaced it
-	Undone   Role = "undone" // was live for a while, until the previous one came back
+	New       Role = "new"       // being built, or built and not yet in place
+	Previous  Role = "before"    // was live until a set replaced it
+	Undone    Role = "undone"    // was live for a while, until the previous one came back
+	Rehearsal Role = "rehearsal" // without rows, for as long as its schema is tried
 )
 
 // Label is what the comment of a database says about it.
@@ -38,7 +41,7 @@ func ReadLabel(comment string) (Label, bool) {
 	if json.Unmarshal([]byte(comment), &l) != nil || l.Database == "" {
 		return Label{}, false
 	}
-	return l, l.Role == New || l.Role == Previous || l.Role == Undone
+	return l, slices.Contains([]Role{New, Previous, Undone, Rehearsal}, l.Role)
 }
 
 // OwnComment is what the operator wrote on a database: its comment or, where
