@@ -19,6 +19,7 @@ const (
 	PartiesNotMigrated      Code = "parties_not_migrated"
 	Acknowledgement         Code = "acknowledgement_age_within_retention"
 	RestoreProven           Code = "restore_proven"
+	SchemaComesBack         Code = "schema_comes_back"
 	IdentitiesMatchDatabase Code = "identities_match_database"
 	RepositoryReadable      Code = "repository_readable"
 	RecoveryKeyTested       Code = "recovery_key_tested"
@@ -94,6 +95,19 @@ func routes() []Entry {
 				"compares every row and records the result.",
 			DependsOn: []Code{RepositoryReadable},
 			judge:     restoreProven,
+		},
+		{
+			Code:  SchemaComesBack,
+			Title: "the schemas of the newest set come back",
+			Observed: "The rehearsals that the newest set records, and the drills of sets with the same schemas. " +
+				"Violated when a restore would stop at an object.",
+			Why: "pg_dump writes what Postgres does not take again: an extension that is bound to its database, " +
+				"a view that compares without an operator, an index whose function reads another table.",
+			Consequence: "A restore stops at that object, and the set is not proven.",
+			Next: "`holdfast show SET` lists the objects, their definitions and what to do about each. " +
+				"Change them in the live database, then `holdfast backup`.",
+			DependsOn: []Code{RepositoryReadable, PostgresCadence},
+			judge:     schemaComesBack,
 		},
 		{
 			Code:  RepositoryReadable,

@@ -63,22 +63,25 @@ func setAt(at time.Time, serial int, users ...string) holdfast.Set {
 		return holdfast.Moment{Wall: at.Add(since - 2*time.Minute), Since: since}
 	}
 	ids := identitiesNow()
+	id := holdfast.NewSetID(at, [4]byte{})
 	s := holdfast.Set{
-		Schema: 1, ID: holdfast.NewSetID(at, [4]byte{}), Node: holdfast.Node{Name: "demo", Components: components},
+		Schema: 1, ID: id, Node: holdfast.Node{Name: "demo", Components: components},
 		Began: moment(0), Ended: moment(4 * time.Minute), Identities: &ids,
 		Captures: []holdfast.Capture{
 			{
 				Method: holdfast.Dump, Began: moment(time.Second), Ended: moment(time.Minute),
 				Components: []holdfast.Captured{{
 					Component: "validator", Kind: holdfast.Validator,
-					Facts: holdfast.Facts{Schema: "validator", Validator: validatorAt(at)},
+					Facts:  holdfast.Facts{Schema: "validator", Validator: validatorAt(at)},
+					Schema: "0f", Rehearsal: &holdfast.Rehearsal{Set: id, Place: "in a sandbox"},
 				}},
 			},
 			{
 				Method: holdfast.Dump, Began: moment(2 * time.Minute), Consistent: moment(2 * time.Minute), Ended: moment(4 * time.Minute),
 				Components: []holdfast.Captured{{
 					Component: "participant", Kind: holdfast.Participant, Database: holdfast.Database{Bytes: 1 << 30},
-					Facts: holdfast.Facts{Schema: "participant", Participant: participantAt(at, serial, users...)},
+					Facts:  holdfast.Facts{Schema: "participant", Participant: participantAt(at, serial, users...)},
+					Schema: "1e", Rehearsal: &holdfast.Rehearsal{Set: id, Place: "in a sandbox"},
 				}},
 			},
 		},
@@ -144,6 +147,16 @@ func (o *Observations) live(name holdfast.ComponentName, change func(*observed.D
 	l, _ := o.Live[name].Get()
 	change(&l)
 	o.Live[name] = holdfast.Known(l)
+}
+
+// rehearsed lets a rehearsal of the newest set's participant have that result,
+// and no drill speak for it.
+func (o *Observations) rehearsed(r holdfast.Rehearsal) {
+	s := o.newest()
+	s.Captures = cloned(s.Captures)
+	s.Captures[1].Components[0].Rehearsal = &r
+	o.sets(setAt(noon.Add(-2*time.Hour), 5), s)
+	o.Drills = holdfast.Known([]record.Drill{{Set: "another", At: noon.Add(-day), Verdict: holdfast.Holds}})
 }
 
 func (o *Observations) newest() holdfast.Set {

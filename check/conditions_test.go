@@ -27,14 +27,15 @@ func TestEvaluate(t *testing.T) {
 			map[Code]string{RepositoryReadable: "violated: no repository there", RecoveryRoute: "violated: route one"},
 			map[Code]Code{PostgresCadence: RepositoryReadable, SnapshotOrdering: RepositoryReadable, HistoricalSpacing: RepositoryReadable, UsersSinceBackup: RepositoryReadable,
 				RestorePointRetained: RepositoryReadable, OldSynchronizer: RepositoryReadable, LSURetention: RepositoryReadable, IdentitiesBackedUp: RepositoryReadable,
-				RestoreProven: RepositoryReadable, RecoveryKeyTested: RepositoryReadable, SecondCopy: RepositoryReadable, SpaceForRestore: RepositoryReadable}},
+				RestoreProven: RepositoryReadable, SchemaComesBack: RepositoryReadable, RecoveryKeyTested: RepositoryReadable, SecondCopy: RepositoryReadable, SpaceForRestore: RepositoryReadable}},
 		{"a manifest does not read", func(o *Observations) {
 			o.Repository = with(o.Repository, func(r *Repository) { r.Unreadable = []string{"20260101T000000Z-aa: cut off"} })
 		}, map[Code]string{RepositoryReadable: "violated: 1 set of this node cannot be read: 20260101T000000Z-aa"}, nil},
 		{"no set yet", func(o *Observations) { o.sets() },
 			map[Code]string{PostgresCadence: "violated: no proven set", RecoveryRoute: "violated: closed: no set holds identities", IdentitiesBackedUp: "violated: no set"},
 			map[Code]Code{SnapshotOrdering: PostgresCadence, HistoricalSpacing: PostgresCadence, UsersSinceBackup: PostgresCadence, RestorePointRetained: PostgresCadence,
-				OldSynchronizer: PostgresCadence, LSURetention: PostgresCadence, SpaceForRestore: PostgresCadence, RecoveryKeyTested: IdentitiesBackedUp}},
+				OldSynchronizer: PostgresCadence, LSURetention: PostgresCadence, SpaceForRestore: PostgresCadence, RecoveryKeyTested: IdentitiesBackedUp,
+				SchemaComesBack: PostgresCadence}},
 		{"the newest set is late", func(o *Observations) {
 			o.sets(setAt(noon.Add(-9*time.Hour), 5), setAt(noon.Add(-5*time.Hour), 5))
 		}, map[Code]string{PostgresCadence: "violated: 5h0m old"}, nil},
@@ -157,6 +158,25 @@ func TestEvaluate(t *testing.T) {
 			o.live("participant", func(l *observed.Database) { l.Facts.Participant.Pruning = nil })
 		},
 			map[Code]string{PruningConfigured: "cannot tell: schedule", HistoricalSpacing: "cannot tell: schedule"}, nil},
+		{"a schema that would not come back", func(o *Observations) {
+			o.rehearsed(holdfast.Rehearsal{Obstacles: []holdfast.Obstacle{{Object: "view v", Refusal: "operator does not exist"}}})
+		}, map[Code]string{SchemaComesBack: "violated: participant: view v would not come back: operator does not exist"}, nil},
+		{"a schema that could not be tried", func(o *Observations) {
+			o.rehearsed(holdfast.Rehearsal{Unknown: "the role may not create databases", Do: "ALTER ROLE"})
+		}, map[Code]string{SchemaComesBack: "cannot tell: may not create databases"}, nil},
+		{"a schema that could not be tried, and that a drill has restored", func(o *Observations) {
+			o.rehearsed(holdfast.Rehearsal{Unknown: "the role may not create databases", Do: "ALTER ROLE"})
+			earlier := setAt(noon.Add(-3*time.Hour), 5)
+			o.sets(earlier, o.newest())
+			o.Drills = holdfast.Known([]record.Drill{{Set: earlier.ID, At: noon.Add(-time.Hour), Verdict: holdfast.Holds}})
+		}, nil, nil},
+		{"a set from before schemas were tried", func(o *Observations) {
+			s := o.newest()
+			s.Captures = cloned(s.Captures)
+			s.Captures[0].Components[0].Schema, s.Captures[0].Components[0].Rehearsal = "", nil
+			o.sets(s)
+			o.Drills = holdfast.Known([]record.Drill{{Set: "another", At: noon.Add(-day), Verdict: holdfast.Holds}})
+		}, map[Code]string{SchemaComesBack: "cannot tell: validator comes back: it was not tried"}, nil},
 		{"no drill", func(o *Observations) { o.Drills = holdfast.Known([]record.Drill(nil)) }, map[Code]string{RestoreProven: "violated: no drill was ever run"}, nil},
 		{"an old drill", func(o *Observations) {
 			o.Drills = with(o.Drills, func(d *[]record.Drill) {
@@ -197,7 +217,8 @@ func TestEvaluate(t *testing.T) {
 		{"every set from the future", func(o *Observations) { o.sets(setAt(noon.Add(day), 5)) },
 			map[Code]string{ClockSane: "violated: in the future", RecoveryRoute: "violated: no proven set", IdentitiesBackedUp: "violated: no set"},
 			map[Code]Code{PostgresCadence: ClockSane, SnapshotOrdering: PostgresCadence, HistoricalSpacing: PostgresCadence, UsersSinceBackup: PostgresCadence, RestorePointRetained: PostgresCadence,
-				OldSynchronizer: PostgresCadence, LSURetention: PostgresCadence, SpaceForRestore: PostgresCadence, RecoveryKeyTested: IdentitiesBackedUp}},
+				OldSynchronizer: PostgresCadence, LSURetention: PostgresCadence, SpaceForRestore: PostgresCadence, RecoveryKeyTested: IdentitiesBackedUp,
+				SchemaComesBack: PostgresCadence}},
 		{"this clock differs from all others", func(o *Observations) {
 			for i := range o.Scans {
 				o.Scans[i].Clock = holdfast.Known(-time.Hour)

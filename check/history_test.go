@@ -106,6 +106,16 @@ func planted() map[check.Code]func(*check.Observations, *time.Time) {
 		check.RestoreProven: func(o *check.Observations, _ *time.Time) {
 			o.Drills = holdfast.Known([]record.Drill(nil))
 		},
+		check.SchemaComesBack: func(o *check.Observations, _ *time.Time) {
+			sets(o, func(list []holdfast.Set) []holdfast.Set {
+				last := &list[len(list)-1]
+				last.Captures = slices.Clone(last.Captures)
+				components := slices.Clone(last.Captures[0].Components)
+				components[0].Rehearsal = &holdfast.Rehearsal{Obstacles: []holdfast.Obstacle{{Object: "view v"}}}
+				last.Captures[0].Components = components
+				return list
+			})
+		},
 		check.UsersSinceBackup: func(o *check.Observations, now *time.Time) {
 			live, _ := o.Live["participant"].Get()
 			p := *live.Facts.Participant

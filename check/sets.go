@@ -188,6 +188,58 @@ func restoreProven(v *view) answer {
 	return holds("the drill of set %s, %s ago, restored it in %s", last.Set, span(age), span(last.Restore))
 }
 
+func schemaComesBack(v *view) answer {
+	if a, ok := v.listed(); !ok {
+		return a
+	}
+	if len(v.sets) == 0 {
+		return cannotTell(inSet, "the repository has no set of this node").dueTo(PostgresCadence)
+	}
+	s := v.sets[len(v.sets)-1]
+	parts := slices.DeleteFunc(s.Parts(), func(p holdfast.Part) bool { return p.Method != holdfast.Dump })
+	for _, p := range parts {
+		if p.Rehearsal != nil && p.Rehearsal.Verdict() == holdfast.Violated {
+			return violated("set %s: %s: %s", s.ID, p.Component, p.Rehearsal.Finding().Evidence)
+		}
+	}
+	var evidence []string
+	for _, p := range parts {
+		if by, ok := v.drilled(s.ID, p); ok {
+			evidence = append(evidence, fmt.Sprintf("%s: the drill of set %s restored it", p.Component, by))
+			continue
+		}
+		why, next := "it was not tried when set "+string(s.ID)+" was taken", "Take another set: `holdfast backup`."
+		if p.Rehearsal != nil {
+			why, next = p.Rehearsal.Unknown, p.Rehearsal.Do+" Or run `holdfast drill`."
+		}
+		if why != "" {
+			return cannotTell(input{"whether the schema of " + string(p.Component) + " comes back", next}, why)
+		}
+		evidence = append(evidence, fmt.Sprintf("%s: %s", p.Component, p.Rehearsal.Finding().Evidence))
+	}
+	return holds("set %s: %s", s.ID, strings.Join(evidence, "; "))
+}
+
+// drilled is the newest set with the schema of this part that a drill has
+// restored.
+func (v *view) drilled(newest holdfast.SetID, part holdfast.Part) (holdfast.SetID, bool) {
+	drills, _ := v.Drills.Get()
+	for _, d := range slices.Backward(drills) {
+		if d.Verdict != holdfast.Holds {
+			continue
+		}
+		i := slices.IndexFunc(v.sets, func(s holdfast.Set) bool { return s.ID == d.Set })
+		if i < 0 {
+			continue
+		}
+		then, ok := v.sets[i].Part(part.Component)
+		if ok && (d.Set == newest || part.Schema != "" && then.Schema == part.Schema) {
+			return d.Set, true
+		}
+	}
+	return "", false
+}
+
 func secondCopy(v *view) answer {
 	c, ok := v.Copy.Get()
 	if !ok {

@@ -179,7 +179,10 @@ func (m *maker) take() {
 			Began:      moment(),
 			Consistent: moment(),
 			Bytes:      s.offset * 1000,
-			Components: []holdfast.Captured{{Component: name, Kind: kind, Facts: facts()}},
+			Components: []holdfast.Captured{{
+				Component: name, Kind: kind, Facts: facts(), Schema: fmt.Sprintf("%064x", s.participantSchema),
+				Rehearsal: &holdfast.Rehearsal{Set: set.ID, At: s.at, Took: time.Second, Place: "next to the live database"},
+			}},
 			Server: holdfast.Server{
 				Version:  fmt.Sprintf("%d.%d", s.postgres/10000, s.postgres%10000),
 				Number:   s.postgres,
