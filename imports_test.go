@@ -58,7 +58,7 @@ func standard(path string) bool {
 
 // The packages by what they are for.
 var (
-	jobs = []string{"backup", "restore", "export", "verify", "drill", "retention", "schedule", "check", "inspect",
+	jobs = []string{"backup", "rehearsal", "restore", "export", "verify", "drill", "retention", "schedule", "check", "inspect",
 		"reonboard"}
 	adapters = []string{"capture", "node", "databases", "sandbox", "identities", "repository", "notify", "metrics",
 		"dumpfile", "secrets", "journal"}

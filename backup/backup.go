@@ -2,6 +2,7 @@ package backup
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -44,6 +45,12 @@ type Deployment interface {
 	Record(ctx context.Context, out holdfast.Sink) (holdfast.Deployment, error)
 }
 
+// Rehearsal finds out whether the schemas of a set come back, and adds the
+// evidence to its captures. Its error is that of a cancelled context.
+type Rehearsal interface {
+	Rehearse(ctx context.Context, set *holdfast.Set, last holdfast.Set, files holdfast.Files) error
+}
+
 // Store is where sets rest.
 type Store interface {
 	Write(ctx context.Context, purpose string, fn func(context.Context, holdfast.SetWriter) error) error
@@ -57,6 +64,7 @@ type Job struct {
 	Sources    map[holdfast.ComponentName]Source
 	Identities Identities // nil: the configuration says that there are none to fetch
 	Deployment Deployment // nil: nothing is known but the databases
+	Rehearsal  Rehearsal  // nil: schemas are not tried
 	Store      Store
 	// Lock makes sure that nobody else backs up the node meanwhile; the function
 	// it returns ends that. It may wait.
@@ -298,6 +306,12 @@ func (j Job) take(ctx context.Context, attempt int, last holdfast.Set, files hol
 			facts := check(participantOf(set))
 			set.Identities = &facts
 		}
+		// The last capture has ended: what comes now is in nobody's order.
+		if j.Rehearsal != nil {
+			if err := j.Rehearsal.Rehearse(ctx, &set, last, out); err != nil {
+				return err
+			}
+		}
 		set.Ended = clock()
 		set.Prove()
 		if _, err := out.Put(ctx, holdfast.ReadmeName, func(w io.Writer) error {
@@ -446,9 +460,9 @@ func (j Job) readBack(ctx context.Context, set holdfast.Set) error {
 
 // verdict turns a set's state into the run's result.
 func verdict(set holdfast.Set) error {
-	var first string
+	var first holdfast.Problem
 	if problems := set.Problems(); len(problems) > 0 {
-		first = problems[0].What
+		first = problems[0]
 	}
 	switch set.State {
 	case holdfast.Proven:
@@ -456,7 +470,7 @@ func verdict(set holdfast.Set) error {
 	case holdfast.Misordered:
 		return &holdfast.Problem{
 			Class: holdfast.Failed,
-			What:  "the set contradicts its own order, twice: " + first,
+			What:  "the set contradicts its own order, twice: " + first.What,
 			Why: "Restored, its validator app would refer to updates that its participant does not have. It is " +
 				"stored as misordered and does not count.",
 			Do: "Make sure that nothing restores or rewinds one of the databases, then run the backup again.",
@@ -464,14 +478,18 @@ func verdict(set holdfast.Set) error {
 	case holdfast.Mismatched:
 		return &holdfast.Problem{
 			Class: holdfast.Failed,
-			What:  "the parts of the set do not belong to one node: " + first,
+			What:  "the parts of the set do not belong to one node: " + first.What,
 			Why:   "Restored together they would be no node. The set is stored as mismatched and does not count.",
 			Do:    "Check that `databases:` and `identities:` in holdfast.yaml point at the same node.",
 		}
 	}
-	return &holdfast.Problem{Class: holdfast.NotProven, What: "the set is stored, but not proven: " + first,
-		Why: "Nothing contradicts it, but an input of the proof is missing.",
-		Do:  "Mend what is missing and run the backup again; `holdfast show " + string(set.ID) + "` has the details."}
+	return &holdfast.Problem{
+		Class: holdfast.NotProven,
+		What:  "the set is stored, but not proven: " + first.What,
+		Why:   cmp.Or(first.Why, "Nothing contradicts it, but an input of the proof is missing."),
+		Do: cmp.Or(first.Do, "Mend what is missing and run the backup again;") +
+			" `holdfast show " + string(set.ID) + "` has the details.",
+	}
 }
 
 // SystemClock is a clock that begins now.

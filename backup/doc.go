@@ -7,6 +7,7 @@
 //
 //	look     every component is what it is configured to be; the node is ours alone
 //	take     identities, then each stage; components of a stage side by side
+//	rehearse a schema that changed is loaded into an empty database, and dropped
 //	prove    the clock and the contents agree on the order; the parts belong together
 //	seal     the manifest names what was stored; only now is there a set
 //	read     the set is read back from the repository before anybody hears of it

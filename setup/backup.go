@@ -36,6 +36,7 @@ func (p *Parts) backupTo(ctx context.Context, store backup.Store, wait time.Dura
 	}
 	job := backup.Job{
 		Node: p.Node, Sources: p.sources(live), Store: store,
+		Rehearsal:  p.rehearsal(live),
 		Deployment: p.kind.Recorder, Version: p.Version, Events: p.Events,
 		Lock: func(ctx context.Context) (func(), error) { return live.Lock(ctx, wait) },
 	}

@@ -33,6 +33,7 @@ type DrillOptions struct {
 	Server string         // config.LocalServer, config.ContainerServer; empty: as configured
 	Boot   bool           // start the participant on its database
 	DryRun bool           // only say which images are needed
+	NoPull bool           // refuse where an image would have to be fetched
 }
 
 // DrillJob is a drill of one set.
@@ -57,6 +58,12 @@ func (p *Parts) DrillJob(ctx context.Context, set holdfast.Set, files holdfast.F
 	return j, nil
 }
 
+// drillHost is a host of drills. Its places serve for a single schema as well.
+type drillHost interface {
+	drill.Host
+	place(ctx context.Context, set holdfast.Set) (drillPlace, error)
+}
+
 // drillServer is what kind of server a drill wants: local, container, or ""
 // for whichever there is.
 func drillServer(f DrillOptions, configured string) (string, error) {
@@ -74,7 +81,9 @@ func drillServer(f DrillOptions, configured string) (string, error) {
 
 // drillHost chooses where a set is rehearsed: with the server programs of this
 // machine, or in a container.
-func (p *Parts) drillHost(ctx context.Context, set holdfast.Set, files holdfast.Files, f DrillOptions) (drill.Host, error) {
+func (p *Parts) drillHost(
+	ctx context.Context, set holdfast.Set, files holdfast.Files, f DrillOptions,
+) (drillHost, error) {
 	want, err := drillServer(f, p.Config.Drill.Server)
 	if err != nil {
 		return nil, err
@@ -96,7 +105,7 @@ func (p *Parts) drillHost(ctx context.Context, set holdfast.Set, files holdfast.
 
 // localHost rehearses with the server programs of this machine, which have to
 // suit the set.
-func (p *Parts) localHost(ctx context.Context, set holdfast.Set, r rehearsing) (drill.Host, error) {
+func (p *Parts) localHost(ctx context.Context, set holdfast.Set, r rehearsing) (drillHost, error) {
 	program, err := os.Executable()
 	if err != nil {
 		return nil, err
@@ -126,7 +135,9 @@ func (p *Parts) daemons() []string {
 
 // containerHost rehearses in a container. The images have to be there before
 // anything else is done; for a dry run it is enough to know which they are.
-func (p *Parts) containerHost(ctx context.Context, set holdfast.Set, files holdfast.Files, f DrillOptions, r rehearsing) (drill.Host, error) {
+func (p *Parts) containerHost(
+	ctx context.Context, set holdfast.Set, files holdfast.Files, f DrillOptions, r rehearsing,
+) (drillHost, error) {
 	engine, err := docker.Connect(p.kind.DockerHost)
 	if err != nil {
 		return nil, err
@@ -136,7 +147,7 @@ func (p *Parts) containerHost(ctx context.Context, set holdfast.Set, files holdf
 	}
 	h := containerHost{Daemon: sandbox.Daemon{Engine: engine, Dir: p.Config.Drill.Dir, KeepFree: int64(p.Config.Drill.KeepFree)}, rehearsing: r}
 	server := drillImage{"postgres", p.Config.Drill.Image, "drill.image", "A restore is rehearsed in a container of it."}
-	if h.Image, err = p.have(ctx, engine, server, set, f.DryRun); err != nil {
+	if h.Image, err = p.have(ctx, engine, server, set, f); err != nil {
 		return nil, err
 	}
 	if has := sandbox.Major(h.Image); has > 0 && has < majorOf(set) {
@@ -149,7 +160,7 @@ func (p *Parts) containerHost(ctx context.Context, set holdfast.Set, files holdf
 	b := p.Config.Drill.Boot
 	participant := drillImage{"participant", b.Image, "drill.boot.image", "--boot starts the participant from it."}
 	h.participant = sandbox.Participant{Env: b.Env, Memory: int64(b.Memory), Timeout: time.Duration(b.Patience), Who: whoIs}
-	if h.participant.Image, err = p.have(ctx, engine, participant, set, f.DryRun); err != nil {
+	if h.participant.Image, err = p.have(ctx, engine, participant, set, f); err != nil {
 		return nil, err
 	}
 	h.participant.Recorded, err = recordedEnv(ctx, set, files)
@@ -161,7 +172,9 @@ func (p *Parts) containerHost(ctx context.Context, set holdfast.Set, files holdf
 type drillImage struct{ role, configured, key, why string }
 
 // have has an image there; for a dry run it only says which it would be.
-func (p *Parts) have(ctx context.Context, engine *docker.Engine, i drillImage, set holdfast.Set, dryRun bool) (docker.Image, error) {
+func (p *Parts) have(
+	ctx context.Context, engine *docker.Engine, i drillImage, set holdfast.Set, f DrillOptions,
+) (docker.Image, error) {
 	want, known := recordedImage(set, i.role)
 	if i.configured != "" {
 		want, known = docker.Image{Name: i.configured}, true
@@ -174,8 +187,13 @@ func (p *Parts) have(ctx context.Context, engine *docker.Engine, i drillImage, s
 	switch {
 	case err != nil || there:
 		return found, err
-	case dryRun:
+	case f.DryRun:
 		return want, nil
+	case f.NoPull:
+		return want, &holdfast.Problem{
+			Class: holdfast.Usage, What: fmt.Sprintf("image %s is not on this machine", want.Name), Why: i.why,
+			Do: "docker pull " + want.Name,
+		}
 	}
 	p.Events.Report(docker.PullBegan{Image: want})
 	return engine.Have(ctx, want, i.why)
@@ -269,9 +287,13 @@ func (h localHost) Room(_ context.Context, need int64) (holdfast.Finding, error)
 
 // Open implements drill.Host.
 func (h localHost) Open(ctx context.Context, set holdfast.Set) (drill.Place, error) {
+	return h.place(ctx, set)
+}
+
+func (h localHost) place(ctx context.Context, set holdfast.Set) (drillPlace, error) {
 	s, err := h.Start(ctx, majorOf(set), "set "+string(set.ID))
 	if err != nil {
-		return nil, err
+		return drillPlace{}, err
 	}
 	return h.open(ctx, s, set)
 }
@@ -294,12 +316,16 @@ func (h containerHost) What() string {
 
 // Open implements drill.Host.
 func (h containerHost) Open(ctx context.Context, set holdfast.Set) (drill.Place, error) {
+	p, err := h.place(ctx, set)
+	return bootablePlace{p, h.participant}, err
+}
+
+func (h containerHost) place(ctx context.Context, set holdfast.Set) (drillPlace, error) {
 	s, err := h.Start(ctx, "set "+string(set.ID))
 	if err != nil {
-		return nil, err
+		return drillPlace{}, err
 	}
-	p, err := h.open(ctx, s, set)
-	return bootablePlace{p, h.participant}, err
+	return h.open(ctx, s, set)
 }
 
 // database is what a component's database is called in a sandbox,

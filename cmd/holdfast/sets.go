@@ -162,6 +162,7 @@ func (a *app) printSet(set holdfast.Set) {
 	if set.LacksIdentities() {
 		a.printf("Identities: none, so this set has no second way back: docs/operate.md, Identities\n")
 	}
+	a.printRehearsals(set)
 	for _, c := range set.Parts() {
 		a.printLeftOut(c.Component, c.LeftOut)
 		for _, w := range c.Waits {
@@ -175,6 +176,23 @@ func (a *app) printSet(set holdfast.Set) {
 	}
 	for _, p := range set.Problems() {
 		a.printf("Problem: %s\n", p.What)
+	}
+}
+
+// printRehearsals says of each schema whether it comes back.
+func (a *app) printRehearsals(set holdfast.Set) {
+	for _, c := range set.Parts() {
+		if c.Rehearsal == nil {
+			continue
+		}
+		f := c.Rehearsal.Finding()
+		a.printf("Schema of %s: %s: %s\n", c.Component, f.Verdict, f.Evidence)
+		for _, o := range c.Rehearsal.Obstacles {
+			a.printf("  %s: %s\n    made by: %s\n    %s\n", o.Object, o.Refusal, strings.Join(strings.Fields(o.Definition), " "), o.Do)
+		}
+		if c.Rehearsal.Do != "" {
+			a.printf("  %s\n", c.Rehearsal.Do)
+		}
 	}
 }
 
