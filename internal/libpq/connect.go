@@ -140,6 +140,10 @@ func (t Address) explain(err error) error {
 		Err:   err,
 		Do:    "Check host, port and that the server is up: `pg_isready` with the same values.",
 	}
+	var way *holdfast.Problem
+	if errors.As(err, &way) && way.Do != "" { // of Dial, which knows what it goes through
+		p.Class, p.Err, p.Do = way.Class, errors.New(way.What), way.Do
+	}
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) {
 		if refusedByPooler(pg) {

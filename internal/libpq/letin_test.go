@@ -1,6 +1,12 @@
 package libpq
 
-import "testing"
+import (
+	"context"
+	"holdfast"
+	"net"
+	"strings"
+	"testing"
+)
 
 // TestTheLineThatLetsIn: the address is the one that the server refuses, in
 // whatever language it says so.
@@ -18,5 +24,21 @@ func TestTheLineThatLetsIn(t *testing.T) {
 		if got := (Address{Conninfo: info}).letIn(refusal); got != `host "participant-4" "cnadmin" `+want+` scram-sha-256` {
 			t.Errorf("%s: got %s", refusal, got)
 		}
+	}
+}
+
+// TestWhatTheWaySaysIsNotLost: a dialler knows what it goes through, and what to
+// type about it.
+func TestWhatTheWaySaysIsNotLost(t *testing.T) {
+	info, err := Parse("host=db user=cnadmin dbname=participant-4 sslmode=disable")
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := Address{Conninfo: info, Dial: func(context.Context, string, string) (net.Conn, error) {
+		return nil, &holdfast.Problem{Class: holdfast.Unreachable, What: "container db is paused", Do: "`docker unpause db`."}
+	}}
+	_, err = at.Connect(t.Context(), Options{})
+	if _, do := holdfast.Advice(err); do != "`docker unpause db`." || !strings.Contains(err.Error(), "container db is paused") {
+		t.Errorf("got %v; next: %s", err, do)
 	}
 }
