@@ -141,7 +141,7 @@ var parts = []string{
 func (b Bundle) Unknown() []string {
 	var out []string
 	for _, c := range b.All {
-		if b.roleOf(c.ID) == "" && !slices.Contains(parts, c.Base()) {
+		if b.roleOf(c.ID) == "" && !slices.Contains(parts, c.Base()) && c.Service != "postgres-splice" {
 			out = append(out, fmt.Sprintf("container %s (%s) is no part of the bundle: what it keeps in itself", c.Name, c.Image))
 		}
 	}
