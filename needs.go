@@ -1,5 +1,7 @@
 package holdfast
 
+import "slices"
+
 // Needs is what a server must have for a database to come back whole on it. What
 // every server has is not listed.
 type Needs struct {
@@ -43,6 +45,8 @@ type Object struct {
 	Why   string `json:"why"` // only a superuser makes it
 	// SuperOwner says that the owner has to be a superuser as well.
 	SuperOwner bool `json:"superuser_owns,omitempty"`
+	// Sole says that its owner owns nothing but such objects.
+	Sole bool `json:"sole,omitempty"`
 }
 
 // Limits are what a server was compiled with.
@@ -51,6 +55,18 @@ type Limits struct {
 	IndexKeys  int `json:"max_index_keys"`
 	Arguments  int `json:"max_function_args"`
 	Identifier int `json:"max_identifier_length"`
+}
+
+// OwnersWithout are the owners of what is left when objects are left out.
+func (d Database) OwnersWithout(names []string) []string {
+	if d.Needs == nil || len(names) == 0 {
+		return d.Owners
+	}
+	return slices.DeleteFunc(slices.Clone(d.Owners), func(role string) bool {
+		owns := func(o Object) bool { return o.Owner == role && o.Sole }
+		kept := func(o Object) bool { return owns(o) && !slices.Contains(names, o.Name) }
+		return slices.ContainsFunc(d.Needs.Privileged, owns) && !slices.ContainsFunc(d.Needs.Privileged, kept)
+	})
 }
 
 // Optional are the names of what a restore can leave out.

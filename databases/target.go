@@ -86,6 +86,7 @@ func (p Target) Look(ctx context.Context, set holdfast.SetID, c holdfast.Part) (
 	if out.Fit, err = p.Loader(c.Component, s.Address).Survey(ctx, c); err != nil {
 		return out, err
 	}
+	out.Fit.Differences = append(out.Fit.Differences, target.Room(out.Fit, s.free(ctx), serverOf(t))...)
 	if out.Live, err = s.Exists(ctx, out.Database); err != nil || !out.Live {
 		return out, err
 	}
@@ -107,6 +108,22 @@ func (p Target) Look(ctx context.Context, set holdfast.SetID, c holdfast.Part) (
 		out.Now = &facts
 	}
 	return out, nil
+}
+
+// free are the bytes that may still be written where the server keeps its data.
+func (s Server) free(ctx context.Context) (out holdfast.Observed[int64]) {
+	err := s.with(ctx, func(conn *pgx.Conn) error {
+		var address, dir *string
+		err := conn.QueryRow(ctx, `SELECT host(inet_server_addr()),
+			CASE WHEN pg_has_role(current_user, 'pg_read_all_settings', 'USAGE') THEN current_setting('data_directory') END`).
+			Scan(&address, &dir)
+		out = freeBytes(serverOf(s.Address), address, dir)
+		return err
+	})
+	if err != nil {
+		return holdfast.Unknown[int64](err.Error())
+	}
+	return out
 }
 
 // slots lists the logical replication slots of a database.

@@ -30,6 +30,7 @@ type Done struct {
 	Previous  string                 `json:"previous,omitempty"` // the name of what was live before
 	Tables    int                    `json:"tables"`
 	Rows      int64                  `json:"rows"`
+	Without   []string               `json:"without,omitempty"` // what was left out, as the operator said
 	Took      time.Duration          `json:"took_ns"`
 }
 
@@ -209,7 +210,7 @@ func (a *attempt) build(ctx context.Context, s step.Step) error {
 	if err := a.Databases.Build(ctx, a.set.ID, d, c, a.files); err != nil {
 		return err
 	}
-	done := Done{Component: c.Component, Database: d.Database, Took: time.Since(start)}
+	done := Done{Component: c.Component, Database: d.Database, Without: d.Fit.Without, Took: time.Since(start)}
 	done.Tables, done.Rows = c.Counts()
 	if d.Live && !a.plan.OnlyProve {
 		done.Previous = d.Previous
@@ -230,6 +231,9 @@ func (a *attempt) deserted(ctx context.Context) error {
 	}
 	if a.Programs != nil {
 		if err := a.lookAgain(ctx); err != nil {
+			return err
+		}
+		if err := a.plan.Blocked(); err != nil { // of a server that had to be started first
 			return err
 		}
 	}

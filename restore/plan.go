@@ -129,6 +129,7 @@ func (p *Plan) component(ctx context.Context, t Databases, c holdfast.Part, now 
 	}
 	if d.Unknown == "" {
 		p.Warnings = append(p.Warnings, roles(c.Component, d.Fit)...)
+		p.Warnings = append(p.Warnings, differences(c.Component, d.Fit)...)
 	}
 	if !p.OnlyProve {
 		p.Warnings = append(p.Warnings, slots(d)...)
@@ -142,7 +143,9 @@ func (p *Plan) databaseSteps(t Databases) []step.Step {
 	var out, drops []step.Step
 	for _, d := range p.Databases {
 		name := string(d.Component)
-		out = append(out, step.Step{Act: step.Build, Kind: step.Database, Name: d.Database, As: d.New, Of: name})
+		out = append(out, step.Step{
+			Act: step.Build, Kind: step.Database, Name: d.Database, As: d.New, Of: name, Without: d.Fit.Without,
+		})
 		drops = append(drops, step.Step{
 			Act: step.Drop, Kind: step.Database, Name: d.New, Of: name, Why: "it was only to be proven",
 		})
@@ -153,9 +156,25 @@ func (p *Plan) databaseSteps(t Databases) []step.Step {
 	return append(out, t.Swaps(p.Set, p.at, p.Databases)...)
 }
 
-// Guard refuses to start anything of a restored node while the original may
-// still run. A statement is the operator's word that it does not.
+// Blocked is the refusal of a plan that would fail: something that the set needs
+// is not there. Nil where nothing is known to be in the way.
+func (p *Plan) Blocked() error {
+	var list []target.Difference
+	for _, d := range p.Databases {
+		if d.Unknown == "" {
+			list = append(list, d.Fit.Differences...)
+		}
+	}
+	return target.Refuse(list)
+}
+
+// Guard refuses a plan that is blocked, and to start anything of a restored node
+// while the original may still run. A statement is the operator's word that it
+// does not.
 func (p *Plan) Guard(statement string) error {
+	if err := p.Blocked(); err != nil {
+		return err
+	}
 	o := p.Original
 	if o == nil {
 		return nil
@@ -180,6 +199,20 @@ func stays(d target.Database) []string {
 	for _, o := range d.Stays {
 		out = append(out, fmt.Sprintf("%s: %s stays with the old database, %s; the restored one has none."+
 			" To end it: %s", d.Component, o.What, d.Previous, o.Remedy()))
+	}
+	return out
+}
+
+// differences says what will be otherwise than it was, and what is left out.
+func differences(name holdfast.ComponentName, fit target.Compatibility) []string {
+	var out []string
+	for _, d := range fit.Differences {
+		if !d.Blocks {
+			out = append(out, strings.TrimSpace(fmt.Sprintf("%s: %s. %s", name, d.What, d.Do)))
+		}
+	}
+	if len(fit.Without) > 0 {
+		out = append(out, fmt.Sprintf("%s: left out, as you said: %s", name, strings.Join(fit.Without, ", ")))
 	}
 	return out
 }

@@ -12,6 +12,22 @@ import (
 	"holdfast/internal/libpq"
 )
 
+// Superusers makes roles superusers that have to be, as owners of what only a
+// superuser owns.
+func (s *Server) Superusers(ctx context.Context, names []string) error {
+	conn, err := s.Address.Connect(ctx, libpq.Options{Application: "holdfast drill"})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	for _, name := range names {
+		if _, err := conn.Exec(ctx, "ALTER ROLE "+pgx.Identifier{name}.Sanitize()+" SUPERUSER"); err != nil {
+			return fmt.Errorf("make role %s a superuser: %w", name, err)
+		}
+	}
+	return nil
+}
+
 // Roles creates the missing roles, so that restored objects keep their owners.
 // None of these roles may connect.
 func (s *Server) Roles(ctx context.Context, names []string) error {

@@ -259,6 +259,9 @@ func (r rehearsing) open(ctx context.Context, s *sandbox.Server, set holdfast.Se
 	if err := s.Roles(ctx, roles); err != nil {
 		return drillPlace{}, errors.Join(err, s.Stop())
 	}
+	if err := s.Superusers(ctx, superOwners(set)); err != nil {
+		return drillPlace{}, errors.Join(err, s.Stop())
+	}
 	p := drillPlace{server: s}
 	p.Target = databases.Target{Live: databases.Live{Node: set.Node, Addresses: map[holdfast.ComponentName]libpq.Address{}}, Now: time.Now,
 		Loader: func(_ holdfast.ComponentName, through libpq.Address) databases.Loader {
@@ -268,6 +271,22 @@ func (r rehearsing) open(ctx context.Context, s *sandbox.Server, set holdfast.Se
 		p.Addresses[c.Component] = s.Address.On(database(c.Component))
 	}
 	return p, nil
+}
+
+// superOwners are the roles that have to be superusers for what they own.
+func superOwners(set holdfast.Set) []string {
+	var out []string
+	for _, c := range set.Parts() {
+		if c.Database.Needs == nil {
+			continue
+		}
+		for _, o := range c.Database.Needs.Privileged {
+			if o.SuperOwner && o.Owner != "" {
+				out = append(out, o.Owner)
+			}
+		}
+	}
+	return out
 }
 
 // localHost rehearses with the server programs of this machine.

@@ -26,11 +26,33 @@ type RestoreOptions struct {
 	To          []string // COMPONENT=CONNECTION of another place; empty: the configured node
 	Locale      string   // to make the databases with, instead of the recorded one
 	NoOwner     bool     // everything belongs to the connecting user
+	Without     []string // objects to leave out, by the names that the plan has
 	FreshVolume bool     // keep the volume of Postgres, and start on an empty one; of an undo: put it back
 }
 
 func (o RestoreOptions) load() postgres.LoadOptions {
-	return postgres.LoadOptions{Locale: o.Locale, NoOwner: o.NoOwner}
+	return postgres.LoadOptions{Locale: o.Locale, NoOwner: o.NoOwner, Without: o.Without}
+}
+
+// Leaves makes sure that the set has what --without leaves out.
+func (o RestoreOptions) Leaves(set holdfast.Set, components []string) error {
+	var optional []string
+	for _, c := range set.Parts() {
+		if len(components) == 0 || slices.Contains(components, string(c.Component)) {
+			optional = append(optional, c.Database.Needs.Optional()...)
+		}
+	}
+	for _, name := range o.Without {
+		if slices.Contains(optional, name) {
+			continue
+		}
+		can := "nothing of it can be left out"
+		if len(optional) > 0 {
+			can = "what can be left out is: " + strings.Join(optional, ", ")
+		}
+		return Usage(fmt.Errorf("--without '%s': set %s has no such object; %s", name, set.ID, can))
+	}
+	return nil
 }
 
 // Covers makes sure that --to and --component name the same components, and

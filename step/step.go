@@ -32,9 +32,11 @@ type Step struct {
 	// Try says that a start may fail: what is started did not run before either.
 	Try bool `json:"try,omitempty"`
 	// If says that it is unknown whether there is anything to do.
-	If    bool   `json:"if,omitempty"`
-	Moves []Move `json:"moves,omitempty"` // of a server's databases, in one transaction
-	Why   string `json:"why,omitempty"`
+	If bool `json:"if,omitempty"`
+	// Without are objects of a database that are left out when it is built.
+	Without []string `json:"without,omitempty"`
+	Moves   []Move   `json:"moves,omitempty"` // of a server's databases, in one transaction
+	Why     string   `json:"why,omitempty"`
 }
 
 // Act is what is done.
@@ -106,6 +108,9 @@ func (s Step) detail() string {
 	if s.Policy != "" {
 		out += ": " + s.Policy
 	}
+	if len(s.Without) > 0 {
+		out += ", without " + strings.Join(s.Without, ", ")
+	}
 	if s.Expect != "" {
 		out += ", expecting participant " + s.Expect
 	}
@@ -158,7 +163,8 @@ func Same(a, b []Step) bool {
 	return slices.EqualFunc(a, b, func(x, y Step) bool {
 		moves := slices.EqualFunc(x.Moves, y.Moves, Move.same)
 		return moves && x.Act == y.Act && x.Kind == y.Kind && x.Name == y.Name && x.As == y.As && x.From == y.From &&
-			x.Policy == y.Policy && x.Expect == y.Expect && x.Wait == y.Wait && x.Try == y.Try && x.If == y.If
+			x.Policy == y.Policy && x.Expect == y.Expect && x.Wait == y.Wait && x.Try == y.Try && x.If == y.If &&
+			slices.Equal(x.Without, y.Without)
 	})
 }
 

@@ -12,6 +12,8 @@ type Compatibility struct {
 	MissingRoles  []string         `json:"missing_roles,omitempty"` // roles that are not there
 	LostGrants    []holdfast.Grant `json:"lost_grants,omitempty"`   // what is granted to missing roles, and is left out
 	DatabaseBytes int64            `json:"database_bytes"`          // expected, indexes included
+	Differences   []Difference     `json:"differences,omitempty"`   // between what it needs and what there is
+	Without       []string         `json:"without,omitempty"`       // what is left out, as the operator said
 }
 
 // Slot is a logical replication slot: somebody follows the changes of a database.

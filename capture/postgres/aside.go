@@ -98,7 +98,9 @@ func (b *build) setAside(ctx context.Context) ([]aside, error) {
 			if err := execute(ctx, conn, a.drop()); err != nil {
 				return nil, fmt.Errorf("%s: %w", a, err)
 			}
-			out = append(out, a)
+			if !slices.Contains(b.fit.Without, a.String()) {
+				out = append(out, a)
+			}
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -56,7 +57,7 @@ func (b *build) run(ctx context.Context) error {
 	}
 	var behind behind
 	before, beforeCtx := errgroup.WithContext(ctx)
-	before.Go(func() error { return b.section(beforeCtx, schema, 1, "--section=pre-data") })
+	before.Go(func() error { return b.beforeRows(beforeCtx, desk, schema) })
 	before.Go(func() error {
 		var err error
 		behind, err = b.behind(beforeCtx, schema)
@@ -107,6 +108,24 @@ func (b *build) end(ctx context.Context, desk desk, schema string, behind behind
 		return err
 	}
 	return proof.run(ctx)
+}
+
+// beforeRows has pg_restore make what there is before there are rows.
+func (b *build) beforeRows(ctx context.Context, desk desk, schema string) error {
+	which := []string{"--section=pre-data"}
+	if len(b.fit.Without) > 0 {
+		var list bytes.Buffer
+		major := max(b.fit.Server.Major(), b.capture.Server.Major())
+		if err := b.Tools.read(ctx, major, nil, &list, "the schema's list", "--list", schema); err != nil {
+			return err
+		}
+		path, err := desk.put(ctx, "schema.kept", strings.NewReader(leaveOut(list.String(), b.fit.Without)))
+		if err != nil {
+			return err
+		}
+		which = append(which, "--use-list="+path)
+	}
+	return b.section(ctx, schema, 1, which...)
 }
 
 func (b *build) fetch(ctx context.Context, name string, desk desk) (string, error) {

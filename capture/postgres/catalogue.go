@@ -294,17 +294,7 @@ func database(ctx context.Context, q querier, major int) (holdfast.Database, err
 // rolesOf reads which roles the database's objects name: those that own some,
 // and what is granted to those that do not.
 func rolesOf(ctx context.Context, q querier, d *holdfast.Database) error {
-	// The server's first superuser is pinned: what belongs to it is not in
-	// pg_shdepend. In a container it may well be the application's role.
-	const here = `pg_shdepend s JOIN pg_database d ON d.datname = current_database() AND s.refclassid = 'pg_authid'::regclass
-		AND (s.dbid = d.oid OR s.dbid = 0 AND s.classid = 'pg_database'::regclass AND s.objid = d.oid)`
-	owners := `SELECT s.refobjid AS role FROM ` + here +
-		` AND s.deptype = 'o' UNION SELECT datdba FROM pg_database WHERE datname = current_database()`
-	for _, o := range owned {
-		owners += fmt.Sprintf(` UNION SELECT %[2]s FROM %[1]s o WHERE oid >= 16384 AND NOT EXISTS (
-			SELECT FROM pg_depend d WHERE d.classid = '%[1]s'::regclass AND d.objid = o.oid AND d.deptype = 'e')`,
-			o.catalogue, o.owner)
-	}
+	owners := ownersSQL()
 	named := func(roles string) ([]string, error) {
 		rows, err := q.Query(ctx,
 			`SELECT r.rolname::text FROM (`+roles+
@@ -333,23 +323,48 @@ func rolesOf(ctx context.Context, q querier, d *holdfast.Database) error {
 	return err
 }
 
+// here selects what names roles in the database. The server's first superuser is
+// pinned: what belongs to it is not in pg_shdepend. In a container it may well be
+// the application's role.
+const here = `pg_shdepend s JOIN pg_database d ON d.datname = current_database() AND s.refclassid = 'pg_authid'::regclass
+	AND (s.dbid = d.oid OR s.dbid = 0 AND s.classid = 'pg_database'::regclass AND s.objid = d.oid)`
+
+// ownersSQL selects the roles that own something which is in none of the
+// catalogues less.
+func ownersSQL(less ...string) string {
+	sql := `SELECT s.refobjid AS role FROM ` + here + ` AND s.deptype = 'o'`
+	for _, name := range less {
+		sql += ` AND s.classid <> '` + name + `'::regclass`
+	}
+	sql += ` UNION SELECT datdba FROM pg_database WHERE datname = current_database()`
+	for _, o := range owned {
+		if slices.Contains(less, o.catalogue) {
+			continue
+		}
+		sql += fmt.Sprintf(` UNION SELECT %[2]s FROM %[1]s o WHERE oid >= 16384 AND NOT EXISTS (
+			SELECT FROM pg_depend d WHERE d.classid = '%[1]s'::regclass AND d.objid = o.oid AND d.deptype = 'e')%[3]s`,
+			o.catalogue, o.owner, o.itself)
+	}
+	return sql
+}
+
 // owned are the catalogues of what a role may own, numbered from 16384 on where
 // it is not Postgres's own.
-var owned = []struct{ catalogue, owner string }{
-	{"pg_class", "relowner"},
-	{"pg_namespace", "nspowner"},
-	{"pg_proc", "proowner"},
-	{"pg_type", "typowner"},
-	{"pg_operator", "oprowner"},
-	{"pg_opclass", "opcowner"},
-	{"pg_opfamily", "opfowner"},
-	{"pg_collation", "collowner"},
-	{"pg_conversion", "conowner"},
-	{"pg_ts_dict", "dictowner"},
-	{"pg_ts_config", "cfgowner"},
-	{"pg_statistic_ext", "stxowner"},
-	{"pg_publication", "pubowner"},
-	{"pg_event_trigger", "evtowner"},
-	{"pg_foreign_server", "srvowner"},
-	{"pg_foreign_data_wrapper", "fdwowner"},
+var owned = []struct{ catalogue, owner, itself string }{
+	{"pg_class", "relowner", ` AND relkind NOT IN ('i', 'I', 't')`}, // which belong with their table
+	{"pg_namespace", "nspowner", ""},
+	{"pg_proc", "proowner", ""},
+	{"pg_type", "typowner", ` AND typrelid = 0 AND typelem = 0`}, // so do a row's type and its array
+	{"pg_operator", "oprowner", ""},
+	{"pg_opclass", "opcowner", ""},
+	{"pg_opfamily", "opfowner", ""},
+	{"pg_collation", "collowner", ""},
+	{"pg_conversion", "conowner", ""},
+	{"pg_ts_dict", "dictowner", ""},
+	{"pg_ts_config", "cfgowner", ""},
+	{"pg_statistic_ext", "stxowner", ""},
+	{"pg_publication", "pubowner", ""},
+	{"pg_event_trigger", "evtowner", ""},
+	{"pg_foreign_server", "srvowner", ""},
+	{"pg_foreign_data_wrapper", "fdwowner", ""},
 }

@@ -39,7 +39,7 @@ func (b *build) behind(ctx context.Context, schema string) (behind, error) {
 	}
 	out := behind{indexes: map[string][]index{}}
 	var first string
-	first, out.serial, out.last = splitList(list.String())
+	first, out.serial, out.last = splitList(leaveOut(list.String(), b.fit.Without))
 	tables := map[string]bool{}
 	for _, t := range b.rows.Tables {
 		tables[tableKey(t.Schema, t.Name)] = true

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -32,6 +33,8 @@ type LoadOptions struct {
 	Lanes   int    // streams written and indexes built at once; 0 means one more than cores
 	Locale  string // collation and character type instead of the recorded ones
 	NoOwner bool   // everything belongs to the connecting user
+	// Without are objects to leave out, by the names that a manifest's needs have.
+	Without []string
 	Events  event.Listener
 }
 
@@ -44,8 +47,8 @@ func (o LoadOptions) lanes() int {
 	return 1 + max(2, runtime.NumCPU())
 }
 
-// Survey looks at the target server: whether it can take the capture, and
-// whose its objects will be.
+// Survey looks at the target server: what the capture needs and is not there,
+// and whose its objects will be.
 func (l Loader) Survey(ctx context.Context, c holdfast.Part) (target.Compatibility, error) {
 	if _, err := content.RowsOf(c); err != nil {
 		return target.Compatibility{}, err
@@ -55,41 +58,19 @@ func (l Loader) Survey(ctx context.Context, c holdfast.Part) (target.Compatibili
 		return target.Compatibility{}, err
 	}
 	defer closeConn(conn)
-	p := target.Compatibility{DatabaseBytes: c.Database.Bytes}
-	if p.Server, err = server(ctx, conn); err != nil {
+	p := target.Compatibility{DatabaseBytes: c.Database.Bytes, Without: l.without(c)}
+	has, err := l.has(ctx, conn, c)
+	if err != nil {
 		return p, err
 	}
-	where := l.Address.Where()
-	switch {
-	case p.Server.Standby:
-		return p, &holdfast.Problem{
-			Class: holdfast.Refused,
-			What:  where + " is a standby",
-			Why:   "Nothing can be created on it.",
-			Do:    "Name the primary.",
-		}
-	case p.Server.Major() < c.Server.Major():
-		return p, &holdfast.Problem{
-			Class: holdfast.Refused,
-			What: fmt.Sprintf("%s runs Postgres %s, the capture of %s is from %s", where, p.Server.Version,
-				c.Component, c.Server.Version),
-			Why: "A dump goes into the same or a newer major version, not into an older one.",
-			Do:  fmt.Sprintf("Restore to a server of version %d or later: --to.", c.Server.Major()),
-		}
-	}
-	var super, createdb bool
-	if err := conn.QueryRow(ctx,
-		`SELECT rolsuper, rolcreatedb FROM pg_roles WHERE rolname = current_user`).Scan(&super,
-		&createdb); err != nil {
-		return p, err
-	}
-	if !super && !createdb {
-		return p, &holdfast.Problem{
-			Class: holdfast.Refused,
-			What:  fmt.Sprintf("the user of %s may not create databases", where),
-			Why:   "A restore builds next to the old database, never over it.",
-			Do:    "ALTER ROLE ... CREATEDB, or restore as another user: --to.",
-		}
+	p.Server = has.Server
+	p.Differences = target.Compare(c, has, target.Choice{
+		NoOwner: l.Options.NoOwner,
+		Locale:  l.Options.Locale,
+		Without: p.Without,
+	})
+	if p.Server.Major() < c.Server.Major() {
+		return p, nil // nothing else matters
 	}
 	if err := l.roles(ctx, conn, c, &p); err != nil {
 		return p, err
@@ -101,6 +82,17 @@ func (l Loader) Survey(ctx context.Context, c holdfast.Part) (target.Compatibili
 	return p, nil
 }
 
+// without are those of the names to leave out that this capture has.
+func (l Loader) without(c holdfast.Part) []string {
+	var out []string
+	for _, name := range c.Database.Needs.Optional() {
+		if slices.Contains(l.Options.Without, name) {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
 // Load creates the database name, which must not exist, and puts the capture
 // into it. Whatever fails, the new database is dropped again and nothing else
 // was touched. The nil error means that every digest, every sequence and the
@@ -108,10 +100,14 @@ func (l Loader) Survey(ctx context.Context, c holdfast.Part) (target.Compatibili
 func (l Loader) Load(
 	ctx context.Context, name string, c holdfast.Part, fit target.Compatibility, files holdfast.Files,
 ) (err error) {
+	if err := target.Refuse(fit.Differences); err != nil {
+		return err
+	}
 	rows, err := content.RowsOf(c)
 	if err != nil {
 		return err
 	}
+	rows = without(rows, fit.Without)
 	if err := l.create(ctx, name, c.Database); err != nil {
 		return err
 	}

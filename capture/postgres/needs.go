@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -20,6 +21,14 @@ func readNeeds(ctx context.Context, q querier, major int) (*holdfast.Needs, erro
 	}
 	if n.Privileged, err = privileged(ctx, q, major); err != nil {
 		return nil, err
+	}
+	others, err := values[string](ctx, q, `SELECT rolname::text FROM (`+
+		ownersSQL("pg_event_trigger", "pg_publication", "pg_foreign_data_wrapper")+`) u JOIN pg_roles r ON r.oid = u.role`)
+	if err != nil {
+		return nil, err
+	}
+	for i, o := range n.Privileged {
+		n.Privileged[i].Sole = o.SuperOwner && !slices.Contains(others, o.Owner)
 	}
 	own, inherited, err := checksAside(ctx, q)
 	if err != nil {

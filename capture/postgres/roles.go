@@ -13,9 +13,8 @@ import (
 	"holdfast/target"
 )
 
-// roles looks at the roles that the capture names, and refuses a server on
-// which its objects could not belong to whom they did, unless that is not asked
-// for. Roles themselves are not part of a capture: they belong to the server,
+// roles looks at the roles that the capture names, and at whether its objects
+// can belong to whom they did, unless that is not wanted. Roles themselves are not part of a capture: they belong to the server,
 // with passwords and memberships that no database has.
 func (l Loader) roles(ctx context.Context, conn *pgx.Conn, c holdfast.Part, p *target.Compatibility) error {
 	// To give an object to a role takes the right to become it, which since
@@ -24,7 +23,7 @@ func (l Loader) roles(ctx context.Context, conn *pgx.Conn, c holdfast.Part, p *t
 	if p.Server.Major() >= 16 {
 		right = "SET"
 	}
-	owners := c.Database.Owners
+	owners := c.Database.OwnersWithout(p.Without)
 	if owners == nil {
 		owners = c.Database.Roles // a set that does not tell the two apart
 	}
@@ -58,16 +57,19 @@ func (l Loader) roles(ctx context.Context, conn *pgx.Conn, c holdfast.Part, p *t
 	}
 	p.KeepOwners = !l.Options.NoOwner
 	if p.KeepOwners && len(p.UnfitOwners) > 0 {
-		return l.missingRights(c, toMake, toGet)
+		p.Differences = append(p.Differences, l.missingRights(c, toMake, toGet))
+		return nil
 	}
-	p.LostGrants, err = lostGrants(c, p.MissingRoles, l.Address.Where())
-	return err
+	var policies []target.Difference
+	p.LostGrants, policies = lostGrants(c, p.MissingRoles, l.Address.Where())
+	p.Differences = append(p.Differences, policies...)
+	return nil
 }
 
-// missingRights refuses, with what to type.
-func (l Loader) missingRights(c holdfast.Part, toMake, toGet []string) error {
-	p := &holdfast.Problem{
-		Class: holdfast.Refused,
+// missingRights says what to type.
+func (l Loader) missingRights(c holdfast.Part, toMake, toGet []string) target.Difference {
+	p := target.Difference{
+		Blocks: true,
 		Why: "Its programs connect as that role and expect their tables to be its own. Roles belong to a server, " +
 			"not to a set.",
 	}
@@ -86,21 +88,22 @@ func (l Loader) missingRights(c holdfast.Part, toMake, toGet []string) error {
 // lostGrants says what is granted to roles that are not there. A row security policy
 // for such a role cannot be made, and without it others would see what they
 // must not, or nothing at all.
-func lostGrants(c holdfast.Part, missing []string, where string) ([]holdfast.Grant, error) {
+func lostGrants(c holdfast.Part, missing []string, where string) ([]holdfast.Grant, []target.Difference) {
 	var out []holdfast.Grant
+	var policies []target.Difference
 	for _, g := range c.Database.Grants {
 		if !slices.Contains(missing, g.Role) {
 			continue
 		}
 		for _, object := range g.On {
 			if strings.HasPrefix(object, "policy ") {
-				return nil, &holdfast.Problem{
-					Class: holdfast.Refused,
+				policies = append(policies, target.Difference{
+					Blocks: true,
 					What: fmt.Sprintf("the row security %s of %s names role %s, which is missing at %s", object,
 						c.Component, g.Role, where),
 					Why: "A table without one of its policies shows its rows to the wrong roles.",
 					Do:  "CREATE ROLE " + pgx.Identifier{g.Role}.Sanitize() + " there, then restore again.",
-				}
+				})
 			}
 		}
 		out = append(out, g)
@@ -110,7 +113,7 @@ func lostGrants(c holdfast.Part, missing []string, where string) ([]holdfast.Gra
 			out = append(out, holdfast.Grant{Role: role})
 		}
 	}
-	return out, nil
+	return out, policies
 }
 
 // picksGrants says whether pg_restore must not grant by itself, since it would
@@ -127,7 +130,7 @@ func (b *build) grants(ctx context.Context, desk desk, schema string) error {
 	if err := b.Tools.read(ctx, major, nil, &list, "the schema's list", "--list", schema); err != nil {
 		return err
 	}
-	entries, err := desk.put(ctx, "schema.grants", strings.NewReader(grantEntries(list.String())))
+	entries, err := desk.put(ctx, "schema.grants", strings.NewReader(grantEntries(leaveOut(list.String(), b.fit.Without))))
 	if err != nil {
 		return err
 	}

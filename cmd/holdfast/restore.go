@@ -102,6 +102,7 @@ func (f *restoreFlags) common(c *cobra.Command) {
 	c.Flags().StringArrayVar(&f.To, "to", nil, "COMPONENT=CONNECTION of another place to restore to; repeatable")
 	c.Flags().StringVar(&f.Locale, "locale", "", "make the databases with this locale instead of the recorded one")
 	c.Flags().BoolVar(&f.NoOwner, "no-owner", false, "everything belongs to the connecting user; for a server that lacks the owners' roles")
+	c.Flags().StringArrayVar(&f.Without, "without", nil, "leave out an object, by the name that the plan has for it, such as 'event trigger note'; repeatable")
 	c.Flags().BoolVar(&f.Unproven, "accept-unproven", false, "take a set that nothing contradicts but nothing proves either")
 }
 
@@ -124,6 +125,9 @@ func (a *app) restore(ctx context.Context, id string, f restoreFlags) error {
 			return err
 		}
 		if err := f.Covers(set, f.components, there); err != nil {
+			return err
+		}
+		if err := f.Leaves(set, f.components); err != nil {
 			return err
 		}
 		for _, name := range f.components {
@@ -159,10 +163,14 @@ func (a *app) agreed(plan *restore.Plan, f restoreFlags) (bool, error) {
 		}
 	case f.yes:
 	case !a.asks():
-		return false, a.result("restore-plan", plan, func() {
+		blocked := plan.Blocked()
+		err := a.result("restore-plan", plan, func() {
 			a.printRestorePlan(*plan)
-			a.printf("\nNothing was done. Add --yes to do it.\n")
+			if blocked == nil {
+				a.printf("\nNothing was done. Add --yes to do it.\n")
+			}
 		})
+		return false, errors.Join(err, blocked)
 	default:
 		a.printRestorePlan(*plan)
 		if refusal == nil && !a.confirm("Do all of this") {

@@ -20,6 +20,11 @@ func (a *app) printRestorePlan(p restore.Plan) {
 			a.printf("%s now, ", size(t.Bytes))
 		}
 		a.printf("about %s are built (Postgres %d)\n", size(t.Fit.DatabaseBytes), t.Fit.Server.Major())
+		for _, d := range t.Fit.Differences {
+			if d.Blocks {
+				a.printf("  BLOCKS: %s\n", short(d.What))
+			}
+		}
 		for _, o := range t.Obstacles {
 			// A session may be that of a program that the restore stops; whoever stays is named then.
 			if !p.OnlyProve && (p.Original == nil || o.PID == 0) {
@@ -100,6 +105,11 @@ func (a *app) printReport(r restore.Report) {
 		})
 	}
 	a.table(rows)
+	for _, d := range r.Done {
+		if len(d.Without) > 0 {
+			a.printf("\nLeft out of %s, as you said: %s.\n", d.Component, strings.Join(d.Without, ", "))
+		}
+	}
 	if !r.Swapped {
 		a.printf("\nProven: every table, sequence and fact of set %s came back equal. The live databases were not touched.\n", r.Set)
 		return
