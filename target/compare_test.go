@@ -11,7 +11,7 @@ import (
 // Each difference by itself: what is said, what is to be typed, and whether a
 // restore could go on all the same.
 func TestDifferencesBetweenWhatIsNeededAndWhatThereIs(t *testing.T) {
-	cron := holdfast.Extension{Name: "pg_cron", Version: "1.4", Preloaded: true}
+	audit := holdfast.Extension{Name: "pg_audit", Version: "1.4", Preloaded: true}
 	trigger := holdfast.Object{Name: "event trigger note", Owner: "app", Why: "it acts on what everybody does", SuperOwner: true}
 	german := holdfast.Locale{Collation: "app.german", Made: true, Provider: "libc", Collate: "de_DE.utf8", Version: "2.36"}
 	for _, c := range []struct {
@@ -26,28 +26,32 @@ func TestDifferencesBetweenWhatIsNeededAndWhatThereIs(t *testing.T) {
 		{"an older server", func(_ *holdfast.Needs, h *target.Has, _ *target.Choice) { h.Server.Number = 140009 }, true, "runs Postgres", "version 15"},
 		{"no right to create", func(_ *holdfast.Needs, h *target.Has, _ *target.Choice) { h.Superuser = false }, true, "may not create databases", `ALTER ROLE "me" CREATEDB`},
 		{"an extension is missing", func(n *holdfast.Needs, _ *target.Has, _ *target.Choice) {
-			n.Extensions = []holdfast.Extension{cron}
-		}, true, "extension pg_cron 1.4 is not available at there", "--without 'extension pg_cron'"},
+			n.Extensions = []holdfast.Extension{audit}
+		}, true, "extension pg_audit 1.4 is not available at there", "--without 'extension pg_audit'"},
+		{"one that is made in one database only", func(n *holdfast.Needs, h *target.Has, _ *target.Choice) {
+			n.Extensions = []holdfast.Extension{{Name: "pg_cron", Version: "1.4"}}
+			h.Extensions = map[string]target.Available{"pg_cron": {Default: "1.4"}}
+		}, true, "the database that cron.database_name names", "--without 'extension pg_cron'"},
 		{"it is left out", func(n *holdfast.Needs, _ *target.Has, o *target.Choice) {
-			n.Extensions, o.Without = []holdfast.Extension{cron}, []string{"extension pg_cron"}
+			n.Extensions, o.Without = []holdfast.Extension{audit}, []string{"extension pg_audit"}
 		}, false, "", ""},
 		{"another version of it", func(n *holdfast.Needs, h *target.Has, _ *target.Choice) {
-			n.Extensions = []holdfast.Extension{cron}
-			h.Extensions, h.Preloaded = map[string]target.Available{"pg_cron": {Default: "1.6"}}, holdfast.Known([]string{"pg_cron"})
+			n.Extensions = []holdfast.Extension{audit}
+			h.Extensions, h.Preloaded = map[string]target.Available{"pg_audit": {Default: "1.6"}}, holdfast.Known([]string{"pg_audit"})
 		}, false, "was version 1.4 and will be 1.6", "version 1.4"},
 		{"its library is not loaded", func(n *holdfast.Needs, h *target.Has, _ *target.Choice) {
-			n.Extensions = []holdfast.Extension{cron}
-			h.Extensions, h.Preloaded = map[string]target.Available{"pg_cron": {Default: "1.4"}}, holdfast.Known([]string{"auto_explain"})
-		}, false, "shared_preload_libraries", "shared_preload_libraries = 'auto_explain, pg_cron'"},
+			n.Extensions = []holdfast.Extension{audit}
+			h.Extensions, h.Preloaded = map[string]target.Available{"pg_audit": {Default: "1.4"}}, holdfast.Known([]string{"auto_explain"})
+		}, false, "shared_preload_libraries", "shared_preload_libraries = 'auto_explain, pg_audit'"},
 		{"nobody may see what is loaded", func(n *holdfast.Needs, h *target.Has, _ *target.Choice) {
-			n.Extensions, h.Extensions = []holdfast.Extension{cron}, map[string]target.Available{"pg_cron": {Default: "1.4"}}
+			n.Extensions, h.Extensions = []holdfast.Extension{audit}, map[string]target.Available{"pg_audit": {Default: "1.4"}}
 		}, false, "", ""},
 		{"an extension that a superuser makes", func(n *holdfast.Needs, h *target.Has, _ *target.Choice) {
-			n.Extensions, h.Extensions = []holdfast.Extension{cron}, map[string]target.Available{"pg_cron": {Default: "1.4"}}
+			n.Extensions, h.Extensions = []holdfast.Extension{audit}, map[string]target.Available{"pg_audit": {Default: "1.4"}}
 			h.Superuser, h.CreateDB = false, true
-		}, true, "made by a superuser, and me is none", "--without 'extension pg_cron'"},
+		}, true, "made by a superuser, and me is none", "--without 'extension pg_audit'"},
 		{"a trusted one", func(n *holdfast.Needs, h *target.Has, _ *target.Choice) {
-			n.Extensions, h.Extensions = []holdfast.Extension{cron}, map[string]target.Available{"pg_cron": {Default: "1.4", Anybody: true}}
+			n.Extensions, h.Extensions = []holdfast.Extension{audit}, map[string]target.Available{"pg_audit": {Default: "1.4", Anybody: true}}
 			h.Superuser, h.CreateDB = false, true
 		}, false, "", ""},
 		{"an event trigger without a superuser", func(n *holdfast.Needs, h *target.Has, _ *target.Choice) {
