@@ -124,6 +124,7 @@ func (p *Plan) component(ctx context.Context, t Databases, c holdfast.Part, now 
 		p.Warnings = append(p.Warnings, moved(c.Facts, *d.Now)...)
 	}
 	p.Warnings = append(p.Warnings, tooOld(c, now)...)
+	p.Warnings = append(p.Warnings, runs(c.Component, c.Database.Needs)...)
 	if !p.OnlyProve {
 		p.Warnings = append(p.Warnings, stays(d)...)
 	}
