@@ -144,8 +144,10 @@ func importRules() []rule {
 		{[]string{"identities"}, nil,
 			never("capture", "node", "databases", "sandbox", "repository", "notify", "metrics"),
 			"adapters meet in setup alone"},
-		{[]string{"repository"}, nil,
-			never("capture", "node", "databases", "sandbox", "identities", "notify", "metrics", "canton", "internal"),
+		{[]string{"repository"}, nil, func(path string) bool {
+			return path == module+"/internal/scratch" ||
+				never("capture", "node", "databases", "sandbox", "identities", "notify", "metrics", "canton", "internal")(path)
+		},
 			"adapters meet in setup alone"},
 		{[]string{"dumpfile"}, nil,
 			never("capture", "node", "databases", "sandbox", "identities", "repository", "notify", "metrics",

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"holdfast/internal/scratch"
 	"os"
 	"path/filepath"
 	"sync"
@@ -53,13 +54,14 @@ func (l location) openThrough(
 			_ = st.Close(ctx)
 		}
 	}()
-	dir, err := os.MkdirTemp("", "holdfast-")
+	const configBytes = 64 << 10 // more than the file has
+	dir, err := scratch.Make(configBytes)
 	if err != nil {
 		return nil, &holdfast.Problem{Class: holdfast.Failed, What: "open repository " + l.String(), Err: err,
 			Do: "Set TMPDIR to a writable directory."}
 	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	file := filepath.Join(dir, "repository.config") // kopia reads it once
+	defer func() { _ = dir.Remove() }()
+	file := filepath.Join(dir.Path, "repository.config") // kopia reads it once
 	config, err := json.Marshal(repo.LocalConfig{
 		Storage:       &blob.ConnectionInfo{Type: handedOver, Config: h},
 		Caching:       &content.CachingOptions{},

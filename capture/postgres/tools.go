@@ -19,6 +19,7 @@ import (
 
 	"holdfast"
 	"holdfast/internal/libpq"
+	"holdfast/internal/scratch"
 )
 
 // Tools finds Postgres's own client programs: pg_dump writes a schema, and
@@ -207,16 +208,23 @@ func (t Tools) start(
 
 // desk is a directory where the programs run, for the files they work on.
 type desk struct {
-	tools Tools
-	dir   string
+	tools   Tools
+	dir     string
+	scratch *scratch.Dir // of this machine
 }
+
+// schemaRoom is more than the schema of a node's database takes.
+const schemaRoom = 64 << 20
 
 // desk makes one; clear takes it away.
 func (t Tools) desk(ctx context.Context) (d desk, err error) {
 	d.tools = t
 	if t.Elsewhere == nil {
-		d.dir, err = os.MkdirTemp("", "holdfast-")
-		return d, err
+		if d.scratch, err = scratch.Make(schemaRoom); err != nil {
+			return d, err
+		}
+		d.dir = d.scratch.Path
+		return d, nil
 	}
 	var out bytes.Buffer
 	complaint := &tail{most: 4 << 10}
@@ -248,7 +256,7 @@ func (d desk) put(ctx context.Context, name string, content io.Reader) (string, 
 
 func (d desk) clear() {
 	if d.tools.Elsewhere == nil {
-		_ = os.RemoveAll(d.dir)
+		_ = d.scratch.Remove()
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
