@@ -66,12 +66,17 @@ type Job struct {
 	Deployment Deployment // nil: nothing is known but the databases
 	Rehearsal  Rehearsal  // nil: schemas are not tried
 	Store      Store
-	// Lock makes sure that nobody else backs up the node meanwhile; the function
-	// it returns ends that. It may wait.
-	Lock    func(ctx context.Context) (func(), error)
+	// Lock makes sure that nobody else copies or replaces the node's databases
+	// meanwhile, until release. Held says whether that was so. It may wait.
+	Lock    func(ctx context.Context) (held func(context.Context) error, release func(), err error)
+	// Whole refuses databases that may not belong together, because a restore was
+	// broken off; nil: nothing is known of restores.
+	Whole   func(ctx context.Context) error
 	Version string         // of Holdfast
 	Clock   holdfast.Clock // nil: the system's, from the begin of the run
 	Events  event.Listener
+
+	held func(context.Context) error // of the lock
 }
 
 // Plan is what a run would do.
@@ -132,11 +137,17 @@ func (j Job) Run(ctx context.Context) (holdfast.Set, error) {
 	if err := j.Node.Validate(); err != nil {
 		return holdfast.Set{}, err
 	}
-	unlock, err := j.Lock(ctx)
+	held, release, err := j.Lock(ctx)
 	if err != nil {
 		return holdfast.Set{}, err
 	}
-	defer unlock()
+	defer release()
+	j.held = held
+	if j.Whole != nil {
+		if err := j.Whole(ctx); err != nil {
+			return holdfast.Set{}, err
+		}
+	}
 	stages, err := j.Look(ctx)
 	if err != nil {
 		return holdfast.Set{}, err
@@ -311,6 +322,9 @@ func (j Job) take(ctx context.Context, attempt int, last holdfast.Set, files hol
 			if err := j.Rehearsal.Rehearse(ctx, &set, last, out); err != nil {
 				return err
 			}
+		}
+		if err := j.held(ctx); err != nil {
+			return fmt.Errorf("the set was discarded: %w", err)
 		}
 		set.Ended = clock()
 		set.Prove()

@@ -11,6 +11,7 @@ import (
 	"holdfast"
 	"holdfast/canton"
 	"holdfast/internal/libpq"
+	"holdfast/step"
 )
 
 // Live is a node and where its databases are.
@@ -47,4 +48,37 @@ func (n Live) Facts(ctx context.Context, name holdfast.ComponentName) (holdfast.
 	}
 	defer hangUp(conn)
 	return canton.Read(ctx, conn, c.Kind)
+}
+
+// Halves are the node's databases that took their place in a swap over several
+// servers and are not open yet: it goes on, or was broken off, here or on another
+// machine.
+func (n Live) Halves(ctx context.Context) (list []step.Leftover, err error) {
+	for _, c := range n.Components {
+		address, ok := n.Addresses[c.Name]
+		if !ok {
+			continue
+		}
+		s, err := ServerOf(ctx, address)
+		if holdfast.ClassOf(err) == holdfast.Refused { // then what is wrong shows when the database is opened
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		err = s.with(ctx, func(conn *pgx.Conn) error {
+			e, err := entryOf(ctx, conn, address.Database())
+			if noRows(err) {
+				return nil
+			}
+			if l, labelled := step.ReadLabel(e.comment); labelled && l.Role == step.New && !e.open {
+				list = append(list, step.Leftover{Label: l, Name: address.Database()})
+			}
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
 }

@@ -63,14 +63,14 @@ func everybody(ctx context.Context, conn *pgx.Conn, database string) ([]target.O
 }
 
 // sessions lists who is connected to a database, programs of the server
-// included, but for one application. Those of subscriptions end with them.
+// included, but for those whose name begins so. Those of subscriptions end with them.
 func sessions(ctx context.Context, conn *pgx.Conn, database, except string) ([]target.Obstacle, error) {
 	rows, err := conn.Query(ctx, `SELECT pid, coalesce(usename, ''), coalesce(application_name, ''),
 			coalesce(host(client_addr), 'this machine'), coalesce(backend_type, 'client backend')
 		FROM pg_stat_activity WHERE datname = $1 AND pid <> pg_backend_pid() AND leader_pid IS NULL
 			AND coalesce(backend_type, '') NOT LIKE 'autovacuum%'
 			AND coalesce(backend_type, '') NOT LIKE 'logical replication%'
-			AND ($2 = '' OR coalesce(application_name, '') <> $2) ORDER BY pid`, database, except)
+			AND ($2 = '' OR NOT starts_with(coalesce(application_name, ''), $2)) ORDER BY pid`, database, except)
 	if err != nil {
 		return nil, err
 	}
@@ -171,7 +171,7 @@ func listed(ctx context.Context, conn *pgx.Conn, sql string, args ...any) ([]tar
 func quoted(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
 
 // deserted makes sure that nothing holds a database. Sessions of our own that
-// were closed a moment ago may still be on their way out.
+// were closed a moment ago, or of a check, may still be on their way out.
 func deserted(ctx context.Context, conn *pgx.Conn, database string, looks []looker) error {
 	inUse := func(list []target.Obstacle) error {
 		return target.InUse(target.Held{Database: "database " + database, Obstacles: list})
@@ -182,7 +182,7 @@ func deserted(ctx context.Context, conn *pgx.Conn, database string, looks []look
 		if err != nil || len(list) == 0 {
 			return err
 		}
-		strangers, err := sessions(ctx, conn, database, application)
+		strangers, err := sessions(ctx, conn, database, "holdfast")
 		if err != nil {
 			return err
 		}

@@ -25,6 +25,8 @@ func (fits) Survey(context.Context, holdfast.Part) (target.Compatibility, error)
 	return target.Compatibility{}, nil
 }
 
+func (fits) Recipe(holdfast.Part, target.Compatibility) string { return "" }
+
 func targetOf(t *testing.T, dsn string) databases.Target {
 	t.Helper()
 	info, err := libpq.Parse(dsn)

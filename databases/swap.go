@@ -84,6 +84,26 @@ func (s Server) connect(ctx context.Context) (*pgx.Conn, error) {
 	return s.Address.Connect(ctx, libpq.Options{Application: application})
 }
 
+// identity says which server it is, however it is reached: two connection
+// strings of one server lead to one identity, and a copy of a server has another.
+func (s Server) identity(ctx context.Context) (id string, err error) {
+	err = s.with(ctx, func(conn *pgx.Conn) error {
+		id, err = identity(ctx, conn)
+		return err
+	})
+	return id, err
+}
+
+func identity(ctx context.Context, conn *pgx.Conn) (id string, err error) {
+	const started = `extract(epoch FROM pg_postmaster_start_time())::text`
+	err = conn.QueryRow(ctx, `SELECT (SELECT system_identifier FROM pg_control_system()) || ' ' || `+started).Scan(&id)
+	var refused *pgconn.PgError
+	if errors.As(err, &refused) && refused.Code == "42501" { // somebody has revoked what everybody may ask
+		err = conn.QueryRow(ctx, "SELECT "+started).Scan(&id)
+	}
+	return id, err
+}
+
 // with runs fn with a connection.
 func (s Server) with(ctx context.Context, fn func(*pgx.Conn) error) error {
 	conn, err := s.connect(ctx)
@@ -100,32 +120,6 @@ func (s Server) Exists(ctx context.Context, database string) (there bool, err er
 		return conn.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)`, database).Scan(&there)
 	})
 	return there, err
-}
-
-// SetLabel writes a database's label.
-func (s Server) SetLabel(ctx context.Context, database string, l step.Label) error {
-	return s.with(ctx, func(conn *pgx.Conn) error {
-		own, err := ownComment(ctx, conn, database)
-		if err != nil {
-			return err
-		}
-		_, err = conn.Exec(ctx, comment(database, &l, own))
-		return err
-	})
-}
-
-// querier reads; connections and transactions both do.
-type querier interface {
-	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
-}
-
-// ownComment is the operator's comment on a database, "" without one. A label
-// has only taken its place.
-func ownComment(ctx context.Context, q querier, database string) (string, error) {
-	var text string
-	err := q.QueryRow(ctx, `SELECT coalesce(shobj_description(oid, 'pg_database'), '') FROM pg_database
-		WHERE datname = $1`, database).Scan(&text)
-	return step.OwnComment(text), err
 }
 
 // comment is the statement that labels a database, or gives it back the
@@ -151,7 +145,8 @@ func (s Server) Leftovers(ctx context.Context, live string) (out []step.Leftover
 	err = s.with(ctx, func(conn *pgx.Conn) error {
 		rows, err := conn.Query(ctx, `SELECT datname::text, coalesce(shobj_description(oid, 'pg_database'), ''),
 			CASE WHEN has_database_privilege(oid, 'CONNECT') THEN pg_database_size(oid) ELSE 0 END,
-			ARRAY(SELECT slot_name::text FROM pg_replication_slots WHERE database = datname ORDER BY 1)
+			ARRAY(SELECT slot_name::text FROM pg_replication_slots WHERE database = datname ORDER BY 1),
+			oid::text || '/' || xmin::text, datallowconn
 			FROM pg_database WHERE shobj_description(oid, 'pg_database') LIKE '{"holdfast":%'
 			OR datname LIKE '%~new~%' OR datname LIKE '%~rehearsal~%'
 			ORDER BY datname`)
@@ -159,10 +154,10 @@ func (s Server) Leftovers(ctx context.Context, live string) (out []step.Leftover
 			return err
 		}
 		var l step.Leftover
-		var text string
-		_, err = pgx.ForEachRow(rows, []any{&l.Name, &text, &l.Bytes, &l.Slots}, func() error {
+		var e entry
+		_, err = pgx.ForEachRow(rows, []any{&l.Name, &e.comment, &l.Bytes, &l.Slots, &e.row, &e.open}, func() error {
 			var labelled bool
-			if l.Label, labelled = step.ReadLabel(text); !labelled {
+			if l.Label, labelled = step.ReadLabel(e.comment); !labelled {
 				set := holdfast.SetID(l.Name[strings.LastIndex(l.Name, "~")+1:])
 				roles := []step.Role{step.New, step.Rehearsal}
 				i := slices.IndexFunc(roles, func(r step.Role) bool { return NameOf(live, r, set) == l.Name })
@@ -171,6 +166,7 @@ func (s Server) Leftovers(ctx context.Context, live string) (out []step.Leftover
 				}
 				l.Label = step.Label{Role: roles[i], Database: live, Set: set}
 			}
+			l.Proof = e.proof() // nil when somebody has changed the database since
 			if l.Database == live && l.Name != live {
 				out = append(out, l)
 			}
@@ -184,6 +180,11 @@ func (s Server) Leftovers(ctx context.Context, live string) (out []step.Leftover
 // drop drops a leftover.
 func (s Server) drop(ctx context.Context, l step.Leftover) error {
 	return s.with(ctx, func(conn *pgx.Conn) error {
+		if l.Role == step.New {
+			if err := expel(ctx, conn, l.Name); err != nil {
+				return err
+			}
+		}
 		if err := deserted(ctx, conn, l.Name, toDrop()); err != nil {
 			return err
 		}
@@ -228,13 +229,16 @@ func unslotted(ctx context.Context, conn *pgx.Conn, database string) error {
 }
 
 // Move makes all moves of one server in one transaction, so that nobody ever
-// sees one without the others. Anybody connected to a database that is to be
-// renamed stops it before anything happens. When the connection is lost while
-// the transaction is committed, a query finds out what became of it.
+// sees one without the others. Whatever holds a database that is to be renamed
+// stops it before anything happens. When the connection is lost while the
+// transaction is committed, a query finds out what became of it.
 func (s Server) Move(ctx context.Context, moves []step.Move) error {
 	err := s.with(ctx, func(conn *pgx.Conn) error {
 		for _, m := range moves {
-			if err := deserted(ctx, conn, m.From, toRename()); err != nil {
+			if m.From == m.To {
+				continue
+			}
+			if err := vacant(ctx, conn, m.From); err != nil {
 				return err
 			}
 		}
@@ -243,15 +247,8 @@ func (s Server) Move(ctx context.Context, moves []step.Move) error {
 				return err
 			}
 			for _, m := range moves {
-				own, err := ownComment(ctx, tx, m.From)
-				if err != nil {
+				if err := s.move(ctx, tx, m); err != nil {
 					return err
-				}
-				if _, err := tx.Exec(ctx, "ALTER DATABASE "+pgx.Identifier{m.From}.Sanitize()+" RENAME TO "+pgx.Identifier{m.To}.Sanitize()); err != nil {
-					return s.renaming(ctx, m, err)
-				}
-				if _, err := tx.Exec(ctx, comment(m.To, m.Label, own)); err != nil {
-					return fmt.Errorf("label database %s: %w", m.To, err)
 				}
 			}
 			return nil
@@ -268,22 +265,65 @@ func (s Server) Move(ctx context.Context, moves []step.Move) error {
 	return err
 }
 
+// move makes one of them. A proven database that stays closed stays proven.
+func (s Server) move(ctx context.Context, tx pgx.Tx, m step.Move) error {
+	before, err := entryOf(ctx, tx, m.From)
+	if err != nil {
+		return err
+	}
+	to := "ALTER DATABASE " + pgx.Identifier{m.To}.Sanitize()
+	if m.From != m.To {
+		rename := "ALTER DATABASE " + pgx.Identifier{m.From}.Sanitize() + " RENAME TO " + pgx.Identifier{m.To}.Sanitize()
+		if _, err := tx.Exec(ctx, rename); err != nil {
+			return s.renaming(ctx, m, err)
+		}
+	}
+	if m.Access != step.Unchanged {
+		if _, err := tx.Exec(ctx, fmt.Sprintf("%s ALLOW_CONNECTIONS %t", to, m.Access == step.Everybody)); err != nil {
+			return fmt.Errorf("%s database %s: %w", m.Access, m.To, err)
+		}
+	}
+	label := m.Label
+	if proof := before.proof(); proof != nil && label != nil && label.Role == step.New && m.Access != step.Everybody {
+		after, err := entryOf(ctx, tx, m.To)
+		if err != nil {
+			return err
+		}
+		sealed := *label
+		sealed.Proof = &step.Proof{Recipe: proof.Recipe, Row: after.row}
+		label = &sealed
+	}
+	if _, err := tx.Exec(ctx, comment(m.To, label, step.OwnComment(before.comment))); err != nil {
+		return fmt.Errorf("label database %s: %w", m.To, err)
+	}
+	return nil
+}
+
 // moved reports whether the moves were made: the last one takes its database
 // from a name that nothing else gets.
-func (s Server) moved(ctx context.Context, moves []step.Move) (bool, error) {
+func (s Server) moved(ctx context.Context, moves []step.Move) (made bool, err error) {
 	if len(moves) == 0 {
 		return true, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	last := moves[len(moves)-1]
-	there, err := s.Exists(ctx, last.To)
-	if err != nil || !there {
-		return false, err
+	err = s.with(ctx, func(conn *pgx.Conn) error {
+		e, err := entryOf(ctx, conn, last.To)
+		if noRows(err) {
+			return nil
+		}
+		made = err == nil && (last.Access == step.Unchanged || e.open == (last.Access == step.Everybody))
+		return err
+	})
+	if err != nil || !made || last.From == last.To {
+		return made, err
 	}
-	there, err = s.Exists(ctx, last.From)
+	there, err := s.Exists(ctx, last.From)
 	return !there, err
 }
+
+func noRows(err error) bool { return errors.Is(err, pgx.ErrNoRows) }
 
 // renaming explains a rename that failed. Somebody may have connected after we
 // had looked.

@@ -1,6 +1,7 @@
 package databases
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,7 +20,13 @@ import (
 // Loader puts captures into fresh databases of one server.
 type Loader interface {
 	Survey(ctx context.Context, c holdfast.Part) (target.Compatibility, error)
-	Load(ctx context.Context, name string, c holdfast.Part, fit target.Compatibility, files holdfast.Files) error
+	// Load builds a database, proves it and closes it. Lasting says that no crash of
+	// the server changes it.
+	Load(
+		ctx context.Context, name string, c holdfast.Part, fit target.Compatibility, files holdfast.Files,
+	) (lasting bool, err error)
+	// Recipe names what Load would make: databases of one recipe are equal.
+	Recipe(c holdfast.Part, fit target.Compatibility) string
 	Drop(ctx context.Context, name string) error
 	// Create makes an empty database, and Rehearse finds out what of the
 	// capture's schema a restore would stop at there.
@@ -86,7 +93,15 @@ func (p Target) Look(ctx context.Context, set holdfast.SetID, c holdfast.Part) (
 	if out.Fit, err = p.Loader(c.Component, s.Address).Survey(ctx, c); err != nil {
 		return out, err
 	}
-	out.Fit.Differences = append(out.Fit.Differences, target.Room(out.Fit, s.free(ctx), serverOf(t))...)
+	if out.Server, err = s.identity(ctx); err != nil {
+		return out, err
+	}
+	if err := p.ready(ctx, s, set, c, &out); err != nil || out.InPlace != nil {
+		return out, err
+	}
+	if !out.Ready { // what is built has its room
+		out.Fit.Differences = append(out.Fit.Differences, target.Room(out.Fit, s.free(ctx), serverOf(t))...)
+	}
 	if out.Live, err = s.Exists(ctx, out.Database); err != nil || !out.Live {
 		return out, err
 	}
@@ -158,16 +173,21 @@ func (p Target) Build(
 		if l.Name != d.New || l.Role != step.New {
 			continue
 		}
-		// A restore of the same set died before it could clean up. If it is
-		// still alive it is connected, and drop refuses.
+		// A restore of the same set died before it could clean up; it does not live,
+		// since the lock is ours.
 		if err := s.drop(ctx, l); err != nil {
 			return err
 		}
 	}
-	if err := loader.Load(ctx, d.New, c, d.Fit, files); err != nil {
+	lasting, err := loader.Load(ctx, d.New, c, d.Fit, files)
+	if err != nil {
 		return err
 	}
-	if err := s.SetLabel(ctx, d.New, label); err != nil {
+	recipe := ""
+	if lasting {
+		recipe = loader.Recipe(c, d.Fit)
+	}
+	if err := s.seal(ctx, d.New, label, recipe); err != nil {
 		return errors.Join(err, loader.Drop(context.WithoutCancel(ctx), d.New))
 	}
 	return nil
@@ -176,8 +196,18 @@ func (p Target) Build(
 // Swaps are the steps that put the new databases in place: one of each server,
 // because the renames of one server are one transaction. All carry the same
 // time: an undo knows by it what was swapped together.
+//
+// On several servers nothing is opened before everything has its place, so that
+// no two databases that do not belong together can be used or backed up, however
+// the swap is broken off.
 func (p Target) Swaps(set holdfast.SetID, at time.Time, list []target.Database) []step.Step {
-	var out renames
+	for _, d := range list {
+		if d.InPlace != nil { // this goes on with that swap
+			at = *d.InPlace
+		}
+	}
+	several := slices.ContainsFunc(list, func(d target.Database) bool { return p.serverOf(d) != p.serverOf(list[0]) })
+	swap, open := batches{act: step.Rename}, batches{act: step.Open}
 	for _, d := range list {
 		label := step.Label{Database: d.Database, Component: d.Component, Set: set, At: at}
 		previous, fresh := label, label
@@ -187,26 +217,39 @@ func (p Target) Swaps(set holdfast.SetID, at time.Time, list []target.Database) 
 		if d.Live || unknown {
 			moves = append(moves, step.Move{From: d.Database, To: d.Previous, Label: &previous, If: unknown})
 		}
-		out.add(p.Addresses[d.Component], d.Component, append(moves, step.Move{From: d.New, To: d.Database, Was: &fresh})...)
+		last := step.Move{From: d.New, To: d.Database, Was: &fresh, Access: step.Everybody}
+		if several {
+			last.Label, last.Access = &fresh, step.Unchanged
+			open.add(p.serverOf(d), d.Component,
+				step.Move{From: d.Database, To: d.Database, Was: &fresh, Access: step.Everybody})
+		}
+		if !several || d.New != d.Database {
+			swap.add(p.serverOf(d), d.Component, append(moves, last)...)
+		}
 	}
-	return out.steps
+	return append(swap.steps, open.steps...)
 }
 
-// renames are steps that are being gathered by server.
-type renames struct {
+// serverOf is a server's identity or, while that is unknown, how it is reached.
+func (p Target) serverOf(d target.Database) string {
+	return cmp.Or(d.Server, p.Addresses[d.Component].On("postgres").String())
+}
+
+// batches are steps that are being gathered by server.
+type batches struct {
+	act     step.Act
 	servers []string
 	steps   []step.Step
 }
 
-func (r *renames) add(t libpq.Address, name holdfast.ComponentName, moves ...step.Move) {
-	server := t.On("postgres").String()
-	i := slices.Index(r.servers, server)
+func (b *batches) add(server string, name holdfast.ComponentName, moves ...step.Move) {
+	i := slices.Index(b.servers, server)
 	if i < 0 {
-		i = len(r.servers)
-		r.servers = append(r.servers, server)
-		r.steps = append(r.steps, step.Step{Act: step.Rename, Kind: step.Server, Name: string(name)})
+		i = len(b.servers)
+		b.servers = append(b.servers, server)
+		b.steps = append(b.steps, step.Step{Act: b.act, Kind: step.Server, Name: string(name)})
 	}
-	r.steps[i].Moves = append(r.steps[i].Moves, moves...)
+	b.steps[i].Moves = append(b.steps[i].Moves, moves...)
 }
 
 // Rename does the moves of one step: all of them, or none.
@@ -289,7 +332,7 @@ func (p Target) Remove(ctx context.Context, list []step.Leftover) error {
 	if len(list) == 0 {
 		return nil
 	}
-	unlock, err := p.Lock(ctx)
+	_, unlock, err := p.Lock(ctx, false)
 	if err != nil {
 		return err
 	}
@@ -307,14 +350,21 @@ func (p Target) Remove(ctx context.Context, list []step.Leftover) error {
 }
 
 // Back are the steps that put previous databases back in their place. What is
-// live there now is kept as undone.
+// live there now is kept as undone. On several servers, what is live on all but
+// the first is closed meanwhile: see Swaps.
 func (p Target) Back(ctx context.Context, previous []step.Leftover, at time.Time) ([]step.Step, error) {
-	var out renames
+	shut, back := batches{act: step.Close}, batches{act: step.Rename}
+	first := ""
 	for _, l := range previous {
-		s, t, err := p.server(ctx, l.Component)
+		s, _, err := p.server(ctx, l.Component)
 		if err != nil {
 			return nil, err
 		}
+		server, err := s.identity(ctx)
+		if err != nil {
+			return nil, err
+		}
+		first = cmp.Or(first, server)
 		live, err := s.Exists(ctx, l.Database)
 		if err != nil {
 			return nil, err
@@ -326,12 +376,20 @@ func (p Target) Back(ctx context.Context, previous []step.Leftover, at time.Time
 			if err != nil {
 				return nil, err
 			}
-			moves = append(moves, step.Move{From: l.Database, To: name, Label: &undone})
+			move := step.Move{From: l.Database, To: name, Label: &undone}
+			if server != first {
+				fresh := undone
+				fresh.Role = step.New
+				shut.add(server, l.Component,
+					step.Move{From: l.Database, To: l.Database, Label: &fresh, Access: step.Nobody})
+				move.Was, move.Access = &fresh, step.Everybody
+			}
+			moves = append(moves, move)
 		}
 		was := l.Label
-		out.add(t, l.Component, append(moves, step.Move{From: l.Name, To: l.Database, Was: &was})...)
+		back.add(server, l.Component, append(moves, step.Move{From: l.Name, To: l.Database, Was: &was, Access: step.Everybody})...)
 	}
-	return out.steps, nil
+	return append(shut.steps, back.steps...), nil
 }
 
 // Fit leaves out of a way back what was taken back already, or never done: a
@@ -389,7 +447,7 @@ func (p Target) fitRename(
 // keep has restored databases become undone where they would become new.
 func (s Server) keep(ctx context.Context, moves []step.Move, kept map[string]bool, at time.Time) error {
 	for i, m := range moves {
-		if m.Label == nil || m.Label.Role != step.New {
+		if m.Label == nil || m.Label.Role != step.New || m.From == m.To {
 			continue
 		}
 		name, err := s.freeName(ctx, m.From, step.Undone, m.Label.Set)
@@ -399,7 +457,7 @@ func (s Server) keep(ctx context.Context, moves []step.Move, kept map[string]boo
 		kept[m.To] = true
 		label := *m.Label
 		label.Role, label.At = step.Undone, at
-		moves[i].To, moves[i].Label = name, &label
+		moves[i].To, moves[i].Label, moves[i].Access = name, &label, step.Everybody
 	}
 	return nil
 }

@@ -43,7 +43,15 @@ func (p *place) Build(context.Context, holdfast.SetID, target.Database, holdfast
 func (p *place) Names(set holdfast.SetID, c holdfast.Part) (target.Database, error) {
 	return p.Look(context.Background(), set, c)
 }
-func (p *place) Lock(context.Context) (func(), error)                           { return func() {}, nil }
+func (p *place) Lock(context.Context, bool) (func(context.Context) error, func(), error) {
+	return func(context.Context) error { return nil }, func() {}, nil
+}
+func (p *place) Reuse(context.Context, holdfast.SetID, target.Database, holdfast.Part) error {
+	return nil
+}
+func (p *place) Discard(context.Context, holdfast.ComponentName, string) (bool, error) {
+	return false, nil
+}
 func (p *place) Swaps(holdfast.SetID, time.Time, []target.Database) []step.Step { return nil }
 func (p *place) Rename(context.Context, step.Step) error                        { return nil }
 func (p *place) Drop(context.Context, holdfast.ComponentName, string) error     { return nil }

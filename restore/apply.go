@@ -2,6 +2,7 @@ package restore
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -32,6 +33,7 @@ type Done struct {
 	Rows      int64                  `json:"rows"`
 	Without   []string               `json:"without,omitempty"` // what was left out, as the operator said
 	Took      time.Duration          `json:"took_ns"`
+	Reused    bool                   `json:"reused,omitempty"` // an earlier run had built and proven it
 }
 
 // ChangedError refuses a plan that is no longer what would be done.
@@ -83,7 +85,7 @@ func Apply(
 	}
 	if err := a.run(ctx); err != nil {
 		report.Swapped = false
-		return report, a.walk.fail(ctx, err)
+		return report, a.walk.fail(ctx, err, keepsProven(p, err))
 	}
 	report.Swapped = !p.OnlyProve
 	report.Serving = report.Swapped && t.Programs != nil
@@ -99,8 +101,8 @@ type attempt struct {
 	report *Report
 	events event.Listener
 	walk   walk
-	held   []func() // locks
-	locked bool     // the databases are
+	held   []func()                    // locks
+	locked func(context.Context) error // whether the databases still are; nil before
 }
 
 func (a *attempt) unlock() {
@@ -109,18 +111,54 @@ func (a *attempt) unlock() {
 	}
 }
 
-// lockDatabases keeps other restores out of the databases, once.
+// lockDatabases keeps other restores and backups out of the databases, once. A
+// rehearsal goes on next to a backup.
 func (a *attempt) lockDatabases(ctx context.Context) error {
-	if a.locked {
+	if a.locked != nil {
 		return nil
 	}
-	release, err := a.Databases.Lock(ctx)
+	locked, release, err := a.Databases.Lock(ctx, !a.plan.OnlyProve)
 	if err != nil {
 		return err
 	}
-	a.locked, a.held = true, append(a.held, release)
+	a.locked, a.held = locked, append(a.held, release)
 	return nil
 }
+
+// stillLocked makes sure before the swap that nobody else had the databases
+// since they were locked. A lock that was lost is taken again, and what was
+// known of the databases has to be so still.
+func (a *attempt) stillLocked(ctx context.Context) error {
+	err := a.locked(ctx)
+	if err == nil {
+		return nil
+	}
+	a.events.Report(LockLost{err})
+	a.locked = nil
+	if err := a.lockDatabases(ctx); err != nil {
+		return err
+	}
+	swaps := a.Databases.Swaps(a.plan.Set, a.plan.at, a.plan.Databases)
+	var now []target.Database
+	for _, d := range a.plan.Databases {
+		c, _ := a.set.Part(d.Component)
+		found, err := a.Databases.Look(ctx, a.set.ID, c)
+		if err != nil {
+			return err
+		}
+		now = append(now, found)
+	}
+	if !step.Same(swaps, a.Databases.Swaps(a.plan.Set, a.plan.at, now)) {
+		problem := changed()
+		return &problem
+	}
+	return nil
+}
+
+// LockLost is the event of a lock that was lost while databases were built.
+type LockLost struct{ Cause error }
+
+func (l LockLost) String() string { return fmt.Sprintf("%v; it is taken again", l.Cause) }
 
 // prepare takes the locks, surveys again, and compares.
 func (a *attempt) prepare(ctx context.Context, p Plan, statement string) error {
@@ -131,6 +169,7 @@ func (a *attempt) prepare(ctx context.Context, p Plan, statement string) error {
 		}
 		a.held = append(a.held, release)
 	}
+	a.plan = p
 	if !stopsServer(p.survey) {
 		if err := a.lockDatabases(ctx); err != nil {
 			return err
@@ -176,20 +215,36 @@ func (a *attempt) run(ctx context.Context) error {
 	return a.Journal.End()
 }
 
+// keepsProven reports whether a failed run keeps the databases that it has
+// built and proven: they are hours of work, and the next run goes on with them.
+// A set that does not come back equal is not restored again.
+func keepsProven(p Plan, err error) bool {
+	return !p.OnlyProve && holdfast.ClassOf(err) != holdfast.NotProven
+}
+
 // do does one step of the plan, or of the way back from it.
 func (a *attempt) do(ctx context.Context, s step.Step) error {
 	switch {
-	case s.Act == step.Build:
+	case s.Act == step.Build, s.Act == step.Reuse:
 		return a.build(ctx, s)
-	case s.Act == step.Rename && a.Programs != nil:
+	case s.Act == step.Rename:
 		return a.rename(ctx, s)
 	}
 	return a.Target.do(ctx, s, a.events)
 }
 
 // rename renames databases once nobody is connected to them. Building them took
-// its time, and somebody may have started a program meanwhile.
+// its time: somebody may have started a program meanwhile, and the lock may be
+// lost.
 func (a *attempt) rename(ctx context.Context, s step.Step) error {
+	if len(a.walk.log.Back) == 0 {
+		if err := a.stillLocked(ctx); err != nil {
+			return err
+		}
+	}
+	if a.Programs == nil {
+		return a.Target.do(ctx, s, a.events)
+	}
 	for tries := 3; ; tries-- {
 		if err := a.Programs.Quiet(ctx, a.walk.log, a.events); err != nil {
 			return err
@@ -201,16 +256,26 @@ func (a *attempt) rename(ctx context.Context, s step.Step) error {
 	}
 }
 
-// build builds one database, and reports it.
+// build builds one database, or looks at one that was built before, and reports
+// it.
 func (a *attempt) build(ctx context.Context, s step.Step) error {
 	c, _ := a.set.Part(holdfast.ComponentName(s.Of))
 	i := slices.IndexFunc(a.plan.Databases, func(d target.Database) bool { return d.Component == c.Component })
 	d := a.plan.Databases[i]
 	start := time.Now()
-	if err := a.Databases.Build(ctx, a.set.ID, d, c, a.files); err != nil {
+	var err error
+	if s.Act == step.Reuse {
+		err = a.Databases.Reuse(ctx, a.set.ID, d, c)
+	} else {
+		err = a.Databases.Build(ctx, a.set.ID, d, c, a.files)
+	}
+	if err != nil {
 		return err
 	}
-	done := Done{Component: c.Component, Database: d.Database, Without: d.Fit.Without, Took: time.Since(start)}
+	done := Done{
+		Component: c.Component, Database: d.Database, Without: d.Fit.Without,
+		Took: time.Since(start), Reused: s.Act == step.Reuse,
+	}
 	done.Tables, done.Rows = c.Counts()
 	if d.Live && !a.plan.OnlyProve {
 		done.Previous = d.Previous

@@ -24,9 +24,11 @@ type world struct {
 	policy    map[string]string
 	databases map[string]string      // name to content
 	labels    map[string]*step.Label // by name
+	proven    map[string]bool        // built, and closed since
 	log       *step.Log
 	original  holdfast.Verdict
 	did       []string
+	built     int    // databases
 	broken    string // what must never be, and was
 	unplanned func() // changes the world between two surveys
 }
@@ -40,6 +42,7 @@ func newWorld(programs bool) *world {
 	w := &world{
 		up: map[string]bool{}, policy: map[string]string{}, original: holdfast.Holds,
 		databases: map[string]string{"participant-db": oldContent, "validator-db": oldContent}, labels: map[string]*step.Label{},
+		proven: map[string]bool{},
 	}
 	if programs {
 		for _, name := range []string{"postgres", "participant", "validator"} {
@@ -70,6 +73,7 @@ type process struct {
 	at    int // which step, from 1; 0: none
 	after bool
 	die   bool
+	class holdfast.Class // of the failure
 	count int
 }
 
@@ -79,6 +83,9 @@ func (p *process) fault(what string, do func() error) error {
 	strike := func() error {
 		if p.die {
 			panic(killed{})
+		}
+		if p.class != "" {
+			return &holdfast.Problem{Class: p.class, What: what + " failed"}
 		}
 		return errors.New(what + " failed")
 	}
@@ -147,11 +154,32 @@ func (p *process) Look(_ context.Context, set holdfast.SetID, c holdfast.Part) (
 		d.Previous = fmt.Sprintf("%s~before%d~%s", d.Database, n, set)
 	}
 	_, d.Live = p.databases[d.Database]
+	d.Ready = p.proven[d.New]
 	return d, nil
 }
-func (p *process) Lock(context.Context) (func(), error) { return func() {}, nil }
+func (p *process) Lock(context.Context, bool) (func(context.Context) error, func(), error) {
+	return func(context.Context) error { return nil }, func() {}, nil
+}
 func (p *process) Build(_ context.Context, _ holdfast.SetID, d target.Database, _ holdfast.Part, _ holdfast.Files) error {
-	return p.fault("build "+string(d.Component), func() error { p.databases[d.New] = wantContent; return nil })
+	return p.fault("build "+string(d.Component), func() error {
+		p.built++
+		p.databases[d.New], p.proven[d.New] = wantContent, true
+		return nil
+	})
+}
+func (p *process) Reuse(_ context.Context, _ holdfast.SetID, d target.Database, _ holdfast.Part) error {
+	return p.fault("reuse "+string(d.Component), func() error {
+		if !p.proven[d.New] {
+			return errors.New("not proven")
+		}
+		return nil
+	})
+}
+func (p *process) Discard(ctx context.Context, component holdfast.ComponentName, name string) (bool, error) {
+	if p.proven[name] {
+		return true, nil
+	}
+	return false, p.Drop(ctx, component, name)
 }
 func (p *process) Swaps(set holdfast.SetID, at time.Time, list []target.Database) []step.Step {
 	s := step.Step{Act: step.Rename, Kind: step.Server, Name: "participant"}
@@ -186,13 +214,14 @@ func (p *process) Rename(_ context.Context, s step.Step) error {
 			}
 			delete(p.databases, m.From)
 			delete(p.labels, m.From)
+			delete(p.proven, m.From)
 			p.databases[m.To], p.labels[m.To] = content, m.Label
 		}
 		return nil
 	})
 }
 func (p *process) Drop(_ context.Context, _ holdfast.ComponentName, name string) error {
-	return p.fault("drop", func() error { delete(p.databases, name); delete(p.labels, name); return nil })
+	return p.fault("drop", func() error { delete(p.databases, name); delete(p.labels, name); delete(p.proven, name); return nil })
 }
 func (p *process) Leftovers(context.Context) ([]step.Leftover, error) {
 	var out []step.Leftover

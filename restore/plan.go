@@ -128,6 +128,10 @@ func (p *Plan) component(ctx context.Context, t Databases, c holdfast.Part, now 
 	if !p.OnlyProve {
 		p.Warnings = append(p.Warnings, stays(d)...)
 	}
+	if d.InPlace != nil {
+		p.Warnings = append(p.Warnings, fmt.Sprintf("%s: the swap of an earlier restore was interrupted when %s had its place"+
+			" and others had not. This run finishes it; to roll back: `holdfast restore undo`", c.Component, d.Database))
+	}
 	if d.Unknown == "" {
 		p.Warnings = append(p.Warnings, roles(c.Component, d.Fit)...)
 		p.Warnings = append(p.Warnings, differences(c.Component, d.Fit)...)
@@ -144,9 +148,13 @@ func (p *Plan) databaseSteps(t Databases) []step.Step {
 	var out, drops []step.Step
 	for _, d := range p.Databases {
 		name := string(d.Component)
-		out = append(out, step.Step{
+		made := step.Step{
 			Act: step.Build, Kind: step.Database, Name: d.Database, As: d.New, Of: name, Without: d.Fit.Without,
-		})
+		}
+		if d.Ready {
+			made.Act, made.Why = step.Reuse, "an earlier run has built and proven it, and it has not changed since"
+		}
+		out = append(out, made)
 		drops = append(drops, step.Step{
 			Act: step.Drop, Kind: step.Database, Name: d.New, Of: name, Why: "it was only to be proven",
 		})
@@ -332,6 +340,8 @@ func unknown(then holdfast.Facts, d target.Database) string {
 		return ""
 	}
 	switch now := d.Now; {
+	case d.InPlace != nil:
+		return "was replaced by an interrupted restore"
 	case d.Unknown != "":
 		return "cannot be read yet (" + d.Unknown + ")"
 	case !d.Live:

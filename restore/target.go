@@ -2,6 +2,7 @@ package restore
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"holdfast"
@@ -27,18 +28,25 @@ type Databases interface {
 	Names(set holdfast.SetID, c holdfast.Part) (target.Database, error)
 	// Look says where a capture would go and what is there now.
 	Look(ctx context.Context, set holdfast.SetID, c holdfast.Part) (target.Database, error)
-	// Lock keeps other restores out.
-	Lock(ctx context.Context) (unlock func(), err error)
+	// Lock keeps other restores out and, with swap, backups too. Held says whether
+	// that was so all the time.
+	Lock(ctx context.Context, swap bool) (held func(context.Context) error, release func(), err error)
 	// Build restores the capture into d.New, and proves it. A leftover of an
 	// earlier attempt under that name is replaced; anything else is refused.
 	Build(ctx context.Context, set holdfast.SetID, d target.Database, c holdfast.Part, files holdfast.Files) error
+	// Reuse makes sure that d.New, which an earlier run has built, is still what it
+	// has proven.
+	Reuse(ctx context.Context, set holdfast.SetID, d target.Database, c holdfast.Part) error
 	// Swaps are the steps that put every d.New into the place of d.Database, which
-	// becomes d.Previous: one of each server.
+	// becomes d.Previous: one of each server and, where there are several, one more
+	// that opens them when all are in place.
 	Swaps(set holdfast.SetID, at time.Time, list []target.Database) []step.Step
 	// Rename does the moves of one step: all of them, or none.
 	Rename(ctx context.Context, s step.Step) error
 	// Drop drops a database that was built and is not in place.
 	Drop(ctx context.Context, component holdfast.ComponentName, name string) error
+	// Discard drops one unless it is proven.
+	Discard(ctx context.Context, component holdfast.ComponentName, name string) (kept bool, err error)
 }
 
 // History is what restores have left on a target's servers.
@@ -109,7 +117,7 @@ func (t Target) do(ctx context.Context, s step.Step, events event.Listener) erro
 	case step.Server:
 		return t.Databases.Rename(ctx, s)
 	case step.Database:
-		return t.Databases.Drop(ctx, holdfast.ComponentName(s.Of), s.Name)
+		return t.discard(ctx, s, events)
 	}
 	if t.Programs == nil {
 		return &holdfast.Problem{
@@ -119,4 +127,29 @@ func (t Target) do(ctx context.Context, s step.Step, events event.Listener) erro
 		}
 	}
 	return t.Programs.Do(ctx, s, events)
+}
+
+// discard drops a database that was built, or keeps it if it is proven and the
+// step leaves that open.
+func (t Target) discard(ctx context.Context, s step.Step, events event.Listener) error {
+	component := holdfast.ComponentName(s.Of)
+	if s.Act == step.Drop {
+		return t.Databases.Drop(ctx, component, s.Name)
+	}
+	kept, err := t.Databases.Discard(ctx, component, s.Name)
+	if kept {
+		events.Report(Kept{Component: component, Database: s.Name})
+	}
+	return err
+}
+
+// Kept is the event of a database that was built and proven before the run
+// failed: the next restore of the set goes on with it.
+type Kept struct {
+	Component holdfast.ComponentName
+	Database  string
+}
+
+func (k Kept) String() string {
+	return fmt.Sprintf("%s: database %s is proven and is kept: the next restore of the set goes on with it", k.Component, k.Database)
 }

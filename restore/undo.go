@@ -70,7 +70,7 @@ func fitted(ctx context.Context, history History, log step.Log, now time.Time) (
 		return fit, err
 	}
 	if used { // they may hold what nothing else does
-		back = slices.DeleteFunc(back, func(s step.Step) bool { return s.Act == step.Drop })
+		back = slices.DeleteFunc(back, func(s step.Step) bool { return s.Act == step.Drop || s.Act == step.Discard })
 	}
 	return back, nil
 }
@@ -239,7 +239,7 @@ func (a *attempt) reverse(ctx context.Context, err error) error {
 	a.walk.log = step.Log{
 		Schema: step.LogSchema, Set: a.walk.log.Set, Began: a.walk.log.Began, Entries: a.walk.log.All(),
 	}
-	if failed := a.walk.takeBack(ctx); failed != nil {
+	if failed := a.walk.takeBack(ctx, false); failed != nil {
 		return errors.Join(err, unfinished(failed))
 	}
 	return fmt.Errorf("nothing was changed: %w", err)
@@ -249,7 +249,11 @@ func (a *attempt) reverse(ctx context.Context, err error) error {
 func Moved(steps []step.Step) []step.Move {
 	out := []step.Move{}
 	for _, s := range steps {
-		out = append(out, s.Moves...)
+		for _, m := range s.Moves {
+			if m.From != m.To {
+				out = append(out, m)
+			}
+		}
 		if s.Act == step.PutBack && s.Kind == step.Volume {
 			if s.As != "" {
 				out = append(out, step.Move{From: s.Name, To: s.As})

@@ -77,12 +77,29 @@ func (w *walk) one(ctx context.Context, e *step.Entry) error {
 }
 
 // leftover reports whether a step only removes what nobody uses.
-func leftover(s step.Step) bool { return s.Act == step.Drop || s.Act == step.Remove }
+func leftover(s step.Step) bool {
+	return s.Act == step.Drop || s.Act == step.Discard || s.Act == step.Remove
+}
 
-// takeBack plans the way back from all that the log has, and walks it.
-func (w *walk) takeBack(ctx context.Context) error {
-	w.log.Back = planned(w.log.Rest())
+// takeBack plans the way back from all that the log has, and walks it. With
+// keep, what was built is dropped only if it is not proven, or if its name is
+// needed for what an earlier run has built and swapped in.
+func (w *walk) takeBack(ctx context.Context, keep bool) error {
+	rest := w.log.Rest()
+	for i, s := range rest {
+		if keep && s.Act == step.Drop && s.Kind == step.Database && !named(rest[i:], s.Name) {
+			rest[i].Act = step.Discard
+		}
+	}
+	w.log.Back = planned(rest)
 	return w.back(ctx)
+}
+
+// named reports whether a database gets that name in some of the steps.
+func named(list []step.Step, name string) bool {
+	return slices.ContainsFunc(list, func(s step.Step) bool {
+		return slices.ContainsFunc(s.Moves, func(m step.Move) bool { return m.To == name })
+	})
 }
 
 func planned(steps []step.Step) []step.Entry {
@@ -107,12 +124,12 @@ type Remains struct {
 func (r Remains) String() string { return fmt.Sprintf("%s failed, it remains: %v", r.Step, r.Cause) }
 
 // fail takes back what a failed run has begun, and says how that ended.
-func (w *walk) fail(ctx context.Context, err error) error {
+func (w *walk) fail(ctx context.Context, err error, keep bool) error {
 	if len(w.log.Entries) == 0 {
 		return fmt.Errorf("nothing was changed: %w", err)
 	}
 	w.events.Report(TakingBack{err})
-	failed := w.takeBack(context.WithoutCancel(ctx))
+	failed := w.takeBack(context.WithoutCancel(ctx), keep)
 	if failed == nil {
 		return fmt.Errorf("nothing was changed: %w", err)
 	}

@@ -67,10 +67,49 @@ func TestWhateverFailsIsTakenBack(t *testing.T) {
 			t.Errorf("error %v, %+v", err, report)
 		}
 		w.is(t, was, "after the failure")
-		if len(w.databases) != 2 {
+		if len(w.databases) != 2+len(w.proven) {
 			t.Errorf("left are %v", w.databases)
 		}
 	})
+}
+
+// What was built and proven is kept when a later step fails, and the next run
+// goes on with it: no database is built twice that nobody could change since.
+func TestWhatIsProvenIsNotBuiltAgain(t *testing.T) {
+	each(t, func(t *testing.T, programs bool, at int, after bool) {
+		for _, die := range []bool{false, true} {
+			want := restored(t, programs)
+			w := newWorld(programs)
+			(&process{world: w, at: at, after: after, die: die}).run(t, programs)
+			proven, built := len(w.proven), w.built
+			report, err, _ := (&process{world: w}).run(t, programs)
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.is(t, want, "repeated")
+			reused := 0
+			for _, d := range report.Done {
+				if d.Reused {
+					reused++
+				}
+			}
+			if reused != proven || w.built != built+2-proven {
+				t.Errorf("of %d proven databases %d were reused; %d were built", proven, reused, w.built-built)
+			}
+		}
+	})
+}
+
+// A set that does not come back equal is not worth what was built of it.
+func TestWhatIsBuiltOfADamagedSetIsDropped(t *testing.T) {
+	w := newWorld(false)
+	p := &process{world: w, at: 2, class: holdfast.NotProven}
+	if _, err, _ := p.run(t, false); holdfast.ClassOf(err) != holdfast.NotProven {
+		t.Fatal(err)
+	}
+	if len(w.databases) != 2 {
+		t.Errorf("left are %v", w.databases)
+	}
 }
 
 // Wherever a restore is killed, repeating it restores the node, and undoing it

@@ -38,7 +38,10 @@ func (p *Parts) backupTo(ctx context.Context, store backup.Store, wait time.Dura
 		Node: p.Node, Sources: p.sources(live), Store: store,
 		Rehearsal:  p.rehearsal(live),
 		Deployment: p.kind.Recorder, Version: p.Version, Events: p.Events,
-		Lock: func(ctx context.Context) (func(), error) { return live.Lock(ctx, wait) },
+		Lock: func(ctx context.Context) (func(context.Context) error, func(), error) {
+			return live.Lock(ctx, wait)
+		},
+		Whole: func(ctx context.Context) error { return p.whole(ctx, live) },
 	}
 	if p.Config.Identities != nil {
 		if job.Identities, err = p.IdentitiesBackup(ctx); err != nil {

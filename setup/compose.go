@@ -146,7 +146,7 @@ func (c *composed) try(ctx context.Context) []Finding {
 	if err == nil {
 		well = fmt.Sprintf("project %s, Splice %s", n.Project, n.Splice())
 	}
-	out := []Finding{found("docker", well, err)}
+	out := []Finding{Found("docker", well, err)}
 	log, err := c.parts.journal().Read()
 	if err == nil && !log.Unfinished() {
 		return out
@@ -158,5 +158,5 @@ func (c *composed) try(ctx context.Context) []Finding {
 			Do:   "`holdfast restore undo` rolls back, `holdfast restore` resumes it.",
 		}
 	}
-	return append(out, found("restore", "", err))
+	return append(out, Found("restore", "", err))
 }

@@ -1,6 +1,7 @@
 package setup
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -21,8 +22,8 @@ type Finding struct {
 	Do      string           `json:"do,omitempty"`
 }
 
-// found makes a finding of a trial.
-func found(subject, well string, err error) Finding {
+// Found makes a finding of a trial.
+func Found(subject, well string, err error) Finding {
 	if err == nil {
 		return Finding{Subject: subject, Verdict: holdfast.Holds, Found: well}
 	}
@@ -39,8 +40,9 @@ func (p *Parts) Try(ctx context.Context) []Finding {
 	}
 	n, err := p.databasesOrWhyNot(ctx)
 	if err != nil {
-		return append(out, found("databases", "", err))
+		return append(out, Found("databases", "", err))
 	}
+	out = append(out, Found("restores", "none was interrupted", cmp.Or(p.Interrupted(), p.whole(ctx, n))))
 	for _, c := range n.Components {
 		out = append(out, p.tryDatabase(ctx, c, n.Addresses[c.Name])...)
 	}
@@ -52,25 +54,25 @@ func (p *Parts) tryDatabase(ctx context.Context, c holdfast.Component, t libpq.A
 	subject := string(c.Name)
 	outlook, err := p.source(c.Name, t).Look(ctx, c)
 	if err != nil {
-		return []Finding{found(subject, "", err)}
+		return []Finding{Found(subject, "", err)}
 	}
-	return []Finding{found(subject, fmt.Sprintf("%s, %s", outlook.Database, outlook.Found), nil), mayRestore(ctx, subject, t)}
+	return []Finding{Found(subject, fmt.Sprintf("%s, %s", outlook.Database, outlook.Found), nil), mayRestore(ctx, subject, t)}
 }
 
 func mayRestore(ctx context.Context, subject string, t libpq.Address) Finding {
 	subject += ", restore"
 	conn, err := t.Connect(ctx, libpq.Options{})
 	if err != nil {
-		return found(subject, "", err)
+		return Found(subject, "", err)
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
 	var may bool
 	var user string
 	if err := conn.QueryRow(ctx, `SELECT rolsuper OR rolcreatedb, rolname FROM pg_roles WHERE rolname = current_user`).Scan(&may, &user); err != nil {
-		return found(subject, "", err)
+		return Found(subject, "", err)
 	}
 	if may {
-		return found(subject, "role "+user+" may create databases", nil)
+		return Found(subject, "role "+user+" may create databases", nil)
 	}
 	return Finding{Subject: subject, Verdict: holdfast.CannotTell, Found: "role " + user + " may not create databases",
 		Why: "A restore builds next to the old database. Another role may be meant for it.",
@@ -89,18 +91,18 @@ func (p *Parts) tryIdentities(ctx context.Context, n databases.Live) Finding {
 		err = fetched.Report.Err()
 	}
 	if err != nil {
-		return found(subject, "", err)
+		return Found(subject, "", err)
 	}
-	return found(subject, fmt.Sprintf("%s, %s", fetched.ID, keys(len(fetched.Keys))), nil)
+	return Found(subject, fmt.Sprintf("%s, %s", fetched.ID, keys(len(fetched.Keys))), nil)
 }
 
 func (p *Parts) tryRepository(ctx context.Context) Finding {
 	r, err := p.Repository(ctx)
 	if err != nil {
-		return found("repository", "", err)
+		return Found("repository", "", err)
 	}
 	_, _, err = r.Latest(ctx, p.Node.Name, holdfast.Proven)
-	return found("repository", r.Name(), err)
+	return Found("repository", r.Name(), err)
 }
 
 func keys(n int) string {

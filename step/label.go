@@ -32,6 +32,18 @@ type Label struct {
 	// Comment is the operator's own comment, whose place the label takes. It is
 	// given back when the label goes.
 	Comment string `json:"comment,omitempty"`
+	// Proof is there of a database that was built, proven, and closed since. The
+	// database still has the name it was built under, or has its place and is not
+	// open yet, because others of the node are not in theirs.
+	Proof *Proof `json:"proof,omitempty"`
+}
+
+// Proof is by what a database is recognized as the one that was proven.
+type Proof struct {
+	Recipe string `json:"recipe"` // of what it was built, and how
+	// Row is the version of the server's own entry of the database. Nobody can
+	// connect to a closed database, and nobody can open one without another Row.
+	Row string `json:"row"`
 }
 
 // ReadLabel reads the comment of a database: its label, or false for a comment

@@ -42,6 +42,13 @@ const (
 // Unfinished reports whether there is anything to take back.
 func (l Log) Unfinished() bool { return len(l.Entries)+len(l.Back) > 0 }
 
+// Swapping reports whether the run may have changed which databases are live.
+func (l Log) Swapping() bool {
+	return slices.ContainsFunc(l.All(), func(e Entry) bool {
+		return e.Step.Kind == Server || e.Step.Act == Keep || e.Step.Kind == Volume && e.Step.Act == PutBack
+	})
+}
+
 // All are the steps that were begun, those of the way back among them: to take
 // a step back is a step as well.
 func (l Log) All() []Entry {
@@ -126,6 +133,14 @@ func settled(list []Step) []Step {
 	return list
 }
 
+// back are the moves that take those of a step back.
+func (s Step) back(access Access) (out []Move) {
+	for _, m := range slices.Backward(s.Moves) {
+		out = append(out, Move{From: m.To, To: m.From, Label: m.Was, Was: m.Label, If: m.If, Access: access})
+	}
+	return out
+}
+
 // opposite is the step that takes one back.
 func (e Entry) opposite(kept bool) (Step, bool) {
 	s := e.Step
@@ -151,9 +166,11 @@ func (e Entry) opposite(kept bool) (Step, bool) {
 		back.Act, back.Name = Drop, s.As
 	case Rename:
 		back.Act, back.If = Rename, e.Mark == Begun
-		for _, m := range slices.Backward(s.Moves) {
-			back.Moves = append(back.Moves, Move{From: m.To, To: m.From, Label: m.Was, Was: m.Label, If: m.If})
-		}
+		back.Moves = s.back(Unchanged)
+	case Open:
+		back.Act, back.Moves = Close, s.back(Nobody)
+	case Close:
+		back.Act, back.Moves = Open, s.back(Everybody)
 	default:
 		return back, false
 	}

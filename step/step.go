@@ -52,12 +52,16 @@ const (
 	Replace        Act = "replace" // a container, by one made as the set recorded it
 	Create         Act = "create"
 	Build          Act = "build" // and prove
+	Reuse          Act = "reuse" // what an earlier run has built and proven
 	Rename         Act = "rename"
-	Run            Act = "run" // a container that does its work once
+	Open           Act = "open" // databases that have their place, to everybody
+	Run            Act = "run"  // a container that does its work once
 	Start          Act = "start"
 	EnableRestart  Act = "enable restart" // of a container, by its policy
 	Remove         Act = "remove"
+	Close          Act = "close" // databases, to everybody
 	Drop           Act = "drop"
+	Discard        Act = "discard"  // drop what was built, unless it is proven
 	PutBack        Act = "put back" // what was kept, or replaced
 )
 
@@ -75,7 +79,8 @@ const (
 	Server    Kind = "server" // of Postgres
 )
 
-// Move renames one database, and sets or clears its label.
+// Move renames one database, and sets or clears its label. From and To of one
+// that is only opened or closed are the same.
 type Move struct {
 	From  string `json:"from"`
 	To    string `json:"to"`
@@ -83,13 +88,25 @@ type Move struct {
 	Was   *Label `json:"was,omitempty"`   // before
 	// If says that it is unknown whether there is such a database.
 	If bool `json:"if,omitempty"`
+	// Access is who may connect afterwards.
+	Access Access `json:"access,omitempty"`
 }
+
+// Access says who may connect to a database.
+type Access string
+
+// The kinds of access.
+const (
+	Unchanged Access = ""
+	Everybody Access = "open"   // whom the server lets in otherwise
+	Nobody    Access = "closed" // superusers neither
+)
 
 // String is the step on one line: "stop container splice-validator-1".
 func (s Step) String() string {
 	what := fmt.Sprintf("%s %s %s", s.Act, s.Kind, s.Name)
-	if s.Act == Rename {
-		what = "rename " + moves(s.Moves)
+	if s.Kind == Server {
+		what = string(s.Act) + " " + moves(s.Moves)
 	}
 	return what + s.detail()
 }
@@ -124,7 +141,7 @@ func (s Step) detail() string {
 // table.
 func (s Step) Detail() string {
 	out := strings.TrimLeft(s.detail(), " :,;")
-	if s.Act == Rename {
+	if s.Kind == Server {
 		out = moves(s.Moves)
 	}
 	return out
@@ -133,7 +150,10 @@ func (s Step) Detail() string {
 func moves(list []Move) string {
 	var out []string
 	for _, m := range list {
-		text := m.From + " to " + m.To
+		text := m.From
+		if m.To != m.From {
+			text += " to " + m.To
+		}
 		if m.If {
 			text += " (if it exists)"
 		}
@@ -168,7 +188,9 @@ func Same(a, b []Step) bool {
 	})
 }
 
-func (m Move) same(o Move) bool { return m.From == o.From && m.To == o.To && m.If == o.If }
+func (m Move) same(o Move) bool {
+	return m.From == o.From && m.To == o.To && m.If == o.If && m.Access == o.Access
+}
 
 // Original is the verdict on whether the node that a set was taken of is sure
 // not to run while the restored one does. Two copies of one node on a network

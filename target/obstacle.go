@@ -48,11 +48,10 @@ func InUse(held ...Held) *holdfast.Problem {
 		What:  strings.Join(what, "; "),
 		Why: "Postgres renames and drops only databases that nothing uses. A running participant or validator app" +
 			" would write into the database that is being replaced.",
-		Do: "Stop the validator app and the participant, then repeat the command.",
+		Do: "Stop the validator app and the participant, close other sessions, and try again.",
 	}
 	if len(remedies) > 0 {
-		p.Do = "Stop the validator app and the participant, end what is left, then repeat the command: " +
-			strings.Join(remedies, " ")
+		p.Do += " To end what stays: " + strings.Join(remedies, " ")
 	}
 	return p
 }

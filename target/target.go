@@ -2,7 +2,11 @@
 // now, the names of a restore, and whether the server can take the capture.
 package target
 
-import "holdfast"
+import (
+	"time"
+
+	"holdfast"
+)
 
 // Compatibility is what a Postgres server has to say about taking a capture back.
 type Compatibility struct {
@@ -32,10 +36,16 @@ type Database struct {
 	Database  string                 `json:"database"`
 	New       string                 `json:"new"`
 	Previous  string                 `json:"previous"`
-	Live      bool                   `json:"live"` // a database of that name is there
-	Bytes     int64                  `json:"bytes"`
-	Obstacles []Obstacle             `json:"obstacles,omitempty"` // for which Postgres would refuse to rename it
-	Stays     []Obstacle             `json:"stays,omitempty"`     // what follows the old database to its new name
+	Server    string                 `json:"-"` // which one it is, however it is reached; "" while unknown
+	// Ready says that New is built and proven, and has not changed since.
+	Ready bool `json:"ready,omitempty"`
+	// InPlace is when New took the name of Database, in a swap that was broken off
+	// before the other databases of the node took theirs. New is Database then.
+	InPlace   *time.Time `json:"in_place,omitempty"`
+	Live      bool       `json:"live"` // a database of that name is there
+	Bytes     int64      `json:"bytes"`
+	Obstacles []Obstacle `json:"obstacles,omitempty"` // for which Postgres would refuse to rename it
+	Stays     []Obstacle `json:"stays,omitempty"`     // what follows the old database to its new name
 	// Slots are the logical replication slots of the database that is there now.
 	// They stay with it, whatever its name.
 	Slots   []Slot          `json:"slots,omitempty"`

@@ -21,7 +21,8 @@ import (
 
 // build is one database being restored.
 type build struct {
-	Loader
+	Loader         // its address is the new database
+	outside Loader // in another database of the server
 	name    string
 	capture holdfast.Part
 	rows    content.Rows
@@ -30,6 +31,7 @@ type build struct {
 	info    libpq.Conninfo
 	own     []content.Global // what belonged to the database itself
 	trial   *trial           // nil: whatever fails ends the build
+	lasting bool             // nothing in it is lost when the server crashes
 
 	done  atomic.Int64
 	total int64
@@ -47,6 +49,9 @@ func (b *build) run(ctx context.Context) error {
 	defer desk.clear()
 	schema, err := b.fetch(ctx, b.rows.Schema, desk)
 	if err != nil {
+		return err
+	}
+	if err := b.admit(ctx); err != nil {
 		return err
 	}
 	if err := b.owner(ctx); err != nil {
@@ -102,6 +107,9 @@ func (b *build) end(ctx context.Context, desk desk, schema string, behind behind
 	}
 	defer proof.close()
 	if err := b.entries(ctx, desk, schema, behind.last, 1); err != nil {
+		return err
+	}
+	if err := b.shut(ctx, proof.conn); err != nil {
 		return err
 	}
 	if err := b.settings(ctx, proof.conn); err != nil {
@@ -163,6 +171,50 @@ func (b *build) owner(ctx context.Context) error {
 		"ALTER DATABASE "+pgx.Identifier{b.name}.Sanitize()+" OWNER TO "+
 			pgx.Identifier{b.capture.Database.Owner}.Sanitize()); err != nil {
 		return fmt.Errorf("owner of the database: %w", err)
+	}
+	return nil
+}
+
+// admit lets this restore into the new database and keeps others out, who would
+// hold it when it is to be renamed: monitoring finds new databases by itself. A
+// limit of no connections is passed by superusers alone; without that right,
+// only the owner keeps the right to connect.
+func (b *build) admit(ctx context.Context) error {
+	ident := pgx.Identifier{b.name}.Sanitize()
+	return b.fromOutside(ctx, "open database "+b.name,
+		"REVOKE CONNECT, TEMPORARY ON DATABASE "+ident+" FROM PUBLIC",
+		"ALTER DATABASE "+ident+" ALLOW_CONNECTIONS true")
+}
+
+// shut closes the database to everybody, superusers included, and takes back
+// what kept others out until then. Sessions that are open stay.
+func (b *build) shut(ctx context.Context, inside *pgx.Conn) error {
+	err := inside.QueryRow(ctx,
+		`SELECT NOT EXISTS (SELECT FROM pg_class WHERE relkind = 'r' AND relpersistence = 'u')`).Scan(&b.lasting)
+	if err != nil {
+		return err
+	}
+	ident := pgx.Identifier{b.name}.Sanitize()
+	return b.fromOutside(ctx, "close database "+b.name,
+		"ALTER DATABASE "+ident+" ALLOW_CONNECTIONS false CONNECTION LIMIT -1",
+		"GRANT CONNECT, TEMPORARY ON DATABASE "+ident+" TO PUBLIC")
+}
+
+// fromOutside runs statements in another database; those about rights only where
+// the limit of connections does not do.
+func (b *build) fromOutside(ctx context.Context, what string, statements ...string) error {
+	conn, err := b.outside.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer closeConn(conn)
+	for _, sql := range statements {
+		if isSuperuser(conn) && !strings.HasPrefix(sql, "ALTER") {
+			continue
+		}
+		if _, err := conn.Exec(ctx, sql); err != nil {
+			return fmt.Errorf("%s: %w", what, err)
+		}
 	}
 	return nil
 }

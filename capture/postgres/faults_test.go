@@ -300,7 +300,7 @@ func TestACancelledRestoreLeavesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := l.Load(ctx, "half", c, fit, files); holdfast.ClassOf(err) != holdfast.Interrupted {
+	if _, err := l.Load(ctx, "half", c, fit, files); holdfast.ClassOf(err) != holdfast.Interrupted {
 		t.Errorf("%v", err)
 	}
 	if n := one[int](t, server.DSN("postgres"), `SELECT count(*) FROM pg_database WHERE datname = 'half'`); n != 0 {

@@ -107,7 +107,10 @@ func databaseGrants(ctx context.Context, q querier, d holdfast.Database) ([]stri
 	}
 	var changed bool
 	err = q.QueryRow(ctx,
-		`SELECT datacl IS NOT NULL FROM pg_database WHERE datname = current_database()`).Scan(&changed)
+		`SELECT datacl IS NOT NULL AND
+			(SELECT array_agg(a::text ORDER BY a::text) FROM unnest(datacl) a) IS DISTINCT FROM
+			(SELECT array_agg(a::text ORDER BY a::text) FROM unnest(acldefault('d', datdba)) a)
+		FROM pg_database WHERE datname = current_database()`).Scan(&changed)
 	if !changed {
 		return nil, err
 	}

@@ -42,7 +42,7 @@ func TestSettingsOfRolesAndGrantsOnTheDatabaseComeBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := loader.Load(t.Context(), "new~1", part(c), fit, files); err != nil {
+	if _, err := loader.Load(t.Context(), "new~1", part(c), fit, files); err != nil {
 		t.Fatal(err)
 	}
 	conn, err := pgx.Connect(t.Context(), server.DSN("postgres"))

@@ -2,6 +2,8 @@ package postgres
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"runtime"
@@ -96,20 +98,22 @@ func (l Loader) without(c holdfast.Part) []string {
 // Load creates the database name, which must not exist, and puts the capture
 // into it. Whatever fails, the new database is dropped again and nothing else
 // was touched. The nil error means that every digest, every sequence and the
-// facts of the restored database equal the recorded ones.
+// facts of the restored database equal the recorded ones, and that the database
+// is closed: nobody connects to it before it is opened. Lasting says that it
+// stays as it is whatever happens to the server.
 func (l Loader) Load(
 	ctx context.Context, name string, c holdfast.Part, fit target.Compatibility, files holdfast.Files,
-) (err error) {
+) (lasting bool, err error) {
 	if err := target.Refuse(fit.Differences); err != nil {
-		return err
+		return false, err
 	}
 	rows, err := content.RowsOf(c)
 	if err != nil {
-		return err
+		return false, err
 	}
 	rows = without(rows, fit.Without)
 	if err := l.create(ctx, name, c.Database); err != nil {
-		return err
+		return false, err
 	}
 	defer func() {
 		if err != nil {
@@ -117,20 +121,38 @@ func (l Loader) Load(
 		}
 	}()
 	l.Tools = l.Tools.near(l.Address)
-	b := &build{Loader: l, name: name, capture: c, rows: rows, fit: fit, files: files}
+	b := &build{Loader: l, outside: l, name: name, capture: c, rows: rows, fit: fit, files: files}
 	b.Address = l.Address.On(name)
 	if b.info, err = b.Address.Resolve(ctx); err != nil {
-		return err
+		return false, err
 	}
 	err = b.run(ctx)
 	if ctx.Err() != nil {
-		return ctx.Err()
+		return false, ctx.Err()
 	}
 	o := restoring(c.Component, name, l.Address.Where())
 	if explained := o.explain(err); explained != err || err == nil { //nolint:errorlint // whether it was explained, not what it is
-		return explained
+		return b.lasting, explained
 	}
-	return fmt.Errorf("%s: %w", o.what, err)
+	return false, fmt.Errorf("%s: %w", o.what, err)
+}
+
+// Recipe is a name for all that makes a database of a capture what it is: the
+// capture itself, and how it is put back. Databases of one recipe are equal.
+func (l Loader) Recipe(c holdfast.Part, fit target.Compatibility) string {
+	text, err := json.Marshal(struct {
+		Capture       holdfast.Part
+		Locale        string
+		KeepOwners    bool
+		MissingRoles  []string
+		LostGrants    []holdfast.Grant
+		Without       []string
+		ServerVersion int
+	}{c, l.Options.Locale, fit.KeepOwners, fit.MissingRoles, fit.LostGrants, fit.Without, fit.Server.Major()})
+	if err != nil {
+		return ""
+	}
+	return fmt.Sprintf("%x", sha256.Sum256(text))
 }
 
 // Drop drops a database that a Load made.
@@ -179,7 +201,11 @@ func (l Loader) create(ctx context.Context, name string, d holdfast.Database) er
 	if err != nil {
 		return err
 	}
-	_, err = conn.Exec(ctx, createSQL(name, d, s.Major(), l.Options.Locale))
+	sql := createSQL(name, d, s.Major(), l.Options.Locale) + " ALLOW_CONNECTIONS false"
+	if isSuperuser(conn) {
+		sql += " CONNECTION LIMIT 0" // which superusers pass
+	}
+	_, err = conn.Exec(ctx, sql)
 	switch {
 	case err == nil:
 		return nil

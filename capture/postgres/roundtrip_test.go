@@ -251,7 +251,28 @@ func loadWith(
 	if err != nil {
 		return plan, err
 	}
-	return plan, l.Load(t.Context(), name, c, plan, files)
+	if _, err := l.Load(t.Context(), name, c, plan, files); err != nil {
+		return plan, err
+	}
+	open(t, server, name)
+	return plan, nil
+}
+
+// open lets everybody into a database that a Loader has closed.
+func open(t testing.TB, server, name string) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(context.Background()) }()
+	if _, err := conn.Exec(t.Context(), "SET default_transaction_read_only = off"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.Exec(t.Context(),
+		"ALTER DATABASE "+pgx.Identifier{name}.Sanitize()+" ALLOW_CONNECTIONS true"); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func TestRestoredDatabaseEqualsTheOriginal(t *testing.T) {

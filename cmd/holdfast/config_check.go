@@ -34,6 +34,9 @@ comes with its fix. Nothing is changed.`,
 			}
 			found := []setup.Finding{{Subject: "configuration", Verdict: holdfast.Holds, Found: fmt.Sprintf("node %s, %s", p.Node.Name, count(len(p.Node.Components), "database"))}}
 			found = append(found, p.Exposed()...)
+			if interrupted := p.Interrupted(); interrupted != nil && !live {
+				found = append(found, setup.Found("restores", "", interrupted))
+			}
 			if live {
 				found = append(found, p.Try(cmd.Context())...)
 			}

@@ -101,6 +101,12 @@ func asksForJSON(args []string) bool {
 	return false
 }
 
+// warn says what is wrong besides the command's own subject.
+func (a *app) warn(err error) {
+	_, do := holdfast.Advice(err)
+	_, _ = fmt.Fprintf(a.err, "Warning: %s\n  next: %s\n", lines(err.Error()), do)
+}
+
 // printError prints what failed, why it matters, and what to type next.
 func (a *app) printError(err error, asJSON bool) {
 	why, do := holdfast.Advice(err)

@@ -77,10 +77,10 @@ func (a *app) printSteps(steps []step.Step) {
 		}
 		details := []string{s.Detail()}
 		name := fmt.Sprintf("%s %s", s.Kind, s.Name)
-		if s.Act == step.Rename {
+		if s.Kind == step.Server {
 			name, details = "databases", nil
 			for _, m := range s.Moves {
-				details = append(details, step.Step{Act: step.Rename, Moves: []step.Move{m}}.Detail())
+				details = append(details, step.Step{Kind: step.Server, Moves: []step.Move{m}}.Detail())
 			}
 		}
 		if s.Act == step.Build {
@@ -170,6 +170,9 @@ func (a *app) printLeftovers(list []step.Leftover) {
 			bytes = size(l.Bytes)
 		}
 		what := is[l.Role]
+		if l.Proof != nil {
+			what = fmt.Sprintf("built and proven: `holdfast restore %s` goes on with it", l.Set)
+		}
 		if l.Volume != "" {
 			what = "the volume " + l.Volume + ", " + what
 		}

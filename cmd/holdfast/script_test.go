@@ -329,7 +329,7 @@ func cmdBusy(ts *testscript.TestScript, _ bool, _ []string) {
 	ts.Check(err)
 	node, err := p.Databases(context.Background())
 	ts.Check(err)
-	of(ts).release, err = node.Lock(context.Background(), 0)
+	_, of(ts).release, err = node.Lock(context.Background(), 0)
 	ts.Check(err)
 }
 

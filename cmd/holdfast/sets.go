@@ -38,6 +38,9 @@ why retention keeps or drops it.`,
 				if all {
 					node = ""
 				}
+				if interrupted := p.Interrupted(); interrupted != nil {
+					a.warn(interrupted)
+				}
 				entries, err := r.Sets(cmd.Context(), node)
 				if err != nil {
 					return err

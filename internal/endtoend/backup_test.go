@@ -272,7 +272,7 @@ func TestAWallClockThatJumpsBackDoesNotDisturbTheProof(t *testing.T) {
 func TestOneRunAtATime(t *testing.T) {
 	b := newBed(t, splicetest.NodeOptions{})
 
-	unlock, err := b.parts.Node.Lock(t.Context(), 0)
+	_, unlock, err := b.parts.Node.Lock(t.Context(), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -289,11 +289,21 @@ func TestOneRunAtATime(t *testing.T) {
 
 	elsewhere := b.parts.Node
 	elsewhere.Name = "another"
-	unlock, err = elsewhere.Lock(t.Context(), 0)
+	_, unlock, err = elsewhere.Lock(t.Context(), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.backup(t) // a node of another name is another node
+	_, err = b.job().Run(t.Context()) // the same databases under another name are the same node
+	says(t, err, holdfast.Busy, "backed up already", "session ")
+	unlock()
+	elsewhere.Addresses = map[holdfast.ComponentName]libpq.Address{
+		"participant": target(t, b.Participant.DSN("postgres")), "validator": target(t, b.Validator.DSN("template1")),
+	}
+	_, unlock, err = elsewhere.Lock(t.Context(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.backup(t) // other databases are another node
 	unlock()
 
 	// A holder that is killed takes its lock with it.

@@ -141,13 +141,15 @@ func readFacts(ctx context.Context, tx pgx.Tx, kind holdfast.Kind) (holdfast.Fac
 func (p *parts) job() backup.Job {
 	p.Heard = &eventtest.Record{}
 	j := backup.Job{
-		Node:       p.Node.Node,
-		Sources:    map[holdfast.ComponentName]backup.Source{},
-		Store:      p.Repository,
-		Version:    "test",
-		Clock:      p.Clock,
-		Events:     p.Heard.Hear,
-		Lock:       func(ctx context.Context) (func(), error) { return p.Node.Lock(ctx, p.Wait) },
+		Node:    p.Node.Node,
+		Sources: map[holdfast.ComponentName]backup.Source{},
+		Store:   p.Repository,
+		Version: "test",
+		Clock:   p.Clock,
+		Events:  p.Heard.Hear,
+		Lock: func(ctx context.Context) (func(context.Context) error, func(), error) {
+			return p.Node.Lock(ctx, p.Wait)
+		},
 		Identities: p.Identities,
 	}
 	if k, ok := j.Identities.(identities.Backup); ok {

@@ -7,18 +7,21 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"syscall"
 	"testing"
 	"time"
 
 	"holdfast"
 	"holdfast/capture/postgres"
 	"holdfast/databases"
+	"holdfast/event"
 	"holdfast/identities"
 	"holdfast/internal/child"
 	"holdfast/internal/libpq"
 	"holdfast/place"
 	"holdfast/repository"
 	"holdfast/restore"
+	"holdfast/step"
 )
 
 // childEnv makes the test binary play one run of the program, which may then
@@ -32,7 +35,8 @@ type task struct {
 	App                    string // the validator app's URL
 	Repository             string
 	Set                    holdfast.SetID
-	StorageAt, DatabaseAt  int64 // the call at which to be killed; 0 never
+	StorageAt, DatabaseAt  int64    // the call at which to be killed; 0 never
+	KillAt                 step.Act // at whose last step a restore is killed; "" never
 }
 
 func (e task) parts() (*parts, error) {
@@ -85,7 +89,7 @@ func (e task) run(ctx context.Context) error {
 	defer func() { _ = p.Repository.Close(ctx) }()
 	switch e.Do {
 	case "lock":
-		if _, err := p.Node.Lock(ctx, 0); err != nil {
+		if _, _, err := p.Node.Lock(ctx, 0); err != nil {
 			return err
 		}
 		fmt.Println("locked")
@@ -103,10 +107,29 @@ func (e task) run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		_, err = restore.Apply(ctx, p.target(), plan, set, files, nil)
+		_, err = restore.Apply(ctx, p.target(), plan, set, files, e.kill(plan))
 		return err
 	}
 	return errors.New("nothing to do")
+}
+
+// kill ends the process when the last step of KillAt begins.
+func (e task) kill(plan restore.Plan) event.Listener {
+	last := -1
+	for _, s := range plan.Steps {
+		if s.Act == e.KillAt {
+			last++
+		}
+	}
+	return func(heard event.Event) {
+		if began, ok := heard.(step.Began); !ok || began.Step.Act != e.KillAt {
+			return
+		}
+		if last--; last < 0 {
+			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+			time.Sleep(time.Minute) // until it arrives
+		}
+	}
 }
 
 func (b *bed) task(do string) task {

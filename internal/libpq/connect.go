@@ -164,6 +164,9 @@ func (t Address) explain(err error) error {
 			p.Class, p.Do = holdfast.WrongKey, "GRANT CONNECT ON DATABASE to this user."
 		case "53300":
 			p.Do = "Raise max_connections of the server, or lower `dump.connections` in holdfast.yaml."
+		case "55000": // of a database that lets nobody in
+			p.Class = holdfast.Refused
+			p.Do = "Its ALLOW_CONNECTIONS is false. If a restore was interrupted, finish it: `holdfast restore SET --yes`."
 		case "57P01", "57P02", "57P03":
 			p.Do = "The server is starting, stopping or recovering: try again when it is ready."
 		}
