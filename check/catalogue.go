@@ -27,6 +27,7 @@ const (
 	ClockSane               Code = "clock_sane"
 	PostgresSupported       Code = "postgres_supported"
 	SpaceForRestore         Code = "space_for_restore"
+	RestoreComplete         Code = "restore_complete"
 	UpgradePrepared         Code = "upgrade_prepared"
 	DatabasesCovered        Code = "databases_covered"
 )
@@ -384,6 +385,19 @@ func surroundings() []Entry {
 				"or name what need not be kept in `check.not_backed_up`. Roles: `pg_dumpall --roles-only`.",
 			DependsOn: []Code{PostgresSupported},
 			judge:     databasesCovered,
+		},
+		{
+			Code:  RestoreComplete,
+			Title: "no restore was interrupted",
+			Observed: "The journal next to holdfast.yaml, and the labels of the live databases. " +
+				"Violated when a restore of this node was begun and neither finished nor rolled back.",
+			Why: "A restore replaces the databases of several servers one after the other. " +
+				"In between, they do not belong together.",
+			Consequence: "Backups are refused, and the node must not run.",
+			Next: "Finish it: `holdfast restore SET --yes`, with the set that is named. " +
+				"Or roll it back: `holdfast restore undo --yes`.",
+			DependsOn: []Code{PostgresSupported},
+			judge:     restoreComplete,
 		},
 		{
 			Code:  SpaceForRestore,

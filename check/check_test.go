@@ -131,6 +131,7 @@ func healthy() *Observations {
 			Parties: holdfast.Known([]observed.Party{{ID: "demo::1220", Participants: 1}})}),
 		Metrics:  holdfast.Known(observed.Metrics{LastSequenced: noon.Add(-time.Minute)}),
 		Beside:   holdfast.Known([]string{}),
+		Restore:  holdfast.Known(""),
 		Copy:     holdfast.Known(Copy{Where: "/elsewhere", Sets: []CopiedSet{{set.ID, holdfast.Proven, set.Ended.Wall}}}),
 		Declared: Declared{Retention: []Retention{{SV: EverySV, Keeps: 30 * day, Source: "operators' channel, 2026-11-02"}}},
 	}
@@ -178,7 +179,7 @@ func TestEveryConditionHoldsForAHealthyNode(t *testing.T) {
 			t.Errorf("%+v", c)
 		}
 	}
-	if r.Verdict != holdfast.Holds || r.Err() != nil || len(r.Conditions) != 22 {
+	if r.Verdict != holdfast.Holds || r.Err() != nil || len(r.Conditions) != 23 {
 		t.Errorf("%s, %v, %d conditions", r.Verdict, r.Err(), len(r.Conditions))
 	}
 	if len(r.Runways) != 3 || r.Runways[0].Left == nil || *r.Runways[0].Left != 30*day-time.Minute || r.Runways[0].SV != "SV-1" {

@@ -202,6 +202,9 @@ func TestEvaluate(t *testing.T) {
 		{"a key test of other identities", func(o *Observations) {
 			o.KeyTests = holdfast.Known([]record.KeyTest{{Set: "gone", Content: "other", At: noon.Add(-day)}})
 		}, map[Code]string{RecoveryKeyTested: "violated: only on others"}, nil},
+		{"a restore was broken off", func(o *Observations) {
+			o.Restore = holdfast.Known("a restore of set 20261122T154500Z-1f0c9a3e was interrupted")
+		}, map[Code]string{RestoreComplete: "violated: a restore of set 20261122T154500Z-1f0c9a3e was interrupted"}, nil},
 		{"no second copy", func(o *Observations) { o.Copy = holdfast.Unknown[Copy]("check.second_copy names none") },
 			map[Code]string{SecondCopy: "cannot tell: check.second_copy"}, nil},
 		{"a second copy on the same disk", func(o *Observations) { o.Copy = with(o.Copy, func(c *Copy) { c.SameFileSystem = true }) },

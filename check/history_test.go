@@ -159,6 +159,7 @@ func moment(life history.Life, k int, r *rand.Rand) (check.Observations, time.Ti
 		App:        holdfast.Known(observed.App{Active: true, Version: "0.6.11"}),
 		Scans:      scans(life, participant, now, r),
 		Admin:      holdfast.Known(observed.Participant{ID: participant.ParticipantID, Initialized: true, Parties: holdfast.Known([]observed.Party{{ID: "p", Participants: 1}})}),
+		Restore:    holdfast.Known(""),
 		Metrics:    holdfast.Known(observed.Metrics{LastSequenced: now.Add(-time.Duration(r.IntN(30)) * time.Minute)}),
 		Copy:       holdfast.Known(check.Copy{Where: "c", Sets: []check.CopiedSet{{ID: lag.ID, State: holdfast.Proven, Ended: lag.Ended.Wall}}}),
 		Beside:     holdfast.Known([]string{}),

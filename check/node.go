@@ -299,6 +299,18 @@ func databasesCovered(v *view) answer {
 	return holds("the node's own servers have no other databases and no other roles")
 }
 
+// restoreComplete judges what a restore has left that was broken off.
+func restoreComplete(v *view) answer {
+	found, ok := v.Restore.Get()
+	switch {
+	case !ok:
+		return cannotTell(inDatabase, v.Restore.Missing()).dueTo(PostgresSupported)
+	case found != "":
+		return violated("%s", found)
+	}
+	return holds("there is no journal of one, and every live database is open")
+}
+
 // clockSane compares with the clocks of other machines. A server on this
 // machine has the same clock, so its time proves nothing.
 func clockSane(v *view) answer {

@@ -25,6 +25,7 @@ type Observations struct {
 	Metrics    holdfast.Observed[observed.Metrics]
 	Copy       holdfast.Observed[Copy]
 	Beside     holdfast.Observed[[]string] // what the node's own servers have that is in no set
+	Restore    holdfast.Observed[string]   // how a restore was interrupted; "" when none was
 	Declared   Declared
 	Limits     Limits
 }

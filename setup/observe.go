@@ -41,7 +41,8 @@ func (p *Parts) Observe(ctx context.Context) (check.Observations, error) {
 			return scan.Client{Probe: serial}.Ask(ctx, p.Config.Check.Scans)
 		},
 		Admin: p.observeAdmin, Metrics: p.observeMetrics, Copy: p.observeCopy,
-		Beside: p.beside,
+		Beside:  p.beside,
+		Restore: func(ctx context.Context) (string, error) { return p.observeRestore(ctx, live) },
 	}.Gather(ctx)
 	if clear := p.ClearFile(); clear.IsThere() {
 		seen.Clear = clear.Path

@@ -38,6 +38,8 @@ type Sources struct {
 	Copy    func(ctx context.Context) (check.Copy, error)
 	// Beside is what the node's own servers have that is in no set.
 	Beside func(ctx context.Context) ([]string, error)
+	// Restore says how a restore of the node was interrupted, "" when none was.
+	Restore func(ctx context.Context) (string, error)
 }
 
 // Repository is where sets rest, as a check looks at it.
@@ -79,6 +81,7 @@ func (s Sources) Gather(ctx context.Context) (check.Observations, error) {
 		func(ctx context.Context) { o.Metrics = holdfast.Observe(s.Metrics(ctx)) },
 		func(ctx context.Context) { o.Beside = holdfast.Observe(s.Beside(ctx)) },
 		func(ctx context.Context) { o.Copy = holdfast.Observe(s.Copy(ctx)) },
+		func(ctx context.Context) { o.Restore = holdfast.Observe(s.Restore(ctx)) },
 	} {
 		g.Go(func() error {
 			ctx, cancel := context.WithTimeout(ctx, patience)

@@ -33,6 +33,7 @@ func away() Sources {
 		Metrics: func(context.Context) (observed.Metrics, error) { return observed.Metrics{}, err },
 		Beside:  func(context.Context) ([]string, error) { return nil, err },
 		Copy:    func(context.Context) (check.Copy, error) { return check.Copy{}, err },
+		Restore: func(context.Context) (string, error) { return "", err },
 	}
 }
 
@@ -50,6 +51,8 @@ func TestWhatIsAwayIsSaidInItsPlace(t *testing.T) {
 	for what, why := range map[string]string{
 		"drills": o.Drills.Missing(), "key tests": o.KeyTests.Missing(), "database": o.Live["app"].Missing(), "identities": o.Identities.Missing(),
 		"app": o.App.Missing(), "admin": o.Admin.Missing(), "metrics": o.Metrics.Missing(), "copy": o.Copy.Missing(), "beside": o.Beside.Missing(),
+		"app": o.App.Missing(), "admin": o.Admin.Missing(), "metrics": o.Metrics.Missing(), "copy": o.Copy.Missing(),
+		"restore": o.Restore.Missing(),
 	} {
 		if why != "away" {
 			t.Errorf("%s: %q", what, why)
