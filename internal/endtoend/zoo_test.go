@@ -20,6 +20,7 @@ import (
 	"holdfast"
 	"holdfast/backup"
 	"holdfast/content"
+	"holdfast/event"
 	"holdfast/internal/splicetest"
 	"holdfast/place"
 	"holdfast/repository"
@@ -136,6 +137,12 @@ func (b stocked) zoo() []fault {
 		{"full disk", "the repository's disk is full", "holdfast backup", "the disk is full", b.fullDisk},
 		{"lost connection", "the database's connections break in the middle of a dump", "holdfast backup",
 			"capture validator", b.lostConnection},
+		{"lost lock", "the session that locks the node ends in the middle of a dump", "holdfast backup",
+			"the lock on the node was lost", b.lostLock},
+		{"backup during a restore", "a restore of the node has begun", "holdfast backup",
+			"is being restored already", b.duringARestore},
+		{"half a swap", "one of two databases has its place and is not open yet", "holdfast backup",
+			"is not currently accepting connections", b.halfASwap},
 	}
 }
 
@@ -437,6 +444,46 @@ func (b stocked) lostConnection(t *testing.T) error {
 		t.Error("a set was stored")
 	}
 	return err
+}
+
+// unstored runs a backup that must not store a set.
+func (b stocked) unstored(t *testing.T, p *parts, job backup.Job) error {
+	t.Helper()
+	before := len(p.entries(t))
+	_, err := job.Run(t.Context())
+	if len(p.entries(t)) != before {
+		t.Error("a set was stored")
+	}
+	return err
+}
+
+func (b stocked) lostLock(t *testing.T) error {
+	p, _ := b.own(t)
+	job := p.job()
+	job.Events = func(e event.Event) {
+		if _, began := e.(backup.CaptureBegan); began {
+			execute(t, b.Participant.DSN("postgres"), `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+				WHERE application_name LIKE 'holdfast backup of %'`)
+		}
+	}
+	return b.unstored(t, p, job)
+}
+
+func (b stocked) duringARestore(t *testing.T) error {
+	p, _ := b.own(t)
+	_, release, err := p.place().Lock(t.Context(), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer release()
+	return b.unstored(t, p, p.job())
+}
+
+func (b stocked) halfASwap(t *testing.T) error {
+	p, _ := b.own(t)
+	execute(t, b.Participant.DSN("postgres"), `ALTER DATABASE validator ALLOW_CONNECTIONS false`)
+	defer execute(t, b.Participant.DSN("postgres"), `ALTER DATABASE validator ALLOW_CONNECTIONS true`)
+	return b.unstored(t, p, p.job())
 }
 
 // breaking is a connection that breaks once much was written to the server: in
