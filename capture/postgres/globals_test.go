@@ -130,7 +130,7 @@ ALTER ROLE victim SUPERUSER IN DATABASE "old" ;
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := loader.Load(t.Context(), "new", part(c), fit, files); err != nil {
+	if _, err := loader.Load(t.Context(), "new", part(c), fit, files); err != nil {
 		t.Fatal(err)
 	}
 	conn, err := pgx.Connect(t.Context(), server.DSN("postgres"))
