@@ -51,7 +51,6 @@ func TestWhatIsAwayIsSaidInItsPlace(t *testing.T) {
 	for what, why := range map[string]string{
 		"drills": o.Drills.Missing(), "key tests": o.KeyTests.Missing(), "database": o.Live["app"].Missing(), "identities": o.Identities.Missing(),
 		"app": o.App.Missing(), "admin": o.Admin.Missing(), "metrics": o.Metrics.Missing(), "copy": o.Copy.Missing(), "beside": o.Beside.Missing(),
-		"app": o.App.Missing(), "admin": o.Admin.Missing(), "metrics": o.Metrics.Missing(), "copy": o.Copy.Missing(),
 		"restore": o.Restore.Missing(),
 	} {
 		if why != "away" {
