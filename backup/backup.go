@@ -68,7 +68,7 @@ type Job struct {
 	Store      Store
 	// Lock makes sure that nobody else copies or replaces the node's databases
 	// meanwhile, until release. Held says whether that was so. It may wait.
-	Lock    func(ctx context.Context) (held func(context.Context) error, release func(), err error)
+	Lock func(ctx context.Context) (held func(context.Context) error, release func(), err error)
 	// Whole refuses databases that may not belong together, because a restore was
 	// broken off; nil: nothing is known of restores.
 	Whole   func(ctx context.Context) error

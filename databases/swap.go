@@ -122,6 +122,18 @@ func (s Server) Exists(ctx context.Context, database string) (there bool, err er
 	return there, err
 }
 
+// SetLabel writes a database's label.
+func (s Server) SetLabel(ctx context.Context, database string, l step.Label) error {
+	return s.with(ctx, func(conn *pgx.Conn) error {
+		e, err := entryOf(ctx, conn, database)
+		if err != nil {
+			return err
+		}
+		_, err = conn.Exec(ctx, comment(database, &l, step.OwnComment(e.comment)))
+		return err
+	})
+}
+
 // comment is the statement that labels a database, or gives it back the
 // operator's own comment where it gets no label.
 func comment(database string, l *step.Label, own string) string {

@@ -28,7 +28,7 @@ func (l Loader) Create(ctx context.Context, name string, c holdfast.Part) error 
 	defer closeConn(conn)
 	ident := pgx.Identifier{name}.Sanitize()
 	_, err = conn.Exec(ctx, "GRANT ALL ON DATABASE "+ident+" TO CURRENT_USER; REVOKE ALL ON DATABASE "+ident+
-		" FROM PUBLIC", pgx.QueryExecModeSimpleProtocol)
+		" FROM PUBLIC; ALTER DATABASE "+ident+" ALLOW_CONNECTIONS true", pgx.QueryExecModeSimpleProtocol)
 	return err
 }
 
@@ -50,7 +50,9 @@ func (l Loader) Rehearse(
 		tables[i].Segments, tables[i].Rows, tables[i].Bytes = nil, 0, 0
 	}
 	rows.Tables = tables
-	b := &build{Loader: l, name: name, capture: c, rows: rows, fit: fit, files: files, trial: &trial{}}
+	b := &build{
+		Loader: l, outside: l, name: name, capture: c, rows: rows, fit: fit, files: files, trial: &trial{},
+	}
 	b.Address = l.Address.On(name)
 	if b.info, err = b.Address.Resolve(ctx); err != nil {
 		return nil, err
