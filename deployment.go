@@ -15,6 +15,9 @@ type Deployment struct {
 	Programs []Program  `json:"programs"`
 	Kept     []KeptFile `json:"kept,omitempty"`
 	NotKept  []string   `json:"not_kept,omitempty"` // what of the node is in no set, and why
+	// NotRemade names what a restore on an empty machine cannot make again, and
+	// why. A set with any is not proven.
+	NotRemade []string `json:"not_remade,omitempty"`
 	// Own is what only nodes of this kind understand, and OwnFile a file of the
 	// set with what is too long for a manifest or is secret.
 	Own     json.RawMessage `json:"own,omitempty"`
@@ -35,6 +38,16 @@ type KeptFile struct {
 	File string `json:"file"` // within the set
 	// Mode are its permissions, in octal, such as "0755"; older sets lack it.
 	Mode string `json:"mode,omitempty"`
+	// Owner is who owned it, by numbers, such as "1001:1001"; older sets lack it.
+	Owner string `json:"owner,omitempty"`
+}
+
+// lacking are what cannot be made again.
+func (d *Deployment) lacking() []string {
+	if d == nil {
+		return nil
+	}
+	return d.NotRemade
 }
 
 // files are the names of the deployment's files within the set.

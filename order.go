@@ -48,7 +48,8 @@ func (s *Set) Prove() {
 	case s.Order.Verdict == Violated:
 		s.State = Misordered
 	case s.Order.Verdict.Against() || s.Members.Verdict.Against() || len(s.Missing) > 0 ||
-		len(s.faultyIdentities()) > 0 || len(s.gaps()) > 0 || len(s.obstacles()) > 0:
+		len(s.faultyIdentities()) > 0 || len(s.gaps()) > 0 || len(s.obstacles()) > 0 ||
+		len(s.Deployment.lacking()) > 0:
 		s.State = Unproven
 	default:
 		s.State = Proven
@@ -93,6 +94,12 @@ func (s Set) Problems() []Problem {
 	out = append(out, s.obstacles()...)
 	for _, m := range s.Missing {
 		out = append(out, Problem{Class: Undetermined, What: fmt.Sprintf("set %s: %s", s.ID, m)})
+	}
+	for _, what := range s.Deployment.lacking() {
+		out = append(out, Problem{
+			Class: Undetermined,
+			What:  fmt.Sprintf("set %s: a restore on an empty machine cannot make the node again: %s", s.ID, what),
+		})
 	}
 	if fresh.State != s.State {
 		out = append(out, Problem{

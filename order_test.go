@@ -293,11 +293,12 @@ func TestWhereNoRuleOfOrderAppliesNoneIsSaidToHold(t *testing.T) {
 		"two that the clock orders": {ordered(apps("a", "b"), "a", "b"), holdfast.Holds, holdfast.Proven},
 		"two against the configured order": {ordered(apps("a", "b"), "b", "a"), holdfast.Violated,
 			holdfast.Misordered},
-		"one of which something is missing":  {lacking(apps("a")), holdfast.NoneApplies, holdfast.Unproven},
-		"a wish that the clock contradicts":  {wishing(4, 2), holdfast.NoneApplies, holdfast.Proven},
-		"a wish that the clock agrees with":  {wishing(2, 4), holdfast.NoneApplies, holdfast.Proven},
-		"a rule of a kind without a content": {serial(2, 4), holdfast.Holds, holdfast.Proven},
-		"such a rule, broken":                {serial(4, 2), holdfast.Violated, holdfast.Misordered},
+		"one of which something is missing":   {lacking(apps("a")), holdfast.NoneApplies, holdfast.Unproven},
+		"one whose node cannot be made again": {foreign(apps("a")), holdfast.NoneApplies, holdfast.Unproven},
+		"a wish that the clock contradicts":   {wishing(4, 2), holdfast.NoneApplies, holdfast.Proven},
+		"a wish that the clock agrees with":   {wishing(2, 4), holdfast.NoneApplies, holdfast.Proven},
+		"a rule of a kind without a content":  {serial(2, 4), holdfast.Holds, holdfast.Proven},
+		"such a rule, broken":                 {serial(4, 2), holdfast.Violated, holdfast.Misordered},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c.set.Prove()
@@ -310,6 +311,11 @@ func TestWhereNoRuleOfOrderAppliesNoneIsSaidToHold(t *testing.T) {
 			}
 		})
 	}
+}
+
+func foreign(s holdfast.Set) holdfast.Set {
+	s.Deployment = &holdfast.Deployment{NotRemade: []string{"network corporate is a swarm's"}}
+	return s
 }
 
 func ordered(s holdfast.Set, first, then holdfast.ComponentName) holdfast.Set {
