@@ -65,6 +65,9 @@ func fitted(ctx context.Context, history History, log step.Log, now time.Time) (
 	used := slices.ContainsFunc(log.Entries, func(e step.Entry) bool {
 		return e.Step.Act == step.Start && e.Step.Of == "participant"
 	})
+	if used { // what the restored databases are in stays with them
+		back = slices.DeleteFunc(back, func(s step.Step) bool { return s.Act == step.Remove && s.Kind == step.Volume })
+	}
 	fit, err := history.Fit(ctx, back, used, now)
 	if holdfast.ClassOf(err) != holdfast.Unreachable {
 		return fit, err

@@ -96,9 +96,10 @@ func (l Log) Has(act Act, kind Kind) bool {
 }
 
 // Reverse is the way back from what was done: each step's opposite, the last
-// one first. What cannot be taken back, or need not be (a file, an image, an
-// empty volume, a dropped database), has no opposite. Once a volume was kept,
-// all databases since are on the one that took its place, and go with it.
+// one first. What was made is removed: containers, volumes, networks,
+// directories, files. What cannot be taken back, or need not be (an image, a
+// dropped database), has no opposite. Once a volume was kept, all databases
+// since are on the one that took its place, and go with it.
 func Reverse(done []Entry) []Step {
 	var out []Step
 	kept := slices.IndexFunc(done, func(e Entry) bool { return e.Step.Act == Keep })
@@ -159,8 +160,13 @@ func (e Entry) opposite(kept bool) (Step, bool) {
 		back.Act, back.From, back.If = PutBack, s.As, true
 	case Create:
 		back.Act = Remove
-		if s.Kind != Container {
+		if s.If { // it may have been there
 			return back, false
+		}
+	case Write:
+		back.Act = Remove
+		if s.As != "" {
+			back.Name = s.As
 		}
 	case Build:
 		back.Act, back.Name = Drop, s.As

@@ -25,6 +25,8 @@ type Step struct {
 	Of   string `json:"of,omitempty"`   // the component of a database, the role of a container
 	// Policy is a container's restart policy: the one that is disabled, or set.
 	Policy string `json:"policy,omitempty"`
+	Owner  string `json:"owner,omitempty"` // of a directory that is made, by numbers: "999:999"
+	Mode   string `json:"mode,omitempty"`  // of it: "0700"
 	// Expect is the participant that the database has to show before a container
 	// is started; "" for any.
 	Expect string `json:"expect,omitempty"`
@@ -75,6 +77,7 @@ const (
 	Network   Kind = "network"
 	Image     Kind = "image"
 	File      Kind = "file"
+	Directory Kind = "directory" // one that Postgres keeps data in is a Volume
 	Database  Kind = "database"
 	Server    Kind = "server" // of Postgres
 )
@@ -127,6 +130,9 @@ func (s Step) detail() string {
 	}
 	if len(s.Without) > 0 {
 		out += ", without " + strings.Join(s.Without, ", ")
+	}
+	if s.Owner != "" {
+		out += ", owner " + s.Owner + ", mode " + s.Mode
 	}
 	if s.Expect != "" {
 		out += ", expecting participant " + s.Expect

@@ -35,9 +35,13 @@ func TestTheWayBack(t *testing.T) {
 			hold, container(step.Stop, "v", "validator"), rename, container(step.Start, "v", "validator"), container(step.Stop, "v", "validator"),
 		}, []string{"stop container v", "rename db to db~new, db~before to db", "start container v", "enable restart container v: always"}},
 		{"containers that were made", []step.Step{replace, container(step.Create, "n", "")}, []string{"remove container n", "put back container v from v.before"}},
+		{"whatever was made", []step.Step{
+			{Act: step.Create, Kind: step.Directory, Name: "/d", Owner: "0:0", Mode: "0755"}, {Act: step.Write, Kind: step.File, Name: "/d/f"},
+			{Act: step.Write, Kind: step.File, Name: "/e", As: "/e.of-set"}, {Act: step.Create, Kind: step.Volume, Name: "v"},
+			{Act: step.Create, Kind: step.Network, Name: "n"},
+		}, []string{"remove network n", "remove volume v", "remove file /e.of-set", "remove file /d/f", "remove directory /d"}},
 		{"what stays", []step.Step{
-			{Act: step.Fetch, Kind: step.Image, Name: "i"}, {Act: step.Write, Kind: step.File, Name: "f"},
-			{Act: step.Create, Kind: step.Volume, Name: "v"}, {Act: step.Create, Kind: step.Network, Name: "n"},
+			{Act: step.Fetch, Kind: step.Image, Name: "i"}, {Act: step.Create, Kind: step.Volume, Name: "/there/perhaps", If: true},
 			{Act: step.Remove, Kind: step.Container, Name: "c"}, {Act: step.Drop, Kind: step.Database, Name: "d"},
 		}, nil},
 		{"databases on a volume that goes", []step.Step{container(step.Stop, "pg", "postgres"), keep, build, rename}, []string{
