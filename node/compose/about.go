@@ -2,7 +2,10 @@ package compose
 
 import (
 	"cmp"
+	"context"
 	"fmt"
+
+	"holdfast"
 )
 
 // About says of a node, for people, how it runs and how it was started: lines
@@ -31,4 +34,18 @@ func (b Bundle) About() [][]string {
 	}
 	d := b.ParticipantDatabase()
 	return append(out, []string{"databases", d.Name + ", " + b.ValidatorDatabase().Name + "   as " + d.User})
+}
+
+// Lines are About, and where the databases' data is: also whether the next
+// stop.sh loses it.
+func (n *Node) Lines(ctx context.Context) [][]string {
+	out := n.About()
+	f, err := n.Lasting(ctx)
+	switch {
+	case err != nil:
+		return append(out, []string{"data", "cannot tell where it is: " + err.Error()})
+	case f.Verdict == holdfast.Violated:
+		f.Evidence += ". Give it a volume with a name: `holdfast check --explain data_outlives_stop`"
+	}
+	return append(out, []string{"data", f.Evidence})
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"path"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -162,16 +163,7 @@ func parseContainer(raw []byte) (Container, error) {
 		}
 		slices.Sort(c.Ports)
 	}
-	for _, m := range r.Mounts {
-		switch m.Type {
-		case "volume":
-			c.Volumes[m.Destination] = m.Name
-			c.mounts = append(c.mounts, mounted{dataDirectory{Volume: m.Name}, m.Destination})
-		case "bind":
-			c.Binds = append(c.Binds, m.Source)
-			c.mounts = append(c.mounts, mounted{dataDirectory{Path: m.Source, Bound: true}, m.Destination})
-		}
-	}
+	c.mount(r)
 	if r.NetworkSettings != nil {
 		for _, name := range slices.Sorted(maps.Keys(r.NetworkSettings.Networks)) {
 			n := Network{Name: name}
@@ -186,6 +178,39 @@ func parseContainer(raw []byte) (Container, error) {
 	}
 	return c, nil
 }
+
+// mount takes over what a container mounts.
+func (c *Container) mount(r container.InspectResponse) {
+	if r.HostConfig != nil {
+		for inside := range r.HostConfig.Tmpfs {
+			c.mounts = append(c.mounts, mounted{inside: path.Clean(inside), writable: true, memory: true})
+		}
+	}
+	for _, m := range r.Mounts {
+		at := mounted{inside: path.Clean(m.Destination), writable: m.RW}
+		switch m.Type {
+		case "volume":
+			c.Volumes[m.Destination] = m.Name
+			at.Volume = m.Name
+		case "bind":
+			c.Binds = append(c.Binds, m.Source)
+			at.Path, at.Bound = m.Source, true
+		case "tmpfs":
+			at.memory = true
+		default:
+			continue
+		}
+		c.mounts = append(c.mounts, at)
+	}
+	slices.SortFunc(c.mounts, func(a, b mounted) int { return strings.Compare(a.inside, b.inside) })
+}
+
+// unnamed are the names that Docker gives to volumes without one.
+var unnamed = regexp.MustCompile(`^[0-9a-f]{64}$`)
+
+// anonymous reports whether it is a volume without a name. Another
+// container gets another one.
+func (m mounted) anonymous() bool { return unnamed.MatchString(m.Volume) }
 
 // label is the prefix of Compose's labels.
 const label = "com.docker.compose."

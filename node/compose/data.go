@@ -34,19 +34,36 @@ func (h dataDirectory) String() string { return cmp.Or(h.Volume, h.Path) }
 // mounted is where a container sees a volume or a directory.
 type mounted struct {
 	dataDirectory
-	inside string
+	inside   string
+	writable bool
+	memory   bool // it is gone with the container's end
 }
 
 // data is what the container has its databases in; the first answer is empty
 // where they lie in the container itself.
 func (c Container) data() (found mounted) {
-	directory := cmp.Or(c.Env.Get("PGDATA"), "/var/lib/postgresql/data")
+	return c.mountOf(c.pgdata())
+}
+
+// pgdata is the server's data directory as the container sees it.
+func (c Container) pgdata() string {
+	return path.Clean(cmp.Or(c.Env.Get("PGDATA"), "/var/lib/postgresql/data"))
+}
+
+// mountOf is the mount that a path of the container lies in; an empty one where
+// it lies in the container itself.
+func (c Container) mountOf(name string) (found mounted) {
 	for _, m := range c.mounts {
-		if (directory == m.inside || strings.HasPrefix(directory, m.inside+"/")) && len(m.inside) > len(found.inside) {
+		if isIn(name, m.inside) && len(m.inside) > len(found.inside) {
 			found = m
 		}
 	}
 	return found
+}
+
+// isIn reports whether a path is a directory or below it.
+func isIn(name, directory string) bool {
+	return name == directory || directory == "/" || strings.HasPrefix(name, strings.TrimSuffix(directory, "/")+"/")
 }
 
 // look completes what is known of a dataDirectory; there is false for a volume that

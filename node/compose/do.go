@@ -3,6 +3,7 @@ package compose
 import (
 	"context"
 	"slices"
+	"strings"
 
 	cerrdefs "github.com/containerd/errdefs"
 
@@ -20,8 +21,19 @@ func (p *Programs) Do(ctx context.Context, s step.Step, events event.Listener) e
 		_, err := p.Node.Engine.Have(ctx, docker.Image{Name: s.Name}, "Containers of the node are made from it.")
 		return err
 	case step.File:
+		if s.Act == step.Remove {
+			return p.unlay(ctx, s)
+		}
 		return p.lay(ctx, s)
+	case step.Directory:
+		if s.Act == step.Remove {
+			return p.removeDirectory(ctx, s.Name, false)
+		}
+		return p.makeDirectory(ctx, s.Name)
 	case step.Network:
+		if s.Act == step.Remove {
+			return p.Node.Engine.removeNetwork(ctx, s.Name)
+		}
 		return p.Node.Engine.makeNetwork(ctx, s.Name, p.Specs)
 	case step.Volume:
 		return p.doVolume(ctx, s)
@@ -35,17 +47,22 @@ func (p *Programs) doVolume(ctx context.Context, s step.Step) error {
 		return p.keep(ctx, s)
 	case step.PutBack:
 		return p.putBack(ctx, s)
+	case step.Remove:
+		if strings.HasPrefix(s.Name, "/") {
+			return p.removeDirectory(ctx, s.Name, true)
+		}
+		return p.Node.Engine.removeVolume(ctx, s.Name)
 	}
-	return p.Node.Engine.makeVolume(ctx, s.Name, p.Specs)
+	return p.makeVolume(ctx, s.Name)
 }
 
 func (p *Programs) doContainer(ctx context.Context, s step.Step, events event.Listener) error {
 	e := p.Node.Engine
 	switch s.Act {
 	case step.Replace:
-		return p.replace(ctx, s)
+		return p.replace(ctx, s, events)
 	case step.Create:
-		return p.create(ctx, s.Name, s)
+		return p.create(ctx, s.Name, s, events)
 	case step.Remove:
 		return e.discard(ctx, s.Name)
 	case step.PutBack:
@@ -92,15 +109,15 @@ func missing(s step.Step) error {
 
 // replace makes a container as the set recorded it under the name of one that
 // was started differently, which gets another name until the node is ready.
-func (p *Programs) replace(ctx context.Context, s step.Step) error {
+func (p *Programs) replace(ctx context.Context, s step.Step, events event.Listener) error {
 	if err := p.Node.Engine.rename(ctx, s.Name, s.As); err != nil {
 		return err
 	}
-	return p.create(ctx, s.Name, s)
+	return p.create(ctx, s.Name, s, events)
 }
 
 // create makes a container as the set recorded it.
-func (p *Programs) create(ctx context.Context, name string, s step.Step) error {
+func (p *Programs) create(ctx context.Context, name string, s step.Step, events event.Listener) error {
 	recorded := p.Node.role(s.Of)
 	if i := slices.IndexFunc(p.Node.All, func(c Container) bool { return c.Name == name }); recorded == nil && i >= 0 {
 		recorded = &p.Node.All[i]
@@ -110,7 +127,7 @@ func (p *Programs) create(ctx context.Context, name string, s step.Step) error {
 	}
 	made := *recorded
 	made.Name = name
-	return p.Node.Engine.remake(ctx, made, p.Specs)
+	return p.Node.Engine.remake(ctx, made, p.Specs, events)
 }
 
 // reinstate gives a replaced container its name back; what was made in its

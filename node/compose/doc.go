@@ -26,4 +26,13 @@
 // after they are in place; Do does one of them; Surround adds to a way back what
 // is in its way. Every step can be done again. Only the exchange of a volume has
 // stages of its own, which its notes remember.
+//
+// # Made again
+//
+// Record keeps the daemon's descriptions of all that the node is made of, the
+// files that were put into containers, and the owners of directories. A recipe
+// is what a container is made of again; compare says where it differs from its
+// record. Rehearse does all of that next to the running node, without data.
+// live.go knows which directories a Postgres server keeps data in: none of them
+// is kept as files, and none is written into.
 package compose

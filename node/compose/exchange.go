@@ -2,6 +2,7 @@ package compose
 
 import (
 	"archive/tar"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -141,13 +142,16 @@ func (p *Programs) planKeep(ctx context.Context, now Bundle, other map[string]st
 	if c == nil {
 		c = p.Node.Postgres
 	}
-	h, there, err := p.Node.Engine.look(ctx, c.data().dataDirectory)
-	if err != nil || !there {
-		return nil, err
-	}
 	why := p.unfit(ctx, now.Postgres, other["postgres"] != "")
-	if why == "" {
+	if at := c.data(); now.Postgres != nil && (at.inside == "" || at.memory) {
+		if why = cmp.Or(why, other["postgres"]); why != "" {
+			return nil, unmovable(*c, why)
+		}
 		return nil, nil
+	}
+	h, there, err := p.Node.Engine.look(ctx, c.data().dataDirectory)
+	if err != nil || !there || why == "" {
+		return nil, err
 	}
 	return keepStep(h, keptName(h, step.Previous, p.origin(p.Set)), why), nil
 }
@@ -177,6 +181,18 @@ func (s *survey) aside(ctx context.Context) []string {
 			s.keep.Name))
 	}
 	return out
+}
+
+// unmovable refuses to replace a container that has its data in itself: nothing
+// could put that back.
+func unmovable(c Container, why string) error {
+	return &holdfast.Problem{
+		Class: holdfast.Refused,
+		What:  fmt.Sprintf("Postgres keeps its data in container %s itself, which would have to be replaced: %s", c.Name, why),
+		Why:   "A new container does not have that data, and no undo could bring it back.",
+		Do: fmt.Sprintf("Keep it by hand, `docker cp %s:%s %s.data`, remove the container, `docker rm -f %s`, and restore again.",
+			c.Name, c.pgdata(), c.Name, c.Name),
+	}
 }
 
 func keepStep(data dataDirectory, as, why string) *step.Step {

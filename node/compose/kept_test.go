@@ -76,7 +76,9 @@ func TestWhatASetKeepsOfABundle(t *testing.T) {
 	if err := os.Truncate(large, mostBytes+1); err != nil {
 		t.Fatal(err)
 	}
-	files, notKept := regular(dir)
+	h := &holdings{}
+	h.bind(Container{Name: "c"}, mounted{dataDirectory: dataDirectory{Path: dir, Bound: true}, inside: "/x"}, false)
+	files, notKept := h.files, h.notKept
 	if len(files) != mostFiles || len(notKept) != 2 || !strings.HasPrefix(notKept[0], large) ||
 		!strings.HasPrefix(notKept[1], "2 more files in "+dir) {
 		t.Errorf("%d files; %q", len(files), notKept)

@@ -4,17 +4,20 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 
 	cerrdefs "github.com/containerd/errdefs"
+	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
 
 	"holdfast"
@@ -37,106 +40,301 @@ func (at Site) files(set holdfast.Set) []holdfast.KeptFile {
 	return out
 }
 
-// parts are the steps that make what the containers need and that is not there:
-// files of the bundle, images, and what containers stand on, networks and
-// volumes.
-func (p *Programs) parts(ctx context.Context, now Bundle) (files, images, stands []step.Step, err error) {
-	if !p.recorded {
-		return nil, nil, nil, nil
-	}
-	missing := p.missing(now)
-	if files, err = p.missingFiles(ctx, missing, len(now.All) == 0); err != nil {
-		return nil, nil, nil, err
-	}
-	add := func(list *[]step.Step, act step.Act, kind step.Kind, name string, err error) error {
-		s := step.Step{Act: act, Kind: kind, Name: name}
-		if !cerrdefs.IsNotFound(err) {
-			return p.Node.Engine.Explain(fmt.Sprintf("inspect %s %s", kind, name), err)
-		}
-		if !slices.ContainsFunc(*list, func(o step.Step) bool { return o.Kind == kind && o.Name == name }) {
-			*list = append(*list, s)
-		}
-		return nil
-	}
-	api := p.Node.Engine.API
-	for _, c := range missing {
-		_, err := api.ImageInspect(ctx, c.Image)
-		if err := add(&images, step.Fetch, step.Image, c.Image, err); err != nil {
-			return nil, nil, nil, err
-		}
-		for _, n := range c.Networks {
-			_, err := api.NetworkInspect(ctx, n.Name, client.NetworkInspectOptions{})
-			if err := add(&stands, step.Create, step.Network, n.Name, err); err != nil {
-				return nil, nil, nil, err
-			}
-		}
-		for _, name := range c.Volumes {
-			_, err := api.VolumeInspect(ctx, name, client.VolumeInspectOptions{})
-			if err := add(&stands, step.Create, step.Volume, name, err); err != nil {
-				return nil, nil, nil, err
-			}
-		}
-	}
-	return files, images, stands, nil
+// needs are the steps that make what the containers need and that is not there.
+type needs struct {
+	files  []step.Step // and directories
+	images []step.Step
+	stands []step.Step // what containers stand on: networks and volumes
 }
 
-// missingFiles are those of the bundle that have to be written, or that are
-// not what the set kept. Nothing that is there is written over: on a machine
-// that has nothing of the node yet, the set's is put next to it.
-func (p *Programs) missingFiles(ctx context.Context, missing []Container, fresh bool) ([]step.Step, error) {
-	if len(missing) == 0 || !p.Node.Engine.SameMachine(ctx) {
-		return nil, nil
+// parts are the steps that make what the containers need and that is not there:
+// files and directories, images, networks and volumes. What cannot be made
+// here is refused now, while nothing has been stopped.
+func (p *Programs) parts(ctx context.Context, now Bundle) (needs, error) {
+	var n needs
+	if !p.recorded {
+		return n, nil
 	}
-	var out []step.Step
-	for _, k := range p.kept {
-		there, err := os.ReadFile(k.Path)
-		if errors.Is(err, fs.ErrNotExist) {
-			s := p.place(k)
-			if err := p.writable(cmp.Or(s.As, s.Name)); err != nil {
-				return nil, err
+	missing := p.missing(now)
+	if err := p.missingFiles(ctx, &n, missing, len(now.All) == 0); err != nil {
+		return n, err
+	}
+	for _, c := range missing {
+		if err := p.missingParts(ctx, &n, c); err != nil {
+			return n, err
+		}
+	}
+	return n, nil
+}
+
+// add adds a step once.
+func add(list *[]step.Step, s step.Step) {
+	if !slices.ContainsFunc(*list, func(o step.Step) bool { return o.Kind == s.Kind && o.Name == s.Name }) {
+		*list = append(*list, s)
+	}
+}
+
+// missingParts are the image, the networks and the volumes of one container.
+func (p *Programs) missingParts(ctx context.Context, n *needs, c Container) error {
+	e := p.Node.Engine
+	_, err := e.API.ImageInspect(ctx, c.Image)
+	if there, err := exists(err); err != nil {
+		return e.Explain("inspect image "+c.Image, err)
+	} else if !there {
+		add(&n.images, step.Step{Act: step.Fetch, Kind: step.Image, Name: c.Image})
+	}
+	for _, at := range c.Networks {
+		if err := p.missingNetwork(ctx, n, at.Name); err != nil {
+			return err
+		}
+	}
+	for _, name := range c.Volumes {
+		_, err := e.API.VolumeInspect(ctx, name, client.VolumeInspectOptions{})
+		if there, err := exists(err); err != nil {
+			return e.Explain("inspect volume "+name, err)
+		} else if !there {
+			add(&n.stands, step.Step{Act: step.Create, Kind: step.Volume, Name: name})
+		}
+	}
+	return p.devices(ctx, c)
+}
+
+// exists reads from the error of a look whether something is there.
+func exists(err error) (bool, error) {
+	if cerrdefs.IsNotFound(err) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// missingNetwork plans a network that is not there, and refuses one that cannot
+// be what the node's containers need.
+func (p *Programs) missingNetwork(ctx context.Context, n *needs, name string) error {
+	e := p.Node.Engine
+	found, err := e.API.NetworkInspect(ctx, name, client.NetworkInspectOptions{})
+	there, err := exists(err)
+	if err != nil {
+		return e.Explain("inspect network "+name, err)
+	}
+	recorded, ok := p.Specs.network(name)
+	switch {
+	case there && ok:
+		return p.Specs.fits(recorded, found.Network)
+	case there:
+		return nil
+	case !ok:
+		return notRecorded(name)
+	}
+	s := step.Step{Act: step.Create, Kind: step.Network, Name: name}
+	taken, err := e.taken(ctx, recorded)
+	if err != nil {
+		return err
+	}
+	if taken != "" {
+		if p.Specs.addressed(recorded) {
+			return addressesTaken(name, taken)
+		}
+		s.Why = "network " + taken + " has its addresses here, so it gets others"
+	}
+	add(&n.stands, s)
+	return nil
+}
+
+// devices refuses a container whose devices this machine does not have.
+func (p *Programs) devices(ctx context.Context, c Container) error {
+	var r container.InspectResponse
+	if json.Unmarshal(c.raw, &r) != nil || r.HostConfig == nil || !p.Node.Engine.SameMachine(ctx) {
+		return nil
+	}
+	for _, d := range r.HostConfig.Devices {
+		if _, err := os.Stat(d.PathOnHost); err != nil {
+			return &holdfast.Problem{
+				Class: holdfast.Refused, What: fmt.Sprintf("container %s uses device %s, which is not there", c.Name, d.PathOnHost),
+				Err: err, Why: "It would not start.", Do: "Attach the device to this machine, and restore again.",
 			}
-			out = append(out, s)
-			continue
 		}
-		if err != nil || !fresh {
-			continue // that it cannot be read will be seen by whoever needs it
+	}
+	return nil
+}
+
+// missingFiles are the directories and files that have to be written, or that
+// are not what the set kept. Nothing that is there is written over: on a machine
+// that has nothing of the node yet, the set's is put next to it. In a directory
+// that Postgres keeps its data in, nothing is ever written.
+func (p *Programs) missingFiles(ctx context.Context, n *needs, missing []Container, fresh bool) error {
+	if len(missing) == 0 {
+		return nil
+	}
+	if !p.Node.Engine.SameMachine(ctx) {
+		p.remoteDirectories(n, missing)
+		return nil
+	}
+	p.directories(n, missing)
+	for _, k := range p.kept {
+		if p.Specs.isLive(k.Path) {
+			continue // a set of an older version kept some of a server's data
 		}
-		content, err := p.content(ctx, k)
-		if err != nil {
-			return nil, err
+		if err := p.missingFile(ctx, n, k, fresh); err != nil {
+			return err
 		}
-		if !bytes.Equal(there, content) && under(p.Node.Directory, k.Path) {
-			out = append(out, step.Step{
-				Act: step.Write, Kind: step.File, Name: k.Path, As: k.Path + ".of-" + string(p.Set),
-				Why: "it differs from the set's, and the next start.sh uses it: compare the two",
-			})
+	}
+	// Links come last: nothing is written through one.
+	for _, l := range p.Specs.Links {
+		if _, err := os.Lstat(l.Path); errors.Is(err, fs.ErrNotExist) && p.writable(l.Path) == nil {
+			add(&n.files, step.Step{Act: step.Write, Kind: step.File, Name: l.Path})
 		}
 	}
 	for _, c := range missing {
 		for _, bind := range c.Binds {
 			if err := p.mountable(c, bind); err != nil {
-				return nil, err
+				return err
 			}
 		}
 	}
-	return out, nil
+	return nil
+}
+
+// missingFile plans one file.
+func (p *Programs) missingFile(ctx context.Context, n *needs, k holdfast.KeptFile, fresh bool) error {
+	there, err := os.ReadFile(k.Path)
+	if errors.Is(err, fs.ErrNotExist) {
+		s := p.place(k)
+		if err := p.writable(cmp.Or(s.As, s.Name)); err != nil {
+			return err
+		}
+		p.ancestors(n, cmp.Or(s.As, s.Name))
+		add(&n.files, s)
+		return nil
+	}
+	if err != nil || !fresh {
+		return nil //nolint:nilerr // that it cannot be read will be seen by whoever needs it
+	}
+	content, err := p.content(ctx, k)
+	if err != nil || bytes.Equal(there, content) || !under(p.Node.Directory, k.Path) {
+		return err
+	}
+	add(&n.files, step.Step{
+		Act: step.Write, Kind: step.File, Name: k.Path, As: k.Path + ".of-" + string(p.Set),
+		Why: "it differs from the set's, and the next start.sh uses it: compare the two",
+	})
+	return nil
+}
+
+// directories plans the directories that the missing containers mount. Postgres's
+// own are like volumes: what a restore has put there goes with it.
+func (p *Programs) directories(n *needs, missing []Container) {
+	for _, d := range p.Specs.Directories {
+		if !strings.HasPrefix(d.Path, "/") || !p.mountedBy(missing, d.Path) {
+			continue
+		}
+		s := createDirectory(d)
+		if p.ofTheSystem(d.Path) || !d.Data && !under(p.Node.Directory, d.Path) && p.keepsIn(d.Path) {
+			continue
+		}
+		info, err := os.Stat(d.Path)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			p.ancestors(n, d.Path)
+			add(&n.files, s)
+		case err == nil && d.Data && emptyOf(d.Path) && ownerOf(info) != d.Owner:
+			s.If, s.Why = true, "it is empty, and belongs to "+ownerOf(info)
+			add(&n.files, s)
+		}
+	}
+}
+
+// ofTheSystem reports whether a directory is one that a set must not choose.
+func (p *Programs) ofTheSystem(name string) bool {
+	clean := path.Clean(name)
+	return clean != name || slices.ContainsFunc(systemTrees, func(tree string) bool { return isIn(clean, tree) && !isIn(clean, "/dev/shm") })
+}
+
+// keepsIn reports whether the set has files of a directory.
+func (p *Programs) keepsIn(name string) bool {
+	return slices.ContainsFunc(p.kept, func(k holdfast.KeptFile) bool { return isIn(k.Path, name) })
+}
+
+func createDirectory(d Directory) step.Step {
+	s := step.Step{Act: step.Create, Kind: step.Directory, Name: d.Path, Owner: d.Owner, Mode: d.Mode}
+	if d.Data {
+		s.Kind = step.Volume
+	}
+	return s
+}
+
+func emptyOf(name string) bool {
+	entries, err := os.ReadDir(name)
+	return err == nil && len(entries) == 0
+}
+
+// mountedBy reports whether one of the containers mounts a directory, or a volume
+// that stands for it.
+func (p *Programs) mountedBy(list []Container, name string) bool {
+	return slices.ContainsFunc(list, func(c Container) bool {
+		return slices.ContainsFunc(c.mounts, func(m mounted) bool {
+			source := m.Path
+			for _, v := range p.Specs.Volumes {
+				if v.Name == m.Volume && v.Name != "" {
+					source = dataOf(v).Path
+				}
+			}
+			return source != "" && (isIn(name, source) || isIn(source, name))
+		})
+	})
+}
+
+// ancestors plans the directories above a path that are not there.
+func (p *Programs) ancestors(n *needs, name string) {
+	var missing []Directory
+	for dir := path.Dir(name); dir != "/"; dir = path.Dir(dir) {
+		if _, err := os.Lstat(dir); !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		d, _ := p.Specs.directory(dir)
+		missing = append(missing, d)
+	}
+	for _, d := range slices.Backward(missing) {
+		add(&n.files, createDirectory(d))
+	}
+}
+
+// remoteDirectories plans Postgres's directories on a machine that cannot be
+// looked at.
+func (p *Programs) remoteDirectories(n *needs, missing []Container) {
+	for _, d := range p.Specs.Directories {
+		if d.Data && strings.HasPrefix(d.Path, "/") && p.mountedBy(missing, d.Path) {
+			s := createDirectory(d)
+			s.If = true
+			add(&n.stands, s)
+		}
+	}
 }
 
 // mountable makes sure that a file that a container mounts is there, or will
 // be: Docker would make a directory of its name.
 func (p *Programs) mountable(c Container, bind string) error {
-	if slices.ContainsFunc(p.kept, func(k holdfast.KeptFile) bool {
-		return k.Path == bind || strings.HasPrefix(k.Path, bind+"/")
-	}) {
-		return nil
-	}
 	_, err := os.Stat(bind)
 	if err == nil {
 		return nil
 	}
-	return &holdfast.Problem{Class: holdfast.Refused, What: fmt.Sprintf("container %s mounts %s, which is not there", c.Name, bind), Err: err,
+	kept := slices.ContainsFunc(p.kept, func(k holdfast.KeptFile) bool { return isIn(k.Path, bind) })
+	if d, known := p.Specs.directory(bind); known && (d.Data || !kept) || kept && under(p.Node.Directory, bind) {
+		return nil
+	}
+	if kept {
+		return &holdfast.Problem{
+			Class: holdfast.Refused, What: fmt.Sprintf("container %s mounts %s, which is not there", c.Name, bind), Err: err,
+			Why: "The set has it, but it is outside of the bundle, where a set must not choose what is written.",
+			Do: fmt.Sprintf("`holdfast export %s DIR`, put DIR/%s%s in its place, and restore again.",
+				p.Set, path.Join(holdfast.DeploymentDirectory, elsewhere), bind),
+		}
+	}
+	return &holdfast.Problem{
+		Class: holdfast.Refused, What: fmt.Sprintf("container %s mounts %s, which is not there", c.Name, bind), Err: err,
 		Why: "The node's containers use it, and the set did not keep it.",
-		Do:  "Put it there as it was. If the bundle is unpacked elsewhere, say where: `directory:` below `compose:` in holdfast.yaml."}
+		Do: "Put it there as it was. If the bundle is unpacked elsewhere, say where: " +
+			"`directory:` below `compose:` in holdfast.yaml.",
+	}
 }
 
 // content is a kept file's.
@@ -153,8 +351,18 @@ func (p *Programs) content(ctx context.Context, k holdfast.KeptFile) ([]byte, er
 	return text, nil
 }
 
-// lay writes a file of the bundle. One that has come there since is left alone.
+// lay writes a file of the bundle, or a link. One that has come there since is
+// left alone.
 func (p *Programs) lay(ctx context.Context, s step.Step) error {
+	if i := slices.IndexFunc(p.Specs.Links, func(l Link) bool { return l.Path == s.Name }); i >= 0 {
+		if err := p.writable(s.Name); err != nil {
+			return err
+		}
+		if err := os.Symlink(p.Specs.Links[i].Target, s.Name); err != nil && !errors.Is(err, fs.ErrExist) {
+			return unwritable(s.Name, err)
+		}
+		return nil
+	}
 	i := slices.IndexFunc(p.kept, func(k holdfast.KeptFile) bool { return k.Path == s.Name })
 	if i < 0 {
 		return nil
@@ -169,21 +377,64 @@ func (p *Programs) lay(ctx context.Context, s step.Step) error {
 	return p.write(cmp.Or(s.As, s.Name), content, p.kept[i])
 }
 
-// write writes a new file of the bundle, whole or not at all, with the rights
-// that it had: the users of containers read what they mount.
+// unlay removes a file that a restore has written. One that was changed since
+// stays.
+func (p *Programs) unlay(ctx context.Context, s step.Step) error {
+	if target, err := os.Readlink(s.Name); err == nil {
+		if slices.Contains(p.Specs.Links, Link{s.Name, target}) {
+			return os.Remove(s.Name)
+		}
+		return nil
+	}
+	there, err := os.ReadFile(s.Name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, k := range p.kept {
+		if s.Name != k.Path && s.Name != k.Path+".of-"+string(p.Set) && s.Name != p.place(k).As {
+			continue
+		}
+		content, err := p.content(ctx, k)
+		if err != nil {
+			return err
+		}
+		if bytes.Equal(there, content) {
+			return os.Remove(s.Name)
+		}
+	}
+	return nil
+}
+
+func unwritable(name string, err error) error {
+	return &holdfast.Problem{
+		Class: holdfast.Failed, What: "write the bundle's file " + name, Err: err,
+		Why: "The node's containers, or its next start, need it.",
+		Do: "Run Holdfast as root, or unpack the bundle where this user may write: " +
+			"`directory:` below `compose:` in holdfast.yaml.",
+	}
+}
+
+// write writes a new file of the bundle, whole or not at all, with the owner and
+// the rights that it had: the users of containers read what they mount.
 func (p *Programs) write(name string, content []byte, k holdfast.KeptFile) error {
 	if _, err := os.Lstat(name); err == nil {
 		return nil
 	}
-	fail := func(err error) error {
-		return &holdfast.Problem{Class: holdfast.Failed, What: "write the bundle's file " + name, Err: err, Why: "The node's containers, or its next start, need it.",
-			Do: "Run Holdfast as root, or unpack the bundle where this user may write: `directory:` below `compose:` in holdfast.yaml."}
-	}
 	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil { //nolint:gosec // containers' users go through it
-		return fail(err)
+		return unwritable(name, err)
 	}
-	if err := durable.Write(name, content, modeOf(k, content)); err != nil {
-		return fail(err)
+	err := durable.Write(name, content, modeOf(k, content))
+	if err == nil && k.Owner != "" {
+		uid, gid := Directory{Owner: k.Owner}.ids()
+		if err = os.Lchown(name, uid, gid); errors.Is(err, fs.ErrPermission) && os.Geteuid() != 0 {
+			err = nil // only root gives files away
+		}
+	}
+	if err != nil {
+		return unwritable(name, err)
 	}
 	return nil
 }

@@ -4,15 +4,11 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
 	"path"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	cerrdefs "github.com/containerd/errdefs"
 	"github.com/moby/moby/api/types/network"
@@ -25,9 +21,13 @@ import (
 // Specs are what a node's containers were made from, as the daemon reports it:
 // enough to make each of them again. They hold the node's passwords.
 type Specs struct {
-	Containers []json.RawMessage `json:"containers"`
-	Volumes    []volume.Volume   `json:"volumes"`
-	Networks   []network.Inspect `json:"networks"`
+	Containers  []json.RawMessage `json:"containers"`
+	Volumes     []volume.Volume   `json:"volumes"`
+	Networks    []network.Inspect `json:"networks"`
+	Placed      []Placed          `json:"placed,omitempty"`
+	Contents    []Contents        `json:"contents,omitempty"`
+	Directories []Directory       `json:"directories,omitempty"`
+	Links       []Link            `json:"links,omitempty"`
 }
 
 // Record says how the node runs, and puts what its containers were made from
@@ -42,36 +42,31 @@ func (n *Node) Record(ctx context.Context, out holdfast.Sink) (holdfast.Deployme
 	if err != nil {
 		return d, err
 	}
-	specs, err := now.specs(ctx)
+	specs, held, err := now.specs(ctx)
+	if err != nil {
+		return d, err
+	}
+	text, err := json.MarshalIndent(specs, "", " ")
 	if err != nil {
 		return d, err
 	}
 	d.OwnFile = holdfast.DeploymentDirectory + "/containers.json"
-	if err := put(ctx, out, d.OwnFile, specs); err != nil {
+	if err := put(ctx, out, d.OwnFile, text); err != nil {
 		return d, err
 	}
-	files, notKept := now.files()
-	d.NotKept = append(d.NotKept, notKept...)
-	for _, file := range files {
-		text, err := os.ReadFile(file)
+	for _, file := range held.files {
+		kept, err := held.take(ctx, out, file, n.within(file))
 		if err != nil {
-			if !errors.Is(err, fs.ErrNotExist) || !strings.HasSuffix(file, ".env") {
-				d.NotKept = append(d.NotKept, err.Error())
-			}
-			continue
-		}
-		kept := holdfast.KeptFile{Path: file, File: n.within(file)}
-		if info, err := os.Stat(file); err == nil {
-			kept.Mode = fmt.Sprintf("%04o", info.Mode().Perm())
-		}
-		if err := put(ctx, out, kept.File, text); err != nil {
 			return d, err
 		}
-		d.Kept = append(d.Kept, kept)
+		if kept != nil {
+			d.Kept = append(d.Kept, *kept)
+		}
 	}
 	if !now.Engine.Local() {
-		d.NotKept = append(d.NotKept, "the bundle's files are on the machine of the Docker daemon "+now.Engine.Host())
+		held.notKept = append(held.notKept, "the bundle's files are on the machine of the Docker daemon "+now.Engine.Host())
 	}
+	d.NotKept, d.NotRemade = held.notKept, held.notRemade
 	return d, nil
 }
 
@@ -103,105 +98,74 @@ func (n *Node) Deployment(ctx context.Context) (holdfast.Deployment, error) {
 	return d, err
 }
 
-// specs are the answers of the daemon about all that the project is made of.
-func (n *Node) specs(ctx context.Context) ([]byte, error) {
-	var s Specs
-	seen := map[string]bool{}
+// specs are the answers of the daemon about all that the project is made of,
+// with what it takes to make it again; holdings are the files, and what is
+// missing.
+func (n *Node) specs(ctx context.Context) (s Specs, h *holdings, err error) {
+	if h, err = n.holdings(ctx); err != nil {
+		return s, h, err
+	}
+	s.Directories, s.Links = h.directories, h.links
 	for _, c := range n.All {
 		s.Containers = append(s.Containers, c.raw)
-		for _, name := range c.Volumes {
-			if seen["volume "+name] {
-				continue
-			}
-			seen["volume "+name] = true
-			v, err := n.Engine.API.VolumeInspect(ctx, name, client.VolumeInspectOptions{})
-			if err != nil {
-				return nil, n.Engine.Explain("inspect volume "+name, err)
-			}
-			s.Volumes = append(s.Volumes, v.Volume)
+		placed, short, err := n.Engine.placed(ctx, c)
+		if holdfast.ClassOf(err) == holdfast.Unreachable || ctx.Err() != nil {
+			return s, h, err
 		}
-		for _, at := range c.Networks {
-			if seen["network "+at.Name] {
-				continue
-			}
-			seen["network "+at.Name] = true
-			v, err := n.Engine.API.NetworkInspect(ctx, at.Name, client.NetworkInspectOptions{})
-			if cerrdefs.IsNotFound(err) {
-				continue
-			}
-			if err != nil {
-				return nil, n.Engine.Explain("inspect network "+at.Name, err)
-			}
-			s.Networks = append(s.Networks, v.Network)
+		if err != nil {
+			short = append(short, err.Error())
+		}
+		s.Placed = append(s.Placed, placed...)
+		for _, what := range short {
+			h.short(n.roleOf(c.ID) != "", "%s", what)
+		}
+		if err := n.addParts(ctx, &s, c); err != nil {
+			return s, h, err
 		}
 	}
-	return json.MarshalIndent(s, "", " ")
-}
-
-// files are the bundle's files on this machine: compose files, .env, and what
-// is mounted from the bundle's directory into its containers.
-func (n *Node) files() (files, notKept []string) {
-	if !n.Engine.Local() || n.Directory == "" {
-		return nil, nil
-	}
-	files = append([]string{filepath.Join(n.Directory, ".env")}, n.Files...)
-	for _, c := range n.All {
-		for _, bind := range c.Binds {
-			if !strings.HasPrefix(bind, n.Directory+"/") {
-				continue
-			}
-			found, not := regular(bind)
-			files, notKept = append(files, found...), append(notKept, not...)
-		}
-	}
-	slices.Sort(files)
-	slices.Sort(notKept)
-	return slices.Compact(files), slices.Compact(notKept)
-}
-
-// most is how many files of a mounted directory are taken, and how large one
-// may be: those of the bundle are few and small.
-const (
-	mostFiles = 50
-	mostBytes = 1 << 20
-)
-
-// regular lists the files at or below a path, and says which are too large or too
-// many.
-func regular(root string) (files, notKept []string) {
-	more := 0
-	err := filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
-		if err != nil || !e.Type().IsRegular() {
-			return err
-		}
-		info, err := e.Info()
-		switch {
-		case err != nil:
-			notKept = append(notKept, err.Error())
-		case info.Size() > mostBytes:
-			notKept = append(notKept, fmt.Sprintf("%s has %d bytes: files of a bundle of at most %d are kept", path,
-				info.Size(), mostBytes))
-		case len(files) == mostFiles:
-			more++
-		default:
-			files = append(files, path)
-		}
-		return nil
-	})
+	contents, short, err := n.contents(ctx, h.directories)
 	if err != nil {
-		return []string{root}, nil // reading it will say why not
+		return s, h, err
 	}
-	if more > 0 {
-		notKept = append(notKept, fmt.Sprintf("%d more files in %s: of a mounted directory, %d are kept", more, root,
-			mostFiles))
+	s.Contents, h.notKept = contents, append(h.notKept, short...)
+	foreign, err := n.foreign(ctx, s)
+	h.notRemade = append(h.notRemade, foreign...)
+	return s, h, err
+}
+
+// addParts adds the volumes and networks of a container.
+func (n *Node) addParts(ctx context.Context, s *Specs, c Container) error {
+	for _, name := range c.Volumes {
+		if slices.ContainsFunc(s.Volumes, func(v volume.Volume) bool { return v.Name == name }) {
+			continue
+		}
+		v, err := n.Engine.API.VolumeInspect(ctx, name, client.VolumeInspectOptions{})
+		if err != nil {
+			return n.Engine.Explain("inspect volume "+name, err)
+		}
+		s.Volumes = append(s.Volumes, v.Volume)
 	}
-	return files, notKept
+	for _, at := range c.Networks {
+		if _, known := s.network(at.Name); known {
+			continue
+		}
+		v, err := n.Engine.API.NetworkInspect(ctx, at.Name, client.NetworkInspectOptions{})
+		if cerrdefs.IsNotFound(err) {
+			continue
+		}
+		if err != nil {
+			return n.Engine.Explain("inspect network "+at.Name, err)
+		}
+		s.Networks = append(s.Networks, v.Network)
+	}
+	return nil
 }
 
 // within is the name of a bundle's file in a set. Files outside of the bundle
 // have their whole path: two of one name do not overwrite each other.
 func (n *Node) within(file string) string {
-	if relative, err := filepath.Rel(n.Directory, file); err == nil && filepath.IsLocal(relative) {
+	relative, err := filepath.Rel(n.Directory, file)
+	if err == nil && filepath.IsLocal(relative) {
 		return path.Join(holdfast.DeploymentDirectory, "bundle", filepath.ToSlash(relative))
 	}
 	return path.Join(holdfast.DeploymentDirectory, elsewhere, filepath.ToSlash(filepath.Clean("/"+file)))

@@ -2,6 +2,7 @@ package compose
 
 import (
 	"cmp"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/network"
+	"github.com/moby/moby/api/types/volume"
 
 	"holdfast"
 )
@@ -39,18 +41,12 @@ func (s Specs) moved(d Description, to Site) (Specs, error) {
 	if m.fromProject == m.toProject && m.fromDirectory == m.toDirectory {
 		return s, nil
 	}
-	out := Specs{Volumes: slices.Clone(s.Volumes), Networks: slices.Clone(s.Networks)}
+	out := s
+	out.Volumes, out.Networks, out.Containers = slices.Clone(s.Volumes), slices.Clone(s.Networks), nil
 	for i := range out.Volumes {
-		v := &out.Volumes[i]
-		if v.Labels[label+"project"] != m.fromProject {
-			continue
+		if err := m.volume(&out.Volumes[i]); err != nil {
+			return s, err
 		}
-		if m.fromProject != m.toProject && v.Options["device"] != "" {
-			return s, &holdfast.Problem{Class: holdfast.Refused, What: fmt.Sprintf("volume %s is directory %s, which a node of project %s would share", v.Name, v.Options["device"], m.toProject),
-				Why: "Two servers on the same data destroy it.", Do: "Restore under the old project's name: `project:` below `compose:` in holdfast.yaml."}
-		}
-		m.volumes[v.Name] = m.named(v.Name)
-		v.Name, v.Labels = m.named(v.Name), m.unhashed(v.Labels)
 	}
 	for i := range out.Networks {
 		n := &out.Networks[i]
@@ -58,6 +54,9 @@ func (s Specs) moved(d Description, to Site) (Specs, error) {
 			m.networks[n.Name] = m.named(n.Name)
 			n.Name, n.Labels = m.named(n.Name), m.unhashed(n.Labels)
 		}
+	}
+	if err := m.contained(&out, s); err != nil {
+		return s, err
 	}
 	for _, raw := range s.Containers {
 		moved, err := m.container(raw)
@@ -67,6 +66,56 @@ func (s Specs) moved(d Description, to Site) (Specs, error) {
 		out.Containers = append(out.Containers, moved)
 	}
 	return out, nil
+}
+
+// volume moves a volume. One without a name gets another such name: it belongs
+// to one container alone.
+func (m move) volume(v *volume.Volume) error {
+	if device := v.Options["device"]; strings.HasPrefix(device, "/") && v.Options["o"] != "" {
+		v.Options = maps.Clone(v.Options)
+		v.Options["device"] = m.file(device)
+		if own := v.Labels[label+"project"] == m.fromProject; own && m.fromProject != m.toProject && m.file(device) == device {
+			return m.shared(fmt.Sprintf("volume %s is directory %s", v.Name, device))
+		}
+	}
+	name := v.Name
+	switch {
+	case v.Labels[label+"project"] == m.fromProject:
+		v.Name, v.Labels = m.named(v.Name), m.unhashed(v.Labels)
+	case m.fromProject != m.toProject && unnamed.MatchString(v.Name):
+		v.Name = fmt.Sprintf("%x", sha256.Sum256([]byte(m.toProject+v.Name)))
+	}
+	m.volumes[name] = v.Name
+	return nil
+}
+
+// shared refuses a node whose data would be that of another one as well.
+func (m move) shared(what string) error {
+	return &holdfast.Problem{
+		Class: holdfast.Refused, What: what + ", which a node of project " + m.toProject + " would share",
+		Why: "Two servers on the same data destroy it.",
+		Do:  "Restore under the old project's name: `project:` below `compose:` in holdfast.yaml.",
+	}
+}
+
+// contained moves what is recorded of directories and volumes.
+func (m move) contained(out *Specs, s Specs) error {
+	out.Directories, out.Links, out.Contents = slices.Clone(s.Directories), slices.Clone(s.Links), slices.Clone(s.Contents)
+	for i := range out.Directories {
+		d := &out.Directories[i]
+		was := d.Path
+		d.Path = m.source(was)
+		if d.Data && d.Path == was && m.fromProject != m.toProject {
+			return m.shared("Postgres keeps its data in " + was)
+		}
+	}
+	for i := range out.Links {
+		out.Links[i].Path = m.file(out.Links[i].Path)
+	}
+	for i := range out.Contents {
+		out.Contents[i].Volume = renamed(m.volumes, out.Contents[i].Volume)
+	}
+	return nil
 }
 
 // container moves one container's answer of the daemon.
@@ -88,6 +137,10 @@ func (m move) container(raw json.RawMessage) (json.RawMessage, error) {
 			h.Mounts[i].Source = m.source(h.Mounts[i].Source)
 		}
 		h.NetworkMode = container.NetworkMode(renamed(m.networks, string(h.NetworkMode)))
+		for i, link := range h.Links {
+			target, alias, _ := strings.Cut(link, ":")
+			h.Links[i] = m.named(strings.TrimPrefix(target, "/")) + ":" + alias
+		}
 	}
 	for i := range r.Mounts {
 		mount := &r.Mounts[i]
@@ -102,6 +155,10 @@ func (m move) container(raw json.RawMessage) (json.RawMessage, error) {
 			if at != nil {
 				for i, alias := range at.Aliases {
 					at.Aliases[i] = m.named(alias)
+				}
+				for i, link := range at.Links {
+					target, alias, _ := strings.Cut(link, ":")
+					at.Links[i] = m.named(target) + ":" + alias
 				}
 			}
 			networks[renamed(m.networks, name)] = at
@@ -132,7 +189,7 @@ func (m move) source(source string) string {
 
 // file is where a file of the bundle is at the new place; other files stay.
 func (m move) file(name string) string {
-	if m.fromDirectory == "" || name != m.fromDirectory && !strings.HasPrefix(name, m.fromDirectory+"/") {
+	if m.fromDirectory == "" || !isIn(name, m.fromDirectory) {
 		return name
 	}
 	return path.Join(m.toDirectory, strings.TrimPrefix(name, m.fromDirectory))

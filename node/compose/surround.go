@@ -96,6 +96,9 @@ func (b *back) add(ctx context.Context, s step.Step) error {
 	case step.Database:
 		b.serve()
 	case step.Volume:
+		if s.Act != step.PutBack {
+			break
+		}
 		named, due, err := b.returning(ctx, s)
 		if err != nil || !due {
 			return err

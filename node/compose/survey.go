@@ -84,12 +84,12 @@ func (s *survey) add(steps ...step.Step) { s.out.Before = append(s.out.Before, s
 // before are the steps until the databases' server answers: what may fail for
 // want of something outside comes first, while the node still runs.
 func (s *survey) before(ctx context.Context) error {
-	files, images, stands, err := s.parts(ctx, s.now)
+	needs, err := s.parts(ctx, s.now)
 	if err != nil {
 		return err
 	}
-	s.add(images...)
-	s.add(files...)
+	s.add(needs.images...)
+	s.add(needs.files...)
 	if err := s.room(ctx); err != nil {
 		return err
 	}
@@ -105,7 +105,7 @@ func (s *survey) before(ctx context.Context) error {
 	if s.keep != nil || s.other["postgres"] != "" {
 		s.stop("postgres")
 	}
-	s.add(stands...)
+	s.add(needs.stands...)
 	if s.keep != nil {
 		s.add(*s.keep)
 	}
@@ -115,7 +115,7 @@ func (s *survey) before(ctx context.Context) error {
 			s.add(step.Step{Act: step.Replace, Kind: step.Container, Name: name, As: s.freeName(name), Of: role, Why: why})
 		}
 	}
-	for _, c := range s.missing(s.now) {
+	for _, c := range byNeed(s.missing(s.now), s.Specs) {
 		s.add(step.Step{Act: step.Create, Kind: step.Container, Name: c.Name, Of: s.Node.roleOf(c.ID)})
 	}
 	return s.serve(ctx)
@@ -237,7 +237,7 @@ func (s *survey) after() error {
 		}
 		add(step.Step{Act: step.Start, Kind: step.Container, Name: name, Of: role, Expect: s.participant, Wait: true})
 	}
-	for _, c := range s.Node.All {
+	for _, c := range byNeed(s.Node.All, s.Specs) {
 		role := s.Node.roleOf(c.ID)
 		if s.made(c.Name) && !c.oneShot() && !slices.Contains([]string{"postgres", "participant", "validator"}, role) {
 			add(step.Step{Act: step.Start, Kind: step.Container, Name: c.Name, Of: role})
