@@ -30,6 +30,7 @@ const (
 	RestoreComplete         Code = "restore_complete"
 	UpgradePrepared         Code = "upgrade_prepared"
 	DatabasesCovered        Code = "databases_covered"
+	DataOutlivesStop        Code = "data_outlives_stop"
 )
 
 // Entry describes one condition of the catalogue: what is checked, and what it means.
@@ -337,6 +338,19 @@ func contents() []Entry {
 
 func surroundings() []Entry {
 	return []Entry{
+		{
+			Code:  DataOutlivesStop,
+			Title: "the databases outlive the next stop.sh",
+			Observed: "Where the bundle's Postgres keeps its data: a volume with a name, a directory, " +
+				"its tablespaces and write-ahead log too. " +
+				"Violated when any of it is in the container itself, in a volume without a name, or in memory.",
+			Why: "stop.sh removes the containers. The next start.sh makes new ones, " +
+				"which find neither what was in the old ones nor their volumes without a name [source].",
+			Consequence: "The next stop.sh or upgrade loses the databases, and the node starts with a new identity.",
+			Next: "Take a backup: `holdfast backup`. Then give Postgres a volume with a name at the path of its data " +
+				"(`PGDATA`) in compose-local.yaml, start, and restore: `holdfast restore latest`.",
+			judge: dataOutlivesStop,
+		},
 		{
 			Code:  PruningConfigured,
 			Title: "the participant prunes as declared",

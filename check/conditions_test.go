@@ -216,6 +216,11 @@ func TestEvaluate(t *testing.T) {
 		}, map[Code]string{SecondCopy: "violated: older than the first copy's"}, nil},
 		{"a second copy that is not there", func(o *Observations) { o.Copy = with(o.Copy, func(c *Copy) { c.Problem = "not mounted" }) },
 			map[Code]string{SecondCopy: "violated: not mounted"}, nil},
+		{"data that the next stop loses", func(o *Observations) {
+			o.Data = holdfast.Known(holdfast.Finding{Verdict: holdfast.Violated, Evidence: "it lies in the container itself"})
+		}, map[Code]string{DataOutlivesStop: "violated: in the container itself"}, nil},
+		{"a Docker daemon that does not answer", func(o *Observations) { o.Data = holdfast.Unknown[holdfast.Finding]("no daemon") },
+			map[Code]string{DataOutlivesStop: "cannot tell: no daemon"}, nil},
 		{"a set from the future", func(o *Observations) { o.sets(o.newest(), setAt(noon.Add(day), 5)) }, map[Code]string{ClockSane: "violated: in the future"}, nil},
 		{"every set from the future", func(o *Observations) { o.sets(setAt(noon.Add(day), 5)) },
 			map[Code]string{ClockSane: "violated: in the future", RecoveryRoute: "violated: no proven set", IdentitiesBackedUp: "violated: no set"},

@@ -116,6 +116,10 @@ var (
 		"the second copy",
 		"Name a place outside of this machine in `copies:`, and send it there: `holdfast repository copy`.",
 	}
+	inContainers = input{
+		"the containers of the node",
+		"Start the Docker daemon, or correct `compose:`. `holdfast node show` shows what is found.",
+	}
 	inVersion = input{"the version of the validator app", "Start the validator app, or correct `identities.url`."}
 	inClock   = input{"a clock of another machine", "Name Scans in `check.scans`: their answers include the time."}
 	inSpace   = input{

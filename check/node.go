@@ -350,3 +350,14 @@ func clockSane(v *view) answer {
 	}
 	return holds("within %s of %s", span(v.Limits.Skew), some(near))
 }
+
+func dataOutlivesStop(v *view) answer {
+	f, ok := v.Data.Get()
+	switch {
+	case !ok:
+		return cannotTell(inContainers, v.Data.Missing())
+	case f.Verdict == holdfast.Violated:
+		return violated("%s", f.Evidence)
+	}
+	return holds("%s", f.Evidence)
+}

@@ -24,8 +24,9 @@ type Observations struct {
 	Admin      holdfast.Observed[observed.Participant]
 	Metrics    holdfast.Observed[observed.Metrics]
 	Copy       holdfast.Observed[Copy]
-	Beside     holdfast.Observed[[]string] // what the node's own servers have that is in no set
-	Restore    holdfast.Observed[string]   // how a restore was interrupted; "" when none was
+	Beside     holdfast.Observed[[]string]         // what the node's own servers have that is in no set
+	Restore    holdfast.Observed[string]           // how a restore was interrupted; "" when none was
+	Data       holdfast.Observed[holdfast.Finding] // whether the databases outlive their containers
 	Declared   Declared
 	Limits     Limits
 }

@@ -26,6 +26,7 @@ func composeKind(p *Parts) Kind {
 	c := &composed{parts: p}
 	return Kind{
 		Node: c, Recorder: c, Show: c.show, Try: c.try, Programs: c, Beside: c.beside,
+		Lasting: c.lasting, Remake: c.remake,
 		DockerHost: p.Config.Compose.DockerHost, Way: bundleWay,
 	}
 }
@@ -136,7 +137,37 @@ func (c *composed) show(ctx context.Context) (Shown, error) {
 		return Shown{}, err
 	}
 	d, err := n.Deployment(ctx)
-	return Shown{Deployment: d, Lines: n.About(), Way: func() string { return string(n.PostgresWay()) }}, err
+	return Shown{Deployment: d, Lines: n.Lines(ctx), Way: func() string { return string(n.PostgresWay()) }}, err
+}
+
+func (c *composed) lasting(ctx context.Context) (holdfast.Finding, error) {
+	n, err := c.found(ctx)
+	if err != nil {
+		return holdfast.Finding{}, err
+	}
+	return n.Lasting(ctx)
+}
+
+// remake rehearses whether the node would come back on an empty machine.
+func (c *composed) remake(ctx context.Context) []Finding {
+	n, err := c.found(ctx)
+	if err != nil {
+		return []Finding{found("remake", "", err)}
+	}
+	parts, err := n.Rehearse(ctx)
+	var out []Finding
+	for _, p := range parts {
+		f := Finding{Subject: p.Subject, Verdict: p.Verdict, Found: p.Evidence}
+		if p.Verdict != holdfast.Holds {
+			f.Why = "On an empty machine the node would not come back as it is."
+			f.Do = "docs/operate.md, \"What of a compose node comes back\", says what can be kept and how."
+		}
+		out = append(out, f)
+	}
+	if err != nil {
+		out = append(out, found("remake", "", err))
+	}
+	return out
 }
 
 // try finds the node, and a restore of it that was interrupted.

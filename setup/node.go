@@ -39,6 +39,12 @@ type Kind struct {
 	Recorder backup.Deployment
 	// Show is how the node runs, for people.
 	Show func(ctx context.Context) (Shown, error)
+	// Lasting says whether the node's databases outlive the next stop of its
+	// programs. Nil: they are not the node's own.
+	Lasting func(ctx context.Context) (holdfast.Finding, error)
+	// Remake rehearses on this machine, without data, whether the node would come
+	// back on an empty one.
+	Remake func(ctx context.Context) []Finding
 	// Try says of everything that is of this kind alone whether it works.
 	Try func(ctx context.Context) []Finding
 	// Beside is what the node's own servers have next to its databases, and what is

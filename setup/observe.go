@@ -43,6 +43,7 @@ func (p *Parts) Observe(ctx context.Context) (check.Observations, error) {
 		Admin: p.observeAdmin, Metrics: p.observeMetrics, Copy: p.observeCopy,
 		Beside:  p.beside,
 		Restore: func(ctx context.Context) (string, error) { return p.observeRestore(ctx, live) },
+		Data:    p.observeData,
 	}.Gather(ctx)
 	if clear := p.ClearFile(); clear.IsThere() {
 		seen.Clear = clear.Path
@@ -188,6 +189,17 @@ func (p *Parts) beside(ctx context.Context) ([]string, error) {
 		return []string{}, nil
 	}
 	return p.kind.Beside(ctx)
+}
+
+// observeData asks the node whether its databases outlive their containers. Of
+// one whose servers are not its own, no stop.sh removes anything.
+func (p *Parts) observeData(ctx context.Context) (holdfast.Finding, error) {
+	if p.kind.Lasting == nil {
+		return holdfast.Finding{
+			Verdict: holdfast.Holds, Evidence: "the databases' servers are not containers of the node",
+		}, nil
+	}
+	return p.kind.Lasting(ctx)
 }
 
 // observeCopy looks into the second copy.

@@ -259,6 +259,8 @@ func (d *daemon) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		answer([]any{map[string]any{"Id": "p"}, map[string]any{"Id": "v"}})
 	case ok:
 		answer(found)
+	case strings.HasSuffix(path, "/changes"):
+		answer([]any{})
 	default:
 		w.WriteHeader(http.StatusNotFound)
 		answer(map[string]any{"message": "no such thing: " + path})

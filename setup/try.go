@@ -49,6 +49,19 @@ func (p *Parts) Try(ctx context.Context) []Finding {
 	return append(out, p.tryIdentities(ctx, n), p.tryRepository(ctx))
 }
 
+// Remake rehearses on this machine, without data, whether the node would come
+// back on an empty one.
+func (p *Parts) Remake(ctx context.Context) []Finding {
+	if p.kind.Remake == nil {
+		return []Finding{{
+			Subject: "remake", Verdict: holdfast.CannotTell, Found: "the configuration names databases, and no node that could be made again",
+			Why: "How the node's programs run is not in the sets.",
+			Do:  "Keep what starts them, such as Helm values, with the repository.",
+		}}
+	}
+	return p.kind.Remake(ctx)
+}
+
 // tryDatabase tries what a backup needs, and whether this role may restore.
 func (p *Parts) tryDatabase(ctx context.Context, c holdfast.Component, t libpq.Address) []Finding {
 	subject := string(c.Name)

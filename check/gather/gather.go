@@ -40,6 +40,8 @@ type Sources struct {
 	Beside func(ctx context.Context) ([]string, error)
 	// Restore says how a restore of the node was interrupted, "" when none was.
 	Restore func(ctx context.Context) (string, error)
+	// Data says whether the databases outlive their containers.
+	Data func(ctx context.Context) (holdfast.Finding, error)
 }
 
 // Repository is where sets rest, as a check looks at it.
@@ -82,6 +84,7 @@ func (s Sources) Gather(ctx context.Context) (check.Observations, error) {
 		func(ctx context.Context) { o.Beside = holdfast.Observe(s.Beside(ctx)) },
 		func(ctx context.Context) { o.Copy = holdfast.Observe(s.Copy(ctx)) },
 		func(ctx context.Context) { o.Restore = holdfast.Observe(s.Restore(ctx)) },
+		func(ctx context.Context) { o.Data = holdfast.Observe(s.Data(ctx)) },
 	} {
 		g.Go(func() error {
 			ctx, cancel := context.WithTimeout(ctx, patience)

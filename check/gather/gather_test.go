@@ -34,6 +34,7 @@ func away() Sources {
 		Beside:  func(context.Context) ([]string, error) { return nil, err },
 		Copy:    func(context.Context) (check.Copy, error) { return check.Copy{}, err },
 		Restore: func(context.Context) (string, error) { return "", err },
+		Data:    func(context.Context) (holdfast.Finding, error) { return holdfast.Finding{}, err },
 	}
 }
 

@@ -36,7 +36,7 @@ func (r *run) look(ctx context.Context) error {
 	}
 	r.Project = n.Project
 	r.fill(n)
-	r.options.Events.Report(Found{Lines: n.About(), Node: r.Node, Repository: r.Repository, Backup: !r.NoBackup})
+	r.options.Events.Report(Found{Lines: n.Lines(ctx), Node: r.Node, Repository: r.Repository, Backup: !r.NoBackup})
 	return r.operator.Agree("Set it up")
 }
 
