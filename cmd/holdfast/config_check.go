@@ -10,19 +10,27 @@ import (
 )
 
 func newConfigCheck(a *app) *cobra.Command {
-	var live bool
+	var live, remake bool
 	c := &cobra.Command{
 		Use:   "check",
 		Short: "Check the configuration; with --live, try everything in it",
 		Long: `Read the configuration and say what is wrong with it. With --live, connect to
 everything that it names: the Docker daemon, every database with the rights that
 a backup and a restore need, the validator app, the repository. Each finding
-comes with its fix. Nothing is changed.`,
+comes with its fix. Nothing is changed.
+
+With --remake, rehearse without data whether a node of Docker Compose would come
+back on an empty machine: its networks, volumes and containers are made a second
+time under another name, from what a set would record now, compared with those
+that run, and removed. Nothing of them is started.`,
 		Example: `  # is it well written
   holdfast config check
 
   # does everything in it work
-  holdfast config check --live`,
+  holdfast config check --live
+
+  # would the node come back on an empty machine
+  holdfast config check --remake`,
 		Args: exactly(0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			p, err := a.open()
@@ -40,6 +48,9 @@ comes with its fix. Nothing is changed.`,
 			if live {
 				found = append(found, p.Try(cmd.Context())...)
 			}
+			if remake {
+				found = append(found, p.Remake(cmd.Context())...)
+			}
 			if err := a.result("findings", found, func() { a.printFindings(found) }); err != nil {
 				return err
 			}
@@ -47,6 +58,7 @@ comes with its fix. Nothing is changed.`,
 		},
 	}
 	c.Flags().BoolVar(&live, "live", false, "try every connection and right")
+	c.Flags().BoolVar(&remake, "remake", false, "make the node's containers a second time, without data, and compare")
 	return c
 }
 
