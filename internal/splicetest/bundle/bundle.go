@@ -53,10 +53,25 @@ type Bundle struct {
 func Up(t testing.TB, options Options) *Bundle {
 	t.Helper()
 	b := Unpack(t, options)
-	if err := b.Start(context.Background()); err != nil {
-		t.Fatal(err)
-	}
+	b.Begin(t)
 	return b
+}
+
+// Begin runs start.sh until everything is healthy. On a machine that is busy
+// with other tests a program may give up before its database is there; as an
+// operator does, start.sh is run again.
+func (b *Bundle) Begin(t testing.TB) {
+	t.Helper()
+	for tries := 3; ; tries-- {
+		err := b.Start(context.Background())
+		if err == nil {
+			return
+		}
+		if tries == 1 {
+			t.Fatal(err)
+		}
+		t.Log(err)
+	}
 }
 
 // Unpack is Up without the start: a bundle that was downloaded.
