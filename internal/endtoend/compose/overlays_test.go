@@ -19,10 +19,10 @@ import (
 	"holdfast/internal/splicetest/bundle"
 )
 
-// overlay is a compose-local.yaml as operators write one. $BUNDLE, $OUT and
+// habit is a compose-local.yaml as operators write one. $BUNDLE, $OUT and
 // $PROJECT stand for the bundle's directory, one outside of it, and the
 // project's name; $NET for the first two numbers of addresses that nobody has.
-type overlay struct {
+type habit struct {
 	name   string
 	text   string
 	before func(t *testing.T, o *overlaid) // what else there is on the machine, before the first start
@@ -39,13 +39,13 @@ type overlay struct {
 // overlaid is a node with an overlay.
 type overlaid struct {
 	damaged
-	overlay
+	habit
 	out string
 	net string // "10.123"
 }
 
 // overlays are the habits of operators that are tried.
-var overlays = []overlay{
+var overlays = []habit{
 	{name: "nothing"},
 	{
 		name: "data-below-the-bundle", inCI: true,
@@ -266,10 +266,10 @@ func directories(names ...string) func(*testing.T, *overlaid) {
 }
 
 // start starts a node with the overlay.
-func (v overlay) start(t *testing.T) *overlaid {
+func (v habit) start(t *testing.T) *overlaid {
 	t.Helper()
 	s := &site{Bundle: bundle.Unpack(t, bundle.Options{Migration: "4"}), dir: t.TempDir(), docker: os.Getenv("HOLDFAST_TEST_DOCKER")}
-	o := &overlaid{overlay: v, out: t.TempDir()}
+	o := &overlaid{habit: v, out: t.TempDir()}
 	o.site = s
 	number := strings.Split(s.BindIP, ".")
 	o.net = "10." + number[1]
@@ -493,7 +493,7 @@ func TestOverlays(t *testing.T) {
 	}
 }
 
-func (v overlay) cycle(t *testing.T) {
+func (v habit) cycle(t *testing.T) {
 	ctx := t.Context()
 	o := v.start(t)
 	o.work(t)
@@ -579,7 +579,7 @@ func TestWhatCannotBeMadeAgainIsNamed(t *testing.T) {
 		return // by flag, as most overlays are
 	}
 	t.Parallel()
-	v := overlay{
+	v := habit{
 		text: `services:
   guest: {image: '${IMAGE_REPO}wallet-web-ui:${IMAGE_TAG}', network_mode: 'container:$PROJECT-host', restart: always}
   nginx: {volumes: ['./many:/many:ro']}`,

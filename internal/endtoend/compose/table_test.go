@@ -72,7 +72,7 @@ func TestTheTableOfWhatComesBack(t *testing.T) {
 	for _, p := range parts {
 		fmt.Fprintf(&text, "| %s | %s | %s |\n", p.what, p.kept, p.made)
 		for _, name := range p.shown {
-			if !slices.ContainsFunc(overlays, func(o overlay) bool { return o.name == name }) {
+			if !slices.ContainsFunc(overlays, func(o habit) bool { return o.name == name }) {
 				t.Errorf("%s: there is no overlay %s", p.what, name)
 			}
 		}
