@@ -152,7 +152,7 @@ func (c *composed) lasting(ctx context.Context) (holdfast.Finding, error) {
 func (c *composed) remake(ctx context.Context) []Finding {
 	n, err := c.found(ctx)
 	if err != nil {
-		return []Finding{found("remake", "", err)}
+		return []Finding{Found("remake", "", err)}
 	}
 	parts, err := n.Rehearse(ctx)
 	var out []Finding
@@ -165,7 +165,7 @@ func (c *composed) remake(ctx context.Context) []Finding {
 		out = append(out, f)
 	}
 	if err != nil {
-		out = append(out, found("remake", "", err))
+		out = append(out, Found("remake", "", err))
 	}
 	return out
 }
