@@ -62,7 +62,7 @@ var (
 		"reonboard"}
 	adapters = []string{"capture", "node", "databases", "sandbox", "identities", "repository", "notify", "metrics",
 		"dumpfile", "secrets", "journal"}
-	leaves   = []string{"stored", "pgdump", "target", "step", "observed", "record", "loss", "event", "content"}
+	leaves   = []string{"stored", "pgdump", "target", "step", "observed", "record", "loss", "event", "content", "grace"}
 	programs = []string{"cmd"}
 	helpers  = []string{"internal/splicetest", "internal/eventtest", "internal/bench", "internal/demo",
 		"internal/testbed", "internal/endtoend", "internal/child", "internal/storetest", "identities/identitiestest",
