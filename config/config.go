@@ -26,10 +26,14 @@ type Config struct {
 	Repository Repository          `yaml:"repository"`
 	Copies     []Copy              `yaml:"copies"`
 	Tools      string              `yaml:"tools"` // directory of pg_dump and pg_restore; searched for when empty
-	Dump       Dump                `yaml:"dump"`
-	Check      Check               `yaml:"check"`
-	Retention  Retention           `yaml:"retention"`
-	Drill      Drill               `yaml:"drill"`
+	// SilenceLimit is how long a server, daemon or program may send nothing before
+	// it is given up; 2m when zero.
+	SilenceLimit Duration `yaml:"silence_limit"`
+
+	Dump      Dump      `yaml:"dump"`
+	Check     Check     `yaml:"check"`
+	Retention Retention `yaml:"retention"`
+	Drill     Drill     `yaml:"drill"`
 
 	file    string
 	origins []Origin

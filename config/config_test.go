@@ -178,7 +178,7 @@ func TestMistakesAreNamed(t *testing.T) {
 	for _, x := range []struct{ name, text, want string }{
 		{"unknown key at the top", replaced("tools: tools", "tool: x"),
 			"line 35: unknown key tool; known here are node, databases, compose, identities, repository, copies, tools, " +
-				"dump, check, retention"},
+				"silence_limit, dump, check, retention"},
 		{"unknown key of a database", replaced("    kind: app", "    sort: app"),
 			"line 10: unknown key databases.scan-backend.sort; known here are connection, password, kind, method, " +
 				"before, after"},

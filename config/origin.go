@@ -21,6 +21,7 @@ func (c *Config) Origins() []Origin {
 	out := slices.Clone(c.origins)
 	for _, d := range []Origin{
 		{"tools", "(searched for)", "default"},
+		{"silence_limit", "2m0s", "default"},
 		{"dump.lanes", "cores, at most 4", "default"},
 		{"dump.connections", "16", "default"},
 		{"dump.wait_limit", "1s", "default"},

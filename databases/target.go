@@ -12,6 +12,7 @@ import (
 
 	"holdfast"
 	"holdfast/canton"
+	"holdfast/grace"
 	"holdfast/internal/libpq"
 	"holdfast/step"
 	"holdfast/target"
@@ -188,7 +189,9 @@ func (p Target) Build(
 		recipe = loader.Recipe(c, d.Fit)
 	}
 	if err := s.seal(ctx, d.New, label, recipe); err != nil {
-		return errors.Join(err, loader.Drop(context.WithoutCancel(ctx), d.New))
+		late, done := grace.Period(ctx, grace.Cleanup)
+		defer done()
+		return errors.Join(err, loader.Drop(late, d.New))
 	}
 	return nil
 }

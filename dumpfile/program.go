@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -14,6 +15,10 @@ import (
 // pipeSize is the requested size of the pipe between a program and us, so that
 // they rarely wait for each other. Linux grants 1 MiB to every process.
 const pipeSize = 1 << 20
+
+// silence is how long a decompressor may give nothing: one that was stopped gives
+// nothing for ever.
+const silence = 2 * time.Minute
 
 // program is a running decompressor of this machine: a process that reads a file
 // and writes into a pipe. Its output counts only if it reaches the end and exits
@@ -61,6 +66,7 @@ func (p *program) Read(b []byte) (int, error) {
 	if p.err != nil {
 		return 0, p.err
 	}
+	_ = p.out.SetReadDeadline(time.Now().Add(silence))
 	n, err := p.out.Read(b)
 	if at, failed := p.of.file.Seek(0, io.SeekCurrent); failed == nil {
 		step := p.of.step

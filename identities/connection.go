@@ -17,15 +17,15 @@ import (
 	"holdfast"
 )
 
-// defaultTimeout bounds one request. The dump takes the validator app well
-// under a second; a token endpoint may be slow.
-const defaultTimeout = 30 * time.Second
+// RequestTime bounds one request where no other timeout is given. The dump takes
+// the validator app well under a second; a token endpoint may be slow.
+const RequestTime = 30 * time.Second
 
 // connection says how to reach a server.
 type connection struct {
 	ca      []byte        // PEM certificates, trusted in addition to the system's
 	address string        // host:port to dial instead of the URL's host; "": the URL's host
-	timeout time.Duration // of one request; 0 for defaultTimeout
+	timeout time.Duration // of one request; 0 for RequestTime
 	dial    func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
@@ -62,7 +62,7 @@ func (c connection) client() (*http.Client, error) {
 	}
 	timeout := c.timeout
 	if timeout <= 0 {
-		timeout = defaultTimeout
+		timeout = RequestTime
 	}
 	return &http.Client{
 		Transport:     transport,

@@ -9,6 +9,7 @@ import (
 
 	"holdfast"
 	"holdfast/event"
+	"holdfast/grace"
 	"holdfast/step"
 )
 
@@ -223,7 +224,9 @@ func undone(ctx context.Context, a *attempt, err error) error {
 		return e.Step.Kind == step.Volume && e.Mark != step.Planned
 	})
 	if len(a.walk.log.Entries) == 0 && !volume {
-		return a.reverse(context.WithoutCancel(ctx), err)
+		late, done := grace.Period(ctx, grace.TakingBack)
+		defer done()
+		return a.reverse(late, err)
 	}
 	return unfinished(err)
 }

@@ -9,6 +9,7 @@ import (
 
 	"holdfast"
 	"holdfast/event"
+	"holdfast/grace"
 	"holdfast/step"
 )
 
@@ -129,7 +130,9 @@ func (w *walk) fail(ctx context.Context, err error, keep bool) error {
 		return fmt.Errorf("nothing was changed: %w", err)
 	}
 	w.events.Report(TakingBack{err})
-	failed := w.takeBack(context.WithoutCancel(ctx), keep)
+	late, done := grace.Period(ctx, grace.TakingBack)
+	defer done()
+	failed := w.takeBack(late, keep)
 	if failed == nil {
 		return fmt.Errorf("nothing was changed: %w", err)
 	}

@@ -31,7 +31,7 @@ func daemon(t *testing.T, address, dir string) sandbox.Daemon {
 }
 
 func inDaemon(ctx context.Context, address, dir string) (sandbox.Daemon, error) {
-	e, err := docker.Connect(address)
+	e, err := docker.Connect(address, 0)
 	if err != nil {
 		return sandbox.Daemon{}, err
 	}

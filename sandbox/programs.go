@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 
 	"holdfast"
 )
@@ -33,9 +34,8 @@ func (h Host) Find(ctx context.Context, major int) (string, error) {
 		if _, err := os.Stat(filepath.Join(dir, "initdb")); err != nil {
 			continue
 		}
-		out, err := exec.CommandContext(ctx, filepath.Join(dir, "postgres"), "--version").Output()
-		m := serverVersion.FindSubmatch(out)
-		if err != nil || m == nil {
+		m := serverVersion.FindSubmatch(versionOf(ctx, filepath.Join(dir, "postgres")))
+		if m == nil {
 			continue
 		}
 		v, _ := strconv.Atoi(string(m[1]))
@@ -59,4 +59,16 @@ func (h Host) Find(ctx context.Context, major int) (string, error) {
 		p.What += "; installed: " + strings.Join(installed, ", ")
 	}
 	return "", p
+}
+
+// versionOf is what a program says of its version; nothing if it fails or takes
+// too long.
+func versionOf(ctx context.Context, program string) []byte {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, program, "--version").Output()
+	if err != nil {
+		return nil
+	}
+	return out
 }

@@ -40,7 +40,7 @@ func (h Host) sweepAt(ctx context.Context, address string) ([]string, error) {
 	if !slices.Contains(h.Daemons, address) {
 		return nil, errors.New("the configuration does not name the daemon " + address)
 	}
-	e, err := docker.Connect(address)
+	e, err := docker.Connect(address, 0)
 	if err != nil {
 		return nil, err
 	}

@@ -32,14 +32,14 @@ func Environment(_ context.Context, name string) (holdfast.Secret, error) {
 	return holdfast.NewSecret(value), nil
 }
 
-// commandTime is how long a command may take to print a secret.
-const commandTime = time.Minute
+// CommandTime is how long a command may take to print a secret.
+const CommandTime = time.Minute
 
 // Command runs a command by the shell; what it prints is the secret. Of a
 // failure it gives the exit status alone: a command that complains may repeat
 // the secret, or one of its own, in what it says.
 func Command(ctx context.Context, command string) (holdfast.Secret, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, commandTime, fmt.Errorf("it took longer than %v", commandTime))
+	ctx, cancel := context.WithTimeoutCause(ctx, CommandTime, fmt.Errorf("it took longer than %v", CommandTime))
 	defer cancel()
 	var complaint counter
 	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", command)

@@ -34,7 +34,7 @@ func composeKind(p *Parts) Kind {
 func (c *composed) found(ctx context.Context) (*compose.Node, error) {
 	c.once.Do(func() {
 		var engine *compose.Engine
-		if engine, c.err = compose.Connect(c.parts.Config.Compose.DockerHost); c.err == nil {
+		if engine, c.err = compose.Connect(c.parts.Config.Compose.DockerHost, c.parts.silence()); c.err == nil {
 			c.node, c.err = compose.Open(ctx, engine, c.site())
 		}
 	})

@@ -75,7 +75,7 @@ func (p *Parts) given() (databases.Live, error) {
 
 func (p *Parts) address(dsn string) (libpq.Address, error) {
 	info, err := p.Shell.Parse(dsn)
-	return p.learnFrom(libpq.Address{Conninfo: info}), err
+	return p.learnFrom(libpq.Address{Conninfo: info, Silence: p.silence()}), err
 }
 
 // learnFrom is an address whose password is known from when it is used.
@@ -140,4 +140,18 @@ func (p *Parts) targetOf(live databases.Live, options postgres.LoadOptions) data
 	}
 }
 
-func (p *Parts) tools() postgres.Tools { return postgres.Tools{Dir: p.Config.Tools} }
+func (p *Parts) tools() postgres.Tools {
+	return postgres.Tools{Dir: p.Config.Tools, Silence: p.silence()}
+}
+
+// silence is how long a peer may send nothing; 0 for what is usual.
+func (p *Parts) silence() time.Duration { return time.Duration(p.Config.SilenceLimit) }
+
+// within is how long one request may take: what is usual, or less where peers
+// may not be silent for that long.
+func (p *Parts) within(usual time.Duration) time.Duration {
+	if s := p.silence(); s > 0 {
+		return min(s, usual)
+	}
+	return usual
+}

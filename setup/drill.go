@@ -125,7 +125,7 @@ func (p *Parts) localHost(ctx context.Context, set holdfast.Set, r rehearsing) (
 // daemons are the addresses of the configured Docker daemon, which may have
 // leftovers of drills; none without Docker.
 func (p *Parts) daemons() []string {
-	engine, err := docker.Connect(p.kind.DockerHost)
+	engine, err := docker.Connect(p.kind.DockerHost, p.silence())
 	if err != nil {
 		return nil
 	}
@@ -138,7 +138,7 @@ func (p *Parts) daemons() []string {
 func (p *Parts) containerHost(
 	ctx context.Context, set holdfast.Set, files holdfast.Files, f DrillOptions, r rehearsing,
 ) (drillHost, error) {
-	engine, err := docker.Connect(p.kind.DockerHost)
+	engine, err := docker.Connect(p.kind.DockerHost, p.silence())
 	if err != nil {
 		return nil, err
 	}
@@ -268,7 +268,9 @@ func (r rehearsing) open(ctx context.Context, s *sandbox.Server, set holdfast.Se
 			return postgres.Loader{Address: through, Tools: r.tools, Facts: readFacts, Options: r.options}
 		}}
 	for _, c := range set.Parts() {
-		p.Addresses[c.Component] = s.Address.On(database(c.Component))
+		at := s.Address.On(database(c.Component))
+		at.Silence = r.tools.Silence
+		p.Addresses[c.Component] = at
 	}
 	return p, nil
 }

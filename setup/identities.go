@@ -24,7 +24,9 @@ func (p *Parts) Fetcher(ctx context.Context) (identities.Fetcher, error) {
 			Do:  "Add identities: to holdfast.yaml; docs/operate.md has examples for each way to a token.",
 		}
 	}
-	f := identities.Fetcher{BaseURL: i.URL, Address: i.Address, Events: p.Events}
+	f := identities.Fetcher{
+		BaseURL: i.URL, Address: i.Address, Events: p.Events, Timeout: p.within(identities.RequestTime),
+	}
 	var err error
 	if i.CA != "" {
 		if f.CA, err = os.ReadFile(i.CA); err != nil {
@@ -67,6 +69,7 @@ func (p *Parts) tokens(ca []byte) identities.Tokens {
 		return identities.ClientCredentials{
 			Issuer: a.Issuer, ClientID: a.ClientID, ClientSecret: p.Secret(a.ClientSecret),
 			Audience: a.Audience, Resource: a.Resource, Scope: a.Scope, Basic: a.Basic, CA: ca,
+			Timeout: p.within(identities.RequestTime),
 		}
 	case "unsafe":
 		return identities.UnsafeTokens{Audience: a.Audience, Users: a.Users}

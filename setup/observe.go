@@ -38,7 +38,7 @@ func (p *Parts) Observe(ctx context.Context) (check.Observations, error) {
 		Identities:     p.observeIdentities,
 		App:            p.observeApp,
 		Scans: func(ctx context.Context, serial *int) []observed.Scan {
-			return scan.Client{Probe: serial}.Ask(ctx, p.Config.Check.Scans)
+			return scan.Client{Probe: serial, Timeout: p.within(ObserveTime)}.Ask(ctx, p.Config.Check.Scans)
 		},
 		Admin: p.observeAdmin, Metrics: p.observeMetrics, Copy: p.observeCopy,
 		Beside:  p.beside,
@@ -155,6 +155,9 @@ func (p *Parts) observeIdentities(
 	return fetched.Facts(fetched.Report), nil
 }
 
+// ObserveTime bounds one request to a Scan, the admin API or an endpoint of metrics.
+const ObserveTime = 10 * time.Second
+
 func (p *Parts) observeApp(ctx context.Context) (observed.App, error) {
 	f, err := p.Fetcher(ctx)
 	if err != nil {
@@ -166,12 +169,13 @@ func (p *Parts) observeApp(ctx context.Context) (observed.App, error) {
 // observeAdmin asks the admin API that the configuration names, or the node's.
 func (p *Parts) observeAdmin(ctx context.Context) (observed.Participant, error) {
 	if named := p.Config.Check.Admin; named != "" {
-		return admin.Client{Address: named}.Look(ctx)
+		return admin.Client{Address: named, Timeout: p.within(ObserveTime)}.Look(ctx)
 	}
 	api, err := p.kind.Admin(ctx)
 	if err != nil {
 		return observed.Participant{}, err
 	}
+	api.Timeout = p.within(ObserveTime)
 	return api.Look(ctx)
 }
 
@@ -179,7 +183,7 @@ func (p *Parts) observeMetrics(ctx context.Context) (observed.Metrics, error) {
 	if len(p.Config.Check.Metrics) == 0 {
 		return observed.Metrics{}, errors.New("check.metrics names no endpoint")
 	}
-	return metrics.Client{}.Read(ctx, p.Config.Check.Metrics)
+	return metrics.Client{Timeout: p.within(ObserveTime)}.Read(ctx, p.Config.Check.Metrics)
 }
 
 // beside is what the servers that are the node's own have, and no set has. A

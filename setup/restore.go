@@ -143,7 +143,7 @@ func (c *composed) RestoreTarget(
 
 // revived are the programs as they are to be after a restore of the set.
 func (c *composed) revived(ctx context.Context, set holdfast.Set, files holdfast.Files) (*compose.Programs, error) {
-	engine, err := compose.Connect(c.parts.Config.Compose.DockerHost)
+	engine, err := compose.Connect(c.parts.Config.Compose.DockerHost, c.parts.silence())
 	if err != nil {
 		return nil, err
 	}

@@ -335,7 +335,7 @@ func (b *build) section(ctx context.Context, schema string, jobs int, which ...s
 	case !forgiving:
 		args = append(args, "--exit-on-error")
 	}
-	err = b.Tools.run(ctx, major, info, []string{"PGAPPNAME=holdfast restore"}, nil, nil, "pg_restore",
+	err = b.Tools.run(ctx, major, info, "holdfast restore", nil, "pg_restore",
 		append(args, schema)...)
 	var tool *toolFailed
 	switch failed := errors.As(err, &tool); {

@@ -368,8 +368,7 @@ func (r *run) put(ctx context.Context, name string, fill func(io.Writer) error) 
 func (r *run) schema(ctx context.Context) error {
 	err := r.put(ctx, r.file("schema.dump"), func(w io.Writer) error {
 		r.digest = newSchemaDigest(w)
-		return r.Tools.near(r.Address).run(ctx, r.server.Major(), r.info, []string{"PGAPPNAME=" + r.application},
-			nil, r.digest, "pg_dump",
+		return r.Tools.near(r.Address).run(ctx, r.server.Major(), r.info, r.application, r.digest, "pg_dump",
 			"--schema-only", "--format=custom", "--compress=0", "--snapshot="+r.snapshot, "--no-subscriptions",
 			// Later than the watcher, which knows who waits and records it.
 			fmt.Sprintf("--lock-wait-timeout=%d", (2*r.Options.WaitLimit+time.Second).Milliseconds()))

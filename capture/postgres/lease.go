@@ -49,8 +49,8 @@ func reading(encoding string, major int) []string {
 		"SET client_encoding = '" + encoding + "'",
 		"SET datestyle = 'ISO, YMD'", "SET intervalstyle = 'postgres'", "SET timezone = 'UTC'",
 		"SET bytea_output = 'hex'",
-		"SET extra_float_digits = 3", "SET lc_monetary = 'C'", "SET xmloption = 'content'", "SET search_path = ''",
-		"SET row_security = off", "SET synchronize_seqscans = off", "SET enable_seqscan = off",
+		"SET extra_float_digits = 3", "SET lc_monetary = 'C'", "SET xmloption = 'content'",
+		"SET synchronize_seqscans = off", "SET enable_seqscan = off",
 		"SET enable_bitmapscan = off",
 		"SET enable_indexscan = off", "SET max_parallel_workers_per_gather = 0", "SET jit = off",
 	}, patient(major)...)

@@ -15,6 +15,7 @@ import (
 	"holdfast"
 	"holdfast/content"
 	"holdfast/event"
+	"holdfast/grace"
 	"holdfast/internal/libpq"
 	"holdfast/target"
 )
@@ -117,7 +118,9 @@ func (l Loader) Load(
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, l.Drop(context.WithoutCancel(ctx), name))
+			late, done := grace.Period(ctx, grace.Cleanup)
+			defer done()
+			err = errors.Join(err, l.Drop(late, name))
 		}
 	}()
 	l.Tools = l.Tools.near(l.Address)

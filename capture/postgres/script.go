@@ -33,7 +33,7 @@ func (t Tools) read(ctx context.Context, major int, in io.Reader, out io.Writer,
 		return err
 	}
 	complaint := &tail{most: 4 << 10}
-	ok, err := t.start(ctx, nil, in, out, complaint, append([]string{path}, args...)...)
+	ok, err := t.start(ctx, "", nil, in, out, complaint, append([]string{path}, args...)...)
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()

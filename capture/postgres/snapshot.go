@@ -121,7 +121,9 @@ func (r *run) trySnap(ctx context.Context) (again bool, err error) {
 	}); err != nil {
 		return false, err
 	}
-	if err := r.common.QueryRow(ctx, `SELECT pg_export_snapshot()`).Scan(&r.snapshot); err != nil {
+	if err := r.common.QueryRow(ctx, `SELECT pg_export_snapshot()`).Scan(&r.snapshot); code(err) == "" && err != nil {
+		return false, err
+	} else if err != nil {
 		return false, &holdfast.Problem{
 			Class: holdfast.Refused,
 			What:  r.Address.Where() + " does not export snapshots",

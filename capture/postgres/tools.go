@@ -33,6 +33,11 @@ type Tools struct {
 	// in its container: they are then always of the server's version, and find
 	// it on its own machine.
 	Elsewhere libpq.Runner
+	// Silence is how long a program may be silent that does nothing; 0 for
+	// watchdog.DefaultLimit.
+	Silence time.Duration
+
+	server libpq.Address // that the programs work with, to ask it about their sessions
 }
 
 // near are the tools that run where the target's server is, if they can.
@@ -40,6 +45,7 @@ func (t Tools) near(target libpq.Address) Tools {
 	if t.Elsewhere == nil {
 		t.Elsewhere = target.Run
 	}
+	t.server = target
 	return t
 }
 
@@ -143,7 +149,7 @@ func (t Tools) askVersion(ctx context.Context, path string) int {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	var out bytes.Buffer
-	if ok, err := t.start(ctx, nil, nil, &out, io.Discard, path, "--version"); err != nil || !ok {
+	if ok, err := t.start(ctx, "", nil, nil, &out, io.Discard, path, "--version"); err != nil || !ok {
 		return 0
 	}
 	m := toolVersion.FindSubmatch(out.Bytes())
@@ -155,10 +161,10 @@ func (t Tools) askVersion(ctx context.Context, path string) int {
 }
 
 // run runs a client program against a database. The password goes through the
-// environment, everything else of the connection as arguments. A cancelled
-// context ends the program politely first.
+// environment, everything else of the connection as arguments; its sessions start
+// with the settings of ours. A cancelled context ends the program politely first.
 func (t Tools) run(
-	ctx context.Context, major int, info libpq.Conninfo, env []string, in io.Reader, out io.Writer, program string, args ...string,
+	ctx context.Context, major int, info libpq.Conninfo, application string, out io.Writer, program string, args ...string,
 ) error {
 	path, err := t.find(ctx, program, major)
 	if err != nil {
@@ -168,8 +174,9 @@ func (t Tools) run(
 	if t.Elsewhere != nil {
 		info = info.With("host", "").With("hostaddr", "") // the server's own socket
 	}
-	ok, err := t.start(ctx, append(append([]string{"LC_ALL=C"}, info.Env()...), env...), in, out, complaint,
-		slices.Concat([]string{path}, args, []string{"--no-password", "--dbname=" + info.String()})...)
+	env := append([]string{"LC_ALL=C"}, append(info.Env(), "PGAPPNAME="+application)...)
+	ok, err := t.start(ctx, application, env, nil, out, complaint,
+		slices.Concat([]string{path}, args, []string{"--no-password", "--dbname=" + info.Hardened().String()})...)
 	if err != nil {
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -183,10 +190,15 @@ func (t Tools) run(
 }
 
 // start runs a program and reports whether it ended well; the error says why
-// it could not be run or followed to its end.
+// it could not be run or followed to its end. Application is what its sessions
+// are called; "" for a program without any. One that stands still is ended.
 func (t Tools) start(
-	ctx context.Context, env []string, in io.Reader, out, complaint io.Writer, argv ...string,
+	ctx context.Context, application string, env []string, in io.Reader, out, complaint io.Writer, argv ...string,
 ) (bool, error) {
+	var p progress
+	ctx, stop := t.watch(argv[0], application).Context(ctx, p.made)
+	defer stop()
+	in, out, complaint = p.reader(in), p.writer(out), p.writer(complaint)
 	if t.Elsewhere != nil {
 		code, err := t.Elsewhere(ctx, env, in, out, complaint, argv...)
 		return code == 0, err
@@ -198,9 +210,16 @@ func (t Tools) start(
 	cmd.WaitDelay = 5 * time.Second
 	// Should we be killed, the program must not go on holding locks.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
-	err := cmd.Run()
+	err := cmd.Start()
+	if err == nil {
+		p.pid.Store(int64(cmd.Process.Pid))
+		err = cmd.Wait()
+	}
 	var exit *exec.ExitError
-	if errors.As(err, &exit) && ctx.Err() == nil {
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return false, context.Cause(ctx)
+	case errors.As(err, &exit):
 		return false, nil
 	}
 	return err == nil, err
@@ -228,7 +247,7 @@ func (t Tools) desk(ctx context.Context) (d desk, err error) {
 	}
 	var out bytes.Buffer
 	complaint := &tail{most: 4 << 10}
-	ok, err := t.start(ctx, nil, nil, &out, complaint, "mktemp", "-d", "-t", "holdfast-XXXXXX")
+	ok, err := t.start(ctx, "", nil, nil, &out, complaint, "mktemp", "-d", "-t", "holdfast-XXXXXX")
 	if d.dir = strings.TrimSpace(out.String()); err == nil && (!ok || d.dir == "") {
 		err = fmt.Errorf("make a directory where pg_restore runs: %s", complaint)
 	}
@@ -247,7 +266,7 @@ func (d desk) put(ctx context.Context, name string, content io.Reader) (string, 
 		return path, errors.Join(err, f.Close())
 	}
 	complaint := &tail{most: 4 << 10}
-	ok, err := d.tools.start(ctx, nil, content, io.Discard, complaint, "sh", "-c", `umask 077; exec cat >"$0"`, path)
+	ok, err := d.tools.start(ctx, "", nil, content, io.Discard, complaint, "sh", "-c", `umask 077; exec cat >"$0"`, path)
 	if err == nil && !ok {
 		err = fmt.Errorf("write %s where pg_restore runs: %s", path, complaint)
 	}
@@ -259,9 +278,9 @@ func (d desk) clear() {
 		_ = d.scratch.Remove()
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
-	_, _ = d.tools.start(ctx, nil, nil, io.Discard, io.Discard, "rm", "-rf", d.dir)
+	_, _ = d.tools.start(ctx, "", nil, nil, io.Discard, io.Discard, "rm", "-rf", d.dir)
 }
 
 // toolFailed is what a client program said before it gave up.

@@ -49,6 +49,8 @@ func main() {
 // run runs one command line and returns the exit code.
 func run(ctx context.Context, args []string, s streams) int {
 	a := newApp(s)
+	a.cutoff.exit = a.cutOff(args, os.Exit)
+	defer a.cutoff.watch(ctx)()
 	root := newRoot(a)
 	root.SetArgs(args)
 	root.SetIn(s.in)

@@ -143,7 +143,7 @@ func (a *app) restore(ctx context.Context, id string, f restoreFlags) error {
 		if ok, err := a.agreed(&plan, f); !ok {
 			return err
 		}
-		report, err := restore.Apply(ctx, target, plan, set, files, newProgress(a).hear)
+		report, err := restore.Apply(ctx, target, plan, set, files, a.listener())
 		if err != nil {
 			return a.changed(err)
 		}
@@ -262,7 +262,7 @@ func (a *app) undo(ctx context.Context, o setup.RestoreOptions, yes bool) error 
 		a.printf("Nothing was done.\n")
 		return nil
 	}
-	moves, err := restore.Undo(ctx, target, history, plan, newProgress(a).hear)
+	moves, err := restore.Undo(ctx, target, history, plan, a.listener())
 	if err != nil {
 		return a.changed(err)
 	}

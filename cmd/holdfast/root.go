@@ -37,6 +37,7 @@ type app struct {
 	quiet         bool      // say nothing of what goes well; of the commands that cron runs
 	ifInterrupted string    // what an interruption of the command means
 	shown         *progress // the listener of whatever the command does
+	cutoff        cutoff
 }
 
 // newApp is an app that prints no secret that it has read.
@@ -133,7 +134,7 @@ func (a *app) open() (*setup.Parts, error) {
 // parts are what a configuration comes to.
 func (a *app) parts(c *config.Config) (*setup.Parts, error) {
 	return setup.Open(c, setup.Options{
-		Version: version, Events: newProgress(a).hear, Shell: a.shell, Secrets: a.known,
+		Version: version, Events: a.listener(), Shell: a.shell, Secrets: a.known,
 	})
 }
 

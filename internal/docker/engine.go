@@ -24,14 +24,17 @@ import (
 
 // Engine is a Docker daemon.
 type Engine struct {
-	API  *client.Client
-	host string
+	API     *client.Client
+	host    string
+	silence time.Duration
 }
 
 // Connect finds the daemon as the docker command does: host if it is given, else
 // DOCKER_HOST, else the context that DOCKER_CONTEXT or Docker's configuration
-// names, else the default socket. It sends no request yet.
-func Connect(host string) (*Engine, error) {
+// names, else the default socket. It sends no request yet. A daemon that sends
+// nothing for as long as silence is given up, unless it answers a ping meanwhile;
+// 0 is watchdog.DefaultLimit.
+func Connect(host string, silence time.Duration) (*Engine, error) {
 	host, options, err := endpoint(cmp.Or(host, os.Getenv(client.EnvOverrideHost)))
 	if err != nil {
 		return nil, &holdfast.Problem{
@@ -41,7 +44,7 @@ func Connect(host string) (*Engine, error) {
 			Do:    "Name it: DOCKER_HOST, or `docker_host:` below `compose:` in holdfast.yaml.",
 		}
 	}
-	api, err := client.New(options...)
+	api, err := guarded(host, silence, options)
 	if err != nil {
 		return nil, &holdfast.Problem{
 			Class: holdfast.Usage,
@@ -50,7 +53,7 @@ func Connect(host string) (*Engine, error) {
 			Do:    "Use an address such as unix:///run/docker.sock, tcp://host:2376 or ssh://user@host.",
 		}
 	}
-	return &Engine{api, cmp.Or(host, client.DefaultDockerHost)}, nil
+	return &Engine{api, cmp.Or(host, client.DefaultDockerHost), silence}, nil
 }
 
 // optionsFor are the client's options for an address. ssh:// uses the ssh command
@@ -106,6 +109,9 @@ func endpoint(named string) (string, []client.Opt, error) {
 
 // Close ends the connections to the daemon.
 func (e *Engine) Close() error { return e.API.Close() }
+
+// Silence is how long the daemon, and what is reached through it, may be silent.
+func (e *Engine) Silence() time.Duration { return e.silence }
 
 // Host is the daemon's address.
 func (e *Engine) Host() string { return e.host }

@@ -61,17 +61,17 @@ func TestAddressesOfADaemon(t *testing.T) {
 		"unix://": "unix:///var/run/docker.sock", "tcp://example:2375": "tcp://example:2375", "example:2375": "tcp://example:2375",
 		"tcp://:2375": "tcp://localhost:2375", "ssh://user@example": "ssh://user@example",
 	} {
-		e, err := Connect(host)
+		e, err := Connect(host, 0)
 		if err != nil || e.Host() != want {
 			t.Errorf("%q: got %v, %v; want %s", host, e, err, want)
 			continue
 		}
 		t.Setenv("DOCKER_HOST", host)
-		if e, err := Connect(""); err != nil || e.Host() != want {
+		if e, err := Connect("", 0); err != nil || e.Host() != want {
 			t.Errorf("DOCKER_HOST=%q: got %v, %v; want %s", host, e, err, want)
 		}
 	}
-	if e, err := Connect("http://example"); err == nil {
+	if e, err := Connect("http://example", 0); err == nil {
 		t.Errorf("an address that docker refuses is taken: %v", e.Host())
 	}
 }

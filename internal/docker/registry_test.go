@@ -89,7 +89,7 @@ func (r *registry) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 // An image that was recorded by its digest is that very one, whatever its tag
 // stands for by now, and comes from its registry where it is not there.
 func TestAnImageIsTheOneThatWasRecorded(t *testing.T) {
-	e, err := Connect(bundle.Require(t))
+	e, err := Connect(bundle.Require(t), 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,7 +25,7 @@ const settings = `SELECT concat_ws(' ', current_setting('search_path'), current_
 func TestAPoolerIsRefusedAndLeftAlone(t *testing.T) {
 	all := []string{
 		"search_path", "options", "statement_timeout", "lock_timeout", "idle_session_timeout",
-		"idle_in_transaction_session_timeout", "default_transaction_read_only",
+		"idle_in_transaction_session_timeout", "default_transaction_read_only", "row_security",
 	}
 	node := splicetest.NewNode(t, splicetest.NodeOptions{TCP: true})
 	app := splicetest.NewValidatorApp(t, node, splicetest.AppOptions{})

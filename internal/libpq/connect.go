@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -28,6 +29,9 @@ type Address struct {
 	// Reroute is given the error of a server that was reached and refused. True:
 	// Dial goes another way now, and it is tried again. Nil: there is one way.
 	Reroute func(error) bool
+	// Silence is how long the server may send nothing before it is asked for the
+	// last time whether it is at work; 0 for watchdog.DefaultLimit.
+	Silence time.Duration
 	// Run runs Postgres's client programs where the server is, such as in its
 	// container; nil: they run on this machine.
 	Run Runner
@@ -63,12 +67,16 @@ type Options struct {
 	Wrap        func(io.Reader) io.Reader // put between the socket and the protocol's reader
 }
 
-// hardened are the settings of every session: a search path of our own, so
-// that nothing of the database's runs in the place of Postgres's, and none of
-// the limits that a role or a database may have for its programs. They are
-// given when the session starts and end with it.
+// hardened are the settings of every session, ours and those of the client
+// programs: a search path and a reading of literals of our own, and no policy of
+// a table, so that nothing of the database's runs in the place of Postgres's as
+// our role, and none of the limits that a role or a database may have for its
+// programs. They are given when the session starts, before any statement, and
+// end with it. Temporary objects come last: unnamed they would come first.
 var hardened = map[string]string{
-	"search_path":                         "pg_catalog",
+	"search_path":                         "pg_catalog,pg_temp",
+	"standard_conforming_strings":         "on",
+	"row_security":                        "off",
 	"statement_timeout":                   "0",
 	"lock_timeout":                        "0",
 	"idle_session_timeout":                "0",
@@ -76,12 +84,48 @@ var hardened = map[string]string{
 	"default_transaction_read_only":       "off",
 }
 
+// Hardened returns a copy for a client program, whose sessions start with the
+// settings of ours. What the connection string sets itself comes before them.
+func (c Conninfo) Hardened() Conninfo {
+	options := []string{c.values["options"]}
+	for _, name := range sortedKeys(hardened) {
+		options = append(options, "-c "+name+"="+hardened[name])
+	}
+	return c.With("options", strings.TrimSpace(strings.Join(options, " ")))
+}
+
 // Connect opens a connection to a server itself: one that a pooler stands in
 // front of is refused, because settings and locks of a session would reach the
 // node's own programs. Statements are not prepared, so that changing schemas do
 // no harm. A failure is a Problem that says whether the server, the database,
-// the user or the password is at fault.
+// the user or the password is at fault. A server that falls silent later is given
+// up, unless it is at work.
 func (t Address) Connect(ctx context.Context, o Options) (*pgx.Conn, error) {
+	config, err := t.configFor(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	s := &session{server: t, options: o}
+	config.DialFunc = s.guarded(config.DialFunc)
+	conn, err := pgx.ConnectConfig(ctx, config)
+	for tries := 3; err != nil && tries > 0 && t.Reroute != nil && ctx.Err() == nil && t.Reroute(err); tries-- {
+		conn, err = pgx.ConnectConfig(ctx, config)
+	}
+	if err != nil {
+		return nil, t.explain(err)
+	}
+	s.pid.Store(conn.PgConn().PID())
+	ctx, cancel := context.WithTimeout(ctx, config.ConnectTimeout)
+	defer cancel()
+	if err := t.itself(ctx, conn); err != nil {
+		_ = conn.Close(ctx)
+		return nil, err
+	}
+	return conn, nil
+}
+
+// configFor is how a session of that use is opened.
+func (t Address) configFor(ctx context.Context, o Options) (*pgx.ConnConfig, error) {
 	info, err := t.Resolve(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("password for %s: %w", t.Where(), err)
@@ -100,6 +144,9 @@ func (t Address) Connect(ctx context.Context, o Options) (*pgx.Conn, error) {
 		config.DialFunc = t.Dial
 		config.LookupFunc = func(_ context.Context, host string) ([]string, error) { return []string{host}, nil }
 	}
+	if t.Silence > 0 {
+		config.ConnectTimeout = min(config.ConnectTimeout, t.Silence)
+	}
 	config.DefaultQueryExecMode = pgx.QueryExecModeExec
 	maps.Copy(config.RuntimeParams, hardened)
 	config.RuntimeParams["application_name"] = cmp.Or(o.Application, "holdfast")
@@ -109,18 +156,7 @@ func (t Address) Connect(ctx context.Context, o Options) (*pgx.Conn, error) {
 			return pgproto3.NewFrontend(o.Wrap(r), w)
 		}
 	}
-	conn, err := pgx.ConnectConfig(ctx, config)
-	for tries := 3; err != nil && tries > 0 && t.Reroute != nil && ctx.Err() == nil && t.Reroute(err); tries-- {
-		conn, err = pgx.ConnectConfig(ctx, config)
-	}
-	if err != nil {
-		return nil, t.explain(err)
-	}
-	if err := t.itself(ctx, conn); err != nil {
-		_ = conn.Close(ctx)
-		return nil, err
-	}
-	return conn, nil
+	return config, nil
 }
 
 func redact(err error, password holdfast.Secret) error {

@@ -20,7 +20,7 @@ import (
 // porter are the programs of a project without containers, on the test bed.
 func porter(t *testing.T) *Programs {
 	t.Helper()
-	engine, err := Connect(bundle.Require(t))
+	engine, err := Connect(bundle.Require(t), 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,8 +18,8 @@ import (
 type Engine struct{ *docker.Engine }
 
 // Connect finds the daemon as the docker command does (docker.Connect).
-func Connect(host string) (*Engine, error) {
-	e, err := docker.Connect(host)
+func Connect(host string, silence time.Duration) (*Engine, error) {
+	e, err := docker.Connect(host, silence)
 	if err != nil {
 		return nil, err
 	}

@@ -122,6 +122,9 @@ func (n *Node) Target(kind holdfast.Kind) libpq.Address {
 	var info libpq.Conninfo
 	info = info.With("host", d.Server).With("port", d.Port).With("dbname", d.Name).With("user", d.User)
 	t := libpq.Address{Conninfo: info, Password: func(context.Context) (holdfast.Secret, error) { return n.password(role), nil }}
+	if n.Engine != nil {
+		t.Silence = n.Engine.Silence()
+	}
 	if !n.External() {
 		t.Conninfo = info.With("sslmode", "disable") // the bytes stay on this machine, or in the daemon's own connection
 		t.Dial, t.Reroute, t.Run = n.postgres.Dial, n.postgres.another, n.RunTool

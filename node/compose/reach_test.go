@@ -27,7 +27,7 @@ func TestTheRelayLeavesPostgresAlone(t *testing.T) {
 	}
 	docker("run", "-d", "--name", name, "--network", "none", "-e", "POSTGRES_USER=cnadmin", "-e", "POSTGRES_PASSWORD=supersafe", "postgres:15")
 	t.Cleanup(func() { docker("rm", "-f", "-v", name) })
-	e, err := Connect(host)
+	e, err := Connect(host, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

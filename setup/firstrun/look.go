@@ -17,7 +17,7 @@ func (r *run) look(ctx context.Context) error {
 	if len(r.Databases) > 0 && r.Project == "" {
 		return nil
 	}
-	engine, err := compose.Connect(r.DockerHost)
+	engine, err := compose.Connect(r.DockerHost, 0)
 	if err != nil {
 		return r.notFound(err)
 	}
