@@ -57,12 +57,17 @@ func isSplice(s source) bool {
 		s.has("store_last_ingested_offsets", "store_id", "migration_id", "last_ingested_offset")
 }
 
-// schemas reads the columns of every table that is not Postgres's own.
+// schemas reads the columns of every table that is not Postgres's own. A column
+// of a type that the database has made is not one of Canton's or Splice's unless
+// it is an enumeration. It is left out, and so is one of a type that has a cast:
+// reading it as text would run whatever function the cast is made of, as our role.
 func schemas(ctx context.Context, q Querier) ([]schema, error) {
 	rows, err := q.Query(ctx, `
-		SELECT n.nspname, c.relname, a.attname
+		SELECT n.nspname, c.relname, a.attname, t.oid < 16384 OR t.typtype = 'e'
+			AND NOT EXISTS (SELECT FROM pg_cast k WHERE k.castsource = t.oid AND k.castfunc >= 16384)
 		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 		JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+		JOIN pg_type t ON t.oid = a.atttypid
 		WHERE c.relkind IN ('r', 'p') AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_'
 		ORDER BY 1`)
 	if err != nil {
@@ -70,11 +75,12 @@ func schemas(ctx context.Context, q Querier) ([]schema, error) {
 	}
 	var out []schema
 	var name, table, column string
-	_, err = pgx.ForEachRow(rows, []any{&name, &table, &column}, func() error {
+	var inert bool
+	_, err = pgx.ForEachRow(rows, []any{&name, &table, &column, &inert}, func() error {
 		if len(out) == 0 || out[len(out)-1].name != name {
 			out = append(out, schema{name, map[string]bool{}})
 		}
-		out[len(out)-1].columns[table+"."+column] = true
+		out[len(out)-1].columns[table+"."+column] = inert
 		return nil
 	})
 	return out, err

@@ -76,9 +76,6 @@ func (b *build) setAside(ctx context.Context) ([]aside, error) {
 		return nil, err
 	}
 	defer closeConn(conn)
-	if err := execute(ctx, conn, "SET search_path = ''"); err != nil {
-		return nil, err
-	}
 	var out []aside
 	for stuck := map[string]bool{}; ; {
 		// One that a table inherits goes with that of its parent; one that it has by
@@ -130,11 +127,9 @@ func (a aside) validate() string {
 
 // putBack puts the CHECKs in place, the last one taken first, and has Postgres
 // validate them: all tables have their rows now. Functions find what they look
-// into as the database's own programs do.
+// into as the database's own programs do. Nothing else is said with that search
+// path, in which the database's own functions come in the place of Postgres's.
 func (b *build) putBack(ctx context.Context, conn *pgx.Conn, list []aside) error {
-	if err := execute(ctx, conn, "SET search_path = ''"); err != nil {
-		return err
-	}
 	for _, a := range slices.Backward(list) {
 		statements := []string{a.add()}
 		if a.comment != "" {
@@ -157,7 +152,7 @@ func (b *build) putBack(ctx context.Context, conn *pgx.Conn, list []aside) error
 			return a.doesNotHold(err)
 		}
 	}
-	return nil
+	return execute(ctx, conn, "RESET search_path")
 }
 
 // stop is where a restore stops if the CHECK is refused.
@@ -185,9 +180,6 @@ func (a aside) doesNotHold(err error) error {
 func inPlace(ctx context.Context, conn *pgx.Conn, list []aside) error {
 	if len(list) == 0 {
 		return nil
-	}
-	if err := execute(ctx, conn, "SET search_path = ''"); err != nil {
-		return err
 	}
 	own, inherited, err := checksAside(ctx, conn)
 	if err != nil {

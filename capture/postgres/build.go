@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -29,9 +31,10 @@ type build struct {
 	fit     target.Compatibility
 	files   holdfast.Files
 	info    libpq.Conninfo
-	own     []content.Global // what belonged to the database itself
-	trial   *trial           // nil: whatever fails ends the build
-	lasting bool             // nothing in it is lost when the server crashes
+	own     []content.Global  // what belonged to the database itself
+	trial   *trial            // nil: whatever fails ends the build
+	lasting bool              // nothing in it is lost when the server crashes
+	session map[string]string // settings of every session in the new database
 
 	done  atomic.Int64
 	total int64
@@ -60,6 +63,9 @@ func (b *build) run(ctx context.Context) error {
 	if b.own, err = b.ofDatabase(ctx); err != nil {
 		return err
 	}
+	if err := b.privileges(ctx); err != nil {
+		return err
+	}
 	var behind behind
 	before, beforeCtx := errgroup.WithContext(ctx)
 	before.Go(func() error { return b.beforeRows(beforeCtx, desk, schema) })
@@ -69,6 +75,10 @@ func (b *build) run(ctx context.Context) error {
 		return err
 	})
 	if err := before.Wait(); err != nil {
+		return err
+	}
+	lent, err := b.lend(ctx)
+	if err != nil {
 		return err
 	}
 	checks, err := b.setAside(ctx)
@@ -88,6 +98,9 @@ func (b *build) run(ctx context.Context) error {
 		return err
 	}
 	if err := b.finish(ctx, checks); err != nil {
+		return err
+	}
+	if err := b.giveBack(ctx, lent); err != nil {
 		return err
 	}
 	return b.end(ctx, desk, schema, behind, checks)
@@ -270,7 +283,7 @@ func (b *build) settings(ctx context.Context, conn *pgx.Conn) error {
 
 // connect opens a session in the new database.
 func (b *build) connect(ctx context.Context) (*pgx.Conn, error) {
-	conn, err := b.Address.Connect(ctx, libpq.Options{Application: "holdfast restore"})
+	conn, err := b.Address.Connect(ctx, libpq.Options{Application: "holdfast restore", Settings: b.session})
 	if err != nil {
 		return nil, err
 	}
@@ -278,13 +291,26 @@ func (b *build) connect(ctx context.Context) (*pgx.Conn, error) {
 		closeConn(conn)
 		return nil, err
 	}
-	if isSuperuser(conn) {
-		if err := execute(ctx, conn, "SET "+hurry); err != nil {
-			closeConn(conn)
-			return nil, err
-		}
-	}
 	return conn, nil
+}
+
+// privileges finds out what only a superuser may set for the sessions in the new
+// database: event triggers that come with it do not run, not even when a session
+// starts.
+func (b *build) privileges(ctx context.Context) error {
+	conn, err := b.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer closeConn(conn)
+	if !isSuperuser(conn) {
+		return nil
+	}
+	b.session = map[string]string{"deadlock_timeout": hurry}
+	if b.fit.Server.Major() >= 17 {
+		b.session["event_triggers"] = "off"
+	}
+	return nil
 }
 
 func isSuperuser(conn *pgx.Conn) bool { return conn.PgConn().ParameterStatus("is_superuser") == "on" }
@@ -292,7 +318,7 @@ func isSuperuser(conn *pgx.Conn) bool { return conn.PgConn().ParameterStatus("is
 // hurry makes autovacuum, which finds much to do in a database that is being
 // restored, give way sooner to an index that is to be built: it does so to
 // whoever has waited for it that long. Only a superuser may set it.
-const hurry = "deadlock_timeout=100" // milliseconds
+const hurry = "100" // milliseconds of deadlock_timeout
 
 // section has pg_restore restore the part of the schema that which chooses.
 func (b *build) section(ctx context.Context, schema string, jobs int, which ...string) error {
@@ -311,17 +337,14 @@ func (b *build) section(ctx context.Context, schema string, jobs int, which ...s
 		return err
 	}
 	memory, err := b.indexMemory(ctx, conn, jobs)
-	super := isSuperuser(conn)
 	closeConn(conn)
 	if err != nil {
 		return err
 	}
-	settings := fmt.Sprintf("-c maintenance_work_mem=%dkB -c max_parallel_maintenance_workers=%d -c "+
-		"synchronous_commit=off -c statement_timeout=0 -c lock_timeout=0"+
-		" -c idle_in_transaction_session_timeout=0 -c default_transaction_read_only=off", memory>>10,
-		max(0, b.Options.lanes()-jobs))
-	if super {
-		settings += " -c " + hurry
+	settings := fmt.Sprintf("-c maintenance_work_mem=%dkB -c max_parallel_maintenance_workers=%d "+
+		"-c synchronous_commit=off", memory>>10, max(0, b.Options.lanes()-jobs))
+	for _, name := range slices.Sorted(maps.Keys(b.session)) {
+		settings += " -c " + name + "=" + b.session[name]
 	}
 	info := b.info.With("options", strings.TrimSpace(b.info.Get("options")+" "+settings))
 	major := max(b.fit.Server.Major(), b.capture.Server.Major())

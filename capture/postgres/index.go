@@ -208,7 +208,7 @@ func (x index) sorted() bool {
 func building(super bool) []string {
 	settings := []string{"SET standard_conforming_strings = on", "SET client_min_messages = warning"}
 	if super {
-		settings = append(settings, "SET "+hurry)
+		settings = append(settings, "SET deadlock_timeout = "+hurry)
 	}
 	return settings
 }
