@@ -203,8 +203,9 @@ func newDaemon(t *testing.T, port, password, participant, validator string) *dae
 		}),
 		"v": container("v", "validator", "validator-app", map[string]string{
 			"SPLICE_APP_VALIDATOR_PARTY_HINT": "demo-validator-1",
-			"ADDITIONAL_CONFIG_PERSISTENCE": "databaseName = " + validator + "\ncurrentSchema = validator\n" +
-				"serverName = 127.0.0.1\nportNumber = " + port + "\nuser = postgres\npassword = " + password + "\n",
+			"ADDITIONAL_CONFIG_PERSISTENCE": "canton.validator-apps.validator_backend.storage.config.properties {\n" +
+				"databaseName = " + validator + "\ncurrentSchema = validator\nserverName = 127.0.0.1\n" +
+				"portNumber = " + port + "\nuser = postgres\npassword = " + password + "\n}",
 		}),
 	}
 	listener, err := net.Listen("unix", d.socket)

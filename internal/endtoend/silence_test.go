@@ -58,10 +58,10 @@ type silence struct {
 func (s silence) String() string { return s.args[0] + " " + s.args[1] + " at " + s.at }
 
 var (
-	backing   = []string{"backup", "--quiet"}
-	planning  = []string{"restore", "latest", "--component", "app", "--to", ""}
-	restoring = []string{"restore", "latest", "--component", "app", "--to", "", "--yes"}
-	rehearsal = []string{"restore", "rehearse", "latest", "--component", "app", "--to", "", "--yes"}
+	backing    = []string{"backup", "--quiet"}
+	planning   = []string{"restore", "latest", "--component", "app", "--to", ""}
+	restoring  = []string{"restore", "latest", "--component", "app", "--to", "", "--yes"}
+	rehearsing = []string{"restore", "rehearse", "latest", "--component", "app", "--to", "", "--yes"}
 )
 
 func at(live bool, args []string, moments ...string) []silence {
@@ -155,7 +155,7 @@ func TestASilentServer(t *testing.T) {
 		at(false, planning, "rolcreatedb"),
 		at(false, restoring, "pg_try_advisory_lock", "CREATE DATABASE", "set_config('search_path'", "FROM STDIN",
 			"TO STDOUT", "CREATE INDEX", "ANALYZE", "setval", "COMMENT ON", "RENAME TO"),
-		at(false, rehearsal, "DROP DATABASE"),
+		at(false, rehearsing, "DROP DATABASE"),
 	), "2s", func(t *testing.T, cmd *exec.Cmd, out *bytes.Buffer, s silence) {
 		code := ends(t, cmd, out, 30*time.Second)
 		named := strings.Contains(out.String(), "does not answer any more") ||
@@ -167,7 +167,7 @@ func TestASilentServer(t *testing.T) {
 	run("told to end", slices.Concat(
 		at(true, backing, "LOCK TABLE", "COPY ", "set_config('search_path'"),
 		at(false, restoring, "FROM STDIN", "CREATE INDEX", "set_config('search_path'", "RENAME TO"),
-		at(false, rehearsal, "DROP DATABASE"),
+		at(false, rehearsing, "DROP DATABASE"),
 	), "10m", func(t *testing.T, cmd *exec.Cmd, out *bytes.Buffer, s silence) {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
 		within := grace.End

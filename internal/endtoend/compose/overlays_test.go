@@ -16,6 +16,7 @@ import (
 
 	"holdfast"
 	conditions "holdfast/check"
+	"holdfast/internal/splicetest"
 	"holdfast/internal/splicetest/bundle"
 )
 
@@ -486,7 +487,7 @@ func (o *overlaid) equal(t *testing.T, face, data map[string]string) {
 func TestOverlays(t *testing.T) {
 	check(t, os.Setenv("WORDS", "what Compose puts into a container")) // for every start.sh below
 	for _, v := range overlays {
-		if !v.inCI && os.Getenv("HOLDFAST_TEST_ALL") == "" && os.Getenv("HOLDFAST_TEST_OVERLAYS") == "" {
+		if !v.inCI && !splicetest.Long() {
 			continue
 		}
 		t.Run(v.name, func(t *testing.T) { t.Parallel(); v.cycle(t) })
@@ -575,7 +576,7 @@ func (o *overlaid) rehearse(t *testing.T) {
 // What an empty machine could not make again is named when the set is taken,
 // and the set is not proven.
 func TestWhatCannotBeMadeAgainIsNamed(t *testing.T) {
-	if os.Getenv("HOLDFAST_TEST_ALL") == "" && os.Getenv("HOLDFAST_TEST_OVERLAYS") == "" {
+	if !splicetest.Long() {
 		return // by flag, as most overlays are
 	}
 	t.Parallel()
