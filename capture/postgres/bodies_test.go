@@ -85,7 +85,7 @@ func TestTheDigestOfASchema(t *testing.T) {
 			}
 		}
 	}
-	if short := []byte("cut off"); digest(short, "") != digest(short, "") {
+	if once, again := digest([]byte("cut off"), ""), digest([]byte("cut off"), ""); once != again {
 		t.Error("what is no dump has no digest")
 	}
 }
