@@ -23,7 +23,7 @@ type relation struct {
 	oid       uint32
 	schema    string
 	name      string
-	heap      bool   // of the heap access method, so that ranges of blocks can be read
+	ranged    bool   // ranges of its blocks can be read
 	blocks    int64  // of its main fork
 	bytes     int64  // with its TOAST table
 	extension string // whose configuration it is
@@ -61,12 +61,23 @@ func selection(columns []string) string {
 // ours is the filter for what a dump of a database's own objects covers.
 const ours = `n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'`
 
+// plannedCalls selects tables for whose queries the planner looks into functions
+// or operators of somebody's own: those that an index or statistics is on. It
+// does so even for a query that has no use for either, and with our search path,
+// by which the body of a function may not find what it calls. A COPY of the
+// table itself is not planned.
+const plannedCalls = `EXISTS (
+			SELECT FROM (SELECT 'pg_class'::regclass AS class, i.indexrelid AS oid FROM pg_index i WHERE i.indrelid = c.oid
+				UNION ALL SELECT 'pg_statistic_ext'::regclass, s.oid FROM pg_statistic_ext s WHERE s.stxrelid = c.oid) x
+			JOIN pg_depend d ON d.classid = x.class AND d.objid = x.oid
+				AND d.refclassid IN ('pg_proc'::regclass, 'pg_operator'::regclass))`
+
 // tables reads every table whose rows belong into a dump: ordinary tables and
 // partitions that are not an extension's, and those that an extension declares
 // as its configuration, with the condition it gives.
 func tables(ctx context.Context, q querier) ([]relation, error) {
 	rows, err := q.Query(ctx, `
-		SELECT c.oid, n.nspname, c.relname, coalesce(am.amname = 'heap', false),
+		SELECT c.oid, n.nspname, c.relname, coalesce(am.amname = 'heap', false) AND NOT `+plannedCalls+`,
 		       coalesce(pg_relation_size(c.oid), 0) / current_setting('block_size')::bigint, coalesce(pg_table_size(c.oid), 0),
 		       coalesce(e.extension, ''), coalesce(e.condition, '')
 		FROM pg_class c
@@ -82,7 +93,7 @@ func tables(ctx context.Context, q querier) ([]relation, error) {
 	}
 	var out []relation
 	var r relation
-	_, err = pgx.ForEachRow(rows, []any{&r.oid, &r.schema, &r.name, &r.heap, &r.blocks, &r.bytes, &r.extension, &r.condition},
+	_, err = pgx.ForEachRow(rows, []any{&r.oid, &r.schema, &r.name, &r.ranged, &r.blocks, &r.bytes, &r.extension, &r.condition},
 		func() error {
 			out = append(out, r)
 			return nil

@@ -32,7 +32,7 @@ type group struct {
 // nobody touched gives the same bytes in every set. The last unit is open at
 // its end: rows that were appended after the size was read are in it.
 func cut(index int, r relation, segmentBlocks int64) []unit {
-	if !r.heap || r.extension != "" || r.condition != "" || r.blocks <= segmentBlocks {
+	if !r.ranged || r.extension != "" || r.condition != "" || r.blocks <= segmentBlocks {
 		return []unit{{table: index, whole: true, weight: r.bytes}}
 	}
 	n := (r.blocks + segmentBlocks - 1) / segmentBlocks
@@ -126,6 +126,9 @@ func (u unit) where(condition string) string {
 
 func copySQL(ident string, columns []string, where, format string) string {
 	sql := fmt.Sprintf("COPY (SELECT %s FROM ONLY %s%s) TO STDOUT", selection(columns), ident, where)
+	if where == "" && len(columns) > 0 { // which is not planned: see plannedCalls
+		sql = fmt.Sprintf("COPY %s (%s) TO STDOUT", ident, selection(columns))
+	}
 	if format == content.BinaryFormat {
 		sql += " (FORMAT binary)"
 	}

@@ -10,7 +10,7 @@ import (
 )
 
 func TestCut(t *testing.T) {
-	heap := func(blocks int64) relation { return relation{heap: true, blocks: blocks, bytes: blocks * 8192} }
+	heap := func(blocks int64) relation { return relation{ranged: true, blocks: blocks, bytes: blocks * 8192} }
 	for _, c := range []struct {
 		name  string
 		table relation
@@ -23,7 +23,7 @@ func TestCut(t *testing.T) {
 		{"a full last segment is open as well", heap(30), []string{"0-10", "10-20", "20-"}},
 		{"a table that is not a heap has no blocks to go by", relation{blocks: 1000}, []string{"whole"}},
 		{"an extension's condition stands for the range", relation{
-			heap:      true,
+			ranged:    true,
 			blocks:    1000,
 			condition: "WHERE NOT builtin",
 		}, []string{"whole"}},
@@ -49,7 +49,7 @@ func TestCut(t *testing.T) {
 }
 
 func TestGrowthMovesNoBoundary(t *testing.T) {
-	before, after := cut(0, relation{heap: true, blocks: 95}, 10), cut(0, relation{heap: true, blocks: 250}, 10)
+	before, after := cut(0, relation{ranged: true, blocks: 95}, 10), cut(0, relation{ranged: true, blocks: 250}, 10)
 	for i, u := range before[:len(before)-1] {
 		if after[i].from != u.from || after[i].to != u.to {
 			t.Errorf("segment %d was %d-%d and is %d-%d", i, u.from, u.to, after[i].from, after[i].to)
@@ -61,7 +61,7 @@ func TestGroups(t *testing.T) {
 	sizes := func(blocks ...int64) []relation {
 		var out []relation
 		for i, b := range blocks {
-			out = append(out, relation{name: fmt.Sprint(i), heap: true, blocks: b, bytes: b})
+			out = append(out, relation{name: fmt.Sprint(i), ranged: true, blocks: b, bytes: b})
 		}
 		return out
 	}

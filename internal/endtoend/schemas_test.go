@@ -167,6 +167,13 @@ var refusedSchemas = []schema{
 // plainSchemas are what people have. All of them come back: the first ones
 // because a restore puts checks and indexes in place when all rows are there.
 var plainSchemas = []schema{
+	{name: "index_on_nested_functions", sql: `
+		SET search_path = index_on_nested_functions, public;
+		CREATE FUNCTION public.nested_inner(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1 + 1';
+		CREATE FUNCTION public.nested_outer(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT nested_inner($1)';
+		CREATE TABLE t (a int, b int);
+		INSERT INTO t SELECT n, n FROM generate_series(1, 100) n;
+		CREATE INDEX ON t (public.nested_outer(a))`},
 	{name: "check_reads_its_own_table", sql: `
 		CREATE TABLE blocks (n int PRIMARY KEY, parent int);
 		CREATE FUNCTION follows(x int) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN
