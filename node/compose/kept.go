@@ -44,7 +44,9 @@ func under(directory, path string) bool {
 
 // writable refuses a file that a set must not choose to write.
 func (p *Programs) writable(path string) error {
-	in := func(tree string) bool { return p.Node.Directory == tree || under(tree, p.Node.Directory) }
+	in := func(tree string) bool { // memory that is mounted as a file system is no device
+		return (p.Node.Directory == tree || under(tree, p.Node.Directory)) && !under("/dev/shm", p.Node.Directory)
+	}
 	refused := func(what string) error {
 		return &holdfast.Problem{
 			Class: holdfast.Refused,

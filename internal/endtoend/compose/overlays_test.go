@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -541,10 +542,14 @@ func (v habit) cycle(t *testing.T) {
 	o.equal(t, face, o.whole)
 }
 
+var rehearsing sync.Mutex
+
 // rehearse makes sure that an empty machine is rehearsed, and that nothing of it
 // is left. Only the images cannot be found: they are made here.
 func (o *overlaid) rehearse(t *testing.T) {
 	t.Helper()
+	rehearsing.Lock() // two at once would have each other's addresses
+	defer rehearsing.Unlock()
 	before := o.face(t)
 	var report struct {
 		Value []struct{ Subject, Verdict, Found string }
