@@ -12,7 +12,7 @@ here=$(cd "$(dirname "$0")" && pwd -P)
 
 mmdebstrap --quiet --variant=extract --format=directory \
   --aptopt='APT::Install-Recommends "false"' --aptopt='Acquire::Check-Valid-Until "false"' --aptopt='Acquire::Languages "none"' \
-  --include="postgresql-$major,dash,bash,coreutils,util-linux,sed,grep,mawk,tar,gzip,libc-bin,base-files,base-passwd" \
+  --include="postgresql-$major,dash,bash,coreutils,findutils,util-linux,sed,grep,mawk,tar,gzip,libc-bin,base-files,base-passwd" \
   "$suite" "$root" "$mirror"
 
 cd "$root"
