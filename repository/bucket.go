@@ -3,12 +3,12 @@ package repository
 import (
 	"context"
 	"errors"
-	"os"
 	"path/filepath"
 
 	"github.com/kopia/kopia/repo/blob"
 
 	"holdfast"
+	"holdfast/internal/scratch"
 	"holdfast/place"
 )
 
@@ -89,6 +89,9 @@ func (b bucket) lock(ctx context.Context, name string) (lock, error) {
 // lockFile is in a directory of its own: kopia's lock between the processes of
 // one machine holds nothing that the lock in the bucket does not.
 func (bucket) lockFile() (string, func(), error) {
-	dir, err := os.MkdirTemp("", "holdfast-")
-	return filepath.Join(dir, "kopia"), func() { _ = os.RemoveAll(dir) }, err
+	dir, err := scratch.Make(0)
+	if err != nil {
+		return "", nil, err
+	}
+	return filepath.Join(dir.Path, "kopia"), func() { _ = dir.Remove() }, nil
 }

@@ -6,18 +6,19 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"strings"
+	"regexp"
 	"syscall"
 	"time"
 )
 
-const (
-	prefix = "holdfast-"
-	// sandboxes have labels of their own, and package sandbox removes them.
-	sandboxes = prefix + "drill-"
-	// settling is how long a new directory may be without its lock.
-	settling = time.Minute
-)
+// prefix begins the names of our directories. An operator's own directory may
+// begin with holdfast- as well: nobody names one so, with a number behind it.
+const prefix = "holdfast-scratch-"
+
+// settling is how long a new directory may be without its lock.
+const settling = time.Minute
+
+var ours = regexp.MustCompile("^" + prefix + "[0-9]+$")
 
 // Dir is a directory that only we can open.
 type Dir struct {
@@ -68,7 +69,7 @@ func sweep(base string) {
 	list, _ := filepath.Glob(filepath.Join(base, prefix+"*"))
 	for _, path := range list {
 		info, err := os.Lstat(path)
-		if err != nil || !info.IsDir() || strings.HasPrefix(filepath.Base(path), sandboxes) ||
+		if err != nil || !info.IsDir() || !ours.MatchString(filepath.Base(path)) ||
 			info.Mode().Perm()&0o077 != 0 || time.Since(info.ModTime()) < settling {
 			continue
 		}

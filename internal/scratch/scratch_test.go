@@ -27,9 +27,13 @@ func TestLeftoversInTheTemporaryDirectory(t *testing.T) {
 		}
 		return path
 	}
-	left := mkdir("holdfast-left", 0o700)
-	kept := []string{used.Path, mkdir("holdfast-shared", 0o777), mkdir("holdfast-drill-1", 0o700), mkdir("other", 0o700)}
-	fresh := mkdir("holdfast-fresh", 0o700)
+	left := mkdir("holdfast-scratch-1234", 0o700)
+	kept := []string{
+		used.Path, mkdir("holdfast-scratch-5678", 0o777), mkdir("holdfast-drill-1", 0o700), mkdir("other", 0o700),
+		// an operator's own
+		mkdir("holdfast-backups", 0o700), mkdir("holdfast-2026", 0o700), mkdir("holdfast-scratch-mine", 0o700),
+	}
+	fresh := mkdir("holdfast-scratch-9", 0o700)
 	for _, path := range append(kept, left) {
 		if err := os.Chtimes(path, old, old); err != nil {
 			t.Fatal(err)
