@@ -1,6 +1,7 @@
 package databases
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -50,7 +51,7 @@ func (r Rehearsal) Rehearse(
 	began := time.Now()
 	name := NameOf(t.Database(), step.Rehearsal, set)
 	if err := loader.Create(ctx, name, c); err != nil {
-		return out, err
+		return out, cmp.Or(target.Refuse(fit.Differences), err) // the survey says what to do
 	}
 	out.Obstacles, err = r.within(ctx, s, loader, name, set, c, fit, files)
 	err = errors.Join(err, loader.Drop(context.WithoutCancel(ctx), name))
@@ -62,9 +63,8 @@ func (r Rehearsal) Rehearse(
 // may not act for the owners, a restore gives everything to that user.
 func fitFor(ctx context.Context, loader Loader, c holdfast.Part) (target.Compatibility, error) {
 	fit, err := loader.Survey(ctx, c)
-	if err != nil && len(fit.UnfitOwners) > 0 {
+	if len(fit.UnfitOwners) > 0 {
 		fit.KeepOwners = false
-		return fit, nil
 	}
 	return fit, err
 }
