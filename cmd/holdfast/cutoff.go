@@ -29,7 +29,7 @@ func (c *cutoff) hear(e event.Event) {
 // harmless reports whether a step leaves the node as it runs now.
 func harmless(s step.Step) bool {
 	switch s.Act {
-	case step.Fetch, step.Write, step.Build, step.Drop, step.Remove:
+	case step.Fetch, step.Write, step.Build, step.Reuse, step.Drop, step.Discard, step.Remove:
 		return true
 	}
 	return false

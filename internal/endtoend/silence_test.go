@@ -130,6 +130,7 @@ func ends(t *testing.T, cmd *exec.Cmd, out *bytes.Buffer, within time.Duration) 
 func TestASilentServer(t *testing.T) {
 	q := newQuiet(t)
 	turns := make(chan struct{}, 6) // they wait, mostly
+	var one sync.Mutex              // backup of these databases at a time
 	var all sync.WaitGroup
 	n := 0
 	run := func(name string, list []silence, limit string, test func(*testing.T, *exec.Cmd, *bytes.Buffer, silence)) {
@@ -137,6 +138,10 @@ func TestASilentServer(t *testing.T) {
 			n++
 			number := n
 			all.Go(func() {
+				if s.live && s.args[0] == "backup" {
+					one.Lock()
+					defer one.Unlock()
+				}
 				turns <- struct{}{}
 				defer func() { <-turns }()
 				t.Run(name+" "+s.String(), func(t *testing.T) {
