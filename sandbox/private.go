@@ -57,6 +57,15 @@ func (r privateRoot) enter(who *account) error {
 }
 
 func (r privateRoot) fill(who *account) error {
+	// Shared memory of parallel workers. The limit is of pages that are used. It
+	// comes first: the directory of a drill may be in that of the machine.
+	shm := filepath.Join(r.At, "/dev/shm")
+	if err := os.MkdirAll(shm, 0o755); err != nil { //nolint:gosec // everybody in it is the server
+		return err
+	}
+	if err := unix.Mount("tmpfs", shm, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=1777,size=25%"); err != nil {
+		return fmt.Errorf("mount %s: %w", shm, err)
+	}
 	for _, path := range r.ReadOnly {
 		if err := r.show(path, unix.MS_RDONLY|unix.MS_NOSUID|unix.MS_NODEV); err != nil {
 			return err
@@ -71,14 +80,6 @@ func (r privateRoot) fill(who *account) error {
 		if err := r.show(path, unix.MS_NOSUID|unix.MS_NOEXEC); err != nil {
 			return err
 		}
-	}
-	// Shared memory of parallel workers. The limit is of pages that are used.
-	shm := filepath.Join(r.At, "/dev/shm")
-	if err := os.MkdirAll(shm, 0o755); err != nil { //nolint:gosec // everybody in it is the server
-		return err
-	}
-	if err := unix.Mount("tmpfs", shm, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=1777,size=25%"); err != nil {
-		return fmt.Errorf("mount %s: %w", shm, err)
 	}
 	return r.names(who)
 }
