@@ -61,7 +61,7 @@ var usual = []string{"postgres", "template1", "template0"}
 func (s *server) beside(ctx context.Context) (out []string, err error) {
 	err = s.with(ctx, func(conn *pgx.Conn) error {
 		rows, err := conn.Query(ctx, `SELECT datname::text, pg_get_userbyid(datdba)::text,
-				CASE WHEN has_database_privilege(oid, 'CONNECT') THEN pg_database_size(oid) ELSE -1 END,
+				CASE WHEN has_database_privilege(oid, 'CONNECT') THEN coalesce(pg_database_size(oid), -1) ELSE -1 END,
 				coalesce(shobj_description(oid, 'pg_database'), '')
 			FROM pg_database WHERE datallowconn ORDER BY datname`)
 		if err != nil {

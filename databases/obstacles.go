@@ -68,6 +68,7 @@ func sessions(ctx context.Context, conn *pgx.Conn, database, except string) ([]t
 	rows, err := conn.Query(ctx, `SELECT pid, coalesce(usename, ''), coalesce(application_name, ''),
 			coalesce(host(client_addr), 'this machine'), coalesce(backend_type, 'client backend')
 		FROM pg_stat_activity WHERE datname = $1 AND pid <> pg_backend_pid() AND leader_pid IS NULL
+			AND usesysid IS NOT NULL -- one that is not let in yet; a rename waits for it
 			AND coalesce(backend_type, '') NOT LIKE 'autovacuum%'
 			AND coalesce(backend_type, '') NOT LIKE 'logical replication%'
 			AND ($2 = '' OR NOT starts_with(coalesce(application_name, ''), $2)) ORDER BY pid`, database, except)

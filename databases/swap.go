@@ -156,7 +156,7 @@ func comment(database string, l *step.Label, own string) string {
 func (s Server) Leftovers(ctx context.Context, live string) (out []step.Leftover, err error) {
 	err = s.with(ctx, func(conn *pgx.Conn) error {
 		rows, err := conn.Query(ctx, `SELECT datname::text, coalesce(shobj_description(oid, 'pg_database'), ''),
-			CASE WHEN has_database_privilege(oid, 'CONNECT') THEN pg_database_size(oid) ELSE 0 END,
+			CASE WHEN has_database_privilege(oid, 'CONNECT') THEN coalesce(pg_database_size(oid), 0) ELSE 0 END,
 			ARRAY(SELECT slot_name::text FROM pg_replication_slots WHERE database = datname ORDER BY 1),
 			oid::text || '/' || xmin::text, datallowconn
 			FROM pg_database WHERE shobj_description(oid, 'pg_database') LIKE '{"holdfast":%'

@@ -166,3 +166,23 @@ func TestNoOptionOfAStorageIsWrittenToAFile(t *testing.T) {
 		t.Errorf("%v: %s; %d of %d storages are closed", err, do, closed.Load(), opened.Load())
 	}
 }
+
+// Without keys of any kind nothing is asked of a server, and it is said where
+// keys may be.
+func TestNoKeysForS3(t *testing.T) {
+	for name, value := range map[string]string{
+		"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_PROFILE": "", "AWS_EC2_METADATA_DISABLED": "true",
+		"AWS_CONFIG_FILE": os.DevNull, "AWS_SHARED_CREDENTIALS_FILE": os.DevNull,
+	} {
+		t.Setenv(name, value)
+	}
+	at, err := place.Parse("s3://bucket/x?region=eu-1", "/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = repository.Open(t.Context(), at, holdfast.NewSecret(password))
+	class(t, err, holdfast.Usage)
+	if _, do := holdfast.Advice(err); !strings.Contains(do, "repository.access.id") || !strings.Contains(do, "`holdfast ") {
+		t.Errorf("%v: %s", err, do)
+	}
+}

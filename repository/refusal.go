@@ -15,6 +15,9 @@ import (
 // refusal explains why a place outside of this machine does not serve; what is
 // what was to be done there.
 func refusal(what string, err error) error {
+	if already := new(holdfast.Problem); errors.As(err, &already) {
+		return err // it says itself what to do
+	}
 	p := &holdfast.Problem{Class: holdfast.Failed, What: what, Err: err}
 	var network net.Error
 	switch status := statusOf(err); {

@@ -9,9 +9,11 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/smithy-go/logging"
 	"github.com/kopia/kopia/repo/blob"
 	"github.com/kopia/kopia/repo/blob/s3"
 
+	"holdfast"
 	"holdfast/place"
 )
 
@@ -58,15 +60,34 @@ func s3Keys(ctx context.Context, at place.Place, a Access) (aws.CredentialsProvi
 		}
 		return credentials.NewStaticCredentialsProvider(c.id, c.secret, c.token), region, err
 	}
-	options := []func(*awsconfig.LoadOptions) error{}
+	options := []func(*awsconfig.LoadOptions) error{awsconfig.WithLogger(logging.Nop{})} // a library is silent
 	if profile := at.Option(place.Profile); profile != "" {
 		options = append(options, awsconfig.WithSharedConfigProfile(profile))
 	}
 	found, err := awsconfig.LoadDefaultConfig(ctx, options...)
+	if err == nil {
+		err = anyKeys(ctx, found.Credentials)
+	}
 	if region == "" {
 		region = found.Region
 	}
 	return found.Credentials, region, err
+}
+
+// anyKeys says what to do where AWS's own chain has found no keys.
+func anyKeys(ctx context.Context, keys aws.CredentialsProvider) error {
+	_, err := keys.Retrieve(ctx)
+	if err == nil {
+		return nil
+	}
+	return &holdfast.Problem{
+		Class: holdfast.Usage,
+		What:  "no credentials for s3",
+		Err:   err,
+		Why:   "Neither repository.access nor AWS's own configuration nor a role of this machine has any.",
+		Do: "Name repository.access.id and repository.access.secret, or set AWS_PROFILE. To try again: " +
+			"`holdfast config check`.",
+	}
 }
 
 // prefixOf is what the names of all blobs of a place begin with.

@@ -101,7 +101,7 @@ func TestInterruptedInspectionOfNothing(t *testing.T) {
 // publishes nothing, and does not stand in the way of the next one.
 func TestInterruptedBackup(t *testing.T) {
 	t.Parallel()
-	o := newOperator(t, "interrupted")
+	o := newOperator(t, "broken-off")
 	// Rows that do not compress, so that there is something to interrupt.
 	conn, err := pgx.Connect(t.Context(), o.dsn["participant"])
 	if err != nil {
@@ -112,13 +112,13 @@ func TestInterruptedBackup(t *testing.T) {
 	}
 	_ = conn.Close(t.Context())
 	o.run(0, o.flags()...)
-	sessions := `SELECT count(*) FROM pg_stat_activity WHERE datname LIKE '%-interrupted' AND pid <> pg_backend_pid()`
+	sessions := `SELECT count(*) FROM pg_stat_activity WHERE datname LIKE '%-broken-off' AND pid <> pg_backend_pid()`
 	for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
 		cmd, stdout, stderr := o.command("backup")
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		for o.query(`SELECT count(*) FROM pg_stat_activity WHERE datname = 'participant-interrupted' AND state = 'active' AND query LIKE 'COPY %bulk%'`) == 0 {
+		for o.query(`SELECT count(*) FROM pg_stat_activity WHERE datname = 'participant-broken-off' AND state = 'active' AND query LIKE 'COPY %bulk%'`) == 0 {
 			if o.query(sessions) < 0 || cmd.ProcessState != nil {
 				t.Fatal("it ended before it was interrupted")
 			}
@@ -143,7 +143,7 @@ func TestInterruptedBackup(t *testing.T) {
 		if n := o.query(sessions); n > 0 {
 			t.Errorf("%v: %d sessions are left", signal, n)
 		}
-		if n := o.query(`SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database WHERE d.datname LIKE '%-interrupted'`); n > 0 {
+		if n := o.query(`SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database WHERE d.datname LIKE '%-broken-off'`); n > 0 {
 			t.Errorf("%v: %d locks are left", signal, n)
 		}
 		if out, _ := o.run(0, "list"); !strings.Contains(out, "No such sets") {

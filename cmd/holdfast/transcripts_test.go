@@ -128,6 +128,7 @@ var fleeting = []struct {
 	{regexp.MustCompile(`-?(\d[\d.]*(ns|µs|ms|d|h|s|m))+\b`), "SPAN"},
 	{regexp.MustCompile(`\d+(\.\d+)? [KMGT]?i?B\b`), "SIZE"},
 	{regexp.MustCompile(`Postgres \d+`), "Postgres N"},
+	{regexp.MustCompile(`, in use by \d+ other sessions?`), ""}, // whoever is on the way out
 	{regexp.MustCompile(`offset \d+|end \d+`), "OFFSET"},
 	{regexp.MustCompile(` +`), " "},
 }
