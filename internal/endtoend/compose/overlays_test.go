@@ -74,7 +74,7 @@ volumes: {pg: {}}`,
   ['./pg:/var/lib/postgresql', './postgres-entrypoint.sh:/postgres-entrypoint.sh']}}`,
 	},
 	{
-		name: "data-in-a-volume-without-a-name", lasts: holdfast.Violated, inCI: true,
+		name: "data-in-a-volume-without-a-name", lasts: holdfast.Violated,
 		text: "services: {postgres-splice: {volumes: !override ['./postgres-entrypoint.sh:/postgres-entrypoint.sh']}}",
 	},
 	{
@@ -101,7 +101,7 @@ volumes: {pg: {}}`,
   volumes: ['./other:/var/lib/postgresql/data'], networks: [splice_validator]}}`,
 	},
 	{
-		name: "addresses", inCI: true,
+		name: "addresses",
 		text: `networks: {splice_validator: {ipam: {config: [{subnet: $NET.0.0/24, gateway: $NET.0.254, ip_range: $NET.0.128/25}]}}}
 services:
   postgres-splice: {networks: {splice_validator: {ipv4_address: $NET.0.10, aliases: [database]}}}

@@ -40,7 +40,7 @@ var parts = []part{
 	{"volumes: driver, options, labels", "yes", "as they were", []string{"mounts-written-long", "external-parts"}},
 	{"what volumes hold (other than Postgres's)", "up to 50 files of at most 1 MiB; else **no**, and the set says so", "as it was; else empty", []string{"external-parts"}},
 	{"Splice's `domain-upgrade-dump` and `heap-dumps`", "**no**: no recovery needs them", "empty", []string{"nothing"}},
-	{"`compose.yaml`, overlays, `.env`", "yes, with owner and rights", "as they were; a file that is there and differs stays, the set's is put next to it", []string{"nothing"}},
+	{"the compose file, overlays, `.env`", "yes, with owner and rights", "as they were; a file that is there and differs stays, the set's is put next to it", []string{"nothing"}},
 	{
 		"files and directories that containers mount, inside and outside of the bundle", "up to 50 files of at most 1 MiB for each directory, links, owners, rights; a single file up to 16 MiB",
 		"as they were; a file outside of the bundle that is not there is refused before anything is stopped, with the way to get it", []string{"a-directory-with-keys", "configs-of-files", "mounts-written-long"},
