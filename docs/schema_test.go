@@ -145,6 +145,7 @@ func TestOutputIsAsTheSchemaSays(t *testing.T) {
 	out("drill", 0, "drill")
 	out("restore-plan", 0, "restore", "latest")
 	out("export", 0, "export", "latest", "exported")
+	out("copies", 0, "repository", "copy", "--to", "second")
 	out("restore-plan", 0, "restore", "latest")
 	out("restore-report", 0, "restore", "rehearse", "latest", "--yes")
 	out("error", 7, "restore", "undo", "--yes")
@@ -231,6 +232,7 @@ func TestSchemaHasEveryField(t *testing.T) {
 		{"output.schema.json", "export", export.Report{}},
 		{"output.schema.json", "inspection", inspect.Report{}},
 		{"output.schema.json", "leftover", step.Leftover{}},
+		{"output.schema.json", "sent", repository.Sent{}},
 		{"output.schema.json", "move", step.Move{}},
 		{"output.schema.json", "verifyPlan", verify.Plan{}},
 		{"output.schema.json", "verification", verify.Report{}},
