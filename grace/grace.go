@@ -1,4 +1,4 @@
-// Package grace says how long a command may go on after it was told to end, and
+// Package grace says how long a command may go on after SIGTERM or Ctrl-C, and
 // gives its last work that long.
 package grace
 
