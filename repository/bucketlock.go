@@ -73,7 +73,8 @@ func (l *blobLock) try(ctx context.Context) (bool, error) {
 	}
 	l.id, l.done = id, make(chan struct{})
 	l.locks.add(id, renewed)
-	l.wg.Go(func() { l.renew(context.WithoutCancel(ctx)) })
+	every := lockEvery
+	l.wg.Go(func() { l.renew(context.WithoutCancel(ctx), every) })
 	return true, nil
 }
 
@@ -100,8 +101,8 @@ func (l *blobLock) othersThan(ctx context.Context, mine blob.ID, at time.Time) (
 	return alive, err
 }
 
-func (l *blobLock) renew(ctx context.Context) {
-	ticker := time.NewTicker(lockEvery)
+func (l *blobLock) renew(ctx context.Context, every time.Duration) {
+	ticker := time.NewTicker(every)
 	defer ticker.Stop()
 	for {
 		select {
