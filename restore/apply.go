@@ -294,15 +294,23 @@ func (a *attempt) deserted(ctx context.Context) error {
 	if a.plan.OnlyProve {
 		return nil
 	}
-	if a.Programs != nil {
+	if a.Programs == nil {
+		return a.plan.idle()
+	}
+	for tries := 1; ; tries-- { // somebody may start a program as soon as it is stopped
+		if err := a.Programs.Quiet(ctx, a.walk.log, a.events); err != nil {
+			return err
+		}
 		if err := a.lookAgain(ctx); err != nil {
 			return err
 		}
 		if err := a.plan.Blocked(); err != nil { // of a server that had to be started first
 			return err
 		}
+		if err := a.plan.idle(); err == nil || tries == 0 {
+			return err
+		}
 	}
-	return a.plan.idle()
 }
 
 // lookAgain looks at every database once the programs have stopped. What was
