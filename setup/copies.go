@@ -37,13 +37,24 @@ func (p *Parts) SendCopies(ctx context.Context, to place.Place) ([]repository.Se
 		if err == nil {
 			list = append(list, sent)
 		} else {
-			failed = append(failed, err)
+			failed = append(failed, notSent(second.Place, err))
 		}
 		if ctx.Err() != nil {
 			break
 		}
 	}
 	return list, errors.Join(failed...)
+}
+
+// notSent says that the repository itself is not concerned.
+func notSent(to place.Place, err error) error {
+	return &holdfast.Problem{
+		Class: holdfast.ClassOf(err),
+		What:  "the second copy in " + to.String() + " was not brought up to date",
+		Err:   err,
+		Why:   "The sets in the repository are intact. The copy lacks the newest ones.",
+		Do:    "Mend what is named above, then: `holdfast repository copy`.",
+	}
 }
 
 // copyIn is the copy in a place, with its access where the configuration knows

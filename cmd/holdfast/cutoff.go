@@ -12,7 +12,7 @@ import (
 	"holdfast/step"
 )
 
-// cutoff ends a command that does not end by itself once it was told to: with
+// cutoff ends a command that does not end by itself after SIGTERM or Ctrl-C: with
 // the process end its locks, its sessions and the programs that it has started.
 type cutoff struct {
 	swapping atomic.Bool

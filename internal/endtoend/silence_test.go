@@ -125,7 +125,7 @@ func ends(t *testing.T, cmd *exec.Cmd, out *bytes.Buffer, within time.Duration) 
 }
 
 // Whatever a command is at when the server falls silent: it gives up and says
-// who does not answer, and it ends soon when it is told to. Nothing of it is left
+// who does not answer, and it ends soon after SIGTERM. Nothing of it is left
 // at the server when the connections are.
 func TestASilentServer(t *testing.T) {
 	q := newQuiet(t)
