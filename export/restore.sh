@@ -130,7 +130,9 @@ version=$(sql -At -c 'SHOW server_version_num') || die "nothing was changed"
 own_version=$(pg_restore --version | sed 's/^[^0-9]*//; s/[^0-9].*//')
 [ "$version" -ge 170000 ] || [ "$own_version" -lt 17 ] || strict=''
 
-count() { printf '%s\n' "$said" | grep -c -e "$1" || :; }
+# count says how often something was said. Several jobs write at once and their
+# lines run into each other, so pieces are counted and not lines.
+count() { printf '%s\n' "$said" | grep -o -e "$1" | wc -l; }
 
 # section restores a section of the schema.
 section() {
@@ -141,9 +143,8 @@ section() {
 		[ -z "$said" ] || say "$said"
 		return
 	fi
-	# Several at once write into each other's lines, so pg_restore's own count is taken.
-	if [ -z "$strict" ] && [ "$(count 'errors ignored on restore')" -eq 1 ] &&
-		[ "$(printf '%s\n' "$said" | sed -n 's/.*errors ignored on restore: \([0-9]*\).*/\1/p')" = "$(count 'Command was: SET transaction_timeout = 0;')" ]; then
+	if [ -z "$strict" ] && [ "$(count 'error: ')" -gt 0 ] && [ "$(count 'errors ignored on restore')" -eq 1 ] &&
+		[ "$(count 'error: ')" -eq "$(count 'Command was: SET transaction_timeout = 0;')" ]; then
 		return
 	fi
 	say "$said"

@@ -109,7 +109,7 @@ func TestUnitReadsItsBlocks(t *testing.T) {
 		unit unit
 		want string
 	}{
-		{unit{whole: true}, `COPY (SELECT "x", "Y" FROM ONLY "a b"."q""t") TO STDOUT (FORMAT binary)`},
+		{unit{whole: true}, `COPY "a b"."q""t" ("x", "Y") TO STDOUT (FORMAT binary)`},
 		{unit{
 			from: 0,
 			to:   10,
