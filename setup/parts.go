@@ -2,6 +2,7 @@ package setup
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -12,6 +13,7 @@ import (
 	"holdfast/config"
 	"holdfast/event"
 	"holdfast/internal/libpq"
+	"holdfast/place"
 	"holdfast/repository"
 	"holdfast/secrets"
 )
@@ -45,6 +47,9 @@ type Parts struct {
 	readers secrets.Readers
 	once    sync.Once
 	opening *Opening
+
+	mu     sync.Mutex                             // of opened
+	opened map[place.Place]*repository.Repository // copies that sets are read from
 }
 
 // Open turns a configuration into parts. Close ends what they have opened.
@@ -78,14 +83,21 @@ func Secrets(dir string) secrets.Readers {
 // Close ends what the parts have opened.
 func (p *Parts) Close(ctx context.Context) error {
 	p.once.Do(func() {})
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var failed []error
+	for at, r := range p.opened {
+		failed = append(failed, r.Close(ctx))
+		delete(p.opened, at)
+	}
 	if p.opening == nil {
-		return nil
+		return errors.Join(failed...)
 	}
 	r, err := p.opening.wait()
-	if err != nil {
-		return nil // whoever wanted it has the error
+	if err == nil { // or else whoever wanted it has the error
+		failed = append(failed, r.Close(ctx))
 	}
-	return r.Close(ctx)
+	return errors.Join(failed...)
 }
 
 // Secret reads a secret where it rests; nil without a reference.
@@ -106,13 +118,19 @@ func (p *Parts) Password(ctx context.Context) (holdfast.Secret, error) {
 	return p.Secret(p.Config.Repository.Password)(ctx)
 }
 
-// Find is the set a command is about: an ID, its beginning, or "latest", the
-// newest proven one.
+// Find is the set of the configured repository that a command is about: an ID,
+// its beginning, or "latest", the newest proven one.
 func (p *Parts) Find(ctx context.Context, id string) (holdfast.Set, holdfast.Files, error) {
 	r, err := p.Repository(ctx)
 	if err != nil {
 		return holdfast.Set{}, nil, err
 	}
+	return p.findIn(ctx, r, id)
+}
+
+func (p *Parts) findIn(
+	ctx context.Context, r *repository.Repository, id string,
+) (holdfast.Set, holdfast.Files, error) {
 	if id != "latest" {
 		return r.Find(ctx, p.Node.Name, id)
 	}

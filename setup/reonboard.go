@@ -49,12 +49,15 @@ func (p *Parts) nextToConfig(ending string) string {
 	return filepath.Join(p.Config.Dir(), string(p.Node.Name)+ending)
 }
 
-// everySet are the sets of every node in the repository. A manifest that does
+// everySet are the sets of every node in the repository, or in the copy that stands
+// in for it. A manifest that does
 // not read is one without contents.
 func (p *Parts) everySet(ctx context.Context) ([]holdfast.Set, error) {
 	r, err := p.Repository(ctx)
 	if err != nil {
-		return nil, err
+		if r = p.readCopy(); r == nil {
+			return nil, err
+		}
 	}
 	list, err := r.Manifests(ctx, "")
 	var out []holdfast.Set

@@ -17,20 +17,17 @@ import (
 	"holdfast/internal/sshsig"
 )
 
-// Drill runs a drill, remembers its report, and writes it into a directory if
+// Drill runs a drill, remembers its report in the repository that it read, and writes it into a directory if
 // one is named. Kept is what could not be kept of the report, next to what the
 // drill found; without a report there was no drill.
 func (p *Parts) Drill(
-	ctx context.Context, job drill.Job, plan drill.Plan, set holdfast.Set, files holdfast.Files, dir string,
+	ctx context.Context, job drill.Job, plan drill.Plan, from Source, dir string,
 ) (report *drill.Report, kept, err error) {
-	r, err := p.Repository(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
+	r := from.Repository
 	key, keyErr := r.SigningKey(ctx, func() (string, string, error) {
 		return sshsig.NewKey("holdfast@" + string(p.Node.Name))
 	})
-	if report, err = job.Run(ctx, plan, set, files); report == nil {
+	if report, err = job.Run(ctx, plan, from.Set, from.Files); report == nil {
 		return nil, nil, err
 	}
 	if keyErr == nil {

@@ -190,10 +190,9 @@ func (c *composed) interrupted(ctx context.Context, log step.Log) (*compose.Prog
 	var err error
 	if log.Unfinished() {
 		var programs *compose.Programs
-		var set holdfast.Set
-		var files holdfast.Files
-		if set, files, err = c.parts.Find(ctx, string(log.Set)); err == nil {
-			programs, err = c.revived(ctx, set, files)
+		var from Source
+		if from, err = c.parts.Source(ctx, string(log.Set)); err == nil {
+			programs, err = c.revived(ctx, from.Set, from.Files)
 		}
 		if err == nil || ctx.Err() != nil {
 			return programs, err

@@ -49,10 +49,9 @@ func (p *Parts) Verify(ctx context.Context, o VerifyOptions, fn func(verify.Job)
 		return err
 	}
 	if o.Copy != "" {
-		if stock.Copy, err = p.openCopy(ctx, o.Copy); err != nil {
+		if stock.Copy, err = p.namedCopy(ctx, o.Copy); err != nil {
 			return err
 		}
-		defer func() { _ = stock.Copy.Close(ctx) }()
 	}
 	return fn(verify.Job{
 		Stock: stock, Mended: o.Mended, Digest: postgres.Digest, Lanes: runtime.NumCPU(), Now: time.Now,
@@ -60,12 +59,8 @@ func (p *Parts) Verify(ctx context.Context, o VerifyOptions, fn func(verify.Job)
 	})
 }
 
-// openCopy opens another copy of the repository.
-func (p *Parts) openCopy(ctx context.Context, dir string) (*repository.Repository, error) {
-	password, err := p.Password(ctx)
-	if err != nil {
-		return nil, err
-	}
+// namedCopy opens the copy of the repository that the operator names.
+func (p *Parts) namedCopy(ctx context.Context, dir string) (*repository.Repository, error) {
 	at, err := PlaceOf("--copy", dir)
 	if err != nil {
 		return nil, err
@@ -75,7 +70,7 @@ func (p *Parts) openCopy(ctx context.Context, dir string) (*repository.Repositor
 			return nil, Usage(fmt.Errorf("--copy: %w", err))
 		}
 	}
-	return repository.Open(ctx, at, password, repository.By(p.access(p.copyIn(at).Access)))
+	return p.openCopy(ctx, p.copyIn(at))
 }
 
 // PlaceOf reads the place of a repository that a flag names, from the working

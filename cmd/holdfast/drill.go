@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"holdfast/drill"
-	"holdfast/repository"
 	"holdfast/setup"
 )
 
@@ -91,18 +90,15 @@ func (a *app) drill(ctx context.Context, id string, f drillFlags) error {
 			return err
 		}
 	}
-	return a.withRepository(ctx, func(p *setup.Parts, r *repository.Repository) error {
-		set, files, err := p.Find(ctx, id)
-		if err != nil {
-			return err
-		}
+	return a.withSource(ctx, id, func(p *setup.Parts, from setup.Source) error {
+		set, files := from.Set, from.Files
 		job, err := p.DrillJob(ctx, set, files, setup.DrillOptions{
 			Keys: keys, Locale: f.locale, Server: f.server, Boot: f.boot, DryRun: f.dryRun,
 		})
 		if err != nil {
 			return err
 		}
-		past, err := r.Drills(ctx, set.Node.Name)
+		past, err := from.Repository.Drills(ctx, set.Node.Name)
 		if err != nil {
 			return err
 		}
@@ -115,7 +111,7 @@ func (a *app) drill(ctx context.Context, id string, f drillFlags) error {
 		if err != nil || f.dryRun {
 			return err
 		}
-		report, kept, err := p.Drill(ctx, job, plan, set, files, f.reports)
+		report, kept, err := p.Drill(ctx, job, plan, from, f.reports)
 		if report == nil {
 			return err
 		}

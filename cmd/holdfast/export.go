@@ -11,7 +11,6 @@ import (
 	"holdfast"
 	"holdfast/capture/postgres"
 	"holdfast/export"
-	"holdfast/repository"
 	"holdfast/setup"
 )
 
@@ -50,19 +49,15 @@ keys: the files are readable for their owner alone, and should not stay.`,
 				return err
 			}
 			ctx := cmd.Context()
-			return a.withRepository(ctx, func(p *setup.Parts, r *repository.Repository) error {
-				set, files, err := p.Find(ctx, args[0])
-				if err != nil {
-					return err
-				}
+			return a.withSource(ctx, args[0], func(p *setup.Parts, from setup.Source) error {
 				if f.sql {
-					return a.exportSQL(ctx, p, set, files, f)
+					return a.exportSQL(ctx, p, from, f)
 				}
-				report, err := export.Files(ctx, set, files, args[1], export.Options{Events: p.Events})
+				report, err := export.Files(ctx, from.Set, from.Files, args[1], export.Options{Events: p.Events})
 				if err != nil {
 					return err
 				}
-				return a.result("export", report, func() { a.printExport(set, report) })
+				return a.result("export", report, func() { a.printExport(from.Set, report) })
 			})
 		},
 	}
@@ -89,9 +84,9 @@ func (f exportFlags) check(a *app) error {
 	return nil
 }
 
-func (a *app) exportSQL(ctx context.Context, p *setup.Parts, set holdfast.Set, files holdfast.Files, f exportFlags) error {
+func (a *app) exportSQL(ctx context.Context, p *setup.Parts, from setup.Source, f exportFlags) error {
 	pg := export.Postgres{Script: postgres.Tools{Dir: p.Config.Tools}.Script, Rows: postgres.TextRows}
-	return export.SQL(ctx, set, holdfast.ComponentName(f.component), files, a.whole.out, pg,
+	return export.SQL(ctx, from.Set, holdfast.ComponentName(f.component), from.Files, a.whole.out, pg,
 		export.SQLOptions{Owners: f.owners, Unproven: f.unproven, Events: p.Events})
 }
 

@@ -171,11 +171,8 @@ func (a *app) withIdentities(ctx context.Context, args []string, fn func(*setup.
 	if len(args) > 0 {
 		id = args[0]
 	}
-	return a.with(ctx, func(p *setup.Parts) error {
-		set, files, err := p.Find(ctx, id)
-		if err != nil {
-			return err
-		}
+	return a.withSource(ctx, id, func(p *setup.Parts, from setup.Source) error {
+		set, files := from.Set, from.Files
 		if set.Identities == nil {
 			return &holdfast.Problem{Class: holdfast.Refused, What: fmt.Sprintf("set %s has no identities", set.ID), Do: "Choose another set, or `holdfast identities fetch`."}
 		}

@@ -88,11 +88,11 @@ ones. Names that were given stay known as used.`,
 }
 
 func (a *app) reonboard(ctx context.Context, p *setup.Parts, keys []age.Identity, id, identifier string) error {
-	set, files, err := p.Find(ctx, id)
+	from, err := p.Source(ctx, id)
 	if err != nil {
 		return err
 	}
-	out, err := p.Reonboard(keys).Run(ctx, set, files, identifier)
+	out, err := p.Reonboard(keys).Run(ctx, from.Set, from.Files, identifier)
 	if err != nil {
 		return err
 	}

@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"holdfast"
-	"holdfast/repository"
 	"holdfast/restore"
 	"holdfast/setup"
 )
@@ -115,11 +114,8 @@ func latestOr(args []string) string {
 }
 
 func (a *app) restore(ctx context.Context, id string, f restoreFlags) error {
-	return a.withRepository(ctx, func(p *setup.Parts, r *repository.Repository) error {
-		set, files, err := p.Find(ctx, id)
-		if err != nil {
-			return err
-		}
+	return a.withSource(ctx, id, func(p *setup.Parts, from setup.Source) error {
+		set, files := from.Set, from.Files
 		target, there, err := p.RestoreTarget(ctx, f.RestoreOptions, set, files)
 		if err != nil {
 			return err
@@ -133,7 +129,7 @@ func (a *app) restore(ctx context.Context, id string, f restoreFlags) error {
 		for _, name := range f.components {
 			f.Components = append(f.Components, holdfast.ComponentName(name))
 		}
-		if f.Drills, err = r.Drills(ctx, set.Node.Name); err != nil {
+		if f.Drills, err = from.Repository.Drills(ctx, set.Node.Name); err != nil {
 			return err
 		}
 		plan, err := restore.Make(ctx, target, set, f.Options, time.Now())

@@ -159,6 +159,17 @@ func (a *app) withRepository(ctx context.Context, fn func(*setup.Parts, *reposit
 	})
 }
 
+// withSource runs fn with a set, of the configured repository or of its copies.
+func (a *app) withSource(ctx context.Context, id string, fn func(*setup.Parts, setup.Source) error) error {
+	return a.with(ctx, func(p *setup.Parts) error {
+		from, err := p.Source(ctx, id)
+		if err != nil {
+			return err
+		}
+		return fn(p, from)
+	})
+}
+
 // exactly makes a command take n arguments, with a message of our own.
 func exactly(n int, what string) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {
