@@ -93,13 +93,14 @@ type Repository struct {
 }
 
 // Access is how a place outside of this machine lets us in. Without it the
-// usual ways are taken: the configuration and roles of AWS, the keys of ssh.
+// usual ways are taken: the configurations of AWS, Google and Azure and the
+// identities of their machines, the keys of ssh.
 type Access struct {
 	ID         Reference `yaml:"id"`          // the access key's id of s3; the user of webdav
 	Secret     Reference `yaml:"secret"`      // the secret key of s3; the password of sftp and webdav
-	Token      Reference `yaml:"token"`       // the session token of s3
-	Key        Reference `yaml:"key"`         // private key of sftp
-	CA         string    `yaml:"ca"`          // file with the certificates to trust, of s3
+	Token      Reference `yaml:"token"`       // the session token of s3; the shared access signature of azblob
+	Key        Reference `yaml:"key"`         // private key of sftp, a service account's of gs, the account's of azblob
+	CA         string    `yaml:"ca"`          // file with the certificates to trust, of s3, gs and azblob
 	KnownHosts string    `yaml:"known_hosts"` // file with the host keys of sftp
 }
 

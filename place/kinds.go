@@ -41,6 +41,7 @@ const (
 	endpoint = "endpoint" // the server of a bucket
 	Region   = "region"   // of the bucket
 	Profile  = "profile"  // of AWS's shared configuration
+	Domain   = "domain"   // of storage accounts, in a cloud of Azure other than the public one
 	TLS      = "tls"      // Off: the server speaks plain HTTP
 )
 
@@ -59,12 +60,20 @@ var kinds = map[Scheme]kind{
 		holds:     []Use{Repository},
 		available: true,
 	},
-	GCS: {form: "gs://BUCKET/PREFIX", authority: bucket, holds: []Use{Repository}},
+	GCS: {
+		form:      "gs://BUCKET/PREFIX",
+		authority: bucket,
+		options:   []string{endpoint, TLS},
+		holds:     []Use{Repository},
+		available: true,
+	},
 	Azure: {
 		form:      "azblob://ACCOUNT/CONTAINER/PREFIX",
 		authority: account,
 		container: true,
+		options:   []string{endpoint, Domain, TLS},
 		holds:     []Use{Repository},
+		available: true,
 	},
 	SFTP: {
 		form:      "sftp://USER@HOST/PATH",

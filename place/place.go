@@ -78,6 +78,7 @@ func (p Place) String() string {
 		u.RawQuery = withEndpoint(p.Options, p.Host)
 	case account:
 		u.Host = p.Account
+		u.RawQuery = withEndpoint(p.Options, p.Host)
 		u.Path = strings.Trim(p.Bucket+"/"+p.Path, "/")
 	case host:
 		u.Host = p.Host

@@ -46,6 +46,20 @@ func TestParse(t *testing.T) {
 			Bucket:  "container",
 			Path:    "a/b",
 		},
+		"azblob://account/container/a?domain=blob.core.usgovcloudapi.net": {
+			Scheme:  "azblob",
+			Account: "account",
+			Bucket:  "container",
+			Path:    "a",
+			Options: "domain=blob.core.usgovcloudapi.net",
+		},
+		"azblob://account/container?endpoint=Blobs.local:10000&tls=off": {
+			Scheme:  "azblob",
+			Account: "account",
+			Host:    "blobs.local:10000",
+			Bucket:  "container",
+			Options: "tls=off",
+		},
 		"sftp://backup@NAS.example.com:22/srv/holdfast/": {
 			Scheme:  "sftp",
 			Account: "backup",
@@ -108,7 +122,7 @@ func TestParseRefuses(t *testing.T) {
 		"s3://buck et":                        "malformed",
 		"s3://bucket/x?secret=hunter2":        "endpoint, region, profile, tls, no others",
 		"s3://bucket/x?region=a&region=b":     "endpoint, region, profile, tls, no others",
-		"gs://bucket/x?region=a":              "no others",
+		"gs://bucket/x?region=a":              "endpoint, tls, no others",
 		"azblob://account":                    "want azblob://ACCOUNT/CONTAINER/PREFIX",
 		"vault://vault.example.com":           "want vault://HOST/MOUNT/PATH",
 		"sftp://nas:x/y":                      "malformed",
@@ -127,8 +141,8 @@ func TestServes(t *testing.T) {
 	for text, want := range map[string]map[place.Use]string{
 		"/x":           {place.Repository: "", place.Identities: ""},
 		"s3://b/x":     {place.Repository: "", place.Identities: "s3:// does not hold identities"},
-		"gs://b":       {place.Repository: "gs:// is not available yet"},
-		"azblob://a/b": {place.Repository: "azblob:// is not available yet"},
+		"gs://b":       {place.Repository: ""},
+		"azblob://a/b": {place.Repository: ""},
 		"sftp://h/x":   {place.Repository: ""},
 		"webdav://h/x": {place.Repository: ""},
 		"vault://h/x": {
@@ -148,7 +162,7 @@ func TestServes(t *testing.T) {
 		}
 	}
 	if got := place.Available(place.Repository); !slices.Equal(got,
-		[]place.Scheme{place.File, place.S3, place.SFTP, place.WebDAV}) {
+		[]place.Scheme{place.Azure, place.File, place.GCS, place.S3, place.SFTP, place.WebDAV}) {
 		t.Errorf("available: %v", got)
 	}
 }

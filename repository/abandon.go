@@ -14,17 +14,20 @@ import (
 type abandoning struct{ blob.Storage }
 
 // inTime opens a storage, and closes one that opens late. What is opened may
-// keep its context, for later requests, so it gets one that does not end.
+// keep its context, for later requests, so it gets one that ends only when it is
+// late.
 func inTime(
 	ctx context.Context, open func(context.Context) (blob.Storage, error),
 ) (blob.Storage, error) {
+	opening, stop := context.WithCancel(context.WithoutCancel(ctx))
 	opened := make(chan blob.Storage, 1)
+	keep := context.AfterFunc(ctx, stop)
 	err := leave(ctx, func() error {
-		st, err := open(context.WithoutCancel(ctx))
+		st, err := open(opening)
 		opened <- st
 		return err
 	})
-	if ctx.Err() != nil {
+	if !keep() {
 		go func() {
 			if late := <-opened; late != nil {
 				_ = late.Close(context.WithoutCancel(ctx))

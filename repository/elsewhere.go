@@ -72,14 +72,11 @@ func openWebDAV(ctx context.Context, at place.Place, a Access, create bool) (blo
 	if err != nil {
 		return nil, err
 	}
-	scheme, user := "https", at.Account
-	if at.Option(place.TLS) == place.Off {
-		scheme = "http"
-	}
+	user := at.Account
 	if user == "" {
 		user = c.id
 	}
-	server := scheme + "://" + at.Host
+	server := schemeOf(at) + at.Host
 	client := gowebdav.NewClient(server, user, c.secret)
 	_, err = client.Stat("/" + at.Path)
 	if gowebdav.IsErrNotFound(err) && create {

@@ -2,7 +2,6 @@ package repository_test
 
 import (
 	"context"
-	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -27,10 +26,12 @@ func created(t *testing.T, s storetest.Store) {
 }
 
 // In every kind of place a set comes back as it was put, to a machine that has
-// only the place and the password; what was dropped is freed.
+// only the place and the password; what was dropped is freed. Nothing that opens
+// a place stands in a file, whatever is written on the way.
 func TestEveryPlaceKeepsSets(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s storetest.Store) {
-		by := repository.By(s.Access)
+		by, temporary := repository.By(s.Access), t.TempDir()
+		t.Setenv("TMPDIR", temporary)
 		if vacant, err := repository.Vacant(t.Context(), s.Place, by); err != nil || !vacant {
 			t.Fatalf("an empty place is vacant: %v, %v", vacant, err)
 		}
@@ -49,6 +50,7 @@ func TestEveryPlaceKeepsSets(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+		noSecretIsWritten(t, r, temporary)
 		drop(t, r, first.ID)
 		maintain(t, r)
 
@@ -68,26 +70,47 @@ func TestEveryPlaceKeepsSets(t *testing.T) {
 	})
 }
 
+// A machine with an identity of its own needs no credentials in a file, and one
+// without any is named.
+func TestAzureByTheIdentityOfTheMachine(t *testing.T) {
+	s := storetest.AzureIdentity(t)
+	t.Run("of another machine", func(t *testing.T) {
+		t.Setenv("IDENTITY_HEADER", "another-machine")
+		named(t, "a machine without an identity", s.Place, s.Access, "no credentials for azblob")
+	})
+	created(t, s)
+	if list := sets(t, open(t, s.Place, repository.By(s.Access)), ""); len(list) != 0 {
+		t.Errorf("there are sets: %v", list)
+	}
+}
+
+func TestAzureByASignature(t *testing.T) {
+	s := storetest.AzureSignature(t)
+	created(t, s)
+	if list := sets(t, open(t, s.Place, repository.By(s.Access)), ""); len(list) != 0 {
+		t.Errorf("there are sets: %v", list)
+	}
+}
+
 // What is wrong with a place is named within seconds, whatever kopia would
 // retry.
 func TestAPlaceThatDoesNotServeIsNamed(t *testing.T) {
-	s := storetest.S3(t)
+	for name, start := range map[string]func(testing.TB) storetest.Store{
+		"s3": storetest.S3, "gs": storetest.GCS, "azblob": storetest.Azure,
+	} {
+		t.Run(name, func(t *testing.T) { doesNotServe(t, start(t)) })
+	}
+}
+
+func doesNotServe(t *testing.T, s storetest.Store) {
 	created(t, s)
-	wrong := s.Access
-	wrong.Secret = holdfast.Fixed(holdfast.NewSecret("not-the-key"))
 	elsewhere := s.Place
 	elsewhere.Bucket = "no-such-bucket"
-	for name, c := range map[string]struct {
-		at   place.Place
-		by   repository.Access
-		says string
-	}{
-		"another secret key":   {s.Place, wrong, "refuses access"},
-		"a bucket that is not": {elsewhere, s.Access, "no such bucket"},
-	} {
-		named(t, name, c.at, c.by, c.says)
+	named(t, "a bucket that is not", elsewhere, s.Access, "no such bucket")
+	if s.Wrong != nil { // an imitation that asks for nothing refuses nobody
+		named(t, "another secret key", s.Place, *s.Wrong, "refuses access")
 	}
-	defer repository.SetTimes(3*time.Second, 3*time.Second)()
+	defer repository.SetTimes(time.Second, time.Second)()
 	s.Pause()
 	named(t, "a server that is silent", s.Place, s.Access, "does not answer")
 	s.Resume()
@@ -108,8 +131,10 @@ func named(t *testing.T, name string, at place.Place, by repository.Access, says
 	if _, do := holdfast.Advice(err); !strings.Contains(do, "`holdfast ") {
 		t.Errorf("%s has no command to type: %s", name, do)
 	}
-	if text := err.Error(); strings.Contains(text, storetest.SecretKey) || strings.Contains(text, "not-the-key") {
-		t.Errorf("%s shows a secret: %v", name, err)
+	for _, secret := range storetest.Secrets() {
+		if strings.Contains(err.Error(), secret) {
+			t.Errorf("%s shows a secret: %v", name, err)
+		}
 	}
 }
 
@@ -203,24 +228,23 @@ func TestLocksInABucket(t *testing.T) {
 	}
 }
 
-// Nothing that opens a place stands in a file, whatever is written on the way.
-func TestNoSecretOfAPlaceIsWritten(t *testing.T) {
-	temporary := t.TempDir()
-	s := storetest.S3(t)
-	t.Setenv("TMPDIR", temporary)
-	created(t, s)
-	r := open(t, s.Place, repository.By(s.Access))
+// noSecretIsWritten looks for what opens a place in the files of a directory
+// while a set is written.
+func noSecretIsWritten(t *testing.T, r *repository.Repository, dir string) {
+	t.Helper()
 	err := r.Write(t.Context(), "backup", func(context.Context, holdfast.SetWriter) error {
-		return errors.Join(filepath.WalkDir(temporary, func(path string, d os.DirEntry, err error) error {
+		return filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
 			if err != nil || d.IsDir() {
 				return err
 			}
 			text, err := os.ReadFile(path)
-			if strings.Contains(string(text), storetest.SecretKey) {
-				t.Errorf("%s has the secret key", path)
+			for _, secret := range storetest.Secrets() {
+				if strings.Contains(string(text), secret) {
+					t.Errorf("%s has a secret", path)
+				}
 			}
 			return err
-		}))
+		})
 	})
 	if err != nil {
 		t.Error(err)

@@ -73,6 +73,8 @@ var (
 	backends = map[place.Scheme]func(location) backend{
 		place.File:   func(l location) backend { return localDirectory(l.Path) },
 		place.S3:     outsideMachine(openS3),
+		place.GCS:    outsideMachine(openGCS),
+		place.Azure:  outsideMachine(openAzure),
 		place.SFTP:   outsideMachine(openSFTP),
 		place.WebDAV: outsideMachine(openWebDAV),
 	}

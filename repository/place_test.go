@@ -188,3 +188,34 @@ func TestNoKeysForS3(t *testing.T) {
 		t.Errorf("%v: %s", err, do)
 	}
 }
+
+// Without a usable key nothing is asked of Google's server, and what was read is
+// not shown.
+func TestNoKeyForGCS(t *testing.T) {
+	t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", filepath.Join(t.TempDir(), "missing"))
+	at, err := place.Parse("gs://bucket/x", "/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct{ key, says string }{
+		"none at all":             {"", "no credentials for gs"},
+		"of a user":               {`{"type": "authorized_user", "refresh_token": "canary"}`, "not the key of a service account"},
+		"of an external account":  {`{"type": "external_account", "token_url": "https://canary"}`, "not the key of a service"},
+		"no JSON":                 {"canary", "not the key of a service account"},
+		"of nobody":               {`{"type": "service_account", "private_key": "canary"}`, "not the key of a service account"},
+		"a key without its words": {`{"type": "service_account"}`, "not the key of a service account"},
+	} {
+		var a repository.Access
+		if c.key != "" {
+			a.Key = holdfast.Fixed(holdfast.NewSecret(c.key))
+		}
+		_, err = repository.Open(t.Context(), at, holdfast.NewSecret(password), repository.By(a))
+		class(t, err, holdfast.Usage)
+		if err == nil || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "canary") {
+			t.Errorf("%s: %v", name, err)
+		}
+		if _, do := holdfast.Advice(err); !strings.Contains(do, "`holdfast ") {
+			t.Errorf("%s has no command to type: %s", name, do)
+		}
+	}
+}

@@ -5,9 +5,11 @@ import (
 	"net"
 	"net/http"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/kopia/kopia/repo/blob"
 	"github.com/minio/minio-go/v7"
 	"github.com/studio-b12/gowebdav"
+	"google.golang.org/api/googleapi"
 
 	"holdfast"
 )
@@ -44,10 +46,16 @@ func refusal(what string, err error) error {
 // unknown.
 func statusOf(err error) int {
 	var s3 minio.ErrorResponse
+	var google *googleapi.Error
+	var azure *azcore.ResponseError
 	var dav gowebdav.StatusError
 	switch {
 	case errors.As(err, &s3):
 		return s3.StatusCode
+	case errors.As(err, &google):
+		return google.Code
+	case errors.As(err, &azure):
+		return azure.StatusCode
 	case errors.As(err, &dav):
 		return dav.Status
 	}

@@ -10,6 +10,7 @@
 package storetest
 
 import (
+	"encoding/base64"
 	"fmt"
 	"net"
 	"os"
@@ -29,6 +30,7 @@ type Store struct {
 	Kind   place.Scheme
 	Place  place.Place
 	Access repository.Access
+	Wrong  *repository.Access // one that the server refuses; nil: it takes any
 	*Server
 }
 
@@ -39,7 +41,7 @@ func Each(t *testing.T, test func(t *testing.T, s Store)) {
 		name  string
 		start func(testing.TB) Store
 	}{
-		{"s3", S3}, {"sftp", SFTP}, {"webdav", WebDAV},
+		{"s3", S3}, {"gs", GCS}, {"azblob", Azure}, {"sftp", SFTP}, {"webdav", WebDAV},
 	} {
 		t.Run(kind.name, func(t *testing.T) { test(t, kind.start(t)) })
 	}
@@ -50,6 +52,7 @@ type Server struct {
 	Address string // host:port
 
 	command []string
+	env     []string // besides ours
 	user    *syscall.Credential
 	cmd     *exec.Cmd
 	log     *os.File
@@ -60,6 +63,7 @@ func (s *Server) Start(t testing.TB) {
 	t.Helper()
 	s.cmd = exec.Command(s.command[0], s.command[1:]...) //nolint:noctx // ended by Stop
 	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
+	s.cmd.Env = append(os.Environ(), s.env...)
 	s.cmd.Dir = "/" // another user may not enter ours
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Credential: s.user}
 	if err := s.cmd.Start(); err != nil {
@@ -96,11 +100,22 @@ func (s *Server) Resume() { _ = s.cmd.Process.Signal(syscall.SIGCONT) }
 // serve starts a program, and ends it with the test.
 func serve(t testing.TB, as *syscall.Credential, address string, command ...string) *Server {
 	t.Helper()
+	return started(t, &Server{Address: address, command: command, user: as})
+}
+
+// serveWith is serve with variables of the environment.
+func serveWith(t testing.TB, env []string, address string, command ...string) *Server {
+	t.Helper()
+	return started(t, &Server{Address: address, command: command, env: env})
+}
+
+func started(t testing.TB, s *Server) *Server {
+	t.Helper()
 	log, err := os.Create(filepath.Join(t.TempDir(), "log"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &Server{Address: address, command: command, user: as, log: log}
+	s.log = log
 	s.Start(t)
 	t.Cleanup(func() {
 		s.Stop()
@@ -153,6 +168,15 @@ const (
 	SecretKey = "canary-a-secret-key" // SecretKey opens the S3 servers: it must appear nowhere
 )
 
+// wrongKey opens nothing.
+const wrongKey = "canary-not-the-key"
+
+// Secrets are what must stand in no file and no message: the keys as the
+// configuration and as the servers have them.
+func Secrets() []string {
+	return []string{SecretKey, base64.StdEncoding.EncodeToString([]byte(SecretKey)), wrongKey}
+}
+
 // S3 is a bucket of versitygw, a gateway from S3 to a directory.
 func S3(t testing.TB) Store {
 	t.Helper()
@@ -166,6 +190,7 @@ func S3(t testing.TB) Store {
 		Kind:   place.S3,
 		Place:  parsed(t, fmt.Sprintf("s3://sets/holdfast?endpoint=%s&region=us-east-1&tls=off", address)),
 		Access: repository.Access{ID: secret(keyID), Secret: secret(SecretKey)},
+		Wrong:  &repository.Access{ID: secret(keyID), Secret: secret(wrongKey)},
 		Server: s,
 	}
 }

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Installs the servers of places outside of the machine that the tests store
-# sets in, on Debian 12 or later: an S3 server, built from its module, and
-# OpenSSH. It prints what to export:
+# sets in, on Debian 12 or later: servers that speak S3 and Google Cloud
+# Storage, built from their modules, Azurite from npm, and OpenSSH. It prints
+# what to export:
 #
 #     eval "$(internal/testbed/stores.sh)"
 #
@@ -13,6 +14,8 @@ set -eu
 umask 022
 
 versitygw=v1.8.0
+gcs=v1.56.1
+azurite=3.35.0
 
 say() { echo "testbed: $*" >&2; }
 
@@ -41,12 +44,27 @@ build() {
   ln -sfn "$made" "$home/stores/$name"
 }
 build versitygw github.com/versity/versitygw/cmd/versitygw "$versitygw"
+build fake-gcs-server github.com/fsouza/fake-gcs-server "$gcs"
 
-if ! PATH=$PATH:/usr/sbin command -v sshd >/dev/null; then
-  say "openssh-server"
+install() {
+  say "$*"
   $root apt-get update -q >&2
-  $root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends openssh-server >&2
+  $root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$@" >&2
+}
+PATH=$PATH:/usr/sbin command -v sshd >/dev/null || install openssh-server
+command -v npm >/dev/null || install nodejs npm
+
+# Azurite, Microsoft's own imitation of its store. No script of a package is run.
+made=$home/stores/azurite-$azurite
+if [ ! -d "$made" ]; then
+  say "azurite $azurite"
+  rm -rf "$made.new"
+  mkdir "$made.new"
+  echo '{"private": true}' >"$made.new/package.json"
+  npm install --prefix "$made.new" --ignore-scripts --no-fund --no-audit --loglevel=error "azurite@$azurite" >&2
+  mv "$made.new" "$made"
 fi
+ln -sfn "$made/node_modules/.bin/azurite-blob" "$home/stores/azurite-blob"
 chmod -R a+rX "$home/stores"
 
 echo "export HOLDFAST_TEST_STORES='$home/stores'"

@@ -1,0 +1,201 @@
+package storetest
+
+import (
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	azblob "github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/sas"
+	"github.com/golang-jwt/jwt/v5"
+
+	"holdfast/place"
+	"holdfast/repository"
+)
+
+// GCS is a bucket of fake-gcs-server, which is none of Google's: it takes any
+// token. The service account's key is turned into one all the same.
+func GCS(t testing.TB) Store {
+	t.Helper()
+	address := loopback(t)
+	s := serve(t, nil, address, program(t, "fake-gcs-server"), "-scheme", "http", "-host", "127.0.0.1",
+		"-port", address[strings.LastIndex(address, ":")+1:], "-backend", "memory", "-public-host", address,
+		"-log-level", "error")
+	answer, err := http.Post("http://"+address+"/storage/v1/b?project=demo", "application/json", //nolint:noctx // loopback
+		strings.NewReader(`{"name": "sets"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = answer.Body.Close() }()
+	if answer.StatusCode != http.StatusOK {
+		text, _ := io.ReadAll(answer.Body)
+		t.Fatalf("no bucket: %s: %s", answer.Status, text)
+	}
+	return Store{
+		Kind:   place.GCS,
+		Place:  parsed(t, "gs://sets/holdfast?endpoint="+address+"&tls=off"),
+		Access: repository.Access{Key: secret(serviceAccount(t))},
+		Server: s,
+	}
+}
+
+// serviceAccount is the key of a service account, and a server that turns it
+// into tokens.
+func serviceAccount(t testing.TB) string {
+	t.Helper()
+	tokens := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = fmt.Fprintf(w, `{"access_token": %q, "expires_in": 3600, "token_type": "Bearer"}`, SecretKey)
+	}))
+	t.Cleanup(tokens.Close)
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(map[string]string{
+		"type":         "service_account",
+		"project_id":   "demo",
+		"client_email": "backup@demo.iam.gserviceaccount.com",
+		"private_key":  string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})),
+		"token_uri":    tokens.URL,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// account is the storage account of the tests.
+const account = "holdfasttest"
+
+// Azure is a container of Azurite, Microsoft's imitation of its store.
+func Azure(t testing.TB) Store {
+	t.Helper()
+	address := loopback(t)
+	s, _ := azure(t, address, "http://", nil)
+	return s
+}
+
+// AzureSignature is a container of Azurite with a signature that opens nothing
+// else.
+func AzureSignature(t testing.TB) Store {
+	t.Helper()
+	s, c := azure(t, loopback(t), "http://", nil)
+	may := sas.ContainerPermissions{Read: true, Add: true, Create: true, Write: true, List: true, Delete: true}
+	signed, err := c.GetSASURL(may, time.Now().Add(time.Hour), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, token, _ := strings.Cut(signed, "?")
+	s.Access = repository.Access{Token: secret(token)}
+	return s
+}
+
+// azure starts Azurite, and makes a container with the account's key.
+func azure(
+	t testing.TB, address, scheme string, client *http.Client, options ...string,
+) (Store, *container.Client) {
+	t.Helper()
+	at := strings.LastIndex(address, ":")
+	key := base64.StdEncoding.EncodeToString([]byte(SecretKey))
+	command := append([]string{program(t, "azurite-blob"), "--silent", "--disableTelemetry", "--skipApiVersionCheck",
+		"--location", t.TempDir(), "--blobHost", address[:at], "--blobPort", address[at+1:]}, options...)
+	s := serveWith(t, []string{"AZURITE_ACCOUNTS=" + account + ":" + key}, address, command...)
+	shared, err := azblob.NewSharedKeyCredential(account, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := &container.ClientOptions{ClientOptions: azcore.ClientOptions{}}
+	if client != nil {
+		o.Transport = client
+	}
+	c, err := container.NewClientWithSharedKeyCredential(scheme+address+"/"+account+"/sets", shared, o)
+	if err == nil {
+		_, err = c.Create(t.Context(), nil)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := fmt.Sprintf("azblob://%s/sets/holdfast?endpoint=%s", account, address)
+	if scheme == "http://" {
+		text += "&tls=off"
+	}
+	return Store{
+		Kind:   place.Azure,
+		Place:  parsed(t, text),
+		Access: repository.Access{Key: secret(key)},
+		Wrong:  &repository.Access{Key: secret(base64.StdEncoding.EncodeToString([]byte(wrongKey)))},
+		Server: s,
+	}, c
+}
+
+// AzureIdentity is a container of Azurite that takes tokens of the machine's
+// managed identity, over TLS, and the identity's own endpoint as Azure's App
+// Service has it. Azurite reads the token, and does not check who signed it.
+func AzureIdentity(t testing.TB) Store {
+	t.Helper()
+	tls := httptest.NewTLSServer(http.NotFoundHandler()) // for its certificate
+	defer tls.Close()
+	dir := t.TempDir()
+	certificate := tls.TLS.Certificates[0]
+	key, err := x509.MarshalPKCS8PrivateKey(certificate.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ca := filepath.Join(dir, "certificate")
+	write(t, ca, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate.Certificate[0]})))
+	write(t, filepath.Join(dir, "key"), string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})))
+	s, _ := azure(t, loopback(t), "https://", tls.Client(), "--oauth", "basic", "--cert", ca,
+		"--key", filepath.Join(dir, "key"))
+	identity := httptest.NewServer(http.HandlerFunc(managedIdentity))
+	t.Cleanup(identity.Close)
+	t.Setenv("IDENTITY_ENDPOINT", identity.URL)
+	t.Setenv("IDENTITY_HEADER", "this-machine")
+	s.Access = repository.Access{Authority: ca}
+	return s
+}
+
+// managedIdentity answers as the endpoint of App Service does.
+func managedIdentity(w http.ResponseWriter, r *http.Request) {
+	if r.Header.Get("X-IDENTITY-HEADER") != "this-machine" {
+		http.Error(w, "who is there?", http.StatusUnauthorized)
+		return
+	}
+	at := time.Now()
+	token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{
+		"aud": "https://storage.azure.com",
+		"iss": "https://sts.windows.net/00000000-0000-0000-0000-000000000000/",
+		"iat": at.Add(-time.Minute).Unix(),
+		"nbf": at.Add(-time.Minute).Unix(),
+		"exp": at.Add(time.Hour).Unix(),
+	}).SignedString([]byte(SecretKey))
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(map[string]string{
+		"access_token": token,
+		"expires_on":   strconv.FormatInt(at.Add(time.Hour).Unix(), 10),
+		"resource":     r.URL.Query().Get("resource"),
+		"token_type":   "Bearer",
+	})
+}
