@@ -181,6 +181,10 @@ func TestOutputIsAsTheSchemaSays(t *testing.T) {
 	out("pins", 0, "retention", "pin", "latest", "--reason", "audit", "--until", "30d")
 	out("retention-report", 0, "retention", "--yes")
 	out("error", 7, "retention", "drop", "latest", "--yes")
+	if err := os.WriteFile(filepath.Join(s.dir, "next.password"), []byte("another long password\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out("password", 0, "repository", "password", "--new", "file:next.password")
 
 	for _, kind := range schemaKinds(t) {
 		if !v.seen[kind] {

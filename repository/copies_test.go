@@ -186,7 +186,7 @@ func TestAfterAChangeOfPassword(t *testing.T) {
 	outside := repository.Copies(kept)
 	old := open(t, at, outside)
 	storeRows(t, old, 3, nil)
-	if err := old.ChangePassword(t.Context(), other); err != nil {
+	if err := old.ChangeByKopia(t.Context(), other); err != nil {
 		t.Fatal(err)
 	}
 	_, err := repository.Open(t.Context(), at, holdfast.NewSecret(password), outside)

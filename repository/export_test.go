@@ -49,11 +49,6 @@ func (r *Repository) Vanish(ctx context.Context, id holdfast.SetID) error {
 	})
 }
 
-// ChangePassword does what the kopia command of that name does.
-func (r *Repository) ChangePassword(ctx context.Context, password string) error {
-	return r.direct().FormatManager().ChangePassword(ctx, password)
-}
-
 // SetKeyDerivation says how new repositories make their key from the password,
 // and returns how they did.
 func SetKeyDerivation(algorithm string) string {
@@ -133,3 +128,8 @@ func SetTimes(open, quiet time.Duration) (undo func()) {
 
 // Explain is what a repository says of an error.
 func Explain(r *Repository, doing string, err error) error { return r.location.explain(doing, err) }
+
+// ChangeByKopia does what the kopia command "change-password" does.
+func (r *Repository) ChangeByKopia(ctx context.Context, password string) error {
+	return r.direct().FormatManager().ChangePassword(ctx, password)
+}

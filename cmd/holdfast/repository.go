@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 
 	"github.com/spf13/cobra"
 
+	"holdfast/config"
 	"holdfast/place"
 	"holdfast/repository"
 	"holdfast/setup"
@@ -13,11 +15,11 @@ import (
 func newRepository(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "repository",
-		Short: "Send the repository to other places",
+		Short: "Send the repository to other places, change its password",
 		Args:  subcommand,
 		RunE:  help,
 	}
-	c.AddCommand(newRepositoryCopy(a))
+	c.AddCommand(newRepositoryCopy(a), newRepositoryPassword(a))
 	return c
 }
 
@@ -51,6 +53,52 @@ What was broken off goes on with the next run. Nothing is deleted in a copy.`,
 	}
 	c.Flags().StringVar(&to, "to", "", "send it to this place only")
 	return c
+}
+
+func newRepositoryPassword(a *app) *cobra.Command {
+	var to string
+	c := &cobra.Command{
+		Use:   "password --new REFERENCE",
+		Short: "Change the password of the repository and of its copies",
+		Long: `Make the repository, and every place in "copies:", open with another password.
+It is read where REFERENCE says, file:PATH for example, as repository.password
+is. No data is written anew, and sets are not touched.
+
+Afterwards name the new place in repository.password. Whoever has an old copy
+of the repository and the old password can still read that copy: after a theft
+make a new repository.`,
+		Example: `  # a new password in a file, then the change
+  (umask 077; openssl rand -base64 32 >/etc/holdfast/next.password)
+  holdfast repository password --new file:next.password`,
+		Args: exactly(0, "no arguments"),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if to == "" {
+				return usageError(nil, errors.New("--new: say where the new password is, such as file:PATH"))
+			}
+			a.ifInterrupted = "If the repository does not open: `holdfast verify --repair`."
+			return a.with(cmd.Context(), func(p *setup.Parts) error { return a.changePassword(cmd.Context(), p, to) })
+		},
+	}
+	c.Flags().StringVar(&to, "new", "", "where the new password is: file:PATH, env:NAME or exec:COMMAND")
+	return c
+}
+
+func (a *app) changePassword(ctx context.Context, p *setup.Parts, to string) error {
+	changed, err := p.ChangePassword(ctx, config.Reference(to))
+	if len(changed.Places) == 0 {
+		return err
+	}
+	printErr := a.result("password", changed, func() {
+		for _, at := range changed.Places {
+			a.printf("%s opens with the password at %s.\n", at, changed.Reference)
+		}
+		a.printf("\nWrite into holdfast.yaml, below repository:\n\n  password: %s\n\nthen: `holdfast config check`\n", changed.Reference)
+		a.printf("Keep a copy of the new password away from this machine.\n")
+	})
+	if err == nil {
+		err = printErr
+	}
+	return err
 }
 
 // sendCopies sends the copies and prints what was sent, also when one failed.
