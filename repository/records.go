@@ -21,6 +21,7 @@ import (
 const (
 	drillRecord   = "holdfast-drill"
 	signingRecord = "holdfast-signing-key"
+	copiedRecord  = "holdfast-copied"
 )
 
 // PutDrill records a drill.
@@ -41,6 +42,19 @@ func (r *Repository) Drills(ctx context.Context, node holdfast.NodeName) ([]reco
 	}
 	list, err := records[record.Drill](ctx, r, labels)
 	slices.SortStableFunc(list, func(a, b record.Drill) int { return a.At.Compare(b.At) })
+	return list, err
+}
+
+// PutCopied records what a second copy was sent. It replaces what was recorded of
+// the place before.
+func (r *Repository) PutCopied(ctx context.Context, c record.Copied) error {
+	return r.put(ctx, map[string]string{manifest.TypeLabelKey: copiedRecord, "place": c.Place}, c, true)
+}
+
+// Copied lists what each second copy was sent last, by place.
+func (r *Repository) Copied(ctx context.Context) ([]record.Copied, error) {
+	list, err := records[record.Copied](ctx, r, map[string]string{manifest.TypeLabelKey: copiedRecord})
+	slices.SortFunc(list, func(a, b record.Copied) int { return cmp.Compare(a.Place, b.Place) })
 	return list, err
 }
 

@@ -40,6 +40,9 @@ type Entry struct {
 	// Decision is what retention decides about it. The repository leaves it
 	// empty: the caller knows the policy.
 	Decision *record.Decision `json:"retention,omitempty"`
+	// Copies are the configured places that the set was sent to. The repository
+	// leaves it empty as well.
+	Copies []string `json:"copies,omitempty"`
 
 	root object.ID
 }

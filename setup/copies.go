@@ -3,11 +3,14 @@ package setup
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
+	"time"
 
 	"holdfast"
 	"holdfast/config"
 	"holdfast/place"
+	"holdfast/record"
 	"holdfast/repository"
 )
 
@@ -32,8 +35,15 @@ func (p *Parts) SendCopies(ctx context.Context, to place.Place) ([]repository.Se
 	}
 	var list []repository.Sent
 	var failed []error
+	newest, err := newestOf(ctx, r)
+	if err != nil {
+		return nil, err
+	}
 	for _, second := range copies {
 		sent, err := r.CopyTo(ctx, second.Place, repository.By(p.access(second.Access)))
+		if err == nil {
+			err = remember(ctx, r, record.Copied{Place: sent.To, At: time.Now().UTC(), Newest: newest})
+		}
 		if err == nil {
 			list = append(list, sent)
 		} else {
@@ -44,6 +54,61 @@ func (p *Parts) SendCopies(ctx context.Context, to place.Place) ([]repository.Se
 		}
 	}
 	return list, errors.Join(failed...)
+}
+
+// newestOf are the newest sets of each node.
+func newestOf(ctx context.Context, r *repository.Repository) (map[holdfast.NodeName]holdfast.SetID, error) {
+	entries, err := r.Sets(ctx, "")
+	newest := map[holdfast.NodeName]holdfast.SetID{}
+	for _, e := range entries {
+		newest[e.Node] = max(newest[e.Node], e.ID)
+	}
+	return newest, err
+}
+
+// remember records what a copy was sent, unless that is known: a record is itself
+// something to send.
+func remember(ctx context.Context, r *repository.Repository, c record.Copied) error {
+	known, err := r.Copied(ctx)
+	if err != nil {
+		return err
+	}
+	for _, k := range known {
+		if k.Place == c.Place && maps.Equal(k.Newest, c.Newest) {
+			return nil
+		}
+	}
+	return r.PutCopied(ctx, c)
+}
+
+// CopiesOf are what the configured copies that a set was sent to have got last.
+func (p *Parts) CopiesOf(ctx context.Context, from Source) ([]record.Copied, error) {
+	sent, err := p.copiedTo(ctx, from.Repository)
+	return slices.DeleteFunc(sent, func(c record.Copied) bool { return !c.Has(from.Set.Node.Name, from.Set.ID) }), err
+}
+
+// copiedTo are what the configured copies were sent.
+func (p *Parts) copiedTo(ctx context.Context, r *repository.Repository) ([]record.Copied, error) {
+	if len(p.Config.Copies) == 0 {
+		return nil, nil
+	}
+	known, err := r.Copied(ctx)
+	return slices.DeleteFunc(known, func(c record.Copied) bool {
+		return !slices.ContainsFunc(p.Config.Copies, func(at config.Copy) bool { return at.Place.String() == c.Place })
+	}), err
+}
+
+// markCopies says of each set which of the configured copies it was sent to.
+func (p *Parts) markCopies(ctx context.Context, r *repository.Repository, entries []repository.Entry) error {
+	sent, err := p.copiedTo(ctx, r)
+	for i, e := range entries {
+		for _, c := range sent {
+			if c.Has(e.Node, e.ID) {
+				entries[i].Copies = append(entries[i].Copies, c.Place)
+			}
+		}
+	}
+	return err
 }
 
 // notSent says that the repository itself is not concerned.

@@ -22,26 +22,26 @@ type Source struct {
 	Files holdfast.Files
 }
 
-// ReadFromCopy is the event of a set, or a file of one, that the repository does
-// not give.
+// ReadFromCopy is the event of sets, a set, or a file of one, that the repository
+// does not give.
 type ReadFromCopy struct {
 	Repository, Copy string
 	Cause            error
 }
 
 func (e ReadFromCopy) String() string {
-	return fmt.Sprintf("the repository in %s does not give the set (%v); reading it from the copy in %s",
+	return fmt.Sprintf("the repository in %s fails (%v); reading its copy in %s",
 		e.Repository, e.Cause, e.Copy)
 }
 
-// CopyUnread is the event of a copy that does not give the set either.
+// CopyUnread is the event of a copy that does not give them either.
 type CopyUnread struct {
 	Copy  string
 	Cause error
 }
 
 func (e CopyUnread) String() string {
-	return fmt.Sprintf("the copy in %s does not give the set either: %v", e.Copy, e.Cause)
+	return fmt.Sprintf("its copy in %s fails as well: %v", e.Copy, e.Cause)
 }
 
 // Source is the set that a command reads: an ID, its beginning, or "latest". The
@@ -60,6 +60,46 @@ func (p *Parts) Source(ctx context.Context, id string) (Source, error) {
 		return Source{}, err
 	}
 	return second, nil
+}
+
+// Sets are the sets of a node, or of every node for "", with what retention makes
+// of them and the copies that they were sent to. Of a repository that fails they
+// are those of the first copy that does not, and neither is known.
+func (p *Parts) Sets(ctx context.Context, node holdfast.NodeName) ([]repository.Entry, error) {
+	entries, cause := p.ownSets(ctx, node)
+	if cause == nil {
+		return entries, nil
+	}
+	for _, second := range p.copies() {
+		if ctx.Err() != nil {
+			break
+		}
+		r, err := p.openCopy(ctx, second)
+		if err == nil {
+			entries, err = r.Sets(ctx, node)
+		}
+		if err == nil {
+			p.Events.Report(ReadFromCopy{p.Config.Repository.Place.String(), second.Place.String(), cause})
+			return entries, nil
+		}
+		p.Events.Report(CopyUnread{second.Place.String(), err})
+	}
+	return nil, cause
+}
+
+func (p *Parts) ownSets(ctx context.Context, node holdfast.NodeName) ([]repository.Entry, error) {
+	r, err := p.Repository(ctx)
+	if err != nil {
+		return nil, err
+	}
+	entries, err := r.Sets(ctx, node)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.markCopies(ctx, r, entries); err != nil {
+		return nil, err
+	}
+	return entries, p.Fates(ctx, entries)
 }
 
 // fromCopies finds a set in the first copy that has it.

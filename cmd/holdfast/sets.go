@@ -30,7 +30,7 @@ why retention keeps or drops it.`,
   holdfast list --all-nodes --output json`,
 		Args: exactly(0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.withRepository(cmd.Context(), func(p *setup.Parts, r *repository.Repository) error {
+			return a.with(cmd.Context(), func(p *setup.Parts) error {
 				if state != "" && !slices.Contains(states, state) {
 					return usageError(nil, fmt.Errorf("--state: want one of %s", strings.Join(states, ", ")))
 				}
@@ -41,11 +41,8 @@ why retention keeps or drops it.`,
 				if interrupted := p.Interrupted(); interrupted != nil {
 					a.warn(interrupted)
 				}
-				entries, err := r.Sets(cmd.Context(), node)
+				entries, err := p.Sets(cmd.Context(), node)
 				if err != nil {
-					return err
-				}
-				if err := p.Fates(cmd.Context(), entries); err != nil {
 					return err
 				}
 				entries = slices.DeleteFunc(entries, func(e repository.Entry) bool { return state != "" && string(e.State) != state })
@@ -53,7 +50,7 @@ why retention keeps or drops it.`,
 					entries = []repository.Entry{}
 				}
 				return a.result("sets", entries, func() {
-					a.printSets(entries, time.Now())
+					a.printSets(entries, len(p.Config.Copies), time.Now())
 					a.printf("%s", withoutIdentities(p))
 				})
 			})
@@ -66,14 +63,25 @@ why retention keeps or drops it.`,
 
 var states = []string{string(holdfast.Proven), string(holdfast.Unproven), string(holdfast.Misordered), string(holdfast.Mismatched)}
 
-func (a *app) printSets(entries []repository.Entry, now time.Time) {
+func (a *app) printSets(entries []repository.Entry, copies int, now time.Time) {
 	if len(entries) == 0 {
 		a.printf("No such sets. `holdfast backup` takes one.\n")
 		return
 	}
-	rows := [][]string{{"SET", "NODE", "STATE", "AGE", "TOOK", "SIZE", "FILES", "RETENTION"}}
+	head := []string{"SET", "NODE", "STATE", "AGE", "TOOK", "SIZE", "FILES"}
+	if copies > 0 {
+		head = append(head, "COPIES")
+	}
+	rows := [][]string{append(head, "RETENTION")}
 	for _, e := range entries {
-		rows = append(rows, []string{string(e.ID), string(e.Node), string(e.State), span(now.Sub(e.Ended)), span(e.Ended.Sub(e.Began)), size(e.Bytes), fmt.Sprint(e.Files), fate(e)})
+		row := []string{
+			string(e.ID), string(e.Node), string(e.State), span(now.Sub(e.Ended)), span(e.Ended.Sub(e.Began)),
+			size(e.Bytes), fmt.Sprint(e.Files),
+		}
+		if copies > 0 {
+			row = append(row, fmt.Sprintf("%d of %d", len(e.Copies), copies))
+		}
+		rows = append(rows, append(row, fate(e)))
 	}
 	a.table(rows)
 }
@@ -114,12 +122,17 @@ recorded facts.`,
   holdfast show 20261122T154500Z-1f0c9a3e --output json`,
 		Args: exactly(1, "one set"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.withRepository(cmd.Context(), func(p *setup.Parts, r *repository.Repository) error {
-				set, _, err := p.Find(cmd.Context(), args[0])
+			return a.withSource(cmd.Context(), args[0], func(p *setup.Parts, from setup.Source) error {
+				copies, err := p.CopiesOf(cmd.Context(), from)
 				if err != nil {
 					return err
 				}
-				return a.result("set", set, func() { a.printSet(set) })
+				return a.result("set", from.Set, func() {
+					a.printSet(from.Set)
+					for _, c := range copies {
+						a.printf("Copy: sent to %s, which was last brought up to date %s\n", c.Place, when(c.At))
+					}
+				})
 			})
 		},
 	}
