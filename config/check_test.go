@@ -151,14 +151,17 @@ func TestPlaces(t *testing.T) {
 	}
 }
 
-func TestServicesOfACompose(t *testing.T) {
-	compose := "node: demo\ncompose: {project: p, services: {%s}}\nrepository: {path: /x, password: 'file:y'}\n"
-	for services, want := range map[string]string{
-		"participant: mine": "", "nginx: mine": "compose.services.nginx", "validator: ''": "compose.services.validator",
+func TestRolesOfACompose(t *testing.T) {
+	compose := "node: demo\ncompose: {project: p, %s}\nrepository: {path: /x, password: 'file:y'}\n"
+	for roles, want := range map[string]string{
+		"services: {participant: mine}": "", "services: {nginx: mine}": "compose.services.nginx",
+		"services: {validator: ''}":                                      "compose.services.validator",
+		"reach: {postgres: exec, validator: address, participant: name}": "", "reach: {nginx: exec}": "compose.reach.nginx",
+		"reach: {postgres: ssh}": "compose.reach.postgres: ssh", "reach: {postgres: ''}": "compose.reach.postgres",
 	} {
-		_, err := parse(fmt.Sprintf(compose, services))
+		_, err := parse(fmt.Sprintf(compose, roles))
 		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
-			t.Errorf("%s: got %v, want %q", services, err, want)
+			t.Errorf("%s: got %v, want %q", roles, err, want)
 		}
 	}
 }

@@ -58,6 +58,9 @@ type Compose struct {
 	// Services are those of roles that several may have: participant, validator,
 	// postgres. The name of a container does as well.
 	Services map[string]string `yaml:"services"`
+	// Reach is the only way to a role that is tried: address, name or exec. Those
+	// of roles without one are tried one after the other.
+	Reach map[string]string `yaml:"reach"`
 }
 
 // Identities says how the identities dump is fetched, sealed and stored.
@@ -326,9 +329,16 @@ func (c *Config) checkCompose() error {
 	if c.Compose.Project == "" {
 		return errors.New("compose.project: the name of the node's compose project, such as splice-validator")
 	}
+	roles := []string{"participant", "validator", "postgres"}
 	for role, name := range c.Compose.Services {
-		if !slices.Contains([]string{"participant", "validator", "postgres"}, role) || name == "" {
+		if !slices.Contains(roles, role) || name == "" {
 			return fmt.Errorf("compose.services.%s: want the service of participant, validator or postgres", role)
+		}
+	}
+	for role, way := range c.Compose.Reach {
+		if !slices.Contains(roles, role) || !slices.Contains([]string{"address", "name", "exec"}, way) {
+			return fmt.Errorf("compose.reach.%s: %s: want address, name or exec for participant, validator or postgres",
+				role, way)
 		}
 	}
 	for _, kind := range []holdfast.Kind{holdfast.Participant, holdfast.Validator} {

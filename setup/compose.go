@@ -44,7 +44,7 @@ func (c *composed) found(ctx context.Context) (*compose.Node, error) {
 // site is the node that the configuration means.
 func (c *composed) site() compose.Site {
 	conf := c.parts.Config.Compose
-	return compose.Site{Project: conf.Project, Directory: conf.Directory, Services: conf.Services}
+	return compose.Site{Project: conf.Project, Directory: conf.Directory, Services: conf.Services, Reach: conf.Reach}
 }
 
 // Databases implements Node.

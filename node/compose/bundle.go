@@ -25,6 +25,7 @@ type Bundle struct {
 	Doubts      []Doubt     // the roles that several containers may have
 
 	services map[string]string // by role: the service or the container that was chosen by hand
+	ways     map[string]string // by role: the only way that is tried
 	before   map[string]string // by role: the container that had it when the node was looked at before
 }
 
@@ -68,7 +69,7 @@ func Choose(containers []Container, at Site) (Bundle, error) {
 		found = slices.DeleteFunc(found, func(b Bundle) bool { return b.Project != at.Project })
 	}
 	for i := range found {
-		found[i].services = at.Services
+		found[i].services, found[i].ways = at.Services, at.Reach
 		found[i].cast()
 	}
 	switch {
@@ -159,8 +160,10 @@ func (b Bundle) complete() error {
 		if _, err := b.participantDatabase(); err != nil {
 			return err
 		}
-		_, err := b.validatorDatabase()
-		return err
+		if _, err := b.validatorDatabase(); err != nil {
+			return err
+		}
+		return b.reachable()
 	}
 	return &NotFound{holdfast.Problem{
 		Class: holdfast.Refused,
@@ -168,6 +171,19 @@ func (b Bundle) complete() error {
 		Why:   "Holdfast reads the node's configuration from its containers.",
 		Do:    "Start the bundle once as usual (start.sh). You may stop it again with `docker stop`.",
 	}}
+}
+
+// reachable refuses a way that was chosen to a server that is in no container.
+func (b Bundle) reachable() error {
+	if b.ways["postgres"] == "" || !b.External() {
+		return nil
+	}
+	return &holdfast.Problem{
+		Class: holdfast.Usage,
+		What:  "compose.reach.postgres: the databases are outside of project " + b.Project + ", on " + b.ParticipantDatabase().Server,
+		Why:   "No container leads to them, so the way would be ignored.",
+		Do:    "Remove `postgres:` below `reach:` in holdfast.yaml.",
+	}
 }
 
 // role is the container that has a role; nil where none has.

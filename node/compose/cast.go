@@ -150,7 +150,7 @@ func (b Bundle) Unknown() []string {
 
 // again casts the containers of the same node as they are now.
 func (b Bundle) again(all []Container) Bundle {
-	out := Bundle{Project: b.Project, All: all, services: b.services, before: map[string]string{}}
+	out := Bundle{Project: b.Project, All: all, services: b.services, ways: b.ways, before: map[string]string{}}
 	for _, r := range b.Roles() {
 		out.before[r.Role] = r.Container.Name
 	}

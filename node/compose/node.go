@@ -45,7 +45,10 @@ func NewNode(e *Engine, b Bundle) *Node {
 }
 
 func (n *Node) reach(role, port string) *Reach {
-	return &Reach{engine: n.Engine, port: port, current: func(ctx context.Context) (Container, error) { return n.container(ctx, role) }}
+	return &Reach{
+		engine: n.Engine, port: port, only: ways[n.ways[role]],
+		current: func(ctx context.Context) (Container, error) { return n.container(ctx, role) },
+	}
 }
 
 // container is who plays a role now. It is the one that was found, as long as
@@ -78,7 +81,7 @@ func (n *Node) fresh(ctx context.Context) (*Node, error) {
 	for _, c := range n.All {
 		now, err := n.Engine.inspect(ctx, c.ID)
 		if cerrdefs.IsNotFound(err) || err == nil && isReplaced(now.Name) {
-			return Open(ctx, n.Engine, Site{Project: n.Project, Services: n.services})
+			return Open(ctx, n.Engine, Site{Project: n.Project, Services: n.services, Reach: n.ways})
 		}
 		if err != nil {
 			return nil, err

@@ -25,6 +25,9 @@ const (
 	ByExec    Way = "docker exec"             // through a program in the container
 )
 
+// ways are the words of the configuration for them.
+var ways = map[string]Way{"address": ByAddress, "name": ByName, "exec": ByExec}
+
 // dialTime limits a connection attempt: the container is on this machine.
 const dialTime = 2 * time.Second
 
@@ -124,12 +127,15 @@ func (r *Reach) try(ctx context.Context, c Container) (conn net.Conn, way Way, s
 		sure = sure && !errors.Is(err, syscall.ECONNREFUSED)
 		failures = append(failures, fmt.Errorf("by %s: %w", way, err))
 	}
+	do := "Check that its program is up (`docker logs " + c.Name + "`), " +
+		"and that Holdfast runs on the machine that runs Docker."
+	if r.only != "" {
+		do += " Only this way is tried: `reach:` below `compose:` in holdfast.yaml."
+	}
 	return nil, "", false, &holdfast.Problem{
 		Class: holdfast.Unreachable,
 		What:  fmt.Sprintf("port %s of container %s is unreachable", r.port, c.Name),
-		Err:   errors.Join(failures...),
-		Do: "Check that its program is up (`docker logs " + c.Name + "`), " +
-			"and that Holdfast runs on the machine that runs Docker.",
+		Err:   errors.Join(failures...), Do: do,
 	}
 }
 

@@ -3,7 +3,9 @@ package compose
 import (
 	"context"
 	"fmt"
+	"net"
 	"os/exec"
+	"strings"
 	"testing"
 	"time"
 
@@ -77,5 +79,44 @@ func TestTheRelayLeavesPostgresAlone(t *testing.T) {
 	}
 	if way := reach.Way(); way != ByExec {
 		t.Errorf("the way was %q", way)
+	}
+}
+
+// A way that the configuration chooses is the only one.
+func TestAWayThatIsChosen(t *testing.T) {
+	server, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = server.Close() }()
+	_, port, _ := net.SplitHostPort(server.Addr().String())
+	c := Container{Name: "postgres", Service: "localhost", State: "running", Networks: []Network{{Address: "127.0.0.1"}}}
+	elsewhere := c
+	elsewhere.Networks = nil
+	for _, x := range []struct {
+		name string
+		c    Container
+		way  string
+		want string
+	}{
+		{"by the service's name, and not by the address", c, "name", "the service's name"},
+		{"by the address", c, "address", "the container's address"},
+		{"by an address that is not there, and by no name", elsewhere, "address", "`reach:` below `compose:`"},
+	} {
+		b := Bundle{ways: map[string]string{"postgres": x.way}}
+		r := NewNode(nil, b).reach("postgres", port)
+		r.current = func(context.Context) (Container, error) { return x.c, nil }
+		conn, err := r.Dial(t.Context(), "tcp", "")
+		if err == nil {
+			_ = conn.Close()
+		}
+		if _, do := holdfast.Advice(err); string(r.Way()) != x.want && !strings.Contains(do, x.want) {
+			t.Errorf("%s: went by %q, %v: %s", x.name, r.Way(), err, do)
+		}
+	}
+	outside := node(t, "splice-validator", "participant-4", "db.example", "running")[1:]
+	_, err = Choose(outside, Site{Reach: map[string]string{"postgres": "exec"}})
+	if holdfast.ClassOf(err) != holdfast.Usage || !strings.Contains(err.Error(), "compose.reach.postgres") {
+		t.Errorf("a way to a server in no container: %v", err)
 	}
 }

@@ -194,7 +194,7 @@ func Recorded(ctx context.Context, e *Engine, set holdfast.Set, files holdfast.F
 	if s, err = s.moved(was, at); err != nil {
 		return nil, s, err
 	}
-	b := Bundle{Project: cmp.Or(at.Project, was.Project), services: at.Services, before: map[string]string{}}
+	b := Bundle{Project: cmp.Or(at.Project, was.Project), services: at.Services, ways: at.Reach, before: map[string]string{}}
 	names := move{fromProject: was.Project, toProject: b.Project}
 	for _, program := range set.Deployment.Programs {
 		b.before[program.Role] = names.named(program.Name)

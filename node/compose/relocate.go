@@ -24,6 +24,8 @@ type Site struct {
 	// Services are, by role, the service or the container that has it, where
 	// several may have it: "participant", "validator", "postgres".
 	Services map[string]string
+	// Reach is, by role, the only way that is tried: "address", "name", "exec".
+	Reach map[string]string
 }
 
 // move takes what was recorded of a node to another project name or another
