@@ -38,6 +38,7 @@ type Container struct {
 	Binds          []string          // paths of the daemon's machine that are mounted
 	Ports          []string          // published: "127.0.0.1:80->80"
 	NetworkMode    string
+	shares         []string // the containers in whose namespaces it lives
 	oneOff         bool
 	raw            json.RawMessage // the daemon's whole answer: it contains passwords
 	publishedPorts map[string]string
@@ -151,6 +152,7 @@ func parseContainer(raw []byte) (Container, error) {
 	if r.HostConfig != nil {
 		c.Restart = Restart{string(r.HostConfig.RestartPolicy.Name), r.HostConfig.RestartPolicy.MaximumRetryCount}
 		c.NetworkMode = string(r.HostConfig.NetworkMode)
+		c.shares = namespaces(r.HostConfig)
 		for port, bindings := range r.HostConfig.PortBindings {
 			for _, b := range bindings {
 				address := b.HostIP.String()

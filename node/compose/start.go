@@ -24,6 +24,12 @@ func (p *Programs) start(ctx context.Context, c Container, s step.Step, events e
 	case "validator":
 		return p.startApp(ctx, c, s, events)
 	}
+	for _, leader := range c.shares {
+		if now, err := p.Node.Engine.inspect(ctx, leader); len(p.down) > 0 && err == nil && !now.Up() {
+			events.Report(StaysDown{c.Name, "container " + now.Name + ", in which it lives, is down"})
+			return nil
+		}
+	}
 	return p.Node.Engine.start(ctx, c)
 }
 

@@ -22,6 +22,7 @@ type back struct {
 	planned map[string]bool // what the way back starts or stops by itself
 	stopped []string        // roles that were in its way
 	clients []Container     // hold a database, and have no role in the node
+	follows []Container     // lived in what was in its way
 	out     []step.Step
 }
 
@@ -159,6 +160,7 @@ func (b *back) stop(roles ...string) {
 		if !ok || !b.there[c.Name] || !b.up[c.Name] {
 			continue
 		}
+		b.stopFollowers(c)
 		if policy := b.policy[c.Name]; policy != "no" && policy != "" {
 			b.out = append(b.out, policyStep(step.DisableRestart, c.Name, role, policy))
 		}
@@ -166,6 +168,21 @@ func (b *back) stop(roles ...string) {
 		b.out = append(b.out, s)
 		b.note(s)
 		b.stopped = append(b.stopped, role)
+	}
+}
+
+// stopFollowers stops the containers that live in one that is stopped.
+func (b *back) stopFollowers(leader Container) {
+	for _, f := range slices.Backward(followersOf(b.now.All, leader)) {
+		if !b.up[f.Name] || b.now.roleOf(f.ID) != "" {
+			continue
+		}
+		for _, s := range stopped(f.Container, "") {
+			s.Why = "it lives in container " + f.leader
+			b.out = append(b.out, s)
+			b.note(s)
+		}
+		b.follows = append(b.follows, f.Container)
 	}
 }
 
@@ -214,13 +231,25 @@ func (b *back) resume() {
 			}
 		}
 	}
+	for _, c := range slices.Backward(b.follows) {
+		b.restart(c)
+	}
 	for _, c := range b.clients {
-		if slices.Contains(b.stopped, c.Name) && !b.planned[c.Name] {
-			b.out = append(b.out, step.Step{Act: step.Start, Kind: step.Container, Name: c.Name})
-			if policy := c.Restart.String(); policy != "" && policy != "no" {
-				b.out = append(b.out, policyStep(step.EnableRestart, c.Name, "", policy))
-			}
+		if slices.Contains(b.stopped, c.Name) {
+			b.restart(c)
 		}
+	}
+}
+
+// restart starts a container without a role again, unless the way back does, and
+// gives it its restart policy back.
+func (b *back) restart(c Container) {
+	if b.planned[c.Name] {
+		return
+	}
+	b.out = append(b.out, step.Step{Act: step.Start, Kind: step.Container, Name: c.Name})
+	if policy := c.Restart.String(); policy != "" && policy != "no" {
+		b.out = append(b.out, policyStep(step.EnableRestart, c.Name, "", policy))
 	}
 }
 

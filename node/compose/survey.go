@@ -18,6 +18,7 @@ type survey struct {
 	now         Bundle            // as it is
 	other       map[string]string // the roles whose containers were started differently, and how
 	clients     []Container       // hold a database, and have no role in the node
+	followers   []follower        // live in containers that are stopped
 	keep        *step.Step        // the volume of Postgres makes room
 	log         step.Log          // of interrupted runs
 	participant string            // that the set is of
@@ -90,9 +91,17 @@ func (s *survey) before(ctx context.Context) error {
 	}
 	s.add(needs.images...)
 	s.add(needs.files...)
+	return s.programs(ctx, needs.stands)
+}
+
+// programs are the steps from the first container that is stopped: those that
+// are made, on what they stand on, and Postgres.
+func (s *survey) programs(ctx context.Context, stands []step.Step) error {
 	if err := s.room(ctx); err != nil {
 		return err
 	}
+	s.followers = s.follow()
+	s.stopFollowers()
 	for _, c := range s.clients {
 		for _, o := range stopped(c, "") {
 			o.Why = "it holds a database that is replaced"
@@ -105,7 +114,7 @@ func (s *survey) before(ctx context.Context) error {
 	if s.keep != nil || s.other["postgres"] != "" {
 		s.stop("postgres")
 	}
-	s.add(needs.stands...)
+	s.add(stands...)
 	if s.keep != nil {
 		s.add(*s.keep)
 	}
@@ -117,6 +126,9 @@ func (s *survey) before(ctx context.Context) error {
 	}
 	for _, c := range byNeed(s.missing(s.now), s.Specs) {
 		s.add(step.Step{Act: step.Create, Kind: step.Container, Name: c.Name, Of: s.Node.roleOf(c.ID)})
+	}
+	if err := s.replaceFollowers(); err != nil {
+		return err
 	}
 	return s.serve(ctx)
 }
@@ -193,6 +205,7 @@ func (s *survey) serve(ctx context.Context) error {
 		}
 	}
 	if s.out.Server != "" || s.other["postgres"] != "" {
+		s.startLeaders(&s.out.Before, name)
 		s.add(step.Step{Act: step.Start, Kind: step.Container, Name: name, Of: "postgres", Wait: true})
 	}
 	return nil
@@ -211,11 +224,16 @@ func (s *survey) nameOf(role string) string {
 // made reports whether a restore makes the container of that name: this one, or
 // an interrupted one.
 func (s *survey) made(name string) bool {
-	is := func(o step.Step) bool {
-		return o.Kind == step.Container && o.Name == name && (o.Act == step.Create || o.Act == step.Replace)
-	}
-	return slices.ContainsFunc(s.out.Before, is) ||
-		slices.ContainsFunc(s.log.All(), func(e step.Entry) bool { return is(e.Step) })
+	return s.planned(name) || slices.ContainsFunc(s.log.All(), func(e step.Entry) bool { return makes(e.Step, name) })
+}
+
+// planned reports whether this restore makes the container.
+func (s *survey) planned(name string) bool {
+	return slices.ContainsFunc(s.out.Before, func(o step.Step) bool { return makes(o, name) })
+}
+
+func makes(o step.Step, name string) bool {
+	return o.Kind == step.Container && o.Name == name && (o.Act == step.Create || o.Act == step.Replace)
 }
 
 // after are the steps once the databases are in place.
@@ -235,14 +253,16 @@ func (s *survey) after() error {
 				Do:  "Start the bundle with start.sh and the flags of the old node, then restore again.",
 			}
 		}
+		s.startLeaders(&s.out.After, name)
 		add(step.Step{Act: step.Start, Kind: step.Container, Name: name, Of: role, Expect: s.participant, Wait: true})
 	}
 	for _, c := range byNeed(s.Node.All, s.Specs) {
 		role := s.Node.roleOf(c.ID)
 		if s.made(c.Name) && !c.oneShot() && !slices.Contains([]string{"postgres", "participant", "validator"}, role) {
-			add(step.Step{Act: step.Start, Kind: step.Container, Name: c.Name, Of: role})
+			s.begin(&s.out.After, step.Step{Act: step.Start, Kind: step.Container, Name: c.Name, Of: role})
 		}
 	}
+	s.startFollowers()
 	for _, c := range s.clients {
 		add(step.Step{Act: step.Start, Kind: step.Container, Name: c.Name})
 	}
