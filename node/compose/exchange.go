@@ -145,13 +145,16 @@ func (p *Programs) planKeep(ctx context.Context, now Bundle, other map[string]st
 	why := p.unfit(ctx, now.Postgres, other["postgres"] != "")
 	if at := c.data(); now.Postgres != nil && (at.inside == "" || at.memory) {
 		if why = cmp.Or(why, other["postgres"]); why != "" {
-			return nil, unmovable(*c, why)
+			return nil, unmovable(*c, p.Set, why)
 		}
 		return nil, nil
 	}
 	h, there, err := p.Node.Engine.look(ctx, c.data().dataDirectory)
 	if err != nil || !there || why == "" {
 		return nil, err
+	}
+	if wal := c.newLog(); wal != "" && c.mountOf(wal).inside != c.data().inside {
+		return nil, logElsewhere(*c, now.Postgres != nil, wal, p.Set, why)
 	}
 	return keepStep(h, keptName(h, step.Previous, p.origin(p.Set)), why), nil
 }
@@ -185,14 +188,50 @@ func (s *survey) aside(ctx context.Context) []string {
 
 // unmovable refuses to replace a container that has its data in itself: nothing
 // could put that back.
-func unmovable(c Container, why string) error {
+func unmovable(c Container, set holdfast.SetID, why string) error {
 	return &holdfast.Problem{
 		Class: holdfast.Refused,
 		What:  fmt.Sprintf("Postgres keeps its data in container %s itself, which would have to be replaced: %s", c.Name, why),
 		Why:   "A new container does not have that data, and no undo could bring it back.",
-		Do: fmt.Sprintf("Keep it by hand, `docker cp %s:%s %s.data`, remove the container, `docker rm -f %s`, and restore again.",
-			c.Name, c.pgdata(), c.Name, c.Name),
+		Do: fmt.Sprintf("Keep it by hand, `docker cp %s:%s %s.data`, remove the container, `docker rm -f %s`, then `holdfast restore %s`.",
+			c.Name, c.pgdata(), c.Name, c.Name, set),
 	}
+}
+
+// newLog is where a server that begins on an empty volume would put its
+// write-ahead log; "" for its data directory.
+func (c Container) newLog() string {
+	if wal := c.Env.Get("POSTGRES_INITDB_WALDIR"); wal != "" {
+		return path.Clean(wal)
+	}
+	words := strings.Fields(c.Env.Get("POSTGRES_INITDB_ARGS"))
+	for i, word := range words {
+		if wal, ok := strings.CutPrefix(word, "--waldir="); ok {
+			return path.Clean(wal)
+		}
+		if (word == "--waldir" || word == "-X") && i+1 < len(words) {
+			return path.Clean(words[i+1])
+		}
+	}
+	return ""
+}
+
+// logElsewhere refuses an empty volume for a server whose write-ahead log is in
+// another place, which would stay: no new server begins on a log that is there.
+func logElsewhere(c Container, there bool, wal string, set holdfast.SetID, why string) error {
+	p := &holdfast.Problem{
+		Class: holdfast.Refused,
+		What: fmt.Sprintf("the write-ahead log of container %s is apart from its data, in %s, and its volume would have to make room: %s",
+			c.Name, wal, why),
+		Why: "A new server does not start while the old log is there, and nothing would put the two back together.",
+		Do:  fmt.Sprintf("Keep %s and %s by hand, empty both, and `holdfast restore %s`.", c.pgdata(), wal, set),
+	}
+	if there {
+		p.Do = fmt.Sprintf("Keep both by hand, `docker stop %[1]s && docker cp -a %[1]s:%[2]s %[1]s.data && docker cp -a %[1]s:%[3]s %[1]s.wal`; "+
+			"empty them, `docker run --rm --volumes-from %[1]s --user 0 --entrypoint find %[4]s %[2]s %[3]s -mindepth 1 -delete`; "+
+			"remove the container, `docker rm -f %[1]s`; then `holdfast restore %[5]s`.", c.Name, c.pgdata(), wal, c.Image, set)
+	}
+	return p
 }
 
 func keepStep(data dataDirectory, as, why string) *step.Step {

@@ -96,6 +96,10 @@ volumes: {pg: {}}`,
 		},
 	},
 	{
+		name: "a-write-ahead-log-elsewhere", before: directories("$BUNDLE/wal"), fixed: "the write-ahead log",
+		text: "services: {postgres-splice: {environment: [POSTGRES_INITDB_WALDIR=/wal], volumes: ['./wal:/wal']}}",
+	},
+	{
 		name: "a-second-server", before: directories("$BUNDLE/other"),
 		text: `services: {other: {image: 'postgres:15', environment: [POSTGRES_PASSWORD=other], restart: always,
   volumes: ['./other:/var/lib/postgresql/data'], networks: [splice_validator]}}`,
@@ -352,6 +356,7 @@ func (o *overlaid) container(
 	if h, _ := config["Hostname"].(string); strings.HasPrefix(id, h) {
 		delete(config, "Hostname")
 	}
+	out[name+" runs"] = fmt.Sprint(c["State"].(map[string]any)["Running"])
 	for _, field := range []string{"NetworkMode", "IpcMode", "PidMode"} {
 		if mode, _ := host[field].(string); strings.HasPrefix(mode, "container:") {
 			host[field] = "that of " + strings.TrimSpace(must(o.Docker(t.Context(), "inspect", "-f", "{{.Name}}", strings.TrimPrefix(mode, "container:")))(t))
@@ -516,8 +521,12 @@ func (v habit) cycle(t *testing.T) {
 
 	o.damage(t)
 	if o.fixed != "" {
-		contains(t, o.holdfast(t, 7, "restore", string(o.set), "--fresh-volume", "--yes").err, o.fixed)
+		r := o.holdfast(t, 7, "restore", string(o.set), "--fresh-volume", "--yes")
+		contains(t, r.err, o.fixed)
 		o.equal(t, face, o.broken)
+		o.typesAll(t, r.err)
+		o.equal(t, face, o.whole)
+		o.damage(t)
 	}
 	o.holdfast(t, 0, "restore", string(o.set), "--yes")
 	o.equal(t, face, o.whole)

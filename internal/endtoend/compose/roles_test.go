@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -91,6 +92,19 @@ func (s *site) types(t *testing.T, exit int, command string) result {
 		t.Fatalf("%s: exit code %d, want %d\n%s%s", command, r.exit, exit, r.out, r.err)
 	}
 	return r
+}
+
+// typesAll runs every command that a refusal advises, in its order, with a word
+// of consent where the command asks for one.
+func (s *site) typesAll(t *testing.T, advice string) {
+	t.Helper()
+	for _, m := range regexp.MustCompile("`((?:docker|holdfast) [^`]+)`").FindAllStringSubmatch(advice, -1) {
+		command := m[1]
+		if strings.HasPrefix(command, "holdfast restore ") && !strings.Contains(command, "--yes") {
+			command += " --yes"
+		}
+		s.types(t, 0, command)
+	}
 }
 
 // began is when a service's container was started last.

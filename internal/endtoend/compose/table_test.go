@@ -31,7 +31,7 @@ var parts = []part{
 		"data in a volume without a name, in the container itself, in memory", "that it is there; `check` is violated: `data_outlives_stop`",
 		"made again as it was", []string{"data-in-a-volume-without-a-name", "data-in-the-container", "data-in-memory"},
 	},
-	{"tablespaces, a write-ahead log elsewhere", "owner and rights of their directories", "the directories; all rows go to the default tablespace", []string{"a-tablespace"}},
+	{"tablespaces, a write-ahead log elsewhere", "owner and rights of their directories", "the directories; all rows go to the default tablespace. `--fresh-volume` is refused with a log elsewhere, and says what to type", []string{"a-tablespace", "a-write-ahead-log-elsewhere"}},
 	{"another Postgres server of the project", "how it runs; **not its data**", "empty", []string{"a-second-server"}},
 	{"other databases of the node's Postgres", "**no**", "**no**", []string{"a-tablespace"}},
 	{"networks: driver, subnets, gateways, ranges, IPv6, options, labels", "yes", "as they were; an address range that Docker chose and that is taken here becomes another", []string{"addresses", "IPv6", "options-of-a-network"}},
