@@ -2,7 +2,8 @@
 // configured, as its specification has it
 // (https://github.com/lightbend/config/blob/main/HOCON.md).
 //
-// A text is parsed whole, and refused with the line where it is wrong. Its
+// A text is parsed whole, with the files that it includes as far as the caller
+// has them, and refused with the line where it is wrong. Its
 // values are resolved when they are looked up, and only as far as the lookup
 // needs: a program's configuration refers to files and variables that nobody
 // but the program has, and most of that does not matter for one value. What

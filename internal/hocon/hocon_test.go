@@ -92,7 +92,7 @@ func TestValuesOfTheSpecification(t *testing.T) {
 		{"the word as a later part of a key", "a.include = 1", "a.include", "1"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			config, err := Parse(c.in, environment)
+			config, err := Parse(c.in, Outside{Env: environment})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -108,7 +108,7 @@ func TestValuesOfTheSpecification(t *testing.T) {
 }
 
 func TestKeysWithBlanksAreOneWord(t *testing.T) {
-	config, err := Parse("a b c = 1, d . e = 2", nil)
+	config, err := Parse("a b c = 1, d . e = 2", Outside{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,7 +135,7 @@ func TestWhatIsUnknownIsNamed(t *testing.T) {
 		{"a text next to an object", "a = x { b = 1 }", "a", "next to each other"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			config, err := Parse(c.in, environment)
+			config, err := Parse(c.in, Outside{Env: environment})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -144,7 +144,7 @@ func TestWhatIsUnknownIsNamed(t *testing.T) {
 			}
 		})
 	}
-	config, err := Parse("a = ${_storage}, a.b = 1, c = ${NONE}", nil)
+	config, err := Parse("a = ${_storage}, a.b = 1, c = ${NONE}", Outside{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -182,7 +182,7 @@ func TestTextsThatAreNotHOCON(t *testing.T) {
 		{"too deep a value", "a = " + strings.Repeat("[", 300), 1, "nested deeper"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			_, err := Parse(c.in, nil)
+			_, err := Parse(c.in, Outside{})
 			var failed *Error
 			if !errors.As(err, &failed) || failed.Line != c.line || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v, want line %d: %s", err, c.line, c.want)
@@ -192,7 +192,7 @@ func TestTextsThatAreNotHOCON(t *testing.T) {
 }
 
 func TestKeysOfAnObject(t *testing.T) {
-	config, err := Parse("a { x = 1, y = 2 }, a.z = ${NONE}, a.x = 3, b = 1", nil)
+	config, err := Parse("a { x = 1, y = 2 }, a.z = ${NONE}, a.x = 3, b = 1", Outside{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -215,7 +215,7 @@ func FuzzParse(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(_ *testing.T, in string) {
-		config, err := Parse(in, environment)
+		config, err := Parse(in, Outside{Env: environment})
 		if err != nil {
 			return
 		}
@@ -225,4 +225,61 @@ func FuzzParse(f *testing.F) {
 			_, _ = config.Keys(key)
 		}
 	})
+}
+
+// TestIncludedFiles: what a text includes counts where it is included, and what
+// cannot be read is named.
+func TestIncludedFiles(t *testing.T) {
+	files := map[string]string{
+		"db.conf":          "name = live, user = ${who}",
+		"/app/db.conf":     "name = app, include \"more.conf\"",
+		"/app/more.conf":   "more = ${name} again, list += 2",
+		"/app/broken.conf": "a = 1\nb {",
+		"/app/self.conf":   "include file(\"/app/self.conf\")",
+		"x.json":           `{"name": "json"}`,
+	}
+	file := func(name string) (string, bool, error) {
+		if name == "/secret.conf" {
+			return "", false, errors.New("cannot be read: no rights")
+		}
+		text, ok := files[name]
+		return text, ok, nil
+	}
+	for _, c := range []struct{ name, in, path, want, wrong string }{
+		{"at the root", `include "db.conf", who = me`, "name", "live", ""},
+		{"a substitution of the root", `include "db.conf", who = me`, "user", "me", ""},
+		{"in an object", `a { include file("db.conf") }, who = me`, "a.user", "me", ""},
+		{"in an object, where that answers", `a { who = us, include file("db.conf") }, who = me`, "a.user", "us", ""},
+		{"next to the file that includes it", `a.b { include required(file("/app/db.conf")) }`, "a.b.more", "app again", ""},
+		{"json", `include "x.json"`, "name", "json", ""},
+		{"what comes later wins", "name = old\ninclude \"db.conf\"\nname = new", "name", "new", ""},
+		{"and hides what was before", "name = old\ninclude \"db.conf\"", "name", "live", ""},
+		{"one that is not there", "a = 1, include file(\"none.conf\")", "a", "1", ""},
+		{"one that is required", "a = 1, include required(file(\"none.conf\"))", "a", "", `include required(file("none.conf")) is not there`},
+		{"one that may be elsewhere", "a = 1, include \"none.conf\"", "a", "", "is not there"},
+		{"one that cannot be read", "a = 1, include \"/secret.conf\"", "a", "", "no rights"},
+		{"of another form", "a = 1, include \"x.properties\"", "a", "", "is not read"},
+		{"from a network", "a = 1, include \"http://x/y.conf\"", "a", "", "is not read"},
+		{"in an array", `a = [{ include "db.conf" }], b = 1`, "b", "1", ""},
+		{"wrong itself", "a = 1\ninclude \"/app/broken.conf\"", "a", "", "line 2: /app/broken.conf, line 2"},
+		{"without end", `include "/app/self.conf"`, "a", "", "includes itself"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			config, err := Parse(c.in, Outside{Env: environment, File: file})
+			got := ""
+			if err == nil {
+				got, _, err = config.Text(strings.Split(c.path, ".")...)
+			}
+			if got != c.want || (err == nil) != (c.wrong == "") || err != nil && !strings.Contains(err.Error(), c.wrong) {
+				t.Errorf("got %q, %v; want %q, %q", got, err, c.want, c.wrong)
+			}
+		})
+	}
+	config, err := Parse(`a { include "db.conf" }`, Outside{File: file})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if keys, err := config.Keys("a"); err != nil || strings.Join(keys, " ") != "name user" {
+		t.Errorf("the keys are %q, %v", keys, err)
+	}
 }

@@ -31,20 +31,17 @@ type (
 	}
 	array struct{ elements []value }
 
-	// substitution is ${path}, or ${?path}.
+	// substitution is ${path}, or ${?path}. In a text that is included its path
+	// begins where that is included or, if nothing is there, at the root.
 	substitution struct {
 		path     []string
 		optional bool
+		within   []string
 	}
 	// joined are values next to each other, with the blanks between them as
 	// *blank.
 	joined struct{ parts []value }
 	blank  string
-
-	// include is a statement that includes another text.
-	include struct {
-		name string // as it is written: file("x.conf")
-	}
 )
 
 // deepest bounds how deep objects and arrays may be nested.
@@ -52,14 +49,22 @@ const deepest = 200
 
 // parser reads one text. A panic with an *Error ends it.
 type parser struct {
-	in    []rune
-	at    int
-	depth int
+	in      []rune
+	at      int
+	depth   int
+	outside Outside
+	prefix  []string // the path of the object that is being read
+	arrays  int      // how many arrays that is in: what they hold has no path
+	within  []string // the path of the inclusion of this text
+	files   []string // the files that are being included, each by the one before
 }
 
 // parse reads a whole text: the fields of its root object.
-func parse(in string) (root *object, err error) {
-	p := &parser{in: []rune(in)}
+func parse(in string, outside Outside) (*object, error) {
+	return (&parser{in: []rune(in), outside: outside}).whole()
+}
+
+func (p *parser) whole() (root *object, err error) {
 	defer func() {
 		if failed, ok := recover().(*Error); ok {
 			root, err = nil, failed
@@ -209,6 +214,8 @@ func (p *parser) fields(o *object, closing rune) {
 // array reads [ ... ].
 func (p *parser) array() *array {
 	defer p.enter()()
+	p.arrays++
+	defer func() { p.arrays-- }()
 	p.at++
 	a := &array{}
 	if p.lines(); p.peek() == ']' {
@@ -252,9 +259,12 @@ func (p *parser) field(o *object) {
 		p.fail("a key is not followed by =, : or {")
 	}
 	p.lines()
+	outer := p.prefix
+	p.prefix = append(slices.Clone(outer), path...)
 	v := p.value()
+	p.prefix = outer
 	if appends {
-		v = &joined{[]value{&substitution{path: path, optional: true}, &array{[]value{v}}}}
+		v = &joined{[]value{&substitution{path: path, optional: true, within: p.within}, &array{[]value{v}}}}
 	}
 	o.add(path, v)
 }
@@ -265,48 +275,6 @@ func (o *object) add(path []string, v value) {
 		v = &object{[]entry{{key, v}}}
 	}
 	o.entries = append(o.entries, entry{path[0], v})
-}
-
-// include reads what follows the word.
-func (p *parser) include() *include {
-	from := p.at
-	if !p.starts("required(") {
-		p.resource()
-		return &include{string(p.in[from:p.at])}
-	}
-	p.at += len("required(")
-	p.blanks()
-	p.resource()
-	if p.blanks(); p.peek() != ')' {
-		p.fail("include required(...) is not closed")
-	}
-	p.at++
-	return &include{string(p.in[from:p.at])}
-}
-
-// resource reads a quoted name, or one in file(...), url(...) or classpath(...).
-func (p *parser) resource() {
-	for _, kind := range []string{"file(", "url(", "classpath("} {
-		if !p.starts(kind) {
-			continue
-		}
-		p.at += len(kind)
-		p.blanks()
-		p.name()
-		if p.blanks(); p.peek() != ')' {
-			p.fail("include %s...) is not closed", kind)
-		}
-		p.at++
-		return
-	}
-	p.name()
-}
-
-func (p *parser) name() {
-	if p.peek() != '"' {
-		p.fail("include is not followed by a name in quotes")
-	}
-	p.quoted()
 }
 
 // reserved are the characters that are not part of an unquoted text.
@@ -404,7 +372,7 @@ func (p *parser) simple() (value, bool) {
 // substitution reads ${...}.
 func (p *parser) substitution() *substitution {
 	p.at += len("${")
-	s := &substitution{}
+	s := &substitution{within: p.within}
 	if p.peek() == '?' {
 		s.optional = true
 		p.at++

@@ -13,14 +13,13 @@ type Config struct {
 	env  func(name string) (string, bool)
 }
 
-// Parse reads a text. The environment has what substitutions stand for that the
-// text itself does not answer; nil is an empty one.
-func Parse(in string, env func(name string) (string, bool)) (*Config, error) {
-	root, err := parse(in)
+// Parse reads a text, and the files that it includes.
+func Parse(in string, outside Outside) (*Config, error) {
+	root, err := parse(in, outside)
 	if err != nil {
 		return nil, err
 	}
-	return &Config{root, env}, nil
+	return &Config{root, outside.Env}, nil
 }
 
 // Text is the string or the number at a path; false where there is none. An
@@ -60,13 +59,26 @@ func (c *Config) Keys(path ...string) ([]string, error) {
 		if layer.object == nil {
 			continue // what it may add is unknown, and each of its values says so
 		}
-		for _, e := range layer.object.entries {
-			if _, included := e.value.(*include); !included && !slices.Contains(out, e.key) {
-				out = append(out, e.key)
+		for _, key := range layer.object.keys() {
+			if !slices.Contains(out, key) {
+				out = append(out, key)
 			}
 		}
 	}
 	return out, nil
+}
+
+// keys are those of an object and of what it includes.
+func (o *object) keys() (out []string) {
+	for _, e := range o.entries {
+		switch i, included := e.value.(*include); {
+		case !included:
+			out = append(out, e.key)
+		case i.object != nil:
+			out = append(out, i.object.keys()...)
+		}
+	}
+	return out
 }
 
 func at(path []string, err error) error { return fmt.Errorf("%s: %w", strings.Join(path, "."), err) }
@@ -155,8 +167,10 @@ func (r *resolver) field(in *layers, key string) value {
 // assigned are the values that an object gives a key, one after the other.
 func assigned(o *object, key string) (out []value) {
 	for _, e := range o.entries {
-		if i, included := e.value.(*include); included {
-			out = append(out, unresolved{fmt.Errorf("include %s is not read", i.name)})
+		if i, included := e.value.(*include); included && i.object != nil {
+			out = append(out, assigned(i.object, key)...)
+		} else if included {
+			out = append(out, unresolved{fmt.Errorf("include %s %w", i.name, i.why)})
 		} else if e.key == key {
 			out = append(out, e.value)
 		}
@@ -223,6 +237,11 @@ func (r *resolver) resolve(v value) value {
 
 // substitute is what ${...} stands for.
 func (r *resolver) substitute(s *substitution) value {
+	if len(s.within) > 0 {
+		if found := r.at(slices.Concat(s.within, s.path)); found != nil {
+			return found
+		}
+	}
 	if found := r.at(s.path); found != nil {
 		return found
 	}

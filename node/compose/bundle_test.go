@@ -220,12 +220,18 @@ func TestDatabaseOfAConfiguration(t *testing.T) {
 		{"a variable that is not set", with("ADDITIONAL_CONFIG_ZZZ", at+".password = ${DB_PASSWORD}"), "", "${DB_PASSWORD} has no value"},
 		{"an inclusion that may change it", with("ADDITIONAL_CONFIG_ZZZ", `include required(file("/app/db.conf"))`), "", `include required(file("/app/db.conf")) is not read`},
 		{"an inclusion that may not", with("ADDITIONAL_CONFIG_AAA", `include required(file("/app/db.conf"))`), "db:5432/validator cnadmin pw", ""},
+		{"an inclusion of the container", with("ADDITIONAL_CONFIG_ZZZ", at+` { include file("db.conf") }`), "db:5432/included cnadmin pw", ""},
+		{"an inclusion that the container does not have", with("ADDITIONAL_CONFIG_ZZZ", at+` { include file("none.conf") }`), "db:5432/validator cnadmin pw", ""},
 		{"what is no HOCON", with("ADDITIONAL_CONFIG_ZZZ", "a = 1\nb@c = 1"), "", "ADDITIONAL_CONFIG_ZZZ, line 2: '@' stands outside of quotes"},
 		{"several hosts", persistence(`canton.validator-apps.a.storage.config.url = "jdbc:postgresql://a,b:6000/v?password=secret"`), "", "one host"},
 		{"no name", persistence(at + ".serverName = db"), "", "it names no database"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b := Bundle{Validator: new(inspected(t, "p", "validator", "x", "running", c.env))}
+			b.Validator.workdir = "/opt"
+			b.Validator.included = []Included{
+				{Path: "/opt/db.conf", Content: []byte("databaseName = included")}, {Path: "/opt/none.conf", Missing: true},
+			}
 			d, err := b.validatorDatabase()
 			if c.why != "" {
 				var p *holdfast.Problem

@@ -38,6 +38,8 @@ type Container struct {
 	Binds          []string          // paths of the daemon's machine that are mounted
 	Ports          []string          // published: "127.0.0.1:80->80"
 	NetworkMode    string
+	included       []Included
+	workdir        string   // in which its program starts
 	shares         []string // the containers in whose namespaces it lives
 	oneOff         bool
 	raw            json.RawMessage // the daemon's whole answer: it contains passwords
@@ -131,7 +133,7 @@ func parseContainer(raw []byte) (Container, error) {
 		publishedPorts: map[string]string{},
 	}
 	if r.Config != nil {
-		c.Image = r.Config.Image
+		c.Image, c.workdir = r.Config.Image, r.Config.WorkingDir
 		c.Env.values = map[string]string{}
 		for _, pair := range r.Config.Env {
 			name, value, _ := strings.Cut(pair, "=")

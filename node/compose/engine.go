@@ -80,7 +80,11 @@ func (e *Engine) inspect(ctx context.Context, id string) (Container, error) {
 		}
 		return Container{}, e.Explain("inspect container "+id, err)
 	}
-	return parseContainer(r.Raw)
+	c, err := parseContainer(r.Raw)
+	if err == nil && c.includes() {
+		err = e.include(ctx, &c)
+	}
+	return c, err
 }
 
 // start starts a container, if it does not run already; one that was paused goes

@@ -1,12 +1,10 @@
 package compose
 
 import (
-	"archive/tar"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"path"
 	"slices"
 	"strings"
@@ -102,16 +100,10 @@ func (e *Engine) version(ctx context.Context, c Container) string {
 	if directory == "" {
 		return ""
 	}
-	r, err := e.API.CopyFromContainer(ctx, c.ID, client.CopyFromContainerOptions{SourcePath: path.Join(directory, "PG_VERSION")})
+	text, err := e.read(ctx, c, path.Join(directory, "PG_VERSION"))
 	if err != nil {
 		return ""
 	}
-	defer func() { _ = r.Content.Close() }()
-	files := tar.NewReader(r.Content)
-	if _, err := files.Next(); err != nil {
-		return ""
-	}
-	text, _ := io.ReadAll(io.LimitReader(files, 16))
 	major := strings.TrimSpace(string(text))
 	if strings.Trim(major, "0123456789.") != "" {
 		return "" // it is no version at all; whether Postgres starts will be seen

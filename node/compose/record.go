@@ -25,6 +25,7 @@ type Specs struct {
 	Volumes     []volume.Volume   `json:"volumes"`
 	Networks    []network.Inspect `json:"networks"`
 	Placed      []Placed          `json:"placed,omitempty"`
+	Included    []Included        `json:"included,omitempty"`
 	Contents    []Contents        `json:"contents,omitempty"`
 	Directories []Directory       `json:"directories,omitempty"`
 	Links       []Link            `json:"links,omitempty"`
@@ -107,7 +108,7 @@ func (n *Node) specs(ctx context.Context) (s Specs, h *holdings, err error) {
 	}
 	s.Directories, s.Links = h.directories, h.links
 	for _, c := range n.All {
-		s.Containers = append(s.Containers, c.raw)
+		s.Containers, s.Included = append(s.Containers, c.raw), append(s.Included, c.included...)
 		placed, short, err := n.Engine.placed(ctx, c)
 		if holdfast.ClassOf(err) == holdfast.Unreachable || ctx.Err() != nil {
 			return s, h, err
@@ -204,6 +205,7 @@ func Recorded(ctx context.Context, e *Engine, set holdfast.Set, files holdfast.F
 		if err != nil {
 			return none(err)
 		}
+		c.included = s.includedIn(c.ID)
 		b.All = append(b.All, c)
 	}
 	b.cast()

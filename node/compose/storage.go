@@ -24,8 +24,10 @@ type Database struct {
 // cluster/images/common/entrypoint.sh).
 const configVariables = "ADDITIONAL_CONFIG"
 
-// configuration is what the variables of a program add to its image's.
-func (e Environment) configuration() (*hocon.Config, error) {
+// configuration is what the variables of a program add to its image's, with the
+// files that they include.
+func (c Container) configuration(file func(name string) (string, bool, error)) (*hocon.Config, error) {
+	e := c.Env
 	var text strings.Builder
 	var begins []int // the line before each variable's first
 	var names []string
@@ -35,10 +37,8 @@ func (e Environment) configuration() (*hocon.Config, error) {
 			text.WriteString(e.values[name] + "\n")
 		}
 	}
-	config, err := hocon.Parse(text.String(), func(name string) (string, bool) {
-		value, ok := e.values[name]
-		return value, ok
-	})
+	env := func(name string) (string, bool) { value, ok := e.values[name]; return value, ok }
+	config, err := hocon.Parse(text.String(), hocon.Outside{Env: env, File: file})
 	var wrong *hocon.Error
 	if !errors.As(err, &wrong) {
 		return config, err
@@ -171,7 +171,7 @@ func (b Bundle) validatorDatabase() (Database, error) {
 // database is where the program of a container keeps its state: as its
 // configuration says, and as it was given where that does not.
 func (c Container) database(kind string, given Database) (Database, error) {
-	config, err := c.Env.configuration()
+	config, err := c.configuration(c.includedFile)
 	if err != nil {
 		return Database{}, c.unreadable(err)
 	}
@@ -194,7 +194,7 @@ func (c Container) unreadable(err error) error {
 		What:  "the configuration of container " + c.Name + " does not say which database it uses",
 		Err:   err,
 		Why:   "Another database than the node's would be backed up, or replaced.",
-		Do: "Write the value out in the container's variables " + configVariables + "*, start the bundle again " +
-			"(start.sh), and look at the result: `holdfast node show`.",
+		Do: "Write the value out in the container's variables " + configVariables + "*, or in a file of the container " +
+			"that they include by its path, start the bundle again (start.sh), and look at the result: `holdfast node show`.",
 	}
 }

@@ -147,12 +147,20 @@ services: {nginx: {networks: [splice_validator, corporate], volumes: ['certifica
 	},
 	{
 		name: "configs", inCI: true,
-		text: `configs: {site: {content: 'server { listen 80; }'}, who: {environment: WORDS}}
+		text: `configs:
+  site: {content: 'server { listen 80; }'}
+  who: {environment: WORDS}
+  storage: {content: 'config.properties { databaseName = validator, currentSchema = validator, user = cnadmin, include "password.conf" }'}
+  password: {content: 'password = supersafe, serverName = postgres-splice, portNumber = 5432'}
 secrets: {token: {environment: WORDS}}
 services:
   nginx: {configs: [{source: site, target: /etc/nginx/conf.d/site.conf, mode: 0440, uid: '33', gid: '33'}]}
-  participant: {configs: [who], secrets: [token]}`,
-		files: []string{"nginx:/etc/nginx/conf.d/site.conf", "participant:/who", "participant:/run/secrets/token"},
+  participant: {configs: [who], secrets: [token]}
+  validator:
+    configs: [{source: storage, target: /etc/splice/storage.conf}, {source: password, target: /etc/splice/password.conf}]
+    environment:
+      - ADDITIONAL_CONFIG_PERSISTENCE=canton.validator-apps.validator_backend.storage { include required(file("/etc/splice/storage.conf")) }`,
+		files: []string{"nginx:/etc/nginx/conf.d/site.conf", "participant:/who", "participant:/run/secrets/token", "validator:/etc/splice/password.conf"},
 	},
 	{
 		name: "configs-of-files",

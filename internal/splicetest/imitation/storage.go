@@ -6,9 +6,11 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"net"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -77,7 +79,16 @@ func (e environment) configuration() (*hocon.Config, error) {
 			text.WriteString(e[name] + "\n")
 		}
 	}
-	return hocon.Parse(text.String(), func(name string) (string, bool) { value, ok := e[name]; return value, ok })
+	return hocon.Parse(text.String(), hocon.Outside{
+		Env: func(name string) (string, bool) { value, ok := e[name]; return value, ok },
+		File: func(name string) (string, bool, error) {
+			text, err := os.ReadFile(name)
+			if errors.Is(err, fs.ErrNotExist) {
+				return "", false, nil
+			}
+			return string(text), err == nil, err
+		},
+	})
 }
 
 // overlay puts over a storage what the configuration says of it.
