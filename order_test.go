@@ -396,6 +396,18 @@ func TestWorst(t *testing.T) {
 	}
 }
 
+func TestTogether(t *testing.T) {
+	f := holdfast.Together([]holdfast.Finding{
+		{Verdict: holdfast.Holds, Evidence: "a"}, {Verdict: holdfast.Violated, Evidence: "b"}, {Verdict: holdfast.Violated, Evidence: "c"},
+	})
+	if f.Verdict != holdfast.Violated || f.Evidence != "b; c" {
+		t.Errorf("got %+v", f)
+	}
+	if f := holdfast.Together(nil); f.Verdict != holdfast.Holds {
+		t.Errorf("of none: %+v", f)
+	}
+}
+
 // One capture may stand for both sides of a rule: it has them as they were at
 // one instant, and what they say of each other still has to agree.
 func TestOneCaptureOfTwoDatabasesIsInOrder(t *testing.T) {

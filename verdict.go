@@ -1,6 +1,9 @@
 package holdfast
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // Verdict is the answer to a question about a set or a node. There are three,
 // in text, JSON, metrics and pages alike; unknown is never folded into good.
@@ -27,6 +30,24 @@ func Worst(verdicts ...Verdict) Verdict {
 		}
 	}
 	return Holds
+}
+
+// Together folds findings into one: the worst verdict, with the evidence of all
+// that have it.
+func Together(list []Finding) Finding {
+	var verdicts []Verdict
+	for _, f := range list {
+		verdicts = append(verdicts, f.Verdict)
+	}
+	out := Finding{Verdict: Worst(verdicts...)}
+	var evidence []string
+	for _, f := range list {
+		if f.Verdict == out.Verdict {
+			evidence = append(evidence, f.Evidence)
+		}
+	}
+	out.Evidence = strings.Join(evidence, "; ")
+	return out
 }
 
 // Against reports whether a verdict speaks against what it is about.

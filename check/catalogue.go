@@ -31,6 +31,7 @@ const (
 	UpgradePrepared         Code = "upgrade_prepared"
 	DatabasesCovered        Code = "databases_covered"
 	DataOutlivesStop        Code = "data_outlives_stop"
+	OneProgramAlive         Code = "one_program_alive"
 )
 
 // Entry describes one condition of the catalogue: what is checked, and what it means.
@@ -350,6 +351,20 @@ func surroundings() []Entry {
 			Next: "Take a backup: `holdfast backup`. Then give Postgres a volume with a name at the path of its data " +
 				"(`PGDATA`) in compose-local.yaml, start, and restore: `holdfast restore latest`.",
 			judge: dataOutlivesStop,
+		},
+		{
+			Code:  OneProgramAlive,
+			Title: "no database has two programs of its kind alive",
+			Observed: "Who is connected to each database: sessions that hold the lock of a participant or an app and, in Docker Compose, " +
+				"containers that were started as one. Violated when two hold the lock, or when two are connected and none does. " +
+				"One that is connected next to the lock is a passive replica.",
+			Why: "Participants without replication, and validator apps before Splice 0.6.10, take no lock, " +
+				"and write next to each other [source].",
+			Consequence: "The database has the state of two programs mixed. A set of it is of neither.",
+			Next: "Stop the one that is not the node's: `docker stop CONTAINER`. " +
+				"`holdfast node show` names those that are passed over. Then `holdfast backup`.",
+			DependsOn: []Code{PostgresSupported},
+			judge:     oneProgramAlive,
 		},
 		{
 			Code:  PruningConfigured,

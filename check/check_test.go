@@ -133,6 +133,7 @@ func healthy() *Observations {
 		Beside:   holdfast.Known([]string{}),
 		Restore:  holdfast.Known(""),
 		Data:     holdfast.Known(holdfast.Finding{Verdict: holdfast.Holds, Evidence: "in volume data"}),
+		Alive:    holdfast.Known(holdfast.Finding{Verdict: holdfast.Holds, Evidence: "database participant-4 has participant"}),
 		Copy:     holdfast.Known(Copy{Where: "/elsewhere", Sets: []CopiedSet{{set.ID, holdfast.Proven, set.Ended.Wall}}}),
 		Declared: Declared{Retention: []Retention{{SV: EverySV, Keeps: 30 * day, Source: "operators' channel, 2026-11-02"}}},
 	}
@@ -180,7 +181,7 @@ func TestEveryConditionHoldsForAHealthyNode(t *testing.T) {
 			t.Errorf("%+v", c)
 		}
 	}
-	if r.Verdict != holdfast.Holds || r.Err() != nil || len(r.Conditions) != 25 {
+	if r.Verdict != holdfast.Holds || r.Err() != nil || len(r.Conditions) != 26 {
 		t.Errorf("%s, %v, %d conditions", r.Verdict, r.Err(), len(r.Conditions))
 	}
 	if len(r.Runways) != 3 || r.Runways[0].Left == nil || *r.Runways[0].Left != 30*day-time.Minute || r.Runways[0].SV != "SV-1" {

@@ -221,6 +221,11 @@ func TestEvaluate(t *testing.T) {
 		}, map[Code]string{DataOutlivesStop: "violated: in the container itself"}, nil},
 		{"a Docker daemon that does not answer", func(o *Observations) { o.Data = holdfast.Unknown[holdfast.Finding]("no daemon") },
 			map[Code]string{DataOutlivesStop: "cannot tell: no daemon"}, nil},
+		{"two participants on one database", func(o *Observations) {
+			o.Alive = holdfast.Known(holdfast.Finding{Verdict: holdfast.Violated, Evidence: "participant, console"})
+		}, map[Code]string{OneProgramAlive: "violated: participant, console"}, nil},
+		{"sessions that nobody shows", func(o *Observations) { o.Alive = holdfast.Unknown[holdfast.Finding]("no server") },
+			map[Code]string{OneProgramAlive: "cannot tell: no server"}, nil},
 		{"a set from the future", func(o *Observations) { o.sets(o.newest(), setAt(noon.Add(day), 5)) }, map[Code]string{ClockSane: "violated: in the future"}, nil},
 		{"every set from the future", func(o *Observations) { o.sets(setAt(noon.Add(day), 5)) },
 			map[Code]string{ClockSane: "violated: in the future", RecoveryRoute: "violated: no proven set", IdentitiesBackedUp: "violated: no set"},

@@ -120,6 +120,10 @@ var (
 		"the containers of the node",
 		"Start the Docker daemon, or correct `compose:`. `holdfast node show` shows what is found.",
 	}
+	inSessions = input{
+		"who is connected to the databases",
+		"Start the databases' server, and let the role read them: `holdfast config check --live`.",
+	}
 	inVersion = input{"the version of the validator app", "Start the validator app, or correct `identities.url`."}
 	inClock   = input{"a clock of another machine", "Name Scans in `check.scans`: their answers include the time."}
 	inSpace   = input{

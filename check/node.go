@@ -351,13 +351,18 @@ func clockSane(v *view) answer {
 	return holds("within %s of %s", span(v.Limits.Skew), some(near))
 }
 
-func dataOutlivesStop(v *view) answer {
-	f, ok := v.Data.Get()
+func dataOutlivesStop(v *view) answer { return found(v.Data, inContainers) }
+
+func oneProgramAlive(v *view) answer { return found(v.Alive, inSessions) }
+
+// found is the answer of what was judged where it was observed.
+func found(f holdfast.Observed[holdfast.Finding], where input) answer {
+	seen, ok := f.Get()
 	switch {
 	case !ok:
-		return cannotTell(inContainers, v.Data.Missing())
-	case f.Verdict == holdfast.Violated:
-		return violated("%s", f.Evidence)
+		return cannotTell(where, f.Missing())
+	case seen.Verdict == holdfast.Violated:
+		return violated("%s", seen.Evidence)
 	}
-	return holds("%s", f.Evidence)
+	return holds("%s", seen.Evidence)
 }

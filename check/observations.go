@@ -27,6 +27,7 @@ type Observations struct {
 	Beside     holdfast.Observed[[]string]         // what the node's own servers have that is in no set
 	Restore    holdfast.Observed[string]           // how a restore was interrupted; "" when none was
 	Data       holdfast.Observed[holdfast.Finding] // whether the databases outlive their containers
+	Alive      holdfast.Observed[holdfast.Finding] // whether no database has two programs of its kind
 	Declared   Declared
 	Limits     Limits
 }

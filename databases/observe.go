@@ -57,6 +57,29 @@ func (n Live) Observe(ctx context.Context, c holdfast.Component, since *int64) (
 	return live, err
 }
 
+// Alive says whether each database has one program of its kind alive at most.
+// Their addresses tell them apart.
+func (n Live) Alive(ctx context.Context) (holdfast.Finding, error) {
+	var all []holdfast.Finding
+	for _, c := range n.Components {
+		t, ok := n.Addresses[c.Name]
+		if !ok || !canton.HasLock(c.Kind) {
+			continue
+		}
+		conn, err := t.Connect(ctx, libpq.Options{Application: "holdfast"})
+		if err != nil {
+			return holdfast.Finding{}, err
+		}
+		list, err := canton.Sessions(ctx, conn, t.Database())
+		hangUp(conn)
+		if err != nil {
+			return holdfast.Finding{}, unreadable(t, err)
+		}
+		all = append(all, canton.OneLiving(t.Database(), c.Kind, canton.LivingOn(list, c.Kind)))
+	}
+	return holdfast.Together(all), nil
+}
+
 // Clock is the clock of a component's server minus ours.
 func (n Live) Clock(ctx context.Context, c holdfast.ComponentName) (time.Duration, error) {
 	t, ok := n.Addresses[c]

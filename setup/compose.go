@@ -26,7 +26,7 @@ func composeKind(p *Parts) Kind {
 	c := &composed{parts: p}
 	return Kind{
 		Node: c, Recorder: c, Show: c.show, Try: c.try, Programs: c, Beside: c.beside,
-		Lasting: c.lasting, Remake: c.remake,
+		Lasting: c.lasting, Alive: c.alive, Remake: c.remake,
 		DockerHost: p.Config.Compose.DockerHost, Way: bundleWay,
 	}
 }
@@ -146,6 +146,14 @@ func (c *composed) lasting(ctx context.Context) (holdfast.Finding, error) {
 		return holdfast.Finding{}, err
 	}
 	return n.Lasting(ctx)
+}
+
+func (c *composed) alive(ctx context.Context) (holdfast.Finding, error) {
+	n, err := c.found(ctx)
+	if err != nil {
+		return holdfast.Finding{}, err
+	}
+	return n.Alive(ctx)
 }
 
 // remake rehearses whether the node would come back on an empty machine.

@@ -42,6 +42,9 @@ type Kind struct {
 	// Lasting says whether the node's databases outlive the next stop of its
 	// programs. Nil: they are not the node's own.
 	Lasting func(ctx context.Context) (holdfast.Finding, error)
+	// Alive says whether no database has two programs of its kind. Nil: their
+	// addresses tell them apart.
+	Alive func(ctx context.Context) (holdfast.Finding, error)
 	// Remake rehearses on this machine, without data, whether the node would come
 	// back on an empty one.
 	Remake func(ctx context.Context) []Finding

@@ -44,6 +44,7 @@ func (p *Parts) Observe(ctx context.Context) (check.Observations, error) {
 		Beside:  p.beside,
 		Restore: func(ctx context.Context) (string, error) { return p.observeRestore(ctx, live) },
 		Data:    p.observeData,
+		Alive:   func(ctx context.Context) (holdfast.Finding, error) { return p.observeAlive(ctx, live) },
 	}.Gather(ctx)
 	if clear := p.ClearFile(); clear.IsThere() {
 		seen.Clear = clear.Path
@@ -204,6 +205,15 @@ func (p *Parts) observeData(ctx context.Context) (holdfast.Finding, error) {
 		}, nil
 	}
 	return p.kind.Lasting(ctx)
+}
+
+// observeAlive finds out whether no database has two programs of its kind. A
+// node that knows its containers knows more of them than their addresses.
+func (p *Parts) observeAlive(ctx context.Context, live databases.Live) (holdfast.Finding, error) {
+	if p.kind.Alive == nil {
+		return live.Alive(ctx)
+	}
+	return p.kind.Alive(ctx)
 }
 
 // observeCopy looks into the second copy.

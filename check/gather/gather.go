@@ -42,6 +42,8 @@ type Sources struct {
 	Restore func(ctx context.Context) (string, error)
 	// Data says whether the databases outlive their containers.
 	Data func(ctx context.Context) (holdfast.Finding, error)
+	// Alive says whether no database has two programs of its kind.
+	Alive func(ctx context.Context) (holdfast.Finding, error)
 }
 
 // Repository is where sets rest, as a check looks at it.
@@ -85,6 +87,7 @@ func (s Sources) Gather(ctx context.Context) (check.Observations, error) {
 		func(ctx context.Context) { o.Copy = holdfast.Observe(s.Copy(ctx)) },
 		func(ctx context.Context) { o.Restore = holdfast.Observe(s.Restore(ctx)) },
 		func(ctx context.Context) { o.Data = holdfast.Observe(s.Data(ctx)) },
+		func(ctx context.Context) { o.Alive = holdfast.Observe(s.Alive(ctx)) },
 	} {
 		g.Go(func() error {
 			ctx, cancel := context.WithTimeout(ctx, patience)

@@ -35,6 +35,7 @@ func away() Sources {
 		Copy:    func(context.Context) (check.Copy, error) { return check.Copy{}, err },
 		Restore: func(context.Context) (string, error) { return "", err },
 		Data:    func(context.Context) (holdfast.Finding, error) { return holdfast.Finding{}, err },
+		Alive:   func(context.Context) (holdfast.Finding, error) { return holdfast.Finding{}, err },
 	}
 }
 

@@ -1,6 +1,7 @@
 package compose
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -38,6 +39,35 @@ func (n *Node) Holders(ctx context.Context, others ...string) ([]Holder, error) 
 		out = append(out, h)
 	}
 	return out, nil
+}
+
+// Alive says whether the participant's database has one participant alive, and
+// the validator app's one validator app: by their locks, and by the containers
+// that are connected and were started as one.
+func (n *Node) Alive(ctx context.Context) (holdfast.Finding, error) {
+	holders, err := n.Holders(ctx)
+	if err != nil {
+		return holdfast.Finding{}, err
+	}
+	var all []holdfast.Finding
+	for _, of := range []struct {
+		kind     holdfast.Kind
+		database Database
+	}{{holdfast.Participant, n.ParticipantDatabase()}, {holdfast.Validator, n.ValidatorDatabase()}} {
+		all = append(all, canton.OneLiving(of.database.Name, of.kind, living(holders, of.database.Name, of.kind)))
+	}
+	return holdfast.Together(all), nil
+}
+
+// living are the programs of a kind among the holders of a database.
+func living(holders []Holder, database string, kind holdfast.Kind) (out []canton.Living) {
+	for _, h := range holders {
+		started := h.Container.Name != "" && candidates[roleOfKind[kind]](h.Container)
+		if h.Database == database && (h.Program == kind || started) {
+			out = append(out, canton.Living{Name: cmp.Or(h.Container.Name, h.From), Locked: h.Program == kind})
+		}
+	}
+	return out
 }
 
 // sessions are those of the databases, on one server or two, without Holdfast's

@@ -53,3 +53,32 @@ func TestWhoHoldsADatabase(t *testing.T) {
 		t.Error("nobody is in the way")
 	}
 }
+
+// Containers that were started as the participant and hold its database count,
+// whether or not they take its lock.
+func TestWhoLivesOnADatabase(t *testing.T) {
+	started := func(name string) Container {
+		return inspected(t, "p", name, "x/canton-participant:0.6.11", "running", map[string]string{"CANTON_PARTICIPANT_POSTGRES_DB": "participant"})
+	}
+	at := func(database string, program holdfast.Kind) canton.Session {
+		return canton.Session{Database: database, Program: program, From: "203.0.113.9"}
+	}
+	participant, copied := started("participant"), started("copy")
+	for _, c := range []struct {
+		name    string
+		holders []Holder
+		verdict holdfast.Verdict
+	}{
+		{"the node's own", []Holder{{at("participant", holdfast.Participant), participant}, {at("participant", ""), participant}}, holdfast.Holds},
+		{"a passive copy", []Holder{{at("participant", holdfast.Participant), participant}, {at("participant", ""), copied}}, holdfast.Holds},
+		{"a copy, without locks", []Holder{{at("participant", ""), participant}, {at("participant", ""), copied}}, holdfast.Violated},
+		{"one of another machine", []Holder{{at("participant", holdfast.Participant), participant}, {at("participant", holdfast.Participant), Container{}}}, holdfast.Violated},
+		{"on another database", []Holder{{at("participant", ""), participant}, {at("validator", ""), copied}}, holdfast.Holds},
+		{"no participant at all", []Holder{{at("participant", ""), participant}, {at("participant", ""), Container{Name: "reports"}}}, holdfast.Holds},
+	} {
+		f := canton.OneLiving("participant", holdfast.Participant, living(c.holders, "participant", holdfast.Participant))
+		if f.Verdict != c.verdict {
+			t.Errorf("%s: got %s, %s", c.name, f.Verdict, f.Evidence)
+		}
+	}
+}
