@@ -176,7 +176,7 @@ func (p *Programs) anyImage(ctx context.Context) (string, error) {
 	}
 	return "", &holdfast.Problem{
 		Class: holdfast.Failed, What: "no image of the node is in the Docker daemon",
-		Why: "A directory or a volume is filled through a container.", Do: "`docker pull` one of them, and restore again.",
+		Why: "A directory or a volume is filled through a container.", Do: "Fetch one of them with `docker pull`, and restore again.",
 	}
 }
 

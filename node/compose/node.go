@@ -71,7 +71,7 @@ func (n *Node) container(ctx context.Context, role string) (Container, error) {
 		}
 	}
 	return Container{}, &NotFound{holdfast.Problem{Class: holdfast.Unreachable, What: "project " + n.Project + " has no container of " + titles[role],
-		Do: "`holdfast restore` makes it from the newest set; start.sh makes it from the bundle."}}
+		Do: "`holdfast restore latest` makes it from the newest set; start.sh makes it from the bundle."}}
 }
 
 // fresh is the node as it is now. Its containers are inspected again; where one

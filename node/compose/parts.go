@@ -325,8 +325,8 @@ func (p *Programs) mountable(c Container, bind string) error {
 		return &holdfast.Problem{
 			Class: holdfast.Refused, What: fmt.Sprintf("container %s mounts %s, which is not there", c.Name, bind), Err: err,
 			Why: "The set has it, but it is outside of the bundle, where a set must not choose what is written.",
-			Do: fmt.Sprintf("`holdfast export %s DIR`, put DIR/%s%s in its place, and restore again.",
-				p.Set, path.Join(holdfast.DeploymentDirectory, elsewhere), bind),
+			Do: fmt.Sprintf("Put it in its place, `holdfast export %s DIR && mkdir -p %s && cp -a DIR/%s%s %s`, and restore again.",
+				p.Set, path.Dir(bind), path.Join(holdfast.DeploymentDirectory, elsewhere), bind, bind),
 		}
 	}
 	return &holdfast.Problem{

@@ -80,6 +80,15 @@ func TestTheDaemonIsTheOneOfTheDockerCommand(t *testing.T) {
 		t.Errorf("ssh was called with %q", called)
 	}
 
+	// The command that the refusal names is what finds out when the machine answers.
+	s.env = []string{"PATH=" + refuses, "DOCKER_HOST=ssh://operator@validator-7.example"}
+	command := advised(t, s.holdfast(t, 8, "node", "show").err, "DOCKER_HOST=")
+	cmd := exec.Command("sh", "-c", command)
+	cmd.Env = append(os.Environ(), far)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%s: %v: %s", command, err, out)
+	}
+
 	// A set through ssh is a set like any other, but for the bundle's files.
 	s.env = []string{far}
 	file := filepath.Join(s.dir, "holdfast.yaml")

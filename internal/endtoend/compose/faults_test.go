@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"holdfast"
+	"holdfast/internal/splicetest"
 	"holdfast/internal/splicetest/bundle"
 )
 
@@ -161,8 +162,14 @@ func TestPostgresFailsDuringARestore(t *testing.T) {
 		check(t, d.BreakPostgres(ctx))
 		node := []string{"postgres-splice", "participant", "validator"}
 		check(t, d.Halt(ctx, node...))
-		if r := d.try(t, "restore", string(d.set), "--yes"); r.exit == 0 {
+		r := d.try(t, "restore", string(d.set), "--yes")
+		if r.exit == 0 {
 			t.Fatalf("restored without a server\n%s%s", r.out, r.err)
+		}
+		if splicetest.Long() { // what that advises, and the way back from it
+			d.types(t, 0, advised(t, r.err, "holdfast restore "+string(d.set)+" --fresh-volume")+" --yes")
+			d.complete(t)
+			d.holdfast(t, 0, "restore", "undo", "--yes")
 		}
 		check(t, d.MendPostgres(ctx))
 		check(t, d.Resume(ctx, node...))

@@ -32,8 +32,8 @@ type habit struct {
 	files  []string                        // SERVICE:PATH of files that Compose puts into containers
 	lasts  holdfast.Verdict                // whether the data outlives stop.sh; "" for holds
 	// blocks makes the empty machine one on which the node cannot be made again; it
-	// returns what is said then, and a command that mends it.
-	blocks func(t *testing.T, o *overlaid) (says, mend string)
+	// returns what is said then. What that advises is typed.
+	blocks func(t *testing.T, o *overlaid) (says string)
 	fixed  string // what a restore with --fresh-volume is refused with; "" where it is not tried
 	inCI   bool   // the others are tried by flag
 }
@@ -110,10 +110,10 @@ volumes: {pg: {}}`,
 services:
   postgres-splice: {networks: {splice_validator: {ipv4_address: $NET.0.10, aliases: [database]}}}
   participant: {networks: {splice_validator: {ipv4_address: $NET.0.11}}, extra_hosts: ['sv:$NET.0.1']}`,
-		blocks: func(t *testing.T, o *overlaid) (string, string) {
+		blocks: func(t *testing.T, o *overlaid) string {
 			other := "other-" + o.Project
 			must(o.Docker(t.Context(), "network", "create", "--subnet", o.net+".0.0/16", other))(t)
-			return "network " + other + " has here", "docker network rm " + other
+			return "network " + other + " has here"
 		},
 	},
 	{
@@ -185,6 +185,13 @@ services: {nginx: {configs: [site]}, participant: {secrets: [token]}}`,
 			check(t, os.Chown(o.fill("$OUT/logs"), 1001, 1001))
 		},
 		files: []string{"validator:/tls/archive/key.pem", "validator:/tls/key.pem"},
+	},
+	{
+		name:   "a-file-outside-of-the-bundle",
+		text:   "services: {nginx: {volumes: ['$OUT/etc/extra.conf:/extra.conf:ro']}}",
+		before: func(t *testing.T, o *overlaid) { o.write(t, "$OUT/etc/extra.conf", "server {}", 0o644, 0) },
+		files:  []string{"nginx:/extra.conf"},
+		blocks: func(t *testing.T, o *overlaid) string { return "mounts " + o.fill("$OUT/etc/extra.conf") },
 	},
 	{
 		name: "limits",
@@ -546,9 +553,10 @@ func (v habit) cycle(t *testing.T) {
 		t.Fatalf("there is left:\n%s", left)
 	}
 	if o.blocks != nil {
-		says, mend := o.blocks(t, o)
-		contains(t, o.holdfast(t, 7, "restore", string(o.set), "--yes").err, says)
-		check(t, o.sh(mend))
+		says := o.blocks(t, o)
+		r := o.holdfast(t, 7, "restore", string(o.set), "--yes")
+		contains(t, r.err, says)
+		o.typesAll(t, r.err)
 	}
 	o.killed(t, "build database participant")
 	o.holdfast(t, 0, "restore", "undo", "--yes")
@@ -640,6 +648,8 @@ func (o *overlaid) outlives(t *testing.T) {
 	want := o.lasts
 	if want == "" {
 		want = holdfast.Holds
+	} else {
+		o.types(t, 0, advised(t, o.holdfast(t, 0, "node", "show").out, "holdfast check --explain"))
 	}
 	for _, c := range report.Value.Conditions {
 		if c.Code == conditions.DataOutlivesStop {

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"holdfast"
+	"holdfast/internal/splicetest"
 	"holdfast/internal/splicetest/bundle"
 	"holdfast/restore"
 )
@@ -94,12 +95,12 @@ func (s *site) types(t *testing.T, exit int, command string) result {
 	return r
 }
 
-// typesAll runs every command that a refusal advises, in its order, with a word
-// of consent where the command asks for one.
+// typesAll runs every command that a refusal advises, in its order: with consent
+// to a restore, and with a directory of its own for DIR.
 func (s *site) typesAll(t *testing.T, advice string) {
 	t.Helper()
 	for _, m := range regexp.MustCompile("`((?:docker|holdfast) [^`]+)`").FindAllStringSubmatch(advice, -1) {
-		command := m[1]
+		command := strings.ReplaceAll(m[1], "DIR", filepath.Join(s.dir, "exported"))
 		if strings.HasPrefix(command, "holdfast restore ") && !strings.Contains(command, "--yes") {
 			command += " --yes"
 		}
@@ -141,6 +142,7 @@ func TestANodeWithMoreInIt(t *testing.T) {
 	began := s.began(t, "participant")
 	r = s.holdfast(t, 7, "restore", string(set.ID), "--yes")
 	says(t, r.out+r.err, "psql", "pg_terminate_backend(")
+	s.types(t, 0, advised(t, r.err, "holdfast restore rehearse"))
 	if now := s.began(t, "participant"); now != began {
 		t.Errorf("the refusal came after an outage: the participant was started at %s and at %s", began, now)
 	}
@@ -218,6 +220,13 @@ func TestAServerThatDoesNotLetIn(t *testing.T) {
 	}
 	hba("1,3d")
 
+	// A server that does not run, and the commands that the refusal names.
+	check(t, s.Halt(ctx, "postgres-splice"))
+	r = s.holdfast(t, 8, "backup")
+	s.types(t, 0, advised(t, r.err, "docker start "))
+	s.types(t, 0, advised(t, r.err, "docker logs "))
+	eventually(t, "the node is ready", func() bool { return s.Ready(ctx) == nil })
+
 	// A paused server, and the command that the refusal names.
 	must(s.Docker(ctx, "pause", postgres))(t)
 	r = s.holdfast(t, 8, "backup")
@@ -234,6 +243,25 @@ func TestAServerThatDoesNotLetIn(t *testing.T) {
 	if err := restored.Wait(); err != nil {
 		t.Fatalf("%v\n%s", err, out.String())
 	}
+	check(t, s.Ready(ctx))
+	s.asItShouldRun(t)
+	if !splicetest.Long() {
+		return
+	}
+
+	// Somebody gives it a restart policy as well: what the refusal names leads on.
+	restored = s.command(ctx, "restore", string(set.ID), "--yes")
+	var complaint bytes.Buffer
+	restored.Stderr = &complaint
+	check(t, restored.Start())
+	eventually(t, "the participant is stopped", func() bool { return s.State(ctx, "participant") == "exited" })
+	must(s.Docker(ctx, "update", "--restart", "always", s.Container("participant")))(t)
+	must(s.Docker(ctx, "start", s.Container("participant")))(t)
+	if err := restored.Wait(); err == nil {
+		t.Fatalf("restored under a participant that runs\n%s", complaint.String())
+	}
+	s.types(t, 0, advised(t, complaint.String(), "docker stop "))
+	s.holdfast(t, 0, "restore", string(set.ID), "--yes")
 	check(t, s.Ready(ctx))
 	s.asItShouldRun(t)
 }

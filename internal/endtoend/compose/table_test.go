@@ -43,7 +43,7 @@ var parts = []part{
 	{"the compose file, overlays, `.env`", "yes, with owner and rights", "as they were; a file that is there and differs stays, the set's is put next to it", []string{"nothing"}},
 	{
 		"files and directories that containers mount, inside and outside of the bundle", "up to 50 files of at most 1 MiB for each directory, links, owners, rights; a single file up to 16 MiB",
-		"as they were; a file outside of the bundle that is not there is refused before anything is stopped, with the way to get it", []string{"a-directory-with-keys", "configs-of-files", "mounts-written-long"},
+		"as they were; a file outside of the bundle that is not there is refused before anything is stopped, with the way to get it", []string{"a-directory-with-keys", "configs-of-files", "mounts-written-long", "a-file-outside-of-the-bundle"},
 	},
 	{"directories with more than that", "owner and rights; **not the rest**. Mounted read-only into a container of the node, it makes the set unproven", "empty", []string{"a-directory-with-keys"}},
 	{"paths of every machine: `/etc/ssl`, `/usr`, `/run`, `/sys`, sockets, devices", "**no**", "those of the new machine; a missing one is refused before anything is stopped", []string{"time-zone", "rights"}},
