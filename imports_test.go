@@ -61,12 +61,12 @@ var (
 	jobs = []string{"backup", "rehearsal", "restore", "export", "verify", "drill", "retention", "schedule", "check", "inspect",
 		"reonboard"}
 	adapters = []string{"capture", "node", "databases", "sandbox", "identities", "repository", "notify", "metrics",
-		"dumpfile", "secrets", "journal"}
+		"dumpfile", "secrets", "secretmanager", "journal"}
 	leaves   = []string{"stored", "pgdump", "target", "step", "observed", "record", "loss", "event", "content", "grace"}
 	programs = []string{"cmd"}
 	helpers  = []string{"internal/splicetest", "internal/eventtest", "internal/bench", "internal/demo",
 		"internal/testbed", "internal/endtoend", "internal/child", "internal/storetest", "identities/identitiestest",
-		"repository/repositorytest"}
+		"repository/repositorytest", "secretmanager/secretmanagertest"}
 )
 
 // rule says which imports a group of packages may have. Tests may import what
@@ -137,18 +137,24 @@ func importRules() []rule {
 		{adapters, nil, never(slices.Concat(jobs, []string{"daemon", "web", "operator"})...),
 			"an adapter knows the outside world, not what it is used for"},
 		{[]string{"capture"}, nil,
-			never("node", "databases", "sandbox", "identities", "repository", "notify", "metrics"),
+			never("node", "databases", "sandbox", "identities", "repository", "secretmanager", "notify", "metrics"),
 			"adapters meet in setup alone"},
 		{[]string{"node", "databases", "sandbox"}, nil,
-			never("capture", "identities", "repository", "notify", "metrics"), "adapters meet in setup alone"},
+			never("capture", "identities", "repository", "secretmanager", "notify", "metrics"), "adapters meet in setup alone"},
 		{[]string{"identities"}, nil,
-			never("capture", "node", "databases", "sandbox", "repository", "notify", "metrics"),
+			never("capture", "node", "databases", "sandbox", "repository", "secretmanager", "notify", "metrics"),
 			"adapters meet in setup alone"},
 		{[]string{"repository"}, nil, func(path string) bool {
 			return path == module+"/internal/scratch" ||
-				never("capture", "node", "databases", "sandbox", "identities", "notify", "metrics", "canton", "internal")(path)
+				never("capture", "node", "databases", "sandbox", "identities", "secretmanager", "notify", "metrics", "canton",
+					"internal")(path)
 		},
 			"adapters meet in setup alone"},
+		{[]string{"secretmanager"}, helpers, func(path string) bool {
+			_, isOurs := ours(path)
+			return !isOurs || vocabulary(path)
+		},
+			"a manager of secrets holds texts under names, whatever they are for"},
 		{[]string{"dumpfile"}, nil,
 			never("capture", "node", "databases", "sandbox", "identities", "repository", "notify", "metrics",
 				"internal"), "adapters meet in setup alone"},
@@ -176,8 +182,11 @@ func importRules() []rule {
 			return path != "net" && !below(path, "net/http", "os/exec")
 		},
 			"what two places share is looked up on this machine alone"},
-		{nil, []string{"repository", "internal/storetest"}, not("github.com/kopia/kopia", "github.com/aws",
-			"github.com/minio", "github.com/studio-b12", "github.com/Azure", "cloud.google.com", "google.golang.org/api"),
+		{nil, []string{"repository", "secretmanager", "internal/storetest"}, not("github.com/aws", "github.com/Azure",
+			"cloud.google.com"),
+			"a vendor's way to credentials is used where requests are signed with them"},
+		{nil, []string{"repository", "internal/storetest"}, not("github.com/kopia/kopia", "github.com/minio",
+			"github.com/studio-b12", "google.golang.org/api"),
 			"there is one repository; kopia and the clients of its places are width that nobody else has to know"},
 		{nil, slices.Concat([]string{"canton/admin"}, helpers), not("google.golang.org/grpc"),
 			"one package speaks gRPC with Canton, and only knows how to read"},
@@ -198,7 +207,7 @@ func importRules() []rule {
 		{nil, helpers,
 			never("internal/splicetest", "internal/eventtest", "internal/bench", "internal/testbed",
 				"internal/endtoend", "internal/child", "internal/storetest", "identities/identitiestest",
-				"repository/repositorytest"),
+				"repository/repositorytest", "secretmanager/secretmanagertest"),
 			"an imitated node does not belong into the program"},
 		{nil, helpers, not("testing"), "nor does the testing library"},
 		{nil, []string{"cmd", "eventlog", "internal/demo", "internal/testbed"}, not("log", "log/slog"),
@@ -301,6 +310,10 @@ func TestImportRulesFindBreaches(t *testing.T) {
 		{"canton", "holdfast/dumpfile"},
 		{"inspect", "holdfast/dumpfile"},
 		{"inspect", "holdfast/canton"},
+		{"secretmanager", "holdfast/identities"},
+		{"identities", "holdfast/secretmanager"},
+		{"backup", "holdfast/secretmanager"},
+		{"identities", "github.com/aws/aws-sdk-go-v2/config"},
 		{"dumpfile", "holdfast/capture/postgres"},
 	} {
 		found := slices.ContainsFunc(importRules(), func(r rule) bool {
