@@ -67,8 +67,12 @@ func identitiesBackedUp(v *view) answer {
 	if v.Clear != "" {
 		return violated("the node's private keys are in clear in %s; `holdfast reonboard clean` removes it", v.Clear)
 	}
-	return holds("set %s holds the current identities of %s, sealed to %s",
-		s.ID, now.ID, count(len(kept.Recipients), "recipient"))
+	clear := ""
+	if places := v.Declared.InClear; len(places) > 0 {
+		clear = "; as configured, they are in clear in " + strings.Join(places, ", ")
+	}
+	return holds("set %s holds the current identities of %s, sealed to %s%s",
+		s.ID, now.ID, count(len(kept.Recipients), "recipient"), clear)
 }
 
 func identitiesMatchDatabase(v *view) answer {

@@ -64,6 +64,7 @@ type Declared struct {
 	// NotBackedUp are databases and roles of the node's servers that are in no
 	// set on purpose.
 	NotBackedUp []string
+	InClear     []string      // places that get the identities in clear, on purpose
 	NoHistory   bool          // gaps in the history are accepted
 	History     time.Duration // how far back gaps are not accepted; 0: as far as there are sets
 	NoPruning   bool          // the participant must never prune

@@ -25,7 +25,10 @@ type Config struct {
 	Identities *Identities         `yaml:"identities"`
 	Repository Repository          `yaml:"repository"`
 	Copies     []Copy              `yaml:"copies"`
-	Tools      string              `yaml:"tools"` // directory of pg_dump and pg_restore; searched for when empty
+	// SecretManagers say how the managers are reached that references and
+	// identities.keep name.
+	SecretManagers SecretManagers `yaml:"secret_managers"`
+	Tools          string         `yaml:"tools"` // directory of pg_dump and pg_restore; searched for when empty
 	// SilenceLimit is how long a server, daemon or program may send nothing before
 	// it is given up; 2m when zero.
 	SilenceLimit Duration `yaml:"silence_limit"`
@@ -65,13 +68,13 @@ type Compose struct {
 
 // Identities says how the identities dump is fetched, sealed and stored.
 type Identities struct {
-	URL        string        `yaml:"url"`     // of the validator app: http://wallet.localhost
-	File       string        `yaml:"file"`    // a dump on this machine, where the validator app exports none
-	Address    string        `yaml:"address"` // host:port to connect to instead of the URL's host
-	CA         string        `yaml:"ca"`      // file with certificates to trust, in addition to the system's
-	Auth       Auth          `yaml:"auth"`
-	Recipients []string      `yaml:"recipients"` // age or SSH public keys
-	Keep       []place.Place `yaml:"keep"`       // places that get a sealed copy each
+	URL        string   `yaml:"url"`     // of the validator app: http://wallet.localhost
+	File       string   `yaml:"file"`    // a dump on this machine, where the validator app exports none
+	Address    string   `yaml:"address"` // host:port to connect to instead of the URL's host
+	CA         string   `yaml:"ca"`      // file with certificates to trust, in addition to the system's
+	Auth       Auth     `yaml:"auth"`
+	Recipients []string `yaml:"recipients"` // age or SSH public keys
+	Keep       []Keep   `yaml:"keep"`       // places that get a copy each
 }
 
 // Auth is one way to get a token for the validator app.
@@ -240,6 +243,10 @@ func (c *Config) complete() error {
 		return errors.New("repository.password: say where the password is, such as file:/etc/holdfast/password")
 	}
 	c.Repository.Access.absolute(abs)
+	c.SecretManagers.absolute(abs)
+	if err := c.SecretManagers.check(); err != nil {
+		return err
+	}
 	for i := range c.Copies {
 		c.Copies[i].Access.absolute(abs)
 	}
@@ -286,8 +293,8 @@ func (c *Config) checkPlaces() error {
 		return fmt.Errorf("repository.path: %w", err)
 	}
 	if c.Identities != nil {
-		for i, p := range c.Identities.Keep {
-			if err := p.Serves(place.Identities); err != nil {
+		for i, k := range c.Identities.Keep {
+			if err := k.check(); err != nil {
 				return fmt.Errorf("identities.keep[%d]: %w", i, err)
 			}
 		}

@@ -177,7 +177,8 @@ func replaced(old, text string) string {
 func TestMistakesAreNamed(t *testing.T) {
 	for _, x := range []struct{ name, text, want string }{
 		{"unknown key at the top", replaced("tools: tools", "tool: x"),
-			"line 35: unknown key tool; known here are node, databases, compose, identities, repository, copies, tools, " +
+			"line 35: unknown key tool; known here are node, databases, compose, identities, repository, copies, " +
+				"secret_managers, tools, " +
 				"silence_limit, dump, check, retention"},
 		{"unknown key of a database", replaced("    kind: app", "    sort: app"),
 			"line 10: unknown key databases.scan-backend.sort; known here are connection, password, kind, method, " +

@@ -77,6 +77,8 @@ func (d *decoder) put(key string, n *yaml.Node, v reflect.Value) error {
 		return d.put(key+".connection", n, v.FieldByName("Connection"))
 	case v.Type() == reflect.TypeFor[Copy]() && n.Kind == yaml.ScalarNode:
 		return d.put(key+".path", n, v.FieldByName("Place"))
+	case v.Type() == reflect.TypeFor[Keep]() && n.Kind == yaml.ScalarNode:
+		return d.put(key, n, v.FieldByName("Place"))
 	case v.Kind() == reflect.Pointer:
 		if v.IsNil() {
 			v.Set(reflect.New(v.Type().Elem()))
@@ -206,8 +208,11 @@ var wholeNumber = regexp.MustCompile(`^(0|[1-9][0-9]{0,8})$`)
 // set sets a value from its text; a relative place is below dir. The error says
 // what is wanted, if the text does not fit the type.
 func set(v reflect.Value, text, dir string) error {
-	if v.Type() == reflect.TypeFor[place.Place]() {
+	switch v.Type() {
+	case reflect.TypeFor[place.Place]():
 		return setPlace(v, text, dir)
+	case reflect.TypeFor[Keep]():
+		return setPlace(v.FieldByName("Place"), text, dir)
 	}
 	if v.Type() == reflect.TypeFor[Duration]() {
 		t, err := duration(text)

@@ -119,7 +119,7 @@ func leaves(key string, v reflect.Value, done func()) []setting {
 	case reflect.Map:
 		return nil
 	case reflect.Slice:
-		if group(v.Type().Elem()) {
+		if group(v.Type().Elem()) && v.Type().Elem() != reflect.TypeFor[Keep]() {
 			return nil // a variable cannot hold it
 		}
 	case reflect.Pointer:

@@ -2,11 +2,13 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
 	"strings"
 )
 
-// Reference says where a secret is: "file:PATH", "env:NAME" or "exec:COMMAND".
+// Reference says where a secret is: "file:PATH", "env:NAME", "exec:COMMAND", or a
+// place in a manager of secrets, such as "vault:MOUNT/PATH#FIELD".
 // It is not a secret itself. The reader of its scheme reads it.
 type Reference string
 
@@ -14,6 +16,9 @@ var referenceForm = regexp.MustCompile(`(?s)^[a-z][a-z0-9]*:.+$`)
 
 func (r Reference) check(key string) error {
 	inContainer := strings.HasPrefix(string(r), "container:")
+	if form := r.malformed(); form != "" {
+		return fmt.Errorf("%s: want %s; never the secret itself", key, form)
+	}
 	if r == "" || referenceForm.MatchString(string(r)) && !inContainer {
 		return nil
 	}
@@ -32,8 +37,8 @@ func (r Reference) checkOr(key string) error {
 // NoReference is the error for a setting that is not a reference. Its value may
 // be a secret, so it is not shown.
 func NoReference(key string) error {
-	return fmt.Errorf("%s: want a reference, file:PATH, env:NAME or exec:COMMAND; "+
-		"never the secret itself", key)
+	return fmt.Errorf("%s: want a reference, file:PATH, env:NAME, exec:COMMAND, %s; "+
+		"never the secret itself", key, forms())
 }
 
 // Container parses a reference of the form "container:ROLE/VARIABLE": the
@@ -52,6 +57,7 @@ func (c *Config) References() map[string]Reference {
 	for name, d := range c.Databases {
 		out["databases."+name+".password"] = d.Password
 	}
+	maps.Copy(out, c.SecretManagers.references())
 	if c.Identities != nil {
 		out["identities.auth.client_secret"] = c.Identities.Auth.ClientSecret
 		out["identities.auth.token"] = c.Identities.Auth.Token

@@ -18,6 +18,7 @@ type Backup struct {
 	Fetch      func(ctx context.Context) ([]byte, error) // Fetcher.Fetch, usually
 	Recipients []Recipient
 	Keepers    []Keeper
+	InClear    []Keeper // get the dump unsealed, by the operator's explicit word
 	Events     event.Listener
 }
 
@@ -51,7 +52,7 @@ func (b Backup) Take(ctx context.Context, last *holdfast.IdentityFacts, files ho
 	if err := put(ctx, out, sealed); err != nil {
 		return nil, err
 	}
-	kept, err := b.keep(ctx, FileName(dump.ID, content, b.Recipients), sealed)
+	kept, err := b.keep(ctx, dump, data, sealed)
 	return func(p *holdfast.ParticipantFacts) holdfast.IdentityFacts {
 		facts := dump.Facts(dump.Check(ParticipantOf(p)))
 		facts.SealedFile, facts.Recipients, facts.Kept = sealedFile, b.recipients(), kept
@@ -60,7 +61,7 @@ func (b Backup) Take(ctx context.Context, last *holdfast.IdentityFacts, files ho
 }
 
 // Keep seals a dump that was judged into every place, and says what there is of
-// it. It ends with the first place that fails.
+// it. A place that fails keeps no other from getting it.
 func (b Backup) Keep(ctx context.Context, dump *Dump, data []byte, judged Report) (holdfast.IdentityFacts, error) {
 	var sealed bytes.Buffer
 	if err := Seal(&sealed, data, b.Recipients); err != nil {
@@ -68,14 +69,9 @@ func (b Backup) Keep(ctx context.Context, dump *Dump, data []byte, judged Report
 	}
 	facts := dump.Facts(judged)
 	facts.Recipients = b.recipients()
-	for _, keeper := range b.Keepers {
-		kept, _, err := keeper.Keep(ctx, FileName(dump.ID, dump.Content(), b.Recipients), sealed.Bytes())
-		if err != nil {
-			return facts, err
-		}
-		facts.Kept = append(facts.Kept, kept.Where)
-	}
-	return facts, nil
+	var err error
+	facts.Kept, err = b.keep(ctx, dump, data, sealed.Bytes())
+	return facts, err
 }
 
 func (b Backup) recipients() []string {
@@ -119,20 +115,26 @@ func (b Backup) carryOver(ctx context.Context, last *holdfast.IdentityFacts, fil
 	return func(*holdfast.ParticipantFacts) holdfast.IdentityFacts { return facts }, nil
 }
 
-// keep hands the sealed file to every keeper and says where it is.
-func (b Backup) keep(ctx context.Context, name string, sealed []byte) ([]string, error) {
+// keep hands the dump to every keeper and says where it is.
+func (b Backup) keep(ctx context.Context, dump *Dump, clear, sealed []byte) ([]string, error) {
 	var kept []string
 	var failed error
-	for _, keeper := range b.Keepers {
-		file, written, err := keeper.Keep(ctx, name, sealed)
+	hand := func(keeper Keeper, name string, content []byte, mark string) {
+		file, written, err := keeper.Keep(ctx, name, content)
 		if err != nil {
 			failed = errors.Join(failed, err)
-			continue
+			return
 		}
 		if written {
-			b.Events.Report(DumpKept{Where: file.Where})
+			b.Events.Report(DumpKept{Where: file.Where + mark})
 		}
-		kept = append(kept, file.Where)
+		kept = append(kept, file.Where+mark)
+	}
+	for _, keeper := range b.Keepers {
+		hand(keeper, FileName(dump.ID, dump.Content(), b.Recipients), sealed, "")
+	}
+	for _, keeper := range b.InClear {
+		hand(keeper, ClearName(dump.ID, dump.Content()), clear, ", in clear")
 	}
 	return kept, failed
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"holdfast/internal/durable"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -16,6 +15,7 @@ import (
 	"filippo.io/age"
 
 	"holdfast"
+	"holdfast/internal/durable"
 )
 
 // directory keeps sealed identities as files: on a mounted share, on a disk in
@@ -36,8 +36,19 @@ func FileName(id, content string, recipients []Recipient) string {
 		keys = append(keys, bare(r.text))
 	}
 	slices.Sort(keys)
-	const contentDigits, recipientDigits = 12, 6
-	return fmt.Sprintf("%s%s-%.*s-%.*s%s", fileStart, shortID(id), contentDigits, content, recipientDigits, digest([]byte(joined(keys...))), fileEnd)
+	const recipientDigits = 6
+	return fileName(id, content) + digest([]byte(joined(keys...)))[:recipientDigits] + fileEnd
+}
+
+// fileName is how every name for that content begins.
+func fileName(id, content string) string {
+	const contentDigits = 12
+	return fmt.Sprintf("%s%s-%.*s-", fileStart, shortID(id), contentDigits, content)
+}
+
+// ClearName is the name under which identities are kept in clear.
+func ClearName(id, content string) string {
+	return strings.TrimSuffix(fileName(id, content), "-") + ".json"
 }
 
 // shortID is what people recognise a node by: its identifier and the first

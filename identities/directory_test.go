@@ -12,31 +12,12 @@ import (
 	"holdfast"
 	"holdfast/identities"
 	"holdfast/identities/identitiestest"
-	"holdfast/place"
 )
 
 // keeperIn keeps in a directory.
 func keeperIn(t *testing.T, dir string) identities.Keeper {
 	t.Helper()
-	k, err := identities.KeeperAt(place.Directory(dir))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return k
-}
-
-// Every kind of place that serves has its keeper, and no other is taken.
-func TestKeepersOfPlaces(t *testing.T) {
-	for _, scheme := range place.Available(place.Identities) {
-		if k, err := identities.KeeperAt(place.Place{Scheme: scheme, Path: t.TempDir()}); err != nil || k == nil {
-			t.Errorf("%s: %v, %v", scheme, k, err)
-		}
-	}
-	for _, text := range []string{"vault://vault.example.com/secret/node-1", "s3://bucket/x"} {
-		p := must(place.Parse(text, "/"))
-		_, err := identities.KeepersAt([]place.Place{place.Directory(t.TempDir()), p})
-		expect(t, err, holdfast.Usage, "keep the identities in "+text, "identities.keep")
-	}
+	return identities.Directory(dir)
 }
 
 func TestUnchangedIdentitiesAreKeptOnce(t *testing.T) {

@@ -13,7 +13,7 @@
 //	report := dump.Check(&participant)  // eight findings, three verdicts
 //	facts := dump.Facts(report)         // what the manifest records
 //	err = identities.Seal(w, raw, recipients)
-//	kept, err := keeper.Keep(ctx, name, sealed) // in each place (KeeperAt)
+//	kept, err := keeper.Keep(ctx, name, sealed) // in each place
 //
 // Compare facts.Content with the last set's to see whether anything changed:
 // equal content needs no new version.

@@ -20,6 +20,7 @@ type kind struct {
 	form      string // how one is written
 	authority part   // what the host part of its URL is
 	container bool   // the path begins with a bucket
+	parts     int    // the least that its path has; 0: as many as its use takes
 	port      string // of the server, by default
 	options   []string
 	holds     []Use
@@ -43,6 +44,8 @@ const (
 	Profile  = "profile"  // of AWS's shared configuration
 	Domain   = "domain"   // of storage accounts, in a cloud of Azure other than the public one
 	TLS      = "tls"      // Off: the server speaks plain HTTP
+
+	Namespace = "namespace" // of Vault
 )
 
 // Off is the value of an option that turns something off.
@@ -91,8 +94,22 @@ var kinds = map[Scheme]kind{
 		available: true,
 	},
 
-	"vault": {form: "vault://HOST/MOUNT/PATH", authority: host, port: "8200", holds: []Use{Identities}},
-	"awssm": {form: "awssm://REGION/NAME", authority: host, holds: []Use{Identities}},
+	Vault: {
+		form:      "vault://HOST/MOUNT/PATH",
+		authority: host,
+		port:      "8200",
+		parts:     2, // MOUNT and PATH
+		options:   []string{Namespace, TLS},
+		holds:     []Use{Identities},
+		available: true,
+	},
+	AWSSecrets: {
+		form:      "awssm://REGION/NAME",
+		authority: host,
+		options:   []string{Profile},
+		holds:     []Use{Identities},
+		available: true,
+	},
 	"gcpsm": {form: "gcpsm://PROJECT/NAME", authority: account, holds: []Use{Identities}},
 	"azkv":  {form: "azkv://VAULT/NAME", authority: host, holds: []Use{Identities}},
 	"kube":  {form: "kube://NAMESPACE/NAME", authority: bucket, holds: []Use{Identities}},

@@ -102,7 +102,8 @@ func (k kind) place(scheme Scheme, u *url.URL) (Place, error) {
 func (k kind) complete(p Place, u *url.URL) error {
 	switch {
 	case u.Host == "", k.authority != host && u.Port() != "", k.container && p.Bucket == "",
-		slices.Contains(k.holds, Identities) && p.Path == "":
+		slices.Contains(k.holds, Identities) && p.Path == "",
+		len(strings.Split(p.Path, "/")) < k.parts:
 		return fmt.Errorf("the address is incomplete: want %s", k.form)
 	}
 	return nil

@@ -42,6 +42,12 @@ const (
 	WebDAV Scheme = "webdav" // a directory of a WebDAV server
 )
 
+// The kinds of places for identities alone: managers of secrets.
+const (
+	Vault      Scheme = "vault" // HashiCorp Vault, OpenBao
+	AWSSecrets Scheme = "awssm" // AWS Secrets Manager
+)
+
 // Directory is the place of a directory; a relative path is below the working
 // directory.
 func Directory(path string) Place {

@@ -125,6 +125,7 @@ func TestParseRefuses(t *testing.T) {
 		"gs://bucket/x?region=a":              "endpoint, tls, no others",
 		"azblob://account":                    "want azblob://ACCOUNT/CONTAINER/PREFIX",
 		"vault://vault.example.com":           "want vault://HOST/MOUNT/PATH",
+		"vault://vault.example.com/secret":    "want vault://HOST/MOUNT/PATH",
 		"sftp://nas:x/y":                      "malformed",
 		"awssm://user:hunter2@eu-central-1/x": "must not hold a password",
 	} {
@@ -139,16 +140,15 @@ func TestParseRefuses(t *testing.T) {
 
 func TestServes(t *testing.T) {
 	for text, want := range map[string]map[place.Use]string{
-		"/x":           {place.Repository: "", place.Identities: ""},
-		"s3://b/x":     {place.Repository: "", place.Identities: "s3:// does not hold identities"},
-		"gs://b":       {place.Repository: ""},
-		"azblob://a/b": {place.Repository: ""},
-		"sftp://h/x":   {place.Repository: ""},
-		"webdav://h/x": {place.Repository: ""},
-		"vault://h/x": {
-			place.Repository: "vault:// does not hold a repository",
-			place.Identities: "vault:// is not available yet",
-		},
+		"/x":            {place.Repository: "", place.Identities: ""},
+		"s3://b/x":      {place.Repository: "", place.Identities: "s3:// does not hold identities"},
+		"gs://b":        {place.Repository: ""},
+		"azblob://a/b":  {place.Repository: ""},
+		"sftp://h/x":    {place.Repository: ""},
+		"webdav://h/x":  {place.Repository: ""},
+		"vault://h/m/x": {place.Repository: "vault:// does not hold a repository", place.Identities: ""},
+		"awssm://r/x":   {place.Repository: "awssm:// does not hold a repository", place.Identities: ""},
+		"kube://n/x":    {place.Identities: "kube:// is not available yet"},
 	} {
 		at, err := place.Parse(text, "/")
 		if err != nil {

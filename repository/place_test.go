@@ -29,8 +29,8 @@ func TestPlacesOfRepositories(t *testing.T) {
 		t.Error("no place serves")
 	}
 	for _, scheme := range place.Available(place.Identities) {
-		if !repository.HoldsCopies(scheme) {
-			t.Errorf("%s keeps identities, and no copy of the key", scheme)
+		if holds := repository.HoldsCopies(scheme); holds != (scheme == place.File) {
+			t.Errorf("%s keeps identities; that it holds a copy of the key is %t", scheme, holds)
 		}
 	}
 	at, err := place.Parse("vault://host/mount/x", "/")

@@ -102,8 +102,14 @@ func (p *Parts) IdentitiesBackup(ctx context.Context) (identities.Backup, error)
 	if b.Recipients, err = identities.ParseRecipients(p.Config.Identities.Recipients); err != nil {
 		return b, err
 	}
-	b.Keepers, err = identities.KeepersAt(p.Config.Identities.Keep)
-	return b, err
+	for _, k := range p.Config.Identities.Keep {
+		if keeper := p.keeper(k); k.InClear() {
+			b.InClear = append(b.InClear, keeper)
+		} else {
+			b.Keepers = append(b.Keepers, keeper)
+		}
+	}
+	return b, nil
 }
 
 // Fetched is a dump of the identities that was fetched and judged.

@@ -98,10 +98,7 @@ func (o *Opening) Find(
 // for copies of what opens it: those where sealed identities are kept.
 func (p *Parts) RepositoryOptions() []repository.Option {
 	options := []repository.Option{repository.By(p.access(p.Config.Repository.Access))}
-	if kept := p.Config.Identities; kept != nil {
-		options = append(options, repository.Copies(kept.Keep...))
-	}
-	return options
+	return append(options, repository.Copies(p.Config.Kept()...))
 }
 
 func (p *Parts) access(a config.Access) repository.Access {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 
 	"github.com/jackc/pgx/v5"
@@ -15,6 +16,7 @@ import (
 	"holdfast/internal/libpq"
 	"holdfast/place"
 	"holdfast/repository"
+	"holdfast/secretmanager"
 	"holdfast/secrets"
 )
 
@@ -43,10 +45,11 @@ type Parts struct {
 	Node   holdfast.Node
 	Options
 
-	kind    Kind
-	readers secrets.Readers
-	once    sync.Once
-	opening *Opening
+	kind     Kind
+	readers  secrets.Readers
+	managers managers
+	once     sync.Once
+	opening  *Opening
 
 	mu     sync.Mutex                             // of opened
 	opened map[place.Place]*repository.Repository // copies that sets are read from
@@ -63,7 +66,12 @@ func Open(conf *config.Config, o Options) (*Parts, error) {
 	} else {
 		p.kind = kindOf(p)
 	}
-	p.readers = Secrets(conf.Dir())
+	p.managers = managers{
+		conf: conf.SecretManagers, own: p.Secrets.LearnAll(own(conf.Dir())), known: p.Secrets,
+		within: p.within(secretmanager.CallTime),
+	}
+	p.readers = own(conf.Dir())
+	maps.Copy(p.readers, p.managers.readers())
 	p.readers["container"] = p.kind.Secret
 	p.readers = p.Secrets.LearnAll(p.readers)
 	for key, reference := range conf.References() {
@@ -74,15 +82,25 @@ func Open(conf *config.Config, o Options) (*Parts, error) {
 	return p, nil
 }
 
-// Secrets reads the secrets that any configuration may refer to. Relative paths
-// begin at dir.
-func Secrets(dir string) secrets.Readers {
+// Secrets reads the secrets that any configuration may refer to, managers of
+// secrets included, as their own environment reaches them. Relative paths begin
+// at dir.
+func Secrets(dir string, known *secrets.Known) secrets.Readers {
+	m := &managers{own: own(dir), known: known, within: secretmanager.CallTime}
+	readers := own(dir)
+	maps.Copy(readers, m.readers())
+	return known.LearnAll(readers)
+}
+
+// own are the readers that reach nothing outside of this machine.
+func own(dir string) secrets.Readers {
 	return secrets.Readers{"file": secrets.File(dir), "env": secrets.Environment, "exec": secrets.Command}
 }
 
 // Close ends what the parts have opened.
 func (p *Parts) Close(ctx context.Context) error {
 	p.once.Do(func() {})
+	defer p.managers.close(ctx)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var failed []error

@@ -27,7 +27,7 @@ func parsed(t *testing.T, text string) *config.Config {
 // A reference of no known scheme may be a secret that was written where a
 // reference belongs: it is refused before anything is done, and not shown.
 func TestAReferenceOfNoSort(t *testing.T) {
-	text := strings.Replace(least, "file:password", "vault:hunter2", 1)
+	text := strings.Replace(least, "file:password", "op:hunter2", 1)
 	_, err := Open(parsed(t, text), Options{})
 	if holdfast.ClassOf(err) != holdfast.Usage {
 		t.Fatalf("got %v", err)

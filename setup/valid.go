@@ -27,7 +27,7 @@ func (p *Parts) Valid() error {
 }
 
 // Exposed mentions the secrets in files that every user of this machine can
-// read. That may be meant, as on a machine of one user, so it is no violation.
+// read, and places that get the identities in clear. That may be meant, as on a machine of one user, so it is no violation.
 func (p *Parts) Exposed() []Finding {
 	var out []Finding
 	references := p.Config.References()
@@ -47,6 +47,14 @@ func (p *Parts) Exposed() []Finding {
 				Do:    "`chmod 600 " + path + "`, if the user who runs Holdfast owns it.",
 			})
 		}
+	}
+	for _, at := range inClear(p.Config) {
+		out = append(out, Finding{
+			Subject: "identities.keep", Verdict: holdfast.Holds,
+			Found: "the identities are in clear in " + at,
+			Why:   "Whoever reads that secret has the node's private keys.",
+			Do:    "Leave out seal: none, to keep them sealed.",
+		})
 	}
 	return out
 }

@@ -22,7 +22,7 @@ func (r *run) recall(ctx context.Context, engine *compose.Engine) (done bool, er
 		return false, nil
 	}
 	here, _ := os.Getwd()
-	password, err := r.options.Secrets.LearnFrom(setup.Secrets(here).Of(r.Password))(ctx)
+	password, err := setup.Secrets(here, r.options.Secrets).Of(r.Password)(ctx)
 	if err != nil {
 		return false, err
 	}

@@ -1,0 +1,131 @@
+package setup
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"holdfast"
+	"holdfast/config"
+	"holdfast/identities"
+	"holdfast/identities/identitiestest"
+	"holdfast/place"
+	"holdfast/secretmanager/secretmanagertest"
+)
+
+// withManagers are parts of a configuration with a Vault.
+func withManagers(t *testing.T, more string) *Parts {
+	t.Helper()
+	t.Setenv("HOME", t.TempDir())
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "token"), []byte(secretmanagertest.VaultToken), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	conf, err := config.Parse(filepath.Join(dir, "holdfast.yaml"), []byte(least+more), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := Open(conf, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = p.Close(t.Context()) })
+	return p
+}
+
+// Every kind of place that serves has its keeper.
+func TestKeepersOfPlaces(t *testing.T) {
+	t.Setenv("AWS_REGION", "eu-central-1")
+	p := withManagers(t, "")
+	for _, scheme := range place.Available(place.Identities) {
+		k := config.Keep{Place: place.Place{Scheme: scheme, Host: "host", Path: "mount/x"}}
+		if _, local := k.Place.Local(); local {
+			continue
+		}
+		s, is := p.keeper(k).(safe)
+		if !is {
+			t.Errorf("%s has no keeper", scheme)
+			continue
+		}
+		if _, err := s.open(t.Context()); err != nil {
+			t.Errorf("%s: %v", scheme, err)
+		}
+	}
+}
+
+// The same identities go sealed to one place and in clear to another, and are
+// written once.
+func TestIdentitiesInAVault(t *testing.T) {
+	server := secretmanagertest.NewVault(t)
+	host := strings.TrimPrefix(server.URL, "http://")
+	_, recipient, err := identities.NewRecoveryKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw := identitiestest.New("demo", [32]byte{7}, identitiestest.Options{}).JSON
+	p := withManagers(t, `
+secret_managers: {vault: {auth: {token: 'file:token'}}}
+identities:
+  file: /none
+  recipients: [`+recipient+`]
+  keep:
+    - vault://`+host+`/secret/holdfast?tls=off
+    - {place: 'vault://`+host+`/secret/clear?tls=off', seal: none}
+`)
+	backup, err := p.IdentitiesBackup(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	dump, err := identities.Parse(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range 2 {
+		facts, err := backup.Keep(t.Context(), dump, raw, nil)
+		if err != nil || len(facts.Kept) != 2 || server.Writes() != 2 {
+			t.Fatalf("run %d: kept %q, %d writes, %v", n, facts.Kept, server.Writes(), err)
+		}
+		if facts.Kept[0] != "vault://"+host+"/secret/holdfast/demo version 1" ||
+			facts.Kept[1] != "vault://"+host+"/secret/clear/demo version 1, in clear" {
+			t.Errorf("kept in %q", facts.Kept)
+		}
+	}
+	read := func(reference string) string {
+		t.Helper()
+		p.managers.conf.Vault.Address = server.URL
+		s, err := p.Secret(config.Reference(reference))(t.Context())
+		if err != nil {
+			t.Error(err)
+		}
+		return s.Reveal()
+	}
+	if got := read("vault:secret/clear/demo#clear"); got != string(raw) {
+		t.Errorf("in clear: %s", got)
+	}
+	if got := read("vault:secret/holdfast/demo#sealed"); got == "" || strings.Contains(got, "PAR::") {
+		t.Errorf("sealed: %s", got)
+	}
+}
+
+// A Vault's credentials go to no other server.
+func TestAPlaceInAnotherVault(t *testing.T) {
+	for _, c := range []struct{ address, place, want string }{
+		{"https://vault.example.com", "vault://vault.example.com/m/x", "https://vault.example.com"},
+		{"https://vault.example.com:8200", "vault://vault.example.com/m/x", "https://vault.example.com:8200"},
+		{"", "vault://vault.example.com/m/x", "https://vault.example.com:8200"},
+		{"", "vault://127.0.0.1:18200/m/x?tls=off", "http://127.0.0.1:18200"},
+		{"https://vault.example.com:8200", "vault://other.example.com/m/x", ""},
+		{"https://vault.example.com:8200", "vault://vault.example.com:8300/m/x", ""},
+	} {
+		at, err := place.Parse(c.place, "/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := managers{conf: config.SecretManagers{Vault: config.Vault{Address: c.address}}}
+		got, err := m.vaultOf(at)
+		if got != c.want || (err == nil) != (c.want != "") || err != nil && holdfast.ClassOf(err) != holdfast.Usage {
+			t.Errorf("%s in %s: %s, %v", c.place, c.address, got, err)
+		}
+	}
+}
