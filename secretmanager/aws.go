@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -188,9 +187,7 @@ func (a *AWS) Limits(context.Context, string) (Limits, error) {
 }
 
 // Join implements Manager.
-func (a *AWS) Join(name, own string) string { return joined(name, "/", own, notAWS) }
-
-var notAWS = regexp.MustCompile(`[^0-9A-Za-z/_+=.@-]`)
+func (a *AWS) Join(name, own string) string { return name + "/" + own }
 
 // Close implements Manager: there is nothing to give back.
 func (a *AWS) Close(context.Context) error { return nil }

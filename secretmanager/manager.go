@@ -5,8 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"regexp"
-	"strings"
 	"time"
 
 	"holdfast"
@@ -66,14 +64,15 @@ var (
 	ErrChanged = errors.New("the secret has a newer version")
 )
 
-// joined is a name below another in a manager that takes only some characters.
-// A name that has others gets a digest, so that two names stay two.
-func joined(name, separator, own string, others *regexp.Regexp) string {
+// joined is a name below another, in a manager that takes only some characters,
+// to which form brings them. A name that changes gets a digest, so that two names
+// stay two.
+func joined(name, own string, form func(string) string) string {
 	const digits = 6
-	plain := others.ReplaceAllString(own, "-")
+	plain := form(own)
 	if plain != own {
 		sum := sha256.Sum256([]byte(own))
-		plain = strings.Trim(plain, "-") + "-" + hex.EncodeToString(sum[:])[:digits]
+		plain += "-" + hex.EncodeToString(sum[:])[:digits]
 	}
-	return name + separator + plain
+	return name + "-" + plain
 }

@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"slices"
 	"time"
 
 	"holdfast"
@@ -135,19 +136,21 @@ func (s Safe) Read(ctx context.Context, version string) (Kept, Document, error) 
 // List lists the versions, the newest first. Only that one is read.
 func (s Safe) List(ctx context.Context) ([]Kept, error) {
 	versions, err := s.Manager.Versions(ctx, s.Name)
-	if err != nil {
+	if err != nil || len(versions) == 0 {
+		return nil, err
+	}
+	newest, _, err := s.Newest(ctx)
+	if err != nil && !errors.Is(err, ErrNone) {
 		return nil, err
 	}
 	var out []Kept
-	for i, v := range versions {
-		kept := Kept{Version: v, Where: s.Manager.Where(s.Name, v.ID)}
-		if i == 0 {
-			if kept, _, err = s.Read(ctx, v.ID); err != nil && !errors.Is(err, ErrNone) {
-				return nil, err
-			}
-			kept.Created = v.Created
+	for _, v := range versions {
+		if v.ID == newest.ID { // which is first, whatever the clock of the manager says
+			newest.Version = v
+			out = slices.Insert(out, 0, newest)
+			continue
 		}
-		out = append(out, kept)
+		out = append(out, Kept{Version: v, Where: s.Manager.Where(s.Name, v.ID)})
 	}
 	return out, nil
 }

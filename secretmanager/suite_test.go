@@ -42,6 +42,32 @@ var benches = map[string]func(*testing.T, time.Duration) bench{
 			bytes: 65536, versions: 100, right: `"secretsmanager:GetSecretValue"`,
 		}
 	},
+	"google": func(t *testing.T, within time.Duration) bench {
+		s := secretmanagertest.NewGoogle(t)
+		m, err := secretmanager.NewGoogle(t.Context(), secretmanager.GoogleOptions{
+			Project: secretmanagertest.GoogleProject, Key: fixed(s.Key(t)), Endpoint: s.URL, Within: within,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return bench{
+			manager: m, server: s.StandIn, place: "holdfast",
+			bytes: 64 << 10, right: "--role=roles/secretmanager.secretAccessor",
+		}
+	},
+	"azure": func(t *testing.T, within time.Duration) bench {
+		s := secretmanagertest.NewAzure(t)
+		m, err := secretmanager.NewAzure(t.Context(), secretmanager.AzureOptions{
+			Vault: "standin", Endpoint: s.URL, Within: within,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return bench{
+			manager: m, server: s.StandIn, place: "holdfast",
+			bytes: 25000, versions: 500, right: `--role "Key Vault Secrets User"`,
+		}
+	},
 }
 
 func vaultAt(t *testing.T, address string, login secretmanager.Login, within time.Duration) *secretmanager.Vault {
