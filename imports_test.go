@@ -129,7 +129,13 @@ func importRules() []rule {
 			return vocabulary(path) || path == module+"/check" || below(path, "golang.org/x/sync")
 		},
 			"what is observed is gathered for a check, by functions that are given: adapters meet in setup"},
-		{jobs, []string{"drill", "check/gather"}, func(path string) bool {
+		{[]string{"schedule"}, nil, func(path string) bool {
+			return standard(path) || below(path, "github.com/robfig/cron")
+		},
+			"a schedule is arithmetic with times; reading a crontab's five fields is a library's"},
+		{[]string{"schedule"}, nil, not("os", "net", "os/exec", "math/rand", "math/rand/v2", "crypto/rand", "sync"),
+			"a schedule is arithmetic with times: it waits for nothing and draws no lots"},
+		{jobs, []string{"drill", "check/gather", "schedule"}, func(path string) bool {
 			return vocabulary(path) || below(path, "golang.org/x/sync")
 		},
 			"a job declares what it needs and is given it; importing an adapter, or another job, would tie it to " +
