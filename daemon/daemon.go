@@ -1,0 +1,169 @@
+package daemon
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"holdfast/event"
+	"holdfast/schedule"
+)
+
+// Node is a node that work is done for.
+type Node struct {
+	Name  string
+	Tasks []Task
+	// Past is what the repository knows of the tasks, by name: another daemon, or
+	// somebody by hand, may have done them. It is asked before something is done.
+	Past func(ctx context.Context) (map[string]schedule.Past, error)
+}
+
+// Task is a kind of work, and how it is done.
+type Task struct {
+	schedule.Task
+	// Do does it once. It ends when its context does.
+	Do func(ctx context.Context) error
+}
+
+// Clock is the time, and how it passes.
+type Clock interface {
+	Now() time.Time
+	// Sleep returns at that time by the clock on the wall, or earlier; when the
+	// context ends at once.
+	Sleep(ctx context.Context, until time.Time)
+}
+
+// Daemon does what is due for its nodes.
+type Daemon struct {
+	Nodes  []Node
+	Clock  Clock
+	Events event.Listener
+}
+
+// Run returns when the context has ended and nothing is at work any more.
+func (d Daemon) Run(ctx context.Context) error {
+	var all sync.WaitGroup
+	for _, n := range d.Nodes {
+		all.Go(func() { d.serve(ctx, n) })
+	}
+	all.Wait()
+	return context.Cause(ctx)
+}
+
+// serve does one node's work.
+func (d Daemon) serve(ctx context.Context, n Node) {
+	w := worker{Daemon: d, node: n, own: map[string]schedule.Past{}}
+	for ctx.Err() == nil {
+		w.step(ctx)
+	}
+}
+
+// worker is the work for one node, and what this process knows of it.
+type worker struct {
+	Daemon
+	node  Node
+	own   map[string]schedule.Past
+	past  map[string]schedule.Past // of the repository
+	asked bool                     // the repository, since the last wait or work
+	shown schedule.Decision        // that was reported
+}
+
+// glance is how often the clock is looked at: it may be set, and a machine may
+// sleep.
+const glance = time.Minute
+
+// step decides, and then waits for a while or does what is due. The repository is
+// asked only when something seems to be due: a bucket's answers cost money.
+func (w *worker) step(ctx context.Context) {
+	if !w.asked {
+		w.ask(ctx)
+	}
+	now := w.Clock.Now()
+	next := schedule.Next(now, w.node.Name, w.plans(), w.merged())
+	if ctx.Err() != nil {
+		return
+	}
+	if next.Task != "" && !next.At.After(now) {
+		w.do(ctx, next)
+		return
+	}
+	if next.Task != w.shown.Task || !next.At.Equal(w.shown.At) {
+		w.Events.Report(Waiting{Node: w.node.Name, Task: next.Task, At: next.At, Why: next.Why})
+		w.shown = next
+	}
+	until := now.Add(glance)
+	if next.Task != "" && next.At.Before(until) {
+		until = next.At
+	}
+	w.Clock.Sleep(ctx, until)
+	w.asked = next.Task == "" || w.Clock.Now().Before(next.At)
+}
+
+// ask asks the repository what was done. While it does not answer, what is known
+// already has to do.
+func (w *worker) ask(ctx context.Context) {
+	past, err := w.node.Past(ctx)
+	w.asked = true
+	switch {
+	case err == nil:
+		w.past = past
+	case ctx.Err() == nil:
+		w.Events.Report(PastUnknown{Node: w.node.Name, Cause: err})
+	}
+}
+
+func (w *worker) plans() []schedule.Task {
+	var out []schedule.Task
+	for _, t := range w.node.Tasks {
+		out = append(out, t.Task)
+	}
+	return out
+}
+
+// merged is the past that the repository knows, with what only this process does.
+func (w *worker) merged() map[string]schedule.Past {
+	out := map[string]schedule.Past{}
+	for _, t := range w.node.Tasks {
+		p, own := w.past[t.Name], w.own[t.Name]
+		if p.Done.Before(own.Done) {
+			p.Done = own.Done
+		}
+		if own.Took > 0 {
+			p.Took = own.Took
+		}
+		p.Tried, p.Failures = own.Tried, own.Failures
+		if own.Failures > 0 && p.Done.After(own.Tried) { // somebody else has done it meanwhile
+			p.Failures = 0
+		}
+		out[t.Name] = p
+	}
+	return out
+}
+
+// do has one task done, and remembers how it ended.
+func (w *worker) do(ctx context.Context, next schedule.Decision) {
+	w.shown, w.asked = schedule.Decision{}, false
+	w.Events.Report(Began{Node: w.node.Name, Task: next.Task, Why: next.Why})
+	began := w.Clock.Now()
+	err := w.task(next.Task).Do(ctx)
+	ended := w.Clock.Now()
+	own := w.own[next.Task]
+	own.Tried = ended
+	if err == nil {
+		own = schedule.Past{Done: began, Tried: ended, Took: ended.Sub(began)}
+		w.Events.Report(Ended{Node: w.node.Name, Task: next.Task, Took: own.Took})
+	} else if ctx.Err() == nil {
+		own.Failures++
+		w.Events.Report(Failed{Node: w.node.Name, Task: next.Task, Attempts: own.Failures, Cause: err})
+	}
+	w.own[next.Task] = own
+}
+
+func (w *worker) task(name string) Task {
+	for _, t := range w.node.Tasks {
+		if t.Name == name {
+			return t
+		}
+	}
+	return Task{Do: func(context.Context) error { return nil }} // schedule names what it was given
+}

@@ -1,0 +1,239 @@
+package daemon_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"holdfast/daemon"
+	"holdfast/event"
+	"holdfast/schedule"
+)
+
+// fakeClock passes when somebody sleeps, and ends the run at its end.
+type fakeClock struct {
+	mu   sync.Mutex
+	now  time.Time
+	ends time.Time
+	stop context.CancelFunc
+	wake func(now time.Time) // at each look
+}
+
+func (c *fakeClock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *fakeClock) Sleep(_ context.Context, until time.Time) {
+	c.mu.Lock()
+	if until.After(c.now) {
+		c.now = until
+	}
+	now := c.now
+	c.mu.Unlock()
+	if c.wake != nil {
+		c.wake(now)
+	}
+	if !now.Before(c.ends) {
+		c.stop()
+	}
+}
+
+func (c *fakeClock) pass(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+// world is a node with a repository that remembers when backups were begun.
+type world struct {
+	clock   *fakeClock
+	backups []time.Time
+	failing func(now time.Time) bool
+	away    bool // the repository
+	asked   int
+	events  []event.Event
+	mu      sync.Mutex
+}
+
+var begin = time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
+
+func (w *world) node(more ...daemon.Task) daemon.Node {
+	backup := daemon.Task{
+		Task: schedule.Task{Name: "backup", Rule: schedule.Every(4 * time.Hour), First: true},
+		Do: func(context.Context) error {
+			began := w.clock.Now()
+			w.clock.pass(10 * time.Minute)
+			if w.away || w.failing != nil && w.failing(began) {
+				return errors.New("the database is away")
+			}
+			w.backups = append(w.backups, began)
+			return nil
+		},
+	}
+	return daemon.Node{
+		Name:  "node-1",
+		Tasks: append([]daemon.Task{backup}, more...),
+		Past: func(context.Context) (map[string]schedule.Past, error) {
+			w.asked++
+			if w.away {
+				return nil, errors.New("the repository is away")
+			}
+			past := map[string]schedule.Past{}
+			if n := len(w.backups); n > 0 {
+				past["backup"] = schedule.Past{Done: w.backups[n-1]}
+			}
+			return past, nil
+		},
+	}
+}
+
+// run lets a daemon run for so long.
+func (w *world) run(t *testing.T, length time.Duration, more ...daemon.Task) {
+	t.Helper()
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	if w.clock == nil {
+		w.clock = &fakeClock{now: begin}
+	}
+	w.clock.ends, w.clock.stop = w.clock.now.Add(length), stop
+	d := daemon.Daemon{Nodes: []daemon.Node{w.node(more...)}, Clock: w.clock, Events: func(e event.Event) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.events = append(w.events, e)
+	}}
+	if err := d.Run(ctx); !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+}
+
+func (w *world) said(text string) (n int) {
+	for _, e := range w.events {
+		if strings.Contains(e.String(), text) {
+			n++
+		}
+	}
+	return n
+}
+
+// A set every four hours, from the first moment; the repository is asked only
+// when something is due.
+func TestADay(t *testing.T) {
+	var w world
+	w.run(t, 24*time.Hour+time.Minute)
+	if len(w.backups) != 7 || !w.backups[0].Equal(begin) {
+		t.Errorf("%v", w.backups)
+	}
+	for i := 1; i < len(w.backups); i++ {
+		if gap := w.backups[i].Sub(w.backups[i-1]); gap != 4*time.Hour {
+			t.Errorf("%v between two sets", gap)
+		}
+	}
+	if w.asked > 3*len(w.backups) {
+		t.Errorf("the repository was asked %d times", w.asked)
+	}
+}
+
+// A daemon that is ended and started again goes on where it was, and does not
+// begin with a set.
+func TestAnotherDaemonGoesOn(t *testing.T) {
+	var w world
+	w.run(t, 5*time.Hour)
+	w.run(t, 5*time.Hour)
+	if len(w.backups) != 3 {
+		t.Errorf("%v", w.backups)
+	}
+}
+
+// What somebody did by hand is not done again.
+func TestByHand(t *testing.T) {
+	w := world{clock: &fakeClock{now: begin}}
+	byHand := begin.Add(3 * time.Hour)
+	w.clock.wake = func(now time.Time) {
+		if len(w.backups) == 1 && now.After(byHand) {
+			w.backups = append(w.backups, byHand)
+		}
+	}
+	w.run(t, 8*time.Hour+30*time.Minute)
+	if len(w.backups) != 3 || !w.backups[2].Equal(byHand.Add(4*time.Hour)) {
+		t.Errorf("%v", w.backups)
+	}
+}
+
+// While the database is away attempts become rarer, at last one an hour; when it
+// is back one set catches up, not ten.
+func TestAnOutage(t *testing.T) {
+	back := begin.Add(40 * time.Hour)
+	w := world{failing: func(now time.Time) bool { return now.After(begin.Add(time.Hour)) && now.Before(back) }}
+	w.run(t, 50*time.Hour)
+	attempts := w.said("backup failed")
+	if attempts < 30 || attempts > 45 {
+		t.Errorf("%d attempts in 36 hours", attempts)
+	}
+	if len(w.backups) != 4 || w.backups[1].Before(back) || w.backups[1].After(back.Add(70*time.Minute)) {
+		t.Errorf("%v", w.backups)
+	}
+}
+
+// A repository that is away is said, and does not end the daemon.
+func TestTheRepositoryIsAway(t *testing.T) {
+	w := world{away: true}
+	w.run(t, 3*time.Hour)
+	if w.said("what was done before is unknown: the repository is away") == 0 || w.said("backup failed, attempt 2") == 0 {
+		t.Errorf("%v", w.events)
+	}
+}
+
+// Clocks are set by days in both directions; sets go on.
+func TestTheClockIsSet(t *testing.T) {
+	for _, jump := range []time.Duration{-30 * 24 * time.Hour, 30 * 24 * time.Hour} {
+		var w world
+		w.run(t, 10*time.Hour)
+		before := len(w.backups)
+		w.clock.pass(jump)
+		w.run(t, 24*time.Hour+time.Minute)
+		if n := len(w.backups) - before; n < 6 || n > 8 {
+			t.Errorf("after %v: %d sets in a day", jump, n)
+		}
+	}
+}
+
+// Another task's failures keep no backup from its time.
+func TestOneFailsTheOtherGoesOn(t *testing.T) {
+	var w world
+	drill := daemon.Task{
+		Task: schedule.Task{Name: "drill", Rule: schedule.Every(24 * time.Hour)},
+		Do:   func(context.Context) error { w.clock.pass(time.Hour); return errors.New("no room") },
+	}
+	w.run(t, 48*time.Hour, drill)
+	if len(w.backups) < 11 || w.said("drill failed") < 5 {
+		t.Errorf("%d sets, %d failures", len(w.backups), w.said("drill failed"))
+	}
+}
+
+// It ends when it is told to, also in the middle of something.
+func TestItEnds(t *testing.T) {
+	ctx, stop := context.WithCancel(t.Context())
+	task := daemon.Task{
+		Task: schedule.Task{Name: "backup", Rule: schedule.Every(time.Hour)},
+		Do: func(ctx context.Context) error {
+			stop()
+			<-ctx.Done()
+			return ctx.Err()
+		},
+	}
+	var failed bool
+	d := daemon.Daemon{Clock: daemon.SystemClock{}, Events: func(e event.Event) {
+		_, is := e.(daemon.Failed)
+		failed = failed || is
+	}, Nodes: []daemon.Node{{Name: "n", Tasks: []daemon.Task{task}, Past: func(context.Context) (map[string]schedule.Past, error) {
+		return nil, nil
+	}}}}
+	if err := d.Run(ctx); !errors.Is(err, context.Canceled) || failed {
+		t.Errorf("%v, failed: %v", err, failed)
+	}
+}
