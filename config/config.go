@@ -37,6 +37,7 @@ type Config struct {
 	Check     Check     `yaml:"check"`
 	Retention Retention `yaml:"retention"`
 	Drill     Drill     `yaml:"drill"`
+	Schedule  Schedule  `yaml:"schedule"`
 
 	file    string
 	origins []Origin
@@ -277,6 +278,9 @@ func (c *Config) complete() error {
 				return fmt.Errorf("%s: this needs compose.project, to find the container", r)
 			}
 		}
+	}
+	if _, err := c.Schedule.When(); err != nil {
+		return err
 	}
 	if r := c.Retention; r.Faulty != 0 && r == (Retention{Faulty: r.Faulty}) {
 		return errors.New("retention: besides faulty it needs a rule that keeps sets, such as within: 7d " +

@@ -11,8 +11,10 @@ import (
 
 // Node is a node that work is done for.
 type Node struct {
-	Name  string
-	Tasks []Task
+	Name string
+	// Tasks are what is to be done, asked before each decision: a configuration may
+	// have been read again.
+	Tasks func() []Task
 	// Past is what the repository knows of the tasks, by name: another daemon, or
 	// somebody by hand, may have done them. It is asked before something is done.
 	Past func(ctx context.Context) (map[string]schedule.Past, error)
@@ -63,6 +65,7 @@ type worker struct {
 	Daemon
 	node  Node
 	own   map[string]schedule.Past
+	tasks []Task                   // of this step
 	past  map[string]schedule.Past // of the repository
 	asked bool                     // the repository, since the last wait or work
 	shown schedule.Decision        // that was reported
@@ -75,6 +78,7 @@ const glance = time.Minute
 // step decides, and then waits for a while or does what is due. The repository is
 // asked only when something seems to be due: a bucket's answers cost money.
 func (w *worker) step(ctx context.Context) {
+	w.tasks = w.node.Tasks()
 	if !w.asked {
 		w.ask(ctx)
 	}
@@ -114,7 +118,7 @@ func (w *worker) ask(ctx context.Context) {
 
 func (w *worker) plans() []schedule.Task {
 	var out []schedule.Task
-	for _, t := range w.node.Tasks {
+	for _, t := range w.tasks {
 		out = append(out, t.Task)
 	}
 	return out
@@ -123,7 +127,7 @@ func (w *worker) plans() []schedule.Task {
 // merged is the past that the repository knows, with what only this process does.
 func (w *worker) merged() map[string]schedule.Past {
 	out := map[string]schedule.Past{}
-	for _, t := range w.node.Tasks {
+	for _, t := range w.tasks {
 		p, own := w.past[t.Name], w.own[t.Name]
 		if p.Done.Before(own.Done) {
 			p.Done = own.Done
@@ -160,7 +164,7 @@ func (w *worker) do(ctx context.Context, next schedule.Decision) {
 }
 
 func (w *worker) task(name string) Task {
-	for _, t := range w.node.Tasks {
+	for _, t := range w.tasks {
 		if t.Name == name {
 			return t
 		}

@@ -77,7 +77,7 @@ func (w *world) node(more ...daemon.Task) daemon.Node {
 	}
 	return daemon.Node{
 		Name:  "node-1",
-		Tasks: append([]daemon.Task{backup}, more...),
+		Tasks: func() []daemon.Task { return append([]daemon.Task{backup}, more...) },
 		Past: func(context.Context) (map[string]schedule.Past, error) {
 			w.asked++
 			if w.away {
@@ -230,7 +230,7 @@ func TestItEnds(t *testing.T) {
 	d := daemon.Daemon{Clock: daemon.SystemClock{}, Events: func(e event.Event) {
 		_, is := e.(daemon.Failed)
 		failed = failed || is
-	}, Nodes: []daemon.Node{{Name: "n", Tasks: []daemon.Task{task}, Past: func(context.Context) (map[string]schedule.Past, error) {
+	}, Nodes: []daemon.Node{{Name: "n", Tasks: func() []daemon.Task { return []daemon.Task{task} }, Past: func(context.Context) (map[string]schedule.Past, error) {
 		return nil, nil
 	}}}}
 	if err := d.Run(ctx); !errors.Is(err, context.Canceled) || failed {

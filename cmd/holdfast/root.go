@@ -87,7 +87,7 @@ Exit codes:
 	root.AddGroup(&cobra.Group{ID: "daily", Title: "Daily:"}, &cobra.Group{ID: "more", Title: "More:"})
 	root.SetHelpCommandGroupID("more")
 	root.SetCompletionCommandGroupID("more")
-	for _, c := range []*cobra.Command{newInit(a), newBackup(a), newList(a), newShow(a), newVerify(a), newDrill(a), newRestore(a), newCheck(a)} {
+	for _, c := range []*cobra.Command{newInit(a), newBackup(a), newList(a), newShow(a), newVerify(a), newDrill(a), newRestore(a), newCheck(a), newRun(a)} {
 		c.GroupID = "daily"
 		root.AddCommand(c)
 	}

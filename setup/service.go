@@ -1,0 +1,294 @@
+package setup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"holdfast"
+	"holdfast/backup"
+	"holdfast/check"
+	"holdfast/config"
+	"holdfast/daemon"
+	"holdfast/place"
+	"holdfast/schedule"
+	"holdfast/verify"
+)
+
+// The names of what a service does.
+const (
+	backupTask    = "backup"
+	copyTask      = "copy"
+	checkTask     = "check"
+	verifyTask    = "verification"
+	drillTask     = "drill"
+	retentionTask = "retention"
+)
+
+// verifiedShare is how much of the data a scheduled verification reads, in
+// percent: all of it within three weeks.
+const verifiedShare = 5
+
+// Service is a node that a daemon works for. Everything is opened anew for each
+// task, so that a rotated password or a server that moved is found.
+type Service struct {
+	Options Options
+
+	mu   sync.Mutex
+	conf *config.Config
+}
+
+// Serve is the service of a configured node.
+func Serve(conf *config.Config, o Options) *Service { return &Service{Options: o, conf: conf} }
+
+// Replace takes another configuration of the same node. What runs is not
+// disturbed.
+func (s *Service) Replace(conf *config.Config) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if conf.Node != s.conf.Node {
+		return &holdfast.Problem{
+			Class: holdfast.Usage,
+			What:  fmt.Sprintf("the configuration is of node %s, and this service of %s", conf.Node, s.conf.Node),
+			Do:    "Restart the service: `systemctl restart holdfast`.",
+		}
+	}
+	s.conf = conf
+	return nil
+}
+
+func (s *Service) config() *config.Config {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.conf
+}
+
+// Try makes sure that the configuration can be used, before anything is due.
+func (s *Service) Try() error { return s.with(context.Background(), func(*Parts) error { return nil }) }
+
+// Node is what the daemon needs of it.
+func (s *Service) Node() daemon.Node {
+	return daemon.Node{Name: s.config().Node, Tasks: s.tasks, Past: s.past}
+}
+
+// with runs fn with the node's parts.
+func (s *Service) with(ctx context.Context, fn func(*Parts) error) error {
+	p, err := Open(s.config(), s.Options)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = p.Close(context.WithoutCancel(ctx)) }()
+	return fn(p)
+}
+
+// tasks are what is done, as the configuration schedules it now.
+func (s *Service) tasks() []daemon.Task {
+	const jitter = 10 * time.Minute
+	when, err := s.config().Schedule.When()
+	if err != nil { // Load has checked it
+		return nil
+	}
+	task := func(name string, r schedule.Rule, w schedule.Window, do func(context.Context, *Parts) error) daemon.Task {
+		return daemon.Task{
+			Task: schedule.Task{Name: name, Rule: r, Window: w, Jitter: jitter, First: name == backupTask},
+			Do: func(ctx context.Context) error {
+				return s.with(ctx, func(p *Parts) error { return do(ctx, p) })
+			},
+		}
+	}
+	var always schedule.Window
+	list := []daemon.Task{
+		task(backupTask, when.Backup, always, takeSet),
+		task(checkTask, when.Check, always, judge),
+		task(verifyTask, when.Verify, when.Window, verifySample),
+		task(drillTask, when.Drill, when.Window, drillNewest),
+		task(retentionTask, when.Retention, always, dropSets),
+	}
+	if len(s.config().Copies) > 0 { // wanted as soon as there is a set that a copy lacks
+		list = append(list, task(copyTask, when.Retention, always, sendCopies))
+	}
+	return list
+}
+
+// past is what the repository knows of the tasks.
+func (s *Service) past(ctx context.Context) (map[string]schedule.Past, error) {
+	out := map[string]schedule.Past{}
+	return out, s.with(ctx, func(p *Parts) error {
+		r, err := p.Repository(ctx)
+		if err != nil {
+			return err
+		}
+		entries, err := r.Sets(ctx, p.Node.Name)
+		if err != nil {
+			return err
+		}
+		var newest holdfast.SetID
+		for _, e := range entries {
+			if done := out[backupTask]; e.Began.After(done.Done) {
+				out[backupTask] = schedule.Past{Done: e.Began, Took: e.Ended.Sub(e.Began)}
+			}
+			if e.State == holdfast.Proven {
+				newest = max(newest, e.ID)
+			}
+		}
+		drills, err := r.Drills(ctx, p.Node.Name)
+		if err != nil {
+			return err
+		}
+		for _, d := range drills {
+			out[drillTask] = schedule.Past{Done: d.At, Took: d.Took}
+		}
+		seen, err := r.Verification(ctx)
+		if err != nil {
+			return err
+		}
+		out[verifyTask] = schedule.Past{Done: seen.At}
+		out[copyTask], err = p.copied(ctx, newest)
+		return err
+	})
+}
+
+// copied is when the last of the copies was brought up to date, and that it is
+// wanted when one lacks a set.
+func (p *Parts) copied(ctx context.Context, newest holdfast.SetID) (past schedule.Past, err error) {
+	r, err := p.Repository(ctx)
+	if err != nil {
+		return past, err
+	}
+	sent, err := p.copiedTo(ctx, r)
+	behind := len(p.Config.Copies)
+	for _, c := range sent {
+		if past.Done.IsZero() || c.At.Before(past.Done) {
+			past.Done = c.At
+		}
+		if newest == "" || c.Has(p.Node.Name, newest) {
+			behind--
+		}
+	}
+	switch {
+	case newest == "": // there is nothing to send
+		past.Done = time.Now()
+	case behind > 0:
+		past.Wanted = fmt.Sprintf("set %s is not in every copy", newest)
+	}
+	return past, err
+}
+
+// StoredUnproven is the event of a set that is stored, and of which something is
+// not proven. The next one is taken at its time.
+type StoredUnproven struct {
+	Set   holdfast.SetID
+	Cause error
+}
+
+func (e StoredUnproven) String() string {
+	return fmt.Sprintf("set %s is stored, and not proven: %v", e.Set, e.Cause)
+}
+
+// Judged is the event of a check.
+type Judged struct {
+	Violated, Unknown []string // conditions
+}
+
+func (e Judged) String() string {
+	if len(e.Violated)+len(e.Unknown) == 0 {
+		return "every condition holds"
+	}
+	return fmt.Sprintf("violated: %s; unknown: %s", listed(e.Violated), listed(e.Unknown))
+}
+
+func listed(names []string) string {
+	if len(names) == 0 {
+		return "none"
+	}
+	return strings.Join(names, ", ")
+}
+
+func takeSet(ctx context.Context, p *Parts) error {
+	return p.Backup(ctx, 0, func(ctx context.Context, job backup.Job) error {
+		set, err := job.Run(ctx)
+		if err != nil && set.ID != "" && ctx.Err() == nil {
+			p.Events.Report(StoredUnproven{set.ID, err})
+			return nil
+		}
+		return err
+	})
+}
+
+func sendCopies(ctx context.Context, p *Parts) error {
+	_, err := p.SendCopies(ctx, place.Place{})
+	return err
+}
+
+func judge(ctx context.Context, p *Parts) error {
+	seen, err := p.Observe(ctx)
+	if err != nil {
+		return err
+	}
+	var j Judged
+	for _, c := range check.Make(seen, time.Now().UTC()).Conditions {
+		switch {
+		case !c.Alarms():
+		case c.Verdict == holdfast.Violated:
+			j.Violated = append(j.Violated, string(c.Code))
+		case c.Verdict == holdfast.CannotTell:
+			j.Unknown = append(j.Unknown, string(c.Code))
+		}
+	}
+	p.Events.Report(j)
+	return nil
+}
+
+func verifySample(ctx context.Context, p *Parts) error {
+	return p.Verify(ctx, VerifyOptions{}, func(job verify.Job) error {
+		plan, err := job.Plan(ctx, verify.Request{Level: verify.Sample, Percent: verifiedShare})
+		if err != nil {
+			return err
+		}
+		_, err = job.Run(ctx, plan)
+		return err
+	})
+}
+
+func drillNewest(ctx context.Context, p *Parts) error {
+	from, err := p.Source(ctx, "latest")
+	if err != nil {
+		return err
+	}
+	job, err := p.DrillJob(ctx, from.Set, from.Files, DrillOptions{NoPull: true})
+	if err != nil {
+		return err
+	}
+	past, err := from.Repository.Drills(ctx, from.Set.Node.Name)
+	if err != nil {
+		return err
+	}
+	plan, err := job.Plan(ctx, from.Set, past)
+	if err != nil {
+		return err
+	}
+	_, kept, err := p.Drill(ctx, job, plan, from, "")
+	return errors.Join(err, kept)
+}
+
+func dropSets(ctx context.Context, p *Parts) error {
+	job, err := p.Retention(ctx, RetentionOptions{})
+	if err != nil {
+		return err
+	}
+	done, err := job.Apply(ctx, true)
+	if len(done.Dropped) > 0 {
+		p.Events.Report(Dropped{done.Dropped})
+	}
+	return err
+}
+
+// Dropped is the event of sets that no rule keeps any more.
+type Dropped struct{ Sets []holdfast.SetID }
+
+func (e Dropped) String() string {
+	return fmt.Sprintf("dropped %d sets that no rule keeps", len(e.Sets))
+}
