@@ -3,6 +3,7 @@ package docs_test
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"os"
@@ -470,6 +471,31 @@ func TestBlocksOfTheDocumentationAreOfAKnownKind(t *testing.T) {
 			case (b.kind == "sh" || b.kind == "sql") && !runs && b.options["untested"] == "":
 				t.Errorf("%s: %s: the commands of this page are not run; give a reason", file, b)
 			}
+		}
+	}
+}
+
+// Every policy is one to apply: it is linked where the roles are explained, and
+// can be read.
+func TestPoliciesAreWhole(t *testing.T) {
+	page, err := os.ReadFile("places.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob("policies/*")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("there are no policies: %v", err)
+	}
+	for _, file := range files {
+		if !strings.Contains(string(page), "]("+file+")") {
+			t.Errorf("places.md has no link to %s", file)
+		}
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if filepath.Ext(file) == ".json" && !json.Valid(text) {
+			t.Errorf("%s is no JSON", file)
 		}
 	}
 }

@@ -75,7 +75,7 @@ func anyOfAzure(ctx context.Context) (azcore.TokenCredential, error) {
 		Err:   err,
 		Why:   "Neither repository.access nor Azure's own configuration nor a managed identity of this machine has any.",
 		Do: "Name repository.access.key or repository.access.token, or set AZURE_CLIENT_ID. To try again: " +
-			"`holdfast config check`.",
+			"`holdfast config check --live`.",
 	}
 }
 

@@ -70,7 +70,12 @@ func (b bucket) vacant(ctx context.Context) (bool, error) {
 	}
 	defer func() { _ = st.Close(context.WithoutCancel(ctx)) }()
 	some := errors.New("there is a blob")
-	switch err := st.ListBlobs(ctx, "", func(blob.Metadata) error { return some }); {
+	switch err := st.ListBlobs(ctx, "", func(m blob.Metadata) error {
+		if isProbe(m.BlobID) {
+			return nil
+		}
+		return some
+	}); {
 	case errors.Is(err, some):
 		return false, nil
 	default:

@@ -133,3 +133,16 @@ func Explain(r *Repository, doing string, err error) error { return r.location.e
 func (r *Repository) ChangeByKopia(ctx context.Context, password string) error {
 	return r.direct().FormatManager().ChangePassword(ctx, password)
 }
+
+// Grant is a permission, and the policy that has it.
+type Grant struct{ Permission, Policy string }
+
+// Grants are those that a probe may name.
+func Grants() (list []Grant) {
+	for _, rights := range grants {
+		for _, g := range rights {
+			list = append(list, Grant{g.permission, g.policy})
+		}
+	}
+	return list
+}

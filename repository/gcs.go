@@ -22,7 +22,16 @@ import (
 // the service account of the machine. kopia's storage would link half as much
 // again as the rest of the program, so this one is ours, on Google's own client
 // of the same API.
-func openGCS(ctx context.Context, at place.Place, a Access, _ bool) (blob.Storage, error) {
+func openGCS(ctx context.Context, at place.Place, a Access, create bool) (blob.Storage, error) {
+	st, err := openRawGCS(ctx, at, a, create)
+	if err != nil {
+		return nil, err
+	}
+	return retrying.NewWrapper(st), nil
+}
+
+// openRawGCS opens a bucket in which nothing is tried twice.
+func openRawGCS(ctx context.Context, at place.Place, a Access, _ bool) (blob.Storage, error) {
 	client, err := googleClient(ctx, a)
 	if err != nil {
 		return nil, err
@@ -35,8 +44,7 @@ func openGCS(ctx context.Context, at place.Place, a Access, _ bool) (blob.Storag
 	if err != nil {
 		return nil, err
 	}
-	blobs := gcsBlobs{objects: service.Objects, bucket: at.Bucket, name: at.String(), prefix: prefixOf(at)}
-	return retrying.NewWrapper(blobs), nil
+	return gcsBlobs{objects: service.Objects, bucket: at.Bucket, name: at.String(), prefix: prefixOf(at)}, nil
 }
 
 // googleClient sends requests with the credentials of an access.
@@ -81,7 +89,7 @@ func noServiceAccount() error {
 		What:  "repository.access.key is not the key of a service account",
 		Why:   "Google writes it as JSON, with the type service_account.",
 		Do: "Name the file that Google gave. For an external account set GOOGLE_APPLICATION_CREDENTIALS instead. " +
-			"To try again: `holdfast config check`.",
+			"To try again: `holdfast config check --live`.",
 	}
 }
 
@@ -92,6 +100,6 @@ func noneOfGoogle(err error) error {
 		Err:   err,
 		Why:   "Neither repository.access nor Google's own configuration nor a service account of this machine has any.",
 		Do: "Name repository.access.key, or set GOOGLE_APPLICATION_CREDENTIALS. To try again: " +
-			"`holdfast config check`.",
+			"`holdfast config check --live`.",
 	}
 }

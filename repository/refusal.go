@@ -25,19 +25,19 @@ func refusal(what string, err error) error {
 	switch status := statusOf(err); {
 	case errors.Is(err, blob.ErrInvalidCredentials) || status == http.StatusUnauthorized:
 		p.What += ": it does not accept the credentials"
-		p.Do = "Check repository.access, or the vendor's own configuration. To try again: `holdfast config check`."
+		p.Do = "Check repository.access, or the vendor's own configuration. To try again: `holdfast config check --live`."
 	case status == http.StatusForbidden:
 		p.What += ": it refuses access"
 		p.Why = "These credentials may not list and read there, or they are wrong."
-		p.Do = "Grant what docs/places.md lists for the node. To try again: `holdfast config check`."
+		p.Do = "Grant what docs/places.md lists for the node. To try again: `holdfast config check --live`."
 	case status == http.StatusNotFound:
 		p.Class = holdfast.NoRepository
 		p.What += ": there is no such bucket"
-		p.Do = "Create the bucket, or correct repository.path. To try again: `holdfast config check`."
+		p.Do = "Create the bucket, or correct repository.path. To try again: `holdfast config check --live`."
 	case errors.As(err, &network) || errors.As(err, new(late)):
 		p.What += ": the server does not answer"
 		p.Why = "Until it does, no set can be stored or read."
-		p.Do = "Check the server, the network and repository.path. To try again: `holdfast config check`."
+		p.Do = "Check the server, the network and repository.path. To try again: `holdfast config check --live`."
 	}
 	return p
 }

@@ -34,13 +34,10 @@ func openS3(ctx context.Context, at place.Place, a Access, _ bool) (blob.Storage
 	o := s3.Options{
 		BucketName:  at.Bucket,
 		Prefix:      prefixOf(at),
-		Endpoint:    at.Host,
+		Endpoint:    s3Server(at),
 		Region:      region,
 		DoNotUseTLS: at.Option(place.TLS) == place.Off,
 		RootCA:      trusted,
-	}
-	if o.Endpoint == "" {
-		o.Endpoint = "s3.amazonaws.com"
 	}
 	return renewing(ctx, keys, func(ctx context.Context, k aws.Credentials) (blob.Storage, error) {
 		o := o
@@ -86,7 +83,7 @@ func anyKeys(ctx context.Context, keys aws.CredentialsProvider) error {
 		Err:   err,
 		Why:   "Neither repository.access nor AWS's own configuration nor a role of this machine has any.",
 		Do: "Name repository.access.id and repository.access.secret, or set AWS_PROFILE. To try again: " +
-			"`holdfast config check`.",
+			"`holdfast config check --live`.",
 	}
 }
 

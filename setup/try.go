@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -11,6 +13,8 @@ import (
 	"holdfast/databases"
 	"holdfast/identities"
 	"holdfast/internal/libpq"
+	"holdfast/place"
+	"holdfast/repository"
 )
 
 // Finding is what one trial of the configuration showed.
@@ -46,7 +50,8 @@ func (p *Parts) Try(ctx context.Context) []Finding {
 	for _, c := range n.Components {
 		out = append(out, p.tryDatabase(ctx, c, n.Addresses[c.Name])...)
 	}
-	return append(out, p.tryIdentities(ctx, n), p.tryRepository(ctx))
+	out = append(out, p.tryIdentities(ctx, n))
+	return append(out, p.tryPlaces(ctx)...)
 }
 
 // Remake rehearses on this machine, without data, whether the node would come
@@ -107,6 +112,50 @@ func (p *Parts) tryIdentities(ctx context.Context, n databases.Live) Finding {
 		return Found(subject, "", err)
 	}
 	return Found(subject, fmt.Sprintf("%s, %s", fetched.ID, keys(len(fetched.Keys))), nil)
+}
+
+// tryPlaces tries the rights in the places of the repository and of its copies,
+// and opens the repository where they are there.
+func (p *Parts) tryPlaces(ctx context.Context) []Finding {
+	out := rights(ctx, "repository", p.Config.Repository.Place, p.RepositoryOptions()...)
+	if !slices.ContainsFunc(out, func(f Finding) bool { return f.Verdict == holdfast.Violated }) {
+		out = append(out, p.tryRepository(ctx))
+	}
+	for i, second := range p.Config.Copies {
+		subject := fmt.Sprintf("copies[%d]", i)
+		out = append(out, rights(ctx, subject, second.Place, repository.By(p.access(second.Access)))...)
+	}
+	return out
+}
+
+// rights are the findings of what a node does in a place outside of this
+// machine; none for a directory.
+func rights(ctx context.Context, subject string, at place.Place, options ...repository.Option) []Finding {
+	tried, err := repository.Probe(ctx, at, options...)
+	if err != nil {
+		return []Finding{Found(subject, "", err)}
+	}
+	var out []Finding
+	var may []string
+	for _, t := range tried {
+		if t.Err != nil {
+			out = append(out, Found(subject+", rights", "", t.Err))
+		}
+		may = append(may, string(t.Right))
+	}
+	if len(out) == 0 && len(tried) > 0 {
+		out = append(out, Found(subject+", rights", "may "+strings.Join(may, ", "), nil))
+	}
+	return out
+}
+
+// TryRights returns what is wrong with the rights in the repository's place.
+func (p *Parts) TryRights(ctx context.Context) error {
+	tried, err := repository.Probe(ctx, p.Config.Repository.Place, p.RepositoryOptions()...)
+	for _, t := range tried {
+		err = cmp.Or(err, t.Err)
+	}
+	return err
 }
 
 func (p *Parts) tryRepository(ctx context.Context) Finding {

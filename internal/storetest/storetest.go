@@ -16,6 +16,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -178,17 +179,24 @@ func Secrets() []string {
 }
 
 // S3 is a bucket of versitygw, a gateway from S3 to a directory.
-func S3(t testing.TB) Store {
+func S3(t testing.TB) Store { return s3(t) }
+
+// region is that of the S3 servers.
+const region = "us-east-1"
+
+// s3 starts versitygw with further options.
+func s3(t testing.TB, options ...string) Store {
 	t.Helper()
 	root, address := t.TempDir(), loopback(t)
 	if err := os.Mkdir(filepath.Join(root, "sets"), 0o700); err != nil { // a bucket
 		t.Fatal(err)
 	}
-	s := serve(t, nil, address, program(t, "versitygw"), "--access", keyID, "--secret", SecretKey, "--port", address,
-		"--region", "us-east-1", "posix", root)
+	command := []string{program(t, "versitygw"), "--access", keyID, "--secret", SecretKey, "--port", address,
+		"--region", region}
+	s := serve(t, nil, address, slices.Concat(command, options, []string{"posix", root})...)
 	return Store{
 		Kind:   place.S3,
-		Place:  parsed(t, fmt.Sprintf("s3://sets/holdfast?endpoint=%s&region=us-east-1&tls=off", address)),
+		Place:  parsed(t, fmt.Sprintf("s3://sets/holdfast?endpoint=%s&region=%s&tls=off", address, region)),
 		Access: repository.Access{ID: secret(keyID), Secret: secret(SecretKey)},
 		Wrong:  &repository.Access{ID: secret(keyID), Secret: secret(wrongKey)},
 		Server: s,

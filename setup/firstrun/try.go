@@ -78,7 +78,7 @@ func (r *run) free(ctx context.Context, p *setup.Parts) error {
 	vacant, err := repository.Vacant(ctx, at, p.RepositoryOptions()...)
 	switch {
 	case vacant:
-		return nil
+		return p.TryRights(ctx)
 	case holdfast.ClassOf(err) == holdfast.Refused:
 		return err
 	case err != nil:

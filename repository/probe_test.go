@@ -1,0 +1,112 @@
+package repository_test
+
+import (
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"holdfast"
+	"holdfast/internal/storetest"
+	"holdfast/repository"
+)
+
+// The policies of docs/policies are enough for their roles, and give no more.
+func TestRolesOfABucket(t *testing.T) {
+	s, roles := storetest.S3Roles(t, map[string]string{
+		"node":     storetest.Policy("s3-node.json"),
+		"keeper":   storetest.Policy("s3-keeper.json"),
+		"recovery": storetest.Policy("s3-recovery.json"),
+	})
+	created(t, s)
+	as := func(role string) *repository.Repository { return open(t, s.Place, repository.By(roles[role])) }
+	tried := func(role string) (refused []repository.Right) {
+		list, err := repository.Probe(t.Context(), s.Place, repository.By(roles[role]))
+		if err != nil {
+			t.Fatalf("%s: %v", role, err)
+		}
+		for _, r := range list {
+			if r.Err != nil {
+				refused = append(refused, r.Right)
+			}
+		}
+		return refused
+	}
+
+	node := as("node")
+	first, second := storeRows(t, node, 1, random(1, 2<<20)), storeRows(t, node, 2, random(2, 2<<20))
+	if refused := tried("node"); len(refused) != 0 {
+		t.Errorf("a node may not %v", refused)
+	}
+	if err := storetest.DeleteFirst(t, s, roles["node"], "p"); err == nil {
+		t.Error("a node may delete what sets hold")
+	}
+	keeper := as("keeper")
+	drop(t, keeper, first.ID)
+	maintain(t, keeper)
+	if refused := tried("keeper"); len(refused) != 0 {
+		t.Errorf("a keeper may not %v", refused)
+	}
+
+	recovery := as("recovery")
+	if list := sets(t, recovery, ""); len(list) != 1 || list[0].ID != second.ID {
+		t.Errorf("recovery sees %v", list)
+	}
+	if refused := tried("recovery"); len(refused) != 1 || refused[0] != repository.ToWrite {
+		t.Errorf("recovery may not %v", refused)
+	}
+}
+
+// What is missing is named with the permission and the file that has it, before
+// kopia would have tried ten times.
+func TestAMissingRightIsNamed(t *testing.T) {
+	s, roles := storetest.S3Roles(t, map[string]string{"recovery": storetest.Policy("s3-recovery.json")})
+	began := time.Now()
+	list, err := repository.Probe(t.Context(), s.Place, repository.By(roles["recovery"]))
+	if err != nil || len(list) != 2 {
+		t.Fatalf("%v, %v", list, err)
+	}
+	refused := list[1].Err
+	if _, do := holdfast.Advice(refused); !strings.Contains(refused.Error(), "refuses to write") ||
+		!strings.Contains(do, "s3:PutObject, as in docs/policies/s3-node.json") {
+		t.Errorf("%v: %s", refused, do)
+	}
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("it was named after %v", took)
+	}
+	wrong := roles["recovery"]
+	wrong.Secret = s.Wrong.Secret
+	if list, err := repository.Probe(t.Context(), s.Place, repository.By(wrong)); err == nil ||
+		!strings.Contains(err.Error(), "refuses access") {
+		t.Errorf("other credentials: %v, %v", list, err)
+	}
+}
+
+// A probe leaves nothing in any kind of place.
+func TestAProbeLeavesNothing(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s storetest.Store) {
+		by := repository.By(s.Access)
+		list, err := repository.Probe(t.Context(), s.Place, by)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range list {
+			if r.Err != nil {
+				t.Error(r.Err)
+			}
+		}
+		if vacant, err := repository.Vacant(t.Context(), s.Place, by); err != nil || !vacant {
+			t.Errorf("something is left: %v, %v", vacant, err)
+		}
+	})
+}
+
+// Each right that may be missing stands in the policy that is named.
+func TestGrantsStandInThePolicies(t *testing.T) {
+	for _, g := range repository.Grants() {
+		text, err := os.ReadFile("../" + g.Policy)
+		if err != nil || !strings.Contains(string(text), g.Permission) {
+			t.Errorf("%s does not grant %s: %v", g.Policy, g.Permission, err)
+		}
+	}
+}
