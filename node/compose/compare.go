@@ -157,6 +157,13 @@ func portrayed(raw json.RawMessage, names map[string]string) (portrayal, error) 
 		}
 	}
 	if h := typed.HostConfig; h != nil {
+		if namedElsewhere(h) {
+			delete(out, "Config.Hostname")
+			delete(out, "Config.Domainname")
+		}
+		if h.NetworkMode.IsContainer() {
+			delete(out, "Config.ExposedPorts")
+		}
 		for field, mode := range map[string]string{
 			"NetworkMode": string(h.NetworkMode), "IpcMode": string(h.IpcMode), "PidMode": string(h.PidMode),
 		} {

@@ -40,6 +40,12 @@ func (s Specs) recipeOf(c Container) (recipe, error) {
 	if ownHostname(r.ID, r.Config.Hostname) {
 		out.config.Hostname = ""
 	}
+	if namedElsewhere(r.HostConfig) {
+		out.config.Hostname, out.config.Domainname = "", ""
+	}
+	if r.HostConfig.NetworkMode.IsContainer() {
+		out.config.ExposedPorts = nil // those of its image come by themselves, and others it cannot have
+	}
 	out.host.ContainerIDFile = ""
 	if r.HostConfig.RestartPolicy.Name != "" {
 		// Nothing but the plan starts it: a later step gives the policy back.
@@ -69,6 +75,10 @@ func (s Specs) recipeOf(c Container) (recipe, error) {
 // ownHostname reports whether Docker has made a host's name of the container's
 // id.
 func ownHostname(id, name string) bool { return name != "" && strings.HasPrefix(id, name) }
+
+// namedElsewhere reports whether a container has the names of another one, in
+// whose network it lives, or of the machine. It cannot be given any.
+func namedElsewhere(h *container.HostConfig) bool { return h.NetworkMode.IsContainer() || h.UTSMode.IsHost() }
 
 // names are the recorded containers' names by their ids.
 func (s Specs) names() map[string]string {

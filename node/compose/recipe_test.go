@@ -1,6 +1,7 @@
 package compose
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/netip"
 	"os"
@@ -52,6 +53,7 @@ func TestARecipe(t *testing.T) {
 	other := made(t, "cd", "node-probe-1", map[string]any{
 		"NetworkMode": "container:" + strings.Repeat("ab", 32), "VolumesFrom": []string{strings.Repeat("ab", 32) + ":ro"}, "RestartPolicy": map[string]any{"Name": ""},
 	}, nil)
+	other = bytes.Replace(other, []byte(strings.Repeat("cd", 6)+`"`), []byte(strings.Repeat("ab", 6)+`"`), 1) // Docker gives it the other's
 	s := Specs{Containers: []json.RawMessage{other, main}}
 	r := recipeIn(t, s, 1)
 	if r.config.Hostname != "" || string(r.host.RestartPolicy.Name) != "no" || !slices.Equal(r.host.Binds, []string{volume + ":/data"}) {
@@ -62,6 +64,9 @@ func TestARecipe(t *testing.T) {
 		t.Errorf("networks %+v", r.networks)
 	}
 	probe := recipeIn(t, s, 0)
+	if probe.config.Hostname != "" {
+		t.Errorf("a container in another one's network is given the name %q", probe.config.Hostname)
+	}
 	if probe.host.NetworkMode != "container:node-participant-1" || probe.host.VolumesFrom[0] != "node-participant-1:ro" || len(probe.networks) > 0 ||
 		probe.host.RestartPolicy.Name != "" {
 		t.Errorf("%+v", probe.host)

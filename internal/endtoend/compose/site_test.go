@@ -24,8 +24,8 @@ import (
 var holdfastPath string
 
 func TestMain(m *testing.M) {
-	flag.Parse()
 	unset := flag.Set("test.parallel", "4") // they wait for containers most of the time
+	flag.Parse()
 	if err := bundle.Enter(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
