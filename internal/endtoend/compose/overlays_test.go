@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 
+	"go.yaml.in/yaml/v3"
+
 	"holdfast"
 	conditions "holdfast/check"
 	"holdfast/internal/splicetest"
@@ -35,7 +37,6 @@ type habit struct {
 	// returns what is said then. What that advises is typed.
 	blocks func(t *testing.T, o *overlaid) (says string)
 	fixed  string // what a restore with --fresh-volume is refused with; "" where it is not tried
-	inCI   bool   // the others are tried by flag
 }
 
 // overlaid is a node with an overlay.
@@ -50,7 +51,7 @@ type overlaid struct {
 var overlays = []habit{
 	{name: "nothing"},
 	{
-		name: "data-below-the-bundle", inCI: true,
+		name:   "data-below-the-bundle",
 		text:   "services: {postgres-splice: {volumes: ['./pgdata:/var/lib/postgresql/data']}}",
 		before: directories("$BUNDLE/pgdata"),
 	},
@@ -146,7 +147,7 @@ services: {nginx: {networks: [splice_validator, corporate], volumes: ['certifica
 		files: []string{"nginx:/certificates/live/key", "nginx:/certificates/key"},
 	},
 	{
-		name: "configs", inCI: true,
+		name: "configs",
 		text: `configs:
   site: {content: 'server { listen 80; }'}
   who: {environment: WORDS}
@@ -503,15 +504,66 @@ func (o *overlaid) equal(t *testing.T, face, data map[string]string) {
 	}
 }
 
+// together is a habit of all that the named ones have. None of them replaces what
+// another one says.
+func together(t *testing.T, names ...string) habit {
+	t.Helper()
+	out, all := habit{name: strings.Join(names, "+")}, map[string]any{}
+	var before []func(*testing.T, *overlaid)
+	for _, name := range names {
+		i := slices.IndexFunc(overlays, func(v habit) bool { return v.name == name })
+		if i < 0 || overlays[i].after != nil || overlays[i].lasts != "" || overlays[i].fixed != "" {
+			t.Fatalf("there is no overlay %s that goes with others", name)
+		}
+		v := overlays[i]
+		var one map[string]any
+		check(t, yaml.Unmarshal([]byte(v.text), &one))
+		merge(t, all, one)
+		out.files = append(out.files, v.files...)
+		if v.before != nil {
+			before = append(before, v.before)
+		}
+		if v.blocks != nil {
+			out.blocks = v.blocks
+		}
+	}
+	out.before = func(t *testing.T, o *overlaid) {
+		for _, f := range before {
+			f(t, o)
+		}
+	}
+	out.text = string(must(yaml.Marshal(all))(t))
+	return out
+}
+
+// merge adds what one overlay says to what others do.
+func merge(t *testing.T, all, one map[string]any) {
+	t.Helper()
+	for key, value := range one {
+		switch is := all[key].(type) {
+		case nil:
+			all[key] = value
+		case map[string]any:
+			merge(t, is, value.(map[string]any))
+		case []any:
+			all[key] = append(is, value.([]any)...)
+		default:
+			t.Fatalf("two overlays say %s", key)
+		}
+	}
+}
+
 // Whatever an operator's own overlay says, a set of the node is proven, a
 // restore in place and its undo keep to it, a restore on an empty machine makes
-// it again, and one that goes back leaves nothing there.
+// it again, and one that goes back leaves nothing there. The short form tries
+// several habits on one node; by flag, each is tried by itself.
 func TestOverlays(t *testing.T) {
 	check(t, os.Setenv("WORDS", "what Compose puts into a container")) // for every start.sh below
-	for _, v := range overlays {
-		if !v.inCI && !splicetest.Long() {
-			continue
-		}
+	list := []habit{together(t, "data-below-the-bundle", "configs", "addresses", "sidecars", "a-directory-with-keys")}
+	if splicetest.Long() {
+		list = append(list, overlays...)
+	}
+	for _, v := range list {
 		t.Run(v.name, func(t *testing.T) { t.Parallel(); v.cycle(t) })
 	}
 }

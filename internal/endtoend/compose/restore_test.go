@@ -2,10 +2,12 @@ package compose_test
 
 import (
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
 	"holdfast"
+	"holdfast/internal/splicetest"
 	"holdfast/internal/splicetest/bundle"
 	"holdfast/restore"
 )
@@ -28,7 +30,13 @@ func TestEveryWreckIsRestored(t *testing.T) {
 	identity := must(s.Identity(ctx))(t)
 	before := must(s.Fingerprints(ctx))(t)
 
-	for _, wreck := range bundle.Wrecks {
+	wrecks := bundle.Wrecks
+	if !splicetest.Long() { // what other tests restore from, and the third with another identity in the database
+		wrecks = slices.DeleteFunc(slices.Clone(wrecks), func(w bundle.Wreck) bool {
+			return w == bundle.HalfTableLost || w == bundle.TablesTruncated
+		})
+	}
+	for _, wreck := range wrecks {
 		t.Run(strings.ReplaceAll(string(wreck), " ", "-"), func(t *testing.T) {
 			check(t, s.Wreck(ctx, wreck))
 			if wreck == bundle.Wrecks[0] { // once as people see it
