@@ -12,7 +12,8 @@
 // The bundle publishes no port of Postgres. A program on the host dials the
 // container's address on its bridge, one in a container of the same network
 // the service's name. Where neither answers, the bytes go through `docker
-// exec`, by way of bash or nc inside the Postgres container.
+// exec`, by way of bash or nc inside the Postgres container. A way that the
+// configuration chooses is the only one.
 //
 // # Steps of a restore
 //
@@ -26,6 +27,10 @@
 // after they are in place; Do does one of them; Surround adds to a way back what
 // is in its way. Every step can be done again. Only the exchange of a volume has
 // stages of its own, which its notes remember.
+//
+// A container that lives in namespaces of another one, a follower, ends with it
+// and looks for that very one when it starts. So it is stopped before what it
+// lives in, started after it, and made again where that is.
 //
 // # Made again
 //
