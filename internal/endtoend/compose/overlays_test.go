@@ -559,6 +559,7 @@ func merge(t *testing.T, all, one map[string]any) {
 // several habits on one node; by flag, each is tried by itself.
 func TestOverlays(t *testing.T) {
 	check(t, os.Setenv("WORDS", "what Compose puts into a container")) // for every start.sh below
+	t.Parallel()
 	list := []habit{together(t, "data-below-the-bundle", "configs", "addresses", "sidecars", "a-directory-with-keys")}
 	if splicetest.Long() {
 		list = append(list, overlays...)
