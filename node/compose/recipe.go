@@ -78,7 +78,9 @@ func ownHostname(id, name string) bool { return name != "" && strings.HasPrefix(
 
 // namedElsewhere reports whether a container has the names of another one, in
 // whose network it lives, or of the machine. It cannot be given any.
-func namedElsewhere(h *container.HostConfig) bool { return h.NetworkMode.IsContainer() || h.UTSMode.IsHost() }
+func namedElsewhere(h *container.HostConfig) bool {
+	return h.NetworkMode.IsContainer() || h.UTSMode.IsHost()
+}
 
 // names are the recorded containers' names by their ids.
 func (s Specs) names() map[string]string {
