@@ -2,6 +2,7 @@ package holdfast
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -15,6 +16,10 @@ type Rehearsal struct {
 	Place     string        `json:"place"`  // "next to database orders at /run/postgresql"
 	Server    Server        `json:"server"` // that took the schema
 	Obstacles []Obstacle    `json:"obstacles,omitempty"`
+	// Bound are extensions that were left out of it: the server makes them only in
+	// the database that has the live one's name. A restore gives the new one that
+	// name meanwhile, so it has to be free.
+	Bound []string `json:"bound,omitempty"`
 	// Unknown says why it could not be done, and Do what would let it be done.
 	Unknown string `json:"unknown,omitempty"`
 	Do      string `json:"do,omitempty"`
@@ -53,8 +58,13 @@ func (r Rehearsal) Finding() Finding {
 	case CannotTell:
 		return Finding{v, r.Unknown}
 	default:
-		return Finding{v, fmt.Sprintf("the schema was loaded %s in %v, by the run of set %s",
-			r.Place, r.Took.Round(time.Millisecond), r.Set)}
+		bound := ""
+		if len(r.Bound) > 0 {
+			bound = fmt.Sprintf("; extension %s is made only in a database of that name, so a restore needs a server "+
+				"where no other has it", strings.Join(r.Bound, ", "))
+		}
+		return Finding{v, fmt.Sprintf("the schema was loaded %s in %v, by the run of set %s%s",
+			r.Place, r.Took.Round(time.Millisecond), r.Set, bound)}
 	}
 }
 

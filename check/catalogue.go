@@ -104,7 +104,7 @@ func routes() []Entry {
 			Title: "the schemas of the newest set come back",
 			Observed: "The rehearsals that the newest set records, and the drills of sets with the same schemas. " +
 				"Violated when a restore would stop at an object.",
-			Why: "pg_dump writes what Postgres does not take again: an extension that is bound to its database, " +
+			Why: "pg_dump writes what Postgres does not take again: an extension whose files are gone, " +
 				"a view that compares without an operator, an index whose function reads another table.",
 			Consequence: "A restore stops at that object, and the set is not proven.",
 			Next: "`holdfast show SET` lists the objects, their definitions and what to do about each. " +

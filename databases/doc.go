@@ -12,4 +12,7 @@
 // says which set replaced it. What a database is, which one it belongs to and
 // which set it has to do with also stands in its comment, so that names that
 // had to be shortened to Postgres's 63 bytes can be distinguished.
+//
+// Where an extension is bound to the database's name, the new database has
+// that name for the moment in which the extension is made.
 package databases

@@ -71,7 +71,7 @@ func (n Live) Halves(ctx context.Context) (list []step.Leftover, err error) {
 			if noRows(err) {
 				return nil
 			}
-			if l, labelled := step.ReadLabel(e.comment); labelled && l.Role == step.New && !e.open {
+			if l, labelled := step.ReadLabel(e.comment); labelled && (l.Role == step.Naming || l.Role == step.New && !e.open) {
 				list = append(list, step.Leftover{Label: l, Name: address.Database()})
 			}
 			return err

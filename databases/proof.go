@@ -86,7 +86,7 @@ func vacant(ctx context.Context, conn *pgx.Conn, database string) error {
 	if err != nil {
 		return err
 	}
-	if l, labelled := step.ReadLabel(e.comment); labelled && l.Role == step.New && !e.open {
+	if l, labelled := step.ReadLabel(e.comment); labelled && (l.Role == step.New || l.Role == step.Naming) && !e.open {
 		if err := expel(ctx, conn, database); err != nil {
 			return err
 		}

@@ -53,6 +53,10 @@ func (r Rehearsal) Rehearse(
 	if err := loader.Create(ctx, name, c); err != nil {
 		return out, cmp.Or(target.Refuse(fit.Differences), err) // the survey says what to do
 	}
+	for _, b := range fit.Bound { // the live database has the name
+		out.Bound = append(out.Bound, b.Extension)
+		fit.Without = append(fit.Without, holdfast.Extension{Name: b.Extension}.Word())
+	}
 	out.Obstacles, err = r.within(ctx, s, loader, name, set, c, fit, files)
 	err = errors.Join(err, loader.Drop(context.WithoutCancel(ctx), name))
 	out.Took = time.Since(began)
@@ -75,6 +79,9 @@ func (r Rehearsal) within(
 	ctx context.Context, s Server, loader Loader, name string, set holdfast.SetID, c holdfast.Part,
 	fit target.Compatibility, files holdfast.Files,
 ) ([]holdfast.Obstacle, error) {
+	if err := loader.Admit(ctx, name); err != nil {
+		return nil, err
+	}
 	guard, err := s.Address.On(name).Connect(ctx, libpq.Options{Application: rehearsing})
 	if err != nil {
 		return nil, err

@@ -42,16 +42,19 @@ func NameOf(live string, role step.Role, set holdfast.SetID) string {
 // same set was restored, undone and restored again.
 func (s Server) freeName(ctx context.Context, live string, role step.Role, set holdfast.SetID) (string, error) {
 	for n := 1; ; n++ {
-		numbered := role
-		if n > 1 {
-			numbered = step.Role(fmt.Sprintf("%s%d", role, n))
-		}
-		name := NameOf(live, numbered, set)
+		name := numbered(live, role, set, n)
 		taken, err := s.Exists(ctx, name)
 		if err != nil || !taken {
 			return name, err
 		}
 	}
+}
+
+func numbered(live string, role step.Role, set holdfast.SetID, n int) string {
+	if n > 1 {
+		role = step.Role(fmt.Sprintf("%s%d", role, n))
+	}
+	return NameOf(live, role, set)
 }
 
 // Server is one Postgres server, reached through a database that stays while
@@ -179,7 +182,7 @@ func (s Server) Leftovers(ctx context.Context, live string) (out []step.Leftover
 				l.Label = step.Label{Role: roles[i], Database: live, Set: set}
 			}
 			l.Proof = e.proof() // nil when somebody has changed the database since
-			if l.Database == live && l.Name != live {
+			if l.Database == live && (l.Name != live || l.Role == step.Naming) {
 				out = append(out, l)
 			}
 			return nil
@@ -192,7 +195,7 @@ func (s Server) Leftovers(ctx context.Context, live string) (out []step.Leftover
 // drop drops a leftover.
 func (s Server) drop(ctx context.Context, l step.Leftover) error {
 	return s.with(ctx, func(conn *pgx.Conn) error {
-		if l.Role == step.New {
+		if l.Role == step.New || l.Role == step.Naming {
 			if err := expel(ctx, conn, l.Name); err != nil {
 				return err
 			}
@@ -311,15 +314,25 @@ func (s Server) move(ctx context.Context, tx pgx.Tx, m step.Move) error {
 	return nil
 }
 
-// moved reports whether the moves were made: the last one takes its database
-// from a name that nothing else gets.
+// decisive is the move that shows whether all were made: the last that renames
+// takes its database from a name that nothing else gets.
+func decisive(moves []step.Move) step.Move {
+	for _, m := range slices.Backward(moves) {
+		if m.From != m.To {
+			return m
+		}
+	}
+	return moves[len(moves)-1]
+}
+
+// moved reports whether the moves were made.
 func (s Server) moved(ctx context.Context, moves []step.Move) (made bool, err error) {
 	if len(moves) == 0 {
 		return true, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	last := moves[len(moves)-1]
+	last := decisive(moves)
 	err = s.with(ctx, func(conn *pgx.Conn) error {
 		e, err := entryOf(ctx, conn, last.To)
 		if noRows(err) {

@@ -21,17 +21,21 @@ import (
 // Loader puts captures into fresh databases of one server.
 type Loader interface {
 	Survey(ctx context.Context, c holdfast.Part) (target.Compatibility, error)
-	// Load builds a database, proves it and closes it. Lasting says that no crash of
-	// the server changes it.
+	// Create makes an empty database that lets in nobody. Admit lets us in, and
+	// Bind makes the extensions that are bound to the name it has.
+	Create(ctx context.Context, name string, c holdfast.Part) error
+	Admit(ctx context.Context, name string) error
+	Bind(ctx context.Context, name string, list []target.Bound) error
+	// Load fills a database that was created, proves it and closes it. Lasting says
+	// that no crash of the server changes it.
 	Load(
 		ctx context.Context, name string, c holdfast.Part, fit target.Compatibility, files holdfast.Files,
 	) (lasting bool, err error)
 	// Recipe names what Load would make: databases of one recipe are equal.
 	Recipe(c holdfast.Part, fit target.Compatibility) string
 	Drop(ctx context.Context, name string) error
-	// Create makes an empty database, and Rehearse finds out what of the
-	// capture's schema a restore would stop at there.
-	Create(ctx context.Context, name string, c holdfast.Part) error
+	// Rehearse finds out what of the capture's schema a restore would stop at in an
+	// empty database.
 	Rehearse(ctx context.Context, name string, c holdfast.Part, fit target.Compatibility,
 		files holdfast.Files) ([]holdfast.Obstacle, error)
 }
@@ -103,7 +107,7 @@ func (p Target) Look(ctx context.Context, set holdfast.SetID, c holdfast.Part) (
 	if !out.Ready { // what is built has its room
 		out.Fit.Differences = append(out.Fit.Differences, target.Room(out.Fit, s.free(ctx), serverOf(t))...)
 	}
-	if out.Live, err = s.Exists(ctx, out.Database); err != nil || !out.Live {
+	if err := s.name(ctx, set, &out); err != nil || !out.Live {
 		return out, err
 	}
 	if out.Obstacles, out.Stays, err = s.look(ctx, out.Database, out.Previous); err != nil {
@@ -171,7 +175,7 @@ func (p Target) Build(
 		return err
 	}
 	for _, l := range left {
-		if l.Name != d.New || l.Role != step.New {
+		if l.Role != step.Naming && (l.Name != d.New || l.Role != step.New) {
 			continue
 		}
 		// A restore of the same set died before it could clean up; it does not live,
@@ -179,6 +183,17 @@ func (p Target) Build(
 		if err := s.drop(ctx, l); err != nil {
 			return err
 		}
+	}
+	if err := target.Refuse(d.Fit.Differences); err != nil {
+		return err
+	}
+	if err := loader.Create(ctx, d.New, c); err != nil {
+		return err
+	}
+	if err := s.bind(ctx, loader, d, label); err != nil {
+		late, done := grace.Period(ctx, grace.Cleanup)
+		defer done()
+		return errors.Join(err, s.unbind(late, loader, d))
 	}
 	lasting, err := loader.Load(ctx, d.New, c, d.Fit, files)
 	if err != nil {
@@ -217,8 +232,11 @@ func (p Target) Swaps(set holdfast.SetID, at time.Time, list []target.Database) 
 		previous.Role, fresh.Role = step.Previous, step.New
 		unknown := d.Unknown != ""
 		var moves []step.Move
-		if d.Live || unknown {
+		switch {
+		case d.Live || unknown:
 			moves = append(moves, step.Move{From: d.Database, To: d.Previous, Label: &previous, If: unknown})
+		case d.Renamed:
+			moves = append(moves, step.Move{From: d.Previous, To: d.Previous, Label: &previous})
 		}
 		last := step.Move{From: d.New, To: d.Database, Was: &fresh, Access: step.Everybody}
 		if several {
@@ -268,9 +286,9 @@ func (p Target) Rename(ctx context.Context, s step.Step) error {
 	return server.Move(ctx, moves)
 }
 
-// due resolves which moves are to be made. They are not due when the last one's
-// database does not exist: its name is nobody else's, so either they were made
-// already, or what they take back never was.
+// due resolves which moves are to be made. They are not due when the database of
+// the decisive one does not exist: either they were made already, or what they
+// take back never was.
 func (s Server) due(ctx context.Context, moves []step.Move) (out []step.Move, due bool, err error) {
 	there, err := s.names(ctx)
 	if err != nil {
@@ -283,7 +301,7 @@ func (s Server) due(ctx context.Context, moves []step.Move) (out []step.Move, du
 		m.If = false
 		out = append(out, m)
 	}
-	return out, slices.Contains(there, moves[len(moves)-1].From), nil
+	return out, slices.Contains(there, decisive(moves).From), nil
 }
 
 // names lists the server's databases.

@@ -20,6 +20,9 @@ const (
 	Previous  Role = "before"    // was live until a set replaced it
 	Undone    Role = "undone"    // was live for a while, until the previous one came back
 	Rehearsal Role = "rehearsal" // without rows, for as long as its schema is tried
+	// Naming is that of a new database while it has the name of the live one, for
+	// the moment in which an extension is made that is bound to this name.
+	Naming Role = "naming"
 )
 
 // Label is what the comment of a database says about it.
@@ -53,7 +56,7 @@ func ReadLabel(comment string) (Label, bool) {
 	if json.Unmarshal([]byte(comment), &l) != nil || l.Database == "" {
 		return Label{}, false
 	}
-	return l, slices.Contains([]Role{New, Previous, Undone, Rehearsal}, l.Role)
+	return l, slices.Contains([]Role{New, Previous, Undone, Rehearsal, Naming}, l.Role)
 }
 
 // OwnComment is what the operator wrote on a database: its comment or, where

@@ -26,7 +26,8 @@ type Has struct {
 	CreateDB   bool
 	Managed    string // a role of a managed service that may do some of what a superuser may; "" without
 	Extensions map[string]Available
-	Preloaded  holdfast.Observed[[]string] // libraries that were loaded at the start
+	Names      map[string]holdfast.Observed[string] // of databases, by the parameters that bind extensions to them
+	Preloaded  holdfast.Observed[[]string]          // libraries that were loaded at the start
 	Superusers []string
 	Locales    []Locale             // in the order in which the capture needs them
 	Parameters map[string]Parameter // by names in lower case; custom ones have no entry
@@ -118,10 +119,6 @@ func server(c holdfast.Part, has Has) []Difference {
 	return out
 }
 
-// bound are extensions that are made only in the database that a parameter of the
-// server names. A restore builds under another name.
-var bound = map[string]string{"pg_cron": "cron.database_name"}
-
 // extension compares one. What is made of it is the version that is the default
 // on the server.
 func extension(e holdfast.Extension, has Has) []Difference {
@@ -134,17 +131,6 @@ func extension(e holdfast.Extension, has Has) []Difference {
 			Why:    "It is made of files on the server, which no set holds.",
 			Do: fmt.Sprintf("Install its package on that server (SELECT * FROM pg_available_extensions WHERE name = %s; shows it), %s.",
 				literal(e.Name), without),
-		}}
-	}
-	if parameter, is := bound[e.Name]; is {
-		return []Difference{{
-			Blocks: true,
-			What: fmt.Sprintf("extension %s is made only in the database that %s names, and a restore builds under another name",
-				e.Name, parameter),
-			Why: "Its worker looks for jobs in that one database.",
-			Do: fmt.Sprintf("Leave it out: --without '%s', and after the restore CREATE EXTENSION %s; in the restored database. "+
-				"To have its jobs as well: `holdfast export`, then restore.sh into an empty database of the very name, "+
-				"which that parameter names.", e.Word(), ident(e.Name)),
 		}}
 	}
 	var out []Difference

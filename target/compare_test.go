@@ -28,10 +28,6 @@ func TestDifferencesBetweenWhatIsNeededAndWhatThereIs(t *testing.T) {
 		{"an extension is missing", func(n *holdfast.Needs, _ *target.Has, _ *target.Choice) {
 			n.Extensions = []holdfast.Extension{audit}
 		}, true, "extension pg_audit 1.4 is not available at there", "--without 'extension pg_audit'"},
-		{"one that is made in one database only", func(n *holdfast.Needs, h *target.Has, _ *target.Choice) {
-			n.Extensions = []holdfast.Extension{{Name: "pg_cron", Version: "1.4"}}
-			h.Extensions = map[string]target.Available{"pg_cron": {Default: "1.4"}}
-		}, true, "the database that cron.database_name names", "--without 'extension pg_cron'"},
 		{"it is left out", func(n *holdfast.Needs, _ *target.Has, o *target.Choice) {
 			n.Extensions, o.Without = []holdfast.Extension{audit}, []string{"extension pg_audit"}
 		}, false, "", ""},
@@ -123,5 +119,48 @@ func TestEverythingThatBlocksIsSaidAtOnce(t *testing.T) {
 	}
 	if unknown := target.Room(target.Compatibility{DatabaseBytes: 3}, holdfast.Unknown[int64]("elsewhere"), "x"); unknown != nil {
 		t.Errorf("%+v", unknown)
+	}
+}
+
+// An extension that is bound to a name is made where a database can have it for
+// a moment; else it is said what is in the way.
+func TestExtensionsThatAreBoundToAName(t *testing.T) {
+	cron := holdfast.Extension{Name: "pg_cron", Version: "1.4"}
+	part := holdfast.Part{Captured: holdfast.Captured{Database: holdfast.Database{
+		Needs: &holdfast.Needs{Extensions: []holdfast.Extension{cron, {Name: "hstore"}}},
+	}}}
+	there := map[string]target.Available{"pg_cron": {Default: "1.4"}, "hstore": {}}
+	names := func(name holdfast.Observed[string]) target.Has {
+		return target.Has{Extensions: there, Names: map[string]holdfast.Observed[string]{"cron.database_name": name}}
+	}
+	for _, c := range []struct {
+		name     string
+		has      target.Has
+		without  []string
+		taken    bool
+		blocks   bool
+		what, do string // "" for nothing
+	}{
+		{"the name is free", names(holdfast.Known("orders")), nil, false, false, "the new database has that name while", ""},
+		{"it is taken", names(holdfast.Known("orders")), nil, true, true, "the very name orders, and one has it at there",
+			`ALTER DATABASE "orders" RENAME TO "orders~before";`},
+		{"another database has the extension", names(holdfast.Known("sales")), nil, false, true, "only in database sales",
+			"ALTER SYSTEM SET cron.database_name = 'orders';"},
+		{"its library is not loaded", names(holdfast.Known("")), nil, false, true, "which is not set at there",
+			"shared_preload_libraries = 'pg_cron' and cron.database_name = 'orders'"},
+		{"the role may not see the parameter", names(holdfast.Unknown[string]("")), nil, false, false, "while", ""},
+		{"it is left out", names(holdfast.Known("sales")), []string{cron.Word()}, true, false, "", ""},
+		{"it is not available, which is said elsewhere", target.Has{}, nil, true, false, "", ""},
+	} {
+		list := target.Naming(target.BoundOf(part, c.has, c.without), "there", "orders", c.taken, "orders~before")
+		switch {
+		case c.what == "":
+			if len(list) > 0 {
+				t.Errorf("%s: %+v", c.name, list)
+			}
+		case len(list) != 1 || list[0].Blocks != c.blocks || !strings.Contains(list[0].What, c.what) ||
+			!strings.Contains(list[0].Do, c.do) || c.blocks && !strings.Contains(list[0].Do, "--without 'extension pg_cron'"):
+			t.Errorf("%s: %+v", c.name, list)
+		}
 	}
 }

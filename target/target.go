@@ -18,6 +18,7 @@ type Compatibility struct {
 	DatabaseBytes int64            `json:"database_bytes"`          // expected, indexes included
 	Differences   []Difference     `json:"differences,omitempty"`   // between what it needs and what there is
 	Without       []string         `json:"without,omitempty"`       // what is left out, as the operator said
+	Bound         []Bound          `json:"-"`                       // extensions that are made under one name alone
 }
 
 // Slot is a logical replication slot: somebody follows the changes of a database.
@@ -41,8 +42,10 @@ type Database struct {
 	Ready bool `json:"ready,omitempty"`
 	// InPlace is when New took the name of Database, in a swap that was broken off
 	// before the other databases of the node took theirs. New is Database then.
-	InPlace   *time.Time `json:"in_place,omitempty"`
-	Live      bool       `json:"live"` // a database of that name is there
+	InPlace *time.Time `json:"in_place,omitempty"`
+	Live    bool       `json:"live"` // a database of that name is there
+	// Renamed says that the operator gave that database the name Previous already.
+	Renamed   bool       `json:"renamed,omitempty"`
 	Bytes     int64      `json:"bytes"`
 	Obstacles []Obstacle `json:"obstacles,omitempty"` // for which Postgres would refuse to rename it
 	Stays     []Obstacle `json:"stays,omitempty"`     // what follows the old database to its new name

@@ -54,7 +54,7 @@ func (b *build) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := b.admit(ctx); err != nil {
+	if err := b.outside.Admit(ctx, b.name); err != nil {
 		return err
 	}
 	if err := b.owner(ctx); err != nil {
@@ -140,7 +140,7 @@ func (b *build) beforeRows(ctx context.Context, desk desk, schema string) error 
 		if err := b.Tools.read(ctx, major, nil, &list, "the schema's list", "--list", schema); err != nil {
 			return err
 		}
-		path, err := desk.put(ctx, "schema.kept", strings.NewReader(leaveOut(list.String(), b.fit.Without)))
+		path, err := desk.put(ctx, "schema.kept", strings.NewReader(leaveOutOfAll(list.String(), b.fit.Without)))
 		if err != nil {
 			return err
 		}
@@ -188,17 +188,6 @@ func (b *build) owner(ctx context.Context) error {
 	return nil
 }
 
-// admit lets this restore into the new database and keeps others out, who would
-// hold it when it is to be renamed: monitoring finds new databases by itself. A
-// limit of no connections is passed by superusers alone; without that right,
-// only the owner keeps the right to connect.
-func (b *build) admit(ctx context.Context) error {
-	ident := pgx.Identifier{b.name}.Sanitize()
-	return b.fromOutside(ctx, "open database "+b.name,
-		"REVOKE CONNECT, TEMPORARY ON DATABASE "+ident+" FROM PUBLIC",
-		"ALTER DATABASE "+ident+" ALLOW_CONNECTIONS true")
-}
-
 // shut closes the database to everybody, superusers included, and takes back
 // what kept others out until then. Sessions that are open stay.
 func (b *build) shut(ctx context.Context, inside *pgx.Conn) error {
@@ -208,28 +197,9 @@ func (b *build) shut(ctx context.Context, inside *pgx.Conn) error {
 		return err
 	}
 	ident := pgx.Identifier{b.name}.Sanitize()
-	return b.fromOutside(ctx, "close database "+b.name,
+	return b.outside.say(ctx, "close database "+b.name,
 		"ALTER DATABASE "+ident+" ALLOW_CONNECTIONS false CONNECTION LIMIT -1",
 		"GRANT CONNECT, TEMPORARY ON DATABASE "+ident+" TO PUBLIC")
-}
-
-// fromOutside runs statements in another database; those about rights only where
-// the limit of connections does not do.
-func (b *build) fromOutside(ctx context.Context, what string, statements ...string) error {
-	conn, err := b.outside.connect(ctx)
-	if err != nil {
-		return err
-	}
-	defer closeConn(conn)
-	for _, sql := range statements {
-		if isSuperuser(conn) && !strings.HasPrefix(sql, "ALTER") {
-			continue
-		}
-		if _, err := conn.Exec(ctx, sql); err != nil {
-			return fmt.Errorf("%s: %w", what, err)
-		}
-	}
-	return nil
 }
 
 // ofDatabase reads what belonged to the old database itself, and reports what

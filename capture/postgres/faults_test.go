@@ -300,6 +300,9 @@ func TestACancelledRestoreLeavesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := l.Create(ctx, "half", c); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := l.Load(ctx, "half", c, fit, files); holdfast.ClassOf(err) != holdfast.Interrupted {
 		t.Errorf("%v", err)
 	}

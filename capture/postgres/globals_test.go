@@ -42,6 +42,9 @@ func TestSettingsOfRolesAndGrantsOnTheDatabaseComeBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := loader.Create(t.Context(), "new~1", part(c)); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := loader.Load(t.Context(), "new~1", part(c), fit, files); err != nil {
 		t.Fatal(err)
 	}
@@ -128,6 +131,9 @@ ALTER ROLE victim SUPERUSER IN DATABASE "old" ;
 	loader.Options.Events = heard.Hear
 	fit, err := loader.Survey(t.Context(), part(c))
 	if err != nil {
+		t.Fatal(err)
+	}
+	if err := loader.Create(t.Context(), "new", part(c)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := loader.Load(t.Context(), "new", part(c), fit, files); err != nil {

@@ -36,6 +36,7 @@ func (l Loader) has(ctx context.Context, conn *pgx.Conn, c holdfast.Part) (targe
 	if err := available(ctx, conn, &h, n); err != nil {
 		return h, err
 	}
+	h.Names = names(ctx, conn, n)
 	if h.Parameters, err = parameters(ctx, conn, h, n.Settings); err != nil {
 		return h, err
 	}
@@ -79,6 +80,20 @@ func available(ctx context.Context, conn *pgx.Conn, h *target.Has, n *holdfast.N
 		h.Preloaded = holdfast.Known(list)
 	}
 	return nil
+}
+
+// names reads which databases the server binds extensions to. Some roles may not
+// see it.
+func names(ctx context.Context, conn *pgx.Conn, n *holdfast.Needs) map[string]holdfast.Observed[string] {
+	out := map[string]holdfast.Observed[string]{}
+	for _, e := range n.Extensions {
+		if parameter, is := target.Parameters()[e.Name]; is {
+			var database string
+			err := conn.QueryRow(ctx, `SELECT coalesce(current_setting($1, true), '')`, parameter).Scan(&database)
+			out[parameter] = holdfast.Observe(database, err)
+		}
+	}
+	return out
 }
 
 // parameters reads which of the parameters there are, and may be set.

@@ -12,6 +12,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"holdfast/content"
 )
 
 // behind is what comes behind the rows.
@@ -39,7 +41,11 @@ func (b *build) behind(ctx context.Context, schema string) (behind, error) {
 	}
 	out := behind{indexes: map[string][]index{}}
 	var first string
-	first, out.serial, out.last = splitList(leaveOut(list.String(), b.fit.Without))
+	kept, err := b.kept(ctx, list.String(), schema)
+	if err != nil {
+		return behind{}, err
+	}
+	first, out.serial, out.last = splitList(kept)
 	tables := map[string]bool{}
 	for _, t := range b.rows.Tables {
 		tables[tableKey(t.Schema, t.Name)] = true
@@ -59,11 +65,36 @@ func (b *build) behind(ctx context.Context, schema string) (behind, error) {
 	return out, nil
 }
 
+// kept is a list of entries without what is left out.
+func (b *build) kept(ctx context.Context, list, schema string) (string, error) {
+	if len(b.fit.Without) == 0 {
+		return list, nil
+	}
+	var all bytes.Buffer
+	major := max(b.fit.Server.Major(), b.capture.Server.Major())
+	err := b.Tools.read(ctx, major, nil, &all, "the schema's list", "--list", schema)
+	return within(leaveOut(list, b.fit.Without), schemasMade(all.String(), b.fit.Without)), err
+}
+
+// dropPolicies drops the policies that CREATE EXTENSION has made: the dump has
+// all of them as they were.
+func (b *build) dropPolicies(ctx context.Context) error {
+	conn, err := b.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer closeConn(conn)
+	return execute(ctx, conn, content.DropPolicies)
+}
+
 // rest has pg_restore restore what was left to it: indexes and constraints
 // first, several at once, then the rest one by one. Attaching the indexes of
 // partitions to those of their parents locks both, and two at once have been
 // seen to deadlock.
 func (b *build) rest(ctx context.Context, desk desk, schema string, behind behind) error {
+	if err := b.dropPolicies(ctx); err != nil {
+		return err
+	}
 	for _, part := range []struct {
 		entries string
 		jobs    int

@@ -67,6 +67,7 @@ func (l Loader) Survey(ctx context.Context, c holdfast.Part) (target.Compatibili
 		return p, err
 	}
 	p.Server = has.Server
+	p.Bound = target.BoundOf(c, has, p.Without)
 	p.Differences = target.Compare(c, has, target.Choice{
 		NoOwner: l.Options.NoOwner,
 		Locale:  l.Options.Locale,
@@ -96,26 +97,14 @@ func (l Loader) without(c holdfast.Part) []string {
 	return out
 }
 
-// Load creates the database name, which must not exist, and puts the capture
-// into it. Whatever fails, the new database is dropped again and nothing else
-// was touched. The nil error means that every digest, every sequence and the
+// Load puts the capture into the database name, which Create has made. Whatever
+// fails, that database is dropped and nothing else was touched. The nil error means that every digest, every sequence and the
 // facts of the restored database equal the recorded ones, and that the database
 // is closed: nobody connects to it before it is opened. Lasting says that it
 // stays as it is whatever happens to the server.
 func (l Loader) Load(
 	ctx context.Context, name string, c holdfast.Part, fit target.Compatibility, files holdfast.Files,
 ) (lasting bool, err error) {
-	if err := target.Refuse(fit.Differences); err != nil {
-		return false, err
-	}
-	rows, err := content.RowsOf(c)
-	if err != nil {
-		return false, err
-	}
-	rows = without(rows, fit.Without)
-	if err := l.create(ctx, name, c.Database); err != nil {
-		return false, err
-	}
 	defer func() {
 		if err != nil {
 			late, done := grace.Period(ctx, grace.Cleanup)
@@ -123,6 +112,11 @@ func (l Loader) Load(
 			err = errors.Join(err, l.Drop(late, name))
 		}
 	}()
+	rows, err := content.RowsOf(c)
+	if err != nil {
+		return false, err
+	}
+	rows = without(rows, fit.Without)
 	l.Tools = l.Tools.near(l.Address)
 	b := &build{Loader: l, outside: l, name: name, capture: c, rows: rows, fit: fit, files: files}
 	b.Address = l.Address.On(name)
@@ -193,8 +187,9 @@ func (l Loader) connect(ctx context.Context) (*pgx.Conn, error) {
 	return conn, nil
 }
 
-// create makes the empty database with the recorded encoding and locale.
-func (l Loader) create(ctx context.Context, name string, d holdfast.Database) error {
+// Create makes the empty database that the capture goes into, with the recorded
+// encoding and locale. It lets in nobody.
+func (l Loader) Create(ctx context.Context, name string, c holdfast.Part) error {
 	conn, err := l.connect(ctx)
 	if err != nil {
 		return err
@@ -204,7 +199,7 @@ func (l Loader) create(ctx context.Context, name string, d holdfast.Database) er
 	if err != nil {
 		return err
 	}
-	sql := createSQL(name, d, s.Major(), l.Options.Locale) + " ALLOW_CONNECTIONS false"
+	sql := createSQL(name, c.Database, s.Major(), l.Options.Locale) + " ALLOW_CONNECTIONS false"
 	if isSuperuser(conn) {
 		sql += " CONNECTION LIMIT 0" // which superusers pass
 	}
@@ -225,7 +220,7 @@ func (l Loader) create(ctx context.Context, name string, d holdfast.Database) er
 			What:  "create database " + name,
 			Err:   err,
 			Why: fmt.Sprintf("The database was made with the locale %s, which this server does not have.",
-				d.Collate),
+				c.Database.Collate),
 			Do: "Install the locale on the server, or restore with another one: --locale C.UTF-8. Canton's columns " +
 				"collate as \"C\" either way.",
 		}

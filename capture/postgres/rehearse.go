@@ -15,23 +15,6 @@ import (
 	"holdfast/target"
 )
 
-// Create makes the empty database that a rehearsal of the capture's schema
-// goes into. Nobody but the connecting user and superusers is let in.
-func (l Loader) Create(ctx context.Context, name string, c holdfast.Part) error {
-	if err := l.create(ctx, name, c.Database); err != nil {
-		return err
-	}
-	conn, err := l.connect(ctx)
-	if err != nil {
-		return err
-	}
-	defer closeConn(conn)
-	ident := pgx.Identifier{name}.Sanitize()
-	_, err = conn.Exec(ctx, "GRANT ALL ON DATABASE "+ident+" TO CURRENT_USER; REVOKE ALL ON DATABASE "+ident+
-		" FROM PUBLIC; ALTER DATABASE "+ident+" ALLOW_CONNECTIONS true", pgx.QueryExecModeSimpleProtocol)
-	return err
-}
-
 // Rehearse loads the schema of the capture into the database name, which Create
 // has made, in the steps of a restore and without its rows. It goes on where a
 // restore would stop, and returns everything that one would stop at. The error
@@ -50,8 +33,10 @@ func (l Loader) Rehearse(
 		tables[i].Segments, tables[i].Rows, tables[i].Bytes = nil, 0, 0
 	}
 	rows.Tables = tables
+	rows = without(rows, fit.Without)
 	b := &build{
-		Loader: l, outside: l, name: name, capture: c, rows: rows, fit: fit, files: files, trial: &trial{},
+		Loader: l, outside: l, name: name, capture: c, rows: rows, fit: fit, files: files,
+		trial: &trial{absent: schemasWithout(c, fit.Without)},
 	}
 	b.Address = l.Address.On(name)
 	if b.info, err = b.Address.Resolve(ctx); err != nil {
@@ -65,8 +50,29 @@ func (l Loader) Rehearse(
 
 // trial gathers what a restore would stop at. Without one, a build stops.
 type trial struct {
-	mu    sync.Mutex
-	stops []stop
+	mu     sync.Mutex
+	stops  []stop
+	absent []string // schemas of extensions that are left out
+}
+
+// schemasWithout are the schemas of what extensions that are left out would have
+// made, as far as it is known.
+func schemasWithout(c holdfast.Part, names []string) []string {
+	if c.Database.Needs == nil {
+		return nil
+	}
+	var out []string
+	for _, e := range c.Database.Needs.Extensions {
+		if !slices.Contains(names, e.Word()) {
+			continue
+		}
+		for _, object := range e.Configuration {
+			schema, _, _ := strings.Cut(object, ".")
+			out = append(out, strings.Trim(schema, `"`))
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
 // stop is one thing that a restore would stop at.
@@ -111,7 +117,7 @@ func (t *trial) stopsAt(object string) bool {
 func (t *trial) obstacles() []holdfast.Obstacle {
 	var out []holdfast.Obstacle
 	for i, s := range t.stops {
-		if !slices.ContainsFunc(t.stops[:i], s.follows) {
+		if !slices.ContainsFunc(t.stops[:i], s.follows) && !s.lacks(t.absent) {
 			if s.Do == "" {
 				s.Do = adviceOn(s)
 			}
@@ -124,6 +130,13 @@ func (t *trial) obstacles() []holdfast.Obstacle {
 // follows reports whether a stop comes from an earlier one.
 func (s stop) follows(earlier stop) bool {
 	return unknownName(s.Code) && mentions(s.Refusal, earlier.name)
+}
+
+// lacks reports whether a stop comes from a schema whose extension is left out.
+func (s stop) lacks(schemas []string) bool {
+	return unknownName(s.Code) && slices.ContainsFunc(schemas, func(schema string) bool {
+		return regexp.MustCompile(`(?:^|\W)` + regexp.QuoteMeta(schema) + `(?:\W|$)`).MatchString(s.Refusal)
+	})
 }
 
 // unknownName reports whether a name was not found: of a table, a function or
@@ -168,7 +181,7 @@ func adviceOn(s stop) string {
 	case s.kind == "EXTENSION" && (s.Code == "58P01" || s.Code == "0A000"):
 		return "Install the extension's package on the server, or drop the extension." + again
 	case s.kind == "EXTENSION":
-		return "The extension may be bound to its database's name. Move it to a database of its own, " +
+		return "The extension may be bound to its database. Move it to a database of its own, " +
 			"or keep this database's dump by pg_dump as well."
 	case (s.kind == "CHECK" || s.kind == "INDEX" || s.kind == "MATERIALIZED VIEW") && unknownName(s.Code):
 		return "Write the schema in front of the names in its functions, or give those a path: " +

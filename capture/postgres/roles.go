@@ -130,7 +130,7 @@ func (b *build) grants(ctx context.Context, desk desk, schema string) error {
 	if err := b.Tools.read(ctx, major, nil, &list, "the schema's list", "--list", schema); err != nil {
 		return err
 	}
-	entries, err := desk.put(ctx, "schema.grants", strings.NewReader(grantEntries(leaveOut(list.String(), b.fit.Without))))
+	entries, err := desk.put(ctx, "schema.grants", strings.NewReader(grantEntries(leaveOutOfAll(list.String(), b.fit.Without))))
 	if err != nil {
 		return err
 	}

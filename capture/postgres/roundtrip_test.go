@@ -251,6 +251,12 @@ func loadWith(
 	if err != nil {
 		return plan, err
 	}
+	if err := target.Refuse(plan.Differences); err != nil {
+		return plan, err
+	}
+	if err := l.Create(t.Context(), name, c); err != nil {
+		return plan, err
+	}
 	if _, err := l.Load(t.Context(), name, c, plan, files); err != nil {
 		return plan, err
 	}

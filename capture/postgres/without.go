@@ -35,6 +35,52 @@ func leaveOut(list string, names []string) string {
 	return out.String()
 }
 
+// leaveOutOfAll is leaveOut of a list with every entry of a dump, and leaves out
+// what lies in schemas that only an extension makes.
+func leaveOutOfAll(list string, names []string) string {
+	return within(leaveOut(list, names), schemasMade(list, names))
+}
+
+// schemasMade are the schemas that there are when extensions are left out: those
+// that every database has, and those that the whole list makes. Nil where none is
+// left out.
+func schemasMade(list string, names []string) []string {
+	if !slices.ContainsFunc(names, func(name string) bool { return strings.HasPrefix(name, "extension ") }) {
+		return nil
+	}
+	schemas := []string{"public", "pg_catalog", "information_schema"}
+	for _, m := range schemaEntry.FindAllStringSubmatch(list, -1) {
+		schemas = append(schemas, m[1])
+	}
+	return schemas
+}
+
+var (
+	// schemaEntry is "5; 2615 16385 SCHEMA - apps owner".
+	schemaEntry = regexp.MustCompile(`(?m)^\d+; \d+ \d+ SCHEMA - (.*) \S+$`)
+	// ofExtension is an entry that a dump may have for what an extension makes, such
+	// as "3456; 3256 16403 POLICY cron job cron_job_policy owner", and rights on a
+	// schema itself.
+	ofExtension = regexp.MustCompile(`^\d+; \d+ \d+ (?:POLICY|ROW SECURITY|ACL) (?:- SCHEMA )?(.*)`)
+)
+
+// within takes those entries out of a list that are of a schema's objects, where
+// the schema is none of these. Nil are all.
+func within(list string, schemas []string) string {
+	if schemas == nil {
+		return list
+	}
+	var out strings.Builder
+	for _, line := range strings.SplitAfter(list, "\n") {
+		m := ofExtension.FindStringSubmatch(line)
+		if m == nil || m[1][0] == '-' ||
+			slices.ContainsFunc(schemas, func(s string) bool { return strings.HasPrefix(m[1], s+" ") }) {
+			out.WriteString(line)
+		}
+	}
+	return out.String()
+}
+
 // entryPatterns are the beginnings of the entries of an object.
 func entryPatterns(name string) []string {
 	for _, kind := range noSchemas {

@@ -162,6 +162,7 @@ func (a *app) printLeftovers(list []step.Leftover) {
 	is := map[step.Role]string{
 		step.New: "built, never in place", step.Previous: "live until the set replaced it", step.Undone: "restored, and taken back",
 		step.Rehearsal: "left by a backup that was killed while it tried a schema",
+		step.Naming:    "left by a restore that was killed before it had any rows",
 	}
 	rows := [][]string{{"DATABASE", "COMPONENT", "SIZE", "WHAT IT IS"}}
 	for _, l := range list {

