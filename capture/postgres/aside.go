@@ -68,7 +68,7 @@ func (b *build) setAside(ctx context.Context) ([]aside, error) {
 			return out, nil
 		}
 		for _, a := range own {
-			if stuck[a.String()] = !a.returns(ctx, conn); stuck[a.String()] {
+			if stuck[a.String()] = !a.returns(ctx, conn, b.searchPath()); stuck[a.String()] {
 				continue
 			}
 			if err := execute(ctx, conn, a.drop()); err != nil {
@@ -83,12 +83,13 @@ func (b *build) setAside(ctx context.Context) ([]aside, error) {
 
 // returns tries whether a CHECK that is taken out can be put back and validated.
 // Postgres does not validate one of a domain that an array or a composite type
-// of some column is made of: it has to stay.
-func (a aside) returns(ctx context.Context, conn *pgx.Conn) bool {
+// of some column is made of: it has to stay. What the others call is looked up by
+// the search path that they will be validated with; taking it back resets that.
+func (a aside) returns(ctx context.Context, conn *pgx.Conn, path string) bool {
 	if !a.domain() {
 		return true
 	}
-	err := execute(ctx, conn, "BEGIN", a.drop(), a.add(), a.validate())
+	err := execute(ctx, conn, "BEGIN", a.drop(), a.add(), path, a.validate())
 	return errors.Join(err, execute(ctx, conn, "ROLLBACK")) == nil
 }
 

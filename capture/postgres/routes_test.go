@@ -38,7 +38,7 @@ var elsewhere = map[string]string{
 		ALTER TABLE blocks ADD CONSTRAINT follows CHECK (follows(previous));`,
 	"a domain, and one that an array is made of": `
 		CREATE TABLE zinds (k text PRIMARY KEY); INSERT INTO zinds VALUES ('a');
-		CREATE FUNCTION known_kind(x text) RETURNS boolean LANGUAGE sql STABLE AS 'SELECT EXISTS (SELECT FROM public.zinds WHERE k = x)';
+		CREATE FUNCTION known_kind(x text) RETURNS boolean LANGUAGE sql STABLE AS 'SELECT EXISTS (SELECT FROM zinds WHERE k = x)';
 		CREATE FUNCTION fine(x text) RETURNS boolean LANGUAGE sql STABLE AS 'SELECT x <> ''''';
 		CREATE DOMAIN kind AS text CONSTRAINT known CHECK (known_kind(VALUE));
 		CREATE DOMAIN word AS text CONSTRAINT fine CHECK (fine(VALUE));
