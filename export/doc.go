@@ -16,6 +16,12 @@
 //	<component>/restore/sha256     of every file of the component
 //	_problems.txt                  what speaks against the set, if anything does
 //
+// # What comes last
+//
+// CHECKs that may look into other tables are put in place and validated when all
+// rows are there, and event triggers are made behind everything else, as by
+// `holdfast restore`.
+//
 // # What makes an export whole
 //
 // Files writes into "<dir>.partial" and renames it when every byte is on the

@@ -796,3 +796,72 @@ func TestSQLRefusesRowsThatNoServerReads(t *testing.T) {
 		must(t, from.server.Exec(t.Context(), "small", `UPDATE "schéma"."tàble" SET b = NULL WHERE id = 4000`))
 	}
 }
+
+// What looks into other tables is put in place behind all rows, and what acts on
+// statements behind all of them; both are as they were.
+func TestWhatActsOnTheRestoreComesLast(t *testing.T) {
+	s := splicetest.NewServer(t, "15")
+	createDB(t, s, "small", "")
+	must(t, s.Exec(t.Context(), "small", lastSQL))
+	from := seal(t, s, map[holdfast.ComponentName]string{"small": s.DSN("small")})
+	dir := exported(t, from.set, from.files)
+	checked := func(to string) {
+		t.Helper()
+		there, err := splicetest.Fingerprint(t.Context(), s.DSN(to))
+		must(t, err)
+		if want := from.fingerprint(t, from.dsn["small"]); !maps.Equal(there, want) {
+			t.Errorf("it has %v, want %v", there, want)
+		}
+		a, b := dumped(t, s, from.dsn["small"], "--schema-only"), dumped(t, s, s.DSN(to), "--schema-only")
+		if slices.Sort(a); !slices.Equal(a, slices.Sorted(slices.Values(b))) {
+			t.Errorf("pg_dump says\n%s\nand of the source\n%s", strings.Join(b, "\n"), strings.Join(a, "\n"))
+		}
+		if err := s.Exec(t.Context(), to, `INSERT INTO goods VALUES (99, 'unknown')`); err == nil {
+			t.Error("the CHECK is not in place")
+		}
+	}
+	to := createDB(t, s, "by the script", "")
+	if out, err := run(t, s, nil, nil, filepath.Join(dir, "restore.sh"), "small", to); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	checked(to)
+	var stream bytes.Buffer
+	must(t, export.SQL(t.Context(), from.set, "small", from.files, &stream, adapter(t, "15"), export.SQLOptions{Owners: true}))
+	to = createDB(t, s, "by SQL", "")
+	if out, err := run(t, s, &stream, nil, "psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", to); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	checked(to)
+
+	// One that does not hold any more is said.
+	must(t, s.Exec(t.Context(), "postgres", `ALTER DATABASE small SET session_replication_role = replica`))
+	must(t, s.Exec(t.Context(), "small", `ALTER TABLE kinds DISABLE RULE kept; DELETE FROM kinds WHERE k = 'a'`))
+	broken := seal(t, s, map[holdfast.ComponentName]string{"small": s.DSN("small")})
+	dir = exported(t, broken.set, broken.files)
+	to = createDB(t, s, "broken", "")
+	out, err := run(t, s, nil, nil, filepath.Join(dir, "restore.sh"), "small", to)
+	if err == nil || !strings.Contains(out, "kind_is_known") || !strings.Contains(out, "does not hold for the rows") {
+		t.Errorf("a CHECK that does not hold: %v\n%s", err, out)
+	}
+}
+
+// lastSQL has a CHECK of a table, of its heirs, of a domain and of a domain that
+// an array is made of, and an event trigger that keeps everybody from changing
+// anything.
+const lastSQL = `
+	CREATE TABLE goods (id int PRIMARY KEY, k text); CREATE TABLE kinds (k text PRIMARY KEY);
+	CREATE FUNCTION known_kind(x text) RETURNS boolean LANGUAGE sql STABLE AS 'SELECT EXISTS (SELECT FROM kinds WHERE k = x)';
+	INSERT INTO kinds VALUES ('a'), ('b'); INSERT INTO goods SELECT n, 'a' FROM generate_series(1, 50) n;
+	CREATE RULE kept AS ON DELETE TO kinds DO INSTEAD NOTHING;
+	ALTER TABLE goods ADD CONSTRAINT kind_is_known CHECK (known_kind(k));
+	COMMENT ON CONSTRAINT kind_is_known ON goods IS 'it''s known';
+	CREATE TABLE heir (more int, CONSTRAINT kind_is_known CHECK (known_kind(k))) INHERITS (goods);
+	INSERT INTO heir VALUES (51, 'b', 1);
+	CREATE DOMAIN "Kind" AS text CONSTRAINT "it is known" CHECK (known_kind(VALUE));
+	COMMENT ON CONSTRAINT "it is known" ON DOMAIN "Kind" IS 'so';
+	CREATE DOMAIN one AS text CHECK (length(VALUE::varchar) < 9 AND VALUE !~ '^x');
+	CREATE TABLE ones (o one[], k "Kind"); INSERT INTO ones VALUES ('{a,b}', 'a');
+	CREATE MATERIALIZED VIEW counted AS SELECT count(*) FROM goods;
+	CREATE FUNCTION nobody() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''nobody changes anything''; END';
+	CREATE EVENT TRIGGER frozen ON ddl_command_start EXECUTE FUNCTION nobody();
+	COMMENT ON EVENT TRIGGER frozen IS 'still';`

@@ -97,7 +97,7 @@ unset PGCLIENTENCODING
 # sql runs psql: errors end it, nobody's psqlrc is read, no password is asked.
 sql() { psql -X -q -w -v ON_ERROR_STOP=1 -d "$target" "$@"; }
 
-say "1/8 the files of $component"
+say "1/9 the files of $component"
 sums=''
 if command -v sha256sum >/dev/null 2>&1; then
 	sums=$(sha256sum -c "$own/sha256" 2>&1) || bad=1
@@ -112,7 +112,7 @@ if [ "$bad" -ne 0 ]; then
 fi
 pg_restore -l "$component/schema.dump" >/dev/null || die "pg_restore does not read $component/schema.dump: use a later version of it"
 
-say "2/8 the target"
+say "2/9 the target"
 sql -f "$own/pins.sql" -f "$own/check.sql" || die "nothing was changed"
 missing=$(sql -At -f "$own/pins.sql" -f "$own/roles.sql") || die "nothing was changed"
 owners=''
@@ -159,11 +159,13 @@ trap 'warn $?' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-say "3/8 settings and tables"
+say "3/9 settings and tables"
 sql -f "$own/pins.sql" -f "$own/settings.sql" || die "the settings of the database could not be applied"
 section pre-data
+# CHECKs that may look into tables whose rows are not there yet come last.
+aside=$(sql -At -f "$own/pins.sql" -f "$own/aside.sql") || die "the constraints that look into other tables could not be put aside"
 
-say "4/8 rows"
+say "4/9 rows"
 while read -r table rows file; do
 	[ "$rows" -ne 0 ] || continue
 	[ -f "$file" ] || die "$file is missing"
@@ -172,20 +174,32 @@ while read -r table rows file; do
 	[ "$got" = "COPY $rows" ] || die "$file: the set has $rows rows in it, psql says: $got"
 done <"$own/segments.txt"
 
-say "5/8 sequences"
+say "5/9 sequences"
 sql -f "$own/pins.sql" -f "$own/sequences.sql" || die "the sequences of $component could not be set"
 
 # Jobs that attach the indexes of partitions can wait for each other in a circle.
 partitioned=$(sql -At -c "SELECT pg_catalog.count(*) FROM pg_catalog.pg_class WHERE relkind = 'p'") || die "the tables could not be counted"
 [ "$partitioned" -eq 0 ] || jobs=1
-say "6/8 indexes and constraints, $jobs at once"
-section post-data -j "$jobs"
+say "6/9 indexes and constraints, $jobs at once"
+sql -f "$own/pins.sql" -f "$own/policies.sql" || die "the policies of extensions could not be dropped"
+entries=$(pg_restore -l --section=post-data "$component/schema.dump")
+# Event triggers come last: they act on the statements behind them.
+section post-data -j "$jobs" -L /dev/stdin <<END
+$(printf '%s\n' "$entries" | grep -v ' EVENT TRIGGER ')
+END
+printf '%s\n' "$aside" | sql -f "$own/pins.sql" -f - || die "a constraint does not hold for the rows of $component; see the message above"
 
-say "7/8 materialized views and statistics"
+say "7/9 materialized views and statistics"
 sql -f "$own/pins.sql" -f "$own/finish.sql" || die "the materialized views or statistics of $component failed"
 
-say "8/8 rows counted"
+say "8/9 rows counted"
 sql -At -f "$own/pins.sql" -f "$own/count.sql" | diff "$own/rows.txt" - >&2 ||
 	die "the tables above do not have the rows that the set has (<: the set, >: the database)"
+
+say "9/9 event triggers"
+triggers=$(printf '%s\n' "$entries" | grep ' EVENT TRIGGER ' || :)
+[ -z "$triggers" ] || section post-data -L /dev/stdin <<END
+$triggers
+END
 
 say "restored: $component of set $set_id of node $node, as far as rows can tell"

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
+	"strings"
 
 	"holdfast"
 	"holdfast/content"
@@ -128,15 +130,43 @@ func (s *script) frame(ctx context.Context, state holdfast.State) (before, after
 	if err := s.section(ctx, "pre-data", &head); err != nil {
 		return nil, nil, err
 	}
-	head.WriteString(s.d.pins())
+	head.WriteString(s.d.pins() + s.d.aside(s.capture, globals))
 
-	foot.WriteString("\n" + s.d.sequences(s.rows))
-	if err := s.section(ctx, "post-data", &foot); err != nil {
+	foot.WriteString("\n" + s.d.sequences(s.rows) + content.DropPolicies + ";\n")
+	var behind bytes.Buffer
+	if err := s.section(ctx, "post-data", &behind); err != nil {
 		return nil, nil, err
 	}
-	foot.WriteString(s.d.pins() + s.d.finish(s.rows))
+	rest, triggers := eventTriggersLast(behind.String())
+	foot.WriteString(rest + s.d.pins() + s.d.putBack() + s.d.pins() + s.d.finish(s.rows) + triggers)
 	fmt.Fprintf(&foot, "COMMIT;\n-- Holdfast: complete: %s\n", oneLine(name))
 	return head.Bytes(), foot.Bytes(), nil
+}
+
+// entryHead begins an entry of a script of pg_restore.
+var entryHead = regexp.MustCompile(`(?m)^--\n-- Name: (.*); Type: ([A-Z ]+); Schema: .*\n--\n`)
+
+// eventTriggersLast takes event triggers, and what is said of them, out of a
+// script of post-data: they would act on the statements behind them.
+func eventTriggersLast(text string) (rest, triggers string) {
+	heads := entryHead.FindAllStringSubmatchIndex(text, -1)
+	if len(heads) == 0 {
+		return text, ""
+	}
+	rest = text[:heads[0][0]]
+	for i, h := range heads {
+		end := len(text)
+		if i+1 < len(heads) {
+			end = heads[i+1][0]
+		}
+		name, kind := text[h[2]:h[3]], text[h[4]:h[5]]
+		if kind == "EVENT TRIGGER" || strings.HasPrefix(name, "EVENT TRIGGER ") {
+			triggers += text[h[0]:end]
+		} else {
+			rest += text[h[0]:end]
+		}
+	}
+	return rest, triggers
 }
 
 // oneLine keeps a text within its comment.

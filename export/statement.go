@@ -181,6 +181,66 @@ func (d dialect) sequences(rows content.Rows) string {
 	return b.String()
 }
 
+// aside takes the CHECKs out that may look into tables whose rows are not there
+// yet, and leaves in a setting of the session what puts them back, the last one
+// first, and validates them as the database's own programs find names. Postgres
+// does not validate one of a domain that another type is made of: it stays.
+func (d dialect) aside(c holdfast.Part, globals string) string {
+	path := searchPath(c, globals)
+	return d.do(`DECLARE
+  held record; stuck text[] := '{}'; put text := ''; valid text := ''; n integer; add text; validate text;
+BEGIN
+  LOOP
+    n := 0;
+    FOR held IN SELECT * FROM (` + content.ChecksElsewhere + `) AS c(inherited, owner, name, definition, comment)
+        WHERE NOT inherited AND owner || ' ' || name <> ALL (stuck) ORDER BY owner, name LOOP
+      add := format('ALTER %s ADD CONSTRAINT %I %s NOT VALID;', held.owner, held.name, held.definition);
+      validate := format('ALTER %s VALIDATE CONSTRAINT %I;', held.owner, held.name);
+      IF held.owner LIKE 'DOMAIN %' THEN
+        BEGIN
+          EXECUTE format('ALTER %s DROP CONSTRAINT %I;', held.owner, held.name) || add;
+          SET LOCAL search_path TO ` + path + `;
+          EXECUTE validate;
+          SET LOCAL search_path TO '';
+        EXCEPTION WHEN OTHERS THEN
+          stuck := stuck || (held.owner || ' ' || held.name);
+          CONTINUE;
+        END;
+      END IF;
+      EXECUTE format('ALTER %s DROP CONSTRAINT %I', held.owner, held.name);
+      n := n + 1;
+      IF held.comment <> '' THEN
+        add := add || format('COMMENT ON CONSTRAINT %I ON %s IS %L;', held.name,
+          CASE WHEN held.owner LIKE 'DOMAIN %' THEN held.owner ELSE substr(held.owner, 7) END, held.comment);
+      END IF;
+      put := add || E'\n' || put;
+      valid := validate || E'\n' || valid;
+    END LOOP;
+    EXIT WHEN n = 0;
+  END LOOP;
+  PERFORM set_config('holdfast.aside', put || ` + plainLiteral("SET search_path TO "+path+";\n") + ` || valid, false);
+END`)
+}
+
+// putBack says what aside has left.
+func (d dialect) putBack() string {
+	return d.do("BEGIN EXECUTE current_setting('holdfast.aside'); END")
+}
+
+func plainLiteral(text string) string { return "'" + strings.ReplaceAll(text, "'", "''") + "'" }
+
+// searchPath is that of the database's own programs.
+func searchPath(c holdfast.Part, globals string) string {
+	path := `"$user", public` // as Postgres has it
+	own, _ := content.ParseGlobals(globals, c.Database.Name)
+	for _, g := range own {
+		if g.Kind == content.Setting && g.Role == "" && g.Setting == "search_path" {
+			path = g.Value
+		}
+	}
+	return path
+}
+
 // finish fills the materialized views and gathers statistics.
 func (d dialect) finish(rows content.Rows) string {
 	var b strings.Builder
