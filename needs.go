@@ -15,6 +15,8 @@ type Needs struct {
 	Tablespaces []string `json:"tablespaces,omitempty"` // that anything of it lies in
 	Limits      Limits   `json:"limits"`                // of the server that it came from
 	Largest     int64    `json:"largest_table_bytes"`   // with indexes: what is sorted at once
+	// LargestRow is the longest row as it was read: what a server takes at once.
+	LargestRow int64 `json:"largest_row_bytes,omitempty"`
 }
 
 // Extension is an extension of a database.

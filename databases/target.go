@@ -104,9 +104,7 @@ func (p Target) Look(ctx context.Context, set holdfast.SetID, c holdfast.Part) (
 	if err := p.ready(ctx, s, set, c, &out); err != nil || out.InPlace != nil {
 		return out, err
 	}
-	if !out.Ready { // what is built has its room
-		out.Fit.Differences = append(out.Fit.Differences, target.Room(out.Fit, s.free(ctx), serverOf(t))...)
-	}
+	out.Disk = s.disk(ctx)
 	if err := s.name(ctx, set, &out); err != nil || !out.Live {
 		return out, err
 	}
@@ -130,20 +128,23 @@ func (p Target) Look(ctx context.Context, set holdfast.SetID, c holdfast.Part) (
 	return out, nil
 }
 
-// free are the bytes that may still be written where the server keeps its data.
-func (s Server) free(ctx context.Context) (out holdfast.Observed[int64]) {
+// disk is where the server keeps its data, as far as it is seen from here.
+func (s Server) disk(ctx context.Context) target.Disk {
+	d := target.Disk{Server: serverOf(s.Address)}
 	err := s.with(ctx, func(conn *pgx.Conn) error {
 		var address, dir *string
 		err := conn.QueryRow(ctx, `SELECT host(inet_server_addr()),
 			CASE WHEN pg_has_role(current_user, 'pg_read_all_settings', 'USAGE') THEN current_setting('data_directory') END`).
 			Scan(&address, &dir)
-		out = freeBytes(serverOf(s.Address), address, dir)
+		if d.Free = freeBytes(d.Server, address, dir); dir != nil {
+			d.ID = fileSystem(*dir)
+		}
 		return err
 	})
 	if err != nil {
-		return holdfast.Unknown[int64](err.Error())
+		d.Free = holdfast.Unknown[int64](err.Error())
 	}
-	return out
+	return d
 }
 
 // slots lists the logical replication slots of a database.

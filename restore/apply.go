@@ -277,7 +277,7 @@ func (a *attempt) build(ctx context.Context, s step.Step) error {
 		Took: time.Since(start), Reused: s.Act == step.Reuse,
 	}
 	done.Tables, done.Rows = c.Counts()
-	if d.Live && !a.plan.OnlyProve {
+	if (d.Live || d.Renamed) && !a.plan.OnlyProve {
 		done.Previous = d.Previous
 	}
 	a.report.Done = append(a.report.Done, done)
@@ -325,6 +325,7 @@ func (a *attempt) lookAgain(ctx context.Context) error {
 		}
 		a.plan.Databases[i] = now
 	}
+	target.Room(a.plan.Databases)
 	if a.plan.survey.Server == "" && !step.Same(planned, a.plan.databaseSteps(a.Databases)) {
 		problem := changed()
 		return &problem

@@ -80,6 +80,7 @@ func Make(ctx context.Context, t Target, set holdfast.Set, o Options, now time.T
 			return Plan{}, fmt.Errorf("%s: %w", c.Component, err)
 		}
 	}
+	target.Room(p.Databases)
 	if len(captures) < len(set.Parts()) {
 		p.Warnings = append(p.Warnings, partial(set, captures)...)
 	}

@@ -62,8 +62,12 @@ type Choice struct {
 func Compare(c holdfast.Part, has Has, o Choice) []Difference {
 	out := server(c, has)
 	n := c.Database.Needs
-	if n == nil { // it was not recorded yet
-		return out
+	if n == nil {
+		return append(out, Difference{
+			What: "the set is from before it was recorded what a server must have",
+			Do: "What is missing shows while it is built. `holdfast drill` tries it elsewhere; a new set records it: " +
+				"`holdfast backup`.",
+		})
 	}
 	for _, e := range n.Extensions {
 		if !slices.Contains(o.Without, e.Word()) {
@@ -90,8 +94,19 @@ func Compare(c holdfast.Part, has Has, o Choice) []Difference {
 			Do: "After the restore, with nobody connected: ALTER DATABASE ... SET TABLESPACE ...;",
 		})
 	}
+	if n.LargestRow >= largeRow {
+		out = append(out, Difference{
+			What: fmt.Sprintf("the largest row has %d MiB, and %s needs about three times as much memory to take it",
+				n.LargestRow>>20, has.Where),
+			Do: "Have that memory free there, in addition to shared_buffers.",
+		})
+	}
 	return append(out, limits(n.Limits, has)...)
 }
+
+// largeRow is a row that a server may lack the memory for: it holds the row as it
+// came, as a value, and as it stores it.
+const largeRow = 256 << 20
 
 // server compares what every capture needs.
 func server(c holdfast.Part, has Has) []Difference {
@@ -253,21 +268,6 @@ func limits(was holdfast.Limits, has Has) []Difference {
 		}
 	}
 	return out
-}
-
-// Room compares what a capture takes with the room there is, where that is known.
-func Room(f Compatibility, free holdfast.Observed[int64], where string) []Difference {
-	bytes, known := free.Get()
-	if !known || bytes >= f.DatabaseBytes {
-		return nil
-	}
-	return []Difference{{
-		Blocks: true,
-		What: fmt.Sprintf("%s has %d MiB free, and the database takes about %d MiB", where, bytes>>20,
-			f.DatabaseBytes>>20),
-		Why: "It is built next to the old one.",
-		Do:  "Make room there, drop what earlier restores left (`holdfast restore clean`), or restore to another server: --to.",
-	}}
 }
 
 // Refuse is the refusal of what blocks; nil where nothing does.

@@ -78,6 +78,7 @@ func TestDifferencesBetweenWhatIsNeededAndWhatThereIs(t *testing.T) {
 		}, false, "may not set it", "GRANT SET ON PARAMETER TimeZone"},
 		{"one of an extension's or an app's", func(n *holdfast.Needs, _ *target.Has, _ *target.Choice) { n.Settings = []string{"app.note"} }, false, "", ""},
 		{"tablespaces", func(n *holdfast.Needs, _ *target.Has, _ *target.Choice) { n.Tablespaces = []string{"fast"} }, false, "what lay in fast", "SET TABLESPACE"},
+		{"a row that takes memory", func(n *holdfast.Needs, _ *target.Has, _ *target.Choice) { n.LargestRow = 300 << 20 }, false, "the largest row has 300 MiB", "memory"},
 		{"smaller blocks", func(n *holdfast.Needs, _ *target.Has, _ *target.Choice) { n.Limits.Block = 32768 }, true, "block_size is 8192", "--to"},
 	} {
 		needs := &holdfast.Needs{Limits: holdfast.Limits{Block: 8192}}
@@ -113,12 +114,44 @@ func TestEverythingThatBlocksIsSaidAtOnce(t *testing.T) {
 	if err.Error() != "a is missing; c is missing" || do != "Make a. Make c." {
 		t.Errorf("%v: %s", err, do)
 	}
-	full := target.Room(target.Compatibility{DatabaseBytes: 3 << 30}, holdfast.Known[int64](1<<30), "db.example")
-	if len(full) != 1 || !full[0].Blocks || !strings.Contains(full[0].What, "db.example has 1024 MiB free") {
-		t.Errorf("%+v", full)
+}
+
+// The room on a disk has to do for all databases that are built there.
+func TestRoomForAllDatabasesOfADisk(t *testing.T) {
+	const gib = 1 << 30
+	at := func(disk string, free holdfast.Observed[int64], bytes int64) target.Database {
+		return target.Database{
+			Database: "of " + disk, Disk: target.Disk{Server: "db.example", ID: disk, Free: free},
+			Fit: target.Compatibility{DatabaseBytes: bytes},
+		}
 	}
-	if unknown := target.Room(target.Compatibility{DatabaseBytes: 3}, holdfast.Unknown[int64]("elsewhere"), "x"); unknown != nil {
-		t.Errorf("%+v", unknown)
+	three := holdfast.Known[int64](3 * gib)
+	list := []target.Database{
+		at("one", three, 2*gib), at("two", three, 2*gib), at("one", three, 2*gib), at("three", three, 4*gib),
+		at("unknown", holdfast.Unknown[int64]("elsewhere"), 9*gib), at("built", three, 9*gib),
+	}
+	list[5].Ready = true
+	target.Room(list)
+	for i, want := range []string{
+		"db.example has 3072 MiB free, and databases of one, of one take about 4096 MiB", "",
+		"db.example has 3072 MiB free, and databases of one, of one take about 4096 MiB",
+		"db.example has 3072 MiB free, and database of three takes about 4096 MiB", "", "",
+	} {
+		got := ""
+		for _, d := range list[i].Fit.Differences {
+			got += d.What
+		}
+		if got != want || target.Refuse(list[i].Fit.Differences) != nil != (want != "") {
+			t.Errorf("%s: %q, want %q", list[i].Database, got, want)
+		}
+	}
+}
+
+// A set that does not know what it needs says so, and restores all the same.
+func TestASetFromBeforeNeedsWereRecorded(t *testing.T) {
+	list := target.Compare(holdfast.Part{}, target.Has{Superuser: true}, target.Choice{})
+	if len(list) != 1 || list[0].Blocks || !strings.Contains(list[0].What, "from before it was recorded") {
+		t.Errorf("%+v", list)
 	}
 }
 

@@ -54,5 +54,6 @@ type Database struct {
 	Slots   []Slot          `json:"slots,omitempty"`
 	Now     *holdfast.Facts `json:"now,omitempty"` // what it says about itself, if it can be read
 	Fit     Compatibility   `json:"fit"`
+	Disk    Disk            `json:"-"`                 // where it is built
 	Unknown string          `json:"unknown,omitempty"` // why its server could not be looked at yet
 }

@@ -141,6 +141,7 @@ type run struct {
 	segments [][]content.Segment // by table, by segment
 	unread   []atomic.Int64      // segments, by table
 	read     atomic.Int64
+	row      atomic.Int64 // the longest so far
 	total    int64
 }
 
@@ -267,6 +268,7 @@ func (r *run) dump(ctx context.Context, capture *holdfast.Capture) error {
 	if err != nil {
 		return err
 	}
+	r.of.Database.Needs.LargestRow = r.row.Load()
 	r.of.Schema = r.digest.sum(r.of.Database.Needs.Extensions)
 	for i, t := range r.tables {
 		table := content.Table{
@@ -317,6 +319,8 @@ func (r *run) unit(ctx context.Context, l *lease, u unit) error {
 	})
 	if err != nil {
 		return fmt.Errorf("table %s: %w", t.ident(), err)
+	}
+	for most := r.row.Load(); got.most > most && !r.row.CompareAndSwap(most, got.most); most = r.row.Load() {
 	}
 	r.segments[u.table][u.segment] = content.Segment{
 		File:   name,

@@ -159,6 +159,7 @@ type stream struct {
 	rows   int64
 	bytes  int64
 	digest content.Digest
+	most   int64 // of a row
 }
 
 // binarySignature begins every binary COPY stream; four bytes of flags and
@@ -248,6 +249,7 @@ type tally struct {
 	since   int     // bytes since the stream was divided
 	batch   []byte
 	large   *xxh3.Hasher // of a row that comes in pieces
+	length  int64        // of that row so far
 	begun   bool
 	trailer bool
 }
@@ -310,18 +312,19 @@ func (t *tally) piece(p []byte, first, last bool) error {
 	if first && last {
 		h := xxh3.Hash128(p)
 		t.digest = t.digest.Plus(content.Digest{Hi: h.Hi, Lo: h.Lo})
-		t.rows++
+		t.rows, t.most = t.rows+1, max(t.most, int64(len(p)))
 		t.divide(len(p), h.Lo)
 		return nil
 	}
 	if first {
-		t.large = xxh3.New()
+		t.large, t.length = xxh3.New(), 0
 	}
+	t.length += int64(len(p))
 	_, _ = t.large.Write(p) // a hash does not fail
 	if last {
 		h := t.large.Sum128()
 		t.digest = t.digest.Plus(content.Digest{Hi: h.Hi, Lo: h.Lo})
-		t.rows++
+		t.rows, t.most = t.rows+1, max(t.most, t.length)
 		t.divide(wireBuffer, h.Lo)
 	}
 	return nil
