@@ -45,7 +45,7 @@ type options struct {
 }
 
 // The parts of a run, in their order.
-var parts = []string{"sets", "restore", "waits", "memory", "inspect", "drill"}
+var parts = []string{"sets", "restore", "waits", "memory", "inspect", "drill", "rehearsal"}
 
 func main() {
 	var o options
@@ -113,12 +113,13 @@ func run(ctx context.Context, o options, out io.Writer) (err error) {
 		return err
 	}
 	measures := map[string]func(context.Context) error{
-		"sets":    b.sets,
-		"restore": b.restores,
-		"waits":   b.waits,
-		"memory":  b.memory,
-		"inspect": b.inspect,
-		"drill":   b.drills,
+		"sets":      b.sets,
+		"restore":   b.restores,
+		"waits":     b.waits,
+		"memory":    b.memory,
+		"inspect":   b.inspect,
+		"drill":     b.drills,
+		"rehearsal": b.rehearsals,
 	}
 	for _, name := range parts {
 		if strings.Contains(","+o.parts+",", ","+name+",") {
