@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -177,5 +178,58 @@ func TestSchemasOnAManagedServer(t *testing.T) {
 	if err != nil || r.Verdict() != holdfast.CannotTell || !strings.Contains(r.Unknown, "may not create databases") ||
 		!strings.Contains(r.Do, "CREATEDB") {
 		t.Errorf("a role that may not try leaves %+v, %v", r, err)
+	}
+}
+
+// The program itself: a run that is killed in the middle of a rehearsal leaves a
+// database, which the next one drops, and a role that may not create databases has
+// the schemas tried in a sandbox.
+func TestRehearsalsOfTheProgram(t *testing.T) {
+	node := splicetest.NewNode(t, splicetest.NodeOptions{})
+	server := node.Participant
+	t.Setenv("HOLDFAST_DRILL_PROGRAMS", server.Version.Bin)
+	execute(t, server.DSN("postgres"), `CREATE ROLE keeper LOGIN IN ROLE pg_read_all_data`)
+	before := databasesOf(t, server)
+	equipped := func(role string) workshop {
+		w := newWorkshop(t)
+		w.does(t, "init", "--no-input", "--node", "demo", "--repository", "repository", "--identities-url", "-",
+			"--database", "validator="+server.DSNAs(role, splicetest.ValidatorDatabase),
+			"--database", "participant="+server.DSNAs(role, splicetest.ParticipantDatabase))
+		return w
+	}
+	places := func(w workshop) string {
+		t.Helper()
+		w.does(t, "backup", "--quiet")
+		out, _ := w.run("show", "latest")
+		if !strings.Contains(out, "State      proven") || strings.Count(out, ": holds: the schema was loaded") != 2 {
+			t.Errorf("the set:\n%s", out)
+		}
+		if left := databasesOf(t, server); len(left) != len(before) {
+			t.Errorf("there are databases %v", left)
+		}
+		return out
+	}
+
+	w := equipped("postgres")
+	killed := exec.Command(w.program, "backup", "--quiet")
+	killed.Dir = w.dir
+	if err := killed.Start(); err != nil {
+		t.Fatal(err)
+	}
+	left := func() bool {
+		return query[bool](t, server.DSN("postgres"), `SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname LIKE '%~rehearsal~%')`)
+	}
+	for deadline := time.Now().Add(time.Minute); !left() && time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+	}
+	_ = killed.Process.Kill()
+	_ = killed.Wait()
+	if there := databasesOf(t, server); len(there) != len(before)+1 {
+		t.Fatalf("the run was not killed in its rehearsal: there are databases %v", there)
+	}
+	if out := places(w); !strings.Contains(out, "was loaded next to database participant") {
+		t.Errorf("next to the live databases:\n%s", out)
+	}
+	if out := places(equipped("keeper")); strings.Count(out, "was loaded in a sandbox") != 2 {
+		t.Errorf("by a role without CREATEDB:\n%s", out)
 	}
 }
