@@ -127,13 +127,13 @@ func routes() []Entry {
 		{
 			Code:  RecoveryKeyTested,
 			Title: "a recovery key has opened the identities of the newest set",
-			Observed: "`holdfast identities open` records in the repository that a key opened a set's identities. " +
+			Observed: "`holdfast identities test-recovery-key`, and `open`, record in the repository that a key opened a set's identities. " +
 				"Violated when none has opened the newest set's, or not within `check.key_test_every` (180 days).",
 			Why: "The node cannot open what it sealed: only a key kept elsewhere can. " +
 				"A lost key is noticed only when it is used.",
 			Consequence: "The identities may be sealed to a key that nobody has. Then route two is closed.",
 			Next: "Fetch the recovery key and test it: " +
-				"`holdfast identities open --key-file KEY | holdfast identities check -`.",
+				"`holdfast identities test-recovery-key --key-file KEY`.",
 			DependsOn: []Code{RepositoryReadable, IdentitiesBackedUp},
 			judge:     recoveryKeyTested,
 		},

@@ -17,6 +17,9 @@ import (
 type SecretManagers struct {
 	Vault Vault `yaml:"vault"`
 	AWS   AWS   `yaml:"aws"`
+	// Google and Azure find their credentials by the vendors' own chains.
+	Google Google `yaml:"google"`
+	Azure  Azure  `yaml:"azure"`
 }
 
 // Vault is a server of HashiCorp Vault or OpenBao.
@@ -44,6 +47,19 @@ type VaultAuth struct {
 type AWS struct {
 	Region   string `yaml:"region"`
 	Profile  string `yaml:"profile"` // of ~/.aws/config
+	Endpoint string `yaml:"endpoint"`
+	CA       string `yaml:"ca"`
+}
+
+// Google is Secret Manager of Google Cloud.
+type Google struct {
+	Key      Reference `yaml:"key"` // of a service account
+	Endpoint string    `yaml:"endpoint"`
+	CA       string    `yaml:"ca"`
+}
+
+// Azure is Key Vault of Azure.
+type Azure struct {
 	Endpoint string `yaml:"endpoint"`
 	CA       string `yaml:"ca"`
 }
@@ -94,6 +110,8 @@ func (c *Config) Kept() []place.Place {
 	return out
 }
 
+var twoParts = regexp.MustCompile(`^[^#/]+/[^#/]+(#[^#]+)?$`)
+
 // managed are the references into managers of secrets, as they are written.
 var managed = map[string]struct {
 	form string
@@ -101,6 +119,8 @@ var managed = map[string]struct {
 }{
 	"vault": {"vault:MOUNT/PATH#FIELD", regexp.MustCompile(`^[^#/]+(/[^#/]+)+#[^#]+$`)},
 	"awssm": {"awssm:NAME or awssm:NAME#KEY", regexp.MustCompile(`^[^#]+(#[^#]+)?$`)},
+	"gcpsm": {"gcpsm:PROJECT/NAME or gcpsm:PROJECT/NAME#KEY", twoParts},
+	"azkv":  {"azkv:VAULT/NAME or azkv:VAULT/NAME#KEY", twoParts},
 }
 
 // malformed is what is wanted of a reference into a manager of secrets that is
@@ -132,6 +152,7 @@ func (m SecretManagers) check() error {
 	}
 	for _, server := range []struct{ key, text string }{
 		{"vault.address", m.Vault.Address}, {"aws.endpoint", m.AWS.Endpoint},
+		{"google.endpoint", m.Google.Endpoint}, {"azure.endpoint", m.Azure.Endpoint},
 	} {
 		u, err := url.Parse(server.text)
 		if server.text != "" && (err != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && u.Scheme != "http") {
@@ -152,12 +173,16 @@ func (m SecretManagers) references() map[string]Reference {
 		auth + "role_id":   m.Vault.Auth.RoleID,
 		auth + "secret_id": m.Vault.Auth.SecretID,
 		auth + "jwt":       m.Vault.Auth.JWT,
+
+		"secret_managers.google.key": m.Google.Key,
 	}
 }
 
 // absolute makes the paths absolute.
 func (m *SecretManagers) absolute(abs func(*string)) {
-	for _, path := range []*string{&m.Vault.CA, &m.Vault.Auth.Certificate, &m.Vault.Auth.Key, &m.AWS.CA} {
+	for _, path := range []*string{
+		&m.Vault.CA, &m.Vault.Auth.Certificate, &m.Vault.Auth.Key, &m.AWS.CA, &m.Google.CA, &m.Azure.CA,
+	} {
 		abs(path)
 	}
 }

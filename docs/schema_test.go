@@ -25,6 +25,7 @@ import (
 	"holdfast/repository"
 	"holdfast/restore"
 	"holdfast/retention"
+	"holdfast/setup"
 	"holdfast/step"
 	"holdfast/verify"
 )
@@ -138,6 +139,8 @@ func TestOutputIsAsTheSchemaSays(t *testing.T) {
 	out("sets", 0, "list")
 	out("identities", 0, "identities", "fetch")
 	out("identities", 0, "identities", "show")
+	out("identity-places", 0, "identities", "places")
+	out("findings", 0, "identities", "test-recovery-key", "--key-file", "recovery.key")
 	out("verify-plan", 0, "verify", "--read-data", "--dry-run")
 	out("verify", 0, "verify", "--sample", "50%")
 	out("rebuilt-index", 0, "verify", "--rebuild-index")
@@ -244,6 +247,7 @@ func TestSchemaHasEveryField(t *testing.T) {
 		{"output.schema.json", "drillPlan", drill.Plan{}},
 		{"output.schema.json", "drill", drill.Report{}},
 		{"output.schema.json", "setting", config.Origin{}},
+		{"output.schema.json", "identityPlace", setup.IdentityPlace{}},
 		{"output.schema.json", "check", check.Report{}},
 		{"output.schema.json", "catalogueEntry", check.Entry{}},
 	} {

@@ -25,6 +25,7 @@ type directory struct{ path string }
 const (
 	fileStart = "identities-"
 	fileEnd   = ".json.age"
+	clearEnd  = ".json"
 )
 
 // FileName is the name under which identities are kept. It follows from what
@@ -48,7 +49,30 @@ func fileName(id, content string) string {
 
 // ClearName is the name under which identities are kept in clear.
 func ClearName(id, content string) string {
-	return strings.TrimSuffix(fileName(id, content), "-") + ".json"
+	return strings.TrimSuffix(fileName(id, content), "-") + clearEnd
+}
+
+// SameContent reports whether two names stand for one content, whoever can open
+// it.
+func SameContent(a, b string) bool { return contentOf(a) == contentOf(b) }
+
+// contentOf is a name without its end and its recipients.
+func contentOf(name string) string {
+	if sealed, is := strings.CutSuffix(name, fileEnd); is {
+		return sealed[:max(0, strings.LastIndex(sealed, "-"))]
+	}
+	return strings.TrimSuffix(name, clearEnd)
+}
+
+// Whole reports what shows without a key of a file that is not a sealed one.
+func Whole(content []byte) error {
+	if _, err := age.ExtractHeader(bytes.NewReader(content)); err != nil {
+		return &holdfast.Problem{
+			Class: holdfast.Violation, What: "it is no sealed file of age",
+			Why: "It does not bring the identities back.", Do: "`holdfast identities fetch` writes another.",
+		}
+	}
+	return nil
 }
 
 // shortID is what people recognise a node by: its identifier and the first
@@ -152,6 +176,15 @@ func (d directory) List(context.Context) ([]Kept, error) {
 	return list, nil
 }
 
+// Read reads a file of the directory.
+func (d directory) Read(_ context.Context, k Kept) ([]byte, error) {
+	content, err := os.ReadFile(k.Where)
+	if err != nil {
+		return nil, d.problem(err)
+	}
+	return content, nil
+}
+
 func describe(path string) (Kept, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -167,8 +200,7 @@ func intact(path string, size int) bool {
 	if err != nil || len(content) != size {
 		return false
 	}
-	_, err = age.ExtractHeader(bytes.NewReader(content))
-	return err == nil
+	return Whole(content) == nil
 }
 
 func (d directory) problem(err error) error {

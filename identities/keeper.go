@@ -17,12 +17,15 @@ type Keeper interface {
 	// List returns the files, the newest first. A place that is not made yet has
 	// none.
 	List(ctx context.Context) ([]Kept, error)
+	// Read reads one of those that List gives.
+	Read(ctx context.Context, k Kept) ([]byte, error)
 }
 
 // Kept is a file in a place.
 type Kept struct {
 	Name    string // "" for an older version that a manager of secrets has, which was not read
 	Where   string // the path of a file, or a version of a secret
+	Version string // of a secret
 	Size    int64
 	Written time.Time
 }

@@ -110,9 +110,14 @@ var kinds = map[Scheme]kind{
 		holds:     []Use{Identities},
 		available: true,
 	},
-	"gcpsm": {form: "gcpsm://PROJECT/NAME", authority: account, holds: []Use{Identities}},
-	"azkv":  {form: "azkv://VAULT/NAME", authority: host, holds: []Use{Identities}},
-	"kube":  {form: "kube://NAMESPACE/NAME", authority: bucket, holds: []Use{Identities}},
+	GoogleSecrets: {
+		form:      "gcpsm://PROJECT/NAME",
+		authority: account,
+		holds:     []Use{Identities},
+		available: true,
+	},
+	AzureVault: {form: "azkv://VAULT/NAME", authority: host, holds: []Use{Identities}, available: true},
+	"kube":     {form: "kube://NAMESPACE/NAME", authority: bucket, holds: []Use{Identities}},
 }
 
 // Holds returns an error that says what is wanted instead, if no place of that

@@ -46,6 +46,9 @@ const (
 const (
 	Vault      Scheme = "vault" // HashiCorp Vault, OpenBao
 	AWSSecrets Scheme = "awssm" // AWS Secrets Manager
+
+	GoogleSecrets Scheme = "gcpsm" // Google Secret Manager
+	AzureVault    Scheme = "azkv"  // Azure Key Vault
 )
 
 // Directory is the place of a directory; a relative path is below the working

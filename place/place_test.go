@@ -148,6 +148,8 @@ func TestServes(t *testing.T) {
 		"webdav://h/x":  {place.Repository: ""},
 		"vault://h/m/x": {place.Repository: "vault:// does not hold a repository", place.Identities: ""},
 		"awssm://r/x":   {place.Repository: "awssm:// does not hold a repository", place.Identities: ""},
+		"gcpsm://p/x":   {place.Identities: ""},
+		"azkv://v/x":    {place.Identities: ""},
 		"kube://n/x":    {place.Identities: "kube:// is not available yet"},
 	} {
 		at, err := place.Parse(text, "/")

@@ -49,7 +49,7 @@ const (
 )
 
 // NewAzure makes a key vault. It reads Azure's configuration.
-func NewAzure(_ context.Context, o AzureOptions) (*Azure, error) {
+func NewAzure(o AzureOptions) (*Azure, error) {
 	trust, err := trusting(o.CA)
 	if err != nil {
 		return nil, &holdfast.Problem{Class: holdfast.Usage, What: "secret_managers.azure.ca", Err: err,

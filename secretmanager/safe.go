@@ -119,6 +119,9 @@ func (s Safe) Newest(ctx context.Context) (Kept, Document, error) { return s.Rea
 func (s Safe) Read(ctx context.Context, version string) (Kept, Document, error) {
 	v, text, err := s.Manager.Read(ctx, s.Name, version)
 	kept := Kept{Version: v, Where: s.Manager.Where(s.Name, v.ID)}
+	if errors.Is(err, ErrNone) && v.ID != "" {
+		return kept, Document{}, s.damaged(v.ID, "its value was deleted")
+	}
 	if err != nil {
 		return kept, Document{}, err
 	}

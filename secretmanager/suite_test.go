@@ -57,7 +57,7 @@ var benches = map[string]func(*testing.T, time.Duration) bench{
 	},
 	"azure": func(t *testing.T, within time.Duration) bench {
 		s := secretmanagertest.NewAzure(t)
-		m, err := secretmanager.NewAzure(t.Context(), secretmanager.AzureOptions{
+		m, err := secretmanager.NewAzure(secretmanager.AzureOptions{
 			Vault: "standin", Endpoint: s.URL, Within: within,
 		})
 		if err != nil {

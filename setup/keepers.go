@@ -71,6 +71,16 @@ func (s safe) List(ctx context.Context) ([]identities.Kept, error) {
 	return out, err
 }
 
+// Read implements identities.Keeper.
+func (s safe) Read(ctx context.Context, k identities.Kept) ([]byte, error) {
+	opened, err := s.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	_, d, err := opened.Read(ctx, k.Version)
+	return d.Content, err
+}
+
 func described(k secretmanager.Kept) identities.Kept {
-	return identities.Kept{Name: k.Name, Where: k.Where, Size: int64(k.Size), Written: k.Created}
+	return identities.Kept{Name: k.Name, Where: k.Where, Version: k.ID, Size: int64(k.Size), Written: k.Created}
 }

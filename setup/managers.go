@@ -40,6 +40,19 @@ func (m *managers) readers() secrets.Readers {
 			found, err := m.aws(ctx, "", "")
 			return found, name, err
 		}),
+		"gcpsm": secretmanager.Reader(below(m.google)),
+		"azkv":  secretmanager.Reader(below(m.azure)),
+	}
+}
+
+// below opens the manager that the first part of a name names.
+func below(
+	open func(context.Context, string) (secretmanager.Manager, error),
+) func(context.Context, string) (secretmanager.Manager, string, error) {
+	return func(ctx context.Context, name string) (secretmanager.Manager, string, error) {
+		account, name, _ := strings.Cut(name, "/")
+		found, err := open(ctx, account)
+		return found, name, err
 	}
 }
 
@@ -54,6 +67,10 @@ func (m *managers) at(ctx context.Context, p place.Place) (secretmanager.Manager
 		return m.vault(address, p.Option(place.Namespace))
 	case place.AWSSecrets:
 		return m.aws(ctx, p.Host, p.Option(place.Profile))
+	case place.GoogleSecrets:
+		return m.google(ctx, p.Account)
+	case place.AzureVault:
+		return m.azure(ctx, p.Host)
 	}
 	return nil, p.Serves(place.Identities)
 }
@@ -144,6 +161,27 @@ func (m *managers) aws(ctx context.Context, region, profile string) (secretmanag
 	return m.once("aws "+region+" "+profile, func() (secretmanager.Manager, error) {
 		return secretmanager.NewAWS(ctx, secretmanager.AWSOptions{
 			Region: region, Profile: profile, Endpoint: a.Endpoint, CA: a.CA, Within: m.within,
+		})
+	})
+}
+
+// google opens the manager of a project of Google's.
+func (m *managers) google(ctx context.Context, project string) (secretmanager.Manager, error) {
+	g := m.conf.Google
+	return m.once("google "+project, func() (secretmanager.Manager, error) {
+		return secretmanager.NewGoogle(ctx, secretmanager.GoogleOptions{
+			Project: project, Key: m.secret(g.Key), Endpoint: g.Endpoint, CA: g.CA, Within: m.within,
+			Learn: m.known.Learn,
+		})
+	})
+}
+
+// azure opens a key vault of Azure's.
+func (m *managers) azure(_ context.Context, vault string) (secretmanager.Manager, error) {
+	a := m.conf.Azure
+	return m.once("azure "+vault, func() (secretmanager.Manager, error) {
+		return secretmanager.NewAzure(secretmanager.AzureOptions{
+			Vault: vault, Endpoint: a.Endpoint, CA: a.CA, Within: m.within, Learn: m.known.Learn,
 		})
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"holdfast"
 	"holdfast/config"
@@ -37,9 +38,11 @@ func withManagers(t *testing.T, more string) *Parts {
 // Every kind of place that serves has its keeper.
 func TestKeepersOfPlaces(t *testing.T) {
 	t.Setenv("AWS_REGION", "eu-central-1")
-	p := withManagers(t, "")
+	google := secretmanagertest.NewGoogle(t)
+	t.Setenv("GOOGLE_KEY", google.Key(t))
+	p := withManagers(t, "secret_managers: {google: {key: 'env:GOOGLE_KEY', endpoint: '"+google.URL+"'}}\n")
 	for _, scheme := range place.Available(place.Identities) {
-		k := config.Keep{Place: place.Place{Scheme: scheme, Host: "host", Path: "mount/x"}}
+		k := config.Keep{Place: place.Place{Scheme: scheme, Host: "host", Account: "project", Path: "mount/x"}}
 		if _, local := k.Place.Local(); local {
 			continue
 		}
@@ -59,7 +62,7 @@ func TestKeepersOfPlaces(t *testing.T) {
 func TestIdentitiesInAVault(t *testing.T) {
 	server := secretmanagertest.NewVault(t)
 	host := strings.TrimPrefix(server.URL, "http://")
-	_, recipient, err := identities.NewRecoveryKey()
+	key, recipient, err := identities.NewRecoveryKey()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,12 +70,19 @@ func TestIdentitiesInAVault(t *testing.T) {
 	p := withManagers(t, `
 secret_managers: {vault: {auth: {token: 'file:token'}}}
 identities:
-  file: /none
+  file: dump.json
   recipients: [`+recipient+`]
   keep:
     - vault://`+host+`/secret/holdfast?tls=off
     - {place: 'vault://`+host+`/secret/clear?tls=off', seal: none}
 `)
+	if err := os.WriteFile(p.Config.Identities.File, raw, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	none, err := p.IdentityPlaces(t.Context(), time.Now())
+	if err != nil || len(none) != 2 || none[0].Live != holdfast.Violated || none[0].Found != "there are none" {
+		t.Errorf("before the first: %+v, %v", none, err)
+	}
 	backup, err := p.IdentitiesBackup(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -90,6 +100,36 @@ identities:
 			facts.Kept[1] != "vault://"+host+"/secret/clear/demo version 1, in clear" {
 			t.Errorf("kept in %q", facts.Kept)
 		}
+	}
+	places, err := p.IdentityPlaces(t.Context(), time.Now())
+	for i, at := range places {
+		if at.Live != holdfast.Holds || at.InClear != (i == 1) || at.Versions != 1 || at.ReadBack == nil ||
+			at.Written == nil || at.Newest == "" {
+			t.Errorf("place %d is %+v, %v", i, at, err)
+		}
+	}
+	keys, err := identities.ParseKeys(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tested := p.TestRecoveryKey(t.Context(), keys)
+	if len(tested) != 3 || tested[0].Verdict != holdfast.Violated || // there is no repository
+		tested[1].Verdict != holdfast.Holds || !strings.Contains(tested[2].Found, "is in clear") {
+		t.Errorf("tested: %+v", tested)
+	}
+	server.Drop("secret/holdfast/demo")
+	if at, err := p.IdentityPlaces(t.Context(), time.Now()); err != nil || at[0].Live != holdfast.Violated ||
+		!strings.Contains(at[0].Found, "was deleted") {
+		t.Errorf("deleted: %+v, %v", at, err)
+	}
+	server.Deny(true)
+	if at, err := p.IdentityPlaces(t.Context(), time.Now()); err != nil || at[0].Live != holdfast.CannotTell ||
+		!strings.Contains(at[0].Found, "permission denied") || at[0].Do == "" {
+		t.Errorf("denied: %+v, %v", at, err)
+	}
+	server.Deny(false)
+	if _, err := backup.Keep(t.Context(), dump, raw, nil); err != nil {
+		t.Error(err)
 	}
 	read := func(reference string) string {
 		t.Helper()

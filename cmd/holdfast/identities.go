@@ -22,39 +22,37 @@ func newIdentities(a *app) *cobra.Command {
 set is usable. It is fetched with every backup, and kept sealed.`,
 		Args: subcommand, RunE: help,
 	}
-	c.AddCommand(newIdentitiesFetch(a), newIdentitiesCheck(a), newIdentitiesShow(a), newIdentitiesOpen(a))
+	c.AddCommand(newIdentitiesFetch(a), newIdentitiesCheck(a), newIdentitiesShow(a), newIdentitiesOpen(a),
+		newIdentitiesPlaces(a), newIdentitiesTestKey(a))
 	return c
 }
 
 func newIdentitiesFetch(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "fetch",
-		Short: "Fetch the dump, check it, and keep it sealed in the configured directories",
-		Example: `  # into every directory of identities.keep
+		Short: "Fetch the dump, check it, and keep it sealed in the configured places",
+		Example: `  # into every place of identities.keep
   holdfast identities fetch
 
   # for a program
   holdfast identities fetch --output json`,
 		Args: exactly(0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			ctx := cmd.Context()
-			p, err := a.open()
-			if err != nil {
-				return err
-			}
-			facts, report, err := p.KeepIdentities(ctx)
-			if err != nil {
-				return err
-			}
-			if err := a.result("identities", facts, func() {
-				a.printIdentities(facts)
-				if len(facts.Kept) == 0 {
-					a.printf("Kept nowhere: identities.keep names no directory. `holdfast backup` keeps it in the set.\n")
+			return a.with(cmd.Context(), func(p *setup.Parts) error {
+				facts, report, err := p.KeepIdentities(cmd.Context())
+				if err != nil {
+					return err
 				}
-			}); err != nil {
-				return err
-			}
-			return report.Err()
+				if err := a.result("identities", facts, func() {
+					a.printIdentities(facts)
+					if len(facts.Kept) == 0 {
+						a.printf("Kept nowhere: identities.keep names no place. `holdfast backup` keeps it in the set.\n")
+					}
+				}); err != nil {
+					return err
+				}
+				return report.Err()
+			})
 		},
 	}
 }
