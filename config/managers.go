@@ -20,6 +20,8 @@ type SecretManagers struct {
 	// Google and Azure find their credentials by the vendors' own chains.
 	Google Google `yaml:"google"`
 	Azure  Azure  `yaml:"azure"`
+	// Kubernetes is the cluster of the pod, or that of kubectl, when empty.
+	Kubernetes Kubernetes `yaml:"kubernetes"`
 }
 
 // Vault is a server of HashiCorp Vault or OpenBao.
@@ -62,6 +64,12 @@ type Google struct {
 type Azure struct {
 	Endpoint string `yaml:"endpoint"`
 	CA       string `yaml:"ca"`
+}
+
+// Kubernetes is a cluster.
+type Kubernetes struct {
+	Kubeconfig string `yaml:"kubeconfig"` // a file
+	Context    string `yaml:"context"`
 }
 
 // Keep is a place that gets the identities. In the file it may be just the place.
@@ -120,6 +128,7 @@ var managed = map[string]struct {
 	"vault": {"vault:MOUNT/PATH#FIELD", regexp.MustCompile(`^[^#/]+(/[^#/]+)+#[^#]+$`)},
 	"awssm": {"awssm:NAME or awssm:NAME#KEY", regexp.MustCompile(`^[^#]+(#[^#]+)?$`)},
 	"gcpsm": {"gcpsm:PROJECT/NAME or gcpsm:PROJECT/NAME#KEY", twoParts},
+	"kube":  {"kube:NAMESPACE/NAME#KEY", regexp.MustCompile(`^[^#/]+/[^#/]+#[^#]+$`)},
 	"azkv":  {"azkv:VAULT/NAME or azkv:VAULT/NAME#KEY", twoParts},
 }
 
@@ -182,6 +191,7 @@ func (m SecretManagers) references() map[string]Reference {
 func (m *SecretManagers) absolute(abs func(*string)) {
 	for _, path := range []*string{
 		&m.Vault.CA, &m.Vault.Auth.Certificate, &m.Vault.Auth.Key, &m.AWS.CA, &m.Google.CA, &m.Azure.CA,
+		&m.Kubernetes.Kubeconfig,
 	} {
 		abs(path)
 	}

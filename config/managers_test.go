@@ -58,6 +58,7 @@ func TestMistakesAboutSecretManagers(t *testing.T) {
 		{"vault:secret/validator#token", "vault:hunter2#x", "identities.auth.token: want vault:MOUNT/PATH#FIELD"},
 		{"vault:secret/validator#token", "awssm:hunter2#", "identities.auth.token: want awssm:NAME"},
 		{"vault:secret/validator#token", "gcpsm:hunter2", "identities.auth.token: want gcpsm:PROJECT/NAME"},
+		{"vault:secret/validator#token", "kube:hunter2/x", "identities.auth.token: want kube:NAMESPACE/NAME#KEY"},
 		{"vault:secret/validator#token", "azkv:a/hunter2/c", "identities.auth.token: want azkv:VAULT/NAME"},
 		{"env:SECRET_ID", "vault:secret/x#hunter2", "secret_managers.vault.auth.secret_id: it opens a secret manager"},
 		{"env:SECRET_ID", "hunter2", "secret_managers.vault.auth.secret_id: want a reference"},

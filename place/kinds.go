@@ -117,7 +117,7 @@ var kinds = map[Scheme]kind{
 		available: true,
 	},
 	AzureVault: {form: "azkv://VAULT/NAME", authority: host, holds: []Use{Identities}, available: true},
-	"kube":     {form: "kube://NAMESPACE/NAME", authority: bucket, holds: []Use{Identities}},
+	Kubernetes: {form: "kube://NAMESPACE/NAME", authority: bucket, holds: []Use{Identities}, available: true},
 }
 
 // Holds returns an error that says what is wanted instead, if no place of that

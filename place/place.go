@@ -49,6 +49,7 @@ const (
 
 	GoogleSecrets Scheme = "gcpsm" // Google Secret Manager
 	AzureVault    Scheme = "azkv"  // Azure Key Vault
+	Kubernetes    Scheme = "kube"  // Secrets in a name space of a cluster
 )
 
 // Directory is the place of a directory; a relative path is below the working

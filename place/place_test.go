@@ -150,7 +150,7 @@ func TestServes(t *testing.T) {
 		"awssm://r/x":   {place.Repository: "awssm:// does not hold a repository", place.Identities: ""},
 		"gcpsm://p/x":   {place.Identities: ""},
 		"azkv://v/x":    {place.Identities: ""},
-		"kube://n/x":    {place.Identities: "kube:// is not available yet"},
+		"kube://n/x":    {place.Identities: ""},
 	} {
 		at, err := place.Parse(text, "/")
 		if err != nil {

@@ -42,6 +42,14 @@ func (m *managers) readers() secrets.Readers {
 		}),
 		"gcpsm": secretmanager.Reader(below(m.google)),
 		"azkv":  secretmanager.Reader(below(m.azure)),
+		"kube": secretmanager.Reader(func(_ context.Context, name string) (secretmanager.Manager, string, error) {
+			namespace, name, _ := strings.Cut(name, "/")
+			found, err := m.kubernetes(namespace)
+			if err != nil {
+				return nil, "", err
+			}
+			return found.Plain(), name, nil
+		}),
 	}
 }
 
@@ -71,6 +79,8 @@ func (m *managers) at(ctx context.Context, p place.Place) (secretmanager.Manager
 		return m.google(ctx, p.Account)
 	case place.AzureVault:
 		return m.azure(ctx, p.Host)
+	case place.Kubernetes:
+		return m.kubernetes(p.Bucket)
 	}
 	return nil, p.Serves(place.Identities)
 }
@@ -183,5 +193,13 @@ func (m *managers) azure(_ context.Context, vault string) (secretmanager.Manager
 		return secretmanager.NewAzure(secretmanager.AzureOptions{
 			Vault: vault, Endpoint: a.Endpoint, CA: a.CA, Within: m.within, Learn: m.known.Learn,
 		})
+	})
+}
+
+// kubernetes finds the cluster, and a name space in it.
+func (m *managers) kubernetes(namespace string) (*secretmanager.Kubernetes, error) {
+	k := m.conf.Kubernetes
+	return secretmanager.NewKubernetes(secretmanager.KubernetesOptions{
+		Namespace: namespace, Kubeconfig: k.Kubeconfig, Context: k.Context, Within: m.within, Learn: m.known.Learn,
 	})
 }

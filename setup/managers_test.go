@@ -40,9 +40,10 @@ func TestKeepersOfPlaces(t *testing.T) {
 	t.Setenv("AWS_REGION", "eu-central-1")
 	google := secretmanagertest.NewGoogle(t)
 	t.Setenv("GOOGLE_KEY", google.Key(t))
+	t.Setenv("KUBECONFIG", secretmanagertest.NewKubernetes(t).Config(t, ""))
 	p := withManagers(t, "secret_managers: {google: {key: 'env:GOOGLE_KEY', endpoint: '"+google.URL+"'}}\n")
 	for _, scheme := range place.Available(place.Identities) {
-		k := config.Keep{Place: place.Place{Scheme: scheme, Host: "host", Account: "project", Path: "mount/x"}}
+		k := config.Keep{Place: place.Place{Scheme: scheme, Host: "host", Account: "project", Bucket: "name", Path: "mount/x"}}
 		if _, local := k.Place.Local(); local {
 			continue
 		}

@@ -9,6 +9,7 @@ import (
 
 	"holdfast"
 	"holdfast/identities"
+	"holdfast/place"
 	"holdfast/secrets"
 )
 
@@ -27,7 +28,7 @@ func (p *Parts) Valid() error {
 }
 
 // Exposed mentions the secrets in files that every user of this machine can
-// read, and places that get the identities in clear. That may be meant, as on a machine of one user, so it is no violation.
+// read, and places of identities that are weaker than others. That may be meant, as on a machine of one user, so it is no violation.
 func (p *Parts) Exposed() []Finding {
 	var out []Finding
 	references := p.Config.References()
@@ -45,6 +46,16 @@ func (p *Parts) Exposed() []Finding {
 				Found: fmt.Sprintf("%s has mode %04o", path, mode),
 				Why:   "Every user of this machine can read this secret.",
 				Do:    "`chmod 600 " + path + "`, if the user who runs Holdfast owns it.",
+			})
+		}
+	}
+	for _, at := range p.Config.Kept() {
+		if at.Scheme == place.Kubernetes {
+			out = append(out, Finding{
+				Subject: "identities.keep", Verdict: holdfast.Holds,
+				Found: at.String() + " is lost with its cluster",
+				Why:   "Secrets of the cluster that the node is in are no place outside of it.",
+				Do:    "Name another place in identities.keep as well.",
 			})
 		}
 	}

@@ -20,6 +20,7 @@ type StandIn struct {
 	URL string
 
 	handler http.HandlerFunc
+	put     func(name, text string)
 
 	mu       sync.Mutex
 	secrets  map[string]*secret
@@ -64,6 +65,7 @@ func (s *secret) find(id string) (version, bool) {
 func serve(t testing.TB, handler func(*StandIn) http.HandlerFunc) *StandIn {
 	t.Helper()
 	s := &StandIn{secrets: map[string]*secret{}}
+	s.put = func(name, text string) { s.add(name, time.Now().Format("150405.000000000"), text) }
 	handle := handler(s)
 	stopped := make(chan struct{})
 	s.handler = func(w http.ResponseWriter, r *http.Request) {
@@ -105,7 +107,7 @@ func (s *StandIn) Delay(d time.Duration) { s.locked(func() { s.delay = d }) }
 
 // Put writes a value by other means than the client under test.
 func (s *StandIn) Put(name, text string) {
-	s.locked(func() { s.add(name, time.Now().Format("150405.000000000"), text) })
+	s.locked(func() { s.put(name, text) })
 }
 
 // Writes is how many versions clients have written.
