@@ -226,7 +226,7 @@ func (g *Google) call(ctx context.Context, what, method, path string, body, into
 func (g *Google) sign(ctx context.Context, r *http.Request, _ []byte) error {
 	t, err := g.tokens.Token(ctx)
 	if err != nil {
-		if ctx.Err() != nil {
+		if refused := new(auth.Error); ctx.Err() != nil || errors.As(err, &refused) && refused.Temporary() {
 			return err
 		}
 		return &holdfast.Problem{

@@ -276,6 +276,20 @@ func TestUnreachable(t *testing.T) {
 	})
 }
 
+// A call is repeated while the server is busy, and not for ever.
+func TestBusy(t *testing.T) {
+	each(t, func(t *testing.T, b bench, s secretmanager.Safe) {
+		b.server.Busy(1)
+		if _, err := s.List(t.Context()); err != nil {
+			t.Errorf("busy once: %v", err)
+		}
+		b.server.Busy(100)
+		_, err := s.List(t.Context())
+		expect(t, err, holdfast.Failed, "429", "To try again")
+		b.server.Busy(0)
+	})
+}
+
 // Where older identities will be dropped soon, somebody hears of it.
 func TestVersionsNearTheirLimit(t *testing.T) {
 	each(t, func(t *testing.T, b bench, s secretmanager.Safe) {

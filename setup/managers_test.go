@@ -118,6 +118,10 @@ identities:
 		tested[1].Verdict != holdfast.Holds || !strings.Contains(tested[2].Found, "is in clear") {
 		t.Errorf("tested: %+v", tested)
 	}
+	if found := p.tryManagers(t.Context()); len(found) != 2 || found[0].Verdict != holdfast.Holds ||
+		found[0].Found != "1 version of the identities" {
+		t.Errorf("tried: %+v", found)
+	}
 	server.Drop("secret/holdfast/demo")
 	if at, err := p.IdentityPlaces(t.Context(), time.Now()); err != nil || at[0].Live != holdfast.Violated ||
 		!strings.Contains(at[0].Found, "was deleted") {

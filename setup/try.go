@@ -51,6 +51,7 @@ func (p *Parts) Try(ctx context.Context) []Finding {
 		out = append(out, p.tryDatabase(ctx, c, n.Addresses[c.Name])...)
 	}
 	out = append(out, p.tryIdentities(ctx, n))
+	out = append(out, p.tryManagers(ctx)...)
 	return append(out, p.tryPlaces(ctx)...)
 }
 
@@ -149,6 +150,23 @@ func rights(ctx context.Context, subject string, at place.Place, options ...repo
 	return out
 }
 
+// tryManagers reads what is newest in each manager of secrets that keeps the
+// identities. Nothing is written: an empty one is as good as any.
+func (p *Parts) tryManagers(ctx context.Context) []Finding {
+	var out []Finding
+	if p.Config.Identities == nil {
+		return nil
+	}
+	for _, k := range p.Config.Identities.Keep {
+		if _, local := k.Place.Local(); local {
+			continue
+		}
+		_, versions, _, err := p.newestAt(ctx, k, "")
+		out = append(out, Found(k.String(), versionsOf(versions), err))
+	}
+	return out
+}
+
 // TryRights returns what is wrong with the rights in the repository's place.
 func (p *Parts) TryRights(ctx context.Context) error {
 	tried, err := repository.Probe(ctx, p.Config.Repository.Place, p.RepositoryOptions()...)
@@ -165,6 +183,13 @@ func (p *Parts) tryRepository(ctx context.Context) Finding {
 	}
 	_, _, err = r.Latest(ctx, p.Node.Name, holdfast.Proven)
 	return Found("repository", r.Name(), err)
+}
+
+func versionsOf(n int) string {
+	if n == 1 {
+		return "1 version of the identities"
+	}
+	return fmt.Sprintf("%d versions of the identities", n)
 }
 
 func keys(n int) string {

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -29,6 +30,7 @@ type StandIn struct {
 	writes   int
 	removals int
 	delay    time.Duration
+	busy     int
 }
 
 // secret is a secret with its versions, the oldest first.
@@ -79,6 +81,11 @@ func serve(t testing.TB, handler func(*StandIn) http.HandlerFunc) *StandIn {
 		}
 		s.mu.Lock()
 		defer s.mu.Unlock()
+		if s.busy > 0 && !strings.HasSuffix(r.URL.Path, "/token") {
+			s.busy--
+			w.WriteHeader(http.StatusTooManyRequests)
+			return
+		}
 		if r.Method == http.MethodDelete {
 			s.removals++
 		}
@@ -104,6 +111,9 @@ func (s *StandIn) Reject(on bool) { s.locked(func() { s.rejected = on }) }
 
 // Delay makes the server slow.
 func (s *StandIn) Delay(d time.Duration) { s.locked(func() { s.delay = d }) }
+
+// Busy makes the server answer so many requests that it is busy.
+func (s *StandIn) Busy(requests int) { s.locked(func() { s.busy = requests }) }
 
 // Put writes a value by other means than the client under test.
 func (s *StandIn) Put(name, text string) {
