@@ -152,3 +152,29 @@ func TestListIgnoresWhatIsNotSealedIdentities(t *testing.T) {
 		t.Errorf("got %v, %v", list, err)
 	}
 }
+
+// A name says what it stands for, whoever can open it.
+func TestNamesOfOneContent(t *testing.T) {
+	id, a, b := "PAR::alice::1220"+strings.Repeat("cd", 32), strings.Repeat("ab", 32), strings.Repeat("cd", 32)
+	_, first := recoveryKey(t)
+	_, second := recoveryKey(t)
+	name := func(content string, to ...string) string {
+		return identities.FileName(id, content, must(identities.ParseRecipients(to)))
+	}
+	for _, c := range []struct {
+		a, b string
+		want bool
+	}{
+		{name(a, first), name(a, first), true},
+		{name(a, first), name(a, first, second), true},
+		{name(a, first), identities.ClearName(id, a), true},
+		{name(a, first), name(b, first), false},
+		{identities.ClearName(id, a), identities.ClearName(id, b), false},
+		{"", name(a, first), false},
+		{"x.json.age", name(a, first), false},
+	} {
+		if got := identities.SameContent(c.a, c.b); got != c.want {
+			t.Errorf("%s and %s: %t", c.a, c.b, got)
+		}
+	}
+}
