@@ -372,6 +372,10 @@ func known(help map[string]string, line string) error {
 	return nil
 }
 
+// commandOf is a line of a help that lists a command. Behind the longest name,
+// which may have dashes, there is one blank only.
+var commandOf = regexp.MustCompile(`^  ([a-z]+) {2,}\S|^  ([a-z]+)\s*$|^  ([a-z]+(?:-[a-z]+)+) +\S`)
+
 // helpTexts is the help of every command, by its words.
 func helpTexts(t *testing.T) map[string]string {
 	t.Helper()
@@ -382,11 +386,11 @@ func helpTexts(t *testing.T) map[string]string {
 		text := s.holdfast(t, 0, append(slices.Clone(words), "--help")...).stdout
 		out[strings.Join(words, " ")] = text
 		for _, line := range strings.Split(text, "\n") {
-			m := regexp.MustCompile(`^  ([a-z]+) {2,}\S|^  ([a-z]+)\s*$`).FindStringSubmatch(line)
+			m := commandOf.FindStringSubmatch(line)
 			if m == nil || len(words) > 1 {
 				continue
 			}
-			name := m[1] + m[2]
+			name := m[1] + m[2] + m[3]
 			if name != "help" && name != "holdfast" && !slices.Contains(words, name) && !strings.HasPrefix(line, "  holdfast") {
 				walk(append(slices.Clone(words), name))
 			}
