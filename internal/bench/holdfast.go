@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"path/filepath"
 
 	"holdfast"
+	"holdfast/manifest"
 )
 
 // repository is one Holdfast repository with its configuration.
@@ -38,15 +40,19 @@ func (r repository) backup(ctx context.Context) (sample, holdfast.Capture, error
 	if err != nil {
 		return s, holdfast.Capture{}, err
 	}
-	var result struct{ Value holdfast.Set }
+	var result struct{ Value json.RawMessage }
 	if err := json.Unmarshal(s.output, &result); err != nil {
 		return s, holdfast.Capture{}, err
 	}
-	if result.Value.State != holdfast.Proven || len(result.Value.Captures) != 1 {
-		return s, holdfast.Capture{}, fmt.Errorf("set %s is %s", result.Value.ID, result.Value.State)
+	set, err := manifest.Read(bytes.NewReader(result.Value))
+	if err != nil {
+		return s, holdfast.Capture{}, err
+	}
+	if set.State != holdfast.Proven || len(set.Captures) != 1 {
+		return s, holdfast.Capture{}, fmt.Errorf("set %s is %s", set.ID, set.State)
 	}
 	s.stored, err = diskUse(filepath.Join(r.dir, "repository"))
-	return s, result.Value.Captures[0], err
+	return s, set.Captures[0], err
 }
 
 // restore brings the newest set back as a new database.
