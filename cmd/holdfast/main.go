@@ -17,6 +17,7 @@ import (
 	"holdfast"
 	"holdfast/internal/libpq"
 	"holdfast/sandbox"
+	"holdfast/secrets"
 )
 
 // version is set by the build.
@@ -32,6 +33,9 @@ func main() {
 		err := sandbox.Inside(os.Args[1:])
 		_, _ = fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
+	}
+	if err := secrets.ForbidCores(); err != nil { // a system that forbids this has limits of its own
+		_, _ = fmt.Fprintln(os.Stderr, "holdfast:", err)
 	}
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(memoryLimit)
