@@ -435,6 +435,13 @@ func TestEvaluateAnAnnouncedUpgrade(t *testing.T) {
 			announce(o, 0, 1, 2)
 			o.Metrics = holdfast.Known(observed.Metrics{LastSequenced: noon.Add(-2 * time.Hour)})
 		}, "", map[Code]string{UpgradePrepared: "violated: has received nothing for 2h0m"}, nil},
+		{"for a node whose metrics do not answer", func(o *Observations) {
+			announce(o, 0, 1, 2)
+			o.Metrics, o.Declared.Metrics = holdfast.Unknown[observed.Metrics]("no answer within 10s"), true
+			o.live("participant", func(l *observed.Database) { l.Facts.Participant = participantAt(noon.Add(-2*time.Hour), 5) })
+		}, "", map[Code]string{
+			UpgradePrepared: "violated: has received nothing for 2h0m (the participant's database; no answer within 10s)",
+		}, nil},
 		{"for a node of which nobody knows how far it is", func(o *Observations) {
 			announce(o, 0, 1, 2)
 			o.Metrics = holdfast.Unknown[observed.Metrics]("none")

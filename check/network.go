@@ -66,7 +66,7 @@ func (v *view) progress() (time.Time, string, answer, bool) {
 	p, a, ok := v.participant()
 	if ok {
 		if at, known := p.ReachesTo(); known {
-			return at, "the participant's database", answer{}, true
+			return at, "the participant's database" + v.withoutMetrics(), answer{}, true
 		}
 		a = cannotTell(inProgress, "the participant's database has no record time yet")
 	}
@@ -77,6 +77,14 @@ func (v *view) progress() (time.Time, string, answer, bool) {
 		a = cannotTell(inProgress, strings.TrimPrefix(a.evidence, "missing: ")).dueTo(a.because)
 	}
 	return time.Time{}, "", a, false
+}
+
+// withoutMetrics says why there are none where some are declared.
+func (v *view) withoutMetrics() string {
+	if why := v.Metrics.Missing(); v.Declared.Metrics && why != "" {
+		return "; " + why
+	}
+	return ""
 }
 
 // serial is the serial of the synchronizer in use, and where it was read.

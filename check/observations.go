@@ -69,6 +69,7 @@ type Declared struct {
 	History     time.Duration // how far back gaps are not accepted; 0: as far as there are sets
 	NoPruning   bool          // the participant must never prune
 	Pruning     time.Duration // the participant must keep this long; 0: not declared
+	Metrics     bool          // there are endpoints of metrics
 }
 
 // Retention is how long one super validator's sequencer keeps events. No Scan

@@ -1,5 +1,6 @@
 // Package grace says how long a command may go on after SIGTERM or Ctrl-C, and
-// gives its last work that long.
+// gives its last work that long. It also gives requests their deadlines, so that
+// all say the same of one that was not answered.
 package grace
 
 import (

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/oauth2/clientcredentials"
 
 	"holdfast"
+	"holdfast/grace"
 )
 
 // ClientCredentials obtains tokens by OAuth2 client credentials from any
@@ -73,8 +74,13 @@ func (c ClientCredentials) Tokens(ctx context.Context) ([]holdfast.Secret, error
 	if c.Resource != "" {
 		config.EndpointParams.Set("resource", c.Resource)
 	}
-	token, err := config.Token(context.WithValue(ctx, oauth2.HTTPClient, client))
-	if err != nil {
+	requesting, done := grace.Within(ctx, client.Timeout)
+	defer done()
+	token, err := config.Token(context.WithValue(requesting, oauth2.HTTPClient, client))
+	switch {
+	case err != nil && requesting.Err() != nil: // the library forgets why it could not read an answer
+		return nil, unreachable(c.token(endpoint), context.Cause(requesting))
+	case err != nil:
 		return nil, c.refused(endpoint, err, config.ClientSecret)
 	}
 	return []holdfast.Secret{holdfast.NewSecret(token.AccessToken)}, nil
@@ -151,9 +157,14 @@ func discoveryProblem(what string, response *http.Response) error {
 	return p
 }
 
+// token names a token of an endpoint.
+func (c ClientCredentials) token(endpoint string) string {
+	return "token for client " + c.ClientID + " from " + endpoint
+}
+
 // refused explains the answer of the token endpoint.
 func (c ClientCredentials) refused(endpoint string, err error, secret string) error {
-	what := "token for client " + c.ClientID + " from " + endpoint
+	what := c.token(endpoint)
 	var answer *oauth2.RetrieveError
 	if !errors.As(err, &answer) {
 		var request *url.Error

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"time"
 
 	"holdfast"
 	"holdfast/place"
@@ -23,6 +24,16 @@ type Access struct {
 	Key        holdfast.SecretFunc // the private key of sftp, a service account's of gs, the account's of azblob
 	Authority  string              // a file with the certificates to trust, of s3, gs and azblob
 	KnownHosts string              // a file with the host keys of sftp; ~/.ssh/known_hosts when empty
+	Silence    time.Duration       // how long the place may leave a request unanswered; 0 for what is usual
+}
+
+// within is how long the place may take: what is usual, or less where it may not
+// be silent for that long.
+func (a Access) within(usual time.Duration) time.Duration {
+	if a.Silence > 0 {
+		return min(a.Silence, usual)
+	}
+	return usual
 }
 
 // By gives the access to the place of the repository.

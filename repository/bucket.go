@@ -1,6 +1,7 @@
 package repository
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"path/filepath"
@@ -42,7 +43,7 @@ func (b bucket) storage(ctx context.Context, create bool) (blob.Storage, error) 
 // repository. Every role may list.
 func (b bucket) unfenced(ctx context.Context, create bool) (blob.Storage, error) {
 	var st blob.Storage
-	err := within(ctx, openTime, func(ctx context.Context) (err error) {
+	err := within(ctx, b.access.within(openTime), func(ctx context.Context) (err error) {
 		st, err = inTime(ctx, func(ctx context.Context) (blob.Storage, error) {
 			return b.open(ctx, b.at, b.access, create)
 		})
@@ -57,7 +58,7 @@ func (b bucket) unfenced(ctx context.Context, create bool) (blob.Storage, error)
 		}
 		return nil, refusal("open repository "+b.at.String(), err)
 	}
-	return patient{st}, nil
+	return patient{st, cmp.Or(b.access.Silence, quietTime)}, nil
 }
 
 func (b bucket) vacant(ctx context.Context) (bool, error) {

@@ -178,7 +178,7 @@ func kindOf(err error) stored.DamageKind {
 // answers checks that the storage still answers, to distinguish one bad blob
 // from a storage that went away.
 func (i *Inspection) answers(ctx context.Context) error {
-	limited, cancel := context.WithTimeout(ctx, patience)
+	limited, cancel := context.WithTimeout(ctx, i.r.location.patience())
 	defer cancel()
 	done := make(chan error, 1)
 	go func() {

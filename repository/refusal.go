@@ -12,6 +12,7 @@ import (
 	"google.golang.org/api/googleapi"
 
 	"holdfast"
+	"holdfast/grace"
 )
 
 // refusal explains why a place outside of this machine does not serve; what is
@@ -34,7 +35,7 @@ func refusal(what string, err error) error {
 		p.Class = holdfast.NoRepository
 		p.What += ": there is no such bucket"
 		p.Do = "Create the bucket, or correct repository.path. To try again: `holdfast config check --live`."
-	case errors.As(err, &network) || errors.As(err, new(late)):
+	case errors.As(err, &network) || errors.As(err, new(grace.Late)):
 		p.What += ": the server does not answer"
 		p.Why = "Until it does, no set can be stored or read."
 		p.Do = "Check the server, the network and repository.path. To try again: `holdfast config check --live`."

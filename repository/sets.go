@@ -120,11 +120,15 @@ func (r *Repository) snapshots(ctx context.Context, node holdfast.NodeName) ([]*
 // lower.
 var patience = time.Minute
 
+// patience is how long they are repeated here.
+func (l location) patience() time.Duration { return l.access.within(patience) }
+
 // refresh makes visible what other processes have written. While the storage
 // fails, kopia retries for ever and ignores a cancelled context. So refresh
 // returns when patience or the context ends, and leaves kopia to end at its
 // next try.
 func (r *Repository) refresh(ctx context.Context) error {
+	patience := r.location.patience()
 	limited, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	done := make(chan error, 1)

@@ -63,7 +63,9 @@ func (p *Parts) limits() check.Limits {
 
 // declared is what the operator states.
 func declared(c *config.Config) check.Declared {
-	d := check.Declared{NotBackedUp: c.Check.NotBackedUp, InClear: inClear(c)}
+	d := check.Declared{
+		NotBackedUp: c.Check.NotBackedUp, InClear: inClear(c), Metrics: len(c.Check.Metrics) > 0,
+	}
 	switch rules := c.Retention; {
 	case c.Check.History != nil:
 		d.NoHistory = !*c.Check.History

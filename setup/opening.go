@@ -109,5 +109,6 @@ func (p *Parts) access(a config.Access) repository.Access {
 		Key:        p.Secret(a.Key),
 		Authority:  a.CA,
 		KnownHosts: a.KnownHosts,
+		Silence:    p.silence(),
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/common/model"
 
 	"holdfast"
+	"holdfast/grace"
 	"holdfast/observed"
 )
 
@@ -62,7 +63,7 @@ func (c Client) read(ctx context.Context, address string, out *observed.Metrics)
 	if timeout <= 0 {
 		timeout = 10 * time.Second
 	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	ctx, cancel := grace.Within(ctx, timeout)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
@@ -75,13 +76,17 @@ func (c Client) read(ctx context.Context, address string, out *observed.Metrics)
 	}
 	response, err := client.Do(request)
 	if err != nil {
-		return err
+		return errors.Unwrap(err) // without method and address, which the caller names
 	}
 	defer func() { _ = response.Body.Close() }()
 	if response.StatusCode != http.StatusOK {
 		return fmt.Errorf("status %d", response.StatusCode)
 	}
-	return parse(response.Body, out)
+	err = parse(response.Body, out)
+	if ctx.Err() != nil { // in the middle of the answer
+		return context.Cause(ctx)
+	}
+	return err
 }
 
 // largest is the size limit of an answer; real ones have a few megabytes.

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"holdfast"
+	"holdfast/grace"
 	"holdfast/observed"
 )
 
@@ -143,7 +144,7 @@ func (q *requests) get(path string, into any) error {
 	if q.stop != nil {
 		return q.stop
 	}
-	ctx, cancel := context.WithTimeout(q.ctx, q.Timeout)
+	ctx, cancel := grace.Within(q.ctx, q.Timeout)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, q.base.JoinPath(path).String(), nil)
 	if err != nil {
@@ -167,13 +168,17 @@ func (q *requests) get(path string, into any) error {
 		return status(response.StatusCode)
 	}
 	body := &io.LimitedReader{R: response.Body, N: largest}
-	if err := json.NewDecoder(body).Decode(into); err != nil {
-		if body.N <= 0 {
-			return fmt.Errorf("its answer is larger than %d MiB", largest>>20)
-		}
-		return errors.New("its answer is not the JSON of a Scan")
+	err = json.NewDecoder(body).Decode(into)
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil: // in the middle of the answer
+		q.stop = context.Cause(ctx)
+		return q.stop
+	case body.N <= 0:
+		return fmt.Errorf("its answer is larger than %d MiB", largest>>20)
 	}
-	return nil
+	return errors.New("its answer is not the JSON of a Scan")
 }
 
 // setClock compares the answer's date, which has no fraction of a second, with

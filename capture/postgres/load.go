@@ -224,6 +224,8 @@ func (l Loader) Create(ctx context.Context, name string, c holdfast.Part) error 
 			Do: "Install the locale on the server, or restore with another one: --locale C.UTF-8. Canton's columns " +
 				"collate as \"C\" either way.",
 		}
+	case code(err) == "": // not the server's: the error says itself what to do
+		return fmt.Errorf("create database %s: %w", name, err)
 	}
 	return &holdfast.Problem{
 		Class: holdfast.Failed,

@@ -100,3 +100,68 @@ func TestADaemonAtWorkIsWaitedFor(t *testing.T) {
 		t.Errorf("it was given up: %v", err)
 	}
 }
+
+// A program in a container is given up when its daemon falls silent in the middle
+// of what it says, and is let go at once by whoever is told to end.
+func TestAProgramInAContainerThatFallsSilent(t *testing.T) {
+	const limit = 400 * time.Millisecond
+	said, dead := make(chan struct{}, 2), make(chan struct{})
+	t.Cleanup(func() { close(dead) })
+	half := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Api-Version", "1.44")
+		switch {
+		case strings.HasSuffix(r.URL.Path, "/_ping") && len(said) == 0:
+			_, _ = io.WriteString(w, "OK")
+		case strings.HasSuffix(r.URL.Path, "/exec"):
+			w.WriteHeader(http.StatusCreated)
+			_, _ = io.WriteString(w, `{"Id": "program"}`)
+		case strings.HasSuffix(r.URL.Path, "/start"):
+			conn, _, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer func() { _ = conn.Close() }()
+			_, _ = io.WriteString(conn, "HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n"+
+				"\x01\x00\x00\x00\x00\x00\x00\x04half")
+			said <- struct{}{}
+			<-dead
+		default:
+			<-dead
+		}
+	})
+	for name, told := range map[string]bool{"given up": false, "told to end": true} {
+		t.Run(name, func(t *testing.T) {
+			for len(said) > 0 {
+				<-said
+			}
+			patience := limit
+			if told {
+				patience = time.Minute
+			}
+			e, err := Connect(daemon(t, half), patience)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithTimeoutCause(t.Context(), time.Minute, errors.New("it was not given up"))
+			defer cancel()
+			began := time.Now()
+			if told {
+				time.AfterFunc(2*limit, cancel)
+			}
+			var out strings.Builder
+			_, err = e.Run(ctx, "x", nil, nil, &out, nil, "pg_dump")
+			if took := time.Since(began); took > 20*time.Second || out.String() != "half" {
+				t.Errorf("it took %v, after %q", took, &out)
+			}
+			var problem *holdfast.Problem
+			switch {
+			case told && !errors.Is(err, context.Canceled):
+				t.Errorf("the error is %v", err)
+			case !told && (!errors.As(err, &problem) || problem.Class != holdfast.Unreachable ||
+				!strings.Contains(err.Error(), "does not answer any more")):
+				t.Errorf("the error is %v", err)
+			}
+		})
+	}
+}

@@ -17,15 +17,19 @@ type Line struct {
 
 	network, target string
 	mu              sync.Mutex
-	at              []byte
+	at              Moment
 	silent          chan struct{} // closed when it falls silent
 	cut             chan struct{} // closed with the test
 }
 
-// NewLine lays one on 127.0.0.1 to a peer at that TCP address; "" for a peer that
-// is silent from the beginning. It falls silent when a client sends that text,
-// which does not arrive; "" for never.
-func NewLine(t testing.TB, target, at string) *Line {
+// Moment is when a line falls silent. The zero value is when somebody connects.
+type Moment struct {
+	Asked    string // a client says this, which does not arrive
+	Answered string // the peer says this, of which the first byte still arrives
+}
+
+// NewLine lays one on 127.0.0.1 to a peer at that TCP address.
+func NewLine(t testing.TB, target string, at Moment) *Line {
 	t.Helper()
 	return lay(t, "tcp", "127.0.0.1:0", target, at)
 }
@@ -38,23 +42,20 @@ func NewSilentSocket(t testing.TB) *Line {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	return lay(t, "unix", filepath.Join(dir, "socket"), "", "")
+	return lay(t, "unix", filepath.Join(dir, "socket"), "", Moment{})
 }
 
-func lay(t testing.TB, network, address, target, at string) *Line {
+func lay(t testing.TB, network, address, target string, at Moment) *Line {
 	t.Helper()
 	listener, err := net.Listen(network, address)
 	if err != nil {
 		t.Fatal(err)
 	}
 	l := &Line{
-		Address: listener.Addr().String(), network: network, target: target, at: []byte(at),
+		Address: listener.Addr().String(), network: network, target: target, at: at,
 		silent: make(chan struct{}), cut: make(chan struct{}),
 	}
 	t.Cleanup(func() { _ = listener.Close(); close(l.cut) })
-	if target == "" {
-		close(l.silent)
-	}
 	go func() {
 		for {
 			client, err := listener.Accept()
@@ -90,6 +91,9 @@ func (l *Line) isSilent() bool {
 // holds both.
 func (l *Line) carry(client net.Conn) {
 	defer func() { _ = client.Close() }()
+	if l.at == (Moment{}) {
+		l.fallSilent()
+	}
 	if l.isSilent() {
 		<-l.cut
 		return
@@ -100,33 +104,46 @@ func (l *Line) carry(client net.Conn) {
 	}
 	defer func() { _ = peer.Close() }()
 	ended := make(chan struct{}, 2)
-	pass := func(from, to net.Conn, heard func([]byte) bool) {
+	pass := func(from, to net.Conn, heard func([]byte) int) {
 		defer func() { ended <- struct{}{} }()
 		piece := make([]byte, 64<<10)
 		for {
 			n, err := from.Read(piece)
-			if heard(piece[:n]) {
-				return
-			}
-			if _, broken := to.Write(piece[:n]); err != nil || broken != nil {
+			passes := heard(piece[:n])
+			if _, broken := to.Write(piece[:passes]); err != nil || broken != nil || passes < n {
 				return
 			}
 		}
 	}
-	go pass(client, peer, l.heard)
-	go pass(peer, client, func([]byte) bool { return l.isSilent() })
+	go pass(client, peer, func(piece []byte) int { return l.heard(piece, l.at.Asked, 0) })
+	go pass(peer, client, func(piece []byte) int { return l.heard(piece, l.at.Answered, 1) })
 	<-ended
 	if l.isSilent() {
 		<-l.cut
 	}
 }
 
-// heard reports whether the line is silent, as it falls when it hears the text.
-func (l *Line) heard(piece []byte) bool {
+// heard is how many bytes of a piece the line still carries: at the text it falls
+// silent, and so much of that goes on.
+func (l *Line) heard(piece []byte, text string, goesOn int) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.isSilent() && len(l.at) > 0 && bytes.Contains(piece, l.at) {
+	if l.isSilent() {
+		return 0
+	}
+	at := bytes.Index(piece, []byte(text))
+	if text == "" || at < 0 {
+		return len(piece)
+	}
+	close(l.silent)
+	return at + goesOn
+}
+
+// fallSilent is for whoever connects first.
+func (l *Line) fallSilent() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.isSilent() {
 		close(l.silent)
 	}
-	return l.isSilent()
 }
