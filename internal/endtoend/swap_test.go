@@ -64,7 +64,7 @@ func TestBuildingAndSwapping(t *testing.T) {
 		run  func(*testing.T, *bed, holdfast.Set)
 	}{
 		{"strangers", strangersStayOut}, {"refused", noWorkIsLost}, {"killed", noProvenDatabaseIsLost},
-		{"spelled in two ways", twoSpellingsAreOneSwap},
+		{"spelled in two ways", twoSpellingsAreOneSwap}, {"a lost lock", aLostLockIsNoticed},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.run(t, b, set) })
 	}
@@ -245,6 +245,43 @@ func noProvenDatabaseIsLost(t *testing.T, b *bed, set holdfast.Set) {
 			t.Errorf("killed at %s, %d databases were reused, want %d", act, n, reused)
 		}
 	}
+}
+
+// A lock whose session the server has ended is taken again before the swap. If
+// somebody else has it by then, nothing is swapped, and what was built is kept.
+func aLostLockIsNoticed(t *testing.T, b *bed, set holdfast.Set) {
+	const end = `SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted`
+	lost := 0
+	ended := when(step.Build, func() { execute(t, b.Participant.DSN("postgres"), end) })
+	_, report, err := b.apply(t, set.ID, func(e event.Event) {
+		ended(e)
+		if _, ok := e.(restore.LockLost); ok {
+			lost++
+		}
+	})
+	if err != nil || !report.Swapped || lost != 1 {
+		t.Fatalf("the lock was lost %d times, and the restore ends with %v", lost, err)
+	}
+
+	before := b.numbers(t)
+	var release func()
+	plan, _, err := b.apply(t, set.ID, when(step.Build, func() {
+		execute(t, b.Participant.DSN("postgres"), end)
+		for range 100 { // until the server has ended it
+			if _, release, err = b.parts.Node.Lock(t.Context(), 0); err == nil {
+				return
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+		t.Errorf("the lock is not to be had: %v", err)
+	}))
+	says(t, err, holdfast.Busy, "")
+	if b.numbers(t) != before || len(b.kept(t)) != len(plan.Databases) {
+		t.Errorf("kept are %v", b.leftovers(t))
+	}
+	release()
+	plan, report, err = b.apply(t, set.ID, nil)
+	swapped(t, plan, report, err)
 }
 
 // Databases of two servers are swapped in two steps. Broken off in between, the
