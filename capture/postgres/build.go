@@ -222,14 +222,15 @@ func (b *build) ofDatabase(ctx context.Context) ([]content.Global, error) {
 }
 
 // searchPath is the statement that gives a session the search path of the
-// database's own programs. Its settings are applied only at the end.
+// database's own programs, behind pg_catalog: what Postgres itself calls cannot be
+// shadowed. The database's settings are applied only at the end.
 func (b *build) searchPath() string {
 	for _, g := range b.own {
 		if g.Kind == content.Setting && g.Role == "" && g.Setting == "search_path" {
-			return "SET search_path TO " + g.Value
+			return "SET search_path TO pg_catalog, " + g.Value
 		}
 	}
-	return `SET search_path TO "$user", public` // as Postgres has it
+	return `SET search_path TO pg_catalog, "$user", public` // as Postgres has it
 }
 
 // settings applies the settings of the old database to the new one, and what

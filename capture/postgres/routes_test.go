@@ -51,6 +51,13 @@ var elsewhere = map[string]string{
 		CREATE INDEX by_rank ON goods (rank_of(k));
 		COMMENT ON INDEX by_rank IS 'of another table';
 		CREATE MATERIALIZED VIEW ranked AS SELECT k, rank_of(k) FROM goods;`,
+	"an index in a database whose own functions come before Postgres'": `
+		CREATE TABLE zinds (k text PRIMARY KEY, rank int); INSERT INTO zinds VALUES ('a', 7);
+		CREATE FUNCTION rank_of(x text) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN (SELECT rank FROM public.zinds WHERE k = x); END';
+		CREATE FUNCTION lower(x text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RAISE ''shadowed''; END';
+		CREATE TABLE goods (k text); INSERT INTO goods VALUES ('a');
+		CREATE INDEX by_rank ON goods (rank_of(k), pg_catalog.lower(k));
+		ALTER DATABASE CURRENT SET search_path = public, pg_catalog;`,
 	"event triggers that write": `
 		CREATE TABLE audit (at int GENERATED ALWAYS AS IDENTITY, tag text);
 		CREATE FUNCTION note() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO public.audit (tag) VALUES (tg_tag); END';
@@ -83,7 +90,7 @@ func TestWhatLooksElsewhereComesBack(t *testing.T) {
 	server := splicetest.NewServer(t, version)
 	for name, schema := range elsewhere {
 		t.Run(name, func(t *testing.T) {
-			db := strings.ReplaceAll(name, " ", "_")[:min(len(name), 20)]
+			db := strings.ReplaceAll(name, " ", "_")[:min(len(name), 24)]
 			exec1(t, server.DSN("postgres"), `CREATE DATABASE "`+db+`"`)
 			exec1(t, server.DSN(db), strings.ReplaceAll(schema, "CURRENT", `"`+db+`"`))
 			s := source{"app", holdfast.App, server.DSN(db)}
