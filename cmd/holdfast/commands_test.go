@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -216,5 +217,20 @@ func TestControlCharactersOfOthers(t *testing.T) {
 	}
 	if strings.Contains(out.String(), "\nFORGED") {
 		t.Errorf("a cell begins a line: %q", out.String())
+	}
+}
+
+// A set of databases that nobody ordered does not look as if their order was
+// proven.
+func TestASetOfOneAppHasNoOrderToProve(t *testing.T) {
+	set := holdfast.Set{
+		Node:     holdfast.Node{Name: "demo", Components: []holdfast.Component{{Name: "app", Kind: holdfast.App}}},
+		Captures: []holdfast.Capture{{Components: []holdfast.Captured{{Component: "app", Kind: holdfast.App}}}},
+	}
+	set.Prove()
+	var out bytes.Buffer
+	newApp(streams{in: strings.NewReader(""), out: &out, err: io.Discard}).printSet(set)
+	if !strings.Contains(out.String(), "\nOrder: none applies: there was no order to prove\n") {
+		t.Errorf("it says\n%s", &out)
 	}
 }

@@ -157,7 +157,8 @@ func (a *app) printSet(set holdfast.Set) {
 		rows = append(rows, []string{string(c.Component), c.Database.Name, fmt.Sprint(c.Server.Major()), offset(c.Began), offset(c.Ended), fmt.Sprint(tables), fmt.Sprint(n), size(c.Bytes)})
 	}
 	a.table(rows)
-	a.printf("\nOrder: %s\n", set.Order.Verdict)
+	nothing := map[bool]string{true: ": there was no order to prove"}[set.Order.Verdict == holdfast.NoneApplies]
+	a.printf("\nOrder: %s%s\n", set.Order.Verdict, nothing)
 	for _, e := range set.Order.Edges {
 		wish := map[bool]string{true: ", if possible"}[e.Soft]
 		a.printf("  %s before %s%s\n", e.First, e.Then, wish)
