@@ -196,13 +196,25 @@ func (j Job) rehearse(ctx context.Context, place Place, set holdfast.Set, files 
 	r.say(restored, holdfast.Finding{
 		Verdict: holdfast.Holds,
 		Evidence: fmt.Sprintf("%s with %d rows: every row digest, every sequence, and what the databases say about "+
-			"themselves equal the manifest", tables(r.Components), rows(r.Components)),
+			"themselves equal the manifest%s", tables(r.Components), rows(r.Components), leftOut(done)),
 	})
 	if err := j.order(ctx, place, set, r); err != nil {
 		return err
 	}
 	j.identities(ctx, set, files, r)
 	return j.ask(ctx, place, set, r)
+}
+
+// leftOut names what was not restored, as the operator said.
+func leftOut(done restore.Report) string {
+	var names []string
+	for _, d := range done.Done {
+		names = append(names, d.Without...)
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return "; left out, as you said: " + strings.Join(names, ", ")
 }
 
 // order proves the order again, from the restored databases.

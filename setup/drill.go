@@ -30,10 +30,12 @@ import (
 type DrillOptions struct {
 	Keys   []age.Identity // open the identities; none: they are not looked into
 	Locale string         // to make the databases with, instead of the recorded one
-	Server string         // config.LocalServer, config.ContainerServer; empty: as configured
-	Boot   bool           // start the participant on its database
-	DryRun bool           // only say which images are needed
-	NoPull bool           // refuse where an image would have to be fetched
+	// Without are objects to leave out, by the names that a manifest's needs have.
+	Without []string
+	Server  string // config.LocalServer, config.ContainerServer; empty: as configured
+	Boot    bool   // start the participant on its database
+	DryRun  bool   // only say which images are needed
+	NoPull  bool   // refuse where an image would have to be fetched
 }
 
 // DrillJob is a drill of one set.
@@ -88,7 +90,9 @@ func (p *Parts) drillHost(
 	if err != nil {
 		return nil, err
 	}
-	r := rehearsing{tools: p.tools(), options: postgres.LoadOptions{Events: p.Events, Locale: f.Locale}}
+	r := rehearsing{tools: p.tools(), options: postgres.LoadOptions{
+		Events: p.Events, Locale: f.Locale, Without: f.Without,
+	}}
 	if want == config.ContainerServer {
 		return p.containerHost(ctx, set, files, f, r)
 	}

@@ -16,6 +16,7 @@ type drillFlags struct {
 	keyFile string
 	reports string
 	locale  string
+	without []string
 	server  string
 	boot    bool
 	dryRun  bool
@@ -76,6 +77,7 @@ something is unknown, such as whether a network or a socket could be reached.`,
 	c.Flags().StringVar(&f.keyFile, "identity-key", "", "file with the recovery key or an SSH private key, to open the identities; - for standard input")
 	c.Flags().StringVar(&f.reports, "report", "", "directory to write the signed report to")
 	c.Flags().StringVar(&f.locale, "locale", "", "make the databases with this locale instead of the recorded one")
+	c.Flags().StringArrayVar(&f.without, "without", nil, "leave out an object that the sandbox lacks something for, such as 'extension pg_cron'; repeatable")
 	c.Flags().StringVar(&f.server, "server", "", "local or container (default: local where the server programs are there)")
 	c.Flags().BoolVar(&f.boot, "boot", false, "start the participant on the restored database, in a container, and ask it who it is")
 	c.Flags().BoolVarP(&f.dryRun, "dry-run", "n", false, "say what is needed and whether it is there")
@@ -93,7 +95,7 @@ func (a *app) drill(ctx context.Context, id string, f drillFlags) error {
 	return a.withSource(ctx, id, func(p *setup.Parts, from setup.Source) error {
 		set, files := from.Set, from.Files
 		job, err := p.DrillJob(ctx, set, files, setup.DrillOptions{
-			Keys: keys, Locale: f.locale, Server: f.server, Boot: f.boot, DryRun: f.dryRun,
+			Keys: keys, Locale: f.locale, Without: f.without, Server: f.server, Boot: f.boot, DryRun: f.dryRun,
 		})
 		if err != nil {
 			return err

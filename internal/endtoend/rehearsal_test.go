@@ -229,7 +229,16 @@ func TestRehearsalsOfTheProgram(t *testing.T) {
 	if out := places(w); !strings.Contains(out, "was loaded next to database participant") {
 		t.Errorf("next to the live databases:\n%s", out)
 	}
-	if out := places(equipped("keeper")); strings.Count(out, "was loaded in a sandbox") != 2 {
+	const fine = "constraint fine on public.extra"
+	execute(t, server.DSN(splicetest.ValidatorDatabase), `CREATE TABLE public.extra (x int);
+		CREATE FUNCTION public.fine(int) RETURNS boolean LANGUAGE sql STABLE AS 'SELECT true';
+		ALTER TABLE public.extra ADD CONSTRAINT fine CHECK (public.fine(x))`)
+	kept := equipped("keeper")
+	if out := places(kept); strings.Count(out, "was loaded in a sandbox") != 2 {
 		t.Errorf("by a role without CREATEDB:\n%s", out)
+	}
+	out, _ := kept.run("drill", "--without", fine)
+	if !strings.Contains(out, "equal the manifest; left out, as you said: "+fine) {
+		t.Errorf("a drill that leaves something out:\n%s", out)
 	}
 }
