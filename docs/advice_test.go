@@ -33,7 +33,7 @@ var typed = map[string]string{
 	"holdfast check --explain data_outlives_stop": "TestOverlays",
 	"docker run --rm --volumes-from X --user 0 --entrypoint find X X X -mindepth 1 -delete": "TestOverlays",
 	"docker stop X && docker cp -a X:X X.data && docker cp -a X:X X.wal":                    "TestOverlays",
-	"holdfast export X DIR && mkdir -p X && cp -a DIR/XX X":                                 "TestOverlays",
+	"holdfast export X DIR && X": "TestOverlays",
 }
 
 // untyped are commands that no test can type, and why.

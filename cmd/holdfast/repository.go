@@ -69,7 +69,10 @@ of the repository and the old password can still read that copy: after a theft
 make a new repository.`,
 		Example: `  # a new password in a file, then the change
   (umask 077; openssl rand -base64 32 >/etc/holdfast/next.password)
-  holdfast repository password --new file:next.password`,
+  holdfast repository password --new file:next.password
+
+  # a new password that a secret manager holds
+  holdfast repository password --new exec:'pass show holdfast'`,
 		Args: exactly(0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if to == "" {

@@ -325,8 +325,7 @@ func (p *Programs) mountable(c Container, bind string) error {
 		return &holdfast.Problem{
 			Class: holdfast.Refused, What: fmt.Sprintf("container %s mounts %s, which is not there", c.Name, bind), Err: err,
 			Why: "The set has it, but it is outside of the bundle, where a set must not choose what is written.",
-			Do: fmt.Sprintf("Put it in its place, `holdfast export %s DIR && mkdir -p %s && cp -a DIR/%s%s %s`, and restore again.",
-				p.Set, path.Dir(bind), path.Join(holdfast.DeploymentDirectory, elsewhere), bind, bind),
+			Do: fmt.Sprintf("Put it in its place, `holdfast export %s DIR && %s`, and restore again.", p.Set, p.installs(bind)),
 		}
 	}
 	return &holdfast.Problem{
@@ -335,6 +334,26 @@ func (p *Programs) mountable(c Container, bind string) error {
 		Do: "Put it there as it was. If the bundle is unpacked elsewhere, say where: " +
 			"`directory:` below `compose:` in holdfast.yaml.",
 	}
+}
+
+// installs are the commands that put exported files at a path or below it, with
+// their modes and owners.
+func (p *Programs) installs(bind string) string {
+	var commands []string
+	for _, k := range p.kept {
+		if !isIn(k.Path, bind) {
+			continue
+		}
+		command := "install -D"
+		if k.Mode != "" {
+			command += " -m " + k.Mode
+		}
+		if user, group, ok := strings.Cut(k.Owner, ":"); ok {
+			command += " -o " + user + " -g " + group
+		}
+		commands = append(commands, fmt.Sprintf("%s DIR/%s %s", command, k.File, k.Path))
+	}
+	return strings.Join(commands, " && ")
 }
 
 // content is a kept file's.
