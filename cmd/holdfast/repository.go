@@ -71,8 +71,8 @@ make a new repository.`,
   (umask 077; openssl rand -base64 32 >/etc/holdfast/next.password)
   holdfast repository password --new file:next.password
 
-  # a new password that a secret manager holds
-  holdfast repository password --new exec:'pass show holdfast'`,
+  # one that Vault holds
+  holdfast repository password --new vault:team/holdfast#password`,
 		Args: exactly(0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if to == "" {
