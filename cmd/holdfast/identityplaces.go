@@ -20,6 +20,9 @@ written. Exit code 4 means that a place does not have the current identities.`,
 		Example: `  # are they everywhere
   holdfast identities places
 
+  # for monitoring: an exit code, and JSON
+  holdfast identities places --output json
+
   # write what is missing
   holdfast identities fetch`,
 		Args: exactly(0, "no arguments"),
