@@ -325,7 +325,7 @@ func (p *Programs) mountable(c Container, bind string) error {
 		return &holdfast.Problem{
 			Class: holdfast.Refused, What: fmt.Sprintf("container %s mounts %s, which is not there", c.Name, bind), Err: err,
 			Why: "The set has it, but it is outside of the bundle, where a set must not choose what is written.",
-			Do: fmt.Sprintf("Put it in its place, `holdfast export %s DIR && %s`, and restore again.", p.Set, p.installs(bind)),
+			Do:  fmt.Sprintf("Put it in its place, `holdfast export %s DIR && %s`, and restore again.", p.Set, p.installs(bind)),
 		}
 	}
 	return &holdfast.Problem{
