@@ -22,12 +22,12 @@ import (
 // of the account, a shared access signature, or those that Azure's own chain
 // finds: variables, workload identity, the machine's managed identity, az.
 // kopia's storage knows no managed identity and no chain, so this one is ours.
-func openAzure(ctx context.Context, at place.Place, a Access, _ bool) (blob.Storage, error) {
-	client, err := azureContainer(ctx, at, a)
+func openAzure(ctx context.Context, at entry) (blob.Storage, error) {
+	client, err := azureContainer(ctx, at.Place, at.access)
 	if err != nil {
 		return nil, err
 	}
-	return azureBlobs{container: client, name: at.String(), prefix: prefixOf(at)}, nil
+	return azureBlobs{container: client, name: at.String(), prefix: prefixOf(at.Place)}, nil
 }
 
 // azureContainer is the client of the place's container.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"time"
 
 	"github.com/kopia/kopia/repo/blob"
 
@@ -13,22 +14,28 @@ import (
 	"holdfast/place"
 )
 
-// opener opens the storage of blobs in a place outside of this machine; create
-// makes a directory that does not exist yet.
-type opener func(ctx context.Context, at place.Place, a Access, create bool) (blob.Storage, error)
+// entry is how a place outside of this machine is entered.
+type entry struct {
+	place.Place
+	access Access
+	create bool      // make a directory that does not exist yet
+	asOf   time.Time // see the place as it was then; zero: as it is
+}
+
+// opener opens the storage of blobs in a place outside of this machine.
+type opener func(context.Context, entry) (blob.Storage, error)
 
 // bucket is a place outside of this machine that holds blobs under names, and
 // nothing else: an object store, or a directory of another machine.
 type bucket struct {
-	at     place.Place
-	access Access
-	open   opener
-	locks  *held
+	entry
+	open  opener
+	locks *held
 }
 
 // outsideMachine are the places outside of this machine, one opener each.
 func outsideMachine(open opener) func(location) backend {
-	return func(l location) backend { return bucket{l.Place, l.access, open, &held{}} }
+	return func(l location) backend { return bucket{l.entry(), open, &held{}} }
 }
 
 func (b bucket) storage(ctx context.Context, create bool) (blob.Storage, error) {
@@ -43,9 +50,11 @@ func (b bucket) storage(ctx context.Context, create bool) (blob.Storage, error) 
 // repository. Every role may list.
 func (b bucket) unfenced(ctx context.Context, create bool) (blob.Storage, error) {
 	var st blob.Storage
+	e := b.entry
+	e.create = create
 	err := within(ctx, b.access.within(openTime), func(ctx context.Context) (err error) {
 		st, err = inTime(ctx, func(ctx context.Context) (blob.Storage, error) {
-			return b.open(ctx, b.at, b.access, create)
+			return b.open(ctx, e)
 		})
 		if err != nil {
 			return err
@@ -56,14 +65,14 @@ func (b bucket) unfenced(ctx context.Context, create bool) (blob.Storage, error)
 		if st != nil {
 			_ = st.Close(context.WithoutCancel(ctx))
 		}
-		return nil, refusal("open repository "+b.at.String(), err)
+		return nil, refusal("open repository "+b.String(), err)
 	}
 	return patient{st, cmp.Or(b.access.Silence, quietTime)}, nil
 }
 
 func (b bucket) vacant(ctx context.Context) (bool, error) {
 	st, err := b.unfenced(ctx, false)
-	if holdfast.ClassOf(err) == holdfast.NoRepository && b.at.Bucket == "" {
+	if holdfast.ClassOf(err) == holdfast.NoRepository && b.Bucket == "" {
 		return true, nil // a directory that would be made
 	}
 	if err != nil {

@@ -13,14 +13,12 @@ import (
 	"github.com/kopia/kopia/repo/blob/sftp"
 	"github.com/kopia/kopia/repo/blob/webdav"
 	"github.com/studio-b12/gowebdav"
-
-	"holdfast/place"
 )
 
 // openSFTP opens a directory of another machine. The key of that machine has to
 // be known: the first connection is not the time to learn it.
-func openSFTP(ctx context.Context, at place.Place, a Access, create bool) (blob.Storage, error) {
-	c, err := a.read(ctx)
+func openSFTP(ctx context.Context, at entry) (blob.Storage, error) {
+	c, err := at.access.read(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -38,14 +36,14 @@ func openSFTP(ctx context.Context, at place.Place, a Access, create bool) (blob.
 		Username:       at.Account,
 		Password:       c.secret,
 		KeyData:        c.key,
-		KnownHostsFile: a.KnownHosts,
+		KnownHostsFile: at.access.KnownHosts,
 	}
 	if c.secret == "" && c.key == "" {
 		if o.Keyfile, err = ownKey(); err != nil {
 			return nil, err
 		}
 	}
-	st, err := sftp.New(ctx, o, create)
+	st, err := sftp.New(ctx, o, at.create)
 	if err != nil {
 		return nil, err
 	}
@@ -67,8 +65,8 @@ func ownKey() (string, error) {
 // openWebDAV opens a directory of a WebDAV server. Its files appear under their
 // names at once and whole only where the server does that, so each is written
 // under another name first.
-func openWebDAV(ctx context.Context, at place.Place, a Access, create bool) (blob.Storage, error) {
-	c, err := a.read(ctx)
+func openWebDAV(ctx context.Context, at entry) (blob.Storage, error) {
+	c, err := at.access.read(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -76,16 +74,16 @@ func openWebDAV(ctx context.Context, at place.Place, a Access, create bool) (blo
 	if user == "" {
 		user = c.id
 	}
-	server := schemeOf(at) + at.Host
+	server := schemeOf(at.Place) + at.Host
 	client := gowebdav.NewClient(server, user, c.secret)
 	_, err = client.Stat("/" + at.Path)
-	if gowebdav.IsErrNotFound(err) && create {
+	if gowebdav.IsErrNotFound(err) && at.create {
 		err = client.MkdirAll("/"+at.Path, directoryMode)
 	}
 	if err != nil {
 		return nil, err
 	}
-	st, err := webdav.New(ctx, &webdav.Options{URL: server + "/" + at.Path, Username: user, Password: c.secret}, create)
+	st, err := webdav.New(ctx, &webdav.Options{URL: server + "/" + at.Path, Username: user, Password: c.secret}, at.create)
 	if err != nil {
 		return nil, err
 	}

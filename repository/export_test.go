@@ -146,3 +146,13 @@ func Grants() (list []Grant) {
 	}
 	return list
 }
+
+// Text is a short text as a blob.
+func Text(text string) blob.Bytes { return note(text) }
+
+// SetYoung says which blobs an extension of locks may pass over.
+func SetYoung(age time.Duration) (undo func()) {
+	old := extendYoung
+	extendYoung = age
+	return func() { extendYoung = old }
+}

@@ -8,12 +8,12 @@ import (
 	"cloud.google.com/go/auth/credentials"
 	"cloud.google.com/go/auth/httptransport"
 	"github.com/kopia/kopia/repo/blob"
+	"github.com/kopia/kopia/repo/blob/readonly"
 	"github.com/kopia/kopia/repo/blob/retrying"
 	"google.golang.org/api/option"
 	"google.golang.org/api/storage/v1"
 
 	"holdfast"
-	"holdfast/place"
 )
 
 // openGCS opens a bucket of Google Cloud Storage. The credentials are the key of
@@ -22,8 +22,8 @@ import (
 // the service account of the machine. kopia's storage would link half as much
 // again as the rest of the program, so this one is ours, on Google's own client
 // of the same API.
-func openGCS(ctx context.Context, at place.Place, a Access, create bool) (blob.Storage, error) {
-	st, err := openRawGCS(ctx, at, a, create)
+func openGCS(ctx context.Context, at entry) (blob.Storage, error) {
+	st, err := openRawGCS(ctx, at)
 	if err != nil {
 		return nil, err
 	}
@@ -31,20 +31,30 @@ func openGCS(ctx context.Context, at place.Place, a Access, create bool) (blob.S
 }
 
 // openRawGCS opens a bucket in which nothing is tried twice.
-func openRawGCS(ctx context.Context, at place.Place, a Access, _ bool) (blob.Storage, error) {
-	client, err := googleClient(ctx, a)
+func openRawGCS(ctx context.Context, at entry) (blob.Storage, error) {
+	client, err := googleClient(ctx, at.access)
 	if err != nil {
 		return nil, err
 	}
 	options := []option.ClientOption{option.WithHTTPClient(client)}
 	if at.Host != "" {
-		options = append(options, option.WithEndpoint(schemeOf(at)+at.Host+"/storage/v1/"))
+		options = append(options, option.WithEndpoint(schemeOf(at.Place)+at.Host+"/storage/v1/"))
 	}
 	service, err := storage.NewService(ctx, options...)
 	if err != nil {
 		return nil, err
 	}
-	return gcsBlobs{objects: service.Objects, bucket: at.Bucket, name: at.String(), prefix: prefixOf(at)}, nil
+	blobs := gcsBlobs{
+		objects: service.Objects,
+		bucket:  at.Bucket,
+		name:    at.String(),
+		prefix:  prefixOf(at.Place),
+		asOf:    at.asOf,
+	}
+	if !at.asOf.IsZero() {
+		return readonly.NewWrapper(blobs), nil
+	}
+	return blobs, nil
 }
 
 // googleClient sends requests with the credentials of an access.

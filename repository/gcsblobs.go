@@ -25,6 +25,7 @@ type gcsBlobs struct {
 	bucket  string
 	name    string
 	prefix  string
+	asOf    time.Time // read what existed then; zero: what exists
 }
 
 // googleLocked is the mode of a retention that nobody can shorten.
@@ -36,7 +37,10 @@ func (s gcsBlobs) GetBlob(ctx context.Context, id blob.ID, offset, length int64,
 	if offset < 0 {
 		return blob.ErrInvalidRange
 	}
-	get := s.objects.Get(s.bucket, s.prefix+string(id)).Context(ctx)
+	get, err := s.get(ctx, id)
+	if err != nil {
+		return err
+	}
 	if length >= 0 {
 		get.Header().Set("Range", fmt.Sprintf("bytes=%d-%d", offset, offset+max(length, 1)-1))
 	}
@@ -56,11 +60,63 @@ func (s gcsBlobs) GetBlob(ctx context.Context, id blob.ID, offset, length int64,
 
 // GetMetadata implements blob.Reader.
 func (s gcsBlobs) GetMetadata(ctx context.Context, id blob.ID) (blob.Metadata, error) {
-	got, err := s.objects.Get(s.bucket, s.prefix+string(id)).Fields("name,size,timeCreated").Context(ctx).Do()
+	get, err := s.get(ctx, id)
+	if err != nil {
+		return blob.Metadata{}, err
+	}
+	got, err := get.Fields("name,size,timeCreated").Do()
 	if err != nil {
 		return blob.Metadata{}, ofGoogle(err)
 	}
 	return s.metadata(got)
+}
+
+// get reads the blob of that name, or the version of it that existed then.
+func (s gcsBlobs) get(ctx context.Context, id blob.ID) (*storage.ObjectsGetCall, error) {
+	name := s.prefix + string(id)
+	get := s.objects.Get(s.bucket, name).Context(ctx)
+	if s.asOf.IsZero() {
+		return get, nil
+	}
+	var generation int64
+	err := s.each(ctx, name, func(o *storage.Object) error {
+		if o.Name == name {
+			generation = o.Generation
+		}
+		return nil
+	})
+	if err == nil && generation == 0 {
+		err = blob.ErrBlobNotFound
+	}
+	return get.Generation(generation), err
+}
+
+// each calls fn with the objects whose names begin so, that exist or existed
+// then.
+func (s gcsBlobs) each(ctx context.Context, prefix string, fn func(*storage.Object) error) error {
+	list := s.objects.List(s.bucket).Prefix(prefix).Versions(!s.asOf.IsZero()).
+		Fields("nextPageToken,items(name,size,timeCreated,timeDeleted,generation)")
+	return list.Pages(ctx, func(page *storage.Objects) error {
+		for _, o := range page.Items {
+			if !s.existed(o) {
+				continue
+			}
+			if err := fn(o); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// existed reports whether a version was the one of its name at that time.
+func (s gcsBlobs) existed(o *storage.Object) bool {
+	if s.asOf.IsZero() {
+		return true
+	}
+	created, err := time.Parse(time.RFC3339, o.TimeCreated)
+	deleted, alive := time.Parse(time.RFC3339, o.TimeDeleted)
+	return err == nil && !created.After(s.asOf) && (alive != nil || deleted.After(s.asOf))
 }
 
 // metadata is what is known of an object.
@@ -75,20 +131,13 @@ func (s gcsBlobs) metadata(o *storage.Object) (blob.Metadata, error) {
 
 // ListBlobs implements blob.Reader.
 func (s gcsBlobs) ListBlobs(ctx context.Context, prefix blob.ID, each func(blob.Metadata) error) error {
-	return s.objects.List(s.bucket).Prefix(s.prefix+string(prefix)).
-		Fields("nextPageToken,items(name,size,timeCreated)").
-		Pages(ctx, func(page *storage.Objects) error {
-			for _, o := range page.Items {
-				m, err := s.metadata(o)
-				if err == nil {
-					err = each(m)
-				}
-				if err != nil {
-					return err
-				}
-			}
-			return nil
-		})
+	return s.each(ctx, s.prefix+string(prefix), func(o *storage.Object) error {
+		m, err := s.metadata(o)
+		if err != nil {
+			return err
+		}
+		return each(m)
+	})
 }
 
 // PutBlob implements blob.Storage. A blob is one request: kopia's storage would

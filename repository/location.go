@@ -2,8 +2,12 @@ package repository
 
 import (
 	"context"
+	"fmt"
+	"sync/atomic"
+	"time"
 
 	"github.com/kopia/kopia/repo/blob"
+	"github.com/kopia/kopia/repo/format"
 
 	"holdfast"
 	"holdfast/place"
@@ -20,6 +24,11 @@ func Copies(in ...place.Place) Option { return func(l *location) { l.copies = in
 // the data.
 func ErrorCorrection(percent int) Option { return func(l *location) { l.errorCorrection = percent } }
 
+// AsOf opens the repository as it was at a time, and lets nothing be written: the
+// way back after somebody has deleted or replaced what was in it. The place has
+// to keep versions.
+func AsOf(at time.Time) Option { return func(l *location) { l.asOf = at } }
+
 // Through wraps the storage of the repository, to limit, count or disturb its
 // requests.
 func Through(wrap func(blob.Storage) blob.Storage) Option {
@@ -32,6 +41,9 @@ type location struct {
 	backend         backend
 	access          Access
 	copies          []place.Place
+	asOf            time.Time
+	lockFor         ObjectLock // of a new repository
+	rule            *atomic.Pointer[format.BlobStorageConfiguration]
 	errorCorrection int
 	wrap            func(blob.Storage) blob.Storage
 }
@@ -85,7 +97,7 @@ var (
 
 // locate finds the backend of a place.
 func locate(at place.Place, options []Option) (location, error) {
-	l := location{Place: at}
+	l := location{Place: at, rule: new(atomic.Pointer[format.BlobStorageConfiguration])}
 	for _, o := range options {
 		o(&l)
 	}
@@ -93,17 +105,34 @@ func locate(at place.Place, options []Option) (location, error) {
 		return l, &holdfast.Problem{Class: holdfast.Usage, What: "repository " + at.String(), Err: err,
 			Do: "Name another place in repository.path."}
 	}
+	if !l.asOf.IsZero() && !keepsVersions[at.Scheme] {
+		return l, &holdfast.Problem{
+			Class: holdfast.Usage,
+			What:  fmt.Sprintf("repository %s: %s:// is not seen as it was", at, at.Scheme),
+			Why:   "Only buckets of S3 and of Google keep versions that Holdfast reads.",
+			Do:    "Leave --as-of out, or read a second copy: HOLDFAST_REPOSITORY_PATH=PLACE.",
+		}
+	}
 	l.backend = backends[at.Scheme](l)
 	return l, nil
 }
 
+// keepsVersions are the kinds of places that may keep what was replaced.
+var keepsVersions = map[place.Scheme]bool{place.S3: true, place.GCS: true}
+
+// entry is how the place is entered, if it is outside of this machine.
+func (l location) entry() entry { return entry{Place: l.Place, access: l.access, asOf: l.asOf} }
+
 // storage opens the storage.
 func (l location) storage(ctx context.Context, create bool) (blob.Storage, error) {
 	st, err := l.backend.storage(ctx, create)
-	if err == nil && l.wrap != nil {
+	if err != nil {
+		return nil, err
+	}
+	if l.wrap != nil {
 		st = l.wrap(st)
 	}
-	return st, err
+	return keeping{st, l.rule}, nil
 }
 
 // outside are the places for copies of the vital blobs. A kind of place that

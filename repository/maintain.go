@@ -154,6 +154,11 @@ func (r *Repository) maintain(ctx context.Context, u *record.Maintenance) error 
 	if fatal := r.fatal.Load(); fatal != nil {
 		return r.location.explain("maintain", *fatal)
 	}
+	if u.Mode == fullMode {
+		if err := r.extendCopies(ctx); err != nil {
+			return r.location.explain("maintain", err)
+		}
+	}
 	return r.outlook(ctx, u)
 }
 

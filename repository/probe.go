@@ -60,7 +60,7 @@ func Probe(ctx context.Context, in place.Place, options ...Option) ([]Tried, err
 	}
 	var tried []Tried
 	err = within(ctx, openTime, func(ctx context.Context) error {
-		st, err := inTime(ctx, func(ctx context.Context) (blob.Storage, error) { return open(ctx, in, at.access, false) })
+		st, err := inTime(ctx, func(ctx context.Context) (blob.Storage, error) { return open(ctx, at.entry()) })
 		if err != nil {
 			return err
 		}

@@ -2,10 +2,13 @@ package repository
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"sync/atomic"
 	"time"
 
 	"github.com/kopia/kopia/repo"
+	"github.com/kopia/kopia/repo/blob"
 	"github.com/kopia/kopia/repo/format"
 	"github.com/kopia/kopia/repo/maintenance"
 
@@ -64,6 +67,9 @@ func Create(ctx context.Context, in place.Place, password holdfast.Secret, optio
 		return &holdfast.Problem{Class: holdfast.Usage, What: "create repository: the password is empty",
 			Do: "Put a long random password where repository.password points."}
 	}
+	if err := at.lockable(ctx); err != nil {
+		return err
+	}
 	st, err := at.storage(ctx, true)
 	if err != nil {
 		return at.explain("create", err)
@@ -79,6 +85,8 @@ func Create(ctx context.Context, in place.Place, password holdfast.Secret, optio
 			EnablePasswordChange: true,
 			ECCOverheadPercent:   at.errorCorrection,
 		},
+		RetentionMode:   blob.RetentionMode(at.lockFor.Mode),
+		RetentionPeriod: at.lockFor.Period,
 	}
 	opt.FormatBlockKeyDerivationAlgorithm = keyDerivation
 	opt.ObjectFormat.Splitter = defaultSplitter
@@ -93,6 +101,7 @@ func Create(ctx context.Context, in place.Place, password holdfast.Secret, optio
 	defer func() { _ = r.Close(ctx) }()
 	if err := r.write(ctx, "create", func(ctx context.Context, s *Session) error {
 		params := maintenance.DefaultParams()
+		params.ExtendObjectLocks = at.lockFor != ObjectLock{}
 		params.Owner = r.rep.ClientOptions().UsernameAtHost()
 		return maintenance.SetParams(ctx, s.w, &params)
 	}); err != nil {
@@ -136,6 +145,11 @@ func (l location) open(ctx context.Context, password holdfast.Secret) (*Reposito
 	if err != nil {
 		return nil, l.unopened(ctx, password, err)
 	}
+	rule, err := r.direct().FormatManager().BlobCfgBlob(ctx)
+	if err != nil {
+		return nil, errors.Join(l.explain("open", err), r.Close(ctx))
+	}
+	l.rule.Store(&rule)
 	return r, nil
 }
 
@@ -153,6 +167,9 @@ func (r *Repository) Name() string { return r.location.String() }
 func (r *Repository) Write(
 	ctx context.Context, purpose string, fn func(context.Context, holdfast.SetWriter) error,
 ) error {
+	if err := r.writable(); err != nil {
+		return err
+	}
 	l, err := r.takeLease(ctx)
 	if err != nil {
 		return err
@@ -165,6 +182,19 @@ func (r *Repository) Write(
 		s.lease = l
 		return fn(ctx, s)
 	})
+}
+
+// writable refuses to write to the past.
+func (r *Repository) writable() error {
+	if r.location.asOf.IsZero() {
+		return nil
+	}
+	return &holdfast.Problem{
+		Class: holdfast.Refused,
+		What:  fmt.Sprintf("write to repository %s as of %s", r.location, r.location.asOf.Format(time.RFC3339)),
+		Why:   "It is seen as it was then, and nothing can be added to the past.",
+		Do:    "Run it without --as-of.",
+	}
 }
 
 func (r *Repository) write(ctx context.Context, purpose string, fn func(context.Context, *Session) error) error {

@@ -22,22 +22,28 @@ import (
 // configuration and profiles, web identity, the role of the machine. kopia
 // knows fewer of these ways, so it is handed what they give, and a storage of
 // newer keys once they have expired.
-func openS3(ctx context.Context, at place.Place, a Access, _ bool) (blob.Storage, error) {
-	keys, region, err := s3Keys(ctx, at, a)
+func openS3(ctx context.Context, at entry) (blob.Storage, error) {
+	keys, region, err := s3Keys(ctx, at.Place, at.access)
 	if err != nil {
 		return nil, err
 	}
-	trusted, err := a.authority()
+	trusted, err := at.access.authority()
 	if err != nil {
 		return nil, err
 	}
 	o := s3.Options{
 		BucketName:  at.Bucket,
-		Prefix:      prefixOf(at),
-		Endpoint:    s3Server(at),
+		Prefix:      prefixOf(at.Place),
+		Endpoint:    s3Server(at.Place),
 		Region:      region,
 		DoNotUseTLS: at.Option(place.TLS) == place.Off,
 		RootCA:      trusted,
+	}
+	if !at.asOf.IsZero() {
+		if err := keepsPast(ctx, at); err != nil {
+			return nil, err
+		}
+		o.PointInTime = &at.asOf
 	}
 	return renewing(ctx, keys, func(ctx context.Context, k aws.Credentials) (blob.Storage, error) {
 		o := o

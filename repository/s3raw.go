@@ -11,6 +11,7 @@ import (
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
 
+	"holdfast"
 	"holdfast/place"
 )
 
@@ -20,12 +21,18 @@ type rawS3 struct {
 	blob.DefaultProviderImplementation
 
 	client *minio.Client
-	at     place.Place
+	place.Place
 	prefix string
 }
 
-func openRawS3(ctx context.Context, at place.Place, a Access, _ bool) (blob.Storage, error) {
-	keys, region, err := s3Keys(ctx, at, a)
+func openRawS3(ctx context.Context, at entry) (blob.Storage, error) {
+	client, err := s3Client(ctx, at)
+	return rawS3{client: client, Place: at.Place, prefix: prefixOf(at.Place)}, err
+}
+
+// s3Client sends requests to the server of a bucket, each once.
+func s3Client(ctx context.Context, at entry) (*minio.Client, error) {
+	keys, region, err := s3Keys(ctx, at.Place, at.access)
 	if err != nil {
 		return nil, err
 	}
@@ -33,18 +40,35 @@ func openRawS3(ctx context.Context, at place.Place, a Access, _ bool) (blob.Stor
 	if err != nil {
 		return nil, err
 	}
-	transport, err := a.transport()
+	transport, err := at.access.transport()
 	if err != nil {
 		return nil, err
 	}
-	client, err := minio.New(s3Server(at), &minio.Options{
+	return minio.New(s3Server(at.Place), &minio.Options{
 		Creds:      credentials.NewStaticV4(k.AccessKeyID, k.SecretAccessKey, k.SessionToken),
 		Secure:     at.Option(place.TLS) != place.Off,
 		Transport:  transport,
 		Region:     region,
 		MaxRetries: 1,
 	})
-	return rawS3{client: client, at: at, prefix: prefixOf(at)}, err
+}
+
+// keepsPast refuses a bucket without versions.
+func keepsPast(ctx context.Context, at entry) error {
+	client, err := s3Client(ctx, at)
+	if err != nil {
+		return err
+	}
+	versions, err := client.GetBucketVersioning(ctx, at.Bucket)
+	if err != nil || versions.Enabled() || versions.Suspended() {
+		return err
+	}
+	return &holdfast.Problem{
+		Class: holdfast.Refused,
+		What:  "bucket " + at.Bucket + " keeps no versions",
+		Why:   "What was deleted or replaced in it is gone.",
+		Do:    "Leave --as-of out, or read a second copy: HOLDFAST_REPOSITORY_PATH=PLACE.",
+	}
 }
 
 // s3Server is the server of a bucket: AWS's, unless the place names another.
@@ -59,7 +83,7 @@ func (s rawS3) name(id blob.ID) string { return s.prefix + string(id) }
 
 // GetBlob implements blob.Reader, for whole blobs.
 func (s rawS3) GetBlob(ctx context.Context, id blob.ID, _, _ int64, out blob.OutputBuffer) error {
-	got, err := s.client.GetObject(ctx, s.at.Bucket, s.name(id), minio.GetObjectOptions{})
+	got, err := s.client.GetObject(ctx, s.Bucket, s.name(id), minio.GetObjectOptions{})
 	if err != nil {
 		return err
 	}
@@ -70,7 +94,7 @@ func (s rawS3) GetBlob(ctx context.Context, id blob.ID, _, _ int64, out blob.Out
 
 // GetMetadata implements blob.Reader.
 func (s rawS3) GetMetadata(ctx context.Context, id blob.ID) (blob.Metadata, error) {
-	got, err := s.client.StatObject(ctx, s.at.Bucket, s.name(id), minio.StatObjectOptions{})
+	got, err := s.client.StatObject(ctx, s.Bucket, s.name(id), minio.StatObjectOptions{})
 	if status := statusOf(err); status == http.StatusNotFound {
 		return blob.Metadata{}, blob.ErrBlobNotFound
 	}
@@ -81,7 +105,7 @@ func (s rawS3) GetMetadata(ctx context.Context, id blob.ID) (blob.Metadata, erro
 func (s rawS3) ListBlobs(ctx context.Context, prefix blob.ID, each func(blob.Metadata) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	for o := range s.client.ListObjects(ctx, s.at.Bucket, minio.ListObjectsOptions{Prefix: s.name(prefix)}) {
+	for o := range s.client.ListObjects(ctx, s.Bucket, minio.ListObjectsOptions{Prefix: s.name(prefix)}) {
 		if o.Err != nil {
 			return o.Err
 		}
@@ -103,18 +127,18 @@ func (s rawS3) PutBlob(ctx context.Context, id blob.ID, data blob.Bytes, _ blob.
 	if _, err := data.WriteTo(&text); err != nil {
 		return err
 	}
-	_, err := s.client.PutObject(ctx, s.at.Bucket, s.name(id), &text, int64(text.Len()),
+	_, err := s.client.PutObject(ctx, s.Bucket, s.name(id), &text, int64(text.Len()),
 		minio.PutObjectOptions{DisableMultipart: true, SendContentMd5: true})
 	return err
 }
 
 // DeleteBlob implements blob.Storage.
 func (s rawS3) DeleteBlob(ctx context.Context, id blob.ID) error {
-	return s.client.RemoveObject(ctx, s.at.Bucket, s.name(id), minio.RemoveObjectOptions{})
+	return s.client.RemoveObject(ctx, s.Bucket, s.name(id), minio.RemoveObjectOptions{})
 }
 
 // ConnectionInfo implements blob.Reader. It names no credentials.
 func (s rawS3) ConnectionInfo() blob.ConnectionInfo { return blob.ConnectionInfo{Type: handedOver} }
 
 // DisplayName implements blob.Reader.
-func (s rawS3) DisplayName() string { return s.at.String() }
+func (s rawS3) DisplayName() string { return s.String() }

@@ -98,6 +98,9 @@ func (o *Opening) Find(
 // for copies of what opens it: those where sealed identities are kept.
 func (p *Parts) RepositoryOptions() []repository.Option {
 	options := []repository.Option{repository.By(p.access(p.Config.Repository.Access))}
+	if !p.AsOf.IsZero() {
+		options = append(options, repository.AsOf(p.AsOf))
+	}
 	return append(options, repository.Copies(p.Config.Kept()...))
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"sync"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -27,7 +28,9 @@ type Options struct {
 	// Shell are libpq's variables of the shell, which complete the connections
 	// that the operator gives.
 	Shell libpq.Environment
-	Kind  *Kind // of the node, where the program knows one that the configuration does not
+	// AsOf is the time as of which the repository is read; zero: as it is.
+	AsOf time.Time
+	Kind *Kind // of the node, where the program knows one that the configuration does not
 	// Known are secrets by their references, which need not be read: of a
 	// configuration whose files are still to be made.
 	Known map[string]holdfast.Secret

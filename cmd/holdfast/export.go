@@ -65,7 +65,7 @@ keys: the files are readable for their owner alone, and should not stay.`,
 	c.Flags().StringVar(&f.component, "component", "", "with --sql: which component")
 	c.Flags().BoolVar(&f.owners, "owners", false, "with --sql: keep owners and grants; the roles have to exist where it is restored")
 	c.Flags().BoolVar(&f.unproven, "accept-unproven", false, "with --sql: take a set that is not proven")
-	return c
+	return a.readsThePast(c)
 }
 
 func (f exportFlags) check(a *app) error {

@@ -81,6 +81,8 @@ func initFlags(fl *pflag.FlagSet, f *firstrun.Answers, answers *answers) {
 		"or a manager of secrets such as vault://HOST/MOUNT/PATH; repeatable")
 	fl.StringVar(&f.KeyFile, "recovery-key-file", "", "write the new recovery key into this file instead of showing it; it must not exist")
 	fl.IntVar(&f.ErrorCorrection, "error-correction", 0, "store this much redundancy with the data, in percent (1 to 100), so that flipped bits can be put right")
+	fl.StringVar(&f.ObjectLock, "object-lock", "",
+		"MODE:PERIOD, such as compliance:30d: lock what is stored in a bucket against deletion; maintenance extends it")
 	fl.StringVar(&f.Project, "project", "", "compose project of the node, where several run here")
 	fl.StringToStringVar(&f.Services, "service", nil, "ROLE=CONTAINER of participant, validator or postgres, where several containers may be it; repeatable")
 	fl.StringVar(&f.Bundle, "bundle", "", "where the bundle's files are, if a restore is to find them elsewhere than they were")

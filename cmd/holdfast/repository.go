@@ -19,7 +19,7 @@ func newRepository(a *app) *cobra.Command {
 		Args:  subcommand,
 		RunE:  help,
 	}
-	c.AddCommand(newRepositoryCopy(a), newRepositoryPassword(a))
+	c.AddCommand(newRepositoryCheckImmutability(a), newRepositoryCopy(a), newRepositoryPassword(a))
 	return c
 }
 
@@ -129,5 +129,35 @@ func (a *app) printSent(list []repository.Sent) {
 			continue
 		}
 		a.printf("%s has everything: %d blobs of %s were sent and read back.\n", s.To, s.Blobs, size(s.Bytes))
+	}
+}
+
+func newRepositoryCheckImmutability(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "check-immutability",
+		Short: "Try to delete what is stored, as an attacker on the node would",
+		Long: `Store a small blob in the repository's bucket, locked for a day, and try with the
+node's credentials to delete it, to replace it, to shorten its lock, to switch
+versions off and to let the bucket expire what it holds. Nothing of the
+repository is touched, and a setting that could be changed is changed back. What
+succeeds is what an attacker on the node could do to every set.`,
+		Example: `  # what could somebody do who owns this machine
+  holdfast repository check-immutability
+
+  # for a program
+  holdfast repository check-immutability --output json`,
+		Args: exactly(0, "no arguments"),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.with(cmd.Context(), func(p *setup.Parts) error {
+				list, err := p.Immutability(cmd.Context())
+				if err != nil {
+					return err
+				}
+				if err := a.result("findings", list, func() { a.printFindings(list) }); err != nil {
+					return err
+				}
+				return judge(list)
+			})
+		},
 	}
 }

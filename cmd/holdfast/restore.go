@@ -66,7 +66,7 @@ under another name, and an empty one takes its place.`,
 	c.Flags().BoolVar(&f.originalStopped, "original-stopped", false, "the node that the set was taken of is stopped and cannot start again")
 	c.Flags().BoolVar(&f.FreshVolume, "fresh-volume", false, "for compose: keep the volume of Postgres, whatever is on it, and restore to an empty one")
 	c.AddCommand(newRestoreUndo(a), newRestoreRehearse(a), newRestoreClean(a))
-	return c
+	return a.readsThePast(c)
 }
 
 func newRestoreRehearse(a *app) *cobra.Command {
@@ -91,7 +91,7 @@ server of its own.`,
 		},
 	}
 	f.common(c)
-	return c
+	return a.readsThePast(c)
 }
 
 // common are the flags of a restore and of its rehearsal.

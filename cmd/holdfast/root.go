@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -34,6 +35,7 @@ type app struct {
 	known         *secrets.Known // what the command has read of secrets
 	configPath    string
 	output        string
+	asOf          string    // the time as of which the repository is read
 	quiet         bool      // say nothing of what goes well; of the commands that cron runs
 	ifInterrupted string    // what an interruption of the command means
 	shown         *progress // the listener of whatever the command does
@@ -133,9 +135,20 @@ func (a *app) open() (*setup.Parts, error) {
 
 // parts are what a configuration comes to.
 func (a *app) parts(c *config.Config) (*setup.Parts, error) {
+	asOf, err := setup.AsOf(a.asOf, time.Now())
+	if err != nil {
+		return nil, setup.Usage(err)
+	}
 	return setup.Open(c, setup.Options{
-		Version: version, Events: a.listener(), Shell: a.shell, Secrets: a.known,
+		Version: version, Events: a.listener(), Shell: a.shell, Secrets: a.known, AsOf: asOf,
 	})
+}
+
+// readsThePast gives a command that only reads the repository its flag.
+func (a *app) readsThePast(c *cobra.Command) *cobra.Command {
+	c.Flags().StringVar(&a.asOf, "as-of", "",
+		"read the repository as it was at this time, or so long ago; for buckets that keep versions")
+	return c
 }
 
 // with runs fn with what the configuration comes to.

@@ -58,7 +58,7 @@ why retention keeps or drops it.`,
 	}
 	c.Flags().StringVar(&state, "state", "", "only sets in this state: "+strings.Join(states, ", "))
 	c.Flags().BoolVar(&all, "all-nodes", false, "sets of every node in the repository")
-	return c
+	return a.readsThePast(c)
 }
 
 var states = []string{string(holdfast.Proven), string(holdfast.Unproven), string(holdfast.Misordered), string(holdfast.Mismatched)}
@@ -136,7 +136,7 @@ recorded facts.`,
 			})
 		},
 	}
-	return c
+	return a.readsThePast(c)
 }
 
 func (a *app) printSet(set holdfast.Set) {

@@ -27,8 +27,8 @@ import (
 	"holdfast/repository"
 )
 
-// GCS is a bucket of fake-gcs-server, which is none of Google's: it takes any
-// token. The service account's key is turned into one all the same.
+// GCS is a bucket with versions of fake-gcs-server, which is none of Google's: it
+// takes any token. The service account's key is turned into one all the same.
 func GCS(t testing.TB) Store {
 	t.Helper()
 	address := loopback(t)
@@ -36,7 +36,7 @@ func GCS(t testing.TB) Store {
 		"-port", address[strings.LastIndex(address, ":")+1:], "-backend", "memory", "-public-host", address,
 		"-log-level", "error")
 	answer, err := http.Post("http://"+address+"/storage/v1/b?project=demo", "application/json", //nolint:noctx // loopback
-		strings.NewReader(`{"name": "sets"}`))
+		strings.NewReader(`{"name": "sets", "versioning": {"enabled": true}}`))
 	if err != nil {
 		t.Fatal(err)
 	}

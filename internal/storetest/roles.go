@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -24,8 +25,20 @@ type Roles map[string]repository.Access
 // own. The gateway enforces actions, resources and prefixes of lists.
 func S3Roles(t testing.TB, policies map[string]string) (Store, Roles) {
 	t.Helper()
-	users := t.TempDir()
-	s := s3(t, "--iam-dir", users)
+	s := s3(t, "--iam-dir", t.TempDir())
+	return s, roles(t, s, policies)
+}
+
+// S3LockedRoles is the same with object lock.
+func S3LockedRoles(t testing.TB, policies map[string]string) (Store, Roles) {
+	t.Helper()
+	s := locked(t, s3(t, "--iam-dir", t.TempDir()))
+	return s, roles(t, s, policies)
+}
+
+// roles makes the users, and the policy of the bucket.
+func roles(t testing.TB, s Store, policies map[string]string) Roles {
+	t.Helper()
 	roles, whole := Roles{}, map[string]any{"Version": "2012-10-17"}
 	var statements []any
 	for role, file := range policies {
@@ -47,7 +60,7 @@ func S3Roles(t testing.TB, policies map[string]string) (Store, Roles) {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, text)
 	}
-	return s, roles
+	return roles
 }
 
 // statementsOf are those of a policy file, for one user and one place.
@@ -102,7 +115,9 @@ func clientOf(t testing.TB, s Store, a repository.Access) *minio.Client {
 // DeleteFirst deletes the first blob whose name begins so, by an access.
 func DeleteFirst(t testing.TB, s Store, a repository.Access, prefix string) error {
 	t.Helper()
-	list := s3Client(t, s).ListObjects(t.Context(), s.Place.Bucket, minio.ListObjectsOptions{
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel() // it goes on listing until then
+	list := s3Client(t, s).ListObjects(ctx, s.Place.Bucket, minio.ListObjectsOptions{
 		Prefix:  s.Place.Path + "/" + prefix,
 		MaxKeys: 1,
 	})

@@ -187,13 +187,13 @@ const region = "us-east-1"
 // s3 starts versitygw with further options.
 func s3(t testing.TB, options ...string) Store {
 	t.Helper()
-	root, address := t.TempDir(), loopback(t)
+	root, versions, address := t.TempDir(), t.TempDir(), loopback(t)
 	if err := os.Mkdir(filepath.Join(root, "sets"), 0o700); err != nil { // a bucket
 		t.Fatal(err)
 	}
 	command := []string{program(t, "versitygw"), "--access", keyID, "--secret", SecretKey, "--port", address,
 		"--region", region}
-	s := serve(t, nil, address, slices.Concat(command, options, []string{"posix", root})...)
+	s := serve(t, nil, address, slices.Concat(command, options, []string{"posix", "--versioning-dir", versions, root})...)
 	return Store{
 		Kind:   place.S3,
 		Place:  parsed(t, fmt.Sprintf("s3://sets/holdfast?endpoint=%s&region=%s&tls=off", address, region)),

@@ -89,7 +89,11 @@ func (r *run) createRepository(ctx context.Context, conf *config.Config) error {
 	if err != nil {
 		return err
 	}
-	options := append(p.RepositoryOptions(), repository.ErrorCorrection(r.ErrorCorrection))
+	lock, err := setup.ObjectLock(r.ObjectLock)
+	if err != nil {
+		return setup.Usage(err)
+	}
+	options := append(p.RepositoryOptions(), repository.ErrorCorrection(r.ErrorCorrection), repository.Locked(lock))
 	return repository.Create(ctx, conf.Repository.Place, password, options...)
 }
 

@@ -27,6 +27,7 @@ type Answers struct {
 	Password        string   // reference to the repository's; empty: one is made
 	Tools           string   // directory of pg_dump and pg_restore
 	ErrorCorrection int      // percent of redundancy
+	ObjectLock      string   // MODE:PERIOD of the locks on what is stored; empty: none
 
 	URL          string // of the validator app; "-" for none
 	Address      string // to connect to instead of the URL's host
@@ -154,6 +155,9 @@ func (r *run) possible() error {
 	}
 	if r.ErrorCorrection < 0 || r.ErrorCorrection > 100 {
 		return usage("--error-correction: want percent, 0 to 100")
+	}
+	if _, err := setup.ObjectLock(r.ObjectLock); err != nil {
+		return setup.Usage(err)
 	}
 	return r.noPasswords()
 }
