@@ -42,5 +42,5 @@ export HOLDFAST_TEST_MASTERS="$masters" HOLDFAST_TEST_ALL=1
 [ $# -gt 0 ] || set -- ./internal/endtoend/... ./cmd/holdfast ./capture/postgres ./export ./...
 # The tag is kopia's own for tests: a repository's key is derived from its
 # password at no cost. What the program does instead, a test of docs looks at.
-# Three packages at a time: each waits for servers of its own.
-go run ./internal/testbed/cmd/gotest -allow internal/testbed/skips.txt -slowest 25 -- -race -tags testing -timeout 30m -p 3 "$@"
+# Two packages at a time: each starts servers of its own.
+go run ./internal/testbed/cmd/gotest -allow internal/testbed/skips.txt -slowest 25 -- -race -tags testing -timeout 40m -p 2 "$@"

@@ -161,7 +161,9 @@ func TestPostgresFailsDuringARestore(t *testing.T) {
 		// Postgres itself may have gone down for want of room, and with it what
 		// has to be read before the validator app may start.
 		if left, _ := filepath.Glob(filepath.Join(d.dir, "*.restore.json")); len(left) > 0 {
-			d.holdfast(t, 0, "restore", "undo", "--yes")
+			eventually(t, "the restore is taken back", func() bool { // Postgres may be restarting
+				return d.try(t, "restore", "undo", "--yes").exit == 0
+			})
 		}
 		d.forgiveSequences(t) // a server that crashed has skipped some of their values
 		d.untouched(t)
