@@ -1,6 +1,7 @@
 package restore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -70,7 +71,7 @@ func Clean(ctx context.Context, t Target, history History, names []string, o Cle
 
 func notLeft(name string) error {
 	return &holdfast.Problem{
-		Class: holdfast.Refused, What: fmt.Sprintf("%s is not a database or volume that a restore left", name),
+		Class: holdfast.Refused, What: cmp.Or(name, "''") + " is not a database or volume that a restore left",
 		Why: "Only what a restore made or moved is dropped.", Do: "`holdfast restore clean` lists them.",
 	}
 }

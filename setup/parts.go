@@ -166,12 +166,17 @@ func (p *Parts) findIn(
 	return set, files, err
 }
 
-// Usage makes a mistake on the command line a Usage problem.
+// Usage makes a mistake on the command line a Usage problem. What an error says
+// itself of what to do stays.
 func Usage(err error) error {
-	return &holdfast.Problem{
+	p := &holdfast.Problem{
 		Class: holdfast.Usage, What: err.Error(),
 		Do: "`holdfast help` lists the commands, `holdfast help COMMAND` the flags of one.",
 	}
+	if cause := new(holdfast.Problem); errors.As(err, &cause) && cause.Do != "" {
+		p.Why, p.Do = cause.Why, cause.Do
+	}
+	return p
 }
 
 // readFacts is what both directions read of Canton in a transaction.

@@ -18,6 +18,7 @@ import (
 	"holdfast/internal/libpq"
 	"holdfast/sandbox"
 	"holdfast/secrets"
+	"holdfast/setup"
 )
 
 // version is set by the build.
@@ -114,6 +115,4 @@ func exitCode(c holdfast.Class) int {
 }
 
 // usageError makes a mistake on the command line a Usage problem.
-func usageError(_ *cobra.Command, err error) error {
-	return &holdfast.Problem{Class: holdfast.Usage, What: err.Error(), Do: "`holdfast help` lists the commands, `holdfast help COMMAND` the flags of one."}
-}
+func usageError(_ *cobra.Command, err error) error { return setup.Usage(err) }
