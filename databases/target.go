@@ -101,6 +101,9 @@ func (p Target) Look(ctx context.Context, set holdfast.SetID, c holdfast.Part) (
 	if out.Server, err = s.identity(ctx); err != nil {
 		return out, err
 	}
+	if out.Before, err = s.replacedBefore(ctx, out.Database); err != nil {
+		return out, err
+	}
 	if err := p.ready(ctx, s, set, c, &out); err != nil || out.InPlace != nil {
 		return out, err
 	}
@@ -126,6 +129,17 @@ func (p Target) Look(ctx context.Context, set holdfast.SetID, c holdfast.Part) (
 		out.Now = &facts
 	}
 	return out, nil
+}
+
+// replacedBefore is when the last swap of a database was, by its label.
+func (s Server) replacedBefore(ctx context.Context, live string) (at time.Time, err error) {
+	left, err := s.Leftovers(ctx, live)
+	for _, l := range left {
+		if l.Role == step.Previous && l.At.After(at) {
+			at = l.At
+		}
+	}
+	return at, err
 }
 
 // disk is where the server keeps its data, as far as it is seen from here.
@@ -214,12 +228,19 @@ func (p Target) Build(
 
 // Swaps are the steps that put the new databases in place: one of each server,
 // because the renames of one server are one transaction. All carry the same
-// time: an undo knows by it what was swapped together.
+// time: an undo knows by it what was swapped together, and which swap was the
+// last. So it is behind those of all swaps that a server remembers, whatever the
+// clock of this machine says.
 //
 // On several servers nothing is opened before everything has its place, so that
 // no two databases that do not belong together can be used or backed up, however
 // the swap is broken off.
 func (p Target) Swaps(set holdfast.SetID, at time.Time, list []target.Database) []step.Step {
+	for _, d := range list {
+		if !at.After(d.Before) {
+			at = d.Before.Add(time.Second)
+		}
+	}
 	for _, d := range list {
 		if d.InPlace != nil { // this goes on with that swap
 			at = *d.InPlace

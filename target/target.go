@@ -43,7 +43,10 @@ type Database struct {
 	// InPlace is when New took the name of Database, in a swap that was broken off
 	// before the other databases of the node took theirs. New is Database then.
 	InPlace *time.Time `json:"in_place,omitempty"`
-	Live    bool       `json:"live"` // a database of that name is there
+	// Before is when the newest restore that the server knows of replaced the
+	// database, by the clock of the machine that did; zero for none.
+	Before time.Time `json:"-"`
+	Live   bool      `json:"live"` // a database of that name is there
 	// Renamed says that the operator gave that database the name Previous already.
 	Renamed   bool       `json:"renamed,omitempty"`
 	Bytes     int64      `json:"bytes"`
