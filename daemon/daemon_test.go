@@ -215,7 +215,7 @@ func TestOneFailsTheOtherGoesOn(t *testing.T) {
 	}
 }
 
-// It ends when it is told to, also in the middle of something.
+// It ends when its context does, also in the middle of something.
 func TestItEnds(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	task := daemon.Task{

@@ -32,7 +32,7 @@ const (
 // percent: all of it within three weeks.
 const verifiedShare = 5
 
-// Service is a node that a daemon works for. Everything is opened anew for each
+// Service is a node that a daemon works for. Everything is opened again for each
 // task, so that a rotated password or a server that moved is found.
 type Service struct {
 	Options Options

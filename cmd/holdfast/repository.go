@@ -62,7 +62,7 @@ func newRepositoryPassword(a *app) *cobra.Command {
 		Short: "Change the password of the repository and of its copies",
 		Long: `Make the repository, and every place in "copies:", open with another password.
 It is read where REFERENCE says, file:PATH for example, as repository.password
-is. No data is written anew, and sets are not touched.
+is. No data is written again, and sets are not touched.
 
 Afterwards name the new place in repository.password. Whoever has an old copy
 of the repository and the old password can still read that copy: after a theft
