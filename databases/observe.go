@@ -178,7 +178,7 @@ func FreeAt(dir string) holdfast.Observed[int64] {
 	return holdfast.Known(int64(fs.Bavail) * int64(fs.Bsize)) //nolint:gosec,unconvert // the types differ between systems
 }
 
-// fileSystem tells the one of a directory from others; "" where it is unknown.
+// fileSystem identifies the file system of a directory; "" where it is unknown.
 func fileSystem(dir string) string {
 	var of syscall.Stat_t
 	if err := syscall.Stat(dir, &of); err != nil {

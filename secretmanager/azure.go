@@ -174,17 +174,8 @@ func (a *Azure) secret(name, version string) string {
 }
 
 func (a *Azure) call(ctx context.Context, what, method, address string, body, into any, right string) error {
-	got, err := a.caller.do(ctx, request{method: method, url: address, body: body, sign: a.sign})
-	if err != nil {
-		return unreachable(what, err)
-	}
-	if got.ok() {
-		if err := got.into(into); err != nil {
-			return unreachable(what, err)
-		}
-		return nil
-	}
-	return a.explain(what, got, right)
+	r := request{method: method, url: address, body: body, sign: a.sign}
+	return a.caller.fetch(ctx, what, r, into, func(got answer) error { return a.explain(what, got, right) })
 }
 
 func (a *Azure) sign(ctx context.Context, r *http.Request, _ []byte) error {

@@ -166,3 +166,19 @@ func (a answer) into(v any) error {
 	}
 	return nil
 }
+
+// fetch sends a request and reads the answer into a value. A refusal is explained
+// by who knows the manager.
+func (c caller) fetch(ctx context.Context, what string, r request, into any, explain func(answer) error) error {
+	got, err := c.do(ctx, r)
+	if err == nil && !got.ok() {
+		return explain(got)
+	}
+	if err == nil {
+		err = got.into(into)
+	}
+	if err != nil {
+		return unreachable(what, err)
+	}
+	return nil
+}

@@ -208,19 +208,8 @@ func (g *Google) secret(name string) string {
 var errGone = errors.New("the version is disabled or destroyed")
 
 func (g *Google) call(ctx context.Context, what, method, path string, body, into any) error {
-	got, err := g.caller.do(ctx, request{
-		method: method, url: g.endpoint + "/v1/" + path, body: body, sign: g.sign,
-	})
-	if err != nil {
-		return unreachable(what, err)
-	}
-	if got.ok() {
-		if err := got.into(into); err != nil {
-			return unreachable(what, err)
-		}
-		return nil
-	}
-	return g.explain(what, path, got)
+	r := request{method: method, url: g.endpoint + "/v1/" + path, body: body, sign: g.sign}
+	return g.caller.fetch(ctx, what, r, into, func(got answer) error { return g.explain(what, path, got) })
 }
 
 func (g *Google) sign(ctx context.Context, r *http.Request, _ []byte) error {

@@ -204,17 +204,8 @@ func (k *Kubernetes) Where(name, version string) string {
 
 func (k *Kubernetes) call(ctx context.Context, what, method, path string, body, into any) error {
 	address := k.cluster.server + "/api/v1/namespaces/" + url.PathEscape(k.namespace) + "/secrets" + path
-	got, err := k.caller.do(ctx, request{method: method, url: address, body: body, sign: k.sign})
-	if err != nil {
-		return unreachable(what, err)
-	}
-	if got.ok() {
-		if err := got.into(into); err != nil {
-			return unreachable(what, err)
-		}
-		return nil
-	}
-	return k.explain(what, method, got)
+	r := request{method: method, url: address, body: body, sign: k.sign}
+	return k.caller.fetch(ctx, what, r, into, func(got answer) error { return k.explain(what, method, got) })
 }
 
 func (k *Kubernetes) sign(ctx context.Context, r *http.Request, _ []byte) error {
