@@ -191,6 +191,14 @@ func importRules() []rule {
 		{nil, []string{"repository", "secretmanager", "internal/storetest"}, not("github.com/aws", "github.com/Azure",
 			"cloud.google.com"),
 			"a vendor's way to credentials is used where requests are signed with them"},
+		{[]string{"metrics"}, nil, func(path string) bool {
+			return vocabulary(path) || below(path, "github.com/prometheus/client_golang")
+		},
+			"metrics are a view of what is known: whoever knows it hands it over"},
+		{[]string{"endpoint"}, nil, vocabulary,
+			"an endpoint answers requests; what it answers with it is given"},
+		{nil, []string{"metrics"}, not("github.com/prometheus/client_golang"),
+			"one package speaks to Prometheus; nobody else counts"},
 		{nil, []string{"repository", "internal/storetest"}, not("github.com/kopia/kopia", "github.com/minio",
 			"github.com/studio-b12", "google.golang.org/api"),
 			"there is one repository; kopia and the clients of its places are width that nobody else has to know"},
@@ -321,6 +329,9 @@ func TestImportRulesFindBreaches(t *testing.T) {
 		{"backup", "holdfast/secretmanager"},
 		{"identities", "github.com/aws/aws-sdk-go-v2/config"},
 		{"dumpfile", "holdfast/capture/postgres"},
+		{"metrics", "holdfast/check"},
+		{"endpoint", "holdfast/metrics"},
+		{"backup", "github.com/prometheus/client_golang/prometheus"},
 	} {
 		found := slices.ContainsFunc(importRules(), func(r rule) bool {
 			applies := r.who == nil || slices.Contains(r.who, breach.in) ||

@@ -210,6 +210,24 @@ func clockOrder(first, then Part) Finding {
 		fmt.Sprintf("%s ended %v before %s began", first.Component, gap.Round(time.Microsecond), then.Component)}
 }
 
+// Margin is the time between captures that a rule orders, on the run's clock: the
+// shortest, and 0 or less where one began too early. It is nil where no rule
+// orders two captures.
+func (s Set) Margin() (shortest *time.Duration) {
+	for _, e := range s.Node.Edges() {
+		first, okFirst := s.Part(e.First)
+		then, okThen := s.Part(e.Then)
+		if e.Soft || !okFirst || !okThen || first.at == then.at {
+			continue
+		}
+		gap := then.Began.Since - first.Ended.Since
+		if shortest == nil || gap < *shortest {
+			shortest = &gap
+		}
+	}
+	return shortest
+}
+
 // ContentOrder compares what two databases say about each other, which is all
 // there is to go by when nobody has kept the time. Where no rule relates the
 // two, the finding says so, and the clock alone decides.

@@ -33,6 +33,16 @@ func (id SetID) Valid() bool {
 	return err == nil && notHex == nil && len(raw) == 4 && NewSetID(t, [4]byte(raw)) == id
 }
 
+// Began is the second in which the run began; zero for an ID of another form.
+func (id SetID) Began() time.Time {
+	at, _, _ := strings.Cut(string(id), "-")
+	t, err := time.Parse(idTime, at)
+	if err != nil {
+		return time.Time{}
+	}
+	return t
+}
+
 // State says what a stored set is worth.
 type State string
 

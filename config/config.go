@@ -38,6 +38,7 @@ type Config struct {
 	Retention Retention `yaml:"retention"`
 	Drill     Drill     `yaml:"drill"`
 	Schedule  Schedule  `yaml:"schedule"`
+	HTTP      HTTP      `yaml:"http"`
 
 	file    string
 	origins []Origin
@@ -280,6 +281,9 @@ func (c *Config) complete() error {
 		}
 	}
 	if _, err := c.Schedule.When(); err != nil {
+		return err
+	}
+	if err := c.HTTP.check(); err != nil {
 		return err
 	}
 	if r := c.Retention; r.Faulty != 0 && r == (Retention{Faulty: r.Faulty}) {

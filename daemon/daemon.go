@@ -18,6 +18,16 @@ type Node struct {
 	// Past is what the repository knows of the tasks, by name: another daemon, or
 	// somebody by hand, may have done them. It is asked before something is done.
 	Past func(ctx context.Context) (map[string]schedule.Past, error)
+	// Show is given what the work stands at, at each step; nil when nobody looks.
+	Show func(State)
+}
+
+// State is what a node's work stands at.
+type State struct {
+	Looked  time.Time                // at the clock: a loop that does not look is stuck, unless a task is running
+	Running string                   // the task that is at work; "" while it waits
+	Next    schedule.Decision        // what begins next, or began
+	Past    map[string]schedule.Past // of each task
 }
 
 // Task is a kind of work, and how it is done.
@@ -71,9 +81,9 @@ type worker struct {
 	shown schedule.Decision        // that was reported
 }
 
-// glance is how often the clock is looked at: it may be set, and a machine may
+// Glance is how often the clock is looked at: it may be set, and a machine may
 // sleep.
-const glance = time.Minute
+const Glance = time.Minute
 
 // step decides, and then waits for a while or does what is due. The repository is
 // asked only when something seems to be due: a bucket's answers cost money.
@@ -87,6 +97,7 @@ func (w *worker) step(ctx context.Context) {
 	if ctx.Err() != nil {
 		return
 	}
+	w.show("", next)
 	if next.Task != "" && !next.At.After(now) {
 		w.do(ctx, next)
 		return
@@ -95,12 +106,19 @@ func (w *worker) step(ctx context.Context) {
 		w.Events.Report(Waiting{Node: w.node.Name, Task: next.Task, At: next.At, Why: next.Why})
 		w.shown = next
 	}
-	until := now.Add(glance)
+	until := now.Add(Glance)
 	if next.Task != "" && next.At.Before(until) {
 		until = next.At
 	}
 	w.Clock.Sleep(ctx, until)
 	w.asked = next.Task == "" || w.Clock.Now().Before(next.At)
+}
+
+// show shows what the work stands at.
+func (w *worker) show(running string, next schedule.Decision) {
+	if w.node.Show != nil {
+		w.node.Show(State{Looked: w.Clock.Now(), Running: running, Next: next, Past: w.merged()})
+	}
 }
 
 // ask asks the repository what was done. While it does not answer, what is known
@@ -148,6 +166,7 @@ func (w *worker) merged() map[string]schedule.Past {
 func (w *worker) do(ctx context.Context, next schedule.Decision) {
 	w.shown, w.asked = schedule.Decision{}, false
 	w.Events.Report(Began{Node: w.node.Name, Task: next.Task, Why: next.Why})
+	w.show(next.Task, next)
 	began := w.Clock.Now()
 	err := w.task(next.Task).Do(ctx)
 	ended := w.Clock.Now()

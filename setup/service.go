@@ -37,12 +37,15 @@ const verifiedShare = 5
 type Service struct {
 	Options Options
 
-	mu   sync.Mutex
-	conf *config.Config
+	mu     sync.Mutex
+	conf   *config.Config
+	status Status
 }
 
 // Serve is the service of a configured node.
-func Serve(conf *config.Config, o Options) *Service { return &Service{Options: o, conf: conf} }
+func Serve(conf *config.Config, o Options) *Service {
+	return &Service{Options: o, conf: conf, status: Status{Node: holdfast.NodeName(conf.Node)}}
+}
 
 // Replace takes another configuration of the same node. What runs is not
 // disturbed.
@@ -71,7 +74,7 @@ func (s *Service) Try() error { return s.with(context.Background(), func(*Parts)
 
 // Node is what the daemon needs of it.
 func (s *Service) Node() daemon.Node {
-	return daemon.Node{Name: s.config().Node, Tasks: s.tasks, Past: s.past}
+	return daemon.Node{Name: s.config().Node, Tasks: s.tasks, Past: s.past, Show: s.show}
 }
 
 // with runs fn with the node's parts.
@@ -102,7 +105,7 @@ func (s *Service) tasks() []daemon.Task {
 	var always schedule.Window
 	list := []daemon.Task{
 		task(backupTask, when.Backup, always, takeSet),
-		task(checkTask, when.Check, always, judge),
+		task(checkTask, when.Check, always, s.judge),
 		task(verifyTask, when.Verify, when.Window, verifySample),
 		task(drillTask, when.Drill, when.Window, drillNewest),
 		task(retentionTask, when.Retention, always, dropSets),
@@ -115,66 +118,12 @@ func (s *Service) tasks() []daemon.Task {
 
 // past is what the repository knows of the tasks.
 func (s *Service) past(ctx context.Context) (map[string]schedule.Past, error) {
-	out := map[string]schedule.Past{}
-	return out, s.with(ctx, func(p *Parts) error {
-		r, err := p.Repository(ctx)
-		if err != nil {
-			return err
-		}
-		entries, err := r.Sets(ctx, p.Node.Name)
-		if err != nil {
-			return err
-		}
-		var newest holdfast.SetID
-		for _, e := range entries {
-			if done := out[backupTask]; e.Began.After(done.Done) {
-				out[backupTask] = schedule.Past{Done: e.Began, Took: e.Ended.Sub(e.Began)}
-			}
-			if e.State == holdfast.Proven {
-				newest = max(newest, e.ID)
-			}
-		}
-		drills, err := r.Drills(ctx, p.Node.Name)
-		if err != nil {
-			return err
-		}
-		for _, d := range drills {
-			out[drillTask] = schedule.Past{Done: d.At, Took: d.Took}
-		}
-		seen, err := r.Verification(ctx)
-		if err != nil {
-			return err
-		}
-		out[verifyTask] = schedule.Past{Done: seen.At}
-		out[copyTask], err = p.copied(ctx, newest)
-		return err
-	})
-}
-
-// copied is when the last of the copies was brought up to date, and that it is
-// wanted when one lacks a set.
-func (p *Parts) copied(ctx context.Context, newest holdfast.SetID) (past schedule.Past, err error) {
-	r, err := p.Repository(ctx)
+	err := s.with(ctx, func(p *Parts) error { return s.read(ctx, p) })
 	if err != nil {
-		return past, err
+		s.unread(err)
+		return nil, err
 	}
-	sent, err := p.copiedTo(ctx, r)
-	behind := len(p.Config.Copies)
-	for _, c := range sent {
-		if past.Done.IsZero() || c.At.Before(past.Done) {
-			past.Done = c.At
-		}
-		if newest == "" || c.Has(p.Node.Name, newest) {
-			behind--
-		}
-	}
-	switch {
-	case newest == "": // there is nothing to send
-		past.Done = time.Now()
-	case behind > 0:
-		past.Wanted = fmt.Sprintf("set %s is not in every copy", newest)
-	}
-	return past, err
+	return s.Status().Stored.past(s.config()), nil
 }
 
 // StoredUnproven is the event of a set that is stored, and of which something is
@@ -223,13 +172,15 @@ func sendCopies(ctx context.Context, p *Parts) error {
 	return err
 }
 
-func judge(ctx context.Context, p *Parts) error {
+func (s *Service) judge(ctx context.Context, p *Parts) error {
 	seen, err := p.Observe(ctx)
 	if err != nil {
 		return err
 	}
+	report := check.Make(seen, time.Now().UTC())
+	s.judged(report)
 	var j Judged
-	for _, c := range check.Make(seen, time.Now().UTC()).Conditions {
+	for _, c := range report.Conditions {
 		switch {
 		case !c.Alarms():
 		case c.Verdict == holdfast.Violated:

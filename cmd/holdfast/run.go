@@ -29,7 +29,10 @@ again, ever less often, within its interval.
 
 Each event is a line of the log: text, or JSON with --output json. SIGHUP reads
 the configuration again; a wrong one is refused, and the old one stays. Other
-commands work next to it.`,
+commands work next to it.
+
+With http.listen in the configuration it answers requests: /healthz, /readyz and
+/metrics, for Prometheus.`,
 		Example: `  # on a terminal
   holdfast run
 
@@ -56,6 +59,13 @@ func (a *app) run(ctx context.Context) error {
 		return err
 	}
 	defer a.reload(ctx, s, log)()
+	ctx, end := context.WithCancel(ctx)
+	answered, err := setup.Listen(ctx, []*setup.Service{s}, version)
+	if err != nil {
+		end()
+		return err
+	}
+	defer func() { end(); _ = answered() }()
 	err = daemon.Daemon{Nodes: []daemon.Node{s.Node()}, Clock: daemon.SystemClock{}, Events: events}.Run(ctx)
 	if errors.Is(err, context.Canceled) {
 		return nil // it was asked to end, and has

@@ -8,13 +8,18 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
+	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/rogpeppe/go-internal/testscript"
@@ -61,12 +66,18 @@ func (t tests) Run() int {
 //	golden FILE              and has the shape of the document in testdata/FILE
 //	sshkey FILE              make an SSH key, FILE and FILE.pub
 //	waitfor DATABASE QUERY   until the query says true
+//	answers PATH PATTERN     until http://127.0.0.1:$PORT answers 200 and a text that the pattern matches
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata",
 		RequireExplicitExec: true,
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("HOME", e.WorkDir)
+			port, err := freePort()
+			if err != nil {
+				return err
+			}
+			e.Setenv("PORT", port)
 			e.Values["bench"] = &bench{}
 			b := e.Values["bench"].(*bench)
 			e.Defer(b.close)
@@ -75,6 +86,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"node": cmdNode, "ready": cmdReady, "exit": cmdExit, "app": cmdApp, "load": cmdLoad, "sql": cmdSQL, "connect": cmdConnect,
 			"disconnect": cmdDisconnect, "busy": cmdBusy, "lock": cmdLock, "json": cmdJSON, "golden": cmdGolden, "sshkey": cmdSSHKey, "waitfor": cmdWaitFor,
+			"answers": cmdAnswers,
 		},
 	})
 }
@@ -381,4 +393,44 @@ func cmdSSHKey(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), pem.EncodeToMemory(block), 0o600))
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]+".pub"), ssh.MarshalAuthorizedKey(key), 0o600))
 	ts.Setenv(strings.ToUpper(filepath.Base(args[0]))+"_PUB", strings.TrimSpace(string(ssh.MarshalAuthorizedKey(key))))
+}
+
+// freePort is a port of this machine that nobody has now.
+func freePort() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = l.Close() }()
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	return port, err
+}
+
+func cmdAnswers(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: answers PATH PATTERN")
+	}
+	pattern, err := regexp.Compile("(?m)" + args[1])
+	ts.Check(err)
+	var last string
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		if last = get("http://127.0.0.1:" + ts.Getenv("PORT") + args[0]); pattern.MatchString(last) {
+			return
+		}
+	}
+	ts.Fatalf("%s does not answer %s but\n%s", args[0], args[1], last)
+}
+
+// get is what an address answers with 200; anything else is no answer.
+func get(url string) string {
+	answer, err := http.Get(url) //nolint:gosec // of this test's own service
+	if err != nil {
+		return err.Error()
+	}
+	defer func() { _ = answer.Body.Close() }()
+	text, _ := io.ReadAll(answer.Body)
+	if answer.StatusCode != http.StatusOK {
+		return answer.Status
+	}
+	return string(text)
 }

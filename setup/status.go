@@ -1,0 +1,160 @@
+package setup
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"holdfast"
+	"holdfast/check"
+	"holdfast/config"
+	"holdfast/daemon"
+	"holdfast/record"
+	"holdfast/repository"
+	"holdfast/schedule"
+)
+
+// Status is what a service knows of its node: what its repository said last, how
+// its conditions were judged last, and what its work stands at. Metrics and pages
+// are views of it.
+type Status struct {
+	Node   holdfast.NodeName
+	Work   daemon.State
+	Stored Stored
+	Report *check.Report // the newest; nil before the first
+}
+
+// Stored is what the repository said of the node when it was read last.
+type Stored struct {
+	At           time.Time // zero before it was read
+	Failed       error     // why the newest attempt to read it failed; nil when it did not
+	Entries      []repository.Entry
+	Newest       *holdfast.Set // the newest set; nil without one
+	Drills       []record.Drill
+	Verification record.Verification
+	Copied       []record.Copied // what each configured copy was sent, by those that were sent something
+}
+
+// Status is what is known of the node now.
+func (s *Service) Status() Status {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.status
+}
+
+func (s *Service) show(work daemon.State) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.status.Work = work
+}
+
+func (s *Service) judged(r check.Report) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.status.Report = &r
+}
+
+// unread notes that the repository did not say anything. What it said before
+// stays, with its time.
+func (s *Service) unread(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.status.Stored.Failed = err
+}
+
+// read reads what the repository knows of the node.
+func (s *Service) read(ctx context.Context, p *Parts) error {
+	found, err := p.stored(ctx, s.Status().Stored.Newest)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.status.Stored = found
+	return nil
+}
+
+// stored reads what the repository knows of the node. The newest set is not read
+// again when it is the known one.
+func (p *Parts) stored(ctx context.Context, known *holdfast.Set) (out Stored, err error) {
+	r, err := p.Repository(ctx)
+	if err != nil {
+		return out, err
+	}
+	out.At = time.Now().UTC()
+	if out.Entries, err = r.Sets(ctx, p.Node.Name); err != nil {
+		return out, err
+	}
+	if n := len(out.Entries); n > 0 {
+		if out.Newest, err = newest(ctx, r, out.Entries[n-1], known); err != nil {
+			return out, err
+		}
+	}
+	if out.Drills, err = r.Drills(ctx, p.Node.Name); err != nil {
+		return out, err
+	}
+	if out.Verification, err = r.Verification(ctx); err != nil {
+		return out, err
+	}
+	out.Copied, err = p.copiedTo(ctx, r)
+	return out, err
+}
+
+func newest(
+	ctx context.Context, r *repository.Repository, e repository.Entry, known *holdfast.Set,
+) (*holdfast.Set, error) {
+	if known != nil && known.ID == e.ID {
+		return known, nil
+	}
+	found, err := r.Load(ctx, e)
+	if err != nil {
+		return nil, err
+	}
+	return &found.Set, nil
+}
+
+// proven is the newest proven set; its ID is empty without one.
+func (s Stored) proven() (newest repository.Entry) {
+	for _, e := range s.Entries {
+		if e.State == holdfast.Proven && e.ID > newest.ID {
+			newest = e
+		}
+	}
+	return newest
+}
+
+// past is when each task was done last, as far as the repository knows.
+func (s Stored) past(c *config.Config) map[string]schedule.Past {
+	out := map[string]schedule.Past{verifyTask: {Done: s.Verification.At}}
+	for _, e := range s.Entries {
+		if e.Began.After(out[backupTask].Done) {
+			out[backupTask] = schedule.Past{Done: e.Began, Took: e.Ended.Sub(e.Began)}
+		}
+	}
+	for _, d := range s.Drills {
+		out[drillTask] = schedule.Past{Done: d.At, Took: d.Took}
+	}
+	out[copyTask] = s.copies(c)
+	return out
+}
+
+// copies is when the copy that is behind most was brought up to date, and that
+// it is wanted when one lacks a set.
+func (s Stored) copies(c *config.Config) (past schedule.Past) {
+	newest, behind := s.proven(), len(c.Copies)
+	for _, sent := range s.Copied {
+		if past.Done.IsZero() || sent.At.Before(past.Done) {
+			past.Done = sent.At
+		}
+		if sent.Has(holdfast.NodeName(c.Node), newest.ID) {
+			behind--
+		}
+	}
+	switch {
+	case newest.ID == "": // there is nothing to send
+		past.Done = s.At
+	case behind > 0:
+		past.Wanted = fmt.Sprintf("set %s is not in every copy", newest.ID)
+	}
+	return past
+}
