@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"golang.org/x/sync/errgroup"
 
 	"holdfast"
@@ -34,6 +35,7 @@ type build struct {
 	own     []content.Global  // what belonged to the database itself
 	trial   *trial            // nil: whatever fails ends the build
 	lasting bool              // nothing in it is lost when the server crashes
+	super   bool              // our role is a superuser in the new database
 	session map[string]string // settings of every session in the new database
 
 	done  atomic.Int64
@@ -253,8 +255,15 @@ func (b *build) settings(ctx context.Context, conn *pgx.Conn) error {
 }
 
 // connect opens a session in the new database.
-func (b *build) connect(ctx context.Context) (*pgx.Conn, error) {
-	conn, err := b.Address.Connect(ctx, libpq.Options{Application: "holdfast restore", Settings: b.session})
+func (b *build) connect(ctx context.Context) (*pgx.Conn, error) { return b.connectWith(ctx, nil) }
+
+// connectWith opens one whose notices somebody listens to.
+func (b *build) connectWith(ctx context.Context, notice func(*pgconn.Notice)) (*pgx.Conn, error) {
+	conn, err := b.Address.Connect(ctx, libpq.Options{
+		Application: "holdfast restore",
+		Settings:    b.session,
+		Notice:      notice,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -274,7 +283,7 @@ func (b *build) privileges(ctx context.Context) error {
 		return err
 	}
 	defer closeConn(conn)
-	if !isSuperuser(conn) {
+	if b.super = isSuperuser(conn); !b.super {
 		return nil
 	}
 	b.session = map[string]string{"deadlock_timeout": hurry}

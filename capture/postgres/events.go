@@ -77,6 +77,14 @@ type SettingLeftOut struct {
 	Err       error
 }
 
+// GrantLeftOut is an event of a restore: the role of the restore may not grant, or
+// revoke, what the capture had.
+type GrantLeftOut struct {
+	Component holdfast.ComponentName
+	Statement string
+	Err       error
+}
+
 // StatementLeftOut is an event of a restore: the set's globals have a statement
 // that no dump writes, and it is not executed.
 type StatementLeftOut struct {
@@ -92,6 +100,11 @@ func (e StatementLeftOut) String() string {
 	}
 	return fmt.Sprintf("restore %s: left out, since no dump writes it: %s. The set was changed, or a newer Holdfast "+
 		"took it", e.Component, statement)
+}
+
+func (e GrantLeftOut) String() string {
+	return fmt.Sprintf("restore %s: left out, since the restoring role may not: %s: %v. As a superuser there: %s;",
+		e.Component, e.Statement, e.Err, e.Statement)
 }
 
 func (e SettingLeftOut) String() string {

@@ -2,12 +2,14 @@ package postgres
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"holdfast"
 	"holdfast/target"
@@ -116,11 +118,15 @@ func lostGrants(c holdfast.Part, missing []string, where string) ([]holdfast.Gra
 	return out, policies
 }
 
-// picksGrants says whether pg_restore must not grant by itself, since it would
-// end at the first role that is missing.
-func (b *build) picksGrants() bool { return !b.fit.KeepOwners || len(b.fit.MissingRoles) > 0 }
+// picksGrants says whether pg_restore must not grant by itself: it would end at
+// the first role that is missing, and at what only a superuser may grant, and it
+// keeps to itself what the server only warned about.
+func (b *build) picksGrants() bool {
+	return !b.super || !b.fit.KeepOwners || len(b.fit.MissingRoles) > 0
+}
 
 // grants grants what the capture had granted, except to roles that are missing.
+// What the role of the restore may not grant is left out and reported.
 func (b *build) grants(ctx context.Context, desk desk, schema string) error {
 	if !b.picksGrants() {
 		return nil
@@ -138,13 +144,24 @@ func (b *build) grants(ctx context.Context, desk desk, schema string) error {
 		schema); err != nil {
 		return err
 	}
-	conn, err := b.connect(ctx)
+	var warned error
+	conn, err := b.connectWith(ctx, func(n *pgconn.Notice) {
+		if n.Code == notGranted || n.Code == notRevoked {
+			warned = (*pgconn.PgError)(n)
+		}
+	})
 	if err != nil {
 		return err
 	}
 	defer closeConn(conn)
-	for _, statement := range granting(script.String(), b.fit, isSuperuser(conn)) {
+	for _, statement := range granting(script.String(), b.fit, b.super) {
+		warned = nil
 		_, err := conn.Exec(ctx, statement)
+		switch err = cmp.Or(err, warned); code(err) {
+		case notAllowed, notGranted, notRevoked:
+			b.Options.Events.Report(GrantLeftOut{b.capture.Component, statement, err})
+			continue
+		}
 		granted := stop{kind: "ACL", Obstacle: holdfast.Obstacle{Object: "grant", Definition: statement}}
 		if err := b.tried(err, granted); err != nil {
 			return fmt.Errorf("grant (%s): %w", statement, err)
@@ -152,6 +169,14 @@ func (b *build) grants(ctx context.Context, desk desk, schema string) error {
 	}
 	return nil
 }
+
+// What the server says of a GRANT or REVOKE that does less than it says: an error
+// to a role that has no right at all, a warning to one that may not pass its own on.
+const (
+	notAllowed = "42501"
+	notRevoked = "01006"
+	notGranted = "01007"
+)
 
 // grantEntries picks the grants from pg_restore's list of a dump's entries.
 func grantEntries(list string) string {

@@ -7,6 +7,7 @@ import (
 
 	"holdfast"
 	"holdfast/capture/postgres"
+	"holdfast/internal/eventtest"
 	"holdfast/internal/splicetest"
 )
 
@@ -119,6 +120,42 @@ func TestAPolicyWithoutItsRoleIsRefused(t *testing.T) {
 		if _, err := loadWith(t, "", away.DSN("postgres"), "policed", c, files,
 			o); holdfast.ClassOf(err) != holdfast.Refused || !strings.Contains(advice(err), `CREATE ROLE "seer"`) {
 			t.Errorf("%+v: %v", o, err)
+		}
+	}
+}
+
+// What the role of a restore may not grant is a warning of the server's where it
+// has the right but may not pass it on, and an error where it has none: both are
+// said with the statement to repeat, and neither ends the restore.
+func TestGrantsThatTheRoleMayNotMakeAreSaid(t *testing.T) {
+	server, away := splicetest.NewServer(t, ""), splicetest.NewServer(t, "")
+	exec1(t, server.DSN("postgres"), `CREATE ROLE app LOGIN; CREATE ROLE reader LOGIN`)
+	exec1(t, server.DSN("postgres"), `CREATE DATABASE granted OWNER app`)
+	exec1(t, server.DSNAs("app", "granted"), `CREATE TABLE t (a integer); INSERT INTO t VALUES (1); GRANT SELECT ON t TO reader`)
+	exec1(t, server.DSN("granted"), `GRANT SELECT ON pg_catalog.pg_authid TO reader;
+		GRANT EXECUTE ON FUNCTION pg_catalog.pg_ls_tmpdir() TO reader;
+		REVOKE EXECUTE ON FUNCTION pg_catalog.pg_sleep(double precision) FROM PUBLIC`)
+	c, files := dump(t, "", source{"granted", holdfast.App, server.DSN("granted")}, quick)
+	exec1(t, away.DSN("postgres"), `CREATE ROLE app LOGIN; CREATE ROLE reader LOGIN;
+		CREATE ROLE restorer LOGIN CREATEDB IN ROLE app; GRANT pg_monitor TO restorer`)
+	for role, want := range map[string]int{"postgres": 0, "restorer": 3} {
+		var heard eventtest.Record
+		if _, err := loadWith(t, "", away.DSNAs(role, "postgres"), "for "+role, c, files,
+			postgres.LoadOptions{Events: heard.Hear}); err != nil {
+			t.Fatalf("%s: %v", role, err)
+		}
+		left := eventtest.Of[postgres.GrantLeftOut](&heard)
+		if len(left) != want {
+			t.Errorf("%s: left out %d, want %d: %v", role, len(left), want, left)
+		}
+		for _, e := range left {
+			t.Log(e)
+			if !strings.Contains(e.Statement, "pg_catalog.") || !strings.Contains(e.String(), "As a superuser there: "+e.Statement) {
+				t.Errorf("%s: %s", role, e)
+			}
+		}
+		if got := one[bool](t, away.DSN("for "+role), `SELECT has_table_privilege('reader', 't', 'SELECT')`); !got {
+			t.Errorf("%s: the reader lost its right", role)
 		}
 	}
 }

@@ -65,6 +65,7 @@ type Options struct {
 	Application string                    // shown in pg_stat_activity; "holdfast" if empty
 	Settings    map[string]string         // run-time parameters of the session
 	Wrap        func(io.Reader) io.Reader // put between the socket and the protocol's reader
+	Notice      func(*pgconn.Notice)      // hears what the server only remarks, such as warnings
 }
 
 // hardened are the settings of every session, ours and those of the client
@@ -151,6 +152,9 @@ func (t Address) configFor(ctx context.Context, o Options) (*pgx.ConnConfig, err
 	maps.Copy(config.RuntimeParams, hardened)
 	config.RuntimeParams["application_name"] = cmp.Or(o.Application, "holdfast")
 	maps.Copy(config.RuntimeParams, o.Settings)
+	if o.Notice != nil {
+		config.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) { o.Notice(n) }
+	}
 	if o.Wrap != nil {
 		config.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend {
 			return pgproto3.NewFrontend(o.Wrap(r), w)
