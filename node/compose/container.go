@@ -34,9 +34,9 @@ type Container struct {
 	Restart        Restart
 	Env            Environment
 	Networks       []Network
-	Volumes        map[string]string // mount point to the name of the volume
-	Binds          []string          // paths of the daemon's machine that are mounted
-	Ports          []string          // published: "127.0.0.1:80->80"
+	Volumes        []string // names, in the order of their mount points
+	Binds          []string // paths of the daemon's machine that are mounted, in the same order
+	Ports          []string // published: "127.0.0.1:80->80"
 	NetworkMode    string
 	included       []Included
 	workdir        string   // in which its program starts
@@ -128,7 +128,6 @@ func parseContainer(raw []byte) (Container, error) {
 		Name:           strings.TrimPrefix(r.Name, "/"),
 		ImageID:        r.Image,
 		Restarts:       r.RestartCount,
-		Volumes:        map[string]string{},
 		raw:            slices.Clone(raw),
 		publishedPorts: map[string]string{},
 	}
@@ -183,7 +182,8 @@ func parseContainer(raw []byte) (Container, error) {
 	return c, nil
 }
 
-// mount takes over what a container mounts.
+// mount takes over what a container mounts. The daemon lists mounts in any order,
+// and a plan has to come out the same each time.
 func (c *Container) mount(r container.InspectResponse) {
 	if r.HostConfig != nil {
 		for inside := range r.HostConfig.Tmpfs {
@@ -194,10 +194,8 @@ func (c *Container) mount(r container.InspectResponse) {
 		at := mounted{inside: path.Clean(m.Destination), writable: m.RW}
 		switch m.Type {
 		case "volume":
-			c.Volumes[m.Destination] = m.Name
 			at.Volume = m.Name
 		case "bind":
-			c.Binds = append(c.Binds, m.Source)
 			at.Path, at.Bound = m.Source, true
 		case "tmpfs":
 			at.memory = true
@@ -207,6 +205,14 @@ func (c *Container) mount(r container.InspectResponse) {
 		c.mounts = append(c.mounts, at)
 	}
 	slices.SortFunc(c.mounts, func(a, b mounted) int { return strings.Compare(a.inside, b.inside) })
+	for _, m := range c.mounts {
+		switch {
+		case m.Volume != "":
+			c.Volumes = append(c.Volumes, m.Volume)
+		case m.Bound:
+			c.Binds = append(c.Binds, m.Path)
+		}
+	}
 }
 
 // unnamed are the names that Docker gives to volumes without one.

@@ -138,8 +138,8 @@ func (p *Programs) clients(ctx context.Context, now Bundle, databases []string) 
 	}
 }
 
-// sorted are the containers to be stopped, and the sessions that are in no
-// container, or in that of Postgres itself.
+// sorted are the containers to be stopped, by name: sessions come in any order.
+// The others are sessions in no container, or in that of Postgres itself.
 func (b Bundle) sorted(found []Holder) (containers []Container, strangers []Holder) {
 	for _, h := range found {
 		switch role := b.roleOf(h.Container.ID); {
@@ -150,6 +150,7 @@ func (b Bundle) sorted(found []Holder) (containers []Container, strangers []Hold
 			containers = append(containers, h.Container)
 		}
 	}
+	slices.SortFunc(containers, func(a, b Container) int { return strings.Compare(a.Name, b.Name) })
 	return containers, strangers
 }
 

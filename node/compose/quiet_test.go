@@ -34,15 +34,16 @@ func TestWhoHoldsADatabase(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	reports := Container{ID: "reports", Name: "reports"}
+	reports, archive := Container{ID: "reports", Name: "reports"}, Container{ID: "archive", Name: "archive"}
 	session := func(name string) canton.Session {
 		return canton.Session{PID: 7, Database: "validator", Application: name, From: "172.18.0.1"}
 	}
 	containers, strangers := b.sorted([]Holder{
 		{session("participant"), *b.Participant}, {session("app"), *b.Validator}, {session("reports"), reports},
 		{session("reports"), reports}, {session("psql"), *b.Postgres}, {session("exporter"), Container{}},
+		{session("archive"), archive},
 	})
-	if len(containers) != 1 || containers[0].Name != "reports" || len(strangers) != 2 {
+	if len(containers) != 2 || containers[0].Name != "archive" || containers[1].Name != "reports" || len(strangers) != 2 {
 		t.Errorf("containers %v, strangers %v", containers, strangers)
 	}
 	err = inTheWay(strangers)

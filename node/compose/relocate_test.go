@@ -56,7 +56,7 @@ func TestANodeIsMovedToAnotherSite(t *testing.T) {
 		{"files", strings.Join(c.Files, " "), "/srv/bundle/compose.yaml /etc/node/own.yaml"},
 		{"network", c.Networks[0].Name, "mine_splice_validator"}, {"aliases", strings.Join(c.Networks[0].Aliases, " "), "mine-postgres-splice-1 postgres-splice"},
 		{"mode", c.NetworkMode, "mine_splice_validator"},
-		{"data", c.data().String(), "mine_postgres-splice"}, {"shared", c.Volumes["/shared"], "shared"}, {"binds", strings.Join(c.Binds, " "), "/srv/bundle/postgres-entrypoint.sh"},
+		{"data", c.data().String(), "mine_postgres-splice"}, {"shared", c.mountOf("/shared").Volume, "shared"}, {"binds", strings.Join(c.Binds, " "), "/srv/bundle/postgres-entrypoint.sh"},
 		{"volumes", s.Volumes[0].Name + " " + s.Volumes[1].Name, "mine_postgres-splice shared"}, {"volume's project", s.Volumes[0].Labels[label+"project"], "mine"},
 		{"volume's digest", s.Volumes[0].Labels[label+"config-hash"], ""}, {"networks", s.Networks[0].Name, "mine_splice_validator"},
 	} {
@@ -82,5 +82,29 @@ func TestANodeIsMovedToAnotherSite(t *testing.T) {
 	}
 	if kept := (Site{Directory: "/srv/bundle"}).files(holdfast.Set{Deployment: &holdfast.Deployment{Kind: Kind, Own: json.RawMessage(`{"directory": "` + recordedDirectory + `"}`), Kept: []holdfast.KeptFile{{Path: recordedDirectory + "/.env"}, {Path: "/etc/node/own.yaml"}}}}); kept[0].Path != "/srv/bundle/.env" || kept[1].Path != "/etc/node/own.yaml" {
 		t.Errorf("kept files: %+v", kept)
+	}
+}
+
+// The daemon lists the mounts of a container in any order; what is planned for
+// them comes in one order, or the plan that was confirmed would not be the one
+// that is carried out.
+func TestMountsComeInOneOrder(t *testing.T) {
+	mounts := []any{
+		map[string]any{"Type": "bind", "Source": "/srv/a", "Destination": "/z"},
+		map[string]any{"Type": "volume", "Name": "three", "Destination": "/c"},
+		map[string]any{"Type": "volume", "Name": "one", "Destination": "/a"},
+		map[string]any{"Type": "bind", "Source": "/srv/z", "Destination": "/d"},
+		map[string]any{"Type": "volume", "Name": "two", "Destination": "/b"},
+	}
+	for range 8 {
+		mounts = append(mounts[1:], mounts[0])
+		raw, err := json.Marshal(map[string]any{"Id": "x", "Name": "/x", "Mounts": mounts})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := parseContainer(raw)
+		if err != nil || strings.Join(c.Volumes, " ") != "one two three" || strings.Join(c.Binds, " ") != "/srv/z /srv/a" {
+			t.Errorf("%v: volumes %q, binds %q", err, c.Volumes, c.Binds)
+		}
 	}
 }
