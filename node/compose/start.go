@@ -76,7 +76,7 @@ func (p *Programs) startParticipant(ctx context.Context, c Container, s step.Ste
 	if !s.Wait {
 		return nil
 	}
-	if err := p.await(ctx, c, "keep running", p.settled); err != nil || s.Expect == "" {
+	if err := p.await(ctx, c, "keep running", p.settled()); err != nil || s.Expect == "" {
 		return err
 	}
 	if err := p.expect(ctx, s.Expect); err != nil {
@@ -284,24 +284,32 @@ func (p *Programs) serves(ctx context.Context, c Container, ready func(context.C
 const settle = 3 * time.Second
 
 // settled makes sure that the participant has run for a while and is not
-// starting over and over.
-func (p *Programs) settled(ctx context.Context) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(settle):
+// starting over and over. One that was started again has to run as long again.
+func (p *Programs) settled() func(context.Context) error {
+	ran := -1 // the start since which it has run that long
+	return func(ctx context.Context) error {
+		c, err := p.Node.container(ctx, "participant")
+		if err == nil && c.Restarts != ran {
+			ran = c.Restarts
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(settle):
+			}
+			c, err = p.Node.container(ctx, "participant")
+		}
+		switch {
+		case err != nil:
+			return err
+		case c.State != "running":
+			return fmt.Errorf("it is %s: %s", c.State, p.Node.Engine.Complaints(ctx, c.ID))
+		case c.Restarts != ran:
+			return errors.New("it was started again: " + p.Node.Engine.Complaints(ctx, c.ID))
+		case c.Health == "starting":
+			return errors.New("its health check has not passed yet")
+		}
+		return nil
 	}
-	c, err := p.Node.container(ctx, "participant")
-	if err != nil {
-		return err
-	}
-	if c.State != "running" {
-		return fmt.Errorf("it is %s: %s", c.State, p.Node.Engine.Complaints(ctx, c.ID))
-	}
-	if c.Health == "starting" {
-		return errors.New("its health check has not passed yet")
-	}
-	return nil
 }
 
 // appReady asks the validator app whether it is ready: it says so once its
