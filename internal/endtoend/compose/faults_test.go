@@ -64,16 +64,18 @@ func (d *damaged) serves(t *testing.T, want map[string]string) {
 }
 
 // The daemon is lost in the middle, at every sort of request that changes
-// something: once it is back, one command takes the node back to what it was.
+// something: once it is back, one command takes the node back to what it was. A
+// program that does not stop when it is asked to is killed, and the restore goes
+// on.
 func TestDockerIsLostDuringARestore(t *testing.T) {
 	t.Parallel()
 	cable := bundle.NewCable(t)
-	d := newDamaged(t, bundle.Options{Migration: "4"})
-	d.docker = cable.Host
-	requests := []string{"/stop", "/start", "/update"}
-	if !splicetest.Long() {
-		requests = requests[:2]
+	stubborn, requests := "participant", []string{"/stop", "/start"}
+	if splicetest.Long() {
+		stubborn, requests = stubborn+" validator", append(requests, "/update")
 	}
+	d := newDamaged(t, bundle.Options{Migration: "4", Stubborn: stubborn})
+	d.docker = cable.Host
 	for _, request := range requests {
 		t.Run(request[1:], func(t *testing.T) {
 			cable.CutAt(request)
@@ -88,13 +90,17 @@ func TestDockerIsLostDuringARestore(t *testing.T) {
 			d.untouched(t)
 		})
 	}
+	d.holdfast(t, 0, "restore", string(d.set), "--yes")
+	d.complete(t)
 }
 
-// Holdfast is killed whenever it has said what it does next: undone, the node
-// is what it was; repeated, it is the set's.
+// A node of which half a table is lost: its restore does what its plan says.
+// Killed whenever Holdfast has said what it does next and undone, the node is what
+// it was; repeated, it is the set's. A set of which a piece is cut changes nothing.
 func TestHoldfastIsKilledDuringARestore(t *testing.T) {
 	t.Parallel()
 	d := newDamaged(t, bundle.Options{Migration: "4"})
+	t.Run("the-plan-is-what-is-done", d.asPlanned)
 	moments := []string{"stop container", "build database participant", "start container"}
 	if !splicetest.Long() {
 		moments = moments[:2] // one is undone, and one repeated
@@ -112,6 +118,13 @@ func TestHoldfastIsKilledDuringARestore(t *testing.T) {
 			d.damage(t)
 		})
 	}
+	t.Run("from-a-repository-that-is-cut", func(t *testing.T) {
+		cutLargest(t, filepath.Join(d.dir, "repository"))
+		if r := d.try(t, "restore", string(d.set), "--yes"); r.exit == 0 {
+			t.Errorf("a set that is damaged was restored\n%s%s", r.out, r.err)
+		}
+		d.untouched(t)
+	})
 }
 
 // forgiveSequences takes where sequences are now for where they were; rows are
@@ -126,8 +139,9 @@ func (d *damaged) forgiveSequences(t *testing.T) {
 	}
 }
 
-// killed runs a restore until it says that it begins something.
-func (d *damaged) killed(t *testing.T, moment string) {
+// killed runs a restore until it says that it begins something, and returns what
+// it has said.
+func (d *damaged) killed(t *testing.T, moment string) string {
 	t.Helper()
 	cmd := d.command(context.Background(), "restore", string(d.set), "--yes")
 	said, w := io.Pipe()
@@ -140,10 +154,11 @@ func (d *damaged) killed(t *testing.T, moment string) {
 		if strings.HasPrefix(lines.Text(), moment) {
 			check(t, cmd.Process.Kill())
 			_, _ = io.Copy(io.Discard, said)
-			return
+			return all.String()
 		}
 	}
 	t.Fatalf("the restore never said %q:\n%s", moment, all.String())
+	return ""
 }
 
 // The disk fills up, and Postgres cannot be started: nothing has changed.
@@ -185,16 +200,4 @@ func TestPostgresFailsDuringARestore(t *testing.T) {
 		check(t, d.Resume(ctx, node...))
 		d.untouched(t)
 	})
-}
-
-// Programs that do not stop when asked to are killed, and the restore goes on.
-func TestContainersThatDoNotStop(t *testing.T) {
-	t.Parallel()
-	stubborn := "participant"
-	if splicetest.Long() {
-		stubborn += " validator"
-	}
-	d := newDamaged(t, bundle.Options{Migration: "4", Stubborn: stubborn})
-	d.holdfast(t, 0, "restore", string(d.set), "--yes")
-	d.complete(t)
 }

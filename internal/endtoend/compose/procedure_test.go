@@ -2,7 +2,6 @@ package compose_test
 
 import (
 	"bytes"
-	"holdfast"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -68,37 +67,18 @@ func (s *site) dump(t *testing.T, database string) string {
 
 // The published procedure and one command, on the same loss: what each needs,
 // and what each says of a backup that is damaged. docs/restore.md has the
-// table; -v prints the figures. The published one is followed by flag: it is
-// others' to keep.
+// table; -v prints the figures. By flag: the published one is others' to keep.
+// What Holdfast does with a damaged set, TestHoldfastIsKilledDuringARestore shows.
 func TestThePublishedProcedureSideBySide(t *testing.T) {
+	if !splicetest.Long() {
+		return
+	}
 	t.Parallel()
 	ctx := t.Context()
 	s := newSite(t, bundle.Options{Migration: "4"})
 	s.work(t)
 	set := s.setUp(t).ID
 	want := must(s.Fingerprints(ctx))(t)
-	if splicetest.Long() {
-		s.sideBySide(t, set, want)
-	}
-
-	// A repository of which a piece is cut: nothing is put in place.
-	before := must(s.Fingerprints(ctx))(t)
-	cutLargest(t, filepath.Join(s.dir, "repository"))
-	r := s.try(t, "restore", string(set), "--yes")
-	t.Logf("holdfast, from a cut repository: exit code %d, %s", r.exit, strings.TrimSpace(r.err))
-	if r.exit == 0 {
-		t.Error("a set that is damaged was restored")
-	}
-	if differ := bundle.Differences(before, must(s.Fingerprints(ctx))(t)); len(differ) > 0 {
-		t.Errorf("the live databases were touched: %s", differ)
-	}
-}
-
-// sideBySide follows the published procedure, with whole dumps and with one that
-// is cut, and Holdfast's own command.
-func (s *site) sideBySide(t *testing.T, set holdfast.SetID, want map[string]string) {
-	t.Helper()
-	ctx := t.Context()
 	validator, participant := s.dump(t, "validator"), s.dump(t, "participant-4")
 	check(t, s.Wreck(ctx, bundle.VolumeGone))
 	commands := s.procedure(validator, participant)

@@ -129,6 +129,9 @@ func TestANodeWithMoreInIt(t *testing.T) {
 	says(t, r.out+r.err, "Not in this set: database backend", "owned by app", "Not in this set: role app", "container "+s.Container("reports"))
 	r = s.holdfast(t, 4, "check", "--only", "databases_covered,postgres_supported", "--output", "json")
 	says(t, r.out+r.err, "in no set: database backend", "in use by a live participant", "a live validator")
+	for _, args := range [][]string{{"backup"}, {"show", "latest"}} {
+		says(t, s.holdfast(t, 0, args...).out, "Not in this set: database backend", "Not in this set: role app")
+	}
 	set := value[holdfast.Set](t, s, "show", "latest")
 	before := must(s.Fingerprints(ctx))(t)
 	s.work(t)

@@ -137,10 +137,11 @@ func check(t *testing.T, err error) {
 	}
 }
 
-// eventually waits for something that takes a moment.
+// eventually waits for something that takes a moment. Most looks are a docker
+// command: the machine has other things to do.
 func eventually(t *testing.T, what string, is func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(time.Minute); !is(); time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !is(); time.Sleep(300 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("not within a minute: %s", what)
 		}

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"holdfast/internal/splicetest/bundle"
 	"holdfast/restore"
 	"holdfast/step"
 )
@@ -32,11 +31,9 @@ func (s *site) did(t *testing.T, plan []step.Step, args ...string) {
 	}
 }
 
-// The plan that is shown is what is done, by a restore and by its undo; and an
-// undo that has nothing to undo touches nothing.
-func TestThePlanIsWhatIsDone(t *testing.T) {
-	t.Parallel()
-	d := newDamaged(t, bundle.Options{Migration: "4"})
+// asPlanned makes sure that the plan that is shown is what is done, by a restore
+// and by its undo, and that an undo with nothing to undo touches nothing.
+func (d *damaged) asPlanned(t *testing.T) {
 	plan := value[restore.Plan](t, d.site, "restore", string(d.set))
 	d.did(t, plan.Steps, "restore", string(d.set), "--yes")
 	d.complete(t)

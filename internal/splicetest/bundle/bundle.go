@@ -5,9 +5,14 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
+	"net"
+	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -316,12 +321,50 @@ func (b *Bundle) State(ctx context.Context, service string) string {
 }
 
 func (b *Bundle) state(ctx context.Context, container string) string {
-	out, err := b.Docker(ctx, "inspect", "-f",
-		"{{if and .State.Running (not .State.Restarting) .State.Health}}{{.State.Health.Status}}{{else}}{{.State.Status}}{{end}}", container)
-	if err != nil {
+	c, err := b.inspect(ctx, container)
+	switch {
+	case err != nil:
 		return ""
+	case c.State.Running && !c.State.Restarting && c.State.Health != nil:
+		return c.State.Health.Status
 	}
-	return strings.TrimSpace(out)
+	return c.State.Status
+}
+
+// described is what the daemon says of a container.
+type described struct {
+	State struct {
+		Status              string
+		Running, Restarting bool
+		Health              *struct{ Status string }
+	}
+	NetworkSettings struct {
+		Networks map[string]struct{ IPAddress string }
+	}
+}
+
+// inspect asks the daemon itself: a docker command for each look would take more
+// of the machine than what is looked at.
+func (b *Bundle) inspect(ctx context.Context, container string) (c described, err error) {
+	socket := strings.TrimPrefix(cmp.Or(b.options.DockerHost, os.Getenv("HOLDFAST_TEST_DOCKER")), "unix://")
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", socket)
+	}
+	client := http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}
+	at := "http://docker/containers/" + url.PathEscape(container) + "/json"
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, at, nil)
+	if err != nil {
+		return c, err
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return c, err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return c, fmt.Errorf("inspect container %s: %s", container, response.Status)
+	}
+	return c, json.NewDecoder(response.Body).Decode(&c)
 }
 
 // patience is how long anything may take on a machine that is busy with other
@@ -341,7 +384,7 @@ func (b *Bundle) awaitState(ctx context.Context, container, want string) error {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-time.After(100 * time.Millisecond):
+		case <-time.After(300 * time.Millisecond):
 		}
 	}
 }
@@ -370,13 +413,14 @@ func (b *Bundle) logs(ctx context.Context) string {
 // Address is a service's address on the bundle's network. Where the daemon's
 // host is (Main), it is reached.
 func (b *Bundle) Address(ctx context.Context, service string) (string, error) {
-	out, err := b.Docker(ctx, "inspect", "-f", "{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}",
-		b.Container(service))
+	c, err := b.inspect(ctx, b.Container(service))
 	if err != nil {
 		return "", err
 	}
-	if all := strings.Fields(out); len(all) > 0 {
-		return all[0], nil
+	for _, name := range slices.Sorted(maps.Keys(c.NetworkSettings.Networks)) {
+		if address := c.NetworkSettings.Networks[name].IPAddress; address != "" {
+			return address, nil
+		}
 	}
 	return "", fmt.Errorf("container %s has no address", b.Container(service))
 }
