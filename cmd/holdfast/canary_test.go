@@ -2,11 +2,9 @@ package main
 
 import (
 	"bytes"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
-	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -20,6 +18,7 @@ import (
 	"holdfast"
 	"holdfast/internal/libpq"
 	"holdfast/internal/splicetest"
+	"holdfast/internal/splicetest/canary"
 	"holdfast/repository"
 )
 
@@ -27,10 +26,11 @@ import (
 type canaries struct {
 	*testing.T
 	bench
-	dir    string
-	echo   atomic.Bool // the validator app refuses, and repeats the token
-	secret map[string]string
-	said   bytes.Buffer // whatever the commands have printed
+	dir      string
+	echo     atomic.Bool // the validator app refuses, and repeats the token
+	secret   canary.Secrets
+	children canary.Children
+	said     bytes.Buffer // whatever the commands have printed
 }
 
 // TestNoSecretIsRepeated lets a node live through a whole story while everybody
@@ -71,19 +71,14 @@ func newCanaries(t *testing.T) *canaries {
 	c := &canaries{T: t, dir: t.TempDir()}
 	c.must(c.start("canaries", false))
 	t.Cleanup(c.close)
-	c.secret = map[string]string{
+	c.secret = canary.Secrets{
 		"db": nodePassword, "repository": "canary<of>the&repository", "client": "canary-of-the-client+/=",
 		"token": splicetest.UnsafeToken(c.node.User, splicetest.DefaultAudience),
 	}
 	for name, value := range c.secret {
 		c.must(os.WriteFile(filepath.Join(c.dir, name), []byte(value+"\n"), 0o600))
 	}
-	for _, program := range []string{"pg_dump", "pg_restore", "psql", "pg_dumpall"} {
-		script := fmt.Sprintf("#!/bin/sh\n{ printf '%%s\\n' \"$0 $*\"; env; } >>%s\nexec %s \"$@\"\n",
-			filepath.Join(c.dir, "children"), filepath.Join(c.node.Participant.Version.Bin, program))
-		c.must(os.MkdirAll(filepath.Join(c.dir, "bin"), 0o700))
-		c.must(os.WriteFile(filepath.Join(c.dir, "bin", program), []byte(script), 0o700)) //nolint:gosec // it is run
-	}
+	c.children = canary.Watch(t, c.dir, c.node.Participant.Version.Bin, "pg_dump", "pg_restore", "psql", "pg_dumpall")
 	return c
 }
 
@@ -109,7 +104,7 @@ func (c *canaries) init(more ...string) []string {
 		"--repository-password", c.file("repository"), "--recovery-key-file", filepath.Join(c.dir, "recovery"),
 		"--database", "validator=" + c.tcp("validator"), "--database-password", "validator=" + c.file("db"),
 		"--identities-url", c.proxy(), "--auth", "token", "--token", c.file("token"),
-		"--tools", filepath.Join(c.dir, "bin"),
+		"--tools", c.children.Dir,
 	}, more...)
 }
 
@@ -180,24 +175,12 @@ func (c *canaries) holdfast(code int, args ...string) {
 // search looks for the canaries wherever something is left of the story.
 func (c *canaries) search() {
 	c.Helper()
-	c.look("what was printed", c.said.Bytes())
-	c.look("manifests and records", c.stored())
-	children, err := os.ReadFile(filepath.Join(c.dir, "children"))
-	c.must(err)
-	for _, line := range strings.Split(string(children), "\n") {
-		if !strings.HasPrefix(line, "PGPASSWORD=") { // libpq's own way, which its owner alone can read
-			c.look("an argument or variable of a child process: "+line, []byte(line))
-		}
-	}
-	c.must(filepath.WalkDir(c.dir, func(path string, d fs.DirEntry, err error) error {
-		name := filepath.Base(path)
-		if err != nil || !d.Type().IsRegular() || name == "children" || c.secret[name] != "" && filepath.Dir(path) == c.dir {
-			return err
-		}
-		text, err := os.ReadFile(path)
-		c.look(path, text)
-		return err
-	}))
+	c.secret.Look(c, "what was printed", c.said.Bytes())
+	c.secret.Look(c, "manifests and records", c.stored())
+	c.secret.LookAt(c, c.children)
+	c.secret.LookBelow(c, c.dir, func(path string) bool {
+		return c.children.Is(path) || c.secret[filepath.Base(path)] != "" && filepath.Dir(path) == c.dir
+	})
 }
 
 // stored is what the repository keeps in its encryption.
@@ -225,21 +208,4 @@ func (c *canaries) stored() []byte {
 		c.Errorf("the story left %d sets and %d drills", len(sets), len(drills))
 	}
 	return text
-}
-
-// look looks for each canary in any spelling, and for half of one.
-func (c *canaries) look(where string, text []byte) {
-	c.Helper()
-	for name, secret := range c.secret {
-		quoted, _ := json.Marshal(secret)
-		for _, form := range []string{
-			secret, string(quoted[1 : len(quoted)-1]), url.QueryEscape(secret), secret[:min(len(secret), len(secret)/2+12)],
-			base64.StdEncoding.EncodeToString([]byte("holdfast:" + url.QueryEscape(secret))),
-		} {
-			if i := bytes.Index(text, []byte(form)); i >= 0 {
-				c.Errorf("the canary %s is in %s: ...%s", name, where, text[max(0, i-60):i])
-				break
-			}
-		}
-	}
 }

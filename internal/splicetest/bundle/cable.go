@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// Cable is a way to the daemon that can be cut.
+// Cable is a way to the daemon that can be cut, and listened to.
 type Cable struct {
 	Host string // for DOCKER_HOST
 
@@ -19,6 +19,7 @@ type Cable struct {
 	cut   bool
 	at    []byte
 	conns map[net.Conn]bool
+	asked []*bytes.Buffer // what each connection has asked the daemon for
 }
 
 // NewCable lays one to the test bed's daemon.
@@ -68,6 +69,19 @@ func (c *Cable) CutAt(text string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.at = []byte(text)
+}
+
+// Asked is all that went to the daemon so far, connection by connection:
+// requests with their bodies, and what was sent to programs in containers.
+func (c *Cable) Asked() []byte {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var all bytes.Buffer
+	for _, one := range c.asked {
+		all.Write(one.Bytes())
+		all.WriteByte('\n')
+	}
+	return all.Bytes()
 }
 
 // WasCut reports whether the cable is cut.
@@ -136,11 +150,15 @@ func halfClose(conn net.Conn) {
 // ask passes requests on, and looks into them. A request begins a piece of its
 // own: clients write its head at once.
 func (c *Cable) ask(daemon io.Writer, client io.Reader) {
-	piece := make([]byte, 64<<10)
+	piece, asked := make([]byte, 64<<10), &bytes.Buffer{}
+	c.mu.Lock()
+	c.asked = append(c.asked, asked)
+	c.mu.Unlock()
 	for {
 		n, err := client.Read(piece)
 		c.mu.Lock()
 		at := c.at
+		asked.Write(piece[:n])
 		c.mu.Unlock()
 		if at != nil && bytes.Contains(piece[:n], at) {
 			c.Cut()
