@@ -18,6 +18,7 @@ import (
 var typed = map[string]string{
 	"DOCKER_HOST=X docker info":                   "TestTheDaemonIsTheOneOfTheDockerCommand",
 	"docker cp X:X X.data":                        "TestOverlays",
+	"docker exec X pg_dumpall -U X >X.sql":        "TestOverlays",
 	"docker inspect X":                            "TestAdviceOnTheDaemonLeadsOn",
 	"docker logs X":                               "TestAServerThatDoesNotLetIn",
 	"docker network create X":                     "TestAdviceOnTheDaemonLeadsOn",

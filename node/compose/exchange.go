@@ -178,15 +178,20 @@ func (s *survey) aside(ctx context.Context) []string {
 	return out
 }
 
-// unmovable refuses to replace a container that has its data in itself: nothing
-// could put that back.
+// unmovable refuses to replace a container that has its data in itself or in
+// memory: nothing could put that back.
 func unmovable(c Container, set holdfast.SetID, why string) error {
+	where, keep := "container "+c.Name+" itself", fmt.Sprintf("`docker cp %s:%s %s.data`", c.Name, c.pgdata(), c.Name)
+	if c.data().memory { // docker cp does not see it, and it is gone once the server stops
+		where = "the memory of container " + c.Name
+		keep = fmt.Sprintf("`docker exec %s pg_dumpall -U %s >%s.sql`", c.Name, cmp.Or(c.Env.Get("POSTGRES_USER"), "postgres"), c.Name)
+	}
 	return &holdfast.Problem{
 		Class: holdfast.Refused,
-		What:  fmt.Sprintf("Postgres keeps its data in container %s itself, which would have to be replaced: %s", c.Name, why),
+		What:  fmt.Sprintf("Postgres keeps its data in %s, which would have to be replaced: %s", where, why),
 		Why:   "A new container does not have that data, and no undo could bring it back.",
-		Do: fmt.Sprintf("Keep it by hand, `docker cp %s:%s %s.data`, remove the container, `docker rm -f %s`, then `holdfast restore %s`.",
-			c.Name, c.pgdata(), c.Name, c.Name, set),
+		Do: fmt.Sprintf("Keep it by hand, %s, remove the container, `docker rm -f %s`, then `holdfast restore %s`.",
+			keep, c.Name, set),
 	}
 }
 

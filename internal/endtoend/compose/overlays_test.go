@@ -36,7 +36,8 @@ type habit struct {
 	// blocks makes the empty machine one on which the node cannot be made again; it
 	// returns what is said then. What that advises is typed.
 	blocks func(t *testing.T, o *overlaid) (says string)
-	fixed  string // what a restore with --fresh-volume is refused with; "" where it is not tried
+	fixed  string // what a restore with --fresh-volume is refused with; "" where it is not
+	fresh  bool   // one with --fresh-volume is tried and taken back, by flag
 }
 
 // overlaid is a node with an overlay.
@@ -51,31 +52,31 @@ type overlaid struct {
 var overlays = []habit{
 	{name: "nothing"},
 	{
-		name:   "data-below-the-bundle",
+		name: "data-below-the-bundle", fresh: true,
 		text:   "services: {postgres-splice: {volumes: ['./pgdata:/var/lib/postgresql/data']}}",
 		before: directories("$BUNDLE/pgdata"),
 	},
 	{
-		name: "data-elsewhere",
+		name: "data-elsewhere", fresh: true,
 		text: "services: {postgres-splice: {volumes: ['$OUT/disk/pgdata:/var/lib/postgresql/data']}}", before: directories("$OUT/disk/pgdata"),
 	},
 	{
-		name: "data-in-a-volume-that-is-a-directory", before: directories("$BUNDLE/data"),
+		name: "data-in-a-volume-that-is-a-directory", fresh: true, before: directories("$BUNDLE/data"),
 		text: "volumes: {postgres-splice: {driver: local, driver_opts: {type: none, o: bind, device: '$BUNDLE/data'}}}",
 	},
 	{
-		name: "data-below-a-mount",
+		name: "data-below-a-mount", fresh: true,
 		text: `services: {postgres-splice: {environment: ['PGDATA=/var/lib/postgresql/18/docker'], volumes: !override
   ['pg:/var/lib/postgresql', './postgres-entrypoint.sh:/postgres-entrypoint.sh']}}
 volumes: {pg: {}}`,
 	},
 	{
-		name: "data-in-a-directory-below-a-mount", before: directories("$BUNDLE/pg"),
+		name: "data-in-a-directory-below-a-mount", fresh: true, before: directories("$BUNDLE/pg"),
 		text: `services: {postgres-splice: {environment: ['PGDATA=/var/lib/postgresql/18/docker'], volumes: !override
   ['./pg:/var/lib/postgresql', './postgres-entrypoint.sh:/postgres-entrypoint.sh']}}`,
 	},
 	{
-		name: "data-in-a-volume-without-a-name", lasts: holdfast.Violated,
+		name: "data-in-a-volume-without-a-name", fresh: true, lasts: holdfast.Violated,
 		text: "services: {postgres-splice: {volumes: !override ['./postgres-entrypoint.sh:/postgres-entrypoint.sh']}}",
 	},
 	{
@@ -84,12 +85,12 @@ volumes: {pg: {}}`,
   ['./postgres-entrypoint.sh:/postgres-entrypoint.sh']}}`,
 	},
 	{
-		name: "data-in-memory", lasts: holdfast.Violated,
+		name: "data-in-memory", lasts: holdfast.Violated, fixed: "which would have to be replaced: --fresh-volume",
 		text: `services: {postgres-splice: {environment: ['PGDATA=/memory/data'], tmpfs: ['/memory:mode=1777'], volumes: !override
   ['./postgres-entrypoint.sh:/postgres-entrypoint.sh']}}`,
 	},
 	{
-		name: "a-tablespace", before: directories("$BUNDLE/fast"),
+		name: "a-tablespace", fresh: true, before: directories("$BUNDLE/fast"),
 		text: "services: {postgres-splice: {volumes: ['./fast:/fast']}}",
 		after: func(t *testing.T, o *overlaid) {
 			must(o.SQL(t.Context(), "postgres", "create tablespace fast location '/fast'"))(t)
@@ -605,6 +606,12 @@ func (v habit) cycle(t *testing.T) {
 	o.equal(t, face, o.whole)
 	o.holdfast(t, 0, "restore", "undo", "--yes")
 	o.equal(t, face, o.broken)
+	if o.fresh && splicetest.Long() {
+		o.holdfast(t, 0, "restore", string(o.set), "--fresh-volume", "--yes")
+		o.equal(t, face, o.whole)
+		o.holdfast(t, 0, "restore", "undo", "--yes")
+		o.equal(t, face, o.broken)
+	}
 
 	o.lose(t)
 	if left := o.left(t); left != "" {
