@@ -59,7 +59,7 @@ func standard(path string) bool {
 // The packages by what they are for.
 var (
 	jobs = []string{"backup", "rehearsal", "restore", "export", "verify", "drill", "retention", "schedule", "check", "inspect",
-		"reonboard"}
+		"reonboard", "notice"}
 	adapters = []string{"capture", "node", "databases", "sandbox", "identities", "repository", "notify", "metrics",
 		"dumpfile", "secrets", "secretmanager", "journal"}
 	leaves   = []string{"stored", "pgdump", "target", "step", "observed", "record", "loss", "event", "content", "grace"}
@@ -197,6 +197,12 @@ func importRules() []rule {
 			"metrics are a view of what is known: whoever knows it hands it over"},
 		{[]string{"endpoint"}, nil, vocabulary,
 			"an endpoint answers requests; what it answers with it is given"},
+		{nil, []string{"notify"}, not("github.com/nicholas-fedor/shoutrrr"),
+			"one package speaks to chats and phones; what is worth saying is decided without it"},
+		{[]string{"notify"}, nil, func(path string) bool {
+			return vocabulary(path) || below(path, "github.com/nicholas-fedor/shoutrrr")
+		},
+			"an address gets a title and a text, whatever they are about"},
 		{nil, []string{"metrics"}, not("github.com/prometheus/client_golang"),
 			"one package speaks to Prometheus; nobody else counts"},
 		{nil, []string{"repository", "internal/storetest"}, not("github.com/kopia/kopia", "github.com/minio",
@@ -330,6 +336,9 @@ func TestImportRulesFindBreaches(t *testing.T) {
 		{"identities", "github.com/aws/aws-sdk-go-v2/config"},
 		{"dumpfile", "holdfast/capture/postgres"},
 		{"metrics", "holdfast/check"},
+		{"notify", "holdfast/notice"},
+		{"notice", "holdfast/notify"},
+		{"setup", "github.com/nicholas-fedor/shoutrrr/pkg/router"},
 		{"endpoint", "holdfast/metrics"},
 		{"backup", "github.com/prometheus/client_golang/prometheus"},
 	} {

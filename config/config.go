@@ -39,6 +39,7 @@ type Config struct {
 	Drill     Drill     `yaml:"drill"`
 	Schedule  Schedule  `yaml:"schedule"`
 	HTTP      HTTP      `yaml:"http"`
+	Notices   Notices   `yaml:"notices"`
 
 	file    string
 	origins []Origin
@@ -284,6 +285,9 @@ func (c *Config) complete() error {
 		return err
 	}
 	if err := c.HTTP.check(); err != nil {
+		return err
+	}
+	if err := c.checkNotices(); err != nil {
 		return err
 	}
 	if r := c.Retention; r.Faulty != 0 && r == (Retention{Faulty: r.Faulty}) {

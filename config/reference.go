@@ -58,6 +58,7 @@ func (c *Config) References() map[string]Reference {
 		out["databases."+name+".password"] = d.Password
 	}
 	maps.Copy(out, c.SecretManagers.references())
+	maps.Copy(out, c.Notices.references())
 	if c.Identities != nil {
 		out["identities.auth.client_secret"] = c.Identities.Auth.ClientSecret
 		out["identities.auth.token"] = c.Identities.Auth.Token

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"holdfast"
 	"holdfast/event"
 	"holdfast/schedule"
 )
@@ -153,9 +154,9 @@ func (w *worker) merged() map[string]schedule.Past {
 		if own.Took > 0 {
 			p.Took = own.Took
 		}
-		p.Tried, p.Failures = own.Tried, own.Failures
-		if own.Failures > 0 && p.Done.After(own.Tried) { // somebody else has done it meanwhile
-			p.Failures = 0
+		p.Tried, p.Failures, p.Failed, p.Held = own.Tried, own.Failures, own.Failed, own.Held
+		if (own.Failures > 0 || own.Held) && p.Done.After(own.Tried) { // somebody else has done it meanwhile
+			p.Failures, p.Failed, p.Held = 0, nil, false
 		}
 		out[t.Name] = p
 	}
@@ -175,8 +176,11 @@ func (w *worker) do(ctx context.Context, next schedule.Decision) {
 	if err == nil {
 		own = schedule.Past{Done: began, Tried: ended, Took: ended.Sub(began)}
 		w.Events.Report(Ended{Node: w.node.Name, Task: next.Task, Took: own.Took})
+	} else if holdfast.ClassOf(err) == holdfast.Busy && ctx.Err() == nil { // another daemon, or somebody by hand, is at it
+		own.Held, own.Failures, own.Failed = true, 0, nil
+		w.Events.Report(Held{Node: w.node.Name, Task: next.Task, Cause: err})
 	} else if ctx.Err() == nil {
-		own.Failures++
+		own.Held, own.Failures, own.Failed = false, own.Failures+1, err
 		w.Events.Report(Failed{Node: w.node.Name, Task: next.Task, Attempts: own.Failures, Cause: err})
 	}
 	w.own[next.Task] = own

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"holdfast"
 	"holdfast/daemon"
 	"holdfast/event"
 	"holdfast/schedule"
@@ -54,7 +55,8 @@ type world struct {
 	clock   *fakeClock
 	backups []time.Time
 	failing func(now time.Time) bool
-	away    bool // the repository
+	away    bool      // the repository
+	holding time.Time // until then another run holds the node
 	asked   int
 	events  []event.Event
 	mu      sync.Mutex
@@ -68,6 +70,9 @@ func (w *world) node(more ...daemon.Task) daemon.Node {
 		Do: func(context.Context) error {
 			began := w.clock.Now()
 			w.clock.pass(10 * time.Minute)
+			if began.Before(w.holding) {
+				return &holdfast.Problem{Class: holdfast.Busy, What: "another run holds the lock"}
+			}
 			if w.away || w.failing != nil && w.failing(began) {
 				return errors.New("the database is away")
 			}
@@ -212,6 +217,19 @@ func TestOneFailsTheOtherGoesOn(t *testing.T) {
 	w.run(t, 48*time.Hour, drill)
 	if len(w.backups) < 11 || w.said("drill failed") < 5 {
 		t.Errorf("%d sets, %d failures", len(w.backups), w.said("drill failed"))
+	}
+}
+
+// While another run holds the node a task waits, and looks each minute; that is no
+// failure. When the other has done it, it is not done again.
+func TestAnotherRunHoldsTheNode(t *testing.T) {
+	w := world{clock: &fakeClock{now: begin}, holding: begin.Add(90 * time.Minute)}
+	w.run(t, 3*time.Hour)
+	if n := w.said("backup waits: another run holds the lock"); n < 7 || n > 9 { // each takes ten minutes here
+		t.Errorf("%d", n)
+	}
+	if w.said("failed") != 0 || len(w.backups) != 1 {
+		t.Errorf("%d failures, %v", w.said("failed"), w.backups)
 	}
 }
 

@@ -45,6 +45,17 @@ func (e Failed) String() string {
 	return fmt.Sprintf("%s: %s failed, attempt %d: %v", e.Node, e.Task, e.Attempts, e.Cause)
 }
 
+// Held says that a task waits for another run of it: another daemon's, or one by
+// hand.
+type Held struct {
+	Node, Task string
+	Cause      error
+}
+
+func (e Held) String() string {
+	return fmt.Sprintf("%s: %s waits: %v", e.Node, e.Task, e.Cause)
+}
+
 // PastUnknown says that the repository does not say what was done before.
 type PastUnknown struct {
 	Node  string

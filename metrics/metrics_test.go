@@ -42,6 +42,7 @@ func full() metrics.Node {
 			{Name: "backup", Interval: 4 * time.Hour, Next: noon.Add(4 * time.Hour), Done: noon, Took: time.Minute, Running: true},
 			{Name: "drill", Failures: 2},
 		},
+		Targets: []metrics.Target{{"ops", 0}, {"mail", 3}},
 	}
 }
 

@@ -26,6 +26,13 @@ type Node struct {
 	Conditions         []Condition
 	RunwayEnds         time.Time // the soonest
 	Tasks              []Task
+	Targets            []Target
+}
+
+// Target is somebody who gets notices.
+type Target struct {
+	Name     string
+	Failures int // attempts in a row that did not reach it
 }
 
 // Set is the newest set.

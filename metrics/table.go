@@ -186,6 +186,12 @@ func work() []Metric {
 			of(func(t Task, add put) { add(float64(t.Failures), t.Name) })},
 		{"holdfast_task_running", "Whether a task is running.", label,
 			of(func(t Task, add put) { add(truth(t.Running), t.Name) })},
+		{"holdfast_notice_failures", "Attempts to deliver a notice that failed in a row.", []string{"target"},
+			func(n Node, add put) {
+				for _, t := range n.Targets {
+					add(float64(t.Failures), t.Name)
+				}
+			}},
 	}
 }
 

@@ -23,6 +23,8 @@ type Past struct {
 	Done     time.Time     // when the newest that succeeded was begun; zero for none
 	Tried    time.Time     // when this process ended the newest attempt; zero for none
 	Failures int           // attempts in a row that failed
+	Failed   error         // why the newest of them did
+	Held     bool          // the newest attempt found another run at work; that is no failure
 	Took     time.Duration // the newest that succeeded; 0 when unknown
 	// Wanted is why it is wanted at once, whatever the rule says; "" when it is not.
 	Wanted string
@@ -97,6 +99,9 @@ func (t Task) next(now time.Time, node string, p Past) (Decision, bool) {
 	d.At = d.Due
 	if d.At.Before(now) {
 		d.At = now
+	}
+	if again := p.Tried.Add(Patience); p.Held && again.After(d.At) && !p.Tried.After(now.Add(Tolerance)) {
+		d.At, d.Why = again, d.Why+"; when the other run may have ended"
 	}
 	if p.Failures > 0 {
 		if again := p.Tried.Add(t.patience(now, p.Failures)); again.After(d.At) && !p.Tried.After(now.Add(Tolerance)) {

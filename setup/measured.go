@@ -28,6 +28,9 @@ func (s *Service) measured(now time.Time) metrics.Node {
 		Verified: st.Stored.Verification.At, AllRead: st.Stored.Verification.Since,
 		Copies: s.measuredCopies(st), Tasks: s.measuredTasks(st, now),
 	}
+	for name := range s.config().Notices.To {
+		n.Targets = append(n.Targets, metrics.Target{Name: name, Failures: st.Undelivered[name]})
+	}
 	for _, e := range st.Stored.Entries {
 		n.Sets[e.State]++
 	}

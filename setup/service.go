@@ -1,6 +1,7 @@
 package setup
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"holdfast/check"
 	"holdfast/config"
 	"holdfast/daemon"
+	"holdfast/notify"
 	"holdfast/place"
 	"holdfast/schedule"
 	"holdfast/verify"
@@ -47,20 +49,34 @@ func Serve(conf *config.Config, o Options) *Service {
 	return &Service{Options: o, conf: conf, status: Status{Node: holdfast.NodeName(conf.Node)}}
 }
 
-// Replace takes another configuration of the same node. What runs is not
-// disturbed.
-func (s *Service) Replace(conf *config.Config) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if conf.Node != s.conf.Node {
+// takes says why another configuration cannot replace the service's; nil when it
+// can.
+func (s *Service) takes(conf *config.Config) error {
+	now, restart := s.config(), "Restart the service: `systemctl restart holdfast`."
+	switch {
+	case conf.Node != now.Node:
 		return &holdfast.Problem{
 			Class: holdfast.Usage,
-			What:  fmt.Sprintf("the configuration is of node %s, and this service of %s", conf.Node, s.conf.Node),
-			Do:    "Restart the service: `systemctl restart holdfast`.",
+			What:  fmt.Sprintf("the configuration is of node %s, and this service of %s", conf.Node, now.Node),
+			Do:    restart,
+		}
+	case conf.HTTP != now.HTTP:
+		return &holdfast.Problem{
+			Class: holdfast.Usage, What: "`http:` has changed, and where a service listens is read at its start", Do: restart,
 		}
 	}
+	p, err := Open(conf, s.Options)
+	if err != nil {
+		return err
+	}
+	return p.Close(context.Background())
+}
+
+// replace takes another configuration. What runs is not disturbed.
+func (s *Service) replace(conf *config.Config) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.conf = conf
-	return nil
 }
 
 func (s *Service) config() *config.Config {
@@ -157,14 +173,29 @@ func listed(names []string) string {
 }
 
 func takeSet(ctx context.Context, p *Parts) error {
-	return p.Backup(ctx, 0, func(ctx context.Context, job backup.Job) error {
+	p.ping(ctx, notify.Start, nil)
+	unproven, err := p.takeSet(ctx)
+	if worst := cmp.Or(err, unproven); worst != nil {
+		p.ping(ctx, notify.Fail, worst)
+	} else {
+		p.ping(ctx, notify.Success, nil)
+	}
+	return err
+}
+
+// takeSet takes a set. One that is stored and not proven is no failure of the
+// backup, and is said apart.
+func (p *Parts) takeSet(ctx context.Context) (unproven, err error) {
+	err = p.Backup(ctx, 0, func(ctx context.Context, job backup.Job) error {
 		set, err := job.Run(ctx)
 		if err != nil && set.ID != "" && ctx.Err() == nil {
+			unproven = err
 			p.Events.Report(StoredUnproven{set.ID, err})
 			return nil
 		}
 		return err
 	})
+	return unproven, err
 }
 
 func sendCopies(ctx context.Context, p *Parts) error {

@@ -22,6 +22,8 @@ type Status struct {
 	Work   daemon.State
 	Stored Stored
 	Report *check.Report // the newest; nil before the first
+	// Undelivered are the attempts in a row that failed to reach a target of notices.
+	Undelivered map[string]int
 }
 
 // Stored is what the repository said of the node when it was read last.

@@ -12,14 +12,13 @@ import (
 
 	"holdfast"
 	"holdfast/config"
-	"holdfast/daemon"
 	"holdfast/eventlog"
 	"holdfast/setup"
 )
 
 func newRun(a *app) *cobra.Command {
 	return &cobra.Command{
-		Use:   "run",
+		Use:   "run [FILE]...",
 		Short: "Back up, check, verify, rehearse and drop sets on a schedule",
 		Long: `Run until a signal ends it: take a set every four hours, send it to the copies,
 check every hour, verify a sample daily, rehearse a restore weekly, drop what no
@@ -32,48 +31,48 @@ the configuration again; a wrong one is refused, and the old one stays. Other
 commands work next to it.
 
 With http.listen in the configuration it answers requests: /healthz, /readyz and
-/metrics, for Prometheus.`,
+/metrics, for Prometheus. With notices: it says when something is wrong.
+
+One process serves several nodes: name their configurations, or a directory of
+them.`,
 		Example: `  # on a terminal
   holdfast run
 
+  # several nodes, each with a configuration of its own
+  holdfast run /etc/holdfast/nodes
+
   # for a log collector
   holdfast run --output json`,
-		Args: exactly(0, "no arguments"),
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		RunE: func(cmd *cobra.Command, files []string) error {
 			a.ifInterrupted = "What was under way is done again when it is started again."
-			return a.run(cmd.Context())
+			if len(files) == 0 {
+				files = []string{a.configPath}
+			}
+			return a.run(cmd.Context(), files)
 		},
 	}
 }
 
-// run serves the configured node until the context ends.
-func (a *app) run(ctx context.Context) error {
-	conf, err := a.load()
-	if err != nil {
-		return err
-	}
+// run serves the configured nodes until the context ends.
+func (a *app) run(ctx context.Context, files []string) error {
 	log := slog.New(a.logHandler())
-	events := eventlog.To(ctx, log, a.known.Hide)
-	s := setup.Serve(conf, setup.Options{Version: version, Events: events, Shell: a.shell, Secrets: a.known})
-	if err := s.Try(); err != nil {
+	s, err := setup.ServeAll(files,
+		func(path string) (*config.Config, error) { return config.Load(path, os.Environ()) },
+		setup.Options{
+			Version: version, Events: eventlog.To(ctx, log, a.known.Hide), Shell: a.shell, Secrets: a.known,
+		})
+	if err == nil {
+		err = s.Try()
+	}
+	if err != nil {
 		return err
 	}
 	defer a.reload(ctx, s, log)()
-	ctx, end := context.WithCancel(ctx)
-	answered, err := setup.Listen(ctx, []*setup.Service{s}, version)
-	if err != nil {
-		end()
-		return err
-	}
-	defer func() { end(); _ = answered() }()
-	err = daemon.Daemon{Nodes: []daemon.Node{s.Node()}, Clock: daemon.SystemClock{}, Events: events}.Run(ctx)
-	if errors.Is(err, context.Canceled) {
-		return nil // it was asked to end, and has
+	if err = s.Run(ctx); errors.Is(err, context.Canceled) {
+		return nil // a signal ended it
 	}
 	return err
 }
-
-func (a *app) load() (*config.Config, error) { return config.Load(a.configPath, os.Environ()) }
 
 // logHandler writes to standard error, without secrets or control characters.
 func (a *app) logHandler() slog.Handler {
@@ -84,7 +83,7 @@ func (a *app) logHandler() slog.Handler {
 }
 
 // reload reads the configuration again on SIGHUP.
-func (a *app) reload(ctx context.Context, s *setup.Service, log *slog.Logger) (stop func()) {
+func (a *app) reload(ctx context.Context, s *setup.Services, log *slog.Logger) (stop func()) {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGHUP)
 	go func() {
@@ -94,11 +93,7 @@ func (a *app) reload(ctx context.Context, s *setup.Service, log *slog.Logger) (s
 				return
 			case <-signals:
 			}
-			conf, err := a.load()
-			if err == nil {
-				err = s.Replace(conf)
-			}
-			if err != nil {
+			if err := s.Reload(); err != nil {
 				_, do := holdfast.Advice(err)
 				log.ErrorContext(ctx, "config.Refused", "cause", a.known.Hide(err.Error()), "next", do,
 					"text", "the configuration was not read again: the former one stays")

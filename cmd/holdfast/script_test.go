@@ -11,10 +11,12 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -66,6 +68,8 @@ func (t tests) Run() int {
 //	golden FILE              and has the shape of the document in testdata/FILE
 //	sshkey FILE              make an SSH key, FILE and FILE.pub
 //	waitfor DATABASE QUERY   until the query says true
+//	hook                     start a web hook; HOOK says where
+//	heard PATTERN            until it was sent something: "PATH {title and message}"
 //	answers PATH PATTERN     until http://127.0.0.1:$PORT answers 200 and a text that the pattern matches
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -86,7 +90,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"node": cmdNode, "ready": cmdReady, "exit": cmdExit, "app": cmdApp, "load": cmdLoad, "sql": cmdSQL, "connect": cmdConnect,
 			"disconnect": cmdDisconnect, "busy": cmdBusy, "lock": cmdLock, "json": cmdJSON, "golden": cmdGolden, "sshkey": cmdSSHKey, "waitfor": cmdWaitFor,
-			"answers": cmdAnswers,
+			"answers": cmdAnswers, "hook": cmdHook, "heard": cmdHeard,
 		},
 	})
 }
@@ -140,6 +144,7 @@ type bench struct {
 	sessions  []*pgx.Conn
 	stopLoad  func()
 	release   func()
+	hook      *hook
 	ownServer bool
 }
 
@@ -147,6 +152,9 @@ func of(ts *testscript.TestScript) *bench { return ts.Value("bench").(*bench) }
 
 func (b *bench) close() {
 	b.disconnect()
+	if b.hook != nil {
+		b.hook.server.Close()
+	}
 	if b.stopLoad != nil {
 		b.stopLoad()
 	}
@@ -433,4 +441,38 @@ func get(url string) string {
 		return answer.Status
 	}
 	return string(text)
+}
+
+// hook is a web hook that remembers what it was sent.
+type hook struct {
+	server *httptest.Server
+	mu     sync.Mutex
+	got    []string
+}
+
+func cmdHook(ts *testscript.TestScript, neg bool, args []string) {
+	h := &hook{}
+	h.server = httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		text, _ := io.ReadAll(r.Body)
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.got = append(h.got, r.URL.Path+" "+string(text))
+	}))
+	of(ts).hook = h
+	ts.Setenv("HOOK", h.server.URL)
+}
+
+func cmdHeard(ts *testscript.TestScript, neg bool, args []string) {
+	pattern, err := regexp.Compile(args[0])
+	ts.Check(err)
+	h := of(ts).hook
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		h.mu.Lock()
+		found := slices.ContainsFunc(h.got, pattern.MatchString)
+		h.mu.Unlock()
+		if found {
+			return
+		}
+	}
+	ts.Fatalf("the hook was sent\n%s", strings.Join(h.got, "\n"))
 }

@@ -1,0 +1,224 @@
+package notice
+
+import (
+	"maps"
+	"slices"
+	"time"
+)
+
+// Policy says how patient notices are.
+type Policy struct {
+	Patience time.Duration // that a trouble lasts before it is announced, and is over before that is
+	Repeat   time.Duration // between notices of a trouble that lasts
+	// Digest is when the next summary is due after a time; nil for none.
+	Digest func(after time.Time) time.Time
+}
+
+// The defaults of a policy.
+const (
+	Patience = 10 * time.Minute
+	Repeat   = 24 * time.Hour
+)
+
+func (p Policy) orDefaults() Policy {
+	if p.Patience <= 0 {
+		p.Patience = Patience
+	}
+	if p.Repeat <= 0 {
+		p.Repeat = Repeat
+	}
+	return p
+}
+
+// Trouble is a cause that was bad, from when to when.
+type Trouble struct {
+	Sight
+	Since   time.Time
+	Changed time.Time // when its kind became what it is
+	Gone    time.Time // when it was good again; zero while it lasts
+}
+
+// Memory is what is remembered between two looks. It may be lost: what lasts is
+// then announced once more.
+type Memory struct {
+	Troubles map[string]Trouble       `json:"troubles"`
+	Told     map[string]map[string]To `json:"told"`   // by target, by trouble
+	Digests  map[string]time.Time     `json:"digest"` // by target
+}
+
+// To is what a target was told of a trouble, and when.
+type To struct {
+	At   time.Time `json:"at"`
+	Kind string    `json:"kind"`
+}
+
+// skew is how far a time of the memory may be in the future: beyond, a clock was
+// set back.
+const skew = time.Minute
+
+// See takes in what is seen now.
+func (m *Memory) See(now time.Time, list []Sight) {
+	seen := map[string]Sight{}
+	for _, s := range roots(list) {
+		seen[s.key()] = s
+	}
+	if m.Troubles == nil {
+		m.Troubles = map[string]Trouble{}
+	}
+	for key, t := range m.Troubles {
+		s, listed := seen[key]
+		if !listed {
+			delete(m.Troubles, key)
+			continue
+		}
+		m.Troubles[key] = t.seen(now, s)
+	}
+	for key, s := range seen {
+		if _, known := m.Troubles[key]; !known && s.State == Bad {
+			m.Troubles[key] = Trouble{Sight: s, Since: now, Changed: now}
+		}
+	}
+}
+
+// seen is the trouble after another look.
+func (t Trouble) seen(now time.Time, s Sight) Trouble {
+	for _, at := range []*time.Time{&t.Since, &t.Changed, &t.Gone} {
+		if at.After(now.Add(skew)) {
+			*at = now
+		}
+	}
+	switch s.State {
+	case Good:
+		if t.Gone.IsZero() {
+			t.Gone = now
+		}
+	case Bad:
+		if s.Kind != t.Kind {
+			t.Changed = now
+		}
+		t.Sight, t.Gone = s, time.Time{}
+	}
+	return t
+}
+
+// Word is what a notice says of a trouble.
+type Word string
+
+// The words.
+const (
+	Began   Word = "problem"
+	Changed Word = "changed"
+	Lasts   Word = "still"
+	Ended   Word = "recovered"
+)
+
+// Item is a trouble that a target is to be told of.
+type Item struct {
+	Word
+	Trouble
+	key string
+}
+
+// Decide lists what that target is to be told now, the oldest first.
+func (m *Memory) Decide(now time.Time, target string, p Policy) (list []Item) {
+	p = p.orDefaults()
+	for _, key := range slices.Sorted(maps.Keys(m.Troubles)) {
+		t := m.Troubles[key]
+		if t.Cause == targetCause(target) { // it cannot hear that it cannot be reached
+			continue
+		}
+		if word := m.word(now, p, t, target, key); word != "" {
+			list = append(list, Item{word, t, key})
+		}
+	}
+	slices.SortStableFunc(list, func(a, b Item) int { return a.Since.Compare(b.Since) })
+	return list
+}
+
+// word is what that target is to be told of a trouble now; "" for nothing.
+func (m *Memory) word(now time.Time, p Policy, t Trouble, target, key string) Word {
+	told, known := m.Told[target][key]
+	lasted := func(since time.Time) bool { return now.Sub(since) >= p.Patience }
+	switch {
+	case !t.Gone.IsZero() && known && lasted(t.Gone):
+		return Ended
+	case !t.Gone.IsZero():
+		return ""
+	case !known && lasted(t.Since):
+		return Began
+	case known && told.Kind != t.Kind && lasted(t.Changed):
+		return Changed
+	case known && (now.Sub(told.At) >= p.Repeat || told.At.After(now.Add(p.Repeat))):
+		return Lasts
+	}
+	return ""
+}
+
+// Deliver notes that the target was told.
+func (m *Memory) Deliver(now time.Time, target string, list []Item) {
+	if m.Told == nil {
+		m.Told = map[string]map[string]To{}
+	}
+	if m.Told[target] == nil {
+		m.Told[target] = map[string]To{}
+	}
+	for _, item := range list {
+		if item.Word == Ended {
+			delete(m.Told[target], item.key)
+		} else {
+			m.Told[target][item.key] = To{At: now, Kind: item.Kind}
+		}
+	}
+}
+
+// Forget forgets troubles that are over and that no target has to hear the end
+// of, and targets that there are no more.
+func (m *Memory) Forget(now time.Time, targets map[string]Policy) {
+	for name := range m.Told {
+		if _, configured := targets[name]; !configured {
+			delete(m.Told, name)
+			delete(m.Digests, name)
+			continue
+		}
+		for key := range m.Told[name] {
+			if _, there := m.Troubles[key]; !there {
+				delete(m.Told[name], key)
+			}
+		}
+	}
+	for key, t := range m.Troubles {
+		over := !t.Gone.IsZero()
+		for name, p := range targets {
+			_, waits := m.Told[name][key]
+			over = over && !waits && now.Sub(t.Gone) >= p.orDefaults().Patience
+		}
+		if over {
+			delete(m.Troubles, key)
+		}
+	}
+}
+
+// DigestDue reports whether a summary is due for the target, and since when it
+// has to tell. The first is due at its first time after the service began.
+func (m *Memory) DigestDue(now time.Time, target string, p Policy) (since time.Time, due bool) {
+	if p.Digest == nil {
+		return since, false
+	}
+	last, known := m.Digests[target]
+	if !known || last.After(now.Add(skew)) {
+		m.Digested(now, target)
+		return since, false
+	}
+	at := p.Digest(last)
+	return last, !at.IsZero() && !at.After(now)
+}
+
+// Digested notes that the target got its summary.
+func (m *Memory) Digested(now time.Time, target string) {
+	if m.Digests == nil {
+		m.Digests = map[string]time.Time{}
+	}
+	m.Digests[target] = now
+}
+
+func targetCause(target string) string { return "target/" + target }

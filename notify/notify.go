@@ -1,0 +1,104 @@
+package notify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/nicholas-fedor/shoutrrr/pkg/router"
+	"github.com/nicholas-fedor/shoutrrr/pkg/types"
+
+	"holdfast"
+)
+
+// Within is how long a delivery may take.
+const Within = 15 * time.Second
+
+// Sender writes to one address.
+type Sender struct {
+	Address holdfast.SecretFunc
+	// Learn is given the parts of the address that are secret, to hide them.
+	Learn func(holdfast.Secret) holdfast.Secret
+	Hide  func(string) string
+}
+
+// Send delivers a message, or says why not.
+func (s Sender) Send(ctx context.Context, title, text string) error {
+	address, err := s.Address(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.learn(address); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, Within, fmt.Errorf("no answer within %v", Within))
+	defer cancel()
+	sent := make(chan error, 1)
+	go func() { sent <- deliver(address.Reveal(), title, text) }()
+	select {
+	case err = <-sent:
+	case <-ctx.Done():
+		err = context.Cause(ctx)
+	}
+	if err == nil || s.Hide == nil {
+		return err
+	}
+	return errors.New(s.Hide(err.Error()))
+}
+
+// deliver sends by the library, which takes no context: it bounds itself.
+func deliver(address, title, text string) error {
+	to, err := router.New(nil, addressed(address))
+	if err != nil {
+		return err
+	}
+	to.Timeout = Within
+	params := types.Params{}
+	params.SetTitle(title)
+	return errors.Join(to.Send(text, &params)...)
+}
+
+// addressed is an address as the library takes it. A plain web address is a
+// webhook that gets JSON with title and message.
+func addressed(address string) string {
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" {
+		return address
+	}
+	q := u.Query()
+	q.Set("template", "json")
+	if u.Scheme == "http" {
+		q.Set("disabletls", "yes")
+	}
+	u.RawQuery, u.Scheme = q.Encode(), "generic"
+	return u.String()
+}
+
+// learn has the parts of an address hidden that let somebody in.
+func (s Sender) learn(address holdfast.Secret) error {
+	u, err := url.Parse(address.Reveal())
+	if err != nil || u.Scheme == "" {
+		return &holdfast.Problem{
+			Class: holdfast.Usage, What: "the address of a notice is no URL",
+			Do: "Write one such as slack://..., smtp://..., https://...: docs/notices.md lists them.",
+		}
+	}
+	if s.Learn == nil {
+		return nil
+	}
+	parts := strings.Split(u.Path, "/")
+	if u.User != nil {
+		password, _ := u.User.Password()
+		parts = append(parts, u.User.Username(), password)
+	}
+	for _, values := range u.Query() {
+		parts = append(parts, values...)
+	}
+	for _, part := range parts {
+		s.Learn(holdfast.NewSecret(part))
+	}
+	return nil
+}
