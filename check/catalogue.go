@@ -32,6 +32,8 @@ const (
 	DatabasesCovered        Code = "databases_covered"
 	DataOutlivesStop        Code = "data_outlives_stop"
 	OneProgramAlive         Code = "one_program_alive"
+	LocksWithstandAttack    Code = "locks_withstand_attack"
+	LocksExtended           Code = "locks_extended"
 )
 
 // Entry describes one condition of the catalogue: what is checked, and what it means.
@@ -151,6 +153,35 @@ func routes() []Entry {
 				"To send it now: `holdfast repository copy`.",
 			DependsOn: []Code{RepositoryReadable},
 			judge:     secondCopy,
+		},
+		{
+			Code:  LocksWithstandAttack,
+			Title: "the locks of what is stored withstand an attacker on the node",
+			Observed: "The repository's rule of object locks, whether its place keeps locks, " +
+				"and what `holdfast repository check-immutability` recorded last. " +
+				"Violated when the place keeps none, when an attack succeeded, when none was ever tried, " +
+				"or not within `check.attack_every` (180 days). A repository without locks is not judged.",
+			Why: "Whoever owns the node has its credentials. " +
+				"Policies and settings of buckets change, and only trying shows what they permit.",
+			Consequence: "An attacker on the node can delete every set, or nobody knows whether he can.",
+			Next: "Try it: `holdfast repository check-immutability`. " +
+				"Take from the node what it does not need: docs/policies/s3-node.json.",
+			DependsOn: []Code{RepositoryReadable},
+			judge:     locksWithstandAttack,
+		},
+		{
+			Code:  LocksExtended,
+			Title: "the locks of what sets hold do not run out",
+			Observed: "When a full maintenance extended the locks last, and the locks of some blobs themselves. " +
+				"Violated when one has less than a quarter of its period left, or none. " +
+				"A repository without locks is not judged.",
+			Why: "A lock ends by itself. Only maintenance extends it, once a day. " +
+				"If maintenance stops, everything unlocks after the period.",
+			Consequence: "Soon an attacker on the node can delete what sets hold.",
+			Next: "Maintain the repository: `holdfast retention --maintenance full --yes`. " +
+				"If locks are missing, lock everything: `holdfast repository lock MODE:PERIOD`.",
+			DependsOn: []Code{RepositoryReadable, LocksWithstandAttack},
+			judge:     locksExtended,
 		},
 	}
 }

@@ -109,6 +109,15 @@ func scans(serial int, served ...int) []observed.Scan {
 	return []observed.Scan{scanView("https://scan-1", serial, served...), scanView("https://scan-2", serial, served...), scanView("https://scan-3", serial, served...)}
 }
 
+// lockedLately are locks that were extended and attacked without success.
+func lockedLately() Locks {
+	return Locks{
+		Where: "s3://sets/demo", Mode: "COMPLIANCE", Period: 30 * day, Kept: true,
+		Extended: noon.Add(-time.Hour), Until: noon.Add(30*day - time.Hour),
+		Tried: &record.Attacks{At: noon.Add(-9 * day), Tried: []record.Attack{{Attack: "delete", Verdict: holdfast.Holds, Found: "refused"}}},
+	}
+}
+
 // healthy is a node for which everything holds at noon.
 func healthy() *Observations {
 	live := func(facts holdfast.Facts) holdfast.Observed[observed.Database] {
@@ -131,6 +140,7 @@ func healthy() *Observations {
 			Parties: holdfast.Known([]observed.Party{{ID: "demo::1220", Participants: 1}})}),
 		Metrics:  holdfast.Known(observed.Metrics{LastSequenced: noon.Add(-time.Minute)}),
 		Beside:   holdfast.Known([]string{}),
+		Locks:    holdfast.Known(lockedLately()),
 		Restore:  holdfast.Known(""),
 		Data:     holdfast.Known(holdfast.Finding{Verdict: holdfast.Holds, Evidence: "in volume data"}),
 		Alive:    holdfast.Known(holdfast.Finding{Verdict: holdfast.Holds, Evidence: "database participant-4 has participant"}),
@@ -181,7 +191,7 @@ func TestEveryConditionHoldsForAHealthyNode(t *testing.T) {
 			t.Errorf("%+v", c)
 		}
 	}
-	if r.Verdict != holdfast.Holds || r.Err() != nil || len(r.Conditions) != 26 {
+	if r.Verdict != holdfast.Holds || r.Err() != nil || len(r.Conditions) != 28 {
 		t.Errorf("%s, %v, %d conditions", r.Verdict, r.Err(), len(r.Conditions))
 	}
 	if len(r.Runways) != 3 || r.Runways[0].Left == nil || *r.Runways[0].Left != 30*day-time.Minute || r.Runways[0].SV != "SV-1" {

@@ -27,7 +27,8 @@ func TestEvaluate(t *testing.T) {
 			map[Code]string{RepositoryReadable: "violated: no repository there", RecoveryRoute: "violated: route one"},
 			map[Code]Code{PostgresCadence: RepositoryReadable, SnapshotOrdering: RepositoryReadable, HistoricalSpacing: RepositoryReadable, UsersSinceBackup: RepositoryReadable,
 				RestorePointRetained: RepositoryReadable, OldSynchronizer: RepositoryReadable, LSURetention: RepositoryReadable, IdentitiesBackedUp: RepositoryReadable,
-				RestoreProven: RepositoryReadable, SchemaComesBack: RepositoryReadable, RecoveryKeyTested: RepositoryReadable, SecondCopy: RepositoryReadable, SpaceForRestore: RepositoryReadable}},
+				RestoreProven: RepositoryReadable, SchemaComesBack: RepositoryReadable, RecoveryKeyTested: RepositoryReadable, SecondCopy: RepositoryReadable, SpaceForRestore: RepositoryReadable,
+				LocksWithstandAttack: RepositoryReadable, LocksExtended: RepositoryReadable}},
 		{"a manifest does not read", func(o *Observations) {
 			o.Repository = with(o.Repository, func(r *Repository) { r.Unreadable = []string{"20260101T000000Z-aa: cut off"} })
 		}, map[Code]string{RepositoryReadable: "violated: 1 set of this node cannot be read: 20260101T000000Z-aa"}, nil},
@@ -216,6 +217,29 @@ func TestEvaluate(t *testing.T) {
 		}, map[Code]string{SecondCopy: "violated: older than the first copy's"}, nil},
 		{"a second copy that is not there", func(o *Observations) { o.Copy = with(o.Copy, func(c *Copy) { c.Problem = "not mounted" }) },
 			map[Code]string{SecondCopy: "violated: not mounted"}, nil},
+		{"a repository without locks", func(o *Observations) { o.Locks = holdfast.Known(Locks{Where: "/backups"}) }, nil, nil},
+		{"locks that cannot be read", func(o *Observations) { o.Locks = holdfast.Unknown[Locks]("refused") },
+			map[Code]string{LocksWithstandAttack: "cannot tell: refused", LocksExtended: "cannot tell: refused"}, nil},
+		{"a place that keeps no locks", func(o *Observations) { o.Locks = with(o.Locks, func(l *Locks) { l.Kept = false }) },
+			map[Code]string{LocksWithstandAttack: "violated: s3://sets/demo keeps no locks"}, map[Code]Code{LocksExtended: LocksWithstandAttack}},
+		{"attacks that were never tried", func(o *Observations) { o.Locks = with(o.Locks, func(l *Locks) { l.Tried = nil }) },
+			map[Code]string{LocksWithstandAttack: "violated: no attack was ever tried"}, nil},
+		{"attacks that cannot be tried", func(o *Observations) { o.Locks = with(o.Locks, func(l *Locks) { l.Untried = "of S3 only" }) },
+			map[Code]string{LocksWithstandAttack: "cannot tell: of S3 only"}, nil},
+		{"attacks that were tried long ago", func(o *Observations) { o.Locks = with(o.Locks, func(l *Locks) { l.Tried.At = noon.Add(-200 * day) }) },
+			map[Code]string{LocksWithstandAttack: "violated: 200d ago"}, nil},
+		{"an attack that succeeded", func(o *Observations) {
+			o.Locks = with(o.Locks, func(l *Locks) { l.Tried.Tried[0].Verdict = holdfast.Violated })
+		}, map[Code]string{LocksWithstandAttack: "violated: 9d ago, delete"}, nil},
+		{"an attack that came to nothing", func(o *Observations) {
+			o.Locks = with(o.Locks, func(l *Locks) { l.Tried.Tried[0].Verdict = holdfast.CannotTell })
+		}, map[Code]string{LocksWithstandAttack: "cannot tell: 9d ago, delete"}, nil},
+		{"maintenance that has stopped", func(o *Observations) {
+			o.Locks = with(o.Locks, func(l *Locks) { l.Extended, l.Until = noon.Add(-25*day), noon.Add(5*day) })
+		}, map[Code]string{LocksExtended: "violated: the locks end in 5d; maintenance extended them 25d ago"}, nil},
+		{"a blob without a lock", func(o *Observations) {
+			o.Locks = with(o.Locks, func(l *Locks) { l.Until, l.Of = time.Time{}, "p00" })
+		}, map[Code]string{LocksExtended: "violated: p00 has no lock"}, nil},
 		{"data that the next stop loses", func(o *Observations) {
 			o.Data = holdfast.Known(holdfast.Finding{Verdict: holdfast.Violated, Evidence: "it lies in the container itself"})
 		}, map[Code]string{DataOutlivesStop: "violated: in the container itself"}, nil},

@@ -116,6 +116,14 @@ var (
 		"the second copy",
 		"Name a place outside of this machine in `copies:`, and send it there: `holdfast repository copy`.",
 	}
+	inLocks = input{
+		"the locks of the repository",
+		"Let the node read them, as docs/policies/s3-node.json does: `holdfast config check --live`.",
+	}
+	inAttacks = input{
+		"whether what is locked can be deleted",
+		"Look at the retention of the bucket or container yourself: docs/places.md.",
+	}
 	inContainers = input{
 		"the containers of the node",
 		"Start the Docker daemon, or correct `compose:`. `holdfast node show` shows what is found.",

@@ -28,6 +28,7 @@ type Observations struct {
 	Restore    holdfast.Observed[string]           // how a restore was interrupted; "" when none was
 	Data       holdfast.Observed[holdfast.Finding] // whether the databases outlive their containers
 	Alive      holdfast.Observed[holdfast.Finding] // whether no database has two programs of its kind
+	Locks      holdfast.Observed[Locks]
 	Declared   Declared
 	Limits     Limits
 }
@@ -48,6 +49,20 @@ type Copy struct {
 	Sets           []CopiedSet
 	SameFileSystem bool // the same file system as the repository's
 	SameDisk       bool // another file system, on the same disk
+}
+
+// Locks are those on what the repository stores.
+type Locks struct {
+	Where    string
+	Mode     string // governance or compliance; "": the repository locks nothing
+	Period   time.Duration
+	Kept     bool      // by the place
+	Extended time.Time // when maintenance extended them last; zero: not yet
+	Until    time.Time // the earliest end that is known; zero: of a blob without a lock
+	Of       string    // the blob whose lock that is; "": of all, by the last extension
+	Default  string    // what the bucket retains every blob for; "": for nothing
+	Tried    *record.Attacks
+	Untried  string // why nothing can be tried there; "" where it can
 }
 
 // CopiedSet is one set in a copy.
@@ -91,6 +106,7 @@ type Limits struct {
 	Grace   time.Duration // by which a backup may be late; 30 min, or twice what the last one took
 	Drill   time.Duration // between drills; 31 days
 	KeyTest time.Duration // between tests of the recovery key; 180 days
+	Attack  time.Duration // between attacks that are tried on the locks; 180 days
 	Copy    time.Duration // by which the second copy may lag; 24 h
 	Runway  time.Duration // left at least before a sequencer disables the node; 7 days
 	Skew    time.Duration // between clocks; 30 s
@@ -104,6 +120,7 @@ func (l Limits) orDefaults() Limits {
 		Grace:   cmp.Or(l.Grace, 30*time.Minute),
 		Drill:   cmp.Or(l.Drill, 31*day),
 		KeyTest: cmp.Or(l.KeyTest, 180*day),
+		Attack:  cmp.Or(l.Attack, 180*day),
 		Copy:    cmp.Or(l.Copy, day),
 		Runway:  cmp.Or(l.Runway, 7*day),
 		Skew:    cmp.Or(l.Skew, 30*time.Second),

@@ -28,8 +28,9 @@ type Check struct {
 	Grace        Duration      `yaml:"grace"`       // how late a backup may be
 	DrillEvery   Duration      `yaml:"drill_every"` // between drills
 	KeyTestEvery Duration      `yaml:"key_test_every"`
-	CopyBehind   Duration      `yaml:"copy_behind"` // how far the second copy may lag
-	Runway       Duration      `yaml:"runway"`      // the least that must be left with every super validator
+	AttackEvery  Duration      `yaml:"attack_every"` // between attacks that are tried on locks
+	CopyBehind   Duration      `yaml:"copy_behind"`  // how far the second copy may lag
+	Runway       Duration      `yaml:"runway"`       // the least that must be left with every super validator
 	ClockSkew    Duration      `yaml:"clock_skew"`
 }
 

@@ -28,6 +28,7 @@ const wholeCheck = least + `check:
   grace: 10m
   drill_every: 7d
   key_test_every: 90d
+  attack_every: 60d
   copy_behind: 6h
   runway: 3d
   clock_skew: 5s
@@ -57,6 +58,7 @@ func TestEveryKeyOfCheckArrives(t *testing.T) {
 		Grace:        config.Duration(10 * time.Minute),
 		DrillEvery:   7 * day,
 		KeyTestEvery: 90 * day,
+		AttackEvery:  60 * day,
 		CopyBehind:   day / 4,
 		Runway:       3 * day,
 		ClockSkew:    config.Duration(5 * time.Second),

@@ -118,6 +118,24 @@ type Access struct {
 type Copy struct {
 	Place  place.Place `yaml:"path"`
 	Access Access      `yaml:"access"`
+	Lock   Lock        `yaml:"lock"` // of what is sent there; as the repository locks when empty
+}
+
+// Lock is how what is stored is locked against deletion: MODE:PERIOD, such as
+// compliance:30d.
+type Lock string
+
+// Parse reads it; zeros for none.
+func (l Lock) Parse() (mode string, period time.Duration, err error) {
+	if l == "" {
+		return "", 0, nil
+	}
+	mode, text, _ := strings.Cut(string(l), ":")
+	age, ok := age(text)
+	if !ok || age == Forever || !slices.Contains([]string{"compliance", "governance"}, mode) {
+		return "", 0, errors.New("want MODE:PERIOD, such as compliance:30d or governance:4w")
+	}
+	return mode, time.Duration(age), nil
 }
 
 // Dump tunes dumps; every zero has a good default.
@@ -320,6 +338,9 @@ func (c *Config) checkPlaces() error {
 		}
 		if place.Share(second.Place, c.Repository.Place) == place.Itself {
 			return fmt.Errorf("copies[%d]: it is the repository itself", i)
+		}
+		if _, _, err := second.Lock.Parse(); err != nil {
+			return fmt.Errorf("copies[%d].lock: %w", i, err)
 		}
 	}
 	if second := c.Check.SecondCopy; !second.IsZero() {

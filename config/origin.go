@@ -30,6 +30,7 @@ func (c *Config) Origins() []Origin {
 		{"check.grace", "30m, or twice what the last backup took", "default"},
 		{"check.drill_every", "31d", "default"},
 		{"check.key_test_every", "180d", "default"},
+		{"check.attack_every", "180d", "default"},
 		{"check.copy_behind", "24h", "default"},
 		{"check.runway", "7d", "default"},
 		{"check.clock_skew", "30s", "default"},

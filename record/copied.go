@@ -12,6 +12,8 @@ type Copied struct {
 	Place  string                               `json:"place"`
 	At     time.Time                            `json:"at"`
 	Newest map[holdfast.NodeName]holdfast.SetID `json:"newest"` // of each node's sets that were sent
+	// Extended is when the locks there were last extended.
+	Extended time.Time `json:"extended,omitzero"`
 }
 
 // Has reports whether a set was sent. An ID begins with the time at which its set

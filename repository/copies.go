@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/kopia/kopia/repo/blob"
@@ -150,18 +151,46 @@ func (r *Repository) keepCopies(ctx context.Context) error {
 		if err := st.PutBlob(ctx, blob.ID(name), payload{live[id]}, blob.PutOptions{}); err != nil {
 			return r.location.explain("write to", err)
 		}
-		for _, d := range list {
-			if d.of == id && d.name != name {
-				if err := st.DeleteBlob(ctx, blob.ID(d.name)); err != nil {
-					return r.location.explain("write to", err)
-				}
-			}
+		if err := dropFormer(ctx, st, list, id, name); err != nil && !refused(err) {
+			return r.location.explain("write to", err)
 		}
 	}
 	if key := live[format.KopiaRepositoryBlobID]; key != nil {
 		r.location.keepOutside(key)
 	}
 	return nil
+}
+
+// dropFormer deletes the copies of a vital blob as it was before. A node may not be
+// allowed to: then they stay until a keeper maintains the repository.
+func dropFormer(ctx context.Context, st blob.Storage, list []duplicate, of blob.ID, name string) error {
+	for _, d := range list {
+		if d.of != of || d.name == name {
+			continue
+		}
+		if err := st.DeleteBlob(ctx, blob.ID(d.name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// dropFormerCopies deletes what a node could not.
+func (r *Repository) dropFormerCopies(ctx context.Context) error {
+	st := r.storage()
+	list, err := duplicates(ctx, st, nil)
+	for _, id := range vital {
+		var live []byte
+		if err == nil {
+			live, err = readBlob(ctx, st, id)
+		}
+		name := copyName(id, live)
+		kept := slices.ContainsFunc(list, func(d duplicate) bool { return d.name == name && d.intact() })
+		if err == nil && live != nil && kept {
+			err = dropFormer(ctx, st, list, id, name)
+		}
+	}
+	return err
 }
 
 // keepOutside copies kopia.repository to the places outside of the repository,

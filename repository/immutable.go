@@ -3,12 +3,11 @@ package repository
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/minio/minio-go/v7"
@@ -16,20 +15,13 @@ import (
 
 	"holdfast"
 	"holdfast/place"
+	"holdfast/record"
 )
-
-// Attack is what somebody who owns the node would try on what is stored, and
-// what came of it.
-type Attack struct {
-	Attack  string
-	Verdict holdfast.Verdict // holds: it failed
-	Found   string
-}
 
 // Immutability tries, with the credentials of the node, what an attacker would
 // try: on a blob of its own that it locks for a day, and on the settings of the
 // bucket, which it sets to what they are. Only buckets of S3 are tried.
-func Immutability(ctx context.Context, in place.Place, options ...Option) ([]Attack, error) {
+func Immutability(ctx context.Context, in place.Place, options ...Option) ([]record.Attack, error) {
 	at, err := locate(in, options)
 	if err != nil {
 		return nil, err
@@ -42,7 +34,7 @@ func Immutability(ctx context.Context, in place.Place, options ...Option) ([]Att
 			Do:    "Look at the retention of the bucket or container yourself: docs/places.md.",
 		}
 	}
-	var list []Attack
+	var list []record.Attack
 	err = within(ctx, 4*openTime, func(ctx context.Context) error {
 		a, err := prepare(ctx, at)
 		if err != nil {
@@ -77,14 +69,10 @@ func prepare(ctx context.Context, at location) (*attacker, error) {
 	if err := at.bucketLocks(ctx); err != nil {
 		return nil, err
 	}
-	var random [8]byte
-	if _, err := rand.Read(random[:]); err != nil {
-		return nil, err
-	}
 	a := &attacker{
 		client: client,
 		bucket: at.Bucket,
-		name:   prefixOf(at.Place) + probePrefix + hex.EncodeToString(random[:]),
+		name:   prefixOf(at.Place) + string(probeName()),
 		until:  now().Add(24 * time.Hour).UTC().Truncate(time.Second),
 	}
 	if a.versions, err = client.GetBucketVersioning(ctx, at.Bucket); err != nil {
@@ -100,16 +88,9 @@ func (l location) bucketLocks(ctx context.Context) error {
 	if l.Scheme != place.S3 {
 		return nil
 	}
-	client, err := s3Client(ctx, l.entry())
-	if err != nil {
+	has, err := l.bucketLock(ctx)
+	if err != nil || has.enabled {
 		return err
-	}
-	enabled, _, _, _, err := client.GetObjectLockConfig(ctx, l.Bucket)
-	if err == nil && enabled == "Enabled" {
-		return nil
-	}
-	if code := minio.ToErrorResponse(err).Code; err != nil && code != "ObjectLockConfigurationNotFoundError" {
-		return refusal("look at the object lock of "+l.String(), err)
 	}
 	return &holdfast.Problem{
 		Class: holdfast.Violation,
@@ -120,6 +101,31 @@ func (l location) bucketLocks(ctx context.Context) error {
 	}
 }
 
+// bucketLock is the object lock of a bucket of S3.
+type bucketLock struct {
+	enabled bool
+	retains string // every blob by default, such as "COMPLIANCE for 30 days"; "" for none
+}
+
+func (l location) bucketLock(ctx context.Context) (bucketLock, error) {
+	client, err := s3Client(ctx, l.entry())
+	if err != nil {
+		return bucketLock{}, err
+	}
+	enabled, mode, validity, unit, err := client.GetObjectLockConfig(ctx, l.Bucket)
+	if minio.ToErrorResponse(err).Code == "ObjectLockConfigurationNotFoundError" {
+		return bucketLock{}, nil
+	}
+	if err != nil {
+		return bucketLock{}, refusal("look at the object lock of "+l.String(), err)
+	}
+	has := bucketLock{enabled: enabled == "Enabled"}
+	if mode != nil && validity != nil && unit != nil && *validity > 0 {
+		has.retains = fmt.Sprintf("%s for %d %s", *mode, *validity, strings.ToLower(string(*unit)))
+	}
+	return has, nil
+}
+
 func (a *attacker) put(ctx context.Context, text string, o minio.PutObjectOptions) (minio.UploadInfo, error) {
 	o.DisableMultipart, o.SendContentMd5 = true, true
 	return a.client.PutObject(ctx, a.bucket, a.name, bytes.NewReader([]byte(text)), int64(len(text)), o)
@@ -127,7 +133,7 @@ func (a *attacker) put(ctx context.Context, text string, o minio.PutObjectOption
 
 // all tries everything, the harmless first, and looks after each whether the
 // blob is still what it was.
-func (a *attacker) all(ctx context.Context) []Attack {
+func (a *attacker) all(ctx context.Context) []record.Attack {
 	earlier := now().Add(time.Minute).UTC().Truncate(time.Second)
 	governance := minio.Governance
 	shorten := minio.PutObjectRetentionOptions{
@@ -140,7 +146,7 @@ func (a *attacker) all(ctx context.Context) []Attack {
 	remove := minio.RemoveObjectOptions{VersionID: a.version}
 	removeBypassing := remove
 	removeBypassing.GovernanceBypass = true
-	var list []Attack
+	var list []record.Attack
 	for _, attack := range []struct {
 		name string
 		try  func() error // nil: it was let through
@@ -161,20 +167,25 @@ func (a *attacker) all(ctx context.Context) []Attack {
 		a.client.RemoveObject(ctx, a.bucket, a.name, removeBypassing)))
 }
 
+// tried is one attack, and what came of it.
+func tried(name string, verdict holdfast.Verdict, found string) record.Attack {
+	return record.Attack{Attack: name, Verdict: verdict, Found: found}
+}
+
 // letThrough judges an attack that has to be refused.
-func letThrough(name string, err error) Attack {
+func letThrough(name string, err error) record.Attack {
 	var stays notUndone
 	switch {
 	case err == nil:
-		return Attack{name, holdfast.Violated, "the node may do it"}
+		return tried(name, holdfast.Violated, "the node may do it")
 	case errors.As(err, &stays):
-		return Attack{name, holdfast.Violated, "the node may do it; taking it back failed: " + stays.Error()}
+		return tried(name, holdfast.Violated, "the node may do it; taking it back failed: "+stays.Error())
 	case statusOf(err) == http.StatusNotImplemented:
-		return Attack{name, holdfast.Holds, "the server cannot do that"}
+		return tried(name, holdfast.Holds, "the server cannot do that")
 	case understood(err):
-		return Attack{name, holdfast.Holds, "refused"}
+		return tried(name, holdfast.Holds, "refused")
 	}
-	return Attack{name, holdfast.CannotTell, err.Error()}
+	return tried(name, holdfast.CannotTell, err.Error())
 }
 
 // understood reports whether a server has answered that it will not do
@@ -185,19 +196,19 @@ func understood(err error) bool {
 }
 
 // survived judges an attack by what is left: the version that was locked.
-func (a *attacker) survived(ctx context.Context, name string, err error) Attack {
+func (a *attacker) survived(ctx context.Context, name string, err error) record.Attack {
 	text, lost := a.read(ctx)
 	switch {
 	case statusOf(lost) == http.StatusNotFound:
-		return Attack{name, holdfast.Violated, "the locked version is gone"}
+		return tried(name, holdfast.Violated, "the locked version is gone")
 	case lost != nil:
-		return Attack{name, holdfast.CannotTell, lost.Error()}
+		return tried(name, holdfast.CannotTell, lost.Error())
 	case text != attackText:
-		return Attack{name, holdfast.Violated, "the locked version is another"}
+		return tried(name, holdfast.Violated, "the locked version is another")
 	case err == nil:
-		return Attack{name, holdfast.Holds, "the locked version is still there"}
+		return tried(name, holdfast.Holds, "the locked version is still there")
 	}
-	return Attack{name, holdfast.Holds, "refused"}
+	return tried(name, holdfast.Holds, "refused")
 }
 
 // read reads the version that was locked.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/kopia/kopia/repo/blob"
 	"github.com/kopia/kopia/repo/format"
+	"golang.org/x/sync/errgroup"
 
 	"holdfast"
 	"holdfast/place"
@@ -32,8 +33,16 @@ const (
 // fail once.
 const shortestLock = 48 * time.Hour
 
-// Locked makes a new repository lock what it stores.
+// Locked makes a new repository, or a second copy of one, lock what it stores.
 func Locked(by ObjectLock) Option { return func(l *location) { l.lockFor = by } }
+
+// Extending makes CopyTo extend the locks of what the copy has already.
+func Extending() Option { return func(l *location) { l.extend = true } }
+
+// says is the rule as a repository says it.
+func (by ObjectLock) says() format.BlobStorageConfiguration {
+	return format.BlobStorageConfiguration{RetentionMode: blob.RetentionMode(by.Mode), RetentionPeriod: by.Period}
+}
 
 // lockable refuses a lock that cannot be kept.
 func (l location) lockable(ctx context.Context) error {
@@ -43,8 +52,8 @@ func (l location) lockable(ctx context.Context) error {
 	}
 	p := &holdfast.Problem{
 		Class: holdfast.Usage,
-		What:  fmt.Sprintf("create repository %s: no object lock of %s for %v", l, by.Mode, by.Period),
-		Do:    "Name a mode and a period: `holdfast init --object-lock compliance:30d`.",
+		What:  fmt.Sprintf("repository %s: no object lock of %s for %v", l, by.Mode, by.Period),
+		Do:    "Name a mode and a period, such as compliance:30d: `holdfast init --object-lock`, `holdfast repository lock`.",
 	}
 	switch {
 	case by.Mode != Governance && by.Mode != Compliance:
@@ -53,7 +62,7 @@ func (l location) lockable(ctx context.Context) error {
 		p.Why = "Maintenance extends locks once a day. A period has to have at least 48 hours."
 	case !locksObjects[l.Scheme]:
 		p.Why = fmt.Sprintf("A place of %s:// locks nothing. Buckets of S3 and Google and containers of Azure do.", l.Scheme)
-		p.Do = "Leave --object-lock out, or name a bucket."
+		p.Do = "Leave the lock out, or name a bucket: `holdfast init --repository s3://BUCKET/PREFIX`."
 	default:
 		return l.bucketLocks(ctx)
 	}
@@ -63,13 +72,66 @@ func (l location) lockable(ctx context.Context) error {
 // locksObjects are the kinds of places that may lock what is in them.
 var locksObjects = map[place.Scheme]bool{place.S3: true, place.GCS: true, place.Azure: true}
 
+// lockRule is what a repository says of locks.
+type lockRule struct {
+	format.BlobStorageConfiguration
+
+	unkept bool // by a place that locks nothing, such as that of a second copy
+}
+
+// locks reports whether what is stored is locked.
+func (r *lockRule) locks() bool { return r != nil && r.IsRetentionEnabled() && !r.unkept }
+
+// by is the rule as it is named.
+func (r *lockRule) by() ObjectLock {
+	if r == nil || !r.IsRetentionEnabled() {
+		return ObjectLock{}
+	}
+	return ObjectLock{Mode: string(r.RetentionMode), Period: r.RetentionPeriod}
+}
+
+// extension locks a blob for the whole period from now.
+func (r *lockRule) extension() blob.ExtendOptions {
+	return blob.ExtendOptions{RetentionMode: r.RetentionMode, RetentionPeriod: r.RetentionPeriod}
+}
+
+// readRule reads what the repository says of locks, and finds out whether its
+// place keeps them.
+func (r *Repository) readRule(ctx context.Context) error {
+	says, err := r.direct().FormatManager().BlobCfgBlob(ctx)
+	if !says.IsRetentionEnabled() && r.location.lockFor != (ObjectLock{}) {
+		says = r.location.lockFor.says() // a second copy that is locked by itself
+	}
+	if err == nil {
+		r.location.rule.Store(r.location.follow(ctx, says))
+	}
+	return err
+}
+
+// follow is the rule of a repository in this place.
+func (l location) follow(ctx context.Context, says format.BlobStorageConfiguration) *lockRule {
+	rule := &lockRule{BlobStorageConfiguration: says}
+	rule.unkept = says.IsRetentionEnabled() && !l.keepsLocks(ctx)
+	return rule
+}
+
+// keepsLocks reports whether the place locks what it is told to. Of a bucket that
+// does not say so it is assumed.
+func (l location) keepsLocks(ctx context.Context) bool {
+	if !locksObjects[l.Scheme] {
+		return false
+	}
+	err := within(ctx, l.access.within(openTime), l.bucketLocks)
+	return holdfast.ClassOf(err) != holdfast.Violation
+}
+
 // keeping is a storage that locks what kopia leaves unlocked: it locks data,
 // indexes and the key, but not the copies of the key, nor what says when
 // maintenance is due. Markers, leases and locks belong to processes and end with
-// them.
+// them. In a place that locks nothing it lets the rule of the repository be.
 type keeping struct {
 	blob.Storage
-	rule *atomic.Pointer[format.BlobStorageConfiguration] // nil until the repository is open
+	rule *atomic.Pointer[lockRule] // nil until the repository is open
 }
 
 // passing reports whether a blob belongs to a process.
@@ -84,8 +146,10 @@ func passing(id blob.ID) bool {
 
 // PutBlob implements blob.Storage.
 func (s keeping) PutBlob(ctx context.Context, id blob.ID, data blob.Bytes, o blob.PutOptions) error {
-	rule := s.rule.Load()
-	if rule != nil && rule.IsRetentionEnabled() && !o.HasRetentionOptions() && !passing(id) {
+	switch rule := s.rule.Load(); {
+	case rule != nil && rule.unkept:
+		o.RetentionMode, o.RetentionPeriod = "", 0
+	case rule.locks() && !o.HasRetentionOptions() && !passing(id):
 		o.RetentionMode, o.RetentionPeriod = rule.RetentionMode, rule.RetentionPeriod
 	}
 	return s.Storage.PutBlob(ctx, id, data, o)
@@ -111,6 +175,9 @@ var (
 // ExtendBlobRetention implements blob.Storage. Some stores refuse to extend the
 // lock of a blob that was just stored. It waits for the next maintenance.
 func (s keeping) ExtendBlobRetention(ctx context.Context, id blob.ID, o blob.ExtendOptions) error {
+	if rule := s.rule.Load(); rule != nil && rule.unkept {
+		return nil
+	}
 	var err error
 	for try := range extendTries {
 		if err = s.Storage.ExtendBlobRetention(ctx, id, o); err == nil {
@@ -132,20 +199,25 @@ func (s keeping) ExtendBlobRetention(ctx context.Context, id blob.ID, o blob.Ext
 	return err
 }
 
-// extendCopies extends the locks of the copies of the key, as kopia's full
-// maintenance does for its own blobs.
-func (r *Repository) extendCopies(ctx context.Context) error {
+// extendOurs extends the locks of what kopia's full maintenance leaves out.
+func (r *Repository) extendOurs(ctx context.Context) error {
 	rule := r.location.rule.Load()
-	if !rule.IsRetentionEnabled() {
+	if !rule.locks() {
 		return nil
 	}
-	st := r.storage()
-	copies, err := blob.ListAllBlobs(ctx, st, copyPrefix)
-	for _, m := range copies {
-		o := blob.ExtendOptions{RetentionMode: rule.RetentionMode, RetentionPeriod: rule.RetentionPeriod}
-		if err == nil {
-			err = st.ExtendBlobRetention(ctx, m.BlobID, o)
-		}
+	ours, err := blob.ListAllBlobs(ctx, r.storage(), copyPrefix)
+	if err != nil {
+		return err
 	}
-	return err
+	return extendAll(ctx, r.storage(), rule, ours)
+}
+
+// extendAll extends the locks of blobs, several at a time.
+func extendAll(ctx context.Context, st blob.Storage, rule *lockRule, list []blob.Metadata) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(copyLanes)
+	for _, m := range list {
+		g.Go(func() error { return st.ExtendBlobRetention(ctx, m.BlobID, rule.extension()) })
+	}
+	return g.Wait()
 }

@@ -31,3 +31,21 @@ func (r *Repository) KeyTests(ctx context.Context, node holdfast.NodeName) ([]re
 	slices.SortStableFunc(list, func(a, b record.KeyTest) int { return a.At.Compare(b.At) })
 	return list, err
 }
+
+const attacksRecord = "holdfast-attacks"
+
+// PutAttacks records attacks that were tried on what is stored. It replaces what
+// was recorded before.
+func (r *Repository) PutAttacks(ctx context.Context, tried record.Attacks) error {
+	return r.put(ctx, map[string]string{manifest.TypeLabelKey: attacksRecord}, tried, true)
+}
+
+// Attacks are the newest that were tried; nil when none ever were.
+func (r *Repository) Attacks(ctx context.Context) (*record.Attacks, error) {
+	list, err := records[record.Attacks](ctx, r, map[string]string{manifest.TypeLabelKey: attacksRecord})
+	if len(list) == 0 || err != nil {
+		return nil, err
+	}
+	newest := slices.MaxFunc(list, func(a, b record.Attacks) int { return a.At.Compare(b.At) })
+	return &newest, nil
+}

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/kopia/kopia/repo/blob"
-	"github.com/kopia/kopia/repo/format"
 
 	"holdfast"
 	"holdfast/place"
@@ -42,8 +41,9 @@ type location struct {
 	access          Access
 	copies          []place.Place
 	asOf            time.Time
-	lockFor         ObjectLock // of a new repository
-	rule            *atomic.Pointer[format.BlobStorageConfiguration]
+	lockFor         ObjectLock // of a new repository, or a second copy
+	extend          bool       // the locks of what a second copy has already
+	rule            *atomic.Pointer[lockRule]
 	errorCorrection int
 	wrap            func(blob.Storage) blob.Storage
 }
@@ -97,7 +97,7 @@ var (
 
 // locate finds the backend of a place.
 func locate(at place.Place, options []Option) (location, error) {
-	l := location{Place: at, rule: new(atomic.Pointer[format.BlobStorageConfiguration])}
+	l := location{Place: at, rule: new(atomic.Pointer[lockRule])}
 	for _, o := range options {
 		o(&l)
 	}

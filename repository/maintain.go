@@ -155,7 +155,7 @@ func (r *Repository) maintain(ctx context.Context, u *record.Maintenance) error 
 		return r.location.explain("maintain", *fatal)
 	}
 	if u.Mode == fullMode {
-		if err := r.extendCopies(ctx); err != nil {
+		if err := errors.Join(r.dropFormerCopies(ctx), r.extendOurs(ctx)); err != nil {
 			return r.location.explain("maintain", err)
 		}
 	}

@@ -10,8 +10,10 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/kopia/kopia/repo/blob"
+	"github.com/minio/minio-go/v7"
 
 	"holdfast"
 	"holdfast/place"
@@ -27,6 +29,8 @@ const (
 	ToRead      Right = "read"
 	ToOverwrite Right = "overwrite"
 	ToDelete    Right = "delete"
+	ToSeePast   Right = "list versions"
+	ToLock      Right = "lock"
 )
 
 // Tried is what trying a right came to: an error if it was refused.
@@ -65,7 +69,7 @@ func Probe(ctx context.Context, in place.Place, options ...Option) ([]Tried, err
 			return err
 		}
 		defer func() { _ = st.Close(context.WithoutCancel(ctx)) }()
-		tried, err = probe(ctx, st)
+		tried, err = probe(ctx, st, at.further(ctx, st))
 		return err
 	})
 	if err != nil {
@@ -89,26 +93,19 @@ var probers = map[place.Scheme]opener{
 
 // probe tries the rights one after the other, as far as they do not build on one
 // that was refused. Its error is that of a storage that does not serve at all.
-func probe(ctx context.Context, st blob.Storage) ([]Tried, error) {
-	var random [8]byte
-	if _, err := rand.Read(random[:]); err != nil {
-		return nil, err
-	}
-	id := blob.ID(probePrefix + hex.EncodeToString(random[:]))
+func probe(ctx context.Context, st blob.Storage, further []trial) ([]Tried, error) {
+	id := probeName()
 	put := func(text note) func() error {
 		return func() error { return st.PutBlob(ctx, id, text, blob.PutOptions{}) }
 	}
 	var tried []Tried
-	for _, step := range []struct {
-		right Right
-		try   func() error
-	}{
+	for _, step := range append([]trial{
 		{ToList, func() error { return st.ListBlobs(ctx, probePrefix, func(blob.Metadata) error { return nil }) }},
 		{ToWrite, put(probeText)},
 		{ToRead, func() error { return readsBack(ctx, st, id, probeText) }},
 		{ToOverwrite, func() error { return errors.Join(put(probeChanged)(), readsBack(ctx, st, id, probeChanged)) }},
 		{ToDelete, func() error { return st.DeleteBlob(ctx, id) }},
-	} {
+	}, further...) {
 		err := step.try()
 		if err != nil && !refused(err) {
 			return nil, err
@@ -122,6 +119,69 @@ func probe(ctx context.Context, st blob.Storage) ([]Tried, error) {
 		return nil, tried[0].Err // nothing at all is allowed: these are other credentials
 	}
 	return tried, nil
+}
+
+// trial tries one right.
+type trial struct {
+	right Right
+	try   func() error
+}
+
+// probeName is the name of a blob to try something with.
+func probeName() blob.ID {
+	var random [8]byte
+	_, _ = rand.Read(random[:]) // never fails
+	return blob.ID(probePrefix + hex.EncodeToString(random[:]))
+}
+
+// further are the rights that some places have, or some repositories need: to list
+// what was replaced or deleted, which is the way back after an attack, and to lock.
+func (l location) further(ctx context.Context, st blob.Storage) (list []trial) {
+	if l.Scheme == place.S3 {
+		list = append(list, trial{ToSeePast, func() error { return l.seesPast(ctx) }})
+	}
+	if l.lockFor != (ObjectLock{}) {
+		list = append(list, trial{ToLock, func() error { return l.locksOne(ctx, st) }})
+	}
+	return list
+}
+
+// seesPast lists the versions of what probes left behind.
+func (l location) seesPast(ctx context.Context) error {
+	client, err := s3Client(ctx, l.entry())
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel() // it goes on listing until then
+	for o := range client.ListObjects(ctx, l.Bucket, minio.ListObjectsOptions{
+		Prefix:       prefixOf(l.Place) + probePrefix,
+		WithVersions: true,
+		MaxKeys:      1,
+	}) {
+		if statusOf(o.Err) == http.StatusNotImplemented {
+			return nil // it keeps none
+		}
+		return o.Err
+	}
+	return nil
+}
+
+// briefly is how long a probe locks its blob.
+const briefly = time.Minute
+
+// locksOne stores a blob that is locked for a minute, and deletes it as far as it
+// can be: what a bucket with versions keeps of it is a line of text.
+func (l location) locksOne(ctx context.Context, st blob.Storage) error {
+	id := probeName()
+	err := st.PutBlob(ctx, id, probeText, blob.PutOptions{
+		RetentionMode:   blob.RetentionMode(l.lockFor.Mode),
+		RetentionPeriod: briefly,
+	})
+	if err == nil {
+		_ = st.DeleteBlob(ctx, id)
+	}
+	return err
 }
 
 // readsBack compares a blob with what was written.
@@ -148,13 +208,24 @@ func (l location) missing(t Tried) error {
 		Class: holdfast.Failed,
 		What:  fmt.Sprintf("repository %s: it refuses to %s", l, t.Right),
 		Err:   t.Err,
-		Why:   fmt.Sprintf("A node that may not %s there cannot store sets.", t.Right),
+		Why:   needed(t.Right),
 		Do:    "Grant it. To try again: `holdfast config check --live`.",
 	}
 	if g, ok := grants[l.Scheme][t.Right]; ok {
 		p.Do = fmt.Sprintf("Grant %s, as in %s. To try again: `holdfast config check --live`.", g.permission, g.policy)
 	}
 	return p
+}
+
+// needed says what a right is needed for.
+func needed(right Right) string {
+	switch right {
+	case ToSeePast:
+		return "Without it nobody reads the repository as it was before an attack, with --as-of."
+	case ToLock:
+		return "Without it the node stores sets that an attacker can delete."
+	}
+	return fmt.Sprintf("A node that may not %s there cannot store sets.", right)
 }
 
 // grant is what permits something, and the file of this project that grants it.
@@ -177,6 +248,8 @@ var grants = map[place.Scheme]map[Right]grant{
 		ToRead:      {"s3:GetObject", s3Policy},
 		ToOverwrite: {"s3:PutObject", s3Policy},
 		ToDelete:    {"s3:DeleteObject", s3Policy},
+		ToSeePast:   {"s3:ListBucketVersions", s3Policy},
+		ToLock:      {"s3:PutObjectRetention", s3Policy},
 	},
 	place.GCS: {
 		ToList:      {"storage.objects.list", gcsPolicy},
@@ -184,6 +257,7 @@ var grants = map[place.Scheme]map[Right]grant{
 		ToRead:      {"storage.objects.get", gcsPolicy},
 		ToOverwrite: {"storage.objects.delete", gcsMarkers},
 		ToDelete:    {"storage.objects.delete", gcsMarkers},
+		ToLock:      {"storage.objects.setRetention", gcsPolicy},
 	},
 	place.Azure: {
 		ToList:      {blobsOfAzure + "read", azurePolicy},

@@ -145,11 +145,9 @@ func (l location) open(ctx context.Context, password holdfast.Secret) (*Reposito
 	if err != nil {
 		return nil, l.unopened(ctx, password, err)
 	}
-	rule, err := r.direct().FormatManager().BlobCfgBlob(ctx)
-	if err != nil {
+	if err := r.readRule(ctx); err != nil {
 		return nil, errors.Join(l.explain("open", err), r.Close(ctx))
 	}
-	l.rule.Store(&rule)
 	return r, nil
 }
 

@@ -122,13 +122,16 @@ func (s rawS3) ListBlobs(ctx context.Context, prefix blob.ID, each func(blob.Met
 }
 
 // PutBlob implements blob.Storage.
-func (s rawS3) PutBlob(ctx context.Context, id blob.ID, data blob.Bytes, _ blob.PutOptions) error {
+func (s rawS3) PutBlob(ctx context.Context, id blob.ID, data blob.Bytes, o blob.PutOptions) error {
 	var text bytes.Buffer
 	if _, err := data.WriteTo(&text); err != nil {
 		return err
 	}
-	_, err := s.client.PutObject(ctx, s.Bucket, s.name(id), &text, int64(text.Len()),
-		minio.PutObjectOptions{DisableMultipart: true, SendContentMd5: true})
+	put := minio.PutObjectOptions{DisableMultipart: true, SendContentMd5: true}
+	if o.HasRetentionOptions() {
+		put.Mode, put.RetainUntilDate = minio.RetentionMode(o.RetentionMode), now().Add(o.RetentionPeriod).UTC()
+	}
+	_, err := s.client.PutObject(ctx, s.Bucket, s.name(id), &text, int64(text.Len()), put)
 	return err
 }
 

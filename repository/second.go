@@ -31,6 +31,10 @@ import (
 //
 // Nothing is deleted in a copy: whoever deletes sets here must not reach those
 // there. A copy frees its space by its own retention and maintenance.
+//
+// A copy is locked by a rule of its own, or else by that of the repository where
+// its place locks at all. What the repository still has is locked for longer by
+// who sends it, as nobody else may ever look at the copy.
 
 // Sent is what was sent to a second copy.
 type Sent struct {
@@ -38,6 +42,9 @@ type Sent struct {
 	Blobs   int    `json:"blobs"`   // that were missing there
 	Bytes   int64  `json:"bytes"`   // of these
 	Present int    `json:"present"` // blobs that were there already
+	Locked  bool   `json:"locked"`  // what is sent is locked there
+	// Extended is how many blobs that were there already were locked for longer.
+	Extended int `json:"extended"`
 }
 
 // CopyBegan is an event of a copy: what is to be sent.
@@ -76,6 +83,9 @@ func (r *Repository) CopyTo(ctx context.Context, to place.Place, options ...Opti
 		return Sent{}, &holdfast.Problem{Class: holdfast.Usage, What: at.String() + " is the repository itself",
 			Why: "A copy in the same place is lost with it.", Do: "Name another place: `holdfast repository copy --to PLACE`."}
 	}
+	if err := at.followOf(ctx, r.location.rule.Load()); err != nil {
+		return Sent{}, err
+	}
 	l, err := r.takeLease(ctx)
 	if err != nil {
 		return Sent{}, err
@@ -86,7 +96,7 @@ func (r *Repository) CopyTo(ctx context.Context, to place.Place, options ...Opti
 		return Sent{}, at.explain("open", err)
 	}
 	defer func() { _ = st.Close(context.WithoutCancel(ctx)) }()
-	c := copying{from: r.storage(), to: st, name: at.String(), events: r.Events}
+	c := copying{from: r.storage(), to: st, name: at.String(), events: r.Events, rule: at.rule.Load(), extend: at.extend}
 	if err := c.sameRepository(ctx); err != nil {
 		return Sent{}, err
 	}
@@ -97,11 +107,27 @@ func (r *Repository) CopyTo(ctx context.Context, to place.Place, options ...Opti
 	return sent, at.explain("write to", err)
 }
 
+// followOf makes the place of a copy lock by the rule of its own, or else by that
+// of the repository.
+func (l location) followOf(ctx context.Context, original *lockRule) error {
+	if err := l.lockable(ctx); err != nil {
+		return err
+	}
+	says := original.BlobStorageConfiguration
+	if l.lockFor != (ObjectLock{}) {
+		says = l.lockFor.says()
+	}
+	l.rule.Store(l.follow(ctx, says))
+	return nil
+}
+
 // copying sends the blobs of one storage to another.
 type copying struct {
 	from, to blob.Storage
 	name     string
 	events   event.Listener
+	rule     *lockRule
+	extend   bool // the locks of what is there already
 }
 
 // sameRepository refuses a place that holds anything but a copy of the same
@@ -159,19 +185,21 @@ func (c copying) run(ctx context.Context) (Sent, error) {
 	if err != nil {
 		return Sent{}, err
 	}
-	sent := Sent{To: c.name}
+	sent := Sent{To: c.name, Locked: c.rule.locks()}
+	var present []blob.Metadata
 	for i, list := range lists {
 		lists[i] = slices.DeleteFunc(list, func(m blob.Metadata) bool {
 			length, ok := there[m.BlobID]
 			same := ok && length == m.Length && !changes(m.BlobID)
 			if same {
-				sent.Present++
+				present = append(present, m)
 			} else {
 				sent.Blobs, sent.Bytes = sent.Blobs+1, sent.Bytes+m.Length
 			}
 			return same
 		})
 	}
+	sent.Present = len(present)
 	c.events.Report(CopyBegan{c.name, sent.Blobs, sent.Bytes})
 	var done atomic.Int64
 	for _, list := range lists {
@@ -179,7 +207,11 @@ func (c copying) run(ctx context.Context) (Sent, error) {
 			return sent, err
 		}
 	}
-	return sent, nil
+	if !c.extend || !c.rule.locks() {
+		return sent, nil
+	}
+	sent.Extended = len(present)
+	return sent, extendAll(ctx, c.to, c.rule, present)
 }
 
 // changes reports whether a blob of that name is written more than once.

@@ -39,11 +39,12 @@ func (p *Parts) SendCopies(ctx context.Context, to place.Place) ([]repository.Se
 	if err != nil {
 		return nil, err
 	}
+	known, err := r.Copied(ctx)
+	if err != nil {
+		return nil, err
+	}
 	for _, second := range copies {
-		sent, err := r.CopyTo(ctx, second.Place, repository.By(p.access(second.Access)))
-		if err == nil {
-			err = remember(ctx, r, record.Copied{Place: sent.To, At: time.Now().UTC(), Newest: newest})
-		}
+		sent, err := p.send(ctx, r, second, newest, known)
 		if err == nil {
 			list = append(list, sent)
 		} else {
@@ -56,6 +57,53 @@ func (p *Parts) SendCopies(ctx context.Context, to place.Place) ([]repository.Se
 	return list, errors.Join(failed...)
 }
 
+// extendCopies is how often the locks of a copy are extended: once a day, as those
+// of the repository.
+const extendCopies = 20 * time.Hour
+
+// send brings one copy up to date, extends its locks when that is due, and records
+// what it has.
+func (p *Parts) send(
+	ctx context.Context, r *repository.Repository, to config.Copy, newest map[holdfast.NodeName]holdfast.SetID,
+	known []record.Copied,
+) (repository.Sent, error) {
+	options, err := p.copyOptions(to)
+	if err != nil {
+		return repository.Sent{}, err
+	}
+	now := record.Copied{Place: to.Place.String(), At: time.Now().UTC(), Newest: newest}
+	i := slices.IndexFunc(known, func(c record.Copied) bool { return c.Place == now.Place })
+	var before record.Copied
+	if i >= 0 {
+		before = known[i]
+		now.Extended = before.Extended
+	}
+	due := now.At.Sub(before.Extended) >= extendCopies
+	if due {
+		options = append(options, repository.Extending())
+	}
+	sent, err := r.CopyTo(ctx, to.Place, options...)
+	if err != nil {
+		return sent, err
+	}
+	if due && sent.Locked {
+		now.Extended = now.At
+	}
+	if maps.Equal(before.Newest, now.Newest) && before.Extended.Equal(now.Extended) {
+		return sent, nil // a record is itself something to send
+	}
+	return sent, r.PutCopied(ctx, now)
+}
+
+// copyOptions are how a copy is reached, and how it is locked.
+func (p *Parts) copyOptions(c config.Copy) ([]repository.Option, error) {
+	lock, err := ObjectLock(string(c.Lock))
+	if err != nil {
+		return nil, Usage(err)
+	}
+	return []repository.Option{repository.By(p.access(c.Access)), repository.Locked(lock)}, nil
+}
+
 // newestOf are the newest sets of each node.
 func newestOf(ctx context.Context, r *repository.Repository) (map[holdfast.NodeName]holdfast.SetID, error) {
 	entries, err := r.Sets(ctx, "")
@@ -64,21 +112,6 @@ func newestOf(ctx context.Context, r *repository.Repository) (map[holdfast.NodeN
 		newest[e.Node] = max(newest[e.Node], e.ID)
 	}
 	return newest, err
-}
-
-// remember records what a copy was sent, unless that is known: a record is itself
-// something to send.
-func remember(ctx context.Context, r *repository.Repository, c record.Copied) error {
-	known, err := r.Copied(ctx)
-	if err != nil {
-		return err
-	}
-	for _, k := range known {
-		if k.Place == c.Place && maps.Equal(k.Newest, c.Newest) {
-			return nil
-		}
-	}
-	return r.PutCopied(ctx, c)
 }
 
 // CopiesOf are what the configured copies that a set was sent to have got last.

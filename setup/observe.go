@@ -45,6 +45,7 @@ func (p *Parts) Observe(ctx context.Context) (check.Observations, error) {
 		Restore: func(ctx context.Context) (string, error) { return p.observeRestore(ctx, live) },
 		Data:    p.observeData,
 		Alive:   func(ctx context.Context) (holdfast.Finding, error) { return p.observeAlive(ctx, live) },
+		Locks:   p.observeLocks,
 	}.Gather(ctx)
 	if clear := p.ClearFile(); clear.IsThere() {
 		seen.Clear = clear.Path
@@ -57,7 +58,8 @@ func (p *Parts) limits() check.Limits {
 	c := p.Config.Check
 	return check.Limits{
 		Cadence: time.Duration(c.Cadence), Grace: time.Duration(c.Grace), Drill: time.Duration(c.DrillEvery), KeyTest: time.Duration(c.KeyTestEvery),
-		Copy: time.Duration(c.CopyBehind), Runway: time.Duration(c.Runway), Skew: time.Duration(c.ClockSkew),
+		Attack: time.Duration(c.AttackEvery),
+		Copy:   time.Duration(c.CopyBehind), Runway: time.Duration(c.Runway), Skew: time.Duration(c.ClockSkew),
 	}
 }
 

@@ -118,15 +118,33 @@ func (p *Parts) tryIdentities(ctx context.Context, n databases.Live) Finding {
 // tryPlaces tries the rights in the places of the repository and of its copies,
 // and opens the repository where they are there.
 func (p *Parts) tryPlaces(ctx context.Context) []Finding {
-	out := rights(ctx, "repository", p.Config.Repository.Place, p.RepositoryOptions()...)
+	options := append(p.RepositoryOptions(), repository.Locked(p.lockThere(ctx)))
+	out := rights(ctx, "repository", p.Config.Repository.Place, options...)
 	if !slices.ContainsFunc(out, func(f Finding) bool { return f.Verdict == holdfast.Violated }) {
 		out = append(out, p.tryRepository(ctx))
 	}
 	for i, second := range p.Config.Copies {
 		subject := fmt.Sprintf("copies[%d]", i)
-		out = append(out, rights(ctx, subject, second.Place, repository.By(p.access(second.Access)))...)
+		options, err := p.copyOptions(second)
+		if err != nil {
+			out = append(out, Found(subject, "", err))
+			continue
+		}
+		out = append(out, rights(ctx, subject, second.Place, options...)...)
 	}
 	return out
+}
+
+// lockThere is how the repository locks, as far as it opens.
+func (p *Parts) lockThere(ctx context.Context) repository.ObjectLock {
+	if _, local := p.Config.Repository.Place.Local(); local {
+		return repository.ObjectLock{}
+	}
+	r, err := p.Repository(ctx)
+	if err != nil {
+		return repository.ObjectLock{} // why it does not open is found by its own trial
+	}
+	return r.Rule()
 }
 
 // rights are the findings of what a node does in a place outside of this
@@ -167,9 +185,11 @@ func (p *Parts) tryManagers(ctx context.Context) []Finding {
 	return out
 }
 
-// TryRights returns what is wrong with the rights in the repository's place.
-func (p *Parts) TryRights(ctx context.Context) error {
-	tried, err := repository.Probe(ctx, p.Config.Repository.Place, p.RepositoryOptions()...)
+// TryRights returns what is wrong with the rights in the repository's place, those
+// to lock there included if it is to lock.
+func (p *Parts) TryRights(ctx context.Context, lock repository.ObjectLock) error {
+	options := append(p.RepositoryOptions(), repository.Locked(lock))
+	tried, err := repository.Probe(ctx, p.Config.Repository.Place, options...)
 	for _, t := range tried {
 		err = cmp.Or(err, t.Err)
 	}

@@ -44,6 +44,8 @@ type Sources struct {
 	Data func(ctx context.Context) (holdfast.Finding, error)
 	// Alive says whether no database has two programs of its kind.
 	Alive func(ctx context.Context) (holdfast.Finding, error)
+	// Locks are those of the repository, once it has opened.
+	Locks func(ctx context.Context) (check.Locks, error)
 }
 
 // Repository is where sets rest, as a check looks at it.
@@ -88,6 +90,7 @@ func (s Sources) Gather(ctx context.Context) (check.Observations, error) {
 		func(ctx context.Context) { o.Restore = holdfast.Observe(s.Restore(ctx)) },
 		func(ctx context.Context) { o.Data = holdfast.Observe(s.Data(ctx)) },
 		func(ctx context.Context) { o.Alive = holdfast.Observe(s.Alive(ctx)) },
+		func(ctx context.Context) { o.Locks = holdfast.Observe(s.Locks(ctx)) },
 	} {
 		g.Go(func() error {
 			ctx, cancel := context.WithTimeout(ctx, patience)

@@ -36,6 +36,7 @@ func away() Sources {
 		Restore: func(context.Context) (string, error) { return "", err },
 		Data:    func(context.Context) (holdfast.Finding, error) { return holdfast.Finding{}, err },
 		Alive:   func(context.Context) (holdfast.Finding, error) { return holdfast.Finding{}, err },
+		Locks:   func(context.Context) (check.Locks, error) { return check.Locks{}, err },
 	}
 }
 

@@ -6,7 +6,9 @@
 #
 #     eval "$(internal/testbed/stores.sh)"
 #
-# What is there already is not fetched or built again.
+# What is there already is not fetched or built again. MinIO, a second server with
+# real locks, takes minutes to build: `stores.sh minio` builds it for the long
+# forms of the tests.
 #
 #   HOLDFAST_TESTBED   where to keep it
 
@@ -15,6 +17,7 @@ umask 022
 
 versitygw=v1.8.0
 gcs=v1.56.1
+minio=v0.0.0-20260212201848-7aac2a2c5b7c
 azurite=3.35.0
 
 say() { echo "testbed: $*" >&2; }
@@ -45,6 +48,9 @@ build() {
 }
 build versitygw github.com/versity/versitygw/cmd/versitygw "$versitygw"
 build fake-gcs-server github.com/fsouza/fake-gcs-server "$gcs"
+if [ "${1:-}" = minio ]; then
+  build minio github.com/minio/minio "$minio"
+fi
 
 install() {
   say "$*"

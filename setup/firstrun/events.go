@@ -51,3 +51,11 @@ func (i IdentitiesWork) String() string {
 type DoesNotWork struct{ Err error }
 
 func (d DoesNotWork) String() string { return d.Err.Error() }
+
+// BucketRetains warns of a bucket that retains every blob by a rule of its own.
+type BucketRetains struct{ By string }
+
+func (b BucketRetains) String() string {
+	return fmt.Sprintf("the bucket retains every blob by default (%s): markers of sessions stay as long, "+
+		"and kopia's own command cannot write there; remove its default retention, and use --object-lock", b.By)
+}

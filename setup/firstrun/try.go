@@ -63,6 +63,23 @@ func (r *run) connect(ctx context.Context, p *setup.Parts) error {
 	return r.another(ctx, p, strings.TrimPrefix(fetched.ID, "PAR::"))
 }
 
+// mayStore tries the rights that a new repository needs, and warns of a bucket
+// with a rule of its own.
+func (r *run) mayStore(ctx context.Context, p *setup.Parts) error {
+	lock, err := setup.ObjectLock(r.ObjectLock)
+	if err != nil {
+		return setup.Usage(err)
+	}
+	if err := p.TryRights(ctx, lock); err != nil {
+		return err
+	}
+	by, err := repository.RetainedByDefault(ctx, p.Config.Repository.Place, p.RepositoryOptions()...)
+	if err == nil && by != "" {
+		r.options.Events.Report(BucketRetains{by})
+	}
+	return err
+}
+
 // free makes sure that what is to be created is not there yet. A repository
 // that is there is taken when its password is given, as that of several nodes.
 func (r *run) free(ctx context.Context, p *setup.Parts) error {
@@ -78,7 +95,7 @@ func (r *run) free(ctx context.Context, p *setup.Parts) error {
 	vacant, err := repository.Vacant(ctx, at, p.RepositoryOptions()...)
 	switch {
 	case vacant:
-		return p.TryRights(ctx)
+		return r.mayStore(ctx, p)
 	case holdfast.ClassOf(err) == holdfast.Refused:
 		return err
 	case err != nil:
