@@ -604,3 +604,36 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// A place may be written as a mapping of its parts, under the name of its kind.
+func TestPlacesAsMappings(t *testing.T) {
+	text := strings.Replace(least, "  path: /var/backups/holdfast\n",
+		"  s3: {bucket: sets, prefix: demo, region: eu-central-1}\n", 1) +
+		"copies:\n  - sftp:\n      host: vault\n      user: backup\n      path: srv/sets\n    access: {key: 'file:k'}\n"
+	c, err := parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := c.Repository.Place.String(); got != "s3://sets/demo?region=eu-central-1" {
+		t.Errorf("the repository is in %s", got)
+	}
+	if got := c.Copies[0].Place.String(); got != "sftp://backup@vault/srv/sets" || c.Copies[0].Access.Key == "" {
+		t.Errorf("the copy is in %s", got)
+	}
+	if !slices.ContainsFunc(c.Origins(), func(o config.Origin) bool { return o.Key == "repository.path" && o.Value != "" }) {
+		t.Error("the place has no origin")
+	}
+	for says, with := range map[string]string{
+		"it has another place already": "  s3: {bucket: sets}\n  path: /x\n",
+		"has another place already":    "  path: /x\n  s3: {bucket: sets}\n",
+		"known here are bucket":        "  s3: {bucket: sets, secret: canary}\n",
+		"known here are path":          "  s4: {bucket: sets}\n",
+		"want its parts below it":      "  s3: s3://sets\n",
+		"the address is incomplete":    "  gs: {prefix: demo}\n",
+	} {
+		_, err := parse(strings.Replace(least, "  path: /var/backups/holdfast\n", with, 1))
+		if err == nil || !strings.Contains(err.Error(), says) || strings.Contains(err.Error(), "canary") {
+			t.Errorf("%s: %v", says, err)
+		}
+	}
+}

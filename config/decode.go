@@ -141,16 +141,73 @@ func (d *decoder) mapping(key string, n *yaml.Node, v reflect.Value) error {
 			v.SetMapIndex(reflect.ValueOf(name.Value), element)
 			continue
 		}
+		if placed, err := d.placed(key, name, value, v); placed || err != nil {
+			if err != nil {
+				return err
+			}
+			continue
+		}
 		field, known := fieldOf(v, name.Value)
 		if !known {
 			return fmt.Errorf("line %d: unknown key %s; known here are %s", name.Line, path,
-				strings.Join(keys(v.Type()), ", "))
+				strings.Join(knownIn(v.Type()), ", "))
 		}
 		if err := d.put(path, value, field); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// hasPlace reports whether a group has a place, which may be written as a mapping
+// of its parts under the name of its kind.
+func hasPlace(t reflect.Type) bool {
+	return t == reflect.TypeFor[Repository]() || t == reflect.TypeFor[Copy]()
+}
+
+// placed decodes a place that is written as a mapping, such as s3: {bucket: sets},
+// and refuses a second one.
+func (d *decoder) placed(key string, name, value *yaml.Node, v reflect.Value) (bool, error) {
+	scheme := place.Scheme(name.Value)
+	kind := scheme != place.File && slices.Contains(place.Available(place.Repository), scheme)
+	if !hasPlace(v.Type()) || !kind && name.Value != "path" {
+		return false, nil
+	}
+	field := v.FieldByName("Place")
+	if !field.IsZero() {
+		return false, fmt.Errorf("line %d: %s: it has another place already", name.Line, key)
+	}
+	if !kind {
+		return false, nil
+	}
+	if value.Kind != yaml.MappingNode {
+		return false, fmt.Errorf("line %d: %s.%s: want its parts below it, or its address in %s.path", value.Line, key, name.Value, key)
+	}
+	var parts map[string]string
+	within := decoder{dir: d.dir, from: d.from}
+	if err := within.put(key+"."+name.Value, value, reflect.ValueOf(&parts).Elem()); err != nil {
+		return false, err
+	}
+	at, err := place.Of(scheme, parts)
+	if err != nil {
+		return false, fmt.Errorf("line %d: %s.%s: %w", name.Line, key, name.Value, err)
+	}
+	field.Set(reflect.ValueOf(at))
+	d.origins = append(d.origins, Origin{key + ".path", at.String(), d.from(name.Line)})
+	return true, nil
+}
+
+// knownIn are the keys of a group, with the kinds of its place.
+func knownIn(t reflect.Type) []string {
+	list := keys(t)
+	if hasPlace(t) {
+		for _, scheme := range place.Available(place.Repository) {
+			if scheme != place.File {
+				list = append(list, string(scheme))
+			}
+		}
+	}
+	return list
 }
 
 // fieldOf is the field with that key, and whether there is one.

@@ -265,3 +265,40 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// A place of its parts is that of its URL.
+func TestAPlaceOfItsParts(t *testing.T) {
+	for url, parts := range map[string]map[string]string{
+		"s3://sets/demo?region=eu-central-1": {"bucket": "sets", "prefix": "demo/", "region": "eu-central-1"},
+		"s3://sets?endpoint=h%3A9&tls=off":   {"bucket": "sets", "endpoint": "h:9", "tls": "off"},
+		"gs://sets/a/b":                      {"bucket": "sets", "prefix": "a/b"},
+		"azblob://acc/box/demo":              {"account": "acc", "container": "box", "prefix": "demo"},
+		"sftp://backup@vault:2222/srv/sets":  {"host": "vault:2222", "user": "backup", "path": "/srv/sets"},
+		"webdav://dav/sets":                  {"host": "dav", "path": "sets"},
+	} {
+		want, err := place.Parse(url, "/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := place.Of(want.Scheme, parts); err != nil || got != want {
+			t.Errorf("%s: %v, %v", url, got, err)
+		}
+	}
+	for name, parts := range map[string]map[string]string{
+		"want s3://":            {"prefix": "demo"},
+		"known here are bucket": {"bucket": "sets", "password": "canary"},
+		"bucket is one name":    {"bucket": "sets/demo"},
+		"no . or ..":            {"bucket": "sets", "prefix": "../x"},
+	} {
+		_, err := place.Of(place.S3, parts)
+		if err == nil || !strings.Contains(err.Error(), name) || strings.Contains(err.Error(), "canary") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := place.Of(place.Azure, map[string]string{"account": "a", "container": "b/c"}); err == nil {
+		t.Error("a container with a slash is one name")
+	}
+	if _, err := place.Of(place.File, map[string]string{"path": "/x"}); err == nil {
+		t.Error("a directory has no parts")
+	}
+}
