@@ -8,12 +8,14 @@ package releasecheck
 import (
 	"context"
 	"errors"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"testing"
 
 	"cloud.google.com/go/auth/credentials"
 	google "cloud.google.com/go/secretmanager/apiv1"
 	"cloud.google.com/go/secretmanager/apiv1/secretmanagerpb"
-	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	"github.com/Azure/azure-sdk-for-go/sdk/security/keyvault/azsecrets"
@@ -162,14 +164,14 @@ func TestClientOfGoogle(t *testing.T) {
 	}
 }
 
-// plainHTTP is a token that Azure's client sends to a stand-in without TLS.
-type plainHTTP struct{ azcore.TokenCredential }
-
 func TestClientOfAzure(t *testing.T) {
 	s := secretmanagertest.NewAzure(t)
 	identity := must[*azidentity.DefaultAzureCredential](t)(azidentity.NewDefaultAzureCredential(nil))
-	c := must[*azsecrets.Client](t)(azsecrets.NewClient(s.URL, plainHTTP{identity}, &azsecrets.ClientOptions{
-		ClientOptions: policy.ClientOptions{InsecureAllowCredentialWithHTTP: true}, DisableChallengeResourceVerification: true,
+	// Azure's client sends its token by TLS only, and the stand-in has none.
+	front := httptest.NewTLSServer(httputil.NewSingleHostReverseProxy(must[*url.URL](t)(url.Parse(s.URL))))
+	t.Cleanup(front.Close)
+	c := must[*azsecrets.Client](t)(azsecrets.NewClient(front.URL, identity, &azsecrets.ClientOptions{
+		ClientOptions: policy.ClientOptions{Transport: front.Client()}, DisableChallengeResourceVerification: true,
 	}))
 	must[azsecrets.SetSecretResponse](t)(c.SetSecret(t.Context(), "app", azsecrets.SetSecretParameters{
 		Value: aws.String(theirs),
