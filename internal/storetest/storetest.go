@@ -169,6 +169,9 @@ const (
 	SecretKey = "canary-a-secret-key" // SecretKey opens the S3 servers: it must appear nowhere
 )
 
+// Keys are the keys of the S3 servers, for another process.
+func Keys() string { return keyID + ":" + SecretKey }
+
 // wrongKey opens nothing.
 const wrongKey = "canary-not-the-key"
 
