@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -21,12 +23,17 @@ type repository struct {
 // newRepository sets Holdfast up as an operator would, for a node of which only
 // the participant's database is backed up.
 func (b *bench) newRepository(ctx context.Context, name, dsn, tools string) (repository, error) {
+	return b.newRepositoryIn(ctx, name, filepath.Join(b.dir, name, "repository"), dsn, tools)
+}
+
+// newRepositoryIn is the same with the repository in another place.
+func (b *bench) newRepositoryIn(ctx context.Context, name, where, dsn, tools string) (repository, error) {
 	r := repository{b.holdfast, filepath.Join(b.dir, name)}
 	if err := os.MkdirAll(r.dir, 0o700); err != nil {
 		return r, err
 	}
 	_, err := execute(ctx, r.command("init", "--no-input", "--node", "bench", "--database", "participant="+dsn,
-		"--repository", filepath.Join(r.dir, "repository"), "--identities-url", "-", "--tools", tools))
+		"--repository", where, "--identities-url", "-", "--tools", tools))
 	return r, err
 }
 
@@ -52,6 +59,9 @@ func (r repository) backup(ctx context.Context) (sample, holdfast.Capture, error
 		return s, holdfast.Capture{}, fmt.Errorf("set %s is %s", set.ID, set.State)
 	}
 	s.stored, err = diskUse(filepath.Join(r.dir, "repository"))
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil // it is in a bucket
+	}
 	return s, set.Captures[0], err
 }
 

@@ -45,7 +45,7 @@ type options struct {
 }
 
 // The parts of a run, in their order.
-var parts = []string{"sets", "restore", "waits", "memory", "inspect", "drill", "rehearsal"}
+var parts = []string{"sets", "restore", "waits", "memory", "inspect", "drill", "rehearsal", "places"}
 
 func main() {
 	var o options
@@ -120,6 +120,7 @@ func run(ctx context.Context, o options, out io.Writer) (err error) {
 		"inspect":   b.inspect,
 		"drill":     b.drills,
 		"rehearsal": b.rehearsals,
+		"places":    b.places,
 	}
 	for _, name := range parts {
 		if strings.Contains(","+o.parts+",", ","+name+",") {
