@@ -14,6 +14,7 @@ type Report struct {
 	At         time.Time         `json:"at"`
 	Verdict    holdfast.Verdict  `json:"verdict"` // of the conditions together
 	Conditions []Condition       `json:"conditions"`
+	Routes     []Route           `json:"routes"`  // the ways back, the one that loses less first
 	Runways    []Runway          `json:"runways"` // soonest first
 	Loss       *Loss             `json:"loss"`    // null without a proven set
 }
@@ -24,6 +25,7 @@ func Make(o Observations, now time.Time) Report {
 		Node:       o.Node.Name,
 		At:         now,
 		Conditions: Evaluate(o, now),
+		Routes:     Routes(o, now),
 		Runways:    Runways(o, now),
 		Loss:       Losses(o, now),
 	}

@@ -2,9 +2,54 @@ package check
 
 import (
 	"fmt"
+	"time"
 
 	"holdfast"
 )
+
+// Route is one way back, judged: whether it is open, what it costs, and the
+// command that shows its plan and changes nothing.
+type Route struct {
+	Name     string           `json:"name"` // "set" or "identities"
+	Title    string           `json:"title"`
+	Verdict  holdfast.Verdict `json:"verdict"`
+	Evidence string           `json:"evidence"`
+	Set      holdfast.SetID   `json:"set,omitempty"` // that it starts from
+	Next     string           `json:"next,omitempty"`
+	Loses    string           `json:"loses"`
+	Command  string           `json:"command"`
+}
+
+// Routes judges each way back, the one that loses less first.
+func Routes(o Observations, now time.Time) []Route {
+	v := newView(o, now)
+	one := Route{
+		Name: "set", Title: "Restore a set",
+		Loses:   "What the databases changed since the set was taken, unless the network still replays it.",
+		Command: "holdfast restore latest",
+	}
+	two := Route{
+		Name: "identities", Title: "Onboard again with the identities",
+		Loses: "Everything but party ids, Canton Coin and name entries: other contracts, the transaction " +
+			"history, wallet users, and parties hosted on several participants or with keys of their own.",
+		Command: "holdfast reonboard",
+	}
+	if s, _, ok := v.newest(); ok {
+		one.Set = s.ID
+	}
+	if s, ok := v.sealed(); ok {
+		two.Set = s.ID
+	}
+	return []Route{one.judged(v.routeOne()), two.judged(v.routeTwo())}
+}
+
+func (r Route) judged(a answer) Route {
+	r.Verdict, r.Evidence = a.verdict, a.evidence
+	if a.verdict == holdfast.CannotTell {
+		r.Next = a.next
+	}
+	return r
+}
 
 // recoveryRoute judges whether one of the two routes is open. An unknown route
 // does not close the other one.
