@@ -18,6 +18,7 @@ import (
 	"holdfast/content"
 	"holdfast/drill"
 	"holdfast/export"
+	"holdfast/history"
 	"holdfast/inspect"
 	"holdfast/internal/splicetest"
 	"holdfast/node/compose"
@@ -168,6 +169,7 @@ func TestOutputIsAsTheSchemaSays(t *testing.T) {
 	out("check", 5, "check", "--only", "second_copy")
 	out("check", 0, "check", "--only", "repository_readable")
 	out("catalogue", 0, "check", "--list")
+	out("history", 0, "history")
 	out("findings", 0, "identities", "test-recovery-key", "--key-file", "recovery.key")
 	out("reonboarding", 0, "reonboard", "--key-file", "recovery.key")
 	out("dropped", 0, "reonboard", "clean")
@@ -231,7 +233,7 @@ func TestSchemaHasEveryField(t *testing.T) {
 		{"output.schema.json", "backupPlan", backup.Plan{}},
 		{"output.schema.json", "restorePlan", restore.Plan{}},
 		{"output.schema.json", "restoreReport", restore.Report{}},
-		{"output.schema.json", "entry", repository.Entry{}},
+		{"output.schema.json", "entry", record.Set{}},
 		{"output.schema.json", "retentionPlan", retention.Plan{}},
 		{"output.schema.json", "retentionReport", retention.Report{}},
 		{"output.schema.json", "upkeep", record.Maintenance{}},
@@ -249,6 +251,7 @@ func TestSchemaHasEveryField(t *testing.T) {
 		{"output.schema.json", "setting", config.Origin{}},
 		{"output.schema.json", "identityPlace", setup.IdentityPlace{}},
 		{"output.schema.json", "check", check.Report{}},
+		{"output.schema.json", "history", history.Report{}},
 		{"output.schema.json", "catalogueEntry", check.Entry{}},
 	} {
 		t.Run(c.def, func(t *testing.T) {

@@ -29,6 +29,11 @@ func (r *Repository) Manifests(ctx context.Context, node holdfast.NodeName) ([]R
 	if err != nil {
 		return nil, err
 	}
+	return r.ManifestsOf(ctx, entries)
+}
+
+// ManifestsOf reads the manifests of listed sets.
+func (r *Repository) ManifestsOf(ctx context.Context, entries []Entry) ([]Read, error) {
 	out := make([]Read, len(entries))
 	var group errgroup.Group
 	group.SetLimit(readers)

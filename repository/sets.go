@@ -28,21 +28,10 @@ func sourceOf(node holdfast.NodeName) snapshot.SourceInfo {
 	return snapshot.SourceInfo{UserName: string(node), Host: hostName, Path: "/" + string(node)}
 }
 
-// Entry is a stored set as a listing knows it, without reading its manifest.
+// Entry is a stored set as a listing knows it, without reading its manifest. The
+// repository leaves its decision and its copies empty: the caller knows them.
 type Entry struct {
-	ID    holdfast.SetID    `json:"id"`
-	Node  holdfast.NodeName `json:"node"`
-	State holdfast.State    `json:"state"`
-	Began time.Time         `json:"began"`
-	Ended time.Time         `json:"ended"`
-	Bytes int64             `json:"bytes"` // of all its files, before deduplication
-	Files int64             `json:"files"`
-	// Decision is what retention decides about it. The repository leaves it
-	// empty: the caller knows the policy.
-	Decision *record.Decision `json:"retention,omitempty"`
-	// Copies are the configured places that the set was sent to. The repository
-	// leaves it empty as well.
-	Copies []string `json:"copies,omitempty"`
+	record.Set
 
 	root object.ID
 }
@@ -72,14 +61,13 @@ func entryOf(m *snapshot.Manifest) (Entry, bool) {
 	if m == nil || !holdfast.SetID(m.Tags[tagSet]).Valid() || m.IncompleteReason != "" || m.RootEntry == nil {
 		return Entry{}, false
 	}
-	e := Entry{
+	e := Entry{root: m.RootEntry.ObjectID, Set: record.Set{
 		ID:    holdfast.SetID(m.Tags[tagSet]),
 		Node:  holdfast.NodeName(m.Tags[tagNode]),
 		State: holdfast.State(m.Tags[tagState]),
 		Began: m.StartTime.ToTime(),
 		Ended: m.EndTime.ToTime(),
-		root:  m.RootEntry.ObjectID,
-	}
+	}}
 	if sum := m.RootEntry.DirSummary; sum != nil {
 		e.Bytes, e.Files = sum.TotalFileSize, sum.TotalFileCount
 	}

@@ -1,0 +1,23 @@
+package record
+
+import (
+	"time"
+
+	"holdfast"
+)
+
+// Set is a stored set as a listing shows it, without its manifest.
+type Set struct {
+	ID    holdfast.SetID    `json:"id"`
+	Node  holdfast.NodeName `json:"node"`
+	State holdfast.State    `json:"state"`
+	Began time.Time         `json:"began"`
+	Ended time.Time         `json:"ended"`
+	Bytes int64             `json:"bytes"` // of all its files, before deduplication
+	Files int64             `json:"files"`
+	// Decision is what retention decides about it; nil where the policy is not
+	// known.
+	Decision *Decision `json:"retention,omitempty"`
+	// Copies are the configured places that it was sent to.
+	Copies []string `json:"copies,omitempty"`
+}
