@@ -59,14 +59,14 @@ func standard(path string) bool {
 // The packages by what they are for.
 var (
 	jobs = []string{"backup", "rehearsal", "restore", "export", "verify", "drill", "retention", "schedule", "check", "inspect",
-		"reonboard", "notice"}
+		"reonboard", "notice", "history"}
 	adapters = []string{"capture", "node", "databases", "sandbox", "identities", "repository", "notify", "metrics",
 		"dumpfile", "secrets", "secretmanager", "journal"}
 	leaves   = []string{"stored", "pgdump", "target", "step", "observed", "record", "loss", "event", "content", "grace"}
 	programs = []string{"cmd"}
 	helpers  = []string{"internal/splicetest", "internal/eventtest", "internal/bench", "internal/demo",
 		"internal/testbed", "internal/endtoend", "internal/child", "internal/storetest", "identities/identitiestest",
-		"repository/repositorytest", "secretmanager/secretmanagertest"}
+		"repository/repositorytest", "secretmanager/secretmanagertest", "web/storybook"}
 )
 
 // rule says which imports a group of packages may have. Tests may import what
@@ -129,6 +129,13 @@ func importRules() []rule {
 			return vocabulary(path) || path == module+"/check" || below(path, "golang.org/x/sync")
 		},
 			"what is observed is gathered for a check, by functions that are given: adapters meet in setup"},
+		{[]string{"web"}, helpers, func(path string) bool {
+			name, isOurs := ours(path)
+			return !isOurs || vocabulary(path) || name == "docs/schema" || below(name, "check", "history")
+		},
+			"a page shows the reports of jobs, and is given what it may have done: it knows no adapter"},
+		{nil, []string{"web"}, not("github.com/alexedwards"),
+			"who may see a page is the page's business"},
 		{[]string{"schedule"}, nil, func(path string) bool {
 			return standard(path) || below(path, "github.com/robfig/cron")
 		},
@@ -280,6 +287,10 @@ func TestImportRulesFindBreaches(t *testing.T) {
 		{"drill", "holdfast/databases"},
 		{"drill", "holdfast/backup"},
 		{"verify", "holdfast/repository"},
+		{"web", "holdfast/repository"},
+		{"web", "holdfast/setup"},
+		{"web", "holdfast/backup"},
+		{"history", "holdfast/retention"},
 		{"capture/postgres", "holdfast/backup"},
 		{"capture/postgres", "holdfast/repository"},
 		{"databases", "holdfast/capture/postgres"},

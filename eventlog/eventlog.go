@@ -53,6 +53,9 @@ func hidden(v slog.Value, hide func(string) string) slog.Value {
 // name is the event's type with its package.
 func name(e event.Event) string { return strings.TrimPrefix(fmt.Sprintf("%T", e), "*") }
 
+// IsWarning reports whether an event is logged as a warning: something failed.
+func IsWarning(e event.Event) bool { return level(e, fields(e)) == slog.LevelWarn }
+
 func level(e event.Event, attrs []slog.Attr) slog.Level {
 	if _, ok := e.(event.Bytes); ok {
 		return slog.LevelDebug

@@ -8,6 +8,8 @@ bed=$(internal/testbed/postgres.sh)
 eval "$bed"
 bed=$(internal/testbed/stores.sh)
 eval "$bed"
+bed=$(internal/testbed/browser.sh)
+eval "$bed"
 
 docker= memory= masters=
 finish() {
