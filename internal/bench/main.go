@@ -45,7 +45,7 @@ type options struct {
 }
 
 // The parts of a run, in their order.
-var parts = []string{"sets", "restore", "waits", "memory", "inspect", "drill", "rehearsal", "places"}
+var parts = []string{"sets", "restore", "waits", "memory", "inspect", "drill", "rehearsal", "places", "page"}
 
 func main() {
 	var o options
@@ -121,6 +121,7 @@ func run(ctx context.Context, o options, out io.Writer) (err error) {
 		"drill":     b.drills,
 		"rehearsal": b.rehearsals,
 		"places":    b.places,
+		"page":      b.pages,
 	}
 	for _, name := range parts {
 		if strings.Contains(","+o.parts+",", ","+name+",") {
