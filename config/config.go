@@ -40,6 +40,7 @@ type Config struct {
 	Schedule  Schedule  `yaml:"schedule"`
 	HTTP      HTTP      `yaml:"http"`
 	Notices   Notices   `yaml:"notices"`
+	Page      Page      `yaml:"page"`
 
 	file    string
 	origins []Origin
@@ -99,6 +100,7 @@ type Repository struct {
 	Place    place.Place `yaml:"path"`
 	Password Reference   `yaml:"password"`
 	Access   Access      `yaml:"access"`
+	Price    string      `yaml:"price"` // of the storage, a GiB and month: 0.023 USD
 }
 
 // Access is how a place outside of this machine lets us in. Without it the
@@ -306,6 +308,12 @@ func (c *Config) complete() error {
 		return err
 	}
 	if err := c.checkNotices(); err != nil {
+		return err
+	}
+	if err := c.checkPage(); err != nil {
+		return err
+	}
+	if _, _, err := c.Repository.StoragePrice(); err != nil {
 		return err
 	}
 	if r := c.Retention; r.Faulty != 0 && r == (Retention{Faulty: r.Faulty}) {

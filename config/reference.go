@@ -59,6 +59,7 @@ func (c *Config) References() map[string]Reference {
 	}
 	maps.Copy(out, c.SecretManagers.references())
 	maps.Copy(out, c.Notices.references())
+	maps.Copy(out, c.Page.references())
 	if c.Identities != nil {
 		out["identities.auth.client_secret"] = c.Identities.Auth.ClientSecret
 		out["identities.auth.token"] = c.Identities.Auth.Token

@@ -21,6 +21,8 @@ type Node struct {
 	Past func(ctx context.Context) (map[string]schedule.Past, error)
 	// Show is given what the work stands at, at each step; nil when nobody looks.
 	Show func(State)
+	// Wake ends a wait early: the tasks have changed. Nil when they never do.
+	Wake <-chan struct{}
 }
 
 // State is what a node's work stands at.
@@ -34,6 +36,7 @@ type State struct {
 // Task is a kind of work, and how it is done.
 type Task struct {
 	schedule.Task
+	Wanted string // why it is wanted at once, whatever its rule says; "" when it is not
 	// Do does it once. It ends when its context does.
 	Do func(ctx context.Context) error
 }
@@ -111,8 +114,26 @@ func (w *worker) step(ctx context.Context) {
 	if next.Task != "" && next.At.Before(until) {
 		until = next.At
 	}
-	w.Clock.Sleep(ctx, until)
+	w.sleep(ctx, until)
 	w.asked = next.Task == "" || w.Clock.Now().Before(next.At)
+}
+
+// sleep sleeps until then, or until it is woken.
+func (w *worker) sleep(ctx context.Context, until time.Time) {
+	if w.node.Wake == nil {
+		w.Clock.Sleep(ctx, until)
+		return
+	}
+	sleeping, wake := context.WithCancel(ctx)
+	defer wake()
+	go func() {
+		select {
+		case <-w.node.Wake:
+			wake()
+		case <-sleeping.Done():
+		}
+	}()
+	w.Clock.Sleep(sleeping, until)
 }
 
 // show shows what the work stands at.
@@ -157,6 +178,9 @@ func (w *worker) merged() map[string]schedule.Past {
 		p.Tried, p.Failures, p.Failed, p.Held = own.Tried, own.Failures, own.Failed, own.Held
 		if (own.Failures > 0 || own.Held) && p.Done.After(own.Tried) { // somebody else has done it meanwhile
 			p.Failures, p.Failed, p.Held = 0, nil, false
+		}
+		if t.Wanted != "" {
+			p.Wanted, p.Failures = t.Wanted, 0
 		}
 		out[t.Name] = p
 	}

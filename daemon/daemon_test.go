@@ -255,3 +255,43 @@ func TestItEnds(t *testing.T) {
 		t.Errorf("%v, failed: %v", err, failed)
 	}
 }
+
+// Something that somebody wants begins at once, in the middle of a wait.
+func TestWanted(t *testing.T) {
+	ctx, stop := context.WithCancel(t.Context())
+	wake, wanted, began := make(chan struct{}, 1), make(chan string, 1), make(chan struct{})
+	tasks := func() []daemon.Task {
+		task := daemon.Task{
+			Task: schedule.Task{Name: "backup", Rule: schedule.Every(time.Hour)},
+			Do:   func(context.Context) error { close(began); stop(); return nil },
+		}
+		select {
+		case task.Wanted = <-wanted:
+		default:
+		}
+		return []daemon.Task{task}
+	}
+	waiting := make(chan struct{}, 10)
+	d := daemon.Daemon{Clock: daemon.SystemClock{}, Events: func(e event.Event) {
+		if _, is := e.(daemon.Waiting); is {
+			waiting <- struct{}{}
+		}
+	}, Nodes: []daemon.Node{{
+		Name: "n", Tasks: tasks, Wake: wake,
+		Past: func(context.Context) (map[string]schedule.Past, error) {
+			return map[string]schedule.Past{"backup": {Done: time.Now()}}, nil
+		},
+	}}}
+	ended := make(chan error, 1)
+	go func() { ended <- d.Run(ctx) }()
+	<-waiting
+	wanted <- "somebody wants it"
+	wake <- struct{}{}
+	select {
+	case <-began:
+	case <-time.After(20 * time.Second):
+		t.Error("it did not begin")
+		stop()
+	}
+	<-ended
+}

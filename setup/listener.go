@@ -3,7 +3,7 @@ package setup
 import (
 	"context"
 	"fmt"
-	"net/http"
+	"sync"
 	"time"
 
 	"holdfast"
@@ -15,17 +15,15 @@ import (
 
 // Endpoint is where the services of one process answer requests: health,
 // metrics, and their page.
-func Endpoint(services []*Service, version string) endpoint.Endpoint {
+func Endpoint(ctx context.Context, services []*Service, version string) (endpoint.Endpoint, error) {
+	pages, err := page(ctx, services, version)
 	return endpoint.Endpoint{
 		Alive:   func() []string { return each(services, (*Service).stuck) },
 		Ready:   func() []string { return each(services, (*Service).unready) },
 		Metrics: metrics.Handler(version, func() []metrics.Node { return measured(services) }),
-		Page:    page(services),
-	}
+		Page:    pages,
+	}, err
 }
-
-// page is what is mounted at "/"; nil for none.
-func page([]*Service) http.Handler { return nil }
 
 // HTTP is where the services of one process listen: the address that their
 // configurations name. Two that differ are refused.
@@ -99,11 +97,21 @@ func Listen(ctx context.Context, services []*Service, version string) (wait func
 	if err != nil || !at.Enabled() {
 		return func() error { return nil }, err
 	}
+	answers, err := Endpoint(ctx, services, version)
+	if err != nil {
+		return nil, err
+	}
 	l, err := endpoint.Listen(ctx, at.Listen)
 	if err != nil {
 		return nil, err
 	}
+	var boards sync.WaitGroup
+	if answers.Page != nil {
+		for _, s := range services {
+			boards.Go(func() { s.board.run(ctx) })
+		}
+	}
 	ended := make(chan error, 1)
-	go func() { ended <- endpoint.Serve(ctx, l, Endpoint(services, version).Handler()) }()
-	return func() error { return <-ended }, nil
+	go func() { ended <- endpoint.Serve(ctx, l, answers.Handler()) }()
+	return func() error { defer boards.Wait(); return <-ended }, nil
 }

@@ -39,7 +39,10 @@ func TestWhereAProcessListens(t *testing.T) {
 
 // A service whose repository was not read is alive and not ready.
 func TestBeforeTheRepositoryIsRead(t *testing.T) {
-	e := setup.Endpoint([]*setup.Service{served(t, "a", "")}, "1")
+	e, err := setup.Endpoint(t.Context(), []*setup.Service{served(t, "a", "")}, "1")
+	if err != nil {
+		t.Fatal(err)
+	}
 	if wrong := e.Alive(); len(wrong) > 0 {
 		t.Error(wrong)
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"sync"
 	"time"
@@ -39,14 +40,24 @@ const verifiedShare = 5
 type Service struct {
 	Options Options
 
-	mu     sync.Mutex
-	conf   *config.Config
-	status Status
+	mu       sync.Mutex
+	conf     *config.Config
+	status   Status
+	requests map[string]string // tasks that somebody wants at once, and why
+	wake     chan struct{}     // the daemon, for them
+	board    *board
 }
 
 // Serve is the service of a configured node.
 func Serve(conf *config.Config, o Options) *Service {
-	return &Service{Options: o, conf: conf, status: Status{Node: holdfast.NodeName(conf.Node)}}
+	s := &Service{
+		conf: conf, status: Status{Node: holdfast.NodeName(conf.Node)},
+		requests: map[string]string{}, wake: make(chan struct{}, 1),
+	}
+	s.board = newBoard(s)
+	o.Events = s.board.heard(o)
+	s.Options = o
+	return s
 }
 
 // takes says why another configuration cannot replace the service's; nil when it
@@ -63,6 +74,11 @@ func (s *Service) takes(conf *config.Config) error {
 	case conf.HTTP != now.HTTP:
 		return &holdfast.Problem{
 			Class: holdfast.Usage, What: "`http:` has changed, and where a service listens is read at its start", Do: restart,
+		}
+	}
+	if !reflect.DeepEqual(conf.Page, now.Page) {
+		return &holdfast.Problem{
+			Class: holdfast.Usage, What: "`page:` has changed, and who may see it is read at the start", Do: restart,
 		}
 	}
 	p, err := Open(conf, s.Options)
@@ -90,7 +106,7 @@ func (s *Service) Try() error { return s.with(context.Background(), func(*Parts)
 
 // Node is what the daemon needs of it.
 func (s *Service) Node() daemon.Node {
-	return daemon.Node{Name: s.config().Node, Tasks: s.tasks, Past: s.past, Show: s.show}
+	return daemon.Node{Name: s.config().Node, Tasks: s.tasks, Past: s.past, Show: s.show, Wake: s.wake}
 }
 
 // with runs fn with the node's parts.
@@ -112,8 +128,10 @@ func (s *Service) tasks() []daemon.Task {
 	}
 	task := func(name string, r schedule.Rule, w schedule.Window, do func(context.Context, *Parts) error) daemon.Task {
 		return daemon.Task{
-			Task: schedule.Task{Name: name, Rule: r, Window: w, Jitter: jitter, First: name == backupTask},
+			Task:   schedule.Task{Name: name, Rule: r, Window: w, Jitter: jitter, First: name == backupTask},
+			Wanted: s.wanted(name),
 			Do: func(ctx context.Context) error {
+				s.taken(name)
 				return s.with(ctx, func(p *Parts) error { return do(ctx, p) })
 			},
 		}

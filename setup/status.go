@@ -46,11 +46,14 @@ func (s *Service) Status() Status {
 
 func (s *Service) show(work daemon.State) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	before := s.status.Work
 	s.status.Work = work
+	s.mu.Unlock()
+	s.board.works(before, work)
 }
 
 func (s *Service) judged(r check.Report) {
+	s.board.judged(r)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.status.Report = &r
@@ -73,6 +76,7 @@ func (s *Service) read(ctx context.Context, p *Parts) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.status.Stored = found
+	s.board.changed()
 	return nil
 }
 

@@ -222,10 +222,6 @@ func named(ctx context.Context, p *setup.Parts, args []string) ([]holdfast.SetID
 	return ids, nil
 }
 
-// pinPatience is how long pinning waits for somebody who drops sets: that is
-// done in moments.
-const pinPatience = 30 * time.Second
-
 func newPin(a *app) *cobra.Command {
 	var reason, until string
 	c := &cobra.Command{
@@ -255,7 +251,7 @@ day in UTC (2027-01-31), a time (2027-01-31T12:00:00Z), or a time from now (36h,
 				if err != nil {
 					return err
 				}
-				r.Patience = pinPatience
+				r.Patience = setup.PinPatience
 				if err := r.Pin(cmd.Context(), record.Pin{Set: id, Node: node, Reason: reason, Until: end, Made: now.UTC().Round(time.Second), By: setup.Who()}); err != nil {
 					return err
 				}
@@ -285,7 +281,7 @@ func newUnpin(a *app) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				r.Patience = pinPatience
+				r.Patience = setup.PinPatience
 				if err := r.Unpin(cmd.Context(), node, id); err != nil {
 					return err
 				}

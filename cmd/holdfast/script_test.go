@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
@@ -70,11 +71,18 @@ func (t tests) Run() int {
 //	waitfor DATABASE QUERY   until the query says true
 //	hook                     start a web hook; HOOK says where
 //	heard PATTERN            until it was sent something: "PATH {title and message}"
+//	browse SCRIPT NODE PASSWORD  use the page at http://127.0.0.1:$PORT with a real browser
 //	answers PATH PATTERN     until http://127.0.0.1:$PORT answers 200 and a text that the pattern matches
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata",
 		RequireExplicitExec: true,
+		Condition: func(name string) (bool, error) {
+			if name != "browser" {
+				return false, fmt.Errorf("unknown condition %s", name)
+			}
+			return os.Getenv("HOLDFAST_TEST_BROWSER") != "", nil
+		},
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("HOME", e.WorkDir)
 			port, err := freePort()
@@ -90,7 +98,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"node": cmdNode, "ready": cmdReady, "exit": cmdExit, "app": cmdApp, "load": cmdLoad, "sql": cmdSQL, "connect": cmdConnect,
 			"disconnect": cmdDisconnect, "busy": cmdBusy, "lock": cmdLock, "json": cmdJSON, "golden": cmdGolden, "sshkey": cmdSSHKey, "waitfor": cmdWaitFor,
-			"answers": cmdAnswers, "hook": cmdHook, "heard": cmdHeard,
+			"answers": cmdAnswers, "hook": cmdHook, "heard": cmdHeard, "browse": cmdBrowse,
 		},
 	})
 }
@@ -475,4 +483,19 @@ func cmdHeard(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	}
 	ts.Fatalf("the hook was sent\n%s", strings.Join(h.got, "\n"))
+}
+
+// cmdBrowse runs a script of the browser, which must find nothing wrong.
+func cmdBrowse(ts *testscript.TestScript, _ bool, args []string) {
+	script, err := filepath.Abs("../../web/browser/" + args[0])
+	ts.Check(err)
+	input, err := json.Marshal(map[string]string{
+		"origin": "http://127.0.0.1:" + ts.Getenv("PORT"), "node": args[1], "password": args[2],
+	})
+	ts.Check(err)
+	cmd := exec.Command("node", script) //nolint:noctx // it bounds itself
+	cmd.Stdin = bytes.NewReader(input)
+	if out, err := cmd.CombinedOutput(); err != nil || len(bytes.TrimSpace(out)) > 0 {
+		ts.Fatalf("%s: %v\n%s", args[0], err, out)
+	}
 }

@@ -1,0 +1,62 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"holdfast/web"
+)
+
+func newPage(a *app) *cobra.Command {
+	c := &cobra.Command{Use: "page", Short: "Set up the page of holdfast run", Args: subcommand, RunE: help}
+	c.AddCommand(&cobra.Command{
+		Use:   "password",
+		Short: "Make the hash of a password for the page",
+		Long: `Read a password and print its hash, argon2id. Put the hash into a file that only
+Holdfast reads, and name the file in "page.users".`,
+		Example: `  # typed on a terminal, without being shown
+  holdfast page password > ada.hash`,
+		Args: exactly(0, "no arguments"),
+		RunE: func(*cobra.Command, []string) error {
+			password, err := a.readPassword()
+			if err != nil {
+				return err
+			}
+			hash, err := web.HashPassword(password)
+			if err == nil {
+				a.printf("%s\n", hash)
+			}
+			return err
+		},
+	})
+	return c
+}
+
+// shortestPassword is the fewest characters of a password for the page.
+const shortestPassword = 12
+
+// readPassword reads a password, from a terminal without showing it.
+func (a *app) readPassword() (password string, err error) {
+	if file, ok := a.in.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
+		_, _ = fmt.Fprint(a.err, "Password: ")
+		var typed []byte
+		typed, err = term.ReadPassword(int(file.Fd()))
+		_, _ = fmt.Fprintln(a.err)
+		password = string(typed)
+	} else {
+		password, err = bufio.NewReader(a.in).ReadString('\n')
+		if password != "" {
+			err = nil // a last line may have no end
+		}
+	}
+	password = strings.TrimRight(password, "\r\n")
+	if err == nil && len([]rune(password)) < shortestPassword {
+		err = usageError(nil, fmt.Errorf("a password has %d characters at least", shortestPassword))
+	}
+	return password, err
+}
