@@ -19,7 +19,6 @@ import (
 	"holdfast/history"
 	"holdfast/record"
 	"holdfast/repository"
-	"holdfast/retention"
 	"holdfast/schedule"
 	"holdfast/web"
 )
@@ -46,19 +45,12 @@ type board struct {
 	stored  int64
 }
 
-// setFacts are what lists need of a set's manifest.
-type setFacts struct {
-	candidate retention.Candidate
-	databases int64
-}
-
 // The bounds of what a board keeps, and how often it looks by itself: ages
 // change, and somebody may have done something by hand.
 const (
 	boardEvery  = 15 * time.Minute
 	measureEach = 6 * time.Hour
 	mostShown   = 32
-	readAtOnce  = 32
 )
 
 func newBoard(s *Service) *board {
@@ -174,7 +166,7 @@ func (b *board) read(ctx context.Context, p *Parts) error {
 	b.mu.Lock()
 	known := b.facts
 	b.mu.Unlock()
-	facts, err := learn(ctx, r, entries, known)
+	facts, err := p.facts(ctx, r, entries, known)
 	if err != nil {
 		return err
 	}
@@ -212,70 +204,6 @@ func (b *board) keep(next web.Reports, entries []repository.Entry, facts map[hol
 	b.kept, b.entries, b.facts = next, entries, facts
 }
 
-// learn reads the manifests of sets that are not known, a few at a time: all of
-// them together would take much memory.
-func learn(
-	ctx context.Context, r *repository.Repository, entries []repository.Entry, known map[holdfast.SetID]setFacts,
-) (map[holdfast.SetID]setFacts, error) {
-	out := map[holdfast.SetID]setFacts{}
-	var unknown []repository.Entry
-	for _, e := range entries {
-		if f, ok := known[e.ID]; ok {
-			out[e.ID] = f
-		} else {
-			unknown = append(unknown, e)
-		}
-	}
-	for some := range slices.Chunk(unknown, readAtOnce) {
-		read, err := r.ManifestsOf(ctx, some)
-		if err != nil {
-			return nil, err
-		}
-		for _, one := range read {
-			if one.Err == nil {
-				out[one.ID] = factsOf(one.Set)
-			}
-		}
-	}
-	return out, nil
-}
-
-func factsOf(set holdfast.Set) setFacts {
-	f := setFacts{candidate: retention.Look(set, holdfast.CannotTell)}
-	for _, part := range set.Parts() {
-		f.databases += part.Database.Bytes
-	}
-	return f
-}
-
-// decide notes on entries what retention makes of them.
-func decide(
-	p *Parts, entries []repository.Entry, facts map[holdfast.SetID]setFacts, drills []record.Drill, pins []record.Pin,
-	now time.Time,
-) {
-	var sets []retention.Candidate
-	for _, e := range entries {
-		c := retention.Candidate{Set: e.ID, State: e.State, At: e.Began, Unreadable: "its manifest cannot be read"}
-		if f, ok := facts[e.ID]; ok {
-			c = f.candidate
-			c.Restores = record.Restores(e.ID, drills)
-		}
-		sets = append(sets, c)
-	}
-	policy := policyOf(p.Config.Retention)
-	policy.Cadence = time.Duration(p.Config.Check.Cadence)
-	plan := retention.Decide(policy, sets, pins, now)
-	decisions := map[holdfast.SetID]record.Decision{}
-	for _, d := range plan.Sets {
-		decisions[d.Set] = d.Record()
-	}
-	for i := range entries {
-		if d, ok := decisions[entries[i].ID]; ok {
-			entries[i].Decision = &d
-		}
-	}
-}
-
 // historyOf is what the sets say together.
 func historyOf(
 	conf *config.Config, entries []repository.Entry, facts map[holdfast.SetID]setFacts, r web.Reports, stored int64,
@@ -286,7 +214,7 @@ func historyOf(
 	}
 	var sets []history.Set
 	for _, e := range entries {
-		s := history.Set{Set: e.Set, Databases: facts[e.ID].databases, Marks: facts[e.ID].candidate.Marks}
+		s := history.Set{Set: e.Set, Databases: facts[e.ID].Databases, Marks: facts[e.ID].Candidate.Marks}
 		if v := drilled[e.ID]; v == holdfast.Holds || v == holdfast.Violated {
 			s.Drilled = v
 		}

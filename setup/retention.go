@@ -74,22 +74,23 @@ func (u upkeep) Maintain(ctx context.Context, full bool) (record.Maintenance, er
 // Fates note on entries of the node what retention makes of them. Other nodes
 // have rules of their own, which are not known here.
 func (p *Parts) Fates(ctx context.Context, entries []repository.Entry) error {
-	job, err := p.Retention(ctx, RetentionOptions{})
+	r, err := p.Repository(ctx)
 	if err != nil {
 		return err
 	}
-	job.Clocks = nil // a listing decides nothing, and waits for no server
-	plan, err := job.Plan(ctx)
+	facts, err := p.facts(ctx, r, entries, nil)
 	if err != nil {
 		return err
 	}
-	for i := range entries {
-		if d, ok := plan.Of(entries[i].ID); ok {
-			decision := d.Record()
-			entries[i].Decision = &decision
-		}
+	drills, err := r.Drills(ctx, p.Node.Name)
+	if err != nil {
+		return err
 	}
-	return nil
+	pins, err := r.Pins(ctx, p.Node.Name)
+	if err == nil {
+		decide(p, entries, facts, drills, pins, time.Now())
+	}
+	return err
 }
 
 // Match is the ID of the set that an argument names.

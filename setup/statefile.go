@@ -13,8 +13,11 @@ import (
 // at any time: what matters is in the repository.
 type stateFile string
 
-// stateFile is that file of the node; "" where there is no directory for it.
-func (s *Service) stateFile(name string) stateFile {
+// stateFile is that file of the service's node.
+func (s *Service) stateFile(name string) stateFile { return stateFileOf(s.config().Node, name) }
+
+// stateFileOf is that file of a node; "" where there is no directory for it.
+func stateFileOf(node, name string) stateFile {
 	dir := os.Getenv("STATE_DIRECTORY") // of systemd
 	if dir == "" {
 		home, _ := os.UserHomeDir()
@@ -24,7 +27,7 @@ func (s *Service) stateFile(name string) stateFile {
 		}
 		dir = filepath.Join(cmp.Or(base, filepath.Join(home, ".local", "state")), "holdfast")
 	}
-	return stateFile(filepath.Join(dir, name+"-"+s.config().Node+".json"))
+	return stateFile(filepath.Join(dir, name+"-"+node+".json"))
 }
 
 func (f stateFile) load(into any) {
