@@ -10,6 +10,7 @@ bed=$(internal/testbed/stores.sh)
 eval "$bed"
 bed=$(internal/testbed/browser.sh)
 eval "$bed"
+internal/testbed/alarms.sh
 
 docker= memory= masters=
 finish() {
