@@ -70,6 +70,14 @@ func (v *view) setBefore(upgrade observed.Upgrade, evidence string) answer {
 	return holds("%s; the node follows, and set %s is of serial %d, which ends then", evidence, s.ID, then)
 }
 
+// Upgrade is when the synchronizer is upgraded, as the Scans agree; zero when they
+// announce none, or do not agree.
+func Upgrade(o Observations) time.Time {
+	v := newView(o, time.Time{})
+	upgrade, _, _ := agreed(v.Scans, announced, v.announcement)
+	return upgrade.At
+}
+
 // announced is the upgrade that one Scan announces, in a form that compares
 // with that of others.
 func announced(s observed.Scan) holdfast.Observed[observed.Upgrade] {

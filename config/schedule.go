@@ -14,6 +14,7 @@ type Schedule struct {
 	Zone      string `yaml:"zone"`      // of the times below: Europe/Zurich; UTC when empty
 	Backup    string `yaml:"backup"`    // an interval such as 4h, five fields as in a crontab, or never
 	Check     string `yaml:"check"`     // the same; 1h when empty
+	Watch     string `yaml:"watch"`     // for what is in no set, which is then backed up at once; 10m when empty
 	Verify    string `yaml:"verify"`    // 24h when empty
 	Drill     string `yaml:"drill"`     // 7d when empty
 	Retention string `yaml:"retention"` // 24h when empty
@@ -22,8 +23,8 @@ type Schedule struct {
 
 // When are the parsed values of a schedule.
 type When struct {
-	Backup, Check, Verify, Drill, Retention schedule.Rule
-	Window                                  schedule.Window
+	Backup, Check, Watch, Verify, Drill, Retention schedule.Rule
+	Window                                         schedule.Window
 }
 
 // When parses the schedule.
@@ -38,6 +39,7 @@ func (s Schedule) When() (w When, err error) {
 	}{
 		{"backup", cmp.Or(s.Backup, "4h"), &w.Backup},
 		{"check", cmp.Or(s.Check, "1h"), &w.Check},
+		{"watch", cmp.Or(s.Watch, "10m"), &w.Watch},
 		{"verify", cmp.Or(s.Verify, "24h"), &w.Verify},
 		{"drill", cmp.Or(s.Drill, "7d"), &w.Drill},
 		{"retention", cmp.Or(s.Retention, "24h"), &w.Retention},

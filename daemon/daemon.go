@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"sync"
 	"time"
@@ -19,6 +20,10 @@ type Node struct {
 	// Past is what the repository knows of the tasks, by name: another daemon, or
 	// somebody by hand, may have done them. It is asked before something is done.
 	Past func(ctx context.Context) (map[string]schedule.Past, error)
+	// Missing is why a task is wanted at once, by its name: the node has something
+	// that no set has. A task that fails is tried again patiently all the same. Nil
+	// when nobody looks.
+	Missing func() map[string]string
 	// Show is given what the work stands at, at each step; nil when nobody looks.
 	Show func(State)
 	// Wake ends a wait early: the tasks have changed. Nil when they never do.
@@ -39,6 +44,9 @@ type Task struct {
 	Wanted string // why it is wanted at once, whatever its rule says; "" when it is not
 	// Do does it once. It ends when its context does.
 	Do func(ctx context.Context) error
+	// Outside is for a task that neither changes what the repository knows nor
+	// depends on it: the repository is not asked because of it.
+	Outside bool
 }
 
 // Clock is the time, and how it passes.
@@ -115,7 +123,7 @@ func (w *worker) step(ctx context.Context) {
 		until = next.At
 	}
 	w.sleep(ctx, until)
-	w.asked = next.Task == "" || w.Clock.Now().Before(next.At)
+	w.asked = next.Task == "" || w.Clock.Now().Before(next.At) || w.task(next.Task).Outside
 }
 
 // sleep sleeps until then, or until it is woken.
@@ -166,12 +174,16 @@ func (w *worker) plans() []schedule.Task {
 
 // merged is the past that the repository knows, with what only this process does.
 func (w *worker) merged() map[string]schedule.Past {
-	out := map[string]schedule.Past{}
+	out, missing := map[string]schedule.Past{}, map[string]string{}
+	if w.node.Missing != nil {
+		missing = w.node.Missing()
+	}
 	for _, t := range w.tasks {
 		p, own := w.past[t.Name], w.own[t.Name]
 		if p.Done.Before(own.Done) {
 			p.Done = own.Done
 		}
+		p.Wanted = cmp.Or(p.Wanted, missing[t.Name])
 		if own.Took > 0 {
 			p.Took = own.Took
 		}
@@ -189,7 +201,7 @@ func (w *worker) merged() map[string]schedule.Past {
 
 // do has one task done, and remembers how it ended.
 func (w *worker) do(ctx context.Context, next schedule.Decision) {
-	w.shown, w.asked = schedule.Decision{}, false
+	w.shown, w.asked = schedule.Decision{}, w.task(next.Task).Outside
 	w.Events.Report(Began{Node: w.node.Name, Task: next.Task, Why: next.Why})
 	w.show(next.Task, next)
 	began := w.Clock.Now()

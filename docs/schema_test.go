@@ -184,6 +184,7 @@ func TestOutputIsAsTheSchemaSays(t *testing.T) {
 	out("sets", 0, "list", "--state", "mismatched")
 	out("retention-plan", 0, "retention")
 	out("pins", 0, "retention", "pin", "latest", "--reason", "audit", "--until", "30d")
+	out("audit", 0, "audit")
 	out("retention-report", 0, "retention", "--yes")
 	out("error", 7, "retention", "drop", "latest", "--yes")
 	if err := os.WriteFile(filepath.Join(s.dir, "next.password"), []byte("another long password\n"), 0o600); err != nil {
@@ -250,6 +251,7 @@ func TestSchemaHasEveryField(t *testing.T) {
 		{"output.schema.json", "drill", drill.Report{}},
 		{"output.schema.json", "setting", config.Origin{}},
 		{"output.schema.json", "identityPlace", setup.IdentityPlace{}},
+		{"output.schema.json", "trail", record.Trail{}},
 		{"output.schema.json", "check", check.Report{}},
 		{"output.schema.json", "history", history.Report{}},
 		{"output.schema.json", "catalogueEntry", check.Entry{}},

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"log/slog"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -21,10 +22,16 @@ import (
 
 // To is a listener that writes to the logger. The logger's handler receives the
 // context. What an event says goes through hide first, which takes out what is
-// secret.
-func To(ctx context.Context, log *slog.Logger, hide func(string) string) event.Listener {
+// secret. Whatever an event does not say itself of these attributes stands on
+// each of its lines: of which node it is.
+func To(ctx context.Context, log *slog.Logger, hide func(string) string, always ...slog.Attr) event.Listener {
 	return func(e event.Event) {
 		attrs := append(fields(e), slog.String("text", e.String()))
+		for _, a := range always {
+			if !slices.ContainsFunc(attrs, func(own slog.Attr) bool { return own.Key == a.Key }) {
+				attrs = append(attrs, a)
+			}
+		}
 		level := level(e, attrs)
 		for i := range attrs {
 			attrs[i].Value = hidden(attrs[i].Value, hide)

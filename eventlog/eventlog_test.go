@@ -93,3 +93,23 @@ func TestProgressIsForDebugging(t *testing.T) {
 		t.Errorf("got %swant %s", got, want)
 	}
 }
+
+// Of which node an event is stands on its line, unless it says so itself.
+func TestWhatStandsOnEachLine(t *testing.T) {
+	var out bytes.Buffer
+	listener := eventlog.To(t.Context(), slog.New(slog.NewJSONHandler(&out, nil)), func(s string) string { return s },
+		slog.String("node", "demo"))
+	listener.Report(named{Node: "other"})
+	listener.Report(unnamed{})
+	if got := out.String(); strings.Count(got, `"node":"other"`) != 1 || strings.Count(got, `"node":"demo"`) != 1 {
+		t.Error(got)
+	}
+}
+
+type (
+	named   struct{ Node string }
+	unnamed struct{}
+)
+
+func (named) String() string   { return "named" }
+func (unnamed) String() string { return "unnamed" }

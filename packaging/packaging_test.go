@@ -15,6 +15,7 @@ import (
 
 	"holdfast/internal/splicetest/bundle"
 	"holdfast/internal/testbed/program"
+	"holdfast/systemd"
 )
 
 func TestMain(m *testing.M) {
@@ -220,9 +221,40 @@ func TestUnitsAreTakenAndHardened(t *testing.T) {
 		}
 	}
 	service, timer := filepath.Join(dir, "holdfast.service"), filepath.Join(dir, "holdfast.timer")
-	verify := exec.Command("systemd-analyze", "verify", "--man=no", service, timer)
+	takes(t, service, timer)
+	run(t, dir, os.Environ(), "systemd-analyze", "security", "--no-pager", "--offline=yes", "--threshold=20", service)
+}
+
+// takes has systemd read units; it must find nothing to say.
+func takes(t *testing.T, units ...string) {
+	t.Helper()
+	verify := exec.Command("systemd-analyze", append([]string{"verify", "--man=no"}, units...)...)
 	if out, err := verify.CombinedOutput(); err != nil || len(bytes.TrimSpace(out)) > 0 {
 		t.Errorf("systemd-analyze verify: %v\n%s", err, out)
 	}
-	run(t, dir, os.Environ(), "systemd-analyze", "security", "--no-pager", "--offline=yes", "--threshold=20", service)
+}
+
+// systemd takes the unit that `holdfast service install` writes. It is less
+// hardened: drills make namespaces.
+func TestTheInstalledUnitIsTaken(t *testing.T) {
+	t.Parallel()
+	needs(t, "systemd-analyze")
+	if err := binary(); err != nil {
+		t.Fatal(err)
+	}
+	for _, user := range []string{"root", "daemon"} {
+		dir := t.TempDir()
+		unit := systemd.Unit{
+			Program: filepath.Join(built, "bin", "holdfast"), Arguments: []string{"/etc/my node/holdfast.yaml"}, User: user,
+			Directory: dir, Writable: []string{"/var/backups/my sets", "/mnt/100%"},
+		}
+		file := filepath.Join(dir, "holdfast.service")
+		if err := os.WriteFile(file, []byte(unit.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		takes(t, file)
+		if user != "root" {
+			run(t, dir, os.Environ(), "systemd-analyze", "security", "--no-pager", "--offline=yes", "--threshold=45", file)
+		}
+	}
 }

@@ -5,6 +5,7 @@ import (
 
 	"holdfast/config"
 	"holdfast/place"
+	"holdfast/record"
 )
 
 // Changed is what a change of the password has reached.
@@ -33,6 +34,7 @@ func (p *Parts) ChangePassword(ctx context.Context, to config.Reference) (Change
 		return done, err
 	}
 	done.Places = append(done.Places, r.Name())
+	p.Audit(ctx, record.ChangedPassword, "of the repository, to that behind "+string(to))
 	if len(p.Config.Copies) == 0 {
 		return done, nil
 	}

@@ -73,6 +73,7 @@ func (p *Parts) RememberKeyTest(ctx context.Context, set holdfast.Set) error {
 	if err != nil {
 		return err
 	}
+	p.Audit(ctx, record.OpenedIdentities, "of set "+string(set.ID))
 	host, _ := os.Hostname()
 	return r.PutKeyTest(ctx, record.KeyTest{
 		Set: set.ID, Node: set.Node.Name, At: time.Now().UTC(), Content: set.Identities.Content, Host: host,

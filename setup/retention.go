@@ -31,7 +31,7 @@ func (p *Parts) Retention(ctx context.Context, o RetentionOptions) (retention.Jo
 	policy := policyOf(p.Config.Retention)
 	policy.Cadence = time.Duration(p.Config.Check.Cadence)
 	return retention.Job{
-		Node: p.Node.Name, Policy: policy, Store: upkeep{r, o.Full}, Now: time.Now, Events: p.Events,
+		Node: p.Node.Name, Policy: policy, Store: upkeep{r, p, o.Full}, Now: time.Now, Events: p.Events,
 		Clocks: p.serverClocks,
 		Look: func(ctx context.Context) ([]retention.Candidate, []record.Pin, error) {
 			return candidates(ctx, r, p.Node.Name)
@@ -63,7 +63,8 @@ func (p *Parts) serverClocks(ctx context.Context) (out []retention.Clock) {
 // how to maintain it.
 type upkeep struct {
 	*repository.Repository
-	full bool
+	parts *Parts
+	full  bool
 }
 
 // Maintain maintains fully if the operator wants it so.

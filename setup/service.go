@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
@@ -29,6 +30,7 @@ const (
 	verifyTask    = "verification"
 	drillTask     = "drill"
 	retentionTask = "retention"
+	watchTask     = "watch"
 )
 
 // verifiedShare is how much of the data a scheduled verification reads, in
@@ -46,6 +48,10 @@ type Service struct {
 	requests map[string]string // tasks that somebody wants at once, and why
 	wake     chan struct{}     // the daemon, for them
 	board    *board
+	wish     wish
+	// upgrade is when the synchronizer is upgraded, as Scans announce; zero when
+	// they announce none.
+	upgrade time.Time
 }
 
 // Serve is the service of a configured node.
@@ -106,7 +112,9 @@ func (s *Service) Try() error { return s.with(context.Background(), func(*Parts)
 
 // Node is what the daemon needs of it.
 func (s *Service) Node() daemon.Node {
-	return daemon.Node{Name: s.config().Node, Tasks: s.tasks, Past: s.past, Show: s.show, Wake: s.wake}
+	return daemon.Node{
+		Name: s.config().Node, Tasks: s.tasks, Past: s.past, Missing: s.missing, Show: s.show, Wake: s.wake,
+	}
 }
 
 // with runs fn with the node's parts.
@@ -115,6 +123,7 @@ func (s *Service) with(ctx context.Context, fn func(*Parts) error) error {
 	if err != nil {
 		return err
 	}
+	defer debug.FreeOSMemory() // between tasks a service is idle for hours
 	defer func() { _ = p.Close(context.WithoutCancel(ctx)) }()
 	return fn(p)
 }
@@ -144,6 +153,9 @@ func (s *Service) tasks() []daemon.Task {
 		task(drillTask, when.Drill, when.Window, drillNewest),
 		task(retentionTask, when.Retention, always, dropSets),
 	}
+	watch := task(watchTask, when.Watch, always, s.watch)
+	watch.Outside = true
+	list = append(list, watch)
 	if len(s.config().Copies) > 0 { // wanted as soon as there is a set that a copy lacks
 		list = append(list, task(copyTask, when.Retention, always, sendCopies))
 	}
@@ -227,7 +239,7 @@ func (s *Service) judge(ctx context.Context, p *Parts) error {
 		return err
 	}
 	report := check.Make(seen, time.Now().UTC())
-	s.judged(report)
+	s.judged(report, check.Upgrade(seen))
 	var j Judged
 	for _, c := range report.Conditions {
 		switch {

@@ -8,10 +8,13 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"holdfast"
 	"holdfast/config"
 	"holdfast/daemon"
+	"holdfast/event"
+	"holdfast/systemd"
 )
 
 // Services are the nodes that one process serves, each with a configuration of
@@ -23,8 +26,11 @@ type Services struct {
 }
 
 // ServeAll is the services of the configurations in these files; a directory
-// stands for its files *.yaml. Each has to name another node.
-func ServeAll(paths []string, load func(path string) (*config.Config, error), o Options) (*Services, error) {
+// stands for its files *.yaml. Each has to name another node. Listener hears the
+// events of a node.
+func ServeAll(
+	paths []string, load func(path string) (*config.Config, error), o Options, listener func(node string) event.Listener,
+) (*Services, error) {
 	files, err := configurations(paths)
 	if err != nil {
 		return nil, err
@@ -44,7 +50,9 @@ func ServeAll(paths []string, load func(path string) (*config.Config, error), o 
 				}
 			}
 		}
-		s.list = append(s.list, Serve(conf, o))
+		own := o
+		own.Events = listener(conf.Node)
+		s.list = append(s.list, Serve(conf, own))
 	}
 	_, err = HTTP(s.list)
 	return s, err
@@ -116,8 +124,46 @@ func (s *Services) Run(ctx context.Context) error {
 		d.Nodes = append(d.Nodes, one.Node())
 		all.Go(func() { one.Notices(d.Clock).Run(ctx) })
 	}
+	all.Go(func() { s.keepAlive(ctx) })
 	return d.Run(ctx)
 }
+
+// keepAlive says to systemd that the service is ready and, while every node's
+// loop goes round, that it is alive.
+func (s *Services) keepAlive(ctx context.Context) {
+	s.say(systemd.Ready, systemd.Status("serves "+s.Names()))
+	defer s.say(systemd.Stopping)
+	every := systemd.Watchdog() / 3
+	if every <= 0 {
+		<-ctx.Done()
+		return
+	}
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if stuck := each(s.list, (*Service).stuck); len(stuck) == 0 {
+				s.say(systemd.Alive)
+			} else {
+				s.say(systemd.Status(strings.Join(stuck, "; ")))
+			}
+		}
+	}
+}
+
+func (s *Services) say(lines ...string) {
+	if err := systemd.Say(lines...); err != nil {
+		s.Options.Events.Report(SystemdUnreachable{err})
+	}
+}
+
+// SystemdUnreachable is the event of a service manager that does not listen.
+type SystemdUnreachable struct{ Cause error }
+
+func (e SystemdUnreachable) String() string { return e.Cause.Error() }
 
 // Names are the nodes, for people.
 func (s *Services) Names() string {

@@ -32,6 +32,7 @@ type Stored struct {
 	Failed       error     // why the newest attempt to read it failed; nil when it did not
 	Entries      []repository.Entry
 	Newest       *holdfast.Set // the newest set; nil without one
+	Proven       *holdfast.Set // the newest proven one
 	Drills       []record.Drill
 	Verification record.Verification
 	Copied       []record.Copied // what each configured copy was sent, by those that were sent something
@@ -52,11 +53,11 @@ func (s *Service) show(work daemon.State) {
 	s.board.works(before, work)
 }
 
-func (s *Service) judged(r check.Report) {
+func (s *Service) judged(r check.Report, upgrade time.Time) {
 	s.board.judged(r)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.status.Report = &r
+	s.status.Report, s.upgrade = &r, upgrade
 }
 
 // unread notes that the repository did not say anything. What it said before
@@ -69,7 +70,7 @@ func (s *Service) unread(err error) {
 
 // read reads what the repository knows of the node.
 func (s *Service) read(ctx context.Context, p *Parts) error {
-	found, err := p.stored(ctx, s.Status().Stored.Newest)
+	found, err := p.stored(ctx, s.Status().Stored)
 	if err != nil {
 		return err
 	}
@@ -80,9 +81,9 @@ func (s *Service) read(ctx context.Context, p *Parts) error {
 	return nil
 }
 
-// stored reads what the repository knows of the node. The newest set is not read
-// again when it is the known one.
-func (p *Parts) stored(ctx context.Context, known *holdfast.Set) (out Stored, err error) {
+// stored reads what the repository knows of the node. A set that is known is not
+// read again.
+func (p *Parts) stored(ctx context.Context, known Stored) (out Stored, err error) {
 	r, err := p.Repository(ctx)
 	if err != nil {
 		return out, err
@@ -92,7 +93,13 @@ func (p *Parts) stored(ctx context.Context, known *holdfast.Set) (out Stored, er
 		return out, err
 	}
 	if n := len(out.Entries); n > 0 {
-		if out.Newest, err = newest(ctx, r, out.Entries[n-1], known); err != nil {
+		if out.Newest, err = manifestOf(ctx, r, out.Entries[n-1], known); err != nil {
+			return out, err
+		}
+	}
+	if proven := out.proven(); proven.ID != "" {
+		known.Newest = out.Newest
+		if out.Proven, err = manifestOf(ctx, r, proven, known); err != nil {
 			return out, err
 		}
 	}
@@ -106,11 +113,13 @@ func (p *Parts) stored(ctx context.Context, known *holdfast.Set) (out Stored, er
 	return out, err
 }
 
-func newest(
-	ctx context.Context, r *repository.Repository, e repository.Entry, known *holdfast.Set,
+func manifestOf(
+	ctx context.Context, r *repository.Repository, e repository.Entry, known Stored,
 ) (*holdfast.Set, error) {
-	if known != nil && known.ID == e.ID {
-		return known, nil
+	for _, set := range []*holdfast.Set{known.Newest, known.Proven} {
+		if set != nil && set.ID == e.ID {
+			return set, nil
+		}
 	}
 	found, err := r.Load(ctx, e)
 	if err != nil {

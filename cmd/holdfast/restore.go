@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"holdfast"
+	"holdfast/record"
 	"holdfast/restore"
 	"holdfast/setup"
 )
@@ -140,11 +141,22 @@ func (a *app) restore(ctx context.Context, id string, f restoreFlags) error {
 			return err
 		}
 		report, err := restore.Apply(ctx, target, plan, set, files, a.listener())
+		if !f.OnlyProve {
+			p.Audit(ctx, record.Restored, restored(set.ID, err))
+		}
 		if err != nil {
 			return a.changed(err)
 		}
 		return a.result("restore-report", report, func() { a.printReport(report) })
 	})
+}
+
+// restored is what the audit trail says of a restore.
+func restored(set holdfast.SetID, err error) string {
+	if err != nil {
+		return fmt.Sprintf("set %s, which did not end well: %v", set, err)
+	}
+	return "set " + string(set)
 }
 
 // agreed prints the plan, and reports whether it may be carried out.
@@ -259,6 +271,9 @@ func (a *app) undo(ctx context.Context, o setup.RestoreOptions, yes bool) error 
 		return nil
 	}
 	moves, err := restore.Undo(ctx, target, history, plan, a.listener())
+	if err == nil {
+		p.Audit(ctx, record.Undone, "the newest restore")
+	}
 	if err != nil {
 		return a.changed(err)
 	}

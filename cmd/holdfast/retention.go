@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -255,6 +256,7 @@ day in UTC (2027-01-31), a time (2027-01-31T12:00:00Z), or a time from now (36h,
 				if err := r.Pin(cmd.Context(), record.Pin{Set: id, Node: node, Reason: reason, Until: end, Made: now.UTC().Round(time.Second), By: setup.Who()}); err != nil {
 					return err
 				}
+				p.Audit(cmd.Context(), record.PinnedSet, fmt.Sprintf("%s until %s: %s", id, end.Format(time.DateOnly), reason))
 				return a.listPins(cmd.Context(), r, node)
 			})
 		},
@@ -285,6 +287,7 @@ func newUnpin(a *app) *cobra.Command {
 				if err := r.Unpin(cmd.Context(), node, id); err != nil {
 					return err
 				}
+				p.Audit(cmd.Context(), record.UnpinnedSet, string(id))
 				return a.listPins(cmd.Context(), r, node)
 			})
 		},

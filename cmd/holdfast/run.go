@@ -12,6 +12,7 @@ import (
 
 	"holdfast"
 	"holdfast/config"
+	"holdfast/event"
 	"holdfast/eventlog"
 	"holdfast/setup"
 )
@@ -60,6 +61,9 @@ func (a *app) run(ctx context.Context, files []string) error {
 		func(path string) (*config.Config, error) { return config.Load(path, os.Environ()) },
 		setup.Options{
 			Version: version, Events: eventlog.To(ctx, log, a.known.Hide), Shell: a.shell, Secrets: a.known,
+		},
+		func(node string) event.Listener {
+			return eventlog.To(ctx, log, a.known.Hide, slog.String("node", node))
 		})
 	if err == nil {
 		err = s.Try()

@@ -1,0 +1,110 @@
+package setup
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"holdfast"
+	"holdfast/loss"
+)
+
+// wish is why a set is wanted at once: the node has something that a restore
+// would lose, or an upgrade is near.
+type wish struct {
+	why string
+	at  time.Time
+	// served are what sets were taken for already: what a new set does not hold
+	// either is no reason for another one.
+	served map[string]bool
+}
+
+// beforeUpgrade is how long before an upgrade of the synchronizer a set is taken.
+const beforeUpgrade = 30 * time.Minute
+
+// missing is why each task is wanted at once, by its name.
+func (s *Service) missing() map[string]string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var taken time.Time // of any state: one that is not proven is not taken over and over
+	if n := len(s.status.Stored.Entries); n > 0 {
+		taken = s.status.Stored.Entries[n-1].Began
+	}
+	now := time.Now()
+	switch up := s.upgrade; {
+	case s.wish.why != "" && taken.Before(s.wish.at):
+		return map[string]string{backupTask: s.wish.why}
+	case now.Before(up) && now.After(up.Add(-beforeUpgrade)) && taken.Before(up.Add(-beforeUpgrade)):
+		return map[string]string{backupTask: "the synchronizer is upgraded at " + up.UTC().Format(time.RFC3339)}
+	}
+	return nil
+}
+
+// watch looks for what a restore of the newest proven set would lose and no
+// replay brings back. It reads the live databases alone.
+func (s *Service) watch(ctx context.Context, p *Parts) error {
+	set := s.Status().Stored.Proven
+	if set == nil {
+		return nil // the next set is the first
+	}
+	now := time.Now()
+	found, err := p.lostSince(ctx, *set)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.wish = s.wish.with(found, now)
+	return nil
+}
+
+// with is the wish after another look.
+func (w wish) with(found []string, now time.Time) wish {
+	next := wish{at: now, served: map[string]bool{}}
+	for _, what := range found {
+		if w.served[what] {
+			next.served[what] = true
+			continue
+		}
+		if next.why == "" {
+			next.why = what + ", and in no set"
+		}
+		next.served[what] = true
+	}
+	if next.why == "" && w.why != "" { // not served yet
+		next.why, next.at = w.why, w.at
+	}
+	return next
+}
+
+// lostSince are what the live databases have and the set has not.
+func (p *Parts) lostSince(ctx context.Context, set holdfast.Set) (found []string, err error) {
+	live, err := p.Databases(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, part := range set.Parts() {
+		i := slices.IndexFunc(p.Node.Components, func(c holdfast.Component) bool { return c.Name == part.Component })
+		if i < 0 || part.Kind != holdfast.Participant && part.Kind != holdfast.Validator {
+			continue
+		}
+		var since *int64
+		if part.Facts.Participant != nil {
+			since = part.Facts.Participant.LedgerEnd
+		}
+		seen, err := live.Observe(ctx, p.Node.Components[i], since)
+		if err != nil {
+			return nil, err
+		}
+		for _, l := range loss.Compare(part.Facts, seen.Facts) {
+			if l.Kind != loss.Replayed {
+				found = append(found, l.What)
+			}
+		}
+		for _, party := range seen.Parties {
+			found = append(found, fmt.Sprintf("participant: party %s, hosted since", party))
+		}
+	}
+	return found, nil
+}
