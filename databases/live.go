@@ -50,6 +50,25 @@ func (n Live) Facts(ctx context.Context, name holdfast.ComponentName) (holdfast.
 	return canton.Read(ctx, conn, c.Kind)
 }
 
+// Absent reports whether the servers answer, and have none of the node's databases.
+func (n Live) Absent(ctx context.Context) (bool, error) {
+	for _, c := range n.Components {
+		address := n.Addresses[c.Name]
+		info, err := address.Resolve(ctx)
+		if err != nil {
+			return false, err
+		}
+		server, err := ServerOf(ctx, address)
+		if err != nil {
+			return false, err
+		}
+		if there, err := server.Exists(ctx, info.Database()); err != nil || there {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
 // Halves are the node's databases that took their place in a swap over several
 // servers and are not open yet: it goes on, or was broken off, here or on another
 // machine.

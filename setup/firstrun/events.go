@@ -59,3 +59,11 @@ func (b BucketRetains) String() string {
 	return fmt.Sprintf("the bucket retains every blob by default (%s): markers of sessions stay as long, "+
 		"and kopia's own command cannot write there; remove its default retention, and use --object-lock", b.By)
 }
+
+// ComesBack says that the server has none of the node's databases, and that a set
+// has all of them.
+type ComesBack struct{ Set holdfast.SetID }
+
+func (c ComesBack) String() string {
+	return fmt.Sprintf("the server has none of the databases yet; set %s has them", c.Set)
+}

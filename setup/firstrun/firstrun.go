@@ -110,6 +110,7 @@ func Run(ctx context.Context, path string, answers Answers, operator Operator, o
 	if err := r.ask(); err != nil {
 		return Made{}, err
 	}
+	r.formerRecipients(ctx)
 	r.fromHere()
 	if r.HideKey && r.URL != "-" && len(r.Recipients) == 0 && r.KeyFile == "" {
 		return Made{}, usage("--recovery-key-file is missing: JSON output does not show the recovery key that is made")

@@ -69,6 +69,33 @@ func (r *run) take(set holdfast.Set, n *compose.Node) {
 	r.fill(n)
 }
 
+// formerRecipients seals to the recovery keys that the node's sets are sealed to,
+// where its repository is there and no other key was named: a node that comes back
+// has one already. What is wrong with the repository is said when it is tried.
+func (r *run) formerRecipients(ctx context.Context) {
+	if len(r.Recipients) > 0 || r.Password == "" || r.URL == "-" {
+		return
+	}
+	here, _ := os.Getwd()
+	password, err := setup.Secrets(here, r.options.Secrets).Of(r.Password)(ctx)
+	if err != nil {
+		return
+	}
+	at, err := setup.PlaceOf("--repository", r.Repository)
+	if err != nil {
+		return
+	}
+	store, err := repository.Open(ctx, at, password)
+	if err != nil {
+		return
+	}
+	defer func() { _ = store.Close(ctx) }()
+	set, _, err := store.Latest(ctx, holdfast.NodeName(r.Node), holdfast.Proven)
+	if err == nil && set.Identities != nil {
+		r.Recipients = set.Identities.Recipients
+	}
+}
+
 // newestOfCompose is the newest set of a node of Docker Compose, a proven one if
 // there is one. Where several nodes have sets, one has to be chosen.
 func newestOfCompose(

@@ -30,7 +30,34 @@ func (r *run) try(ctx context.Context, conf *config.Config) error {
 		r.options.Events.Report(DoesNotWork{err})
 		return nil
 	}
+	if err != nil && ctx.Err() == nil && r.made.Existing && r.Project == "" {
+		return r.comesBack(ctx, p, err)
+	}
 	return err
+}
+
+// comesBack takes a machine whose server has none of the databases, and a
+// repository with a proven set of the node, for one on which the node is to come
+// back. Otherwise it returns what did not work.
+func (r *run) comesBack(ctx context.Context, p *setup.Parts, why error) error {
+	store, err := p.Repository(ctx)
+	if err != nil {
+		return err
+	}
+	set, _, err := store.Latest(ctx, p.Node.Name, holdfast.Proven)
+	if err != nil || set.ID == "" {
+		return why
+	}
+	live, err := p.Databases(ctx)
+	if err != nil {
+		return why
+	}
+	if absent, err := live.Absent(ctx); err != nil || !absent {
+		return why
+	}
+	r.made.ToRestore = true
+	r.options.Events.Report(ComesBack{set.ID})
+	return nil
 }
 
 // connect tries every database and the validator app.
