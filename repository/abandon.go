@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	"github.com/kopia/kopia/repo/blob"
+
+	"holdfast/grace"
 )
 
 // abandoning is a storage whose requests look at no context: kopia's of SFTP and
@@ -110,4 +112,16 @@ func (s abandoning) PutBlob(ctx context.Context, id blob.ID, data blob.Bytes, o 
 // DeleteBlob implements blob.Storage.
 func (s abandoning) DeleteBlob(ctx context.Context, id blob.ID) error {
 	return leave(ctx, func() error { return s.Storage.DeleteBlob(ctx, id) })
+}
+
+// Close implements blob.Storage. A connection behind which nobody is any more is
+// left alone: all that was to be stored was confirmed before.
+func (s abandoning) Close(ctx context.Context) error {
+	ctx, cancel := grace.Within(ctx, openTime)
+	defer cancel()
+	err := leave(ctx, func() error { return s.Storage.Close(ctx) })
+	if ctx.Err() != nil {
+		return nil //nolint:nilerr // it is late, and nothing is lost
+	}
+	return err
 }
