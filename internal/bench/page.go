@@ -149,14 +149,14 @@ func fill(ctx context.Context, r repository) error {
 	if err != nil {
 		return err
 	}
-	return rep.Write(ctx, "bench", func(ctx context.Context, w holdfast.SetWriter) error {
-		for i := range manySets {
-			if err := write(ctx, w, earlier(set, i+1)); err != nil {
-				return err
-			}
+	for i := range manySets {
+		if err := rep.Write(ctx, "bench", func(ctx context.Context, w holdfast.SetWriter) error {
+			return write(ctx, w, earlier(set, i+1))
+		}); err != nil {
+			return err
 		}
-		return nil
-	})
+	}
+	return nil
 }
 
 // earlier is a set like it of so many times four hours before.
