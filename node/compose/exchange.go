@@ -184,7 +184,8 @@ func unmovable(c Container, set holdfast.SetID, why string) error {
 	where, keep := "container "+c.Name+" itself", fmt.Sprintf("`docker cp %s:%s %s.data`", c.Name, c.pgdata(), c.Name)
 	if c.data().memory { // docker cp does not see it, and it is gone once the server stops
 		where = "the memory of container " + c.Name
-		keep = fmt.Sprintf("`docker exec %s pg_dumpall -U %s >%s.sql`", c.Name, cmp.Or(c.Env.Get("POSTGRES_USER"), "postgres"), c.Name)
+		user := cmp.Or(c.Env.Get("POSTGRES_USER"), "postgres")
+		keep = fmt.Sprintf("`docker exec %s pg_dumpall -U %s >%s.sql`", c.Name, user, c.Name)
 	}
 	return &holdfast.Problem{
 		Class: holdfast.Refused,

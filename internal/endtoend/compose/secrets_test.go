@@ -101,8 +101,8 @@ func TestNoSecretOfTheNodeIsRepeated(t *testing.T) {
 	c.set, c.whole = "latest", must(c.Fingerprints(ctx))(t)
 	c.identity = must(c.Identity(ctx))(t)
 	for _, args := range [][]string{
-		{"show", "latest", "--output", "json"}, {"show", "latest"}, {"node", "show", "--output", "json"}, {"check", "--output", "json"},
-		{"config", "check", "--live"}, {"config", "show", "--origin"}, {"identities", "fetch"},
+		{"show", "latest", "--output", "json"}, {"show", "latest"}, {"node", "show", "--output", "json"},
+		{"check", "--output", "json"}, {"config", "check", "--live"}, {"config", "show", "--origin"}, {"identities", "fetch"},
 		{"restore", "latest", "--output", "json"},
 	} {
 		c.runs(t, -1, args...)
@@ -133,7 +133,8 @@ func (c *canaries) shutOut(t *testing.T) {
 	t.Helper()
 	ctx := t.Context()
 	sql := func(password string) {
-		must(c.Exec(ctx, "postgres-splice", "psql", "-U", "cnadmin", "-d", "postgres", "-c", "alter role cnadmin password '"+password+"'"))(t)
+		must(c.Exec(ctx, "postgres-splice", "psql", "-U", "cnadmin", "-d", "postgres",
+			"-c", "alter role cnadmin password '"+password+"'"))(t)
 	}
 	sql("another")
 	c.runs(t, -1, "backup")
@@ -157,7 +158,8 @@ func (c *canaries) throughExec(t *testing.T) {
 	t.Helper()
 	file := filepath.Join(c.dir, "holdfast.yaml")
 	text := string(must(os.ReadFile(file))(t))
-	check(t, os.WriteFile(file, []byte(strings.Replace(text, "compose:\n", "compose:\n  reach: {postgres: exec}\n", 1)), 0o600))
+	only := strings.Replace(text, "compose:\n", "compose:\n  reach: {postgres: exec}\n", 1)
+	check(t, os.WriteFile(file, []byte(only), 0o600))
 	c.runs(t, 0, "node", "show")
 	contains(t, c.said.String(), "docker exec")
 	c.runs(t, -1, "config", "check", "--live")
