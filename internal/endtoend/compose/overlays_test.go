@@ -198,8 +198,8 @@ services: {nginx: {configs: [site]}, participant: {secrets: [token]}}`,
 	{
 		name: "limits",
 		text: `services:
-  participant: {deploy: {resources: {limits: {cpus: '1.5', memory: 3gb, pids: 900}, reservations: {memory: 100mb}}}, oom_score_adj: -200}
-  postgres-splice: {shm_size: 256mb, ulimits: {nofile: {soft: 20000, hard: 40000}, memlock: -1}, cpu_shares: 900, cpuset: '0'}`,
+  participant: {deploy: {resources: {limits: {cpus: '1.5', memory: 3gb, pids: 900}, reservations: {memory: 100mb}}}, oom_score_adj: 200}
+  postgres-splice: {shm_size: 256mb, ulimits: {nofile: {soft: 4000, hard: 8000}, memlock: 65536}, cpu_shares: 900, cpuset: '0'}`,
 	},
 	{
 		name: "logs",
@@ -208,7 +208,7 @@ services: {nginx: {configs: [site]}, participant: {secrets: [token]}}`,
 	{
 		name: "health-and-labels",
 		text: `services: {postgres-splice: {labels: {prometheus.port: '5432', empty: ''}, stop_grace_period: 90s, stop_signal: SIGTERM, init: true,
-  healthcheck: {test: [CMD, pg_isready, -U, cnadmin], interval: 3s, timeout: 4s, retries: 30}, annotations: {note: ours}}, nginx: {healthcheck: {disable: true}}}`,
+  healthcheck: {test: [CMD, pg_isready, -U, cnadmin], interval: 3s, timeout: 4s, retries: 30}, annotations: {note: ours}}, chown-domain-upgrade-dump: {healthcheck: {disable: true}}}`,
 	},
 	{
 		name:   "time-zone",
@@ -232,7 +232,7 @@ services: {nginx: {configs: [site]}, participant: {secrets: [token]}}`,
 	{
 		name: "names",
 		text: `services:
-  participant: {dns: [9.9.9.9], dns_search: [example.com], dns_opt: [ndots:2], extra_hosts: ['scan.example.com:203.0.113.9', 'host.docker.internal:host-gateway']}
+  participant: {dns: [9.9.9.9], dns_search: [example.com], dns_opt: [ndots:0], extra_hosts: ['scan.example.com:203.0.113.9', 'host.docker.internal:host-gateway']}
   validator: {container_name: $PROJECT.app, links: ['participant:ledger']}`,
 	},
 	{
@@ -252,7 +252,7 @@ services: {nginx: {configs: [site]}, participant: {secrets: [token]}}`,
 	},
 	{
 		name: "mounts-written-long",
-		text: `services: {nginx: {volumes: [{type: bind, source: ./sites, target: /sites, read_only: true, bind: {propagation: rslave}},
+		text: `services: {nginx: {volumes: [{type: bind, source: ./sites, target: /sites, read_only: true, bind: {propagation: private}},
   {type: volume, source: cache, target: /cache, volume: {nocopy: true}}, {type: tmpfs, target: /scratch, tmpfs: {size: 1048576, mode: 0o1777}}]}}
 volumes: {cache: {labels: {kind: cache}}}`,
 		before: func(t *testing.T, o *overlaid) { o.write(t, "$BUNDLE/sites/a.conf", "a", 0o640, 33) },
