@@ -47,6 +47,9 @@ func Main(args, environ []string, log io.Writer) error {
 		for _, target := range args[1:] {
 			err = errors.Join(err, healthy(target))
 		}
+		if err == nil {
+			rest()
+		}
 	case "chown":
 		err = chown(args[1:])
 	default:
