@@ -23,10 +23,16 @@ type Story struct {
 // Now is the time of all stories.
 var Now = time.Date(2026, 11, 26, 13, 12, 0, 0, time.UTC)
 
-// every screen of a node, with the set that is worth a look.
-func screens(node string, set holdfast.SetID) []string {
+// every is every screen of a node behind its overview.
+var every = []string{"timeline", "recovery", "conditions", "activity", "growth"}
+
+// screens are a node's overview, others by name, and a set that is worth a look.
+func screens(node string, set holdfast.SetID, names ...string) []string {
 	at := "/nodes/" + node + "/"
-	out := []string{at, at + "timeline", at + "recovery", at + "conditions", at + "activity", at + "growth"}
+	out := []string{at}
+	for _, name := range names {
+		out = append(out, at+name)
+	}
 	if set != "" {
 		out = append(out, at+"sets/"+string(set))
 	}
@@ -38,12 +44,12 @@ func Stories() []Story {
 	calm := newNode("validator-zrh-1")
 	newest := calm.reports.Sets[len(calm.reports.Sets)-1].ID
 	return []Story{
-		{"calm", site(calm), screens("validator-zrh-1", newest)},
-		{"violated", site(violated()), screens("validator-zrh-1", misorderedSet)},
-		{"unknown", site(unknown()), []string{"/nodes/validator-zrh-1/", "/nodes/validator-zrh-1/recovery"}},
-		{"fresh", site(fresh()), screens("validator-zrh-1", "")},
-		{"running", site(running()), []string{"/nodes/validator-zrh-1/", "/nodes/validator-zrh-1/activity"}},
-		{"unreachable", site(unreachable()), []string{"/nodes/validator-zrh-1/", "/nodes/validator-zrh-1/timeline"}},
+		{"calm", site(calm), screens("validator-zrh-1", newest, every...)},
+		{"violated", site(violated()), screens("validator-zrh-1", misorderedSet, "timeline", "recovery", "conditions")},
+		{"unknown", site(unknown()), screens("validator-zrh-1", "", "recovery")},
+		{"fresh", site(fresh()), screens("validator-zrh-1", "", "timeline", "recovery", "growth")},
+		{"running", site(running()), screens("validator-zrh-1", "")},
+		{"unreachable", site(unreachable()), screens("validator-zrh-1", "")},
 		{"many", site(many()), []string{"/nodes/validator-zrh-1/timeline?page=3"}},
 		{"several", site(several()...), []string{"/"}},
 		{"closed", closed(), []string{"/login"}},
