@@ -34,6 +34,16 @@ type Front struct {
 	fault Fault
 	left  int64 // bytes to the server until the fault begins
 	times int   // that connections are still reset
+	open  []net.Conn
+}
+
+// hangUp ends what is still connected: a server waits for it before it ends.
+func (f *Front) hangUp() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, conn := range f.open {
+		_ = conn.Close()
+	}
 }
 
 // Behind is the store as it is reached through a front.
@@ -43,8 +53,11 @@ func (s Store) Behind(t testing.TB) (Store, *Front) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = l.Close() })
 	f := &Front{server: s.Place.Host}
+	t.Cleanup(func() {
+		_ = l.Close()
+		f.hangUp()
+	})
 	go func() {
 		for {
 			conn, err := l.Accept()
@@ -125,6 +138,9 @@ func (f *Front) pass(conn net.Conn) {
 		_ = conn.Close()
 		return
 	}
+	f.mu.Lock()
+	f.open = append(f.open, conn, server)
+	f.mu.Unlock()
 	both := func() { _, _ = conn.Close(), server.Close() }
 	go func() {
 		_, _ = io.Copy(conn, server)
