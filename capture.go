@@ -1,5 +1,7 @@
 package holdfast
 
+import "time"
+
 // Method is a way to capture.
 type Method string
 
@@ -22,8 +24,40 @@ type Capture struct {
 	WAL        WAL        `json:"wal"`
 	Content    Content    `json:"content"`
 	LeftOut    []LeftOut  `json:"left_out,omitempty"`
-	Bytes      int64      `json:"bytes_read"`
+	Bytes      int64      `json:"bytes_read"` // of all rows, those that were taken over as well
+	TakenOver  *TakenOver `json:"taken_over,omitempty"`
+	Disproof   *Disproof  `json:"disproof,omitempty"`
 	Waits      []Wait     `json:"waits_caused,omitempty"`
+}
+
+// TakenOver says how much of a capture was not read from the database, because an
+// earlier set has it and it has not changed since.
+type TakenOver struct {
+	From   SetID     `json:"from"`
+	Bytes  int64     `json:"bytes"`
+	Rows   int64     `json:"rows"`
+	Oldest time.Time `json:"oldest_reading"` // of all rows, by the wall clock
+	// Audited are bytes that would have been taken over, and were read to see whether
+	// they are the same.
+	Audited int64 `json:"bytes_audited"`
+}
+
+// Disproof is a range of a table that was said to be unchanged and is not what an
+// earlier reading gave. The capture that found it has read everything again.
+type Disproof struct {
+	Table  string    `json:"table"`
+	From   int64     `json:"from_block"`
+	ReadAt time.Time `json:"read_at"` // of the earlier reading; what was taken over from it since is in doubt
+	Was    string    `json:"was"`     // rows and digest
+	Is     string    `json:"is"`
+}
+
+// Earlier is what a capture may take over from. The zero value has nothing.
+type Earlier struct {
+	Set    SetID
+	Part   Part   // of the component that is captured
+	Files  Files  // of that set
+	Splice Splice // nil: everything is read
 }
 
 // Captured is one component that a capture stands for, and what its database

@@ -190,5 +190,23 @@ const (
 type SetWriter interface {
 	Sink
 	Files
+	// After returns what stores files that have parts of that set's files.
+	After(ctx context.Context, set SetID) (Splice, error)
 	Seal(ctx context.Context, set *Set) error
+}
+
+// Splice stores a file as Sink.Put does. What fills it may take over ranges of an
+// earlier set's files, which are neither read nor stored again.
+type Splice func(ctx context.Context, name string, fill func(Splicer) error) (Artifact, error)
+
+// Splicer writes one file of a set.
+type Splicer interface {
+	io.Writer
+	// Divide ends a piece: the file may be divided here, and a range that is taken
+	// over one day begins and ends where its file was divided.
+	Divide()
+	// Take appends a range of the file that the earlier set has under a name. False
+	// means that the range is not there as a whole, because the file was not divided
+	// at its ends or something of it is lost: nothing was appended.
+	Take(ctx context.Context, name string, from, bytes int64) (bool, error)
 }

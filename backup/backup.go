@@ -25,8 +25,11 @@ import (
 type Source interface {
 	// Look finds what to capture, and refuses what cannot be captured.
 	Look(ctx context.Context, c holdfast.Component) (observed.Outlook, error)
-	// Capture puts the component's files into out and says what they are.
-	Capture(ctx context.Context, c holdfast.Component, clock holdfast.Clock, out holdfast.Sink) (holdfast.Capture, error)
+	// Capture puts the component's files into out and says what they are. What did
+	// not change since the earlier set it may take over.
+	Capture(
+		ctx context.Context, c holdfast.Component, clock holdfast.Clock, out holdfast.Sink, earlier holdfast.Earlier,
+	) (holdfast.Capture, error)
 }
 
 // Identities takes the node's identities.
@@ -65,6 +68,7 @@ type Job struct {
 	Identities Identities // nil: the configuration says that there are none to fetch
 	Deployment Deployment // nil: nothing is known but the databases
 	Rehearsal  Rehearsal  // nil: schemas are not tried
+	Full       bool       // everything is read, nothing is taken over from the last set
 	Store      Store
 	// Lock makes sure that nobody else copies or replaces the node's databases
 	// meanwhile, until release. Held says whether that was so. It may wait.
@@ -310,7 +314,7 @@ func (j Job) take(ctx context.Context, attempt int, last holdfast.Set, files hol
 		if err := j.deployment(ctx, &set, out); err != nil {
 			return err
 		}
-		if err := j.captures(ctx, &set, clock, out); err != nil {
+		if err := j.captures(ctx, &set, clock, out, j.earlier(ctx, last, files, out)); err != nil {
 			return err
 		}
 		if check != nil {
@@ -397,8 +401,31 @@ func (j Job) deployment(ctx context.Context, set *holdfast.Set, out holdfast.Sin
 	return nil
 }
 
+// earlier is what each component's capture may take over. What cannot be found is
+// read from the databases.
+func (j Job) earlier(
+	ctx context.Context, last holdfast.Set, files holdfast.Files, out holdfast.SetWriter,
+) map[holdfast.ComponentName]holdfast.Earlier {
+	if last.ID == "" || j.Full {
+		return nil
+	}
+	splice, err := out.After(ctx, last.ID)
+	if err != nil {
+		j.Events.Report(LastUnreadable{err})
+		return nil
+	}
+	from := map[holdfast.ComponentName]holdfast.Earlier{}
+	for _, part := range last.Parts() {
+		from[part.Component] = holdfast.Earlier{Set: last.ID, Part: part, Files: files, Splice: splice}
+	}
+	return from
+}
+
 // captures walks the stages; a stage begins when the one before has ended.
-func (j Job) captures(ctx context.Context, set *holdfast.Set, clock holdfast.Clock, out holdfast.Sink) error {
+func (j Job) captures(
+	ctx context.Context, set *holdfast.Set, clock holdfast.Clock, out holdfast.Sink,
+	earlier map[holdfast.ComponentName]holdfast.Earlier,
+) error {
 	stages, err := j.Node.Stages()
 	if err != nil {
 		return err
@@ -410,7 +437,7 @@ func (j Job) captures(ctx context.Context, set *holdfast.Set, clock holdfast.Clo
 			j.Events.Report(CaptureBegan{c.Name})
 			group.Go(func() error {
 				var err error
-				if done[i], err = j.Sources[c.Name].Capture(ctx, c, clock, out); err != nil {
+				if done[i], err = j.Sources[c.Name].Capture(ctx, c, clock, out, earlier[c.Name]); err != nil {
 					return fmt.Errorf("capture %s: %w", c.Name, err)
 				}
 				j.Events.Report(captureEnded(c.Name, done[i]))
@@ -474,6 +501,11 @@ func (j Job) readBack(ctx context.Context, set holdfast.Set) error {
 
 // verdict turns a set's state into the run's result.
 func verdict(set holdfast.Set) error {
+	for _, c := range set.Captures {
+		if c.Disproof != nil {
+			return disproved(set, *c.Disproof)
+		}
+	}
 	var first holdfast.Problem
 	if problems := set.Problems(); len(problems) > 0 {
 		first = problems[0]
@@ -503,6 +535,20 @@ func verdict(set holdfast.Set) error {
 		Why:   cmp.Or(first.Why, "Nothing contradicts it, but an input of the proof is missing."),
 		Do: cmp.Or(first.Do, "Mend what is missing and run the backup again;") +
 			" `holdfast show " + string(set.ID) + "` has the details.",
+	}
+}
+
+// disproved says that a database is not what the rule for unchanged rows says. The
+// set itself was read in full.
+func disproved(set holdfast.Set, d holdfast.Disproof) error {
+	return &holdfast.Problem{
+		Class: holdfast.Violation,
+		What: fmt.Sprintf("set %s is stored: %s, and read in full; but table %s, from block %d on, had changed unseen since %s",
+			set.ID, set.State, d.Table, d.From, d.ReadAt.UTC().Format(time.RFC3339)),
+		Why: fmt.Sprintf("Rows changed on the server's disk without a transaction (%s, was %s), or the repository is damaged. "+
+			"Sets since then may have the old rows.", d.Is, d.Was),
+		Do: "Run `holdfast verify latest --read-data`. If it holds, look for errors of the server's disk and memory, " +
+			"and restore only sets from this one on.",
 	}
 }
 

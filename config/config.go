@@ -146,6 +146,8 @@ type Dump struct {
 	Connections int      `yaml:"connections"` // the most to open per database
 	WaitLimit   Duration `yaml:"wait_limit"`  // how long a session of the node may wait behind a dump
 	LockWait    Duration `yaml:"lock_wait"`   // how long to keep trying to lock the tables
+	TakeOver    *bool    `yaml:"take_over"`   // rows that did not change since the last set are not read again; true
+	Reread      Age      `yaml:"reread"`      // how old a reading may become that is taken over
 }
 
 // Retention says which sets are kept; without it all sets are kept.

@@ -26,6 +26,8 @@ func (c *Config) Origins() []Origin {
 		{"dump.connections", "16", "default"},
 		{"dump.wait_limit", "1s", "default"},
 		{"dump.lock_wait", "2m0s", "default"},
+		{"dump.take_over", "true", "default"},
+		{"dump.reread", "7d", "default"},
 		{"check.cadence", "4h", "default"},
 		{"check.grace", "30m, or twice what the last backup took", "default"},
 		{"check.drill_every", "31d", "default"},

@@ -8,8 +8,9 @@ import (
 
 // Rows are the contents of one database, as a dump has them.
 type Rows struct {
-	Schema    string     `json:"schema_file"`  // pg_dump custom format, no data
-	Globals   string     `json:"globals_file"` // roles without passwords, database settings
+	Schema    string     `json:"schema_file"`             // pg_dump custom format, no data
+	Globals   string     `json:"globals_file"`            // roles without passwords, database settings
+	Readings  string     `json:"readings_file,omitempty"` // what the next capture may take over, for that alone
 	Tables    []Table    `json:"tables"`
 	Sequences []Sequence `json:"sequences,omitempty"`
 	Views     []View     `json:"materialized_views,omitempty"`
@@ -28,9 +29,12 @@ func RowsOf(p holdfast.Part) (Rows, error) {
 	return rows, nil
 }
 
-// Files lists the two files without rows, and those of every table.
+// Files lists the files without rows, and those of every table.
 func (r Rows) Files() []holdfast.File {
 	out := []holdfast.File{{Name: r.Schema}, {Name: r.Globals}}
+	if r.Readings != "" {
+		out = append(out, holdfast.File{Name: r.Readings})
+	}
 	for _, t := range r.Tables {
 		for _, s := range t.Segments {
 			out = append(out, holdfast.File{

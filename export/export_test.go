@@ -122,7 +122,7 @@ func seal(t testing.TB, s *splicetest.Server, dsn map[holdfast.ComponentName]str
 					return canton.Read(ctx, tx, kind)
 				},
 			}
-			capture, err := d.Capture(ctx, c, clock, w)
+			capture, err := d.Capture(ctx, c, clock, w, holdfast.Earlier{})
 			if err != nil {
 				return err
 			}

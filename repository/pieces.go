@@ -90,6 +90,19 @@ func (p *pieces) Divide() {
 	})
 }
 
+// take appends pieces that are stored already.
+func (p *pieces) take(stored []object.IndirectObjectEntry) error {
+	p.Divide()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, e := range stored {
+		e.Start = p.at
+		p.index = append(p.index, e)
+		p.at += e.Length
+	}
+	return p.err
+}
+
 func (p *pieces) store(b []byte) (object.ID, error) {
 	w := p.w.NewObjectWriter(p.ctx, object.WriterOptions{
 		Description:        p.name,

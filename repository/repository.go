@@ -203,7 +203,7 @@ func (r *Repository) write(ctx context.Context, purpose string, fn func(context.
 	// kopia's scope function only logs the error of the last close; every
 	// error counts here.
 	s := newSession(w, r.location)
-	s.hide = r.hidden
+	s.r, s.hide = r, r.hidden
 	err = fn(ctx, s)
 	if err == nil {
 		err = ctx.Err()

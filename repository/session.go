@@ -27,6 +27,7 @@ var checkpointBytes int64 = 2 << 30
 // Session writes the files of one set. Put may be called from several
 // goroutines.
 type Session struct {
+	r        *Repository
 	w        repo.RepositoryWriter
 	location location
 	hide     func(text []byte) []byte // takes what is secret out of a text of JSON
@@ -77,7 +78,7 @@ func (s *Session) Put(ctx context.Context, name string, fill func(io.Writer) err
 	}
 	s.mu.Lock()
 	s.files[name] = file{name, counted.n, id}
-	s.unindexed += counted.n
+	s.unindexed += counted.n - counted.taken
 	due := s.unindexed >= checkpointBytes
 	if due {
 		s.unindexed = 0
@@ -185,9 +186,10 @@ func (s *Session) take(names []string) ([]file, error) {
 
 // counter counts the bytes and remembers the storage's own error.
 type counter struct {
-	w   io.Writer
-	n   int64
-	err error
+	w     io.Writer
+	n     int64
+	taken int64 // of n, what was stored before
+	err   error
 }
 
 func (c *counter) Write(p []byte) (int, error) {

@@ -254,8 +254,10 @@ func (f *farm) is(t *testing.T, want ...string) {
 type kept struct{ backup.Source }
 
 // Capture implements backup.Source.
-func (k kept) Capture(ctx context.Context, c holdfast.Component, clock holdfast.Clock, out holdfast.Sink) (holdfast.Capture, error) {
-	dump, err := k.Source.Capture(ctx, c, clock, out)
+func (k kept) Capture(
+	ctx context.Context, c holdfast.Component, clock holdfast.Clock, out holdfast.Sink, earlier holdfast.Earlier,
+) (holdfast.Capture, error) {
+	dump, err := k.Source.Capture(ctx, c, clock, out, earlier)
 	dump.Method, dump.Content = holdfast.Snapshot, content.Reference{Keeper: "a platform", ID: "snap-1"}
 	return dump, err
 }

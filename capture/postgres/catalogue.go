@@ -24,6 +24,8 @@ type relation struct {
 	schema    string
 	name      string
 	ranged    bool   // ranges of its blocks can be read
+	counted   bool   // rows can be asked by which transaction they were inserted
+	epoch     string // of its stored rows; "" where they are never taken over
 	blocks    int64  // of its main fork
 	bytes     int64  // with its TOAST table
 	extension string // whose configuration it is
@@ -77,7 +79,7 @@ const plannedCalls = `EXISTS (
 // as its configuration, with the condition it gives.
 func tables(ctx context.Context, q querier) ([]relation, error) {
 	rows, err := q.Query(ctx, `
-		SELECT c.oid, n.nspname, c.relname, coalesce(am.amname = 'heap', false) AND NOT `+plannedCalls+`,
+		SELECT c.oid, n.nspname, c.relname, coalesce(am.amname = 'heap', false) AND NOT `+plannedCalls+`, has_table_privilege(c.oid, 'SELECT'),
 		       coalesce(pg_relation_size(c.oid), 0) / current_setting('block_size')::bigint, coalesce(pg_table_size(c.oid), 0),
 		       coalesce(e.extension, ''), coalesce(e.condition, '')
 		FROM pg_class c
@@ -93,7 +95,9 @@ func tables(ctx context.Context, q querier) ([]relation, error) {
 	}
 	var out []relation
 	var r relation
-	_, err = pgx.ForEachRow(rows, []any{&r.oid, &r.schema, &r.name, &r.ranged, &r.blocks, &r.bytes, &r.extension, &r.condition},
+	_, err = pgx.ForEachRow(rows, []any{
+		&r.oid, &r.schema, &r.name, &r.ranged, &r.counted, &r.blocks, &r.bytes, &r.extension, &r.condition,
+	},
 		func() error {
 			out = append(out, r)
 			return nil

@@ -51,7 +51,7 @@ func TestDumpOverVerifiedTLSWithAPassword(t *testing.T) {
 	d := dumper(t, s, quick)
 	d.Address = over("sslmode=verify-full sslrootcert="+server.CAFile, password)
 	d.Tools = postgres.Tools{Dir: seen}
-	capture, err := d.Capture(t.Context(), component(s), clock(), out)
+	capture, err := d.Capture(t.Context(), component(s), clock(), out, holdfast.Earlier{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +74,7 @@ func TestDumpOverVerifiedTLSWithAPassword(t *testing.T) {
 	} {
 		d := dumper(t, s, quick)
 		d.Address = c.target
-		_, err := d.Capture(t.Context(), component(s), clock(), folder(t.TempDir()))
+		_, err := d.Capture(t.Context(), component(s), clock(), folder(t.TempDir()), holdfast.Earlier{})
 		if holdfast.ClassOf(err) != c.class {
 			t.Errorf("%s: %s: %v", c.name, holdfast.ClassOf(err), err)
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -35,9 +36,13 @@ type Options struct {
 	Lanes         int           // tables and segments read at once; 0 means the number of cores, at most 4
 	Connections   int           // the most to open at once; 0 means 16
 	SegmentBlocks int64         // heap blocks per segment; 0 means 2048, 16 MiB
+	StripBlocks   int64         // heap blocks per strip; 0 means 256, 2 MiB
 	WaitLimit     time.Duration // the longest a session of the node may wait behind us; 0 means 1 s
 	LockWait      time.Duration // how long to keep trying to get our own locks; 0 means 2 min
 	Settle        time.Duration // how long to wait for transactions that were open before the snapshot; 0 means 5 s
+	Full          bool          // nothing is taken over from an earlier set
+	Reread        time.Duration // how old a reading may become that is taken over; 0 means 7 days
+	Audit         float64       // the share of what is taken over that is read all the same; 0 means 0.01
 	Events        event.Listener
 }
 
@@ -57,9 +62,16 @@ func (o Options) complete() Options {
 	if o.SegmentBlocks <= 0 {
 		o.SegmentBlocks = 2048
 	}
+	if o.StripBlocks <= 0 {
+		o.StripBlocks = stripBlocks
+	}
 	wait(&o.WaitLimit, time.Second)
 	wait(&o.LockWait, 2*time.Minute)
 	wait(&o.Settle, 5*time.Second)
+	wait(&o.Reread, 7*24*time.Hour)
+	if o.Audit <= 0 {
+		o.Audit = 0.01
+	}
 	return o
 }
 
@@ -70,14 +82,27 @@ const givingWayTries = 4
 // "<component>/...". An error means that nothing usable was stored; whatever
 // was is found again by deduplication. If a session of the node waits for one
 // of our locks as long as the limit allows, the dump releases its locks and
-// starts again a little later, a few times.
+// starts again a little later, a few times. Rows that did not change since the
+// earlier set are taken over from it; if that ever turns out to be wrong, the dump
+// starts again and reads everything.
 func (d Dumper) Capture(
-	ctx context.Context, c holdfast.Component, clock holdfast.Clock, out holdfast.Sink,
+	ctx context.Context, c holdfast.Component, clock holdfast.Clock, out holdfast.Sink, earlier holdfast.Earlier,
 ) (holdfast.Capture, error) {
 	began := clock()
 	var waits []holdfast.Wait
+	var found *holdfast.Disproof
+	if d.Options.Full {
+		earlier = holdfast.Earlier{}
+	}
 	for try := 1; ; try++ {
-		capture, err := d.once(ctx, c, clock, out)
+		capture, err := d.once(ctx, c, clock, out, earlier)
+		var wrong *disproof
+		if errors.As(err, &wrong) && ctx.Err() == nil {
+			found, earlier = &wrong.Disproof, holdfast.Earlier{}
+			d.Options.Events.Report(TakenOverDisproved{Component: c.Name, Disproof: wrong.Disproof})
+			try--
+			continue
+		}
 		pause := time.Duration(try) * 2 * time.Second
 		var g *givingWay
 		switch {
@@ -86,6 +111,7 @@ func (d Dumper) Capture(
 		case err == nil:
 			capture.Began = began
 			capture.Waits = append(waits, capture.Waits...)
+			capture.Disproof = found
 			return capture, nil
 		case changed(err) && try < givingWayTries:
 			d.Options.Events.Report(SchemaChanged{Component: c.Name, Err: err, Try: try, Pause: pause})
@@ -130,6 +156,9 @@ type run struct {
 	server holdfast.Server
 	base   holdfast.Database
 
+	earlier  holdfast.Earlier
+	ground   ground
+	old      *earlier // nil: everything is read
 	tables   []relation
 	groups   []group
 	leases   [][]*lease // by lane, by group
@@ -139,14 +168,18 @@ type run struct {
 	digest   *schemaDigest
 	rows     content.Rows
 	segments [][]content.Segment // by table, by segment
+	strips   [][][]strip         // of the segments
 	unread   []atomic.Int64      // segments, by table
 	read     atomic.Int64
 	row      atomic.Int64 // the longest so far
 	total    int64
+
+	mu    sync.Mutex
+	taken holdfast.TakenOver
 }
 
 func (d Dumper) once(
-	ctx context.Context, c holdfast.Component, clock holdfast.Clock, out holdfast.Sink,
+	ctx context.Context, c holdfast.Component, clock holdfast.Clock, out holdfast.Sink, earlier holdfast.Earlier,
 ) (holdfast.Capture, error) {
 	d.Options = d.Options.complete()
 	r := &run{
@@ -154,6 +187,7 @@ func (d Dumper) once(
 		component:   c,
 		clock:       clock,
 		out:         out,
+		earlier:     earlier,
 		application: fmt.Sprintf("holdfast dump %s %x", c.Name, time.Now().UnixNano()),
 	}
 	defer r.close()
@@ -171,6 +205,10 @@ func (d Dumper) once(
 	if err := r.snap(ctx); err != nil {
 		return holdfast.Capture{}, err
 	}
+	position, err := r.build(ctx)
+	if err != nil {
+		return holdfast.Capture{}, err
+	}
 	r.prepare()
 	capture := holdfast.Capture{Method: holdfast.Dump, Consistent: clock(), Server: r.server, WAL: wal, LeftOut: left}
 	r.of = holdfast.Captured{Component: c.Name, Kind: c.Kind, Database: r.base}
@@ -179,6 +217,13 @@ func (d Dumper) once(
 	if err := r.dump(ctx, &capture); err != nil {
 		return holdfast.Capture{}, err
 	}
+	if err := r.flushed(ctx, position); err != nil {
+		return holdfast.Capture{}, err
+	}
+	if err := r.writeReadings(ctx); err != nil {
+		return holdfast.Capture{}, err
+	}
+	capture.TakenOver = r.takenOver()
 	capture.Ended, capture.Components, capture.Content = clock(), []holdfast.Captured{r.of}, r.rows
 	return capture, nil
 }
@@ -217,12 +262,44 @@ func (r *run) connect(ctx context.Context) (*pgx.Conn, error) {
 	return r.Address.Connect(ctx, libpq.Options{Application: r.application})
 }
 
+// build reads the ground of this capture, and what may be taken over on it. The
+// position in the log is what has to be on disk before the next one builds on it.
+func (r *run) build(ctx context.Context) (position string, err error) {
+	if position, err = r.readGround(ctx); err != nil {
+		return "", err
+	}
+	if err := r.epochs(ctx); err != nil {
+		return "", err
+	}
+	r.old = readEarlier(ctx, r.earlier, r.ground, r.clock().Wall, r.Options.Reread)
+	return position, nil
+}
+
+// takenOver sums up what was taken over; nil where nothing could be.
+func (r *run) takenOver() *holdfast.TakenOver {
+	if r.old == nil {
+		return nil
+	}
+	out := r.taken
+	out.From, out.Oldest = r.earlier.Set, r.clock().Wall
+	for _, table := range r.strips {
+		for _, s := range slices.Concat(table...) {
+			if s.Read.Before(out.Oldest) {
+				out.Oldest = s.Read
+			}
+		}
+	}
+	return &out
+}
+
 // prepare makes room for what is read of each table.
 func (r *run) prepare() {
 	r.segments, r.unread = make([][]content.Segment, len(r.tables)), make([]atomic.Int64, len(r.tables))
+	r.strips = make([][][]strip, len(r.tables))
 	for _, g := range r.groups {
 		for _, u := range g.units {
 			r.segments[u.table] = append(r.segments[u.table], content.Segment{})
+			r.strips[u.table] = append(r.strips[u.table], nil)
 			r.unread[u.table].Add(1)
 			r.total += u.weight
 		}
@@ -311,24 +388,20 @@ func (r *run) lane(ctx context.Context, leases []*lease, queues []*queue) error 
 func (r *run) unit(ctx context.Context, l *lease, u unit) error {
 	t := r.tables[u.table]
 	name := r.file(u.file(t))
-	var got stream
-	err := r.put(ctx, name, func(w io.Writer) error {
-		var err error
-		got, err = l.read(ctx, u.sql(t), t.format, w)
-		return err
-	})
+	var s content.Segment
+	var most int64
+	var err error
+	if t.inStrips() {
+		s, most, err = r.compose(ctx, l, u, name)
+	} else {
+		s, most, err = r.whole(ctx, l, u, name)
+	}
 	if err != nil {
 		return fmt.Errorf("table %s: %w", t.ident(), err)
 	}
-	for most := r.row.Load(); got.most > most && !r.row.CompareAndSwap(most, got.most); most = r.row.Load() {
-	}
-	r.segments[u.table][u.segment] = content.Segment{
-		File:   name,
-		From:   u.from,
-		To:     u.to,
-		Rows:   got.rows,
-		Bytes:  got.bytes,
-		Digest: got.digest,
+	s.File, s.From, s.To = name, u.from, u.to
+	r.segments[u.table][u.segment] = s
+	for longest := r.row.Load(); most > longest && !r.row.CompareAndSwap(longest, most); longest = r.row.Load() {
 	}
 	r.Options.Events.Report(event.Bytes{
 		Subject: "capture " + string(r.component.Name),
@@ -339,6 +412,47 @@ func (r *run) unit(ctx context.Context, l *lease, u unit) error {
 		r.Options.Events.Report(r.tableDone(u.table))
 	}
 	return nil
+}
+
+// whole stores a unit as one COPY gives it.
+func (r *run) whole(ctx context.Context, l *lease, u unit, name string) (s content.Segment, most int64, err error) {
+	t := r.tables[u.table]
+	var got stream
+	err = r.put(ctx, name, func(w io.Writer) error {
+		var err error
+		got, err = l.read(ctx, u.sql(t), t.format, w)
+		return err
+	})
+	return content.Segment{Rows: got.rows, Bytes: got.bytes, Digest: got.digest}, got.most, err
+}
+
+// compose stores a unit in strips.
+func (r *run) compose(ctx context.Context, l *lease, u unit, name string) (s content.Segment, most int64, err error) {
+	t := r.tables[u.table]
+	c := composition{r: r, l: l, table: t}
+	fill := func() error { return c.compose(ctx, name, u.strips(t.blocks, r.Options.StripBlocks)) }
+	if r.old != nil {
+		c.old = r.old
+		err = r.splice(ctx, name, func(w holdfast.Splicer) error {
+			c.w = w
+			return fill()
+		})
+	} else {
+		err = r.put(ctx, name, func(w io.Writer) error {
+			c.w = newPlain(w)
+			return fill()
+		})
+	}
+	for _, d := range c.done {
+		s.Rows, s.Digest = s.Rows+d.Rows, s.Digest.Plus(d.Digest)
+	}
+	s.Bytes = c.at
+	r.strips[u.table][u.segment] = c.done
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.taken.Bytes, r.taken.Rows = r.taken.Bytes+c.taken.Bytes, r.taken.Rows+c.taken.Rows
+	r.taken.Audited += c.taken.Audited
+	return s, c.most, err
 }
 
 // tableDone sums up a table whose segments are all read.
@@ -359,6 +473,23 @@ func (r *run) put(ctx context.Context, name string, fill func(io.Writer) error) 
 		k := &keeper{Writer: w}
 		if filling = fill(k); k.err != nil {
 			filling = k.err
+		}
+		return filling
+	})
+	if err != nil && filling == nil {
+		return stored{err}
+	}
+	return err
+}
+
+// splice stores one file with parts of the earlier set, and distinguishes failures
+// as put does.
+func (r *run) splice(ctx context.Context, name string, fill func(holdfast.Splicer) error) error {
+	var filling error
+	_, err := r.earlier.Splice(ctx, name, func(w holdfast.Splicer) error {
+		k := kept{w, &keeper{Writer: w}}
+		if filling = fill(k); k.keeper.err != nil {
+			filling = k.keeper.err
 		}
 		return filling
 	})

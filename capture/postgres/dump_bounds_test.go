@@ -50,7 +50,7 @@ func TestMemoryDoesNotGrowWithTheRows(t *testing.T) {
 	runtime.GC()
 	var before runtime.MemStats
 	runtime.ReadMemStats(&before)
-	c, err := dumper(t, s, postgres.Options{}).Capture(t.Context(), component(s), clock(), nowhere{})
+	c, err := dumper(t, s, postgres.Options{}).Capture(t.Context(), component(s), clock(), nowhere{}, holdfast.Earlier{})
 	close(done)
 	if err != nil {
 		t.Fatal(err)

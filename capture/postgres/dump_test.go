@@ -40,6 +40,34 @@ func (f folder) Open(_ context.Context, name string) (io.ReadCloser, error) {
 	return os.Open(filepath.Join(string(f), name))
 }
 
+// after stores files with parts of those in an earlier folder.
+func (f folder) after(earlier folder) holdfast.Splice {
+	return func(ctx context.Context, name string, fill func(holdfast.Splicer) error) (holdfast.Artifact, error) {
+		return f.Put(ctx, name, func(w io.Writer) error { return fill(splicer{w, earlier}) })
+	}
+}
+
+type splicer struct {
+	io.Writer
+	earlier folder
+}
+
+func (splicer) Divide() {}
+
+func (s splicer) Take(_ context.Context, name string, from, bytes int64) (bool, error) {
+	in, err := os.Open(filepath.Join(string(s.earlier), name))
+	if err != nil {
+		return false, nil //nolint:nilerr // it is not there
+	}
+	defer func() { _ = in.Close() }()
+	part := make([]byte, bytes)
+	if _, err := in.ReadAt(part, from); err != nil {
+		return false, err
+	}
+	_, err = s.Write(part)
+	return true, err
+}
+
 func clock() holdfast.Clock {
 	began := time.Now()
 	return func() holdfast.Moment { return holdfast.Moment{Wall: time.Now(), Since: time.Since(began)} }
@@ -64,7 +92,7 @@ func TestDumpOfAParticipantRecordsRowsAndFacts(t *testing.T) {
 	c, err := d.Capture(t.Context(), holdfast.Component{
 		Name: "participant",
 		Kind: holdfast.Participant,
-	}, clock(), folder(t.TempDir()))
+	}, clock(), folder(t.TempDir()), holdfast.Earlier{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -60,6 +60,19 @@ type (
 	}
 )
 
+// TakenOverDisproved says that something that nothing had changed is not what an
+// earlier set has, and that the dump begins again and reads everything.
+type TakenOverDisproved struct {
+	Component holdfast.ComponentName
+	Disproof  holdfast.Disproof
+}
+
+func (e TakenOverDisproved) String() string {
+	return fmt.Sprintf("capture %s: table %s changed from block %d on, and nothing says so. Everything is read again. "+
+		"Sets since %s may be wrong there: `holdfast drill` tries one", e.Component, e.Disproof.Table, e.Disproof.From,
+		e.Disproof.ReadAt.Format("2006-01-02 15:04"))
+}
+
 // TableProven is an event of a restore: a table was written, read back, and
 // equals the manifest.
 type TableProven struct {

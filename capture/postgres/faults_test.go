@@ -58,7 +58,7 @@ func TestALostConnectionFailsTheDump(t *testing.T) {
 		network.left.Store(bytes)
 		d := dumper(t, s, quick)
 		d.Address.Dial = network.dial
-		_, err := d.Capture(t.Context(), component(s), clock(), folder(t.TempDir()))
+		_, err := d.Capture(t.Context(), component(s), clock(), folder(t.TempDir()), holdfast.Earlier{})
 		if holdfast.ClassOf(err) != holdfast.Unreachable || advice(err) == " " {
 			t.Errorf("after %d bytes: %s: %v", bytes, holdfast.ClassOf(err), err)
 		}
@@ -84,7 +84,7 @@ func TestEverySessionOfADumpMayBeEnded(t *testing.T) {
 				})
 			}
 		}}
-		c, err := dumper(t, s, quick).Capture(t.Context(), component(s), clock(), out)
+		c, err := dumper(t, s, quick).Capture(t.Context(), component(s), clock(), out, holdfast.Earlier{})
 		nothingLeft(t, server)
 		switch {
 		case !ended:
@@ -121,7 +121,7 @@ func TestAServerThatEndsFailsTheDump(t *testing.T) {
 				})
 			}
 		}}
-		_, err := dumper(t, s, quick).Capture(t.Context(), component(s), clock(), out)
+		_, err := dumper(t, s, quick).Capture(t.Context(), component(s), clock(), out, holdfast.Earlier{})
 		if holdfast.ClassOf(err) != holdfast.Unreachable {
 			t.Errorf("%s: %s: %v", name, holdfast.ClassOf(err), err)
 		}
@@ -150,7 +150,7 @@ func TestTimeoutsOfARoleDoNotStopADumpOrARestore(t *testing.T) {
 			time.Sleep(60 * time.Millisecond)
 		}
 	}}
-	c, err := dumper(t, s, quick).Capture(t.Context(), component(s), clock(), out)
+	c, err := dumper(t, s, quick).Capture(t.Context(), component(s), clock(), out, holdfast.Earlier{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -325,7 +325,7 @@ func TestTheRightClientProgramsAreAskedFor(t *testing.T) {
 	s := source{"postgres", holdfast.App, server.DSN("postgres")}
 	d := dumper(t, s, quick)
 	d.Tools = postgres.Tools{Dir: t.TempDir()}
-	_, err := d.Capture(t.Context(), component(s), clock(), folder(t.TempDir()))
+	_, err := d.Capture(t.Context(), component(s), clock(), folder(t.TempDir()), holdfast.Earlier{})
 	if holdfast.ClassOf(err) != holdfast.Usage || !strings.Contains(err.Error(), "pg_dump was not found") ||
 		!strings.Contains(advice(err), "postgresql-client-"+newest.Major) {
 		t.Errorf("no pg_dump: %v; %s", err, advice(err))
@@ -334,7 +334,7 @@ func TestTheRightClientProgramsAreAskedFor(t *testing.T) {
 		t.Skip("needs HOLDFAST_TEST_PG with a server newer than a pg_dump at hand")
 	}
 	d.Tools.Dir = old
-	_, err = d.Capture(t.Context(), component(s), clock(), folder(t.TempDir()))
+	_, err = d.Capture(t.Context(), component(s), clock(), folder(t.TempDir()), holdfast.Earlier{})
 	if holdfast.ClassOf(err) != holdfast.Usage ||
 		!strings.Contains(err.Error(), "older than the server's "+newest.Major) ||
 		!strings.Contains(advice(err), "postgresql-client-"+newest.Major) {

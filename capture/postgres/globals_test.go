@@ -33,7 +33,7 @@ func TestSettingsOfRolesAndGrantsOnTheDatabaseComeBack(t *testing.T) {
 	c, err := postgres.Dumper{Address: address(t, server.DSN("old-1"))}.Capture(t.Context(), holdfast.Component{
 		Name: "app",
 		Kind: holdfast.App,
-	}, clock(), files)
+	}, clock(), files, holdfast.Earlier{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +81,7 @@ func TestNamesBeyondASCIIInAnotherEncodingAreRefusedByName(t *testing.T) {
 		_, err := postgres.Dumper{Address: address(t, server.DSN("latin"))}.Capture(t.Context(), holdfast.Component{
 			Name: "app",
 			Kind: holdfast.App,
-		}, clock(), folder(t.TempDir()))
+		}, clock(), folder(t.TempDir()), holdfast.Earlier{})
 		return err
 	}
 	if err := dump(); err != nil {
@@ -110,7 +110,7 @@ func TestGlobalsThatSomebodyChanged(t *testing.T) {
 	c, err := postgres.Dumper{Address: address(t, server.DSN("old"))}.Capture(t.Context(), holdfast.Component{
 		Name: "app",
 		Kind: holdfast.App,
-	}, clock(), files)
+	}, clock(), files, holdfast.Earlier{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"holdfast"
 	"holdfast/internal/libpq"
 )
 
@@ -101,6 +102,11 @@ func (l *lease) enter(ctx context.Context, snapshot string) error {
 // read runs one unit's COPY.
 func (l *lease) read(ctx context.Context, sql, format string, out io.Writer) (stream, error) {
 	return copyOut(ctx, l.conn.PgConn(), l.wire, sql, format, out)
+}
+
+// readRows runs the COPY of a strip.
+func (l *lease) readRows(ctx context.Context, sql string, out holdfast.Splicer) (stream, error) {
+	return copyRows(ctx, l.conn.PgConn(), l.wire, sql, out)
 }
 
 // close gives the locks back by ending the session. It is called on every way

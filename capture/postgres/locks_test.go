@@ -148,7 +148,7 @@ func TestADumpStepsAsideForWhoeverNeedsATable(t *testing.T) {
 			var heard eventtest.Record
 			o := quick
 			o.Events = heard.Hear
-			capture, err := dumper(t, s, o).Capture(t.Context(), component(s), clock(), out)
+			capture, err := dumper(t, s, o).Capture(t.Context(), component(s), clock(), out, holdfast.Earlier{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -192,7 +192,7 @@ func TestADumpThatAlwaysHasToStepAsideIsBusy(t *testing.T) {
 	o.WaitLimit = 100 * time.Millisecond
 	var heard eventtest.Record
 	o.Events = heard.Hear
-	_, err := dumper(t, s, o).Capture(t.Context(), component(s), clock(), out)
+	_, err := dumper(t, s, o).Capture(t.Context(), component(s), clock(), out, holdfast.Earlier{})
 	if holdfast.ClassOf(err) != holdfast.Busy || !strings.Contains(err.Error(), "gave way 4 times") ||
 		!strings.Contains(err.Error(), "on public.large") {
 		t.Errorf("%v", err)
@@ -222,7 +222,7 @@ func TestOthersWaitsAreNotOurs(t *testing.T) {
 			})
 		}
 	}}
-	capture, err := dumper(t, s, quick).Capture(t.Context(), component(s), clock(), out)
+	capture, err := dumper(t, s, quick).Capture(t.Context(), component(s), clock(), out, holdfast.Earlier{})
 	if err != nil || len(capture.Waits) > 0 {
 		t.Errorf("%v, waits %+v", err, capture.Waits)
 	}
@@ -244,7 +244,7 @@ func TestATableThatSomebodyHoldsIsNamedWithItsHolder(t *testing.T) {
 	var heard eventtest.Record
 	o := quick
 	o.Events = heard.Hear
-	_, err := dumper(t, s, o).Capture(t.Context(), component(s), clock(), folder(t.TempDir()))
+	_, err := dumper(t, s, o).Capture(t.Context(), component(s), clock(), folder(t.TempDir()), holdfast.Earlier{})
 	_, do := holdfast.Advice(err)
 	if holdfast.ClassOf(err) != holdfast.Busy ||
 		!strings.Contains(do, fmt.Sprintf("session %d on public.b_small", holder.PgConn().PID())) {
@@ -278,7 +278,7 @@ func inTheGap(t *testing.T, s source, change string) (holdfast.Part, folder, err
 	}
 	done := make(chan result, 1)
 	go func() {
-		c, err := dumper(t, s, o).Capture(t.Context(), component(s), clock(), out)
+		c, err := dumper(t, s, o).Capture(t.Context(), component(s), clock(), out, holdfast.Earlier{})
 		if err != nil {
 			done <- result{err: err}
 			return
@@ -357,7 +357,7 @@ func TestTheSchemaMayChangeRightAfterTheSnapshot(t *testing.T) {
 			var once sync.Once
 			o.Events = whenSnapped(func() { once.Do(func() { exec1(t, s.dsn, c.sql) }) })
 			out := folder(t.TempDir())
-			capture, err := dumper(t, s, o).Capture(t.Context(), component(s), clock(), out)
+			capture, err := dumper(t, s, o).Capture(t.Context(), component(s), clock(), out, holdfast.Earlier{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -390,7 +390,7 @@ func TestLocksGoBackAsSoonAsTheirTablesAreDone(t *testing.T) {
 			t.Errorf("while parted_2 alone is read, locks are held on %s", now)
 		})
 	}}
-	if _, err := dumper(t, s, o).Capture(t.Context(), component(s), clock(), out); err != nil {
+	if _, err := dumper(t, s, o).Capture(t.Context(), component(s), clock(), out, holdfast.Earlier{}); err != nil {
 		t.Fatal(err)
 	}
 	if want := "a_small b_small large parted_1 parted_2 z_small"; atSnapshot != want {
@@ -411,7 +411,7 @@ func TestACancelledDumpLetsGo(t *testing.T) {
 				cancel()
 			}
 		}}
-		_, err := dumper(t, s, quick).Capture(ctx, component(s), clock(), out)
+		_, err := dumper(t, s, quick).Capture(ctx, component(s), clock(), out, holdfast.Earlier{})
 		if !errors.Is(err, context.Canceled) || holdfast.ClassOf(err) != holdfast.Interrupted {
 			t.Errorf("cancelled at %s: %v", at, err)
 		}
@@ -427,7 +427,7 @@ func TestAFailingStoreFailsTheDumpInItsOwnWords(t *testing.T) {
 	server := splicetest.NewServer(t, "")
 	s := farm(t, server, "store")
 	for _, at := range []string{"schema.dump", "globals.sql", ".a_small/", ".large/"} {
-		_, err := dumper(t, s, quick).Capture(t.Context(), component(s), clock(), failing{folder(t.TempDir()), at})
+		_, err := dumper(t, s, quick).Capture(t.Context(), component(s), clock(), failing{folder(t.TempDir()), at}, holdfast.Earlier{})
 		if !errors.Is(err, errStore) || holdfast.ClassOf(err) != holdfast.Failed ||
 			strings.Contains(fmt.Sprint(advice(err)), "connection") {
 			t.Errorf("the store fails at %s: %v", at, err)

@@ -63,7 +63,7 @@ func leastGrants(t *testing.T, version string) {
 	} {
 		exec1(t, node.ParticipantDSN(), c.revoke)
 		d := postgres.Dumper{Address: address(t, as("narrow").dsn), Tools: tools(t, version), Facts: facts}
-		_, err := d.Capture(t.Context(), component(as("narrow")), clock(), folder(t.TempDir()))
+		_, err := d.Capture(t.Context(), component(as("narrow")), clock(), folder(t.TempDir()), holdfast.Earlier{})
 		if holdfast.ClassOf(err) != holdfast.Refused || !strings.Contains(err.Error(), c.named) ||
 			!strings.Contains(advice(err), "GRANT pg_read_all_data TO \"narrow\"") {
 			t.Errorf("%s: %v; %s", c.revoke, err, advice(err))
@@ -90,7 +90,7 @@ func TestWhatADumpCannotCarryIsRefusedByName(t *testing.T) {
 				`DO $$ BEGIN CREATE ROLE nobody_at_all LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$; `+
 					c.sql)
 			s := source{c.name, holdfast.App, server.DSNAs(c.role, c.name)}
-			_, err := dumper(t, s, quick).Capture(t.Context(), component(s), clock(), folder(t.TempDir()))
+			_, err := dumper(t, s, quick).Capture(t.Context(), component(s), clock(), folder(t.TempDir()), holdfast.Earlier{})
 			text := ""
 			if err != nil {
 				text = err.Error() + advice(err)
@@ -258,7 +258,7 @@ func TestADumpOfAStandby(t *testing.T) {
 		promoted = true
 		exec1(t, standby.DSN("postgres"), `SELECT pg_promote()`)
 	})
-	capture, err := dumper(t, s, o).Capture(t.Context(), component(s), clock(), out)
+	capture, err := dumper(t, s, o).Capture(t.Context(), component(s), clock(), out, holdfast.Earlier{})
 	if err != nil || !promoted {
 		t.Fatalf("a failover in the middle of a dump: %v", err)
 	}
@@ -273,7 +273,7 @@ func TestADumpOfAStandby(t *testing.T) {
 	t.Cleanup(func() { _ = other.Close() })
 	s.dsn = other.DSN("farm")
 	if _, err := dumper(t, s, quick).Capture(t.Context(), component(s), clock(),
-		folder(t.TempDir())); holdfast.ClassOf(err) != holdfast.Refused ||
+		folder(t.TempDir()), holdfast.Earlier{}); holdfast.ClassOf(err) != holdfast.Refused ||
 		!strings.Contains(err.Error(), "public.fleeting") {
 		t.Errorf("an unlogged table on a standby: %v", err)
 	}

@@ -219,7 +219,7 @@ func dump(t testing.TB, major string, s source, options postgres.Options) (holdf
 	c, err := d.Capture(t.Context(), holdfast.Component{
 		Name: holdfast.ComponentName(s.name),
 		Kind: s.kind,
-	}, clock(), out)
+	}, clock(), out, holdfast.Earlier{})
 	if err != nil {
 		t.Fatalf("dump %s: %v", s.name, err)
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 	"github.com/zeebo/xxh3"
 
+	"holdfast"
 	"holdfast/content"
 )
 
@@ -171,6 +172,22 @@ const binarySignature = "PGCOPY\n\xff\r\n\x00"
 // out may be nil. The stream is whole when the error is nil: the trailer was
 // seen and the server's own count agrees.
 func copyOut(ctx context.Context, conn *pgconn.PgConn, w *wire, sql, format string, out io.Writer) (stream, error) {
+	t := tally{format: format, out: out}
+	if k, ok := out.(*keeper); ok {
+		t.divider, _ = k.Writer.(divider)
+	}
+	return t.run(ctx, conn, w, sql)
+}
+
+// copyRows does the same with a binary stream, of which only the rows are written,
+// without what it begins and ends with.
+func copyRows(ctx context.Context, conn *pgconn.PgConn, w *wire, sql string, out holdfast.Splicer) (stream, error) {
+	t := tally{format: content.BinaryFormat, out: out, divider: out, bare: true}
+	return t.run(ctx, conn, w, sql)
+}
+
+// run reads one stream to its end.
+func (t *tally) run(ctx context.Context, conn *pgconn.PgConn, w *wire, sql string) (stream, error) {
 	// Whatever goes wrong in the middle of a COPY leaves the protocol in a
 	// state not worth guessing: the connection is closed.
 	done := false
@@ -195,11 +212,7 @@ func copyOut(ctx context.Context, conn *pgconn.PgConn, w *wire, sql, format stri
 			return stream{}, pgconn.ErrorResponseToPgError(m)
 		}
 	}
-	t := tally{format: format, out: out}
-	if k, ok := out.(*keeper); ok {
-		t.divider, _ = k.Writer.(divider)
-	}
-	if out != nil && t.divider == nil {
+	if t.out != nil && t.divider == nil {
 		t.batch = make([]byte, 0, wireBuffer)
 	}
 	var counted int64 = -1
@@ -246,6 +259,7 @@ type tally struct {
 	format  string
 	out     io.Writer
 	divider divider // out, if it wants to know where it may divide
+	bare    bool    // only rows are written
 	since   int     // bytes since the stream was divided
 	batch   []byte
 	large   *xxh3.Hasher // of a row that comes in pieces
@@ -282,8 +296,10 @@ func (t *tally) divide(length int, digest uint64) {
 // bytes of -1, into a message of its own, or behind the header when there are
 // no rows.
 func (t *tally) piece(p []byte, first, last bool) error {
-	if err := t.write(p); err != nil {
-		return err
+	if !t.bare {
+		if err := t.write(p); err != nil {
+			return err
+		}
 	}
 	if !t.begun {
 		t.begun = true
@@ -308,6 +324,11 @@ func (t *tally) piece(p []byte, first, last bool) error {
 	if first && last && t.format == content.BinaryFormat && len(p) == 2 && p[0] == 0xff && p[1] == 0xff {
 		t.trailer = true
 		return nil
+	}
+	if t.bare {
+		if err := t.write(p); err != nil {
+			return err
+		}
 	}
 	if first && last {
 		h := xxh3.Hash128(p)

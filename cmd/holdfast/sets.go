@@ -157,6 +157,7 @@ func (a *app) printSet(set holdfast.Set) {
 		rows = append(rows, []string{string(c.Component), c.Database.Name, fmt.Sprint(c.Server.Major()), offset(c.Began), offset(c.Ended), fmt.Sprint(tables), fmt.Sprint(n), size(c.Bytes)})
 	}
 	a.table(rows)
+	a.printTakenOver(set)
 	nothing := map[bool]string{true: ": there was no order to prove"}[set.Order.Verdict == holdfast.NoneApplies]
 	a.printf("\nOrder: %s%s\n", set.Order.Verdict, nothing)
 	for _, e := range set.Order.Edges {
@@ -193,6 +194,20 @@ func (a *app) printSet(set holdfast.Set) {
 	}
 	for _, p := range set.Problems() {
 		a.printf("Problem: %s\n", p.What)
+	}
+}
+
+// printTakenOver says how much of a set was read, and how much was taken over.
+func (a *app) printTakenOver(set holdfast.Set) {
+	for _, c := range set.Parts() {
+		if t := c.TakenOver; t != nil {
+			a.printf("Read of %s: %s; taken over from set %s: %s, the oldest reading of %s\n", c.Component,
+				size(c.Bytes-t.Bytes), t.From, size(t.Bytes), when(t.Oldest))
+		}
+		if d := c.Disproof; d != nil {
+			a.printf("Changed unseen: table %s of %s, from block %d on, since %s. Everything was read again.\n", d.Table,
+				c.Component, d.From, when(d.ReadAt))
+		}
 	}
 }
 

@@ -73,7 +73,7 @@ type source struct {
 }
 
 func (s source) Capture(
-	ctx context.Context, c holdfast.Component, clock holdfast.Clock, out holdfast.Sink,
+	ctx context.Context, c holdfast.Component, clock holdfast.Clock, out holdfast.Sink, _ holdfast.Earlier,
 ) (holdfast.Capture, error) {
 	return s.capture(ctx, c, clock, out)
 }
@@ -89,11 +89,11 @@ func reversed(j backup.Job, lies bool, between func(participant holdfast.Capture
 		func(ctx context.Context, c holdfast.Component, clock holdfast.Clock, out holdfast.Sink) (holdfast.Capture, error) {
 			first, _ := j.Node.Component("participant")
 			var err error
-			if held, err = participant.Capture(ctx, first, clock, out); err != nil {
+			if held, err = participant.Capture(ctx, first, clock, out, holdfast.Earlier{}); err != nil {
 				return held, err
 			}
 			between(held)
-			return validator.Capture(ctx, c, clock, out)
+			return validator.Capture(ctx, c, clock, out, holdfast.Earlier{})
 		}}
 	j.Sources["participant"] = source{participant,
 		func(_ context.Context, _ holdfast.Component, clock holdfast.Clock, _ holdfast.Sink) (holdfast.Capture, error) {

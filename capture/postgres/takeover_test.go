@@ -1,0 +1,228 @@
+package postgres_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"holdfast"
+	"holdfast/capture/postgres"
+	"holdfast/internal/eventtest"
+	"holdfast/internal/splicetest"
+)
+
+// strips are small ones, so that a few megabytes have many.
+var strips = postgres.Options{SegmentBlocks: 32, StripBlocks: 8, Lanes: 2, Audit: 1e-9}
+
+// generations takes one set of a database after another.
+type generations struct {
+	t       *testing.T
+	version string
+	s       source
+	part    holdfast.Part
+	files   folder
+}
+
+// next takes a set that may take over from the one before.
+func (g *generations) next(o postgres.Options) (holdfast.Part, error) {
+	g.t.Helper()
+	out := folder(g.t.TempDir())
+	d := postgres.Dumper{Address: address(g.t, g.s.dsn), Tools: tools(g.t, g.version), Options: o, Facts: facts}
+	var earlier holdfast.Earlier
+	if g.files != "" {
+		earlier = holdfast.Earlier{Set: "earlier", Part: g.part, Files: g.files, Splice: out.after(g.files)}
+	}
+	c, err := d.Capture(g.t.Context(), component(g.s), clock(), out, earlier)
+	if err != nil {
+		return holdfast.Part{}, err
+	}
+	g.part, g.files = part(c), out
+	return g.part, nil
+}
+
+// must takes one, and says which share of its bytes was taken over.
+func (g *generations) must(o postgres.Options) float64 {
+	g.t.Helper()
+	p, err := g.next(o)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	if p.Disproof != nil {
+		g.t.Errorf("disproved: %+v", p.Disproof)
+	}
+	if p.TakenOver == nil {
+		return 0
+	}
+	return float64(p.TakenOver.Bytes) / float64(p.Bytes)
+}
+
+// equal loads the newest set and compares it with the live database.
+func (g *generations) equal(server *splicetest.Server, name string) {
+	g.t.Helper()
+	if _, err := load(g.t, g.version, server.DSN("postgres"), name, g.part, g.files); err != nil {
+		g.t.Fatal(err)
+	}
+	want, err := splicetest.Fingerprint(g.t.Context(), g.s.dsn)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	got, err := splicetest.Fingerprint(g.t.Context(), server.DSN(name))
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	for table := range want {
+		if want[table] != got[table] {
+			g.t.Errorf("table %s came back as %s, want %s", table, got[table], want[table])
+		}
+	}
+}
+
+const growing = `
+	CREATE TYPE mood AS ENUM ('calm', 'busy');
+	CREATE TABLE events (id bigserial PRIMARY KEY, kind mood DEFAULT 'calm', body text);
+	CREATE TABLE contracts (id int PRIMARY KEY, state int DEFAULT 0, body bytea) WITH (fillfactor = 90);
+	CREATE TABLE large (id int PRIMARY KEY, body text); ALTER TABLE large ALTER body SET STORAGE EXTERNAL;
+	INSERT INTO events (body) SELECT repeat(md5(n::text), 4) FROM generate_series(1, 12000) n;
+	INSERT INTO contracts SELECT n, 0, sha256(n::text::bytea) FROM generate_series(1, 12000) n;
+	INSERT INTO large SELECT n, repeat(md5(n::text), 200) FROM generate_series(1, 60) n`
+
+// growingNode is a node on a server that keeps what it says.
+func growingNode(t *testing.T, version string) (*splicetest.Server, *generations) {
+	t.Helper()
+	v, err := splicetest.FindVersion(version)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, err := splicetest.Start(t.Context(), splicetest.Options{Bin: v.Bin, Settings: map[string]string{
+		"fsync": "on", "shared_buffers": "1MB", // which other pages soon fill
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Close() })
+	exec1(t, server.DSN("postgres"), `CREATE DATABASE node`)
+	exec1(t, server.DSN("node"), growing)
+	return server, &generations{t: t, version: version, s: source{"app", holdfast.App, server.DSN("node")}}
+}
+
+// A set of the tenth generation, most of which nobody has read since the first,
+// is the database.
+func TestRowsThatStayAreTakenOver(t *testing.T) {
+	for _, v := range splicetest.Versions() {
+		t.Run("postgres"+v.Major, func(t *testing.T) {
+			t.Parallel()
+			server, g := growingNode(t, v.Major)
+			if share := g.must(strips); share != 0 {
+				t.Errorf("the first set took over %.2f", share)
+			}
+			for n := range 9 {
+				exec1(t, g.s.dsn, fmt.Sprintf(`INSERT INTO events (body) SELECT 'new' || n FROM generate_series(1, 150) n;
+					UPDATE contracts SET state = state + 1 WHERE id BETWEEN %d AND %d; DELETE FROM events WHERE id = %d`, n*900, n*900+60, n*100+1))
+				if share := g.must(strips); share < 0.35 {
+					t.Errorf("generation %d took over %.2f", n+2, share)
+				}
+			}
+			if share := g.must(strips); share < 0.8 {
+				t.Errorf("nothing changed, and %.2f were taken over", share)
+			}
+			g.equal(server, "back")
+		})
+	}
+}
+
+// Whatever changes what stored rows mean, or may have changed rows unseen, makes
+// the next set read the table, or all.
+func TestWhatHasToBeReadIsRead(t *testing.T) {
+	server, g := growingNode(t, "")
+	restart := func(t *testing.T) {
+		if err := server.Restart(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	change := func(sql string) func(*testing.T) { return func(t *testing.T) { exec1(t, g.s.dsn, sql) } }
+	g.must(strips)
+	for _, c := range []struct {
+		name   string
+		do     func(*testing.T)
+		o      postgres.Options
+		at, to float64 // the share that is taken over
+	}{
+		{"nothing", func(*testing.T) {}, strips, 0.8, 1},
+		{"VACUUM and FREEZE", change(`VACUUM (FREEZE, ANALYZE)`), strips, 0.8, 1},
+		{"rows locked", change(`SELECT count(*) FROM (SELECT FROM contracts FOR UPDATE) x`), strips, 0.8, 1},
+		{"an update that is rolled back", change(`BEGIN; UPDATE contracts SET state = 9; ROLLBACK`), strips, 0.8, 1},
+		{"VACUUM FULL", change(`VACUUM FULL contracts`), strips, 0.4, 0.9},
+		{"a column with a constant", change(`ALTER TABLE events ADD level int DEFAULT 7`), strips, 0.1, 0.75},
+		{"a label", change(`ALTER TYPE mood RENAME VALUE 'busy' TO 'loud'`), strips, 0.1, 0.75},
+		{"a table emptied and filled with the same", change(`BEGIN; CREATE TEMP TABLE x AS TABLE large; TRUNCATE large; INSERT INTO large TABLE x; COMMIT`), strips, 0.3, 0.9},
+		{"a restart", restart, strips, 0, 0},
+		{"a reading that is too old", func(*testing.T) { time.Sleep(1100 * time.Millisecond) },
+			func() postgres.Options { o := strips; o.Reread = time.Second; return o }(), 0, 0},
+		{"all by choice", func(*testing.T) {}, func() postgres.Options { o := strips; o.Full = true; return o }(), 0, 0},
+		{"and again nothing", func(*testing.T) {}, strips, 0.8, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			c.do(t)
+			if share := g.must(c.o); share < c.at || share > c.to {
+				t.Errorf("%.2f were taken over, want %.2f to %.2f", share, c.at, c.to)
+			}
+		})
+	}
+	g.equal(server, "back")
+}
+
+// A row that changed on the disk without a transaction is found when its turn
+// comes: the set is taken again in full, and says so.
+func TestAChangeWithoutATransactionIsFound(t *testing.T) {
+	server, g := growingNode(t, "")
+	g.must(strips)
+	path := one[string](t, g.s.dsn, `SELECT current_setting('data_directory') || '/' || pg_relation_filepath('events')`)
+	// Behind the server's back, as a failing disk or memory would do it. The server keeps its start time.
+	exec1(t, g.s.dsn, `CHECKPOINT`)
+	page, err := os.ReadFile(filepath.Clean(path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const was, is = "c4ca4238a0b923820dcc509a6f75849b", "c4ca4238a0b923820dcc509a6f75849c" // md5('1')
+	at := strings.Index(string(page), was)
+	if at < 0 {
+		t.Fatal("the first row is not where it was looked for")
+	}
+	file, err := os.OpenFile(filepath.Clean(path), os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := file.WriteAt([]byte(is), int64(at)); err != nil {
+		t.Fatal(err)
+	}
+	_ = file.Close()
+	evict(t, g.s.dsn)
+	audit := strips
+	audit.Audit = 1
+	var heard eventtest.Record
+	audit.Events = heard.Hear
+	p, err := g.next(audit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.Disproof == nil || p.Disproof.Table != `"public"."events"` || p.Disproof.From != 0 || p.TakenOver != nil {
+		t.Errorf("disproof %+v, taken over %+v", p.Disproof, p.TakenOver)
+	}
+	if list := eventtest.Of[postgres.TakenOverDisproved](&heard); len(list) != 1 {
+		t.Errorf("heard %v", heard.All())
+	}
+	g.equal(server, "back")
+	if p, err := g.next(audit); err != nil || p.Disproof != nil {
+		t.Errorf("the set after that one: %+v, %v", p.Disproof, err)
+	}
+}
+
+// evict makes the server read its pages from the disk again: other pages take
+// their place in its small memory.
+func evict(t *testing.T, dsn string) {
+	t.Helper()
+	exec1(t, dsn, `SET enable_seqscan = off; SET enable_bitmapscan = off; SELECT count(body), max(state) FROM contracts WHERE id > 0`)
+}
