@@ -22,7 +22,6 @@ type world struct {
 	dead    map[string]bool
 	memory  notice.Memory
 	failed  map[string]int
-	events  []string
 }
 
 func newWorld(targets ...string) *world {

@@ -154,17 +154,15 @@ func (l location) seesPast(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel() // it goes on listing until then
-	for o := range client.ListObjects(ctx, l.Bucket, minio.ListObjectsOptions{
+	first, listed := <-client.ListObjects(ctx, l.Bucket, minio.ListObjectsOptions{
 		Prefix:       prefixOf(l.Place) + probePrefix,
 		WithVersions: true,
 		MaxKeys:      1,
-	}) {
-		if statusOf(o.Err) == http.StatusNotImplemented {
-			return nil // it keeps none
-		}
-		return o.Err
+	})
+	if !listed || statusOf(first.Err) == http.StatusNotImplemented {
+		return nil // it keeps none
 	}
-	return nil
+	return first.Err
 }
 
 // briefly is how long a probe locks its blob.

@@ -73,7 +73,6 @@ type nodeLine struct {
 	Worst  *check.Condition
 	Newest *record.Set
 	Task   string
-	order  int
 }
 
 // nodes shows one line for each node, the worst first; of a single node its own
