@@ -204,7 +204,7 @@ func importRules() []rule {
 			"metrics are a view of what is known: whoever knows it hands it over"},
 		{[]string{"endpoint"}, nil, vocabulary,
 			"an endpoint answers requests; what it answers with it is given"},
-		{[]string{"systemd"}, nil, standard, "what systemd is told is the same for any service"},
+		{[]string{"systemd"}, nil, standard, "what systemd hears is the same for any service"},
 		{nil, []string{"notify"}, not("github.com/nicholas-fedor/shoutrrr"),
 			"one package speaks to chats and phones; what is worth saying is decided without it"},
 		{[]string{"notify"}, nil, func(path string) bool {

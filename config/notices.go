@@ -9,9 +9,9 @@ import (
 	"holdfast/schedule"
 )
 
-// Notices says who is told when something is wrong, by `holdfast run`.
+// Notices says who gets a notice when something is wrong, by `holdfast run`.
 type Notices struct {
-	Patience Duration          `yaml:"patience"` // how long a problem lasts before it is told; 10m when empty
+	Patience Duration          `yaml:"patience"` // how long a problem lasts before a notice; 10m when empty
 	Repeat   Duration          `yaml:"repeat"`   // of one that lasts; 24h when empty
 	To       map[string]Notice `yaml:"to"`       // targets, by a name for them
 	// Heartbeat is the address that a backup pings when it starts, succeeds and

@@ -41,13 +41,13 @@ type Trouble struct {
 // Memory is what is remembered between two looks. It may be lost: what lasts is
 // then announced once more.
 type Memory struct {
-	Troubles map[string]Trouble       `json:"troubles"`
-	Told     map[string]map[string]To `json:"told"`   // by target, by trouble
-	Digests  map[string]time.Time     `json:"digest"` // by target
+	Troubles map[string]Trouble             `json:"troubles"`
+	Sent     map[string]map[string]Delivery `json:"sent"`   // by target, by trouble
+	Digests  map[string]time.Time           `json:"digest"` // by target
 }
 
-// To is what a target was told of a trouble, and when.
-type To struct {
+// Delivery is what a target was sent of a trouble, and when.
+type Delivery struct {
 	At   time.Time `json:"at"`
 	Kind string    `json:"kind"`
 }
@@ -112,14 +112,14 @@ const (
 	Ended   Word = "recovered"
 )
 
-// Item is a trouble that a target is to be told of.
+// Item is a trouble that a target is to hear of.
 type Item struct {
 	Word
 	Trouble
 	key string
 }
 
-// Decide lists what that target is to be told now, the oldest first.
+// Decide lists what that target is to be sent now, the oldest first.
 func (m *Memory) Decide(now time.Time, target string, p Policy) (list []Item) {
 	p = p.orDefaults()
 	for _, key := range slices.Sorted(maps.Keys(m.Troubles)) {
@@ -135,9 +135,9 @@ func (m *Memory) Decide(now time.Time, target string, p Policy) (list []Item) {
 	return list
 }
 
-// word is what that target is to be told of a trouble now; "" for nothing.
+// word is what that target is to hear of a trouble now; "" for nothing.
 func (m *Memory) word(now time.Time, p Policy, t Trouble, target, key string) Word {
-	told, known := m.Told[target][key]
+	sent, known := m.Sent[target][key]
 	lasted := func(since time.Time) bool { return now.Sub(since) >= p.Patience }
 	switch {
 	case !t.Gone.IsZero() && known && lasted(t.Gone):
@@ -146,27 +146,27 @@ func (m *Memory) word(now time.Time, p Policy, t Trouble, target, key string) Wo
 		return ""
 	case !known && lasted(t.Since):
 		return Began
-	case known && told.Kind != t.Kind && lasted(t.Changed):
+	case known && sent.Kind != t.Kind && lasted(t.Changed):
 		return Changed
-	case known && (now.Sub(told.At) >= p.Repeat || told.At.After(now.Add(p.Repeat))):
+	case known && (now.Sub(sent.At) >= p.Repeat || sent.At.After(now.Add(p.Repeat))):
 		return Lasts
 	}
 	return ""
 }
 
-// Deliver notes that the target was told.
+// Deliver notes what the target was sent.
 func (m *Memory) Deliver(now time.Time, target string, list []Item) {
-	if m.Told == nil {
-		m.Told = map[string]map[string]To{}
+	if m.Sent == nil {
+		m.Sent = map[string]map[string]Delivery{}
 	}
-	if m.Told[target] == nil {
-		m.Told[target] = map[string]To{}
+	if m.Sent[target] == nil {
+		m.Sent[target] = map[string]Delivery{}
 	}
 	for _, item := range list {
 		if item.Word == Ended {
-			delete(m.Told[target], item.key)
+			delete(m.Sent[target], item.key)
 		} else {
-			m.Told[target][item.key] = To{At: now, Kind: item.Kind}
+			m.Sent[target][item.key] = Delivery{At: now, Kind: item.Kind}
 		}
 	}
 }
@@ -174,22 +174,22 @@ func (m *Memory) Deliver(now time.Time, target string, list []Item) {
 // Forget forgets troubles that are over and that no target has to hear the end
 // of, and targets that there are no more.
 func (m *Memory) Forget(now time.Time, targets map[string]Policy) {
-	for name := range m.Told {
+	for name := range m.Sent {
 		if _, configured := targets[name]; !configured {
-			delete(m.Told, name)
+			delete(m.Sent, name)
 			delete(m.Digests, name)
 			continue
 		}
-		for key := range m.Told[name] {
+		for key := range m.Sent[name] {
 			if _, there := m.Troubles[key]; !there {
-				delete(m.Told[name], key)
+				delete(m.Sent[name], key)
 			}
 		}
 	}
 	for key, t := range m.Troubles {
 		over := !t.Gone.IsZero()
 		for name, p := range targets {
-			_, waits := m.Told[name][key]
+			_, waits := m.Sent[name][key]
 			over = over && !waits && now.Sub(t.Gone) >= p.orDefaults().Patience
 		}
 		if over {
@@ -199,7 +199,7 @@ func (m *Memory) Forget(now time.Time, targets map[string]Policy) {
 }
 
 // DigestDue reports whether a summary is due for the target, and since when it
-// has to tell. The first is due at its first time after the service began.
+// has to say. The first is due at its first time after the service began.
 func (m *Memory) DigestDue(now time.Time, target string, p Policy) (since time.Time, due bool) {
 	if p.Digest == nil {
 		return since, false

@@ -5,7 +5,7 @@
 // and while it lasts; and when it is over. What comes and goes within the patience
 // is never mentioned.
 //
-// Each target has a memory of its own of what it was told. What could not be
-// delivered was not told: it is decided again, as things are then. The other
+// Each target has a memory of its own of what it was sent. What could not be
+// delivered was not sent: it is decided again, as things are then. The other
 // targets hear of a target that cannot be reached.
 package notice

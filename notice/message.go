@@ -11,7 +11,7 @@ import (
 // Message is what is sent.
 type Message struct{ Title, Text string }
 
-// Compose writes one message of everything that a target is to be told.
+// Compose writes one message of everything that a target is to be sent.
 func Compose(node holdfast.NodeName, now time.Time, list []Item) Message {
 	var b strings.Builder
 	for _, item := range list {

@@ -130,7 +130,7 @@ func TestFlapping(t *testing.T) {
 }
 
 // One cause gives one notice, whatever it explains; what stays when the cause is
-// gone is told then.
+// gone is sent then.
 func TestRootCauses(t *testing.T) {
 	w := newWorld("ops")
 	w.set("repository", notice.Bad)
@@ -144,7 +144,7 @@ func TestRootCauses(t *testing.T) {
 	w.expect(t, "ops", "1h10m0s demo: 1 problem, 1 recovered")
 }
 
-// Another kind of the same trouble is told when it lasts.
+// Another kind of the same trouble is sent when it lasts.
 func TestChanges(t *testing.T) {
 	w := newWorld("ops")
 	w.set("key", notice.Bad, kind("cannot tell"))
@@ -155,7 +155,7 @@ func TestChanges(t *testing.T) {
 }
 
 // A service that was started again repeats nothing and forgets nothing, and what
-// is not looked at yet is not over. Without its memory it tells once more.
+// is not looked at yet is not over. Without its memory it sends once more.
 func TestStartedAgain(t *testing.T) {
 	w := newWorld("ops")
 	w.set("backup", notice.Bad)
@@ -173,7 +173,7 @@ func TestStartedAgain(t *testing.T) {
 	w.expect(t, "ops")
 }
 
-// A target that cannot be reached is told later how things are then; the others
+// A target that cannot be reached hears later how things are then; the others
 // hear of it.
 func TestUndeliverable(t *testing.T) {
 	w := newWorld("ops", "mail")

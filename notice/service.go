@@ -21,7 +21,7 @@ type Clock interface {
 	Sleep(ctx context.Context, until time.Time)
 }
 
-// Service tells targets what is wrong with a node.
+// Service sends targets what is wrong with a node.
 type Service struct {
 	Node    holdfast.NodeName
 	Clock   Clock
@@ -42,7 +42,7 @@ const Every = time.Minute
 // mostPatience is the longest time between two attempts to reach a target.
 const mostPatience = time.Hour
 
-// Run looks and tells until the context ends.
+// Run looks and sends until the context ends.
 func (s Service) Run(ctx context.Context) {
 	w := worker{Service: s, memory: s.Load(), failed: map[string]failure{}}
 	for ctx.Err() == nil {
@@ -79,7 +79,7 @@ func (w *worker) step(ctx context.Context) (every time.Duration) {
 	for name, t := range targets {
 		policies[name], every = t.Policy, min(every, t.orDefaults().Patience)
 		if f := w.failed[name]; f.times == 0 || !now.Before(f.again()) || f.tried.After(now.Add(skew)) {
-			w.tell(ctx, name, t)
+			w.inform(ctx, name, t)
 		}
 	}
 	for name := range w.failed {
@@ -92,8 +92,8 @@ func (w *worker) step(ctx context.Context) (every time.Duration) {
 	return max(every, time.Second)
 }
 
-// tell sends a target what it is to be told.
-func (w *worker) tell(ctx context.Context, name string, t Target) {
+// inform sends a target what is new for it.
+func (w *worker) inform(ctx context.Context, name string, t Target) {
 	now := w.Clock.Now()
 	if list := w.memory.Decide(now, name, t.Policy); len(list) > 0 {
 		if !w.send(ctx, name, t, Compose(w.Node, now, list)) {

@@ -29,7 +29,7 @@ type Heartbeat struct {
 	Client  *http.Client // http.DefaultClient when nil
 }
 
-// pingTime bounds a ping: what it tells of must not wait for it.
+// pingTime bounds a ping: what it speaks of must not wait for it.
 const pingTime = 10 * time.Second
 
 // Ping sends a signal, with a text that the other side may show.

@@ -95,7 +95,7 @@ func TestAlarmsAndDashboardNameWhatExists(t *testing.T) {
 	}
 }
 
-// A real Prometheus scrapes, a real Alertmanager tells a web hook: of an alert
+// A real Prometheus scrapes, a real Alertmanager calls a web hook: of an alert
 // that fires, and that it is over.
 func TestAnAlertReachesAWebhook(t *testing.T) {
 	t.Parallel()
@@ -111,7 +111,7 @@ func TestAnAlertReachesAWebhook(t *testing.T) {
 		}}
 	}))
 	defer node.Close()
-	told := make(chan string, 100)
+	heard := make(chan string, 100)
 	hook := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		var got struct {
 			Status string
@@ -119,7 +119,7 @@ func TestAnAlertReachesAWebhook(t *testing.T) {
 		}
 		_ = json.NewDecoder(r.Body).Decode(&got)
 		for _, a := range got.Alerts {
-			told <- got.Status + " " + a.Labels["alertname"] + ": " + a.Annotations["summary"]
+			heard <- got.Status + " " + a.Labels["alertname"] + ": " + a.Annotations["summary"]
 		}
 	}))
 	defer hook.Close()
@@ -140,21 +140,21 @@ scrape_configs: [{job_name: holdfast, static_configs: [{targets: ["%s"]}]}]
 		"--web.listen-address="+manager, "--cluster.listen-address=")
 	start(t, dir, "prometheus", "--config.file=prometheus.yml", "--storage.tsdb.path=data", "--web.listen-address="+server,
 		"--rules.alert.resend-delay=1s")
-	await(t, told, "firing HoldfastMisordered: demo: the newest set is misordered.")
+	await(t, heard, "firing HoldfastMisordered: demo: the newest set is misordered.")
 	state.Store(holdfast.Proven)
-	await(t, told, "resolved HoldfastMisordered: demo: the newest set is misordered.")
+	await(t, heard, "resolved HoldfastMisordered: demo: the newest set is misordered.")
 }
 
-func await(t *testing.T, told <-chan string, want string) {
+func await(t *testing.T, heard <-chan string, want string) {
 	t.Helper()
 	for end := time.After(90 * time.Second); ; {
 		select {
-		case got := <-told:
+		case got := <-heard:
 			if got == want {
 				return
 			}
 		case <-end:
-			t.Fatalf("nobody was told %q", want)
+			t.Fatalf("nobody heard %q", want)
 		}
 	}
 }

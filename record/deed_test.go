@@ -19,7 +19,7 @@ func chain(n int) (list []record.Deed) {
 	return list
 }
 
-// Whatever is done to an entry is found, except at the end, which the head tells.
+// Whatever is done to an entry is found, except at the end, which the head shows.
 func TestTamperingIsFound(t *testing.T) {
 	whole := record.TrailOf(chain(5))
 	if len(whole.Broken) != 0 || len(whole.Deeds) != 5 || whole.Head != chain(5)[4].Digest() {
@@ -43,7 +43,7 @@ func TestTamperingIsFound(t *testing.T) {
 		}
 	}
 	if got := record.TrailOf(chain(4)); got.Head == whole.Head {
-		t.Error("the head does not tell that the end was removed")
+		t.Error("the head does not show that the end was removed")
 	}
 	if got := record.TrailOf(nil); len(got.Broken) != 0 || got.Head != "" {
 		t.Errorf("%+v", got)

@@ -115,7 +115,7 @@ func (l location) follow(ctx context.Context, says format.BlobStorageConfigurati
 	return rule
 }
 
-// keepsLocks reports whether the place locks what it is told to. Of a bucket that
+// keepsLocks reports whether the place locks what it is asked to. Of a bucket that
 // does not say so it is assumed.
 func (l location) keepsLocks(ctx context.Context) bool {
 	if !locksObjects[l.Scheme] {

@@ -15,7 +15,7 @@ import (
 	"holdfast/schedule"
 )
 
-// Notices is what tells the configured targets what is wrong with the node.
+// Notices is what sends the configured targets what is wrong with the node.
 func (s *Service) Notices(clock notice.Clock) notice.Service {
 	file := s.stateFile("notices")
 	return notice.Service{
@@ -94,7 +94,7 @@ func (p *Parts) heartbeat() notify.Heartbeat {
 	return notify.Heartbeat{Address: p.Secret(p.Config.Notices.Heartbeat), Hide: p.Secrets.Hide}
 }
 
-// ping tells the heartbeat how a backup goes. That it cannot be reached keeps no
+// ping says to the heartbeat how a backup goes. That it cannot be reached keeps no
 // backup from anything.
 func (p *Parts) ping(ctx context.Context, signal notify.Signal, err error) {
 	if p.Config.Notices.Heartbeat == "" || ctx.Err() != nil {

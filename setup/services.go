@@ -108,7 +108,7 @@ func (s *Services) Reload() error {
 	return nil
 }
 
-// Run does what is due for every node, tells who is to be told, and answers
+// Run does what is due for every node, sends notices, and answers
 // requests, until the context ends. It returns when nothing is at work any more.
 func (s *Services) Run(ctx context.Context) error {
 	ctx, end := context.WithCancel(ctx)

@@ -31,7 +31,7 @@ func Say(lines ...string) error {
 	}
 	c, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: path, Net: "unixgram"})
 	if err != nil {
-		return fmt.Errorf("tell systemd: %w", err)
+		return fmt.Errorf("notify systemd: %w", err)
 	}
 	defer func() { _ = c.Close() }()
 	_, err = c.Write([]byte(strings.Join(lines, "\n")))
