@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"holdfast"
 	"holdfast/internal/splicetest"
 )
 
@@ -69,9 +70,10 @@ func (b *bench) sets(ctx context.Context) error {
 			return err
 		}
 		var grown int64
+		var over float64
 		next, err := b.measured(ctx, func(ctx context.Context) (sample, error) {
 			s, capture, err := r.backup(ctx)
-			grown = capture.Bytes - read
+			grown, over = capture.Bytes-read, takenOver(capture)
 			return s, err
 		})
 		if err != nil {
@@ -82,17 +84,48 @@ func (b *bench) sets(ctx context.Context) error {
 		b.note("  %.2f of the bare read; rows grew by %.2f %%, the repository by %.2f %%",
 			ratio(next.wall, bare.wall),
 			100*float64(grown)/float64(read), 100*added/float64(first.stored))
-		b.results.add("next set / bare read", atMost(1.5), ratio(next.wall, bare.wall))
+		b.results.add("next set / bare read", atMost(0.5), ratio(next.wall, bare.wall))
+		b.results.add("next set: CPU of the server / of the bare read's", atMost(0.3), ratio(next.server, bare.server))
+		b.results.add("next set: taken over (% of its rows' bytes)", nil, 100*over)
 		b.results.add("rows new since the first set (% of its rows' bytes)", nil, 100*float64(grown)/float64(read))
 		b.results.add("repository growth (% of it after the first set)", atMost(1.5), 100*added/float64(first.stored))
 		b.results.add("repository growth (% of the bytes read)", atMost(1.5), 100*added/float64(read+grown))
 		b.results.sample("holdfast backup, next set", next)
 		b.results.add("memory, next set (MiB)", atMost(300), mib(next.peak))
+		if err := b.unchanged(ctx, r, bare); err != nil {
+			return err
+		}
 		if err := r.remove(); err != nil {
 			return err
 		}
 	}
 	return b.afterVacuum(ctx)
+}
+
+// takenOver is the share of a capture's bytes that was not read.
+func takenOver(c holdfast.Capture) float64 {
+	if c.TakenOver == nil || c.Bytes == 0 {
+		return 0
+	}
+	return float64(c.TakenOver.Bytes) / float64(c.Bytes)
+}
+
+// unchanged measures a set between whose beginning and the last one's nothing
+// happened.
+func (b *bench) unchanged(ctx context.Context, r repository, bare sample) error {
+	var over float64
+	s, err := b.measured(ctx, func(ctx context.Context) (sample, error) {
+		s, capture, err := r.backup(ctx)
+		over = takenOver(capture)
+		return s, err
+	})
+	if err != nil {
+		return err
+	}
+	b.noteSample("holdfast, nothing changed", s)
+	b.results.add("nothing changed / bare read", atMost(0.25), ratio(s.wall, bare.wall))
+	b.results.add("nothing changed: taken over (% of its rows' bytes)", nil, 100*over)
+	return nil
 }
 
 // afterVacuum measures what a next set adds when VACUUM has just run: new rows
