@@ -543,12 +543,12 @@ func verdict(set holdfast.Set) error {
 func disproved(set holdfast.Set, d holdfast.Disproof) error {
 	return &holdfast.Problem{
 		Class: holdfast.Violation,
-		What: fmt.Sprintf("set %s is stored: %s, and read in full; but table %s, from block %d on, had changed unseen since %s",
-			set.ID, set.State, d.Table, d.From, d.ReadAt.UTC().Format(time.RFC3339)),
-		Why: fmt.Sprintf("Rows changed on the server's disk without a transaction (%s, was %s), or the repository is damaged. "+
-			"Sets since then may have the old rows.", d.Is, d.Was),
-		Do: "Run `holdfast verify latest --read-data`. If it holds, look for errors of the server's disk and memory, " +
-			"and restore only sets from this one on.",
+		What: fmt.Sprintf("rows of table %s, from block %d on, changed without a transaction since %s", d.Table, d.From,
+			d.ReadAt.UTC().Format(time.RFC3339)),
+		Why: fmt.Sprintf("The server's disk or memory, or the repository, is damaged (%s, was %s). Set %s was read in full "+
+			"and is stored: %s. Sets between have other rows.", d.Is, d.Was, set.ID, set.State),
+		Do: "Run `holdfast verify --read-data`, and look for errors of the server's disk and memory. Restore no older set " +
+			"before that is clear.",
 	}
 }
 

@@ -52,7 +52,8 @@ func (r *run) readGround(ctx context.Context) (position string, err error) {
 	var g ground
 	var horizon, next, fsync string
 	err = tx.QueryRow(ctx, `SELECT pg_snapshot_xmin(s)::text, pg_snapshot_xmax(s)::text,
-		concat_ws(' ', extract(epoch FROM pg_postmaster_start_time()), (SELECT oid FROM pg_database WHERE datname = current_database()),
+		concat_ws(' ', extract(epoch FROM pg_postmaster_start_time()),
+			(SELECT oid FROM pg_database WHERE datname = current_database()),
 			current_setting('server_version_num'), $1::text), current_setting('fsync'), pg_current_wal_insert_lsn()::text
 		FROM pg_current_snapshot() s`, r.server.SystemID).Scan(&horizon, &next, &g.Instance, &fsync, &position)
 	switch {
@@ -133,12 +134,13 @@ func (r *run) epochs(ctx context.Context) error {
 const epochs = `
 	WITH own AS (
 		SELECT md5(coalesce(string_agg(concat_ws(',', t.oid, t.xmin, t.typtype, t.typbasetype,
-			(SELECT string_agg(concat_ws(',', e.oid, e.xmin, e.enumlabel), ';' ORDER BY e.oid) FROM pg_enum e WHERE e.enumtypid = t.oid)),
+			(SELECT string_agg(concat_ws(',', e.oid, e.xmin, e.enumlabel), ';' ORDER BY e.oid)
+			 FROM pg_enum e WHERE e.enumtypid = t.oid)),
 			'|' ORDER BY t.oid), '')) AS types
 		FROM pg_type t WHERE t.typtype IN ('e', 'd') AND t.oid >= 16384)
 	SELECT c.oid, md5(concat_ws('|', c.oid, c.xmin, c.relnamespace, c.relam, c.relpersistence, pg_relation_filenode(c.oid),
-		(SELECT string_agg(concat_ws(',', a.attnum, a.xmin, a.attname, a.atttypid, a.atttypmod, a.attisdropped, a.attgenerated,
-			a.atthasmissing, a.attmissingval::text), ';' ORDER BY a.attnum)
+		(SELECT string_agg(concat_ws(',', a.attnum, a.xmin, a.attname, a.atttypid, a.atttypmod, a.attisdropped,
+			a.attgenerated, a.atthasmissing, a.attmissingval::text), ';' ORDER BY a.attnum)
 		 FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0),
 		CASE WHEN EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND a.atttypid >= 16384)
 			THEN own.types END))
@@ -162,7 +164,8 @@ func (e *earlier) ask(ctx context.Context, l *lease, r relation, strips []strip)
 	var ask []string
 	for i, s := range strips {
 		if _, ok := e.of(r, s); ok {
-			ask = append(ask, fmt.Sprintf("SELECT %d, count(*), count(*) FILTER (WHERE age(xmin) <= age('%s'::xid)) FROM ONLY %s%s",
+			ask = append(ask, fmt.Sprintf(
+				"SELECT %d, count(*), count(*) FILTER (WHERE age(xmin) <= age('%s'::xid)) FROM ONLY %s%s",
 				i, e.horizon, r.ident(), s.where()))
 		}
 	}
