@@ -65,6 +65,8 @@ func examples(t *testing.T, c *cobra.Command) {
 	n := 0
 	for _, line := range strings.FieldsFunc(strings.ReplaceAll(c.Example, "\\\n", " "), func(r rune) bool { return r == '\n' || r == '|' }) {
 		line, _, _ = strings.Cut(line, " <")
+		line, _, _ = strings.Cut(line, " >")
+		line = strings.TrimPrefix(strings.TrimSpace(line), "sudo ")
 		words := strings.Fields(strings.ReplaceAll(line, "'", ""))
 		if len(words) == 0 || words[0] != "holdfast" {
 			continue

@@ -20,7 +20,10 @@ func newPage(a *app) *cobra.Command {
 		Long: `Read a password and print its hash, argon2id. Put the hash into a file that only
 Holdfast reads, and name the file in "page.users".`,
 		Example: `  # typed on a terminal, without being shown
-  holdfast page password > ada.hash`,
+  holdfast page password > ada.hash
+
+  # from a file, for a script
+  holdfast page password < ada.password > ada.hash`,
 		Args: exactly(0, "no arguments"),
 		RunE: func(*cobra.Command, []string) error {
 			password, err := a.readPassword()
