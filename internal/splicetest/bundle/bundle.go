@@ -351,7 +351,7 @@ func (b *Bundle) inspect(ctx context.Context, container string) (c described, er
 		return (&net.Dialer{}).DialContext(ctx, "unix", socket)
 	}
 	client := http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}
-	at := "http://docker/containers/" + url.PathEscape(container) + "/json"
+	at := fmt.Sprintf("http://docker/containers/%s/json", url.PathEscape(container))
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, at, nil)
 	if err != nil {
 		return c, err
