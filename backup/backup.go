@@ -546,7 +546,7 @@ func disproved(set holdfast.Set, d holdfast.Disproof) error {
 		What: fmt.Sprintf("rows of table %s, from block %d on, changed without a transaction since %s", d.Table, d.From,
 			d.ReadAt.UTC().Format(time.RFC3339)),
 		Why: fmt.Sprintf("The server's disk or memory, or the repository, is damaged (%s, was %s). Set %s was read in full "+
-			"and is stored: %s. Sets between have other rows.", d.Is, d.Was, set.ID, set.State),
+			"and is stored: %s. Sets between may have wrong rows there.", d.Is, d.Was, set.ID, set.State),
 		Do: "Run `holdfast verify --read-data`, and look for errors of the server's disk and memory. Restore no older set " +
 			"before that is clear.",
 	}
