@@ -74,11 +74,20 @@ func (r *run) readGround(ctx context.Context) (position string, err error) {
 // flushed waits until what the capture saw is on the server's disk. Before that a
 // crash could take it back, and the numbers of its transactions would be given to
 // others; a capture that ends sooner leaves no ground.
+//
+// A server with nothing to do writes its log only every ten seconds. A transaction
+// of our own that has a number, and nothing else, ends that sleep: see
+// XLogSetAsyncXactLSN in Postgres's xlog.c.
 func (r *run) flushed(ctx context.Context, position string) error {
 	const patience = 10 * time.Second
+	var woken bool
 	for deadline := time.Now().Add(patience); r.ground.holds(); {
 		var flushed bool
 		err := r.ctl.QueryRow(ctx, `SELECT pg_current_wal_flush_lsn() >= $1::pg_lsn`, position).Scan(&flushed)
+		if err == nil && !flushed && !woken {
+			woken = true
+			_, err = r.ctl.Exec(ctx, `SELECT pg_current_xact_id()`)
+		}
 		switch {
 		case err != nil && code(err) == "":
 			return err
