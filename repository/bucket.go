@@ -67,7 +67,7 @@ func (b bucket) unfenced(ctx context.Context, create bool) (blob.Storage, error)
 		}
 		return nil, refusal("open repository "+b.String(), err)
 	}
-	return patient{st, cmp.Or(b.access.Silence, quietTime)}, nil
+	return patient{Storage: st, quiet: cmp.Or(b.access.Silence, quietTime), slowest: slowest}, nil
 }
 
 func (b bucket) vacant(ctx context.Context) (bool, error) {

@@ -110,7 +110,7 @@ func doesNotServe(t *testing.T, s storetest.Store) {
 	if s.Wrong != nil { // an imitation that asks for nothing refuses nobody
 		named(t, "another secret key", s.Place, *s.Wrong, "refuses access")
 	}
-	defer repository.SetTimes(time.Second, time.Second)()
+	t.Cleanup(repository.SetTimes(time.Second, time.Second))
 	s.Pause()
 	named(t, "a server that is silent", s.Place, s.Access, "does not answer")
 	s.Resume()
@@ -145,18 +145,17 @@ func TestAServerThatIsKilledInTheMiddleOfASet(t *testing.T) {
 	created(t, s)
 	by := repository.By(s.Access)
 	content := random(7, 48<<20)
+	t.Cleanup(repository.SetTimes(15*time.Second, 15*time.Second))
 	r := open(t, s.Place, by)
 	set := aSet("demo", 1, holdfast.Proven, rows)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	impatient := func() {}
 	err := r.Write(ctx, "backup", func(ctx context.Context, w holdfast.SetWriter) error {
 		if _, err := w.Put(ctx, rows, func(out io.Writer) error {
 			if _, err := out.Write(content[:40<<20]); err != nil {
 				return err
 			}
 			s.Stop()
-			impatient = repository.SetTimes(15*time.Second, 5*time.Second)
 			_, err := out.Write(content[40<<20:])
 			return err
 		}); err != nil {
@@ -167,7 +166,6 @@ func TestAServerThatIsKilledInTheMiddleOfASet(t *testing.T) {
 		}
 		return w.Seal(ctx, set)
 	})
-	impatient()
 	if err == nil || !strings.Contains(err.Error(), "does not answer") {
 		t.Fatalf("a set on a server that was killed: %v", err)
 	}

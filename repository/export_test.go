@@ -119,7 +119,7 @@ func SetLock(every, dead time.Duration) (undo func()) {
 }
 
 // SetTimes says how long a place outside of this machine may take to open, and
-// to answer.
+// to answer. A repository has the times of when it was opened.
 func SetTimes(open, quiet time.Duration) (undo func()) {
 	a, b, c := openTime, quietTime, slowest
 	openTime, quietTime, slowest = open, quiet, 64<<20

@@ -80,8 +80,9 @@ func (r *Repository) takeLease(ctx context.Context) (*lease, error) {
 		l.end(ctx)
 		return nil, err
 	}
+	every := leaseEvery
 	l.wg.Go(func() {
-		ticker := time.NewTicker(leaseEvery)
+		ticker := time.NewTicker(every)
 		defer ticker.Stop()
 		for {
 			select {

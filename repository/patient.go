@@ -21,7 +21,8 @@ var (
 // retries below it as well: they look at the context between two attempts.
 type patient struct {
 	blob.Storage
-	quiet time.Duration // between two answers
+	quiet   time.Duration // between two answers
+	slowest int64         // bytes a second
 }
 
 // within runs a request with a deadline; the error says that it has passed.
@@ -37,7 +38,7 @@ func within(ctx context.Context, most time.Duration, request func(context.Contex
 
 // allowed is how long a blob of that many bytes may take.
 func (s patient) allowed(bytes int64) time.Duration {
-	return s.quiet + time.Duration(bytes/slowest)*time.Second
+	return s.quiet + time.Duration(bytes/s.slowest)*time.Second
 }
 
 // GetBlob implements blob.Reader. Before it reads a whole blob it asks for its

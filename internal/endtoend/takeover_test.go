@@ -98,7 +98,9 @@ func TestWhatIsLostIsReadAgain(t *testing.T) {
 	if share := shares(t, set); share > 0.9 {
 		t.Errorf("%.2f were taken over from a damaged set", share)
 	}
-	if report, err = verified(t, b.At, verify.Request{Level: verify.Data}); err != nil || verdicts(report) != "holds, holds" {
+	// The first set's schema, which no other set has byte for byte, may be lost with the rows.
+	report, err = verified(t, b.At, verify.Request{Level: verify.Data, Set: set.ID})
+	if err != nil || verdicts(report) != "holds" {
 		t.Errorf("verify: %v, %+v", err, report.Findings)
 	}
 }
