@@ -1,7 +1,7 @@
 #!/bin/sh
-# Every test, with the race detector, on every Postgres at hand and against a
-# Docker daemon of our own. Installs what is missing or says what to install.
-# Arguments replace the packages.
+# Every test, on every Postgres at hand and against a Docker daemon of our own,
+# the parts with the race detector. Installs what is missing or says what to
+# install. Arguments replace the packages.
 set -eu
 cd "$(dirname "$0")/../.."
 bed=$(internal/testbed/postgres.sh)
@@ -41,9 +41,26 @@ fi
 
 masters=$(mktemp -d) # of servers and nodes, which are copied where they are wanted
 export HOLDFAST_TEST_MASTERS="$masters" HOLDFAST_TEST_ALL=1
-# What takes longest comes first, so that it does not run on alone at the end.
-[ $# -gt 0 ] || set -- ./internal/endtoend/... ./cmd/holdfast ./capture/postgres ./export ./...
 # The tag is kopia's own for tests: a repository's key is derived from its
 # password at no cost. What the program does instead, a test of docs looks at.
 # Two packages at a time: each starts servers of its own.
-go run ./internal/testbed/cmd/gotest -allow internal/testbed/skips.txt -slowest 25 -- -race -tags testing -timeout 40m -p 2 "$@"
+gotest() { go run ./internal/testbed/cmd/gotest -allow internal/testbed/skips.txt -slowest 25 -- "$@"; }
+race="-race -tags testing -timeout 40m -p 2"
+if [ $# -gt 0 ]; then
+  # shellcheck disable=SC2086 # words
+  gotest $race "$@"
+  exit
+fi
+
+# With the race detector a whole backup takes three times as long. The packages
+# that test whole commands run without it, and then, with it, those of their
+# tests that reach the most code. HOLDFAST_TEST_LONG runs all of them with it.
+whole="holdfast/internal/endtoend holdfast/internal/endtoend/compose holdfast/cmd/holdfast"
+some='^(TestSetsThatTakeOver|TestFaultSweepOfABackup|TestBuildingAndSwapping|TestReversedSetsAreFound|TestOneRunAtATime)$'
+parts=$(go list ./... | grep -vxF "$(printf '%s\n' $whole)")
+# shellcheck disable=SC2086 # words
+if [ -n "${HOLDFAST_TEST_LONG:-}" ]; then
+  gotest $race $whole $parts
+else
+  gotest -tags testing -timeout 40m -p 2 $whole -- $race $parts -- $race -run "$some" holdfast/internal/endtoend
+fi

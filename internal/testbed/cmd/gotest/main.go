@@ -2,8 +2,10 @@
 // skipped test, and fails when the reason of a skip is not in the list of allowed
 // ones. It ends with the tests that took longest and a line of totals. The time
 // in that line is processor time, of every process that the tests waited for.
+// Each -- begins the arguments of another go test; they run one after the other,
+// whatever comes of them.
 //
-//	go run ./internal/testbed/cmd/gotest -allow internal/testbed/skips.txt -- -race ./...
+//	go run ./internal/testbed/cmd/gotest -allow internal/testbed/skips.txt -- -race ./... -- ./slow
 package main
 
 import (
@@ -49,6 +51,31 @@ func run(allow string, slowest int, args []string, out io.Writer) (failed bool, 
 	if err != nil {
 		return false, err
 	}
+	t := tally{output: map[string]*strings.Builder{}, allowed: allowed, out: out, slowest: slowest}
+	broken := false
+	for _, each := range runs(args) {
+		failed, err := t.run(each)
+		if err != nil {
+			return false, err
+		}
+		broken = broken || failed
+	}
+	return t.finish(broken), nil
+}
+
+// runs divides arguments at each --.
+func runs(args []string) (list [][]string) {
+	for {
+		i := slices.Index(args, "--")
+		if i < 0 {
+			return append(list, args)
+		}
+		list, args = append(list, args[:i]), args[i+1:]
+	}
+}
+
+// run is one go test.
+func (t *tally) run(args []string) (failed bool, err error) {
 	cmd := exec.Command("go", append([]string{"test", "-json"}, args...)...)
 	cmd.Stderr = os.Stderr
 	stdout, err := cmd.StdoutPipe()
@@ -58,20 +85,19 @@ func run(allow string, slowest int, args []string, out io.Writer) (failed bool, 
 	if err := cmd.Start(); err != nil {
 		return false, err
 	}
-	t := tally{output: map[string]*strings.Builder{}, allowed: allowed, out: out, slowest: slowest}
 	lines := bufio.NewScanner(stdout)
 	lines.Buffer(nil, 16<<20)
 	for lines.Scan() {
 		var e event
 		if json.Unmarshal(lines.Bytes(), &e) != nil {
-			fmt.Fprintln(out, lines.Text()) // the compiler's output
+			fmt.Fprintln(t.out, lines.Text()) // the compiler's output
 			continue
 		}
 		t.take(e)
 	}
 	waitErr := cmd.Wait()
-	t.spent = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
-	return t.finish(waitErr != nil), lines.Err()
+	t.spent += cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+	return waitErr != nil, lines.Err()
 }
 
 func reasons(path string) ([]string, error) {
