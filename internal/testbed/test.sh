@@ -55,7 +55,8 @@ fi
 # With the race detector a whole backup takes three times as long. The packages
 # that test whole commands run without it, and then, with it, those of their
 # tests that reach the most code. HOLDFAST_TEST_LONG runs all of them with it.
-whole="holdfast/internal/endtoend holdfast/internal/endtoend/compose holdfast/cmd/holdfast"
+whole="holdfast/internal/endtoend holdfast/internal/endtoend/compose holdfast/cmd/holdfast holdfast/docs holdfast/packaging
+  holdfast/internal/splicetest holdfast/internal/splicetest/bundle"
 some='^(TestSetsThatTakeOver|TestFaultSweepOfABackup|TestBuildingAndSwapping|TestReversedSetsAreFound|TestOneRunAtATime)$'
 parts=$(go list ./... | grep -vxF "$(printf '%s\n' $whole)")
 # shellcheck disable=SC2086 # words
