@@ -14,6 +14,7 @@ import (
 
 	"holdfast"
 	"holdfast/place"
+	"holdfast/record"
 	"holdfast/repository"
 	"holdfast/repository/repositorytest"
 )
@@ -123,6 +124,11 @@ func TestKopiaAloneReadsAndKeepsTheSets(t *testing.T) {
 		t.Errorf("the source is %+v", first.Source)
 	}
 	tags := map[string]string{"tag:node": "demo", "tag:set": string(want.ID), "tag:state": "proven"}
+	var summary record.Summary
+	if err := json.Unmarshal([]byte(first.Tags["tag:summary"]), &summary); err != nil || !summary.At.Equal(want.Began.Wall) {
+		t.Errorf("the summary is %q: %v", first.Tags["tag:summary"], err)
+	}
+	delete(first.Tags, "tag:summary")
 	if !maps.Equal(first.Tags, tags) {
 		t.Errorf("the tags are %v, want %v", first.Tags, tags)
 	}

@@ -3,6 +3,7 @@ package repository
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"path"
@@ -17,6 +18,7 @@ import (
 
 	"holdfast"
 	setmanifest "holdfast/manifest"
+	"holdfast/record"
 )
 
 // After this many bytes a session writes its index, so that a later run can
@@ -150,7 +152,11 @@ func (s *Session) Seal(ctx context.Context, set *holdfast.Set) error {
 
 // publish makes the tree below root a set.
 func (s *Session) publish(ctx context.Context, set *holdfast.Set, root *snapshot.DirEntry, files int) error {
-	_, err := snapshot.SaveSnapshot(ctx, s.w, &snapshot.Manifest{
+	facts, err := json.Marshal(record.Summarize(*set))
+	if err != nil {
+		return err
+	}
+	_, err = snapshot.SaveSnapshot(ctx, s.w, &snapshot.Manifest{
 		Source:      sourceOf(set.Node.Name),
 		Description: fmt.Sprintf("Holdfast set %s of node %s: %s", set.ID, set.Node.Name, set.State),
 		StartTime:   fs.UTCTimestampFromTime(set.Began.Wall),
@@ -163,7 +169,10 @@ func (s *Session) publish(ctx context.Context, set *holdfast.Set, root *snapshot
 		// A pin protects the snapshot from kopia's own retention, which does
 		// not know sets.
 		Pins: []string{hostName},
-		Tags: map[string]string{tagNode: string(set.Node.Name), tagSet: string(set.ID), tagState: string(set.State)},
+		Tags: map[string]string{
+			tagNode: string(set.Node.Name), tagSet: string(set.ID), tagState: string(set.State),
+			tagFacts: string(s.hide(facts)),
+		},
 	})
 	return s.location.explain("write to", err)
 }

@@ -22,6 +22,7 @@ const (
 	tagNode  = "tag:node"
 	tagSet   = "tag:set"
 	tagState = "tag:state"
+	tagFacts = "tag:summary" // record.Summary, as JSON
 )
 
 func sourceOf(node holdfast.NodeName) snapshot.SourceInfo {
@@ -32,6 +33,10 @@ func sourceOf(node holdfast.NodeName) snapshot.SourceInfo {
 // repository leaves its decision and its copies empty: the caller knows them.
 type Entry struct {
 	record.Set
+
+	// Summary is what lists need of the manifest; nil where the entry has none, as
+	// those of older sets.
+	Summary *record.Summary `json:"-"`
 
 	root object.ID
 }
@@ -70,6 +75,10 @@ func entryOf(m *snapshot.Manifest) (Entry, bool) {
 	}}
 	if sum := m.RootEntry.DirSummary; sum != nil {
 		e.Bytes, e.Files = sum.TotalFileSize, sum.TotalFileCount
+	}
+	var known record.Summary
+	if json.Unmarshal([]byte(m.Tags[tagFacts]), &known) == nil {
+		e.Summary = &known
 	}
 	return e, true
 }

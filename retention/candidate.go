@@ -3,12 +3,12 @@ package retention
 import (
 	"cmp"
 	"fmt"
-	"slices"
-	"strconv"
+	"maps"
 	"strings"
 	"time"
 
 	"holdfast"
+	"holdfast/record"
 )
 
 // Candidate is one stored set as the rules see it.
@@ -32,73 +32,33 @@ type Candidate struct {
 	Unreadable string
 }
 
-// The names of marks.
-const (
-	serialMark    = "synchronizer serial"
-	migrationMark = "migration id"
-	postgresMark  = "Postgres version"
-	windowMark    = "pruning window"
-	schemaMark    = "schema version"
-)
+// windowMark is the mark of the pruning window.
+const windowMark = "pruning window"
 
 // Look makes a candidate of a set's manifest. It computes the state again: a
 // state that the facts do not support does not count.
 func Look(set holdfast.Set, restores holdfast.Verdict) Candidate {
-	fresh := set
-	fresh.Prove()
-	c := Candidate{Set: set.ID, State: set.State, At: set.Began.Wall, Marks: map[string]string{}, Restores: restores}
+	c := Listed(set.ID, set.State, record.Summarize(set), restores)
 	if set.State == holdfast.Proven {
-		c.State = fresh.State
-	}
-	for _, capture := range set.Parts() {
-		if v := capture.Server.Number; v != 0 {
-			c.Marks[postgresMark+" of "+string(capture.Component)] = version(v)
-		}
-		// A set does not record the Splice version itself. An upgrade changes
-		// the schema's version, which a restore has to match.
-		if v := capture.Facts.Migrations; v != "" {
-			c.Marks[schemaMark+" of "+string(capture.Component)] = v
-		}
-		if v := capture.Facts.Validator; v != nil {
-			c.Marks[migrationMark] = strconv.FormatInt(v.MigrationID, 10)
-		}
-		if p := capture.Facts.Participant; p != nil {
-			c.participant(capture, *p)
-		}
+		set.Prove()
+		c.State = set.State
 	}
 	return c
 }
 
-func (c *Candidate) participant(capture holdfast.Part, p holdfast.ParticipantFacts) {
-	if !capture.Consistent.Wall.IsZero() {
-		c.At = capture.Consistent.Wall
+// Listed makes a candidate of what a listing knows of a set.
+func Listed(id holdfast.SetID, state holdfast.State, s record.Summary, restores holdfast.Verdict) Candidate {
+	c := Candidate{
+		Set: id, State: state, At: s.At, Marks: maps.Clone(s.Marks), Pruned: s.Pruned, Restores: restores,
 	}
-	c.Pruned = p.PrunedUpTo != nil
-	if p.Pruning != nil {
-		c.Window = p.Pruning.Retention
+	if c.Marks == nil {
+		c.Marks = map[string]string{}
 	}
-	if p.Pruning != nil || p.NoPruning {
-		c.Marks[windowMark] = window(c.Window)
+	if s.Window != nil {
+		c.Window, c.Marks[windowMark] = *s.Window, window(*s.Window)
 	}
-	var serials []string
-	for _, s := range p.Synchronizers {
-		if !s.Active {
-			continue
-		}
-		name := s.PhysicalID
-		if n, ok := s.Serial(); ok {
-			name = strconv.Itoa(n)
-		}
-		serials = append(serials, s.Alias+" "+name)
-	}
-	if len(serials) > 0 {
-		slices.Sort(serials)
-		c.Marks[serialMark] = strings.Join(serials, ", ")
-	}
+	return c
 }
-
-// version formats Postgres' version number: 150018 is 15.18.
-func version(number int) string { return fmt.Sprintf("%d.%d", number/10000, number%10000) }
 
 func window(w time.Duration) string {
 	if w == 0 {

@@ -2,10 +2,12 @@ package retention_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -236,6 +238,24 @@ func TestLookBelievesTheFacts(t *testing.T) {
 	set.Captures[1].Ended.Since = 2 * time.Hour
 	if c := retention.Look(set, holdfast.CannotTell); c.State != holdfast.Misordered {
 		t.Errorf("a set whose clock contradicts it is %s", c.State)
+	}
+}
+
+// A set's summary says of it what its manifest does, after it was stored.
+func TestAListingSaysWhatManifestsDo(t *testing.T) {
+	for i, set := range history.New(1, history.Options{Span: 3 * day}).Sets {
+		text, err := json.Marshal(record.Summarize(set))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var stored record.Summary
+		if err := json.Unmarshal(text, &stored); err != nil {
+			t.Fatal(err)
+		}
+		want := retention.Look(set, holdfast.Holds)
+		if got := retention.Listed(set.ID, set.State, stored, holdfast.Holds); !reflect.DeepEqual(got, want) {
+			t.Errorf("set %d: %+v, want %+v", i, got, want)
+		}
 	}
 }
 

@@ -11,68 +11,64 @@ import (
 	"holdfast/retention"
 )
 
-// setFacts are what lists need of a set's manifest. A set never changes, so they
-// are read once, and this machine remembers them.
+// setFacts are what lists need of a set's manifest.
 type setFacts struct {
 	Candidate retention.Candidate
 	Databases int64
 }
 
-// rememberedFacts are those of a node's sets, as the program of that version
-// reads them. They serve for looking: what is dropped is decided by manifests.
-type rememberedFacts struct {
-	Version string
-	Sets    map[holdfast.SetID]setFacts
-}
+// readWhole is how many of the newest sets a list reads although their summaries
+// are known: a manifest that has been damaged since shows there. Older ones are
+// read by checks, verifications and retention.
+const readWhole = 32
 
 // facts are those of the node's sets among the entries. Known ones are not read
-// again; nil stands for those that this machine remembers.
+// again: a set never changes.
 func (p *Parts) facts(
 	ctx context.Context, r *repository.Repository, entries []repository.Entry, known map[holdfast.SetID]setFacts,
 ) (map[holdfast.SetID]setFacts, error) {
-	file := stateFileOf(p.Config.Node, "sets")
-	if len(known) == 0 {
-		var remembered rememberedFacts
-		file.load(&remembered)
-		if remembered.Version == p.Version {
-			known = remembered.Sets
+	own := slices.DeleteFunc(slices.Clone(entries), func(e repository.Entry) bool { return e.Node != p.Node.Name })
+	out := map[holdfast.SetID]setFacts{}
+	var unknown []repository.Entry
+	for i, e := range own {
+		f, ok := known[e.ID]
+		switch {
+		case ok && f.Candidate.Unreadable == "":
+			out[e.ID] = f
+		case e.Summary != nil && i < len(own)-readWhole:
+			out[e.ID] = listedFacts(e)
+		default:
+			unknown = append(unknown, e)
 		}
 	}
-	own := slices.DeleteFunc(slices.Clone(entries), func(e repository.Entry) bool { return e.Node != p.Node.Name })
-	facts, err := learn(ctx, r, own, known)
-	if err == nil && p.AsOf.IsZero() {
-		file.save(rememberedFacts{p.Version, facts})
-	}
-	return facts, err
+	return out, learn(ctx, r, unknown, out)
 }
 
 // readAtOnce is how many manifests are in memory at a time.
 const readAtOnce = 32
 
-// learn reads the manifests of sets that are not known, a few at a time: all of
-// them together would take much memory.
+// learn reads the manifests of sets, a few at a time: all of them together would
+// take much memory.
 func learn(
-	ctx context.Context, r *repository.Repository, entries []repository.Entry, known map[holdfast.SetID]setFacts,
-) (map[holdfast.SetID]setFacts, error) {
-	out := map[holdfast.SetID]setFacts{}
-	var unknown []repository.Entry
-	for _, e := range entries {
-		if f, ok := known[e.ID]; ok && f.Candidate.Unreadable == "" {
-			out[e.ID] = f
-		} else {
-			unknown = append(unknown, e)
-		}
-	}
-	for some := range slices.Chunk(unknown, readAtOnce) {
+	ctx context.Context, r *repository.Repository, entries []repository.Entry, into map[holdfast.SetID]setFacts,
+) error {
+	for some := range slices.Chunk(entries, readAtOnce) {
 		read, err := r.ManifestsOf(ctx, some)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		for _, one := range read {
-			out[one.ID] = factsOf(one)
+			into[one.ID] = factsOf(one)
 		}
 	}
-	return out, nil
+	return nil
+}
+
+// listedFacts are what the listing says.
+func listedFacts(e repository.Entry) setFacts {
+	return setFacts{
+		Candidate: retention.Listed(e.ID, e.State, *e.Summary, holdfast.CannotTell), Databases: e.Summary.Databases,
+	}
 }
 
 func factsOf(read repository.Read) setFacts {
@@ -81,11 +77,9 @@ func factsOf(read repository.Read) setFacts {
 			Set: read.ID, State: read.State, At: read.Began, Unreadable: read.Err.Error(),
 		}}
 	}
-	f := setFacts{Candidate: retention.Look(read.Set, holdfast.CannotTell)}
-	for _, part := range read.Set.Parts() {
-		f.Databases += part.Database.Bytes
+	return setFacts{
+		Candidate: retention.Look(read.Set, holdfast.CannotTell), Databases: record.Summarize(read.Set).Databases,
 	}
-	return f
 }
 
 // decide notes on entries what retention makes of them.

@@ -1,44 +1,106 @@
 package setup
 
 import (
+	"context"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"holdfast"
 	"holdfast/config"
-	"holdfast/record"
+	"holdfast/content"
+	"holdfast/place"
 	"holdfast/repository"
 )
 
-// What is remembered of sets decides for lists as the sets themselves would.
-func TestRememberedFactsAreEqual(t *testing.T) {
-	t.Setenv("STATE_DIRECTORY", t.TempDir())
-	set := holdfast.Set{
-		ID: holdfast.NewSetID(time.Date(2026, 11, 26, 0, 0, 0, 0, time.UTC), [4]byte{1}), State: holdfast.Unproven,
-		Node: holdfast.Node{Name: "n"},
+// A list takes older sets from the listing, and reads the newest whole: there a
+// damaged manifest shows.
+func TestListsReadTheNewestManifestsAlone(t *testing.T) {
+	dir := t.TempDir()
+	at, err := place.Parse(dir, dir)
+	if err != nil {
+		t.Fatal(err)
 	}
-	f := factsOf(repository.Read{Entry: repository.Entry{Set: record.Set{ID: set.ID}}, Set: set})
-	file := stateFileOf("n", "sets")
-	file.save(rememberedFacts{"1", map[holdfast.SetID]setFacts{set.ID: f}})
-	var again rememberedFacts
-	file.load(&again)
-	p := &Parts{Config: &config.Config{}, Node: set.Node}
-	for _, facts := range []map[holdfast.SetID]setFacts{{set.ID: f}, again.Sets} {
-		entries := []repository.Entry{
-			{Set: record.Set{ID: set.ID, Node: "n", State: set.State}}, {Set: record.Set{ID: "other", Node: "m"}},
+	password := holdfast.NewSecret("a password of a test")
+	if err := repository.Create(t.Context(), at, password); err != nil {
+		t.Fatal(err)
+	}
+	const older = 2
+	fillSets(t, at, password, readWhole+older)
+	packs, err := filepath.Glob(filepath.Join(dir, "p", "*", "*"))
+	if err != nil || len(packs) == 0 {
+		t.Fatalf("packs: %q, %v", packs, err)
+	}
+	for _, pack := range packs { // where the manifests are
+		if err := os.Remove(pack); err != nil {
+			t.Fatal(err)
 		}
-		decide(p, entries, facts, nil, nil, time.Now())
-		if d := entries[0].Decision; d == nil || !d.Keep || entries[1].Decision != nil {
-			t.Errorf("%+v", entries)
+	}
+	r, err := repository.Open(t.Context(), at, password)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = r.Close(context.WithoutCancel(t.Context())) }()
+	entries, err := r.Sets(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &Parts{Config: &config.Config{}, Node: holdfast.Node{Name: "n"}}
+	facts, err := p.facts(t.Context(), r, entries, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	decide(p, entries, facts, nil, nil, time.Now())
+	for i, e := range entries {
+		f := facts[e.ID]
+		switch unread := f.Candidate.Unreadable != ""; {
+		case unread != (i >= older):
+			t.Errorf("set %d of %d: unreadable: %q", i, len(entries), f.Candidate.Unreadable)
+		case !unread && f.Databases != int64(i+1)<<20:
+			t.Errorf("set %d: databases of %d bytes", i, f.Databases)
+		case e.Decision == nil || !e.Decision.Keep:
+			t.Errorf("set %d: %+v", i, e.Decision)
 		}
-	}
-	if c := again.Sets[set.ID].Candidate; c.State != holdfast.Unproven || c.Set != set.ID {
-		t.Errorf("%+v", c)
-	}
-	unread := factsOf(repository.Read{Err: errUnread})
-	if unread.Candidate.Unreadable == "" {
-		t.Error("an unreadable set is remembered")
 	}
 }
 
-var errUnread error = &holdfast.Problem{What: "no piece"}
+// fillSets stores so many sets of node n, each of a larger database.
+func fillSets(t *testing.T, at place.Place, password holdfast.Secret, n int) {
+	t.Helper()
+	r, err := repository.Open(t.Context(), at, password)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = r.Close(context.WithoutCancel(t.Context())) }()
+	for i := range n {
+		began := holdfast.Moment{Wall: time.Date(2026, 11, 1, i, 0, 0, 0, time.UTC)}
+		set := &holdfast.Set{
+			Schema: holdfast.ManifestSchema, ID: holdfast.NewSetID(began.Wall, [4]byte{byte(i)}),
+			Node: holdfast.Node{Name: "n"}, State: holdfast.Unproven, Began: began, Ended: began,
+			Captures: []holdfast.Capture{{
+				Method:  holdfast.Dump,
+				Content: content.Rows{Schema: "app/schema.dump", Globals: "app/globals.sql"},
+				Components: []holdfast.Captured{
+					{Component: "app", Kind: holdfast.App, Database: holdfast.Database{Bytes: int64(i+1) << 20}},
+				},
+			}},
+		}
+		err := r.Write(t.Context(), "test", func(ctx context.Context, w holdfast.SetWriter) error {
+			for _, name := range set.FileNames() {
+				if _, err := w.Put(ctx, name, func(w io.Writer) error {
+					_, err := io.Copy(w, strings.NewReader("-"))
+					return err
+				}); err != nil {
+					return err
+				}
+			}
+			return w.Seal(ctx, set)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -41,6 +42,10 @@ func (b *bench) pages(ctx context.Context) error {
 	if _, _, err := one.backup(ctx); err != nil {
 		return err
 	}
+	b.note("%d sets, as a year of one every four hours leaves them", manySets)
+	if err := fill(ctx, one); err != nil {
+		return err
+	}
 	if err := b.manyIn(ctx, "directory", one, nil); err != nil {
 		return err
 	}
@@ -49,11 +54,11 @@ func (b *bench) pages(ctx context.Context) error {
 		b.note("no bucket is measured: HOLDFAST_TEST_STORES is not set")
 		return nil
 	}
-	return b.inBucket(ctx, programs)
+	return b.inBucket(ctx, one, programs)
 }
 
-// inBucket measures the same in a bucket of versitygw.
-func (b *bench) inBucket(ctx context.Context, programs string) error {
+// inBucket measures a copy of the repository in a bucket of versitygw.
+func (b *bench) inBucket(ctx context.Context, one repository, programs string) error {
 	root := filepath.Join(b.dir, "buckets")
 	if err := os.MkdirAll(filepath.Join(root, "sets"), 0o700); err != nil {
 		return err
@@ -78,36 +83,43 @@ func (b *bench) inBucket(ctx context.Context, programs string) error {
 		return err
 	}
 	at := fmt.Sprintf("s3://sets/holdfast?endpoint=%s&region=us-east-1&tls=off", address)
-	dir := filepath.Join(b.dir, "pages-s3")
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
 	keys := []string{"AWS_ACCESS_KEY_ID=key1", "AWS_SECRET_ACCESS_KEY=secret12"}
-	s3 := repository{b.holdfast, dir}
-	create := s3.command("init", "--no-input", "--node", "bench", "--database", "participant="+b.node.ParticipantDSN(),
-		"--repository", at, "--identities-url", "-", "--tools", b.node.Participant.Version.Bin)
-	create.env = keys
-	if _, err := execute(ctx, create); err != nil {
+	send := one.command("repository", "copy", "--to", at)
+	send.env = keys
+	if _, err := execute(ctx, send); err != nil {
 		return err
 	}
-	take := s3.command("backup", "--quiet")
-	take.env = keys
-	if _, err := execute(ctx, take); err != nil {
+	s3, err := b.configured(one, at)
+	if err != nil {
 		return err
-	}
-	for _, pair := range keys {
-		name, value, _ := strings.Cut(pair, "=")
-		_ = os.Setenv(name, value)
 	}
 	return b.manyIn(ctx, "bucket", s3, keys)
 }
 
-// manyIn fills a repository, and measures.
-func (b *bench) manyIn(ctx context.Context, kind string, r repository, env []string) error {
-	b.note("%s: %d sets", kind, manySets)
-	if err := fill(ctx, r); err != nil {
-		return err
+// configured is the repository in another place, with a configuration of its own.
+func (b *bench) configured(one repository, at string) (repository, error) {
+	other := repository{one.program, filepath.Join(b.dir, "pages-elsewhere")}
+	if err := os.MkdirAll(other.dir, 0o700); err != nil {
+		return other, err
 	}
+	for _, name := range []string{"holdfast.yaml", "repository.password"} {
+		text, err := os.ReadFile(filepath.Join(one.dir, name))
+		if err != nil {
+			return other, err
+		}
+		here := filepath.Join(one.dir, "repository")
+		changed := strings.ReplaceAll(string(text), here, at)
+		changed, _, _ = strings.Cut(changed, "\nhttp:") // of the page that was measured
+		if err := os.WriteFile(filepath.Join(other.dir, name), []byte(changed), 0o600); err != nil {
+			return other, err
+		}
+	}
+	return other, nil
+}
+
+// manyIn measures a repository that is filled. No list has what an earlier one
+// may have remembered.
+func (b *bench) manyIn(ctx context.Context, kind string, r repository, env []string) error {
 	for range b.rounds {
 		list := r.command("list", "--output", "json")
 		list.env = env
@@ -121,8 +133,9 @@ func (b *bench) manyIn(ctx context.Context, kind string, r repository, env []str
 	return b.measurePages(ctx, kind, r, env)
 }
 
-// fill repeats the newest set, each four hours before the next. Their files are
-// left out: lists and pages read manifests alone.
+// fill repeats the newest set, each four hours before the next, the oldest first.
+// Their files are left out: lists and pages read manifests alone. Files have the
+// time that they would have, so that maintenance does what it does in a year.
 func fill(ctx context.Context, r repository) error {
 	var conf struct{ path, password string }
 	for key, to := range map[string]*string{"repository.path": &conf.path, "repository.password": &conf.password} {
@@ -149,14 +162,49 @@ func fill(ctx context.Context, r repository) error {
 	if err != nil {
 		return err
 	}
+	from := time.Now()
 	for i := range manySets {
+		made := earlier(set, manySets-i)
 		if err := rep.Write(ctx, "bench", func(ctx context.Context, w holdfast.SetWriter) error {
-			return write(ctx, w, earlier(set, i+1))
+			return write(ctx, w, made)
 		}); err != nil {
+			return err
+		}
+		if (i+1)%setsADay == 0 {
+			if err := date(conf.path, from, made.Ended.Wall); err != nil {
+				return err
+			}
+		}
+		if (i+1)%betweenMaintenances != 0 {
+			continue
+		}
+		if _, err := rep.Maintain(ctx, true); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// setsADay are those that are taken within a day, and betweenMaintenances is so many
+// sets. A real repository is maintained daily; so
+// that this takes less than hours, here it is every three weeks.
+const (
+	setsADay            = 6
+	betweenMaintenances = 126
+)
+
+// date gives the files that were written since then another time.
+func date(dir string, since, to time.Time) error {
+	return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil || info.ModTime().Before(since) {
+			return err
+		}
+		return os.Chtimes(path, to, to)
+	})
 }
 
 // earlier is a set like it of so many times four hours before.
