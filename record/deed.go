@@ -23,6 +23,9 @@ const (
 	ChangedPassword  Act = "changed the password"
 	PinnedSet        Act = "pinned a set"
 	UnpinnedSet      Act = "unpinned a set"
+	LoggedIn         Act = "logged in"
+	LoginRefused     Act = "was refused a login"
+	Requested        Act = "requested"
 )
 
 // Deed is one entry of the audit trail, which is stored in the repository. Each
@@ -31,7 +34,7 @@ const (
 type Deed struct {
 	At       time.Time         `json:"at"`
 	Node     holdfast.NodeName `json:"node"`
-	By       string            `json:"by"` // user@host
+	By       string            `json:"by"` // user@host, or a name "on the page"
 	Act      Act               `json:"act"`
 	What     string            `json:"what"`
 	Holdfast string            `json:"holdfast"` // version of the program

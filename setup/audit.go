@@ -14,19 +14,25 @@ import (
 // Audit adds to the audit trail what was done. What cannot be written there is an
 // event: it keeps nobody from a restore.
 func (p *Parts) Audit(ctx context.Context, act record.Act, what string) {
-	within := auditTime
-	if ctx.Err() != nil {
-		within = lastAuditTime
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), within) // it was done, even if nobody waits any more
+	ctx, cancel := toAudit(ctx)
 	defer cancel()
 	r, err := p.Repository(ctx)
 	if err == nil {
-		err = p.auditIn(ctx, r, act, what)
+		err = p.auditIn(ctx, r, record.Deed{By: Who(), Act: act, What: what, At: auditNow()})
 	}
 	if err != nil {
 		p.Events.Report(NotAudited{Act: act, What: what, Cause: err})
 	}
+}
+
+// toAudit bounds how long entries may take. What they say was done, even if nobody
+// waits any more.
+func toAudit(ctx context.Context) (context.Context, context.CancelFunc) {
+	within := auditTime
+	if ctx.Err() != nil {
+		within = lastAuditTime
+	}
+	return context.WithTimeout(context.WithoutCancel(ctx), within)
 }
 
 // How long an entry may take to be written, the same after an interrupt, and how
@@ -37,14 +43,16 @@ const (
 	auditPatience = 10 * time.Second
 )
 
-func (p *Parts) auditIn(ctx context.Context, r *repository.Repository, act record.Act, what string) error {
+func (p *Parts) auditIn(ctx context.Context, r *repository.Repository, d record.Deed) error {
+	d.Node, d.Holdfast = p.Node.Name, p.Version
 	before := r.Patience
 	r.Patience = max(before, auditPatience)
 	defer func() { r.Patience = before }()
-	return r.AddDeed(ctx, record.Deed{
-		At: time.Now().UTC().Round(time.Second), Node: p.Node.Name, By: Who(), Act: act, What: what, Holdfast: p.Version,
-	})
+	return r.AddDeed(ctx, d)
 }
+
+// auditNow is the time of an entry.
+func auditNow() time.Time { return time.Now().UTC().Round(time.Second) }
 
 // NotAudited is the event of an act that is not in the audit trail.
 type NotAudited struct {

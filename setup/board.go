@@ -177,6 +177,9 @@ func (b *board) read(ctx context.Context, p *Parts) error {
 	if next.Pins, err = r.Pins(ctx, p.Node.Name); err != nil {
 		return err
 	}
+	if next.Activity, err = activityOf(ctx, r, p.Node.Name); err != nil {
+		return err
+	}
 	seen, err := r.Verification(ctx)
 	if err != nil {
 		return err

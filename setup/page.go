@@ -25,7 +25,7 @@ func page(ctx context.Context, services []*Service, version string) (http.Handle
 			return nil, err
 		}
 		site := web.Site{
-			Access: access, Version: version, Now: time.Now, Events: s.Options.Events, Hide: s.Options.hide,
+			Access: access, Version: version, Now: time.Now, Events: pageEvents(s, services), Hide: s.Options.hide,
 		}
 		for _, one := range services {
 			site.Nodes = append(site.Nodes, one.pages())

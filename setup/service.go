@@ -48,6 +48,7 @@ type Service struct {
 	requests map[string]string // tasks that somebody wants at once, and why
 	wake     chan struct{}     // the daemon, for them
 	board    *board
+	trail    *pageTrail
 	wish     wish
 	// upgrade is when the synchronizer is upgraded, as Scans announce; zero when
 	// they announce none.
@@ -60,7 +61,7 @@ func Serve(conf *config.Config, o Options) *Service {
 		conf: conf, status: Status{Node: holdfast.NodeName(conf.Node)},
 		requests: map[string]string{}, wake: make(chan struct{}, 1),
 	}
-	s.board = newBoard(s)
+	s.board, s.trail = newBoard(s), newPageTrail(s)
 	o.Events = s.board.heard(o)
 	s.Options = o
 	return s

@@ -123,6 +123,7 @@ func (s *Services) Run(ctx context.Context) error {
 	for _, one := range s.list {
 		d.Nodes = append(d.Nodes, one.Node())
 		all.Go(func() { one.Notices(d.Clock).Run(ctx) })
+		all.Go(func() { one.trail.run(ctx) })
 	}
 	all.Go(func() { s.keepAlive(ctx) })
 	return d.Run(ctx)
