@@ -45,7 +45,8 @@ type Task struct {
 	// Do does it once. It ends when its context does.
 	Do func(ctx context.Context) error
 	// Outside is for a task that neither changes what the repository knows nor
-	// depends on it: the repository is not asked because of it.
+	// depends on it: the repository is not asked because of it, and events say only
+	// that it fails and that it works again.
 	Outside bool
 }
 
@@ -105,7 +106,7 @@ func (w *worker) step(ctx context.Context) {
 		w.ask(ctx)
 	}
 	now := w.Clock.Now()
-	next := schedule.Next(now, w.node.Name, w.plans(), w.merged())
+	next := schedule.Next(now, w.node.Name, plans(w.tasks, true), w.merged())
 	if ctx.Err() != nil {
 		return
 	}
@@ -114,16 +115,23 @@ func (w *worker) step(ctx context.Context) {
 		w.do(ctx, next)
 		return
 	}
-	if next.Task != w.shown.Task || !next.At.Equal(w.shown.At) {
-		w.Events.Report(Waiting{Node: w.node.Name, Task: next.Task, At: next.At, Why: next.Why})
-		w.shown = next
-	}
+	w.announce(now)
 	until := now.Add(Glance)
 	if next.Task != "" && next.At.Before(until) {
 		until = next.At
 	}
 	w.sleep(ctx, until)
 	w.asked = next.Task == "" || w.Clock.Now().Before(next.At) || w.task(next.Task).Outside
+}
+
+// announce says what is waited for, when that has changed. Tasks outside are done
+// too often to be spoken of.
+func (w *worker) announce(now time.Time) {
+	next := schedule.Next(now, w.node.Name, plans(w.tasks, false), w.merged())
+	if next.Task != w.shown.Task || !next.At.Equal(w.shown.At) {
+		w.Events.Report(Waiting{Node: w.node.Name, Task: next.Task, At: next.At, Why: next.Why})
+		w.shown = next
+	}
 }
 
 // sleep sleeps until then, or until it is woken.
@@ -164,10 +172,13 @@ func (w *worker) ask(ctx context.Context) {
 	}
 }
 
-func (w *worker) plans() []schedule.Task {
+// plans are the schedules of tasks, with or without those outside.
+func plans(tasks []Task, outside bool) []schedule.Task {
 	var out []schedule.Task
-	for _, t := range w.tasks {
-		out = append(out, t.Task)
+	for _, t := range tasks {
+		if outside || !t.Outside {
+			out = append(out, t.Task)
+		}
 	}
 	return out
 }
@@ -201,8 +212,12 @@ func (w *worker) merged() map[string]schedule.Past {
 
 // do has one task done, and remembers how it ended.
 func (w *worker) do(ctx context.Context, next schedule.Decision) {
-	w.shown, w.asked = schedule.Decision{}, w.task(next.Task).Outside
-	w.Events.Report(Began{Node: w.node.Name, Task: next.Task, Why: next.Why})
+	outside := w.task(next.Task).Outside
+	w.asked = outside
+	if !outside {
+		w.shown = schedule.Decision{}
+		w.Events.Report(Began{Node: w.node.Name, Task: next.Task, Why: next.Why})
+	}
 	w.show(next.Task, next)
 	began := w.Clock.Now()
 	err := w.task(next.Task).Do(ctx)
@@ -210,7 +225,12 @@ func (w *worker) do(ctx context.Context, next schedule.Decision) {
 	own := w.own[next.Task]
 	own.Tried = ended
 	if err == nil {
+		worked := own.Failures == 0 && !own.Held
 		own = schedule.Past{Done: began, Tried: ended, Took: ended.Sub(began)}
+		if outside && worked { // nothing has changed
+			w.own[next.Task] = own
+			return
+		}
 		w.Events.Report(Ended{Node: w.node.Name, Task: next.Task, Took: own.Took})
 	} else if holdfast.ClassOf(err) == holdfast.Busy && ctx.Err() == nil { // another daemon, or somebody by hand, is at it
 		own.Held, own.Failures, own.Failed = true, 0, nil

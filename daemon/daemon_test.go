@@ -3,6 +3,8 @@ package daemon_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -294,4 +296,43 @@ func TestWanted(t *testing.T) {
 		stop()
 	}
 	<-ended
+}
+
+// A task outside is done often: it is spoken of only when it fails, and when it
+// works again.
+func TestALookIsNotSpokenOf(t *testing.T) {
+	ctx, stop := context.WithCancel(t.Context())
+	begin := time.Date(2026, 11, 26, 0, 0, 0, 0, time.UTC)
+	clock := &fakeClock{now: begin, ends: begin.Add(6 * time.Hour), stop: stop}
+	looks := 0
+	watch := daemon.Task{
+		Task: schedule.Task{Name: "watch", Rule: schedule.Every(10 * time.Minute)}, Outside: true,
+		Do: func(context.Context) error {
+			if looks++; looks == 5 || looks == 6 {
+				return errors.New("no database")
+			}
+			return nil
+		},
+	}
+	backup := daemon.Task{
+		Task: schedule.Task{Name: "backup", Rule: schedule.Every(4 * time.Hour)},
+		Do:   func(context.Context) error { return nil },
+	}
+	var heard []string
+	d := daemon.Daemon{Clock: clock, Events: func(e event.Event) {
+		heard = append(heard, strings.TrimPrefix(fmt.Sprintf("%T", e), "daemon.")+" "+strings.Fields(e.String())[1])
+	}, Nodes: []daemon.Node{{
+		Name: "n", Tasks: func() []daemon.Task { return []daemon.Task{backup, watch} },
+		Past: func(context.Context) (map[string]schedule.Past, error) { return nil, nil },
+	}}}
+	if err := d.Run(ctx); err != nil && !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	want := []string{
+		"Began backup", "Ended backup", "Waiting next", "Failed watch", "Failed watch", "Ended watch",
+		"Began backup", "Ended backup", "Waiting next",
+	}
+	if looks < 30 || !slices.Equal(heard, want) {
+		t.Errorf("after %d looks heard %q, want %q", looks, heard, want)
+	}
 }
