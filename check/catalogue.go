@@ -198,7 +198,7 @@ func freshness() []Entry {
 			Consequence: "A restore loses later users, keys and configuration. " +
 				"The rest is replayed while sequencers still have it.",
 			Next: "`holdfast backup`; then find out why the scheduled backup did not run: " +
-				"`systemctl status holdfast.timer`, or the mail of cron.",
+				"`journalctl -u holdfast --since -1d`, or the log of `holdfast run`.",
 			DependsOn: []Code{RepositoryReadable, ClockSane},
 			judge:     postgresCadence,
 		},
