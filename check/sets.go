@@ -8,6 +8,7 @@ import (
 
 	"holdfast"
 	"holdfast/record"
+	"holdfast/size"
 )
 
 func repositoryReadable(v *view) answer {
@@ -308,23 +309,9 @@ func spaceForRestore(v *view) answer {
 			return cannotTell(inSpace, fmt.Sprintf("%s: %s", where, d.free.Missing()))
 		}
 		if free < d.need {
-			return violated("%s has %s free; set %s needs %s there", where, size(free), s.ID, size(d.need))
+			return violated("%s has %s free; set %s needs %s there", where, size.Of(free), s.ID, size.Of(d.need))
 		}
-		evidence = append(evidence, fmt.Sprintf("%s has %s free; %s needed", where, size(free), size(d.need)))
+		evidence = append(evidence, fmt.Sprintf("%s has %s free; %s needed", where, size.Of(free), size.Of(d.need)))
 	}
 	return holds("for set %s: %s", s.ID, strings.Join(evidence, "; "))
-}
-
-// size prints bytes for a person.
-func size(n int64) string {
-	const unit = 1024
-	if n < unit {
-		return fmt.Sprintf("%d B", n)
-	}
-	value, exp := float64(n)/unit, 0
-	for value >= unit && exp < 4 {
-		value /= unit
-		exp++
-	}
-	return fmt.Sprintf("%.1f %ciB", value, "KMGTP"[exp])
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"holdfast"
+	"holdfast/size"
 )
 
 // The events of a verification. In addition, event.Bytes says how much is read.
@@ -38,10 +39,10 @@ type (
 	}
 )
 
-func (e SampleBegan) String() string { return "read a sample of " + bytesOf(e.Bytes) }
+func (e SampleBegan) String() string { return "read a sample of " + size.Of(e.Bytes) }
 
 func (e ReadingBegan) String() string {
-	return fmt.Sprintf("read %s, about %s", countOf(e.Files, "file"), bytesOf(e.Bytes))
+	return fmt.Sprintf("read %s, about %s", countOf(e.Files, "file"), size.Of(e.Bytes))
 }
 
 func (e FaultRepairBegan) String() string {
@@ -51,6 +52,6 @@ func (e FaultRepairBegan) String() string {
 func (e RepairBegan) String() string { return "repair " + countOf(e.Pieces, "damaged piece") }
 
 func (e Ended) String() string {
-	return fmt.Sprintf("verified (%s): %s, %s read in %v", e.Level, e.Verdict, bytesOf(e.Bytes),
+	return fmt.Sprintf("verified (%s): %s, %s read in %v", e.Level, e.Verdict, size.Of(e.Bytes),
 		e.Took.Round(time.Millisecond))
 }

@@ -7,6 +7,7 @@ import (
 
 	"holdfast"
 	"holdfast/record"
+	"holdfast/size"
 	"holdfast/stored"
 )
 
@@ -181,7 +182,7 @@ func (r *Report) unknown(holdings []stored.Set) {
 		Code:    "index_gone",
 		Verdict: holdfast.CannotTell,
 		Evidence: fmt.Sprintf("%s with data, %s, but no index of them",
-			countOf(r.Stock.Orphans, "blob"), bytesOf(r.Stock.OrphanBytes)),
+			countOf(r.Stock.Orphans, "blob"), size.Of(r.Stock.OrphanBytes)),
 		Consequence: "Either the first backup was interrupted, or the index was lost. Then all sets are " +
 			"still stored.",
 		Next: "`holdfast verify --rebuild-index`.",

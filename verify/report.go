@@ -9,6 +9,7 @@ import (
 
 	"holdfast"
 	"holdfast/record"
+	"holdfast/size"
 	"holdfast/stored"
 )
 
@@ -213,7 +214,7 @@ func (f *Finding) explain(kind stored.DamageKind, healed int) {
 		stored.Corrected:  "bytes of blob %s have changed, and error correction repaired them while reading",
 		stored.Unindexed:  "no index knows where %sthe data is stored stored",
 	}[kind]
-	f.Evidence = fmt.Sprintf(what, f.Blob) + fmt.Sprintf(": %d pieces, %s", f.Pieces, bytesOf(f.Bytes))
+	f.Evidence = fmt.Sprintf(what, f.Blob) + fmt.Sprintf(": %d pieces, %s", f.Pieces, size.Of(f.Bytes))
 	if kind == stored.Unindexed {
 		f.Evidence = fmt.Sprintf("sets need %d pieces that no index lists", f.Pieces)
 	}
@@ -292,15 +293,4 @@ func countOf(n int, thing string) string {
 		return "1 " + thing
 	}
 	return fmt.Sprintf("%d %ss", n, thing)
-}
-
-func bytesOf(n int64) string {
-	value, unit := float64(n), 0
-	for value >= 1024 && unit < 4 {
-		value, unit = value/1024, unit+1
-	}
-	if unit == 0 {
-		return fmt.Sprintf("%d B", n)
-	}
-	return fmt.Sprintf("%.1f %ciB", value, " KMGT"[unit])
 }

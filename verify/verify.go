@@ -11,6 +11,7 @@ import (
 	"holdfast"
 	"holdfast/event"
 	"holdfast/record"
+	"holdfast/size"
 	"holdfast/stored"
 )
 
@@ -185,8 +186,8 @@ func (j Job) Run(ctx context.Context, p Plan) (Report, error) {
 			Verdict:  holdfast.CannotTell,
 			Evidence: err.Error(),
 			Consequence: fmt.Sprintf("Of about %s only %s were read. The state of the rest is unknown.",
-				bytesOf(p.Reads),
-				bytesOf(reader.stored)),
+				size.Of(p.Reads),
+				size.Of(reader.stored)),
 			Next: "Check the disk or the network of the repository, then run `holdfast verify` again.",
 		})
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"holdfast"
+	"holdfast/size"
 )
 
 //go:embed templates
@@ -47,7 +48,7 @@ func parseScreens() (map[string]*template.Template, error) {
 // words are what templates say things with.
 var words = template.FuncMap{
 	"asset": assetPath,
-	"size":  size,
+	"size":  size.Of,
 	"span":  span,
 	"since": func(now, at time.Time) string { return span(now.Sub(at)) },
 	"until": func(now, at time.Time) string { return span(at.Sub(now)) },
@@ -67,9 +68,9 @@ var words = template.FuncMap{
 	"money": func(amount *float64) string { return fmt.Sprintf("%.2f", *amount) },
 	"signed": func(n int64) string {
 		if n < 0 {
-			return "−" + size(-n)
+			return "−" + size.Of(-n)
 		}
-		return "+" + size(n)
+		return "+" + size.Of(n)
 	},
 	"offset": func(m holdfast.Moment) string { return fmt.Sprintf("+%.3f s", m.Since.Seconds()) },
 	"number": number,
@@ -110,20 +111,6 @@ func pair(n int, unit string, m int, smaller string) string {
 		return fmt.Sprintf("%d %s", n, unit)
 	}
 	return fmt.Sprintf("%d %s %d %s", n, unit, m, smaller)
-}
-
-// size is a number of bytes for people.
-func size(n int64) string {
-	const unit = 1024
-	if n < unit {
-		return fmt.Sprintf("%d B", n)
-	}
-	value, exp := float64(n)/unit, 0
-	for value >= unit && exp < 4 {
-		value /= unit
-		exp++
-	}
-	return fmt.Sprintf("%.1f %ciB", value, "KMGTP"[exp])
 }
 
 // number has its thousands apart.

@@ -13,6 +13,7 @@ import (
 	"holdfast/observed"
 	"holdfast/place"
 	"holdfast/setup"
+	"holdfast/size"
 )
 
 func newBackup(a *app) *cobra.Command {
@@ -101,7 +102,7 @@ func (a *app) printPlan(p backup.Plan) {
 	rows := [][]string{{"STAGE", "COMPONENT", "POSTGRES", "TABLES", "SIZE", "FOUND"}}
 	for i, stage := range p.Stages {
 		for _, o := range stage {
-			rows = append(rows, []string{fmt.Sprint(i + 1), string(o.Component), strings.Fields(o.Postgres)[0], fmt.Sprint(len(o.Tables)), size(o.Bytes), o.Found})
+			rows = append(rows, []string{fmt.Sprint(i + 1), string(o.Component), strings.Fields(o.Postgres)[0], fmt.Sprint(len(o.Tables)), size.Of(o.Bytes), o.Found})
 		}
 	}
 	a.table(rows)
@@ -141,7 +142,7 @@ func (a *app) printLargest(o observed.Outlook) {
 	a.printf("\nLargest tables of %s:\n", o.Component)
 	rows := [][]string{}
 	for _, t := range tables {
-		rows = append(rows, []string{"  " + t.Name, size(t.Bytes), t.Format})
+		rows = append(rows, []string{"  " + t.Name, size.Of(t.Bytes), t.Format})
 	}
 	a.table(rows)
 }

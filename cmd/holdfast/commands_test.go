@@ -17,6 +17,7 @@ import (
 	"holdfast/capture/postgres"
 	"holdfast/event"
 	"holdfast/identities"
+	"holdfast/size"
 )
 
 // every calls fn for each command there is for people.
@@ -187,8 +188,8 @@ capture app: gave way to session 7, which waited 1s for AccessExclusiveLock on t
 
 func TestSizesAndSpans(t *testing.T) {
 	for n, want := range map[int64]string{0: "0 B", 1023: "1023 B", 1024: "1.0 KiB", 1 << 20: "1.0 MiB", 3 << 39: "1.5 TiB", 1 << 60: "1024.0 PiB"} {
-		if got := size(n); got != want {
-			t.Errorf("size(%d) is %s, want %s", n, got, want)
+		if got := size.Of(n); got != want {
+			t.Errorf("size.Of(%d) is %s, want %s", n, got, want)
 		}
 	}
 	for d, want := range map[time.Duration]string{0: "0.0s", 1500 * time.Millisecond: "1.5s", 90 * time.Second: "1m30s", time.Hour - time.Millisecond: "1h0m", 4 * time.Hour: "4h0m", 75 * time.Hour: "3d3h"} {

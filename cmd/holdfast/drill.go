@@ -10,6 +10,7 @@ import (
 
 	"holdfast/drill"
 	"holdfast/setup"
+	"holdfast/size"
 )
 
 type drillFlags struct {
@@ -130,7 +131,7 @@ func (a *app) drill(ctx context.Context, id string, f drillFlags) error {
 }
 
 func (a *app) printDrillPlan(p drill.Plan) {
-	a.printf("Set %s of node %s: %s, %s of databases\nThe server is made from %s\n%s\n", p.Set, p.Node, p.State, size(p.Bytes), p.Place, p.Room.Evidence)
+	a.printf("Set %s of node %s: %s, %s of databases\nThe server is made from %s\n%s\n", p.Set, p.Node, p.State, size.Of(p.Bytes), p.Place, p.Room.Evidence)
 	if p.Estimate > 0 {
 		a.printf("At the pace of the last drill the restore takes about %s.\n", span(p.Estimate))
 	}

@@ -12,6 +12,7 @@ import (
 	"holdfast/capture/postgres"
 	"holdfast/export"
 	"holdfast/setup"
+	"holdfast/size"
 )
 
 type exportFlags struct {
@@ -91,7 +92,7 @@ func (a *app) exportSQL(ctx context.Context, p *setup.Parts, from setup.Source, 
 }
 
 func (a *app) printExport(set holdfast.Set, r export.Report) {
-	a.printf("Exported set %s of node %s into %s: %s, %s.\n", set.ID, set.Node.Name, r.Dir, count(r.Files, "file"), size(r.Bytes))
+	a.printf("Exported set %s of node %s into %s: %s, %s.\n", set.ID, set.Node.Name, r.Dir, count(r.Files, "file"), size.Of(r.Bytes))
 	a.printf("It is not encrypted, and holds private keys: remove it when it has served.\n")
 	if set.State != holdfast.Proven {
 		a.printf("The set is %s: restore.sh refuses it without --accept; _problems.txt says why.\n", set.State)

@@ -8,6 +8,7 @@ import (
 
 	"holdfast/history"
 	"holdfast/setup"
+	"holdfast/size"
 )
 
 func newHistory(a *app) *cobra.Command {
@@ -52,7 +53,7 @@ func (a *app) printHistory(h history.Report) {
 }
 
 func (a *app) printGrowth(g history.Growth) {
-	a.printf("\nDatabases  %s\nStorage    %s%s\n", size(g.Databases), size(g.Stored), cost(g, g.Cost))
+	a.printf("\nDatabases  %s\nStorage    %s%s\n", size.Of(g.Databases), size.Of(g.Stored), cost(g, g.Cost))
 	if g.PerDay == nil {
 		a.printf("Growth     unknown before there are two days of sets\n")
 		return
@@ -61,10 +62,10 @@ func (a *app) printGrowth(g history.Growth) {
 	if *g.PerDay < 0 {
 		sign = "-"
 	}
-	a.printf("Growth     %s%s a day\n\nIf it goes on like this:\n\n", sign, size(max(*g.PerDay, -*g.PerDay)))
+	a.printf("Growth     %s%s a day\n\nIf it goes on like this:\n\n", sign, size.Of(max(*g.PerDay, -*g.PerDay)))
 	rows := [][]string{{"ON", "DATABASES", "STORAGE"}}
 	for _, f := range g.Forecast {
-		rows = append(rows, []string{f.At.Format(time.DateOnly), size(f.Databases), size(f.Stored) + cost(g, f.Cost)})
+		rows = append(rows, []string{f.At.Format(time.DateOnly), size.Of(f.Databases), size.Of(f.Stored) + cost(g, f.Cost)})
 	}
 	a.table(rows)
 }

@@ -17,6 +17,7 @@ import (
 	"holdfast/event"
 	"holdfast/setup"
 	"holdfast/setup/firstrun"
+	"holdfast/size"
 )
 
 func newInit(a *app) *cobra.Command {
@@ -188,7 +189,7 @@ func (a *app) printFound(e event.Event) bool {
 		a.say("Docker: %s.\n", e.Why)
 	case firstrun.DatabaseWorks:
 		a.say("ok  %s: %s, Postgres %s, %d tables, %s\n",
-			e.Component, short(e.Found), strings.Fields(e.Postgres)[0], len(e.Tables), size(e.Bytes))
+			e.Component, short(e.Found), strings.Fields(e.Postgres)[0], len(e.Tables), size.Of(e.Bytes))
 	case firstrun.IdentitiesWork:
 		a.say("ok  identities: %s, %s\n", short(e.ID), count(e.Keys, "key"))
 	case firstrun.DoesNotWork:

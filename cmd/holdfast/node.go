@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"holdfast/setup"
+	"holdfast/size"
 )
 
 func newNode(a *app) *cobra.Command {
@@ -48,7 +49,7 @@ func (a *app) printNode(v setup.View) {
 	}
 	rows := [][]string{{"COMPONENT", "DATABASE", "POSTGRES", "SIZE", "REACHED BY", "FOUND"}}
 	for _, d := range v.Databases {
-		rows = append(rows, []string{string(d.Component), d.Where, cmp.Or(d.Postgres, "-"), size(d.Bytes), cmp.Or(d.By, "the network"), cmp.Or(d.Found, "cannot tell: "+d.Problem)})
+		rows = append(rows, []string{string(d.Component), d.Where, cmp.Or(d.Postgres, "-"), size.Of(d.Bytes), cmp.Or(d.By, "the network"), cmp.Or(d.Found, "cannot tell: "+d.Problem)})
 	}
 	a.table(rows)
 }

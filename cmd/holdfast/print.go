@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"holdfast/internal/printable"
 	"io"
 	"os"
 	"regexp"
@@ -13,6 +12,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"holdfast/internal/printable"
 
 	"golang.org/x/term"
 
@@ -142,20 +143,6 @@ func lines(text string) string {
 		}
 	}
 	return strings.Join(out, "\n  ")
-}
-
-// size prints bytes for people.
-func size(n int64) string {
-	const unit = 1024
-	if n < unit {
-		return fmt.Sprintf("%d B", n)
-	}
-	value, exp := float64(n)/unit, 0
-	for value >= unit && exp < 4 {
-		value /= unit
-		exp++
-	}
-	return fmt.Sprintf("%.1f %ciB", value, "KMGTP"[exp])
 }
 
 // span prints a duration for people.

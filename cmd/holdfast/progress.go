@@ -18,6 +18,7 @@ import (
 	"holdfast/internal/printable"
 	"holdfast/repository"
 	"holdfast/retention"
+	"holdfast/size"
 	"holdfast/step"
 	"holdfast/verify"
 )
@@ -116,10 +117,10 @@ func (p *progress) line(s event.Bytes) {
 	}
 	p.last[s.Subject] = now
 	if s.Total <= 0 {
-		_, _ = fmt.Fprintf(p.out, "%s: %s\n", s.Subject, size(s.Done))
+		_, _ = fmt.Fprintf(p.out, "%s: %s\n", s.Subject, size.Of(s.Done))
 		return
 	}
-	_, _ = fmt.Fprintf(p.out, "%s: %s of about %s (%d%%)\n", s.Subject, size(s.Done), size(s.Total), min(100, 100*s.Done/s.Total))
+	_, _ = fmt.Fprintf(p.out, "%s: %s of about %s (%d%%)\n", s.Subject, size.Of(s.Done), size.Of(s.Total), min(100, 100*s.Done/s.Total))
 }
 
 // print prints one line above the bars.

@@ -11,6 +11,7 @@ import (
 	"holdfast/place"
 	"holdfast/repository"
 	"holdfast/setup"
+	"holdfast/size"
 )
 
 func newRepository(a *app) *cobra.Command {
@@ -166,7 +167,7 @@ func (a *app) printSent(list []repository.Sent) {
 			a.printf("%s has everything already.\n", s.To)
 			continue
 		}
-		a.printf("%s has everything: %d blobs of %s were sent and read back.\n", s.To, s.Blobs, size(s.Bytes))
+		a.printf("%s has everything: %d blobs of %s were sent and read back.\n", s.To, s.Blobs, size.Of(s.Bytes))
 	}
 }
 

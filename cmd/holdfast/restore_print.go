@@ -7,6 +7,7 @@ import (
 
 	"holdfast"
 	"holdfast/restore"
+	"holdfast/size"
 	"holdfast/step"
 )
 
@@ -17,9 +18,9 @@ func (a *app) printRestorePlan(p restore.Plan) {
 	for _, t := range p.Databases {
 		a.printf("%s, %s: ", t.Component, t.Where)
 		if t.Live {
-			a.printf("%s now, ", size(t.Bytes))
+			a.printf("%s now, ", size.Of(t.Bytes))
 		}
-		a.printf("about %s are built (Postgres %d)\n", size(t.Fit.DatabaseBytes), t.Fit.Server.Major())
+		a.printf("about %s are built (Postgres %d)\n", size.Of(t.Fit.DatabaseBytes), t.Fit.Server.Major())
 		for _, d := range t.Fit.Differences {
 			if d.Blocks {
 				a.printf("  BLOCKS: %s\n", short(d.What))
@@ -168,7 +169,7 @@ func (a *app) printLeftovers(list []step.Leftover) {
 	for _, l := range list {
 		bytes := "-"
 		if l.Bytes >= 0 {
-			bytes = size(l.Bytes)
+			bytes = size.Of(l.Bytes)
 		}
 		what := is[l.Role]
 		if l.Proof != nil {

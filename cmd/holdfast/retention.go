@@ -15,6 +15,7 @@ import (
 	"holdfast/repository"
 	"holdfast/retention"
 	"holdfast/setup"
+	"holdfast/size"
 )
 
 func newRetention(a *app) *cobra.Command {
@@ -147,17 +148,17 @@ func (a *app) printMaintenance(u record.Maintenance) {
 	if u.Mode == "none" {
 		return
 	}
-	a.printf("Stored: %s before, %s now", size(u.Before), size(u.After))
+	a.printf("Stored: %s before, %s now", size.Of(u.Before), size.Of(u.After))
 	if u.Freed() > 0 {
-		a.printf("; %s given back", size(u.Freed()))
+		a.printf("; %s given back", size.Of(u.Freed()))
 	}
 	a.printf(".\n")
 	if u.NotBefore != nil {
 		a.printf("%s were found to belong to no set. What was found so for the first time is given back by the second full maintenance from now at the earliest, and not before %s; with one a day, within a week.\n",
-			size(u.Unneeded), when(*u.NotBefore))
+			size.Of(u.Unneeded), when(*u.NotBefore))
 	}
 	if u.Young > 0 {
-		a.printf("%s belong to no set, but are less than a day old: a backup that is under way may need them.\n", size(u.Young))
+		a.printf("%s belong to no set, but are less than a day old: a backup that is under way may need them.\n", size.Of(u.Young))
 	}
 }
 

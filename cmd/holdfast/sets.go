@@ -13,6 +13,7 @@ import (
 	"holdfast/observed"
 	"holdfast/repository"
 	"holdfast/setup"
+	"holdfast/size"
 )
 
 func newList(a *app) *cobra.Command {
@@ -76,7 +77,7 @@ func (a *app) printSets(entries []repository.Entry, copies int, now time.Time) {
 	for _, e := range entries {
 		row := []string{
 			string(e.ID), string(e.Node), string(e.State), span(now.Sub(e.Ended)), span(e.Ended.Sub(e.Began)),
-			size(e.Bytes), fmt.Sprint(e.Files),
+			size.Of(e.Bytes), fmt.Sprint(e.Files),
 		}
 		if copies > 0 {
 			row = append(row, fmt.Sprintf("%d of %d", len(e.Copies), copies))
@@ -154,7 +155,7 @@ func (a *app) printSet(set holdfast.Set) {
 	rows := [][]string{{"COMPONENT", "DATABASE", "POSTGRES", "BEGAN", "ENDED", "TABLES", "ROWS", "SIZE"}}
 	for _, c := range set.Parts() {
 		tables, n := c.Counts()
-		rows = append(rows, []string{string(c.Component), c.Database.Name, fmt.Sprint(c.Server.Major()), offset(c.Began), offset(c.Ended), fmt.Sprint(tables), fmt.Sprint(n), size(c.Bytes)})
+		rows = append(rows, []string{string(c.Component), c.Database.Name, fmt.Sprint(c.Server.Major()), offset(c.Began), offset(c.Ended), fmt.Sprint(tables), fmt.Sprint(n), size.Of(c.Bytes)})
 	}
 	a.table(rows)
 	a.printTakenOver(set)
@@ -202,7 +203,7 @@ func (a *app) printTakenOver(set holdfast.Set) {
 	for _, c := range set.Parts() {
 		if t := c.TakenOver; t != nil {
 			a.printf("Read of %s: %s; taken over from set %s: %s, the oldest reading of %s\n", c.Component,
-				size(c.Bytes-t.Bytes), t.From, size(t.Bytes), when(t.Oldest))
+				size.Of(c.Bytes-t.Bytes), t.From, size.Of(t.Bytes), when(t.Oldest))
 		}
 		if d := c.Disproof; d != nil {
 			a.printf("Changed unseen: table %s of %s, from block %d on, since %s. Everything was read again.\n", d.Table,

@@ -11,6 +11,7 @@ import (
 
 	"holdfast"
 	"holdfast/setup"
+	"holdfast/size"
 	"holdfast/stored"
 	"holdfast/verify"
 )
@@ -171,7 +172,7 @@ func (a *app) printVerifyPlan(p verify.Plan) {
 	if p.Set != "" {
 		what += " of set " + string(p.Set)
 	}
-	a.printf("Verify %s: reads about %s of the %s stored in %s.\n", what, size(p.Reads), size(p.Stock.Bytes), count(p.Stock.Blobs, "blob"))
+	a.printf("Verify %s: reads about %s of the %s stored in %s.\n", what, size.Of(p.Reads), size.Of(p.Stock.Bytes), count(p.Stock.Blobs, "blob"))
 	if p.Level == verify.Sample {
 		a.printf("At this share %s read everything once; %.0f%% of this round are read.\n", count(p.Runs, "run"), 100*p.Before)
 	}
@@ -202,7 +203,7 @@ func (a *app) printVerify(r verify.Report) {
 	for _, id := range r.Recovered {
 		a.printf("found again: set %s\n", id)
 	}
-	a.printf("\n%s read in %s: %s\n", size(r.Read), span(r.Took), map[holdfast.Verdict]string{
+	a.printf("\n%s read in %s: %s\n", size.Of(r.Read), span(r.Took), map[holdfast.Verdict]string{
 		holdfast.Holds: "nothing is wrong that this level can see", holdfast.Violated: "something is wrong", holdfast.CannotTell: "cannot tell"}[r.Verdict])
 	if r.Level == verify.Sample {
 		a.printf("%.0f%% of the stored data are read in this round.\n", 100*r.Share)
