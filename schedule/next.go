@@ -43,6 +43,10 @@ type Decision struct {
 // a quarter of the rule's interval.
 const Patience = time.Minute
 
+// heldPatience is how long a task is left alone that found another run at work:
+// that may end at any time, and may have been killed.
+const heldPatience = 15 * time.Second
+
 // Next decides which task begins next, and when. Node is who it is for: the
 // nodes of an organisation do not all begin at the same second.
 func Next(now time.Time, node string, tasks []Task, past map[string]Past) Decision {
@@ -100,7 +104,7 @@ func (t Task) next(now time.Time, node string, p Past) (Decision, bool) {
 	if d.At.Before(now) {
 		d.At = now
 	}
-	if again := p.Tried.Add(Patience); p.Held && again.After(d.At) && !p.Tried.After(now.Add(Tolerance)) {
+	if again := p.Tried.Add(heldPatience); p.Held && again.After(d.At) && !p.Tried.After(now.Add(Tolerance)) {
 		d.At, d.Why = again, d.Why+"; when the other run may have ended"
 	}
 	if p.Failures > 0 {
