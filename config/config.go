@@ -25,6 +25,7 @@ type Config struct {
 	Identities *Identities         `yaml:"identities"`
 	Repository Repository          `yaml:"repository"`
 	Copies     []Copy              `yaml:"copies"`
+	Cache      Cache               `yaml:"cache"`
 	// SecretManagers say how the managers are reached that references and
 	// identities.keep name.
 	SecretManagers SecretManagers `yaml:"secret_managers"`
@@ -100,6 +101,7 @@ type Repository struct {
 	Place    place.Place `yaml:"path"`
 	Password Reference   `yaml:"password"`
 	Access   Access      `yaml:"access"`
+	Limits   Limits      `yaml:"limits"`
 	Price    string      `yaml:"price"` // of the storage, a GiB and month: 0.023 USD
 }
 
@@ -120,8 +122,45 @@ type Access struct {
 type Copy struct {
 	Place  place.Place `yaml:"path"`
 	Access Access      `yaml:"access"`
+	Limits Limits      `yaml:"limits"`
 	Lock   Lock        `yaml:"lock"` // of what is sent there; as the repository locks when empty
 }
+
+// Limits are the most that a place outside of this machine is sent and asked in a
+// second, on average; zeros for no limit.
+type Limits struct {
+	Upload   Size `yaml:"upload"`
+	Download Size `yaml:"download"`
+	Requests int  `yaml:"requests"`
+}
+
+// check refuses what would take days, and limits of a directory, which has none.
+func (l Limits) check(of place.Place) error {
+	const least = 16 << 10
+	_, local := of.Local()
+	switch {
+	case l == Limits{}:
+		return nil
+	case local:
+		return errors.New("a directory has no limits: leave them out")
+	case l.Upload != 0 && l.Upload < least:
+		return errors.New("upload: want at least 16KiB a second")
+	case l.Download != 0 && l.Download < least:
+		return errors.New("download: want at least 16KiB a second")
+	}
+	return nil
+}
+
+// Cache is where metadata of places outside of this machine is kept, so that it is
+// not read from there again.
+type Cache struct {
+	Use       *bool  `yaml:"use"`       // false: none is kept
+	Directory string `yaml:"directory"` // that of systemd's service or of the user, when empty
+	Limit     Size   `yaml:"limit"`     // of all that is in it; CacheLimit when 0
+}
+
+// CacheLimit is the size of a cache without a limit of its own.
+const CacheLimit = Size(512 << 20)
 
 // Lock is how what is stored is locked against deletion: MODE:PERIOD, such as
 // compliance:30d.
@@ -259,6 +298,7 @@ func (c *Config) complete() error {
 		abs(&c.Compose.Directory)
 	}
 	abs(&c.Tools)
+	abs(&c.Cache.Directory)
 	abs(&c.Drill.Dir)
 	abs(&c.Drill.Programs)
 	if err := c.Drill.check(c.known()); err != nil {
@@ -332,6 +372,9 @@ func (c *Config) checkPlaces() error {
 	if err := c.Repository.Place.Serves(place.Repository); err != nil {
 		return fmt.Errorf("repository.path: %w", err)
 	}
+	if err := c.Repository.Limits.check(c.Repository.Place); err != nil {
+		return fmt.Errorf("repository.limits: %w", err)
+	}
 	if c.Identities != nil {
 		for i, k := range c.Identities.Keep {
 			if err := k.check(); err != nil {
@@ -348,6 +391,9 @@ func (c *Config) checkPlaces() error {
 		}
 		if place.Share(second.Place, c.Repository.Place) == place.Itself {
 			return fmt.Errorf("copies[%d]: it is the repository itself", i)
+		}
+		if err := second.Limits.check(second.Place); err != nil {
+			return fmt.Errorf("copies[%d].limits: %w", i, err)
 		}
 		if _, _, err := second.Lock.Parse(); err != nil {
 			return fmt.Errorf("copies[%d].lock: %w", i, err)

@@ -177,9 +177,18 @@ func replaced(old, text string) string {
 func TestMistakesAreNamed(t *testing.T) {
 	for _, x := range []struct{ name, text, want string }{
 		{"unknown key at the top", replaced("tools: tools", "tool: x"),
-			"line 35: unknown key tool; known here are node, databases, compose, identities, repository, copies, " +
+			"line 35: unknown key tool; known here are node, databases, compose, identities, repository, copies, cache, " +
 				"secret_managers, tools, " +
 				"silence_limit, dump, check, retention"},
+		{"limits of a directory", least + "copies:\n  - {path: /mnt/usb, limits: {upload: 1MiB}}\n",
+			"copies[0].limits: a directory has no limits"},
+		{"limits of a repository in a directory", replaced("  path: repository", "  path: repository\n  limits: {requests: 5}"),
+			"repository.limits: a directory has no limits"},
+		{"a limit that takes days", least + "copies:\n  - {path: 'sftp://h/x', limits: {upload: 1KiB}}\n",
+			"copies[0].limits: upload: want at least 16KiB a second"},
+		{"a limit that takes days to read", least + "copies:\n  - {path: 'sftp://h/x', limits: {download: 1KiB}}\n",
+			"copies[0].limits: download: want at least 16KiB a second"},
+		{"a limit that is no size", least + "cache: {limit: 5}\n", "cache.limit: want a number of bytes"},
 		{"unknown key of a database", replaced("    kind: app", "    sort: app"),
 			"line 10: unknown key databases.scan-backend.sort; known here are connection, password, kind, method, " +
 				"before, after"},

@@ -22,6 +22,8 @@ func (c *Config) Origins() []Origin {
 	for _, d := range []Origin{
 		{"tools", "(searched for)", "default"},
 		{"silence_limit", "2m0s", "default"},
+		{"cache.use", "true", "default"},
+		{"cache.limit", "512MiB", "default"},
 		{"dump.lanes", "cores, at most 4", "default"},
 		{"dump.connections", "16", "default"},
 		{"dump.wait_limit", "1s", "default"},

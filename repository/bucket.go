@@ -17,9 +17,11 @@ import (
 // entry is how a place outside of this machine is entered.
 type entry struct {
 	place.Place
-	access Access
-	create bool      // make a directory that does not exist yet
-	asOf   time.Time // see the place as it was then; zero: as it is
+	access  Access
+	create  bool      // make a directory that does not exist yet
+	asOf    time.Time // see the place as it was then; zero: as it is
+	meter   *meter
+	limiter *limiter
 }
 
 // opener opens the storage of blobs in a place outside of this machine.
@@ -59,6 +61,7 @@ func (b bucket) unfenced(ctx context.Context, create bool) (blob.Storage, error)
 		if err != nil {
 			return err
 		}
+		st = metered{st, b.meter}
 		return st.ListBlobs(ctx, "kopia.", func(blob.Metadata) error { return nil })
 	})
 	if err != nil {
@@ -67,7 +70,8 @@ func (b bucket) unfenced(ctx context.Context, create bool) (blob.Storage, error)
 		}
 		return nil, refusal("open repository "+b.String(), err)
 	}
-	return patient{Storage: st, quiet: cmp.Or(b.access.Silence, quietTime), slowest: slowest}, nil
+	st = patient{Storage: st, quiet: cmp.Or(b.access.Silence, quietTime), slowest: slowest}
+	return limited{st, b.limiter}, nil
 }
 
 func (b bucket) vacant(ctx context.Context) (bool, error) {

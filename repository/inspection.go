@@ -46,12 +46,14 @@ type objectState struct {
 }
 
 // Inspect compares the repository's index with its storage. It reads the index,
-// the list of blobs and the list of sets.
+// the list of blobs and the list of sets. From then on everything is read from the
+// place itself, and nothing from a cache.
 func (r *Repository) Inspect(ctx context.Context) (*Inspection, error) {
 	dr, ok := r.rep.(repo.DirectRepository)
 	if !ok {
 		return nil, fmt.Errorf("repository %s is not opened directly", r.location)
 	}
+	r.cache.off.Store(true)
 	if err := r.refresh(ctx); err != nil {
 		return nil, err
 	}

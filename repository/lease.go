@@ -181,6 +181,5 @@ func (r *Repository) runs(ctx context.Context) ([]time.Time, error) {
 
 // storage is the storage below the repository.
 func (r *Repository) storage() blob.Storage {
-	//nolint:forcetypeassert // every repository that is opened from a storage has it
-	return r.rep.(interface{ BlobStorage() blob.Storage }).BlobStorage()
+	return r.stored
 }

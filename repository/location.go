@@ -46,6 +46,9 @@ type location struct {
 	rule            *atomic.Pointer[lockRule]
 	errorCorrection int
 	wrap            func(blob.Storage) blob.Storage
+	cache           Cache
+	limits          Limits
+	meter           *meter
 }
 
 // backend is what a repository needs of a place. A new kind of place is a file
@@ -97,7 +100,7 @@ var (
 
 // locate finds the backend of a place.
 func locate(at place.Place, options []Option) (location, error) {
-	l := location{Place: at, rule: new(atomic.Pointer[lockRule])}
+	l := location{Place: at, rule: new(atomic.Pointer[lockRule]), meter: &meter{}}
 	for _, o := range options {
 		o(&l)
 	}
@@ -121,7 +124,9 @@ func locate(at place.Place, options []Option) (location, error) {
 var keepsVersions = map[place.Scheme]bool{place.S3: true, place.GCS: true}
 
 // entry is how the place is entered, if it is outside of this machine.
-func (l location) entry() entry { return entry{Place: l.Place, access: l.access, asOf: l.asOf} }
+func (l location) entry() entry {
+	return entry{Place: l.Place, access: l.access, asOf: l.asOf, meter: l.meter, limiter: limiterOf(l.limits)}
+}
 
 // storage opens the storage.
 func (l location) storage(ctx context.Context, create bool) (blob.Storage, error) {

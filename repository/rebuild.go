@@ -44,6 +44,7 @@ func RebuildIndex(ctx context.Context, in place.Place, password holdfast.Secret,
 	if err != nil {
 		return done, err
 	}
+	at.cache = Cache{} // the place itself is repaired
 	r, err := at.open(ctx, password)
 	for err != nil {
 		m := badIndex.FindStringSubmatch(err.Error())

@@ -51,6 +51,8 @@ type Repository struct {
 	Hide func(text []byte) []byte
 
 	location location
+	stored   blob.Storage    // the place itself
+	cache    *cached         // what kopia reads it through
 	password holdfast.Secret // to test copies of kopia.repository
 	rep      repo.Repository
 	fatal    atomic.Pointer[error]
@@ -134,8 +136,8 @@ func (l location) open(ctx context.Context, password holdfast.Secret) (*Reposito
 	if err != nil {
 		return nil, l.explain("open", err)
 	}
-	r := &Repository{location: l, password: password}
-	r.rep, err = l.openThrough(ctx, st, password, &repo.Options{
+	r := &Repository{location: l, stored: st, cache: l.cached(st), password: password}
+	r.rep, err = l.openThrough(ctx, r.cache, password, &repo.Options{
 		DisableRepositoryLog: true,
 		DoNotWaitForUpgrade:  true,
 		// Without this kopia ends the process.
@@ -153,7 +155,11 @@ func (l location) open(ctx context.Context, password holdfast.Secret) (*Reposito
 
 // Close releases the repository.
 func (r *Repository) Close(ctx context.Context) error {
-	return r.location.explain("close", r.rep.Close(context.WithoutCancel(ctx)))
+	err := r.location.explain("close", r.rep.Close(context.WithoutCancel(ctx)))
+	if t := r.Traffic(); t != (Traffic{}) {
+		r.Events.Report(TrafficCounted{r.Name(), t})
+	}
+	return err
 }
 
 // Name is the place, for messages.

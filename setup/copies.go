@@ -101,7 +101,7 @@ func (p *Parts) copyOptions(c config.Copy) ([]repository.Option, error) {
 	if err != nil {
 		return nil, Usage(err)
 	}
-	return []repository.Option{repository.By(p.access(c.Access)), repository.Locked(lock)}, nil
+	return append(p.reach(c.Access, c.Limits), repository.Locked(lock)), nil
 }
 
 // newestOf are the newest sets of each node.

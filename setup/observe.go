@@ -237,7 +237,7 @@ func (p *Parts) observeCopy(ctx context.Context) (check.Copy, error) {
 		SameFileSystem: shared == place.Itself || shared == place.FileSystem,
 		SameDisk:       shared == place.Disk,
 	}
-	r, err := repository.Open(ctx, at, password, repository.By(p.access(second.Access)))
+	r, err := repository.Open(ctx, at, password, p.reach(second.Access, second.Limits)...)
 	if err == nil {
 		defer func() { _ = r.Close(ctx) }()
 		var entries []repository.Entry

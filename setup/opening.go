@@ -1,7 +1,10 @@
 package setup
 
 import (
+	"cmp"
 	"context"
+	"os"
+	"path/filepath"
 
 	"holdfast"
 	"holdfast/config"
@@ -97,11 +100,36 @@ func (o *Opening) Find(
 // RepositoryOptions are how the configured repository is reached, and the places
 // for copies of what opens it: those where sealed identities are kept.
 func (p *Parts) RepositoryOptions() []repository.Option {
-	options := []repository.Option{repository.By(p.access(p.Config.Repository.Access))}
+	options := p.reach(p.Config.Repository.Access, p.Config.Repository.Limits)
 	if !p.AsOf.IsZero() {
 		options = append(options, repository.AsOf(p.AsOf))
 	}
 	return append(options, repository.Copies(p.Config.Kept()...))
+}
+
+// reach is how a place outside of this machine is reached.
+func (p *Parts) reach(by config.Access, below config.Limits) []repository.Option {
+	return []repository.Option{
+		repository.By(p.access(by)),
+		repository.Limited(repository.Limits{
+			Upload: int64(below.Upload), Download: int64(below.Download), Requests: int64(below.Requests),
+		}),
+		repository.Cached(p.cache()),
+	}
+}
+
+// cache is where metadata of places outside of this machine is kept: in the
+// configured directory, or else in that of systemd's service or of the user.
+func (p *Parts) cache() repository.Cache {
+	c := p.Config.Cache
+	if c.Use != nil && !*c.Use {
+		return repository.Cache{}
+	}
+	dir := cmp.Or(c.Directory, os.Getenv("CACHE_DIRECTORY"))
+	if base, err := os.UserCacheDir(); dir == "" && err == nil {
+		dir = filepath.Join(base, "holdfast")
+	}
+	return repository.Cache{Directory: dir, Limit: int64(cmp.Or(c.Limit, config.CacheLimit))}
 }
 
 func (p *Parts) access(a config.Access) repository.Access {

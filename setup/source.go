@@ -138,7 +138,7 @@ func (p *Parts) openCopy(ctx context.Context, second config.Copy) (*repository.R
 	if err != nil {
 		return nil, err
 	}
-	r, err := repository.Open(ctx, second.Place, password, repository.By(p.access(second.Access)))
+	r, err := repository.Open(ctx, second.Place, password, p.reach(second.Access, second.Limits)...)
 	if err != nil {
 		return nil, err
 	}
