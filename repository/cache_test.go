@@ -210,7 +210,7 @@ func TestAnInspectionReadsNoCache(t *testing.T) {
 // A cache stays below its limit, whoever fills it, and removes no file that is not
 // its own.
 func TestACacheHasALimit(t *testing.T) {
-	k := keptSets(t, 12)
+	k := keptSets(t, 8)
 	if _, err := k.read(t, enough); err != nil {
 		t.Fatal(err)
 	}
@@ -224,7 +224,7 @@ func TestACacheHasALimit(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	limit := whole / 2
+	limit := whole * 2 / 3 // of more than four packs
 	for run := range 2 {
 		dir := filepath.Join(k.cache, "blobs")
 		if run == 1 { // from nothing as well

@@ -29,8 +29,9 @@ import (
 // opens the repository last, so that the copy never names what it does not have.
 // A lease keeps maintenance from deleting what is being sent.
 //
-// Nothing is deleted in a copy: whoever deletes sets here must not reach those
-// there. A copy frees its space by its own retention and maintenance.
+// No blob is deleted in a copy. But a copy lists what the repository lists: that a
+// set was dropped is itself an index, which is sent. And a copy is not maintained by
+// itself: docs/decisions/ has the reasons.
 //
 // A copy is locked by a rule of its own, or else by that of the repository where
 // its place locks at all. What the repository still has is locked for longer by
@@ -100,11 +101,51 @@ func (r *Repository) CopyTo(ctx context.Context, to place.Place, options ...Opti
 	if err := c.sameRepository(ctx); err != nil {
 		return Sent{}, err
 	}
+	listed, err := r.Sets(ctx, "")
+	if err != nil {
+		return Sent{}, err
+	}
 	sent, err := c.run(ctx)
 	if err == nil {
 		err = l.lost()
 	}
-	return sent, at.explain("write to", err)
+	if err != nil {
+		return sent, at.explain("write to", err)
+	}
+	return sent, r.shownBy(ctx, at, listed)
+}
+
+// shownBy makes sure that a copy lists the sets that were listed here before it was
+// sent, and still are. A copy that was maintained by itself may have closed the epoch
+// of an index that comes later, and kopia looks at no more of that epoch.
+func (r *Repository) shownBy(ctx context.Context, at location, listed []Entry) error {
+	there, err := at.open(ctx, r.password)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = there.Close(ctx) }()
+	theirs, err := there.Sets(ctx, "")
+	if err != nil {
+		return err
+	}
+	still, err := r.Sets(ctx, "")
+	if err != nil {
+		return err
+	}
+	for _, e := range listed {
+		same := func(other Entry) bool { return other.Node == e.Node && other.ID == e.ID }
+		if slices.ContainsFunc(theirs, same) || !slices.ContainsFunc(still, same) {
+			continue
+		}
+		return &holdfast.Problem{
+			Class: holdfast.Violation,
+			What:  fmt.Sprintf("%s has all blobs of set %s, and does not list it", at, e.ID),
+			Why: "The copy was maintained by itself, and looks at no index that comes later for a time that it has closed. " +
+				"The sets that it lists are intact.",
+			Do: "Keep that copy, and name an empty place instead in `copies:`, then: `holdfast repository copy`.",
+		}
+	}
+	return nil
 }
 
 // followOf makes the place of a copy lock by the rule of its own, or else by that

@@ -95,13 +95,13 @@ func TestLimitsOfAPlace(t *testing.T) {
 		}
 		content = random(3, 600<<10)
 	}
-	r := open(t, s.Place, repository.By(s.Access), repository.Limited(repository.Limits{Requests: 10}))
+	r := open(t, s.Place, repository.By(s.Access), repository.Limited(repository.Limits{Requests: 20}))
 	before, began := r.Traffic(), time.Now()
 	for len(sets(t, r, "demo")) > 0 {
 		got := r.Traffic()
 		n := got.Reads + got.Lists - before.Reads - before.Lists
-		if took := time.Since(began); n > 30 {
-			if most := 10 * (took.Seconds() + 1.1); float64(n) > most {
+		if took := time.Since(began); n > 40 {
+			if most := 20 * (took.Seconds() + 1.1); float64(n) > most {
 				t.Errorf("%d requests in %v", n, took)
 			}
 			break

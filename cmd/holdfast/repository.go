@@ -34,7 +34,8 @@ func newRepositoryCopy(a *app) *cobra.Command {
 that is sent is read back and compared. A copy is a repository: the same
 password opens it, and every command takes it as repository.path.
 
-What was broken off goes on with the next run. Nothing is deleted in a copy.`,
+What was broken off goes on with the next run. No blob is deleted in a copy, and it lists
+what the repository lists.`,
 		Example: `  # all places in "copies:"
   holdfast repository copy
 
