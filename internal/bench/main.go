@@ -45,7 +45,7 @@ type options struct {
 }
 
 // The parts of a run, in their order.
-var parts = []string{"sets", "restore", "waits", "memory", "inspect", "drill", "rehearsal", "places", "page"}
+var parts = []string{"sets", "restore", "waits", "memory", "inspect", "drill", "rehearsal", "idle", "places", "page"}
 
 func main() {
 	var o options
@@ -123,6 +123,7 @@ func run(ctx context.Context, o options, out io.Writer) (err error) {
 		"rehearsal": b.rehearsals,
 		"places":    b.places,
 		"page":      b.pages,
+		"idle":      b.idle,
 	}
 	for _, name := range parts {
 		if strings.Contains(","+o.parts+",", ","+name+",") {
