@@ -19,6 +19,7 @@ import (
 	"holdfast"
 	"holdfast/event"
 	"holdfast/observed"
+	"holdfast/record"
 )
 
 // Source is one component where it lives.
@@ -59,6 +60,7 @@ type Store interface {
 	Write(ctx context.Context, purpose string, fn func(context.Context, holdfast.SetWriter) error) error
 	Latest(ctx context.Context, node holdfast.NodeName, states ...holdfast.State) (holdfast.Set, holdfast.Files, error)
 	Find(ctx context.Context, node holdfast.NodeName, id string) (holdfast.Set, holdfast.Files, error)
+	PutDisproof(ctx context.Context, d record.Disproof) error
 }
 
 // Job is a node and everything a backup of it needs.
@@ -339,14 +341,40 @@ func (j Job) take(ctx context.Context, attempt int, last holdfast.Set, files hol
 		}
 		return out.Seal(ctx, &set)
 	})
+	unnoted := j.noteDisproofs(context.WithoutCancel(ctx), set) // of a set that came to nothing as well
 	if err != nil {
 		return holdfast.Set{}, err
+	}
+	if unnoted != nil {
+		return set, unnoted
 	}
 	if err := j.readBack(ctx, set); err != nil {
 		return set, err
 	}
 	j.Events.Report(SetStored{Set: set.ID, State: set.State, Took: set.Ended.Since - set.Began.Since})
 	return set, nil
+}
+
+// noteDisproofs records in the repository which rows changed unseen.
+func (j Job) noteDisproofs(ctx context.Context, set holdfast.Set) error {
+	for _, part := range set.Parts() {
+		if part.Disproof == nil {
+			continue
+		}
+		err := j.Store.PutDisproof(ctx, record.Disproof{
+			Node:      set.Node.Name,
+			Component: part.Component,
+			At:        set.Began.Wall,
+			Set:       set.ID,
+			Disproof:  *part.Disproof,
+		})
+		if err != nil {
+			problem := disproved(set, *part.Disproof)
+			problem.Err = fmt.Errorf("the repository has no record of it: %w", err)
+			return problem
+		}
+	}
+	return nil
 }
 
 func (j Job) begin(clock holdfast.Clock, attempt int) (holdfast.Set, error) {
@@ -540,15 +568,15 @@ func verdict(set holdfast.Set) error {
 
 // disproved says that a database is not what the rule for unchanged rows says. The
 // set itself was read in full.
-func disproved(set holdfast.Set, d holdfast.Disproof) error {
+func disproved(set holdfast.Set, d holdfast.Disproof) *holdfast.Problem {
 	return &holdfast.Problem{
 		Class: holdfast.Violation,
 		What: fmt.Sprintf("rows of table %s, from block %d on, changed without a transaction since %s", d.Table, d.From,
 			d.ReadAt.UTC().Format(time.RFC3339)),
 		Why: fmt.Sprintf("The server's disk or memory, or the repository, is damaged (%s, was %s). Set %s was read in full "+
 			"and is stored: %s. Sets between may have wrong rows there.", d.Is, d.Was, set.ID, set.State),
-		Do: "Run `holdfast verify --read-data`, and look for errors of the server's disk and memory. Restore no older set " +
-			"before that is clear.",
+		Do: "Run `holdfast verify --read-data`, which names the sets in doubt, and look for errors of the server's disk " +
+			"and memory. Then `holdfast backup --full`.",
 	}
 }
 

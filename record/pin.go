@@ -1,6 +1,6 @@
 // Package record holds what a repository remembers besides its sets: drills,
-// tests of the recovery key, attacks that were tried, verifications, pins and
-// maintenance.
+// tests of the recovery key, attacks that were tried, verifications, pins,
+// maintenance, and rows that changed unseen.
 package record
 
 import (

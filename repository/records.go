@@ -22,6 +22,8 @@ const (
 	drillRecord   = "holdfast-drill"
 	signingRecord = "holdfast-signing-key"
 	copiedRecord  = "holdfast-copied"
+
+	disproofRecord = "holdfast-disproof"
 )
 
 // PutDrill records a drill.
@@ -43,6 +45,32 @@ func (r *Repository) Drills(ctx context.Context, node holdfast.NodeName) ([]reco
 	list, err := records[record.Drill](ctx, r, labels)
 	slices.SortStableFunc(list, func(a, b record.Drill) int { return a.At.Compare(b.At) })
 	return list, err
+}
+
+// PutDisproof records rows that changed unseen.
+func (r *Repository) PutDisproof(ctx context.Context, d record.Disproof) error {
+	return r.put(ctx, map[string]string{
+		manifest.TypeLabelKey: disproofRecord,
+		"node":                string(d.Node),
+		"set":                 string(d.Set),
+	}, d, false)
+}
+
+// Disproofs lists the rows that changed unseen, of a node or of every node if it
+// is empty, oldest first.
+func (r *Repository) Disproofs(ctx context.Context, node holdfast.NodeName) ([]record.Disproof, error) {
+	labels := map[string]string{manifest.TypeLabelKey: disproofRecord}
+	if node != "" {
+		labels["node"] = string(node)
+	}
+	list, err := records[record.Disproof](ctx, r, labels)
+	slices.SortStableFunc(list, func(a, b record.Disproof) int { return a.At.Compare(b.At) })
+	return list, err
+}
+
+// Disproofs is the same of every node, for a verification.
+func (i *Inspection) Disproofs(ctx context.Context) ([]record.Disproof, error) {
+	return i.r.Disproofs(ctx, "")
 }
 
 // PutCopied records what a second copy was sent. It replaces what was recorded of

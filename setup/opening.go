@@ -8,6 +8,7 @@ import (
 
 	"holdfast"
 	"holdfast/config"
+	"holdfast/record"
 	"holdfast/repository"
 )
 
@@ -95,6 +96,15 @@ func (o *Opening) Find(
 		return holdfast.Set{}, nil, err
 	}
 	return r.Find(ctx, node, id)
+}
+
+// PutDisproof waits for the repository, and records rows that changed unseen.
+func (o *Opening) PutDisproof(ctx context.Context, d record.Disproof) error {
+	r, err := o.wait()
+	if err != nil {
+		return err
+	}
+	return r.PutDisproof(ctx, d)
 }
 
 // RepositoryOptions are how the configured repository is reached, and the places
