@@ -20,4 +20,7 @@ type Set struct {
 	Decision *Decision `json:"retention,omitempty"`
 	// Copies are the configured places that it was sent to.
 	Copies []string `json:"copies,omitempty"`
+	// InDoubt are the rows that it may have wrong, because they changed unseen before
+	// it was taken.
+	InDoubt []string `json:"in_doubt,omitempty"`
 }

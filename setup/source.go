@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"time"
 
 	"holdfast"
 	"holdfast/config"
 	"holdfast/place"
+	"holdfast/record"
 	"holdfast/repository"
 )
 
@@ -99,7 +101,36 @@ func (p *Parts) ownSets(ctx context.Context, node holdfast.NodeName) ([]reposito
 	if err := p.markCopies(ctx, r, entries); err != nil {
 		return nil, err
 	}
+	if err := markDoubts(ctx, r, node, entries); err != nil {
+		return nil, err
+	}
 	return entries, p.Fates(ctx, entries)
+}
+
+// markDoubts says of each set which rows it may have wrong.
+func markDoubts(ctx context.Context, r *repository.Repository, node holdfast.NodeName, entries []repository.Entry) error {
+	disproofs, err := r.Disproofs(ctx, node)
+	for i := range entries {
+		e := &entries[i]
+		e.InDoubt = doubts(disproofs, e.Node, e.Began)
+	}
+	return err
+}
+
+func doubts(disproofs []record.Disproof, node holdfast.NodeName, began time.Time) []string {
+	var out []string
+	for _, d := range disproofs {
+		if d.Doubts(node, began) {
+			out = append(out, d.String())
+		}
+	}
+	return out
+}
+
+// Doubts says which rows a set may have wrong, because they changed unseen.
+func (s Source) Doubts(ctx context.Context) ([]string, error) {
+	disproofs, err := s.Repository.Disproofs(ctx, s.Set.Node.Name)
+	return doubts(disproofs, s.Set.Node.Name, s.Set.Began.Wall), err
 }
 
 // fromCopies finds a set in the first copy that has it.

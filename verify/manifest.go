@@ -173,6 +173,35 @@ func (r *Report) vanished(holdings []stored.Set, memory record.Verification, dro
 	})
 }
 
+// rowsInDoubt is the code of sets whose rows may be wrong, although what is stored
+// is what they hold.
+const rowsInDoubt = "rows_in_doubt"
+
+// doubtful finds sets that may have rows wrong, because these changed unseen.
+func (r *Report) doubtful(holdings []stored.Set, disproofs []record.Disproof) {
+	for _, d := range disproofs {
+		part := Part{Component: d.Component, Table: d.Table}
+		var suffers []Suffering
+		for _, h := range holdings {
+			if h.Manifest != nil && d.Doubts(h.Node, h.Manifest.Began.Wall) {
+				suffers = append(suffers, Suffering{Set: h.ID, Parts: []Part{part}})
+			}
+		}
+		if len(suffers) == 0 {
+			continue
+		}
+		r.add(Finding{
+			Code:        rowsInDoubt,
+			Verdict:     holdfast.CannotTell,
+			Suffers:     suffers,
+			Evidence:    d.String(),
+			Consequence: "These sets took the rows over from an earlier one and may have them wrong.",
+			Next: fmt.Sprintf("Restore set %s, which read everything again, or a later one. Drop the sets in doubt: "+
+				"`holdfast retention drop SET`.", d.Set),
+		})
+	}
+}
+
 // unknown finds a repository that holds data but no index.
 func (r *Report) unknown(holdings []stored.Set) {
 	if r.Set != "" || len(holdings) > 0 || r.Stock.Orphans == 0 || r.Stock.Pieces > 0 {

@@ -51,6 +51,11 @@ type Suffering struct {
 	Parts []Part         `json:"parts"`
 }
 
+// concerns reports whether a finding affects a set.
+func (f Finding) concerns(set holdfast.SetID) bool {
+	return slices.ContainsFunc(f.Suffers, func(s Suffering) bool { return s.Set == set })
+}
+
 // Part is a part of a set: a table's file, or another one.
 type Part struct {
 	Component holdfast.ComponentName `json:"component,omitempty"`
@@ -111,6 +116,11 @@ func (r *Report) judge(
 					v.Verdict, v.Why = holdfast.Violated, cmp.Or(v.Why, f.Evidence)
 					v.Suffers = append(v.Suffers, s.Parts...)
 				}
+			}
+		}
+		for _, f := range r.Findings {
+			if f.Code == rowsInDoubt && v.Verdict == holdfast.Holds && f.concerns(h.ID) {
+				v.Verdict, v.Why = holdfast.CannotTell, f.Evidence
 			}
 		}
 		r.Sets = append(r.Sets, v)

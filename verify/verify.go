@@ -47,6 +47,8 @@ type Stock interface {
 	// Dropped lists the sets that were dropped on purpose. Called after
 	// Holdings, it includes every set that was dropped before.
 	Dropped(ctx context.Context) ([]holdfast.SetID, error)
+	// Disproofs lists the rows that changed unseen, and so which sets are in doubt.
+	Disproofs(ctx context.Context) ([]record.Disproof, error)
 	Recall(ctx context.Context) record.Verification
 	Remember(ctx context.Context, v record.Verification) error
 }
@@ -213,6 +215,11 @@ func (j Job) Run(ctx context.Context, p Plan) (Report, error) {
 	if unknown != nil { // then the expected sets are unknown
 		p.memory.Sets = nil
 		report.unsure(unknown)
+	}
+	if disproofs, err := j.Stock.Disproofs(ctx); err != nil {
+		report.unsure(err)
+	} else {
+		report.doubtful(holdings, disproofs)
 	}
 	report.judge(before, holdings, j.Stock.Damages(), remedies, reader.differing, p.memory, dropped)
 	j.remember(ctx, p, &report, err == nil)

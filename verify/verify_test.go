@@ -26,6 +26,7 @@ type stock struct {
 	content    string
 	faults     []stored.Fault
 	dropped    []holdfast.SetID
+	disproofs  []record.Disproof
 	unclear    error
 	gone       error
 	memory     record.Verification
@@ -51,8 +52,9 @@ func (s *stock) Open(context.Context, string) (io.ReadCloser, error) {
 	}
 	return io.NopCloser(strings.NewReader(s.content)), nil
 }
-func (s *stock) Faults(context.Context) ([]stored.Fault, error)    { return s.faults, s.unclear }
-func (s *stock) Dropped(context.Context) ([]holdfast.SetID, error) { return s.dropped, s.unclear }
+func (s *stock) Faults(context.Context) ([]stored.Fault, error)       { return s.faults, s.unclear }
+func (s *stock) Disproofs(context.Context) ([]record.Disproof, error) { return s.disproofs, s.unclear }
+func (s *stock) Dropped(context.Context) ([]holdfast.SetID, error)    { return s.dropped, s.unclear }
 func (s *stock) MendFaults(_ context.Context, f []stored.Fault) ([]stored.Fault, error) {
 	for i := range f {
 		f[i].Mended = true

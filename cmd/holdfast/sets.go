@@ -85,6 +85,11 @@ func (a *app) printSets(entries []repository.Entry, copies int, now time.Time) {
 		rows = append(rows, append(row, fate(e)))
 	}
 	a.table(rows)
+	for _, e := range entries {
+		for _, rows := range e.InDoubt {
+			a.printf("In doubt: set %s: %s\n", e.ID, rows)
+		}
+	}
 }
 
 // withoutIdentities is said of a node for which none are configured.
@@ -128,8 +133,15 @@ recorded facts.`,
 				if err != nil {
 					return err
 				}
+				doubts, err := from.Doubts(cmd.Context())
+				if err != nil {
+					return err
+				}
 				return a.result("set", from.Set, func() {
 					a.printSet(from.Set)
+					for _, rows := range doubts {
+						a.printf("In doubt: %s. Restore a later set.\n", rows)
+					}
 					for _, c := range copies {
 						a.printf("Copy: sent to %s, which was last brought up to date %s\n", c.Place, when(c.At))
 					}

@@ -2,10 +2,13 @@ package endtoend
 
 import (
 	"context"
+	"errors"
 	"os"
 	"testing"
+	"time"
 
 	"holdfast"
+	"holdfast/backup"
 	"holdfast/internal/splicetest"
 	"holdfast/restore"
 	"holdfast/verify"
@@ -103,4 +106,58 @@ func TestWhatIsLostIsReadAgain(t *testing.T) {
 	if err != nil || verdicts(report) != "holds" {
 		t.Errorf("verify: %v, %+v", err, report.Findings)
 	}
+}
+
+// doubting is a source that finds, as a failing disk would let it, that rows
+// changed unseen.
+type doubting struct {
+	backup.Source
+	found holdfast.Disproof
+}
+
+func (d doubting) Capture(
+	ctx context.Context, c holdfast.Component, clock holdfast.Clock, out holdfast.Sink, _ holdfast.Earlier,
+) (holdfast.Capture, error) {
+	capture, err := d.Source.Capture(ctx, c, clock, out, holdfast.Earlier{})
+	capture.Disproof = &d.found
+	return capture, err
+}
+
+// Rows that changed unseen are remembered also where the set that found them came
+// to nothing, and name the sets that may have them wrong.
+func TestRowsThatChangedUnseenAreRemembered(t *testing.T) {
+	b := newBed(t, splicetest.NodeOptions{})
+	began := time.Now()
+	doubtful := b.backup(t)
+	job := b.job()
+	from := job.Sources["participant"]
+	job.Sources["participant"] = doubting{from, holdfast.Disproof{Table: "par_contracts", ReadAt: began}}
+	set, err := job.Run(t.Context())
+	says(t, err, holdfast.Violation)
+	if set.State != holdfast.Proven {
+		t.Errorf("the set that read everything is %s", set.State)
+	}
+	job.Sources["participant"] = doubting{from, holdfast.Disproof{Table: "par_contracts", ReadAt: time.Now()}}
+	job.Rehearsal = fullDisk{}
+	if _, err := job.Run(t.Context()); err == nil {
+		t.Fatal("the set was stored")
+	}
+	list, err := b.Repository.Disproofs(t.Context(), b.parts.Node.Name)
+	if err != nil || len(list) != 2 || list[0].Set != set.ID || list[0].Component != "participant" {
+		t.Fatalf("remembered: %+v, %v", list, err)
+	}
+	report, err := verified(t, b.At, verify.Request{Level: verify.Structure})
+	says(t, err, holdfast.Undetermined)
+	for _, s := range report.Sets {
+		if want := s.ID == doubtful.ID; want != (s.Verdict == holdfast.CannotTell) {
+			t.Errorf("set %s: %s, %s", s.ID, s.Verdict, s.Why)
+		}
+	}
+}
+
+// fullDisk is a rehearsal that fails.
+type fullDisk struct{}
+
+func (fullDisk) Rehearse(context.Context, *holdfast.Set, holdfast.Set, holdfast.Files) error {
+	return errors.New("no space left")
 }
