@@ -34,6 +34,7 @@ const (
 	OneProgramAlive         Code = "one_program_alive"
 	LocksWithstandAttack    Code = "locks_withstand_attack"
 	LocksExtended           Code = "locks_extended"
+	TakenOverHolds          Code = "taken_over_holds"
 )
 
 // Entry describes one condition of the catalogue: what is checked, and what it means.
@@ -113,6 +114,21 @@ func routes() []Entry {
 				"Change them in the live database, then `holdfast backup`.",
 			DependsOn: []Code{RepositoryReadable, PostgresCadence},
 			judge:     schemaComesBack,
+		},
+		{
+			Code:  TakenOverHolds,
+			Title: "rows that sets took over are what the database has",
+			Observed: "Of what a backup takes over from the last set it reads a part again and compares. " +
+				"Violated when that differed, until a later set has read everything: `holdfast backup --full`, " +
+				"or the first set after a restart of the server.",
+			Why: "Rows that no transaction has changed are not read again. " +
+				"A damaged disk or memory, and files written by hand, change rows without a transaction.",
+			Consequence: "Sets since the last reading may have rows that the database did not have, or not any more. " +
+				"The live database may be damaged.",
+			Next: "`holdfast list` names the sets in doubt. Look for errors of the server's disk and memory, " +
+				"then `holdfast backup --full`, and drop the sets in doubt: `holdfast retention drop SET`.",
+			DependsOn: []Code{RepositoryReadable},
+			judge:     takenOverHolds,
 		},
 		{
 			Code:  RepositoryReadable,

@@ -129,6 +129,7 @@ func healthy() *Observations {
 		Repository: holdfast.Known(Repository{Name: "/backups", Sets: []holdfast.Set{setAt(noon.Add(-9*time.Hour), 5), setAt(noon.Add(-5*time.Hour), 5), set}}),
 		Drills:     holdfast.Known([]record.Drill{{Set: set.ID, At: noon.Add(-3 * day), Verdict: holdfast.Holds, Restore: time.Minute, Bytes: 1 << 30}}),
 		KeyTests:   holdfast.Known([]record.KeyTest{{Set: set.ID, At: noon.Add(-day), Content: "c"}}),
+		Disproofs:  holdfast.Known([]record.Disproof(nil)),
 		Live: map[holdfast.ComponentName]holdfast.Observed[observed.Database]{
 			"participant": live(holdfast.Facts{Schema: "participant", Participant: participantAt(noon.Add(-time.Minute), 5)}),
 			"validator":   live(holdfast.Facts{Schema: "validator", Validator: validatorAt(noon.Add(-time.Minute))}),
@@ -172,6 +173,14 @@ func (o *Observations) rehearsed(r holdfast.Rehearsal) {
 	o.Drills = holdfast.Known([]record.Drill{{Set: "another", At: noon.Add(-day), Verdict: holdfast.Holds}})
 }
 
+// disproved lets the set that began then have found rows that changed unseen.
+func (o *Observations) disproved(began time.Time) {
+	o.Disproofs = holdfast.Known([]record.Disproof{{
+		Node: "demo", Component: "participant", At: began,
+		Disproof: holdfast.Disproof{Table: "t", From: 512, ReadAt: noon.Add(-6 * time.Hour)},
+	}})
+}
+
 func (o *Observations) newest() holdfast.Set {
 	r, _ := o.Repository.Get()
 	return r.Sets[len(r.Sets)-1]
@@ -191,7 +200,7 @@ func TestEveryConditionHoldsForAHealthyNode(t *testing.T) {
 			t.Errorf("%+v", c)
 		}
 	}
-	if r.Verdict != holdfast.Holds || r.Err() != nil || len(r.Conditions) != 28 {
+	if r.Verdict != holdfast.Holds || r.Err() != nil || len(r.Conditions) != 29 {
 		t.Errorf("%s, %v, %d conditions", r.Verdict, r.Err(), len(r.Conditions))
 	}
 	if len(r.Runways) != 3 || r.Runways[0].Left == nil || *r.Runways[0].Left != 30*day-time.Minute || r.Runways[0].SV != "SV-1" {

@@ -27,7 +27,7 @@ func TestEvaluate(t *testing.T) {
 			map[Code]string{RepositoryReadable: "violated: no repository there", RecoveryRoute: "violated: route one"},
 			map[Code]Code{PostgresCadence: RepositoryReadable, SnapshotOrdering: RepositoryReadable, HistoricalSpacing: RepositoryReadable, UsersSinceBackup: RepositoryReadable,
 				RestorePointRetained: RepositoryReadable, OldSynchronizer: RepositoryReadable, LSURetention: RepositoryReadable, IdentitiesBackedUp: RepositoryReadable,
-				RestoreProven: RepositoryReadable, SchemaComesBack: RepositoryReadable, RecoveryKeyTested: RepositoryReadable, SecondCopy: RepositoryReadable, SpaceForRestore: RepositoryReadable,
+				RestoreProven: RepositoryReadable, SchemaComesBack: RepositoryReadable, TakenOverHolds: RepositoryReadable, RecoveryKeyTested: RepositoryReadable, SecondCopy: RepositoryReadable, SpaceForRestore: RepositoryReadable,
 				LocksWithstandAttack: RepositoryReadable, LocksExtended: RepositoryReadable}},
 		{"a manifest does not read", func(o *Observations) {
 			o.Repository = with(o.Repository, func(r *Repository) { r.Unreadable = []string{"20260101T000000Z-aa: cut off"} })
@@ -178,6 +178,14 @@ func TestEvaluate(t *testing.T) {
 			o.sets(s)
 			o.Drills = holdfast.Known([]record.Drill{{Set: "another", At: noon.Add(-day), Verdict: holdfast.Holds}})
 		}, map[Code]string{SchemaComesBack: "cannot tell: validator comes back: it was not tried"}, nil},
+		{"rows that changed unseen", func(o *Observations) { o.disproved(noon.Add(-time.Hour)) },
+			map[Code]string{TakenOverHolds: "violated: participant: table t, from block 512 on, changed without a transaction"}, nil},
+		{"rows that changed unseen, and everything was read since", func(o *Observations) {
+			o.disproved(noon.Add(-2 * time.Hour))
+		}, nil, nil},
+		{"what backups found cannot be read", func(o *Observations) {
+			o.Disproofs = holdfast.Unknown[[]record.Disproof]("cut off")
+		}, map[Code]string{TakenOverHolds: "cannot tell: cut off"}, nil},
 		{"no drill", func(o *Observations) { o.Drills = holdfast.Known([]record.Drill(nil)) }, map[Code]string{RestoreProven: "violated: no drill was ever run"}, nil},
 		{"an old drill", func(o *Observations) {
 			o.Drills = with(o.Drills, func(d *[]record.Drill) {

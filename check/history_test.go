@@ -106,6 +106,9 @@ func planted() map[check.Code]func(*check.Observations, *time.Time) {
 		check.RestoreProven: func(o *check.Observations, _ *time.Time) {
 			o.Drills = holdfast.Known([]record.Drill(nil))
 		},
+		check.TakenOverHolds: func(o *check.Observations, now *time.Time) {
+			o.Disproofs = holdfast.Known([]record.Disproof{{Component: "participant", At: *now}})
+		},
 		check.SchemaComesBack: func(o *check.Observations, _ *time.Time) {
 			sets(o, func(list []holdfast.Set) []holdfast.Set {
 				last := &list[len(list)-1]
@@ -153,6 +156,7 @@ func moment(life history.Life, k int, r *rand.Rand) (check.Observations, time.Ti
 		Node:       next.Node,
 		Repository: holdfast.Known(check.Repository{Name: "r", Sets: sets}),
 		Drills:     holdfast.Known([]record.Drill{{Set: last.ID, At: rehearsed, Verdict: holdfast.Holds}}),
+		Disproofs:  holdfast.Known([]record.Disproof(nil)),
 		KeyTests:   holdfast.Known([]record.KeyTest{{Set: sets[0].ID, At: rehearsed, Content: ids.Content}}),
 		Live:       map[holdfast.ComponentName]holdfast.Observed[observed.Database]{"validator": live(0), "participant": live(1)},
 		Identities: holdfast.Known(ids),

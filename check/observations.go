@@ -16,6 +16,7 @@ type Observations struct {
 	Repository holdfast.Observed[Repository]
 	Drills     holdfast.Observed[[]record.Drill]
 	KeyTests   holdfast.Observed[[]record.KeyTest]
+	Disproofs  holdfast.Observed[[]record.Disproof]
 	Live       map[holdfast.ComponentName]holdfast.Observed[observed.Database]
 	Identities holdfast.Observed[holdfast.IdentityFacts] // of the running node, checked against its live database
 	Clear      string                                    // a file that has the identities in clear; "" for none

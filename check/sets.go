@@ -241,6 +241,56 @@ func (v *view) drilled(newest holdfast.SetID, part holdfast.Part) (holdfast.SetI
 	return "", false
 }
 
+func takenOverHolds(v *view) answer {
+	if a, ok := v.listed(); !ok {
+		return a
+	}
+	disproofs, ok := v.Disproofs.Get()
+	if !ok {
+		return cannotTell(input{"what backups found changed", inRepository.next}, v.Disproofs.Missing()).
+			dueTo(RepositoryReadable)
+	}
+	var settled string
+	for _, d := range slices.Backward(disproofs) {
+		doubtful := v.doubtful(d)
+		if !slices.ContainsFunc(v.sets, d.SettledBy) {
+			return violated("%s; %s", d, doubtful)
+		}
+		if settled == "" {
+			settled = fmt.Sprintf("; %s; all was read since; %s", d, doubtful)
+		}
+	}
+	if len(v.sets) == 0 {
+		return holds("nothing was taken over yet%s", settled)
+	}
+	s := v.sets[len(v.sets)-1]
+	var evidence []string
+	for _, p := range s.Parts() {
+		if t := p.TakenOver; t != nil {
+			evidence = append(evidence, fmt.Sprintf("%s: %s of %s taken over, the oldest reading %s old", p.Component,
+				size(t.Bytes), size(p.Bytes), span(v.now.Sub(t.Oldest))))
+		}
+	}
+	if len(evidence) == 0 {
+		return holds("set %s was read whole%s", s.ID, settled)
+	}
+	return holds("set %s: %s%s", s.ID, strings.Join(evidence, "; "), settled)
+}
+
+// doubtful names the sets that may have rows wrong.
+func (v *view) doubtful(d record.Disproof) string {
+	var list []string
+	for _, s := range v.sets {
+		if d.Doubts(s.Node.Name, s.Began.Wall) {
+			list = append(list, string(s.ID))
+		}
+	}
+	if len(list) == 0 {
+		return "no set is in doubt"
+	}
+	return count(len(list), "set") + " in doubt: " + some(list)
+}
+
 func secondCopy(v *view) answer {
 	c, ok := v.Copy.Get()
 	if !ok {

@@ -116,6 +116,11 @@ func (s shelf) KeyTests(ctx context.Context) ([]record.KeyTest, error) {
 	return s.r.KeyTests(ctx, s.node)
 }
 
+// Disproofs implements gather.Repository.
+func (s shelf) Disproofs(ctx context.Context) ([]record.Disproof, error) {
+	return s.r.Disproofs(ctx, s.node)
+}
+
 // storedSet is a set of the repository with its files.
 type storedSet struct{ *repository.Stored }
 

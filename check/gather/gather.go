@@ -53,6 +53,7 @@ type Repository interface {
 	Entries(ctx context.Context) ([]Entry, error) // of the node, oldest first
 	Drills(ctx context.Context) ([]record.Drill, error)
 	KeyTests(ctx context.Context) ([]record.KeyTest, error)
+	Disproofs(ctx context.Context) ([]record.Disproof, error)
 }
 
 // Entry is one set of a repository.

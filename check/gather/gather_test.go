@@ -52,7 +52,7 @@ func TestWhatIsAwayIsSaidInItsPlace(t *testing.T) {
 		t.Errorf("the repository: %+v, %t", r, known)
 	}
 	for what, why := range map[string]string{
-		"drills": o.Drills.Missing(), "key tests": o.KeyTests.Missing(), "database": o.Live["app"].Missing(), "identities": o.Identities.Missing(),
+		"drills": o.Drills.Missing(), "key tests": o.KeyTests.Missing(), "disproofs": o.Disproofs.Missing(), "database": o.Live["app"].Missing(), "identities": o.Identities.Missing(),
 		"app": o.App.Missing(), "admin": o.Admin.Missing(), "metrics": o.Metrics.Missing(), "copy": o.Copy.Missing(), "beside": o.Beside.Missing(),
 		"restore": o.Restore.Missing(),
 	} {
@@ -69,9 +69,10 @@ func TestWhatIsAwayIsSaidInItsPlace(t *testing.T) {
 // shelf is a repository with sets.
 type shelf []Entry
 
-func (s shelf) Entries(context.Context) ([]Entry, error)           { return s, nil }
-func (s shelf) Drills(context.Context) ([]record.Drill, error)     { return nil, nil }
-func (s shelf) KeyTests(context.Context) ([]record.KeyTest, error) { return nil, nil }
+func (s shelf) Entries(context.Context) ([]Entry, error)             { return s, nil }
+func (s shelf) Drills(context.Context) ([]record.Drill, error)       { return nil, nil }
+func (s shelf) KeyTests(context.Context) ([]record.KeyTest, error)   { return nil, nil }
+func (s shelf) Disproofs(context.Context) ([]record.Disproof, error) { return nil, nil }
 
 // stored is a set whose files do not read.
 type stored struct{ holdfast.Set }

@@ -21,6 +21,7 @@ func (s Sources) repository(ctx context.Context, o *check.Observations) {
 	unknown := func(err error) {
 		o.Drills = holdfast.Unknown[[]record.Drill](err.Error())
 		o.KeyTests = holdfast.Unknown[[]record.KeyTest](err.Error())
+		o.Disproofs = holdfast.Unknown[[]record.Disproof](err.Error())
 	}
 	if err := s.Unlock(ctx); err != nil {
 		o.Repository = holdfast.Unknown[check.Repository](err.Error())
@@ -39,6 +40,7 @@ func (s Sources) repository(ctx context.Context, o *check.Observations) {
 	} else {
 		found.Sets, found.Unreadable, found.Newest = readSets(ctx, entries)
 		o.Drills, o.KeyTests = holdfast.Observe(r.Drills(ctx)), holdfast.Observe(r.KeyTests(ctx))
+		o.Disproofs = holdfast.Observe(r.Disproofs(ctx))
 	}
 	o.Repository = holdfast.Known(found)
 }

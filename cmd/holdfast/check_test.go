@@ -239,8 +239,13 @@ func away(conf *config.Config) {
 func TestEveryConditionOnRealParts(t *testing.T) {
 	t.Parallel()
 	c := newChecked(t)
+	began := time.Now()
 	c.holdfast(0, "backup")
 	plain := c.fork("plain") // a set, and nothing tried
+	c.must(c.inside(plain, func(r *repository.Repository) error {
+		return r.PutDisproof(t.Context(), record.Disproof{Node: demoNode, Component: "participant", At: time.Now(),
+			Disproof: holdfast.Disproof{Table: "par_contracts", ReadAt: began}})
+	}))
 	c.holdfast(0, "identities", "open", "--key-file", c.path("recovery.key"))
 	c.rehearsed(c.config(), holdfast.Holds, time.Hour)
 	c.copyElsewhere()
@@ -377,6 +382,8 @@ func (c *checked) conditions(t *testing.T, plain, reversed, unknown, old, gap *c
 		{check.RecoveryRoute, holdfast.CannotTell, "no current test shows that a key opens", func(conf *config.Config) { conf.Check.Retention = nil; in(plain)(conf) }, nil},
 		{check.RestoreProven, holdfast.Violated, "no drill was ever run", in(plain), nil},
 		{check.RestoreProven, holdfast.CannotTell, "HOLDFAST_TEST_NO_SUCH_PASSWORD", locked, nil},
+		{check.TakenOverHolds, holdfast.Violated, "table par_contracts, from block 0 on, changed without a transaction", in(plain), nil},
+		{check.TakenOverHolds, holdfast.CannotTell, "HOLDFAST_TEST_NO_SUCH_PASSWORD", locked, nil},
 		{check.RepositoryReadable, holdfast.Violated, "repository", func(conf *config.Config) { conf.Repository.Place = place.Directory(c.path("nothing")) }, nil},
 		{check.RepositoryReadable, holdfast.CannotTell, "HOLDFAST_TEST_NO_SUCH_PASSWORD", locked, nil},
 		{check.RecoveryKeyTested, holdfast.Violated, "no recovery key was ever tested", in(plain), nil},
