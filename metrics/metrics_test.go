@@ -26,8 +26,11 @@ func full() metrics.Node {
 		Name: "demo", Read: noon, Readable: true, Sets: map[holdfast.State]int{holdfast.Proven: 12, holdfast.Misordered: 1},
 		Newest: &metrics.Set{
 			Began: noon, Ended: noon.Add(90 * time.Second), State: holdfast.Proven, Bytes: 1 << 30, Margin: &margin,
-			Captures: []metrics.Capture{{"validator", 30 * time.Second, 1 << 20}, {"participant", time.Minute, 1 << 29}},
-			Waits:    []time.Duration{time.Second, 3 * time.Second},
+			Captures: []metrics.Capture{
+				{Component: "validator", Took: 30 * time.Second, Read: 1 << 20},
+				{Component: "participant", Took: time.Minute, Read: 1 << 29, TakenOver: 1 << 30, Oldest: noon.Add(-72 * time.Hour)},
+			},
+			Waits: []time.Duration{time.Second, 3 * time.Second},
 		},
 		Proven: noon, Identities: noon, Drilled: noon.Add(-24 * time.Hour), Drill: holdfast.Holds,
 		Verified: noon.Add(-time.Hour), AllRead: noon.Add(-48 * time.Hour),

@@ -49,7 +49,9 @@ type Set struct {
 type Capture struct {
 	Component holdfast.ComponentName
 	Took      time.Duration
-	Read      int64 // bytes
+	Read      int64     // bytes
+	TakenOver int64     // bytes that were not read, because nothing had changed
+	Oldest    time.Time // reading of what was taken over; zero where all was read
 }
 
 // Copy is a second copy of the repository.

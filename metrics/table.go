@@ -117,6 +117,22 @@ func newest() []Metric {
 					add(float64(c.Read), string(c.Component))
 				}
 			})},
+		{"holdfast_capture_taken_over_bytes",
+			"Bytes of a component that the newest set took over from an earlier one, because nothing had changed.",
+			[]string{"component"},
+			of(func(s Set, add put) {
+				for _, c := range s.Captures {
+					add(float64(c.TakenOver), string(c.Component))
+				}
+			})},
+		{"holdfast_capture_oldest_reading_timestamp_seconds",
+			"When the oldest rows of a component in the newest set were read, where some were taken over.",
+			[]string{"component"},
+			of(func(s Set, add put) {
+				for _, c := range s.Captures {
+					at(add, c.Oldest, string(c.Component))
+				}
+			})},
 		{"holdfast_waits_caused", "Sessions of the node that waited behind a lock of the newest backup.", nil,
 			of(func(s Set, add put) { add(float64(len(s.Waits))) })},
 		{"holdfast_wait_caused_seconds", "The longest of these waits.", nil,

@@ -77,9 +77,11 @@ func (s Stored) measured() *metrics.Set {
 			out.Waits = append(out.Waits, w.Waited)
 		}
 		for _, of := range c.Components {
-			out.Captures = append(out.Captures, metrics.Capture{
-				Component: of.Component, Took: c.Ended.Since - c.Began.Since, Read: c.Bytes,
-			})
+			m := metrics.Capture{Component: of.Component, Took: c.Ended.Since - c.Began.Since, Read: c.Bytes}
+			if t := c.TakenOver; t != nil {
+				m.Read, m.TakenOver, m.Oldest = c.Bytes-t.Bytes, t.Bytes, t.Oldest
+			}
+			out.Captures = append(out.Captures, m)
 		}
 	}
 	return out
