@@ -268,7 +268,7 @@ func takenOverHolds(v *view) answer {
 	for _, p := range s.Parts() {
 		if t := p.TakenOver; t != nil {
 			evidence = append(evidence, fmt.Sprintf("%s: %s of %s taken over, the oldest reading %s old", p.Component,
-				size(t.Bytes), size(p.Bytes), span(v.now.Sub(t.Oldest))))
+				size.Of(t.Bytes), size.Of(p.Bytes), span(v.now.Sub(t.Oldest))))
 		}
 	}
 	if len(evidence) == 0 {
