@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -139,6 +140,7 @@ func (b *board) swap(ctx context.Context, p *Parts) {
 func (b *board) refresh(ctx context.Context) error {
 	b.reading.Lock()
 	defer b.reading.Unlock()
+	defer debug.FreeOSMemory() // what the key of a repository takes, for one, is needed once in a quarter of an hour
 	p, err := Open(b.service.config(), b.service.Options)
 	if err != nil {
 		return err
