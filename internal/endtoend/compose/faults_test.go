@@ -70,9 +70,9 @@ func (d *damaged) serves(t *testing.T, want map[string]string) {
 func TestDockerIsLostDuringARestore(t *testing.T) {
 	t.Parallel()
 	cable := bundle.NewCable(t)
-	stubborn, requests := "participant", []string{"/stop", "/start"}
+	stubborn, requests := "participant", []string{"/stop"}
 	if splicetest.Long() {
-		stubborn, requests = stubborn+" validator", append(requests, "/update")
+		stubborn, requests = stubborn+" validator", append(requests, "/start", "/update")
 	}
 	d := newDamaged(t, bundle.Options{Migration: "4", Stubborn: stubborn})
 	d.docker = cable.Host

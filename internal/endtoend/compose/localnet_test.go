@@ -5,14 +5,19 @@ import (
 	"testing"
 
 	"holdfast"
+	"holdfast/internal/splicetest"
 	"holdfast/internal/splicetest/bundle"
 	"holdfast/restore"
 )
 
 // LocalNet has several nodes in one container each for all participants and
 // all validator apps. It is told from a bundle, explained, and one of its
-// nodes is captured by what the explanation says.
+// nodes is captured by what the explanation says. By flag: of all bundles it is
+// the largest, and Holdfast's part in it the smallest.
 func TestLocalNetIsExplained(t *testing.T) {
+	if !splicetest.Long() {
+		return
+	}
 	t.Parallel()
 	l := bundle.UpLocalNet(t)
 	check(t, l.StartLoad(t.Context(), "app-provider", 50))

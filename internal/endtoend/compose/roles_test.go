@@ -173,6 +173,10 @@ func TestANodeWithMoreInIt(t *testing.T) {
 		t.Error("what holds the participant's database is not as it was after the undo")
 	}
 
+	if !splicetest.Long() {
+		return
+	}
+
 	// A volume that makes room takes what no set has with it: that is said before,
 	// and before the volume is dropped.
 	r = s.holdfast(t, 0, "restore", string(set.ID), "--fresh-volume", "--yes")
@@ -236,6 +240,10 @@ func TestAServerThatDoesNotLetIn(t *testing.T) {
 	s.types(t, 0, advised(t, r.err, "docker unpause "))
 	s.holdfast(t, 0, "backup")
 
+	if !splicetest.Long() {
+		return
+	}
+
 	// Somebody starts the participant while the databases are built.
 	restored := s.command(ctx, "restore", string(set.ID), "--yes")
 	var out bytes.Buffer
@@ -248,9 +256,6 @@ func TestAServerThatDoesNotLetIn(t *testing.T) {
 	}
 	check(t, s.Ready(ctx))
 	s.asItShouldRun(t)
-	if !splicetest.Long() {
-		return
-	}
 
 	// Somebody gives it a restart policy as well: what the refusal names leads on.
 	restored = s.command(ctx, "restore", string(set.ID), "--yes")
