@@ -345,10 +345,7 @@ func (j Job) take(ctx context.Context, attempt int, last holdfast.Set, files hol
 	if err != nil {
 		return holdfast.Set{}, err
 	}
-	if unnoted != nil {
-		return set, unnoted
-	}
-	if err := j.readBack(ctx, set); err != nil {
+	if err := errors.Join(j.readBack(ctx, set), unnoted); err != nil {
 		return set, err
 	}
 	j.Events.Report(SetStored{Set: set.ID, State: set.State, Took: set.Ended.Since - set.Began.Since})
