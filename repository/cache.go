@@ -140,7 +140,7 @@ func (c *cached) DeleteBlob(ctx context.Context, id blob.ID) error {
 	return c.Storage.DeleteBlob(ctx, id)
 }
 
-// forget has the place say anew what a blob is.
+// forget drops what is known of a blob; the next read of it looks at the place.
 func (c *cached) forget(id blob.ID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

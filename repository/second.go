@@ -119,6 +119,7 @@ func (r *Repository) CopyTo(ctx context.Context, to place.Place, options ...Opti
 // sent, and still are. A copy that was maintained by itself may have closed the epoch
 // of an index that comes later, and kopia looks at no more of that epoch.
 func (r *Repository) shownBy(ctx context.Context, at location, listed []Entry) error {
+	at.cache = Cache{} // what the copy itself has is looked at
 	there, err := at.open(ctx, r.password)
 	if err != nil {
 		return err
