@@ -88,7 +88,11 @@ func (t *pageTrail) add(who string, act record.Act, what string) {
 	}
 }
 
-var errTooMuch = &holdfast.Problem{Class: holdfast.Busy, What: fmt.Sprintf("%d entries wait to be written", mostWaiting)}
+var errTooMuch = &holdfast.Problem{
+	Class: holdfast.Busy,
+	What: fmt.Sprintf("%d entries wait for the repository, and no more are kept: `holdfast check` shows what is wrong with it",
+		mostWaiting),
+}
 
 // refused counts a failed login.
 func (t *pageTrail) refused(e web.LoginFailed) {
