@@ -58,7 +58,8 @@ fi
 whole="holdfast/internal/endtoend holdfast/internal/endtoend/compose holdfast/cmd/holdfast holdfast/docs holdfast/packaging
   holdfast/internal/splicetest holdfast/internal/splicetest/bundle"
 some='^(TestSetsThatTakeOver|TestFaultSweepOfABackup|TestBuildingAndSwapping|TestReversedSetsAreFound|TestOneRunAtATime)$'
-parts=$(go list ./... | grep -vxF "$(printf '%s\n' $whole)")
+all=$(go list ./...)
+parts=$(echo "$all" | grep -vxF "$(printf '%s\n' $whole)")
 # shellcheck disable=SC2086 # words
 if [ -n "${HOLDFAST_TEST_LONG:-}" ]; then
   gotest $race $whole $parts
