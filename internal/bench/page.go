@@ -185,9 +185,9 @@ func fill(ctx context.Context, r repository) error {
 	return nil
 }
 
-// setsADay are those that are taken within a day, and betweenMaintenances is so many
-// sets. A real repository is maintained daily; so
-// that this takes less than hours, here it is every three weeks.
+// setsADay is how many sets a day has. After so many sets as betweenMaintenances
+// says the repository is maintained: every three weeks, not daily as a real one, so
+// that this takes less than hours.
 const (
 	setsADay            = 6
 	betweenMaintenances = 126

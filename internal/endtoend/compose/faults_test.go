@@ -66,7 +66,7 @@ func (d *damaged) serves(t *testing.T, want map[string]string) {
 // The daemon is lost in the middle, at every sort of request that changes
 // something: once it is back, one command takes the node back to what it was. A
 // program that does not stop when it is asked to is killed, and the restore goes
-// on.
+// on. The short form tries one sort, the long one all of them.
 func TestDockerIsLostDuringARestore(t *testing.T) {
 	t.Parallel()
 	cable := bundle.NewCable(t)

@@ -173,7 +173,7 @@ func TestANodeWithMoreInIt(t *testing.T) {
 		t.Error("what holds the participant's database is not as it was after the undo")
 	}
 
-	if !splicetest.Long() {
+	if !splicetest.Long() { // the rest restores once more
 		return
 	}
 
@@ -240,7 +240,7 @@ func TestAServerThatDoesNotLetIn(t *testing.T) {
 	s.types(t, 0, advised(t, r.err, "docker unpause "))
 	s.holdfast(t, 0, "backup")
 
-	if !splicetest.Long() {
+	if !splicetest.Long() { // the rest restores three times
 		return
 	}
 

@@ -114,7 +114,7 @@ func TestNoSecretOfTheNodeIsRepeated(t *testing.T) {
 	c.search(t)
 	c.runs(t, 0, "restore", "undo", "--yes")
 	c.secrets.Look(t, "what Docker was asked for", c.asked())
-	if !splicetest.Long() {
+	if !splicetest.Long() { // the rest makes the containers again
 		return
 	}
 
