@@ -158,11 +158,8 @@ func (b *board) read(ctx context.Context, p *Parts) error {
 		return err
 	}
 	now := time.Now().UTC()
-	entries, err := r.Sets(ctx, p.Node.Name)
+	entries, err := p.listed(ctx, r, p.Node.Name)
 	if err != nil {
-		return err
-	}
-	if err := p.markCopies(ctx, r, entries); err != nil {
 		return err
 	}
 	b.mu.Lock()

@@ -77,6 +77,8 @@ func TestAPageTrailIsBounded(t *testing.T) {
 	}
 }
 
+const pagePassword = "a password of a test"
+
 // pageService is the service of a node with an empty repository.
 func pageService(t *testing.T) *Service {
 	t.Helper()
@@ -85,11 +87,10 @@ func pageService(t *testing.T) *Service {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const password = "a password of a test"
-	if err := repository.Create(t.Context(), at, holdfast.NewSecret(password)); err != nil {
+	if err := repository.Create(t.Context(), at, holdfast.NewSecret(pagePassword)); err != nil {
 		t.Fatal(err)
 	}
-	if err := durable.Write(filepath.Join(dir, "password"), []byte(password), 0o600); err != nil {
+	if err := durable.Write(filepath.Join(dir, "password"), []byte(pagePassword), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	c, err := config.Parse(filepath.Join(dir, "n.yaml"), []byte(`

@@ -94,6 +94,18 @@ func (p *Parts) ownSets(ctx context.Context, node holdfast.NodeName) ([]reposito
 	if err != nil {
 		return nil, err
 	}
+	entries, err := p.listed(ctx, r, node)
+	if err != nil {
+		return nil, err
+	}
+	return entries, p.Fates(ctx, entries)
+}
+
+// listed are the sets with what a listing says of each beyond its summary: the
+// commands and the page show the same.
+func (p *Parts) listed(
+	ctx context.Context, r *repository.Repository, node holdfast.NodeName,
+) ([]repository.Entry, error) {
 	entries, err := r.Sets(ctx, node)
 	if err != nil {
 		return nil, err
@@ -101,10 +113,7 @@ func (p *Parts) ownSets(ctx context.Context, node holdfast.NodeName) ([]reposito
 	if err := p.markCopies(ctx, r, entries); err != nil {
 		return nil, err
 	}
-	if err := markDoubts(ctx, r, node, entries); err != nil {
-		return nil, err
-	}
-	return entries, p.Fates(ctx, entries)
+	return entries, markDoubts(ctx, r, node, entries)
 }
 
 // markDoubts says of each set which rows it may have wrong.

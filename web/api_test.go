@@ -43,7 +43,7 @@ func get(h http.Handler, path string) *httptest.ResponseRecorder {
 // is as the document says, in every state of a node.
 func TestAPIIsAsItsDocumentSays(t *testing.T) {
 	handlers := map[string]http.Handler{}
-	for _, state := range []string{"calm", "violated", "fresh", "running", "unreachable", "closed"} {
+	for _, state := range []string{"calm", "violated", "doubtful", "fresh", "running", "unreachable", "closed"} {
 		handlers[state] = story(t, state)
 	}
 	good := handlers["calm"]
@@ -110,6 +110,26 @@ func TestAPIIsAsItsDocumentSays(t *testing.T) {
 	slices.Sort(listed)
 	if served := web.Paths(); !slices.Equal(listed, served) {
 		t.Errorf("listed\n%s\nserved\n%s", strings.Join(listed, "\n"), strings.Join(served, "\n"))
+	}
+}
+
+// Every screen that shows a set says that it is in doubt, and the interface does.
+func TestDoubtIsShown(t *testing.T) {
+	const node, set = "/nodes/validator-zrh-1", "/sets/20261126T123000Z-b10c00b3"
+	doubtful, calm := story(t, "doubtful"), story(t, "calm")
+	for path, want := range map[string]string{
+		node + "/":                 "This set is in doubt. Restore a later one",
+		node + "/timeline":         "proven, in doubt</title>",
+		node + set:                 "changed without a transaction",
+		"/api/v1" + node + "/sets": `"in_doubt"`, "/api/v1" + node + "/history": `"in_doubt"`,
+		"/api/v1" + node + set: `"in_doubt"`,
+	} {
+		if page := get(doubtful, path).Body.String(); !strings.Contains(page, want) {
+			t.Errorf("%s does not say %q", path, want)
+		}
+		if page := get(calm, path).Body.String(); strings.Contains(page, want) {
+			t.Errorf("%s says %q of a node without doubts", path, want)
+		}
 	}
 }
 

@@ -53,7 +53,7 @@ func dayOf(h history.Report, day time.Time) dayRow {
 	row := dayRow{Day: day}
 	minute := func(at time.Time) int { return min(max(int(at.Sub(day).Minutes()), 0), dayLong) }
 	within := func(at time.Time) bool { return !at.Before(day) && at.Before(day.AddDate(0, 0, 1)) }
-	states := map[holdfast.State]int{}
+	states, doubtful := map[holdfast.State]int{}, 0
 	for _, s := range h.Sets {
 		if !within(s.Began) {
 			continue
@@ -62,6 +62,9 @@ func dayOf(h history.Report, day time.Time) dayRow {
 		wide := min(max(minute(s.Ended)-x, leastBar), dayLong-x)
 		row.Marks = append(row.Marks, setMark{s, bar{x, wide}, string(s.State)})
 		states[s.State]++
+		if len(s.InDoubt) > 0 {
+			doubtful++
+		}
 	}
 	for _, g := range h.Gaps {
 		from, to := minute(g.From.Add(h.Cadence)), minute(g.To)
@@ -77,12 +80,12 @@ func dayOf(h history.Report, day time.Time) dayRow {
 			}
 		}
 	}
-	row.Class, row.Says = sayDay(states, len(row.Late) > 0)
+	row.Class, row.Says = sayDay(states, doubtful, len(row.Late) > 0)
 	return row
 }
 
 // sayDay says in words what a day's strip shows.
-func sayDay(states map[holdfast.State]int, late bool) (class, says string) {
+func sayDay(states map[holdfast.State]int, doubtful int, late bool) (class, says string) {
 	var parts []string
 	for _, s := range []holdfast.State{holdfast.Misordered, holdfast.Mismatched, holdfast.Unproven, holdfast.Proven} {
 		if n := states[s]; n > 0 {
@@ -92,11 +95,16 @@ func sayDay(states map[holdfast.State]int, late bool) (class, says string) {
 	if len(parts) == 0 {
 		parts = append(parts, "no sets")
 	}
+	if doubtful > 0 {
+		parts = append(parts, fmt.Sprintf("%d in doubt", doubtful))
+	}
 	switch {
 	case late:
 		class, parts = "late", append(parts, "a set was late")
 	case states[holdfast.Misordered]+states[holdfast.Mismatched] > 0:
 		class = "misordered"
+	case doubtful > 0:
+		class = "doubt"
 	case states[holdfast.Unproven] > 0:
 		class = "unproven"
 	case states[holdfast.Proven] > 0:

@@ -46,6 +46,7 @@ func Stories() []Story {
 	return []Story{
 		{"calm", site(calm), screens("validator-zrh-1", newest, every...)},
 		{"violated", site(violated()), screens("validator-zrh-1", misorderedSet, "timeline", "recovery", "conditions")},
+		{"doubtful", site(doubtful()), screens("validator-zrh-1", newest, "timeline")},
 		{"unknown", site(unknown()), screens("validator-zrh-1", "", "recovery")},
 		{"fresh", site(fresh()), screens("validator-zrh-1", "", "timeline", "recovery", "growth")},
 		{"running", site(running()), screens("validator-zrh-1", "")},
@@ -131,6 +132,26 @@ func violated() node {
 	}}
 	n.Set = func(_ context.Context, id holdfast.SetID) (web.SetReport, error) { return setReport(n.reports, id) }
 	n.Live.Hear(said(""), "capture participant: the server closed the connection unexpectedly", true, Now.Add(-time.Minute))
+	return n
+}
+
+// doubtful is a node whose newest sets may have rows wrong: they changed without a
+// transaction, and the set that found it did not come to its end.
+func doubtful() node {
+	n := newNode("validator-zrh-1")
+	sets := history(180)
+	for i := range sets[len(sets)-5:] {
+		sets[len(sets)-1-i].InDoubt = []string{record.Disproof{
+			Component: "participant", At: Now.Add(-12 * time.Minute),
+			Disproof: holdfast.Disproof{Table: `"public"."par_contracts"`, From: 512, ReadAt: Now.Add(-21 * hour)},
+		}.String()}
+	}
+	n.reports = reportsOf("validator-zrh-1", sets, Now)
+	n.reports.Check = judged("validator-zrh-1", map[check.Code]verdict{
+		check.TakenOverHolds: {holdfast.Violated, `participant: table "public"."par_contracts" changed without a transaction; ` +
+			"5 sets in doubt", ""},
+	})
+	n.Set = func(_ context.Context, id holdfast.SetID) (web.SetReport, error) { return setReport(n.reports, id) }
 	return n
 }
 
