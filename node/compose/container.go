@@ -88,6 +88,12 @@ func (e Environment) Secret(name string) holdfast.Secret { return holdfast.NewSe
 // Has reports whether there is such a variable, even an empty one.
 func (e Environment) Has(name string) bool { _, ok := e.values[name]; return ok }
 
+// Lookup returns the value of one, and whether there is such a variable.
+func (e Environment) Lookup(name string) (string, bool) {
+	value, ok := e.values[name]
+	return value, ok
+}
+
 // Names lists the variables.
 func (e Environment) Names() []string { return slices.Sorted(maps.Keys(e.values)) }
 

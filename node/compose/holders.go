@@ -13,6 +13,7 @@ import (
 
 	"holdfast"
 	"holdfast/canton"
+	"holdfast/canton/storage"
 	"holdfast/internal/libpq"
 	"holdfast/step"
 )
@@ -52,7 +53,7 @@ func (n *Node) Alive(ctx context.Context) (holdfast.Finding, error) {
 	var all []holdfast.Finding
 	for _, of := range []struct {
 		kind     holdfast.Kind
-		database Database
+		database storage.Database
 	}{{holdfast.Participant, n.ParticipantDatabase()}, {holdfast.Validator, n.ValidatorDatabase()}} {
 		all = append(all, canton.OneLiving(of.database.Name, of.kind, living(holders, of.database.Name, of.kind)))
 	}

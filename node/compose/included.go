@@ -11,6 +11,8 @@ import (
 
 	cerrdefs "github.com/containerd/errdefs"
 	"github.com/moby/moby/client"
+
+	"holdfast/canton/storage"
 )
 
 // Included is a file of a container that its program's configuration includes.
@@ -136,7 +138,7 @@ func (s Specs) includedIn(id string) (out []Included) {
 // includes reports whether the configuration may include files at all.
 func (c Container) includes() bool {
 	for _, name := range c.Env.Names() {
-		if strings.HasPrefix(name, configVariables) && strings.Contains(c.Env.Get(name), "include") {
+		if strings.HasPrefix(name, storage.Variables) && strings.Contains(c.Env.Get(name), "include") {
 			return true
 		}
 	}
