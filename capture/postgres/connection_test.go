@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -8,10 +9,12 @@ import (
 	"encoding/pem"
 	"fmt"
 	"math/big"
+	"net"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,6 +25,40 @@ import (
 )
 
 const password = `pass word's \ "odd" %41`
+
+// Where an address alone does not lead to the server, pg_dump goes where our own
+// connections go; and the port that leads it is gone with it.
+func TestClientProgramsGoWhereDialLeads(t *testing.T) {
+	v, err := splicetest.FindVersion("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := splicetest.NewServerWith(t, splicetest.Options{Bin: v.Bin, TCP: true, Password: password})
+	s := farm(t, server, "farm")
+	info, err := libpq.Parse("host=postgres.nowhere.svc user=postgres dbname=farm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := "127.0.0.1:" + strconv.Itoa(server.Port()) // where a statement is cancelled
+	var dialed atomic.Int64
+	d := dumper(t, s, quick)
+	d.Address = libpq.Address{
+		Conninfo: info, Password: holdfast.Fixed(holdfast.NewSecret(password)),
+		Dial: func(ctx context.Context, _, address string) (net.Conn, error) {
+			if address != "postgres.nowhere.svc:5432" && address != at {
+				t.Errorf("dialed %s", address)
+			}
+			dialed.Add(1)
+			return new(net.Dialer).DialContext(ctx, "tcp", at)
+		},
+	}
+	if _, err := d.Capture(t.Context(), component(s), clock(), folder(t.TempDir()), holdfast.Earlier{}); err != nil {
+		t.Fatal(err)
+	}
+	if dialed.Load() < 3 {
+		t.Errorf("%d connections, of which one is pg_dump's", dialed.Load())
+	}
+}
 
 func TestDumpOverVerifiedTLSWithAPassword(t *testing.T) {
 	v, err := splicetest.FindVersion("")

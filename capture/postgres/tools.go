@@ -173,6 +173,13 @@ func (t Tools) run(
 	complaint := &tail{most: 16 << 20}
 	if t.Elsewhere != nil {
 		info = info.With("host", "").With("hostaddr", "") // the server's own socket
+	} else if t.server.Dial != nil {
+		near, err := t.server.Listen(ctx)
+		if err != nil {
+			return err
+		}
+		defer near.Close()
+		info = info.With("hostaddr", near.Host).With("port", near.Port)
 	}
 	env := append([]string{"LC_ALL=C"}, append(info.Env(), "PGAPPNAME="+application)...)
 	ok, err := t.start(ctx, application, env, nil, out, complaint,
