@@ -1,0 +1,22 @@
+// Package kube is a validator node that runs in Kubernetes: how it is found among
+// the objects of a cluster, and how its databases and its validator app are
+// reached from outside of the cluster.
+//
+// # Finding
+//
+// Find is a pure function over listed objects. A program is recognized by the
+// variables that its container is started with, never by a name or a label: those
+// are the operator's, and of the chart that was taken. What leads from one
+// object to the next is what the programs themselves follow: addresses, the
+// Services behind them, and the selectors of these.
+//
+// What cannot be seen from outside is a Question, and says what to answer it with.
+// No Secret is read to find a node but the keys that Wanted names, none of which
+// is a password.
+//
+// # Reaching
+//
+// From a pod, the name of a Service is an address like any other. From elsewhere
+// Cluster.Dial forwards a connection to the pod behind it, as `kubectl
+// port-forward` does, but without a port of this machine.
+package kube
