@@ -22,6 +22,7 @@ type Config struct {
 	Node       string              `yaml:"node"`
 	Databases  map[string]Database `yaml:"databases"`
 	Compose    *Compose            `yaml:"compose"`
+	Kube       *Kubernetes         `yaml:"kube"` // the cluster that names of databases and of the app are of
 	Identities *Identities         `yaml:"identities"`
 	Repository Repository          `yaml:"repository"`
 	Copies     []Copy              `yaml:"copies"`
@@ -283,6 +284,9 @@ func (c *Config) complete() error {
 	if len(c.Databases) == 0 && c.Compose == nil {
 		return errors.New("databases: name at least one, or a compose project: compose.project")
 	}
+	if c.Compose != nil && c.Kube != nil {
+		return errors.New("compose, kube: a node runs in one of them; remove the other")
+	}
 	if c.Compose != nil {
 		if err := c.checkCompose(); err != nil {
 			return err
@@ -296,6 +300,9 @@ func (c *Config) complete() error {
 	}
 	if c.Compose != nil {
 		abs(&c.Compose.Directory)
+	}
+	if c.Kube != nil {
+		abs(&c.Kube.Kubeconfig)
 	}
 	abs(&c.Tools)
 	abs(&c.Cache.Directory)

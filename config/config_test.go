@@ -177,8 +177,8 @@ func replaced(old, text string) string {
 func TestMistakesAreNamed(t *testing.T) {
 	for _, x := range []struct{ name, text, want string }{
 		{"unknown key at the top", replaced("tools: tools", "tool: x"),
-			"line 35: unknown key tool; known here are node, databases, compose, identities, repository, copies, cache, " +
-				"secret_managers, tools, " +
+			"line 35: unknown key tool; known here are node, databases, compose, kube, identities, repository, copies, " +
+				"cache, secret_managers, tools, " +
 				"silence_limit, dump, check, retention"},
 		{"limits of a directory", least + "copies:\n  - {path: /mnt/usb, limits: {upload: 1MiB}}\n",
 			"copies[0].limits: a directory has no limits"},

@@ -20,7 +20,7 @@ type SecretManagers struct {
 	// Google and Azure find their credentials by the vendors' own chains.
 	Google Google `yaml:"google"`
 	Azure  Azure  `yaml:"azure"`
-	// Kubernetes is the cluster of the pod, or that of kubectl, when empty.
+	// Kubernetes is that of kube, of the pod, or of kubectl, when empty.
 	Kubernetes Kubernetes `yaml:"kubernetes"`
 }
 
@@ -66,10 +66,19 @@ type Azure struct {
 	CA       string `yaml:"ca"`
 }
 
-// Kubernetes is a cluster.
+// Kubernetes is a cluster: that of the pod, or of kubectl, when empty.
 type Kubernetes struct {
 	Kubeconfig string `yaml:"kubeconfig"` // a file
 	Context    string `yaml:"context"`
+}
+
+// Cluster is the one that Secrets are read in: the node's own, unless another one
+// is configured for them.
+func (c *Config) Cluster() Kubernetes {
+	if c.Kube != nil && c.SecretManagers.Kubernetes == (Kubernetes{}) {
+		return *c.Kube
+	}
+	return c.SecretManagers.Kubernetes
 }
 
 // Keep is a place that gets the identities. In the file it may be just the place.

@@ -75,7 +75,17 @@ func (p *Parts) given() (databases.Live, error) {
 
 func (p *Parts) address(dsn string) (libpq.Address, error) {
 	info, err := p.Shell.Parse(dsn)
-	return p.learnFrom(libpq.Address{Conninfo: info, Silence: p.silence()}), err
+	return p.learnFrom(libpq.Address{
+		Conninfo: info, Silence: p.silence(), Dial: p.through(info.Get("host"), cmp.Or(info.Get("port"), libpq.Port)),
+	}), err
+}
+
+// through is how a host that the configuration names is reached; nil: as usual.
+func (p *Parts) through(host, port string) Dial {
+	if p.kind.Through == nil {
+		return nil
+	}
+	return p.kind.Through(host, port)
 }
 
 // learnFrom is an address whose password is known from when it is used.

@@ -1,7 +1,10 @@
 package setup
 
 import (
+	"cmp"
 	"context"
+	"net"
+	"net/url"
 	"os"
 
 	"holdfast"
@@ -42,8 +45,25 @@ func (p *Parts) Fetcher(ctx context.Context) (identities.Fetcher, error) {
 			return f, err
 		}
 	}
+	if f.Dial == nil {
+		f.Dial = p.throughTo(cmp.Or(f.Address, i.URL))
+	}
 	f.Tokens = learning{p.tokens(f.CA), p.Secrets}
 	return f, nil
+}
+
+// throughTo is how an address that the configuration names is reached, a URL or
+// host:port; nil: as usual.
+func (p *Parts) throughTo(address string) Dial {
+	host, port, err := net.SplitHostPort(address)
+	if u, failed := url.Parse(address); failed == nil && u.Host != "" {
+		host, port = u.Hostname(), cmp.Or(u.Port(), map[string]string{"http": "80", "https": "443"}[u.Scheme])
+		err = nil
+	}
+	if err != nil {
+		return nil
+	}
+	return p.through(host, port)
 }
 
 // learning are tokens that are known as soon as there are any: who refuses one may

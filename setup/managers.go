@@ -19,10 +19,11 @@ import (
 // managers are the managers of secrets that a configuration can name. Each is
 // opened when it is first needed.
 type managers struct {
-	conf   config.SecretManagers
-	own    secrets.Readers // of the credentials of managers, which are in none
-	known  *secrets.Known
-	within time.Duration // of one call
+	conf    config.SecretManagers
+	cluster config.Kubernetes
+	own     secrets.Readers // of the credentials of managers, which are in none
+	known   *secrets.Known
+	within  time.Duration // of one call
 
 	mu   sync.Mutex
 	open map[string]secretmanager.Manager
@@ -198,7 +199,7 @@ func (m *managers) azure(_ context.Context, vault string) (secretmanager.Manager
 
 // kubernetes finds the cluster, and a name space in it.
 func (m *managers) kubernetes(namespace string) (*secretmanager.Kubernetes, error) {
-	k := m.conf.Kubernetes
+	k := m.cluster
 	return secretmanager.NewKubernetes(secretmanager.KubernetesOptions{
 		Namespace: namespace, Kubeconfig: k.Kubeconfig, Context: k.Context, Within: m.within, Learn: m.known.Learn,
 	})

@@ -39,6 +39,10 @@ type Kind struct {
 	Recorder backup.Deployment
 	// Show is how the node runs, for people.
 	Show func(ctx context.Context) (Shown, error)
+	// Through connects to a port of a host that the configuration names, where the
+	// network of this machine does not lead to it; nil for a host that it leads to.
+	// Nil: it leads to all.
+	Through func(host, port string) Dial
 	// Lasting says whether the node's databases outlive the next stop of its
 	// programs. Nil: they are not the node's own.
 	Lasting func(ctx context.Context) (holdfast.Finding, error)
@@ -85,6 +89,9 @@ type Shown struct {
 func kindOf(p *Parts) Kind {
 	if p.Config.Compose != nil {
 		return composeKind(p)
+	}
+	if p.Config.Kube != nil {
+		return kubeKind(p)
 	}
 	return Kind{Node: plain{}, Way: bundleWay}
 }

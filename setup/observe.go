@@ -179,7 +179,8 @@ func (p *Parts) observeApp(ctx context.Context) (observed.App, error) {
 // observeAdmin asks the admin API that the configuration names, or the node's.
 func (p *Parts) observeAdmin(ctx context.Context) (observed.Participant, error) {
 	if named := p.Config.Check.Admin; named != "" {
-		return admin.Client{Address: named, Timeout: p.within(ObserveTime)}.Look(ctx)
+		at := admin.Client{Address: named, Timeout: p.within(ObserveTime), Dial: p.throughTo(named)}
+		return at.Look(ctx)
 	}
 	api, err := p.kind.Admin(ctx)
 	if err != nil {

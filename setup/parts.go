@@ -70,7 +70,7 @@ func Open(conf *config.Config, o Options) (*Parts, error) {
 		p.kind = kindOf(p)
 	}
 	p.managers = managers{
-		conf: conf.SecretManagers, own: p.Secrets.LearnAll(own(conf.Dir())), known: p.Secrets,
+		conf: conf.SecretManagers, cluster: conf.Cluster(), own: p.Secrets.LearnAll(own(conf.Dir())), known: p.Secrets,
 		within: p.within(secretmanager.CallTime),
 	}
 	p.readers = own(conf.Dir())

@@ -35,6 +35,10 @@ On a machine that runs the Splice validator's compose bundle, nothing has to be
 given: the node is found through the Docker Engine, and after one confirmation
 Holdfast is set up and takes the first set.
 
+With --kube the node is found in Kubernetes, by what its pods are started with,
+from a pod of the cluster or from a machine with a kubeconfig. Passwords stay in
+their Secrets: the configuration refers to them.
+
 On a machine that has nothing of the node yet, name the repository that is there
 and its password: everything else is read from the newest set, and the next
 command is "holdfast restore".
@@ -46,6 +50,9 @@ nowhere; only its public part goes into the configuration.`,
 
   # a compose validator on this machine, from a script
   holdfast init --yes --recovery-key-file /root/holdfast.key
+
+  # a validator in Kubernetes, from a machine with a kubeconfig
+  holdfast init --kube --context production --namespace validator
 
   # a new machine, on which the node is to come back
   holdfast init --repository /mnt/holdfast --repository-password file:/root/password
@@ -84,12 +91,16 @@ func initFlags(fl *pflag.FlagSet, f *firstrun.Answers, answers *answers) {
 	fl.IntVar(&f.ErrorCorrection, "error-correction", 0, "store this much redundancy with the data, in percent (1 to 100), so that flipped bits can be put right")
 	fl.StringVar(&f.ObjectLock, "object-lock", "",
 		"MODE:PERIOD, such as compliance:30d: lock what is stored in a bucket against deletion; maintenance extends it")
+	fl.BoolVar(&f.Kube, "kube", false, "find the node in Kubernetes, in the pod's own cluster or in that of kubectl")
+	fl.StringVar(&f.Context, "context", "", "context of the kubeconfig, if not the current one")
+	fl.StringVar(&f.Namespace, "namespace", "", "namespace of the node; without it, the only validator of the cluster")
 	fl.StringVar(&f.Project, "project", "", "compose project of the node, where several run here")
-	fl.StringToStringVar(&f.Services, "service", nil, "ROLE=CONTAINER of participant, validator or postgres, where several containers may be it; repeatable")
+	fl.StringToStringVar(&f.Services, "service", nil, "ROLE=CONTAINER of participant, validator or postgres, where several containers may be it; in Kubernetes "+
+		"validator=WORKLOAD; repeatable")
 	fl.StringVar(&f.Bundle, "bundle", "", "where the bundle's files are, if a restore is to find them elsewhere than they were")
 	fl.StringVar(&f.DockerHost, "docker-host", "", "the Docker daemon, if not the one that the docker command finds")
-	fl.BoolVar(&f.Certain, "yes", false, "set up the compose node that is found here without asking")
-	fl.BoolVar(&f.NoBackup, "no-backup", false, "do not take the first set of a compose node")
+	fl.BoolVar(&f.Certain, "yes", false, "set up the node that is found without asking")
+	fl.BoolVar(&f.NoBackup, "no-backup", false, "do not take the first set of a node that is found")
 	fl.BoolVar(&answers.noInput, "no-input", false, "never ask; fail where something is missing")
 }
 
@@ -175,7 +186,7 @@ func (a *app) firstRun() event.Listener {
 func (a *app) printFound(e event.Event) bool {
 	switch e := e.(type) {
 	case firstrun.Found:
-		a.say("Found in Docker:\n\n")
+		a.say("Found in %s:\n\n", e.In)
 		printBundle(a.err, e.Lines)
 		then := map[bool]string{true: ", and take the first one now"}[e.Backup]
 		a.say("\nHoldfast would call it %s, keep sets in %s%s.\n", e.Node, e.Repository, then)

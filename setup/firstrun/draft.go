@@ -39,6 +39,14 @@ func (r *run) draft() (string, error) {
 		}
 		line("")
 	}
+	if r.cluster != nil {
+		line("# The cluster that names ending in .svc are of. From outside of it, connections")
+		line("# to them are forwarded through its API. In a pod of the cluster leave this out.")
+		line("kube:")
+		line("  kubeconfig: %s", yamlString(r.cluster.Kubeconfig))
+		line("  context: %s", yamlString(r.cluster.Context))
+		line("")
+	}
 	if len(r.Databases) > 0 || r.Project == "" {
 		if err := r.draftDatabases(line); err != nil {
 			return "", err
@@ -70,11 +78,13 @@ func (r *run) draftDatabases(line func(string, ...any)) error {
 		}
 		line("  %s:", name)
 		line("    connection: %s", yamlString(info.String()))
-		switch password := info.Secret(); {
+		if password := info.Secret(); !password.IsEmpty() {
+			r.passwords[name] = r.options.Secrets.Learn(password)
+		}
+		switch {
 		case r.references[name] != "":
 			line("    password: %s", yamlString(r.references[name]))
-		case !password.IsEmpty():
-			r.passwords[name] = r.options.Secrets.Learn(password)
+		case !r.passwords[name].IsEmpty():
 			line("    password: file:%s.password", name)
 		}
 		if r.hasParticipant() && !slices.Contains(holdfast.Kinds(), holdfast.Kind(name)) {

@@ -9,13 +9,14 @@ import (
 
 // Found says that a node runs here, and what would be made of it.
 type Found struct {
+	In         string     // what runs it: Docker or Kubernetes
 	Lines      [][]string // how it runs: what, and what about it
 	Node       string     // what it would be called
 	Repository string     // where sets would rest
 	Backup     bool       // the first set would be taken at once
 }
 
-func (f Found) String() string { return fmt.Sprintf("found node %s in Docker", f.Node) }
+func (f Found) String() string { return fmt.Sprintf("found node %s in %s", f.Node, f.In) }
 
 // Recalled says that a set has how a node ran that is to come back here.
 type Recalled struct {

@@ -13,6 +13,7 @@ import (
 	"holdfast/backup"
 	"holdfast/config"
 	"holdfast/internal/libpq"
+	"holdfast/node/kube"
 	"holdfast/place"
 	"holdfast/setup"
 )
@@ -49,8 +50,13 @@ type Answers struct {
 	Services   map[string]string // by role, where several containers may have it
 	Bundle     string            // where the bundle's files are
 	DockerHost string
-	NoBackup   bool // take no first set
-	Certain    bool // the operator wants the node that is found here, and that is not there otherwise
+
+	Kube      bool   // the node runs in Kubernetes
+	Context   string // of the kubeconfig
+	Namespace string
+
+	NoBackup bool // take no first set
+	Certain  bool // the operator wants the node that is found here, and that is not there otherwise
 }
 
 // Operator answers what nobody else can.
@@ -67,7 +73,7 @@ type Made struct {
 	Repository string   `json:"repository"`
 	Secrets    []string `json:"secret_files"` // new files with a secret each
 	Recipients []string `json:"recipients"`
-	// Set is the first set of a compose node, which was taken at once.
+	// Set is the first set of a node that was found, which was taken at once.
 	Set   holdfast.SetID `json:"set,omitempty"`
 	State holdfast.State `json:"state,omitempty"`
 
@@ -90,6 +96,7 @@ type run struct {
 	passwords   map[string]holdfast.Secret // by component: taken out of connection strings, into files
 	references  map[string]string          // by component: to the passwords that are somewhere already
 	newPassword holdfast.Secret            // of the repository
+	cluster     *kube.Cluster              // that the node is reached in from outside; nil: it needs none
 	// recalled is the set that says what no container does: of a node that is to
 	// come back here.
 	recalled holdfast.Set
@@ -160,6 +167,14 @@ func (r *run) possible() error {
 	if _, err := setup.ObjectLock(r.ObjectLock); err != nil {
 		return setup.Usage(err)
 	}
+	switch {
+	case !r.Kube && r.Context != "":
+		return usage("--context: it names a cluster for --kube")
+	case !r.Kube && r.Namespace != "":
+		return usage("--namespace: it is one of --kube")
+	case r.Kube && r.Project != "":
+		return usage("--kube, --project: a node runs in one of them")
+	}
 	return r.noPasswords()
 }
 
@@ -185,14 +200,30 @@ func (r *run) noPasswords() error {
 	}
 	for _, text := range r.Passwords {
 		name, reference, found := strings.Cut(text, "=")
-		isOf := func(d string) bool { return strings.HasPrefix(d, name+"=") }
-		if !found || !slices.ContainsFunc(r.Databases, isOf) {
+		if !found || !r.names(name) {
 			return usage("--database-password: want COMPONENT=REFERENCE of a --database, such as participant=file:PATH")
 		}
 		r.references[name] = reference
 	}
 	return nil
 }
+
+// names reports whether a component is one that the answers name.
+func (r *run) names(component string) bool {
+	if r.Kube && slices.Contains([]string{"participant", "validator"}, component) {
+		return true
+	}
+	return r.given(component)
+}
+
+// given reports whether the answers say where a component's database is.
+func (r *run) given(component string) bool {
+	return slices.ContainsFunc(r.Databases, func(d string) bool { return strings.HasPrefix(d, component+"=") })
+}
+
+// found reports whether it is a node that was found as a whole, which is backed up
+// at once.
+func (r *run) found() bool { return r.Project != "" || r.Kube }
 
 // valid refuses what a draft is wrong in beyond its form.
 func (r *run) valid(conf *config.Config) error {
@@ -248,7 +279,7 @@ func absPlace(text *string) {
 
 // first takes the first set of a node that was found here.
 func (r *run) first(ctx context.Context, conf *config.Config) error {
-	if r.Project == "" || r.NoBackup || r.made.ToRestore {
+	if !r.found() || r.NoBackup || r.made.ToRestore {
 		return nil
 	}
 	p, err := setup.Open(conf, r.options)

@@ -14,6 +14,9 @@ import (
 // look finds the node of this machine, where no database is named by hand,
 // shows it, and asks once whether to set it up.
 func (r *run) look(ctx context.Context) error {
+	if r.Kube {
+		return r.lookInCluster(ctx)
+	}
 	if len(r.Databases) > 0 && r.Project == "" {
 		return nil
 	}
@@ -36,7 +39,7 @@ func (r *run) look(ctx context.Context) error {
 	}
 	r.Project = n.Project
 	r.fill(n)
-	r.options.Events.Report(Found{Lines: n.Lines(ctx), Node: r.Node, Repository: r.Repository, Backup: !r.NoBackup})
+	r.options.Events.Report(Found{In: "Docker", Lines: n.Lines(ctx), Node: r.Node, Repository: r.Repository, Backup: !r.NoBackup})
 	return r.operator.Agree("Set it up")
 }
 

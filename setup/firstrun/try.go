@@ -84,7 +84,7 @@ func (r *run) connect(ctx context.Context, p *setup.Parts) error {
 		return err
 	}
 	r.options.Events.Report(IdentitiesWork{ID: fetched.ID, Keys: len(fetched.Keys)})
-	if !r.made.Existing || r.Project == "" || r.NoBackup {
+	if !r.made.Existing || !r.found() || r.NoBackup {
 		return nil
 	}
 	return r.another(ctx, p, strings.TrimPrefix(fetched.ID, "PAR::"))
