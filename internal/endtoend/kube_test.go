@@ -36,7 +36,7 @@ func TestAValidatorInKubernetes(t *testing.T) {
 		t.Fatalf("exit code %d\n%s", code, out)
 	}
 	for _, want := range []string{
-		"Found in Kubernetes:", "namespace    node", "Service postgres in namespace node", "Deployment app",
+		"Found in Kubernetes:", "namespace    node", "at postgres.node.svc   Pod postgres-0", "Deployment app",
 		"ok  validator: ", "ok  participant: ", "ok  identities: ", "proven",
 	} {
 		if !strings.Contains(out, want) {

@@ -9,6 +9,8 @@
 # cores, once for each version; etcd is the distribution's, unpacked and not
 # installed, so that no service of the machine is started.
 #
+# With --built it builds nothing, and prints nothing where they are missing.
+#
 #   HOLDFAST_TESTBED   where to keep them
 
 set -eu
@@ -22,12 +24,16 @@ die() { say "$*"; exit 1; }
 
 if [ "$(id -u)" = 0 ]; then home=/var/cache/holdfast-testbed; else home=$HOME/.cache/holdfast-testbed; fi
 home=${HOLDFAST_TESTBED:-$home}/kube
+made=$home/$version
+if [ "${1:-}" = --built ]; then
+  if [ -x "$made/kube-apiserver" ] && [ -x "$made/etcd" ]; then echo "export HOLDFAST_TEST_KUBE='$made'"; fi
+  exit
+fi
 mkdir -p "$home"
 if command -v flock >/dev/null; then
   exec 9>"$home/.lock"
   flock 9
 fi
-made=$home/$version
 work=
 trap '[ -z "$work" ] || rm -rf "$work"' EXIT
 

@@ -10,6 +10,12 @@ bed=$(internal/testbed/stores.sh)
 eval "$bed"
 bed=$(internal/testbed/browser.sh)
 eval "$bed"
+if [ -n "${HOLDFAST_TEST_LONG:-}" ]; then
+  bed=$(internal/testbed/kube.sh)
+else
+  bed=$(internal/testbed/kube.sh --built)
+fi
+eval "$bed"
 internal/testbed/alarms.sh
 
 docker= memory= masters=

@@ -3,5 +3,6 @@
 // part for is a node: Kubelet takes the place of one, so that a pod that runs
 // nowhere leads to ports of this machine.
 //
-// HOLDFAST_TEST_KUBE has the programs: internal/testbed/kube.sh.
+// HOLDFAST_TEST_KUBE has the programs: internal/testbed/kube.sh builds them, which
+// takes a quarter of an hour. Without them a test is skipped.
 package apiserver
