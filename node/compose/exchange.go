@@ -48,6 +48,34 @@ func brokenStart(c Container) bool {
 	return c.State == "exited" && c.ExitCode > 0 && c.ExitCode < 126
 }
 
+// startsInVain is whether Docker starts a container again and again, and it
+// never serves. How often it was started again says little by itself: Docker
+// keeps counting while it serves, and after it was stopped.
+func (p *Programs) startsInVain(ctx context.Context, c Container) bool {
+	if c.Restarts < tries {
+		return false
+	}
+	for range 10 { // one that runs has just been started, or recovers, or serves
+		if c.State != "running" {
+			return c.State == "restarting"
+		}
+		if p.Ready(ctx) == nil {
+			return false
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(500 * time.Millisecond):
+		}
+		now, err := p.Node.Engine.inspect(ctx, c.ID)
+		if err != nil {
+			return false
+		}
+		c = now
+	}
+	return false
+}
+
 // exchange is the one that was begun and that was not taken back; nil where
 // there is none.
 func (p *Programs) exchange() (*exchange, error) {
@@ -87,7 +115,7 @@ func (p *Programs) unfit(ctx context.Context, c *Container, startedWrongly bool)
 	if startedWrongly {
 		return ""
 	}
-	if brokenStart(*c) || c.Restarts >= tries && p.Ready(ctx) != nil {
+	if brokenStart(*c) || p.startsInVain(ctx, *c) {
 		return "Postgres does not start on it: " + p.Node.Engine.Complaints(ctx, c.ID)
 	}
 	return ""

@@ -39,6 +39,22 @@ func (b *Bundle) smallDisk(t testing.TB, bytes int64) {
 	}
 }
 
+// RestartPostgres has the server end that many times by itself, and Docker start
+// it again.
+func (b *Bundle) RestartPostgres(ctx context.Context, times int) error {
+	for range times {
+		if _, err := b.Exec(ctx, "postgres-splice", "sh", "-c", "kill -QUIT 1"); err != nil {
+			return err
+		}
+		for _, state := range []string{"starting", "healthy"} { // Docker asks again in a second or two
+			if err := b.awaitState(ctx, b.Container("postgres-splice"), state); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // BreakPostgres makes the database's next start fail, until MendPostgres. A
 // server that runs goes on running.
 func (b *Bundle) BreakPostgres(ctx context.Context) error {
