@@ -3,6 +3,7 @@ package metrics
 import (
 	"net/http"
 	"runtime"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -64,16 +65,24 @@ func (c collector) Describe(out chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (c collector) Collect(out chan<- prometheus.Metric) {
-	gauge := func(name string, value float64, labels ...string) {
-		out <- prometheus.MustNewConstMetric(c.descs[name], prometheus.GaugeValue, value, labels...)
+	send := func(name string, value float64, labels ...string) {
+		out <- prometheus.MustNewConstMetric(c.descs[name], typeOf(name), value, labels...)
 	}
-	gauge(buildInfo, 1, c.version, runtime.Version())
-	gauge(clock, float64(time.Now().UnixMilli())/1000)
+	send(buildInfo, 1, c.version, runtime.Version())
+	send(clock, float64(time.Now().UnixMilli())/1000)
 	for _, n := range c.nodes() {
 		for _, m := range c.table {
 			m.of(n, func(value float64, labels ...string) {
-				gauge(m.Name, value, append([]string{string(n.Name)}, labels...)...)
+				send(m.Name, value, append([]string{string(n.Name)}, labels...)...)
 			})
 		}
 	}
+}
+
+// typeOf is the type of a metric: by convention a counter's name says so.
+func typeOf(name string) prometheus.ValueType {
+	if strings.HasSuffix(name, "_total") {
+		return prometheus.CounterValue
+	}
+	return prometheus.GaugeValue
 }

@@ -46,6 +46,11 @@ func full() metrics.Node {
 			{Name: "drill", Failures: 2},
 		},
 		Targets: []metrics.Target{{"ops", 0}, {"mail", 3}},
+		Stored:  3 << 30, LocksEnd: noon.Add(20 * 24 * time.Hour), LockPeriod: 30 * 24 * time.Hour,
+		Traffic: []metrics.Traffic{{
+			Place: "s3://bucket/sets", Requests: map[string]int64{"write": 12, "read": 340, "list": 7, "delete": 1},
+			Sent: 1 << 20, Received: 1 << 24,
+		}},
 	}
 }
 

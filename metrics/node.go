@@ -27,6 +27,17 @@ type Node struct {
 	RunwayEnds         time.Time // the soonest
 	Tasks              []Task
 	Targets            []Target
+	Stored             int64         // bytes of the repository in its storage; 0: not measured yet
+	LocksEnd           time.Time     // the first of what is stored
+	LockPeriod         time.Duration // for which it is locked; 0: it is not
+	Traffic            []Traffic
+}
+
+// Traffic is what went to and from a place outside of the machine since the start.
+type Traffic struct {
+	Place          string
+	Requests       map[string]int64 // by operation
+	Sent, Received int64            // bytes
 }
 
 // Target is somebody who gets notices.

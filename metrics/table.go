@@ -1,6 +1,8 @@
 package metrics
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"holdfast"
@@ -22,7 +24,7 @@ type put func(value float64, labels ...string)
 // Table lists the metrics of a node. docs/metrics.md prints it.
 func Table() []Metric {
 	var list []Metric
-	for _, part := range [][]Metric{ages(), newest(), judged(), work()} {
+	for _, part := range [][]Metric{ages(), newest(), storage(), judged(), work()} {
 		list = append(list, part...)
 	}
 	return list
@@ -143,6 +145,44 @@ func newest() []Metric {
 				}
 				add(longest.Seconds())
 			})},
+	}
+}
+
+// storage is what the repository takes, for how long it is locked, and what goes to
+// and from places outside of the machine.
+func storage() []Metric {
+	return []Metric{
+		{"holdfast_stored_bytes", "Size of the repository in its storage, measured every six hours.", nil,
+			func(n Node, add put) {
+				if n.Stored > 0 {
+					add(float64(n.Stored))
+				}
+			}},
+		{"holdfast_lock_ends_timestamp_seconds", "When the first lock on what is stored ends, as the last check saw.", nil,
+			func(n Node, add put) { at(add, n.LocksEnd) }},
+		{"holdfast_lock_period_seconds", "For how long the repository locks what it stores.", nil,
+			func(n Node, add put) {
+				if n.LockPeriod > 0 {
+					add(n.LockPeriod.Seconds())
+				}
+			}},
+		{"holdfast_storage_requests_total", "Requests to a place outside of the machine, counted when a task ends.",
+			[]string{"place", "operation"},
+			func(n Node, add put) {
+				for _, t := range n.Traffic {
+					for _, operation := range slices.Sorted(maps.Keys(t.Requests)) {
+						add(float64(t.Requests[operation]), t.Place, operation)
+					}
+				}
+			}},
+		{"holdfast_storage_bytes_total", "Bytes to and from a place outside of the machine, counted when a task ends.",
+			[]string{"place", "direction"},
+			func(n Node, add put) {
+				for _, t := range n.Traffic {
+					add(float64(t.Sent), t.Place, "sent")
+					add(float64(t.Received), t.Place, "received")
+				}
+			}},
 	}
 }
 

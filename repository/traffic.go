@@ -19,6 +19,14 @@ type Traffic struct {
 	Received int64 `json:"received"` // bytes of blobs
 }
 
+// Plus adds up two counts.
+func (t Traffic) Plus(o Traffic) Traffic {
+	return Traffic{
+		Writes: t.Writes + o.Writes, Reads: t.Reads + o.Reads, Lists: t.Lists + o.Lists, Deletes: t.Deletes + o.Deletes,
+		Sent: t.Sent + o.Sent, Received: t.Received + o.Received,
+	}
+}
+
 // Cost is what the requests cost at those prices.
 func (t Traffic) Cost(write, read float64) float64 {
 	return float64(t.Writes+t.Lists)*write + float64(t.Reads)*read

@@ -42,16 +42,13 @@ type board struct {
 	parts  *Parts
 
 	reading sync.Mutex // one at a time reads the repository, and knows what follows
-	sized   time.Time  // when the storage was measured
-	stored  int64
 }
 
 // The bounds of what a board keeps, and how often it looks by itself: ages
 // change, and somebody may have done something by hand.
 const (
-	boardEvery  = 15 * time.Minute
-	measureEach = 6 * time.Hour
-	mostShown   = 32
+	boardEvery = 15 * time.Minute
+	mostShown  = 32
 )
 
 func newBoard(s *Service) *board {
@@ -145,14 +142,14 @@ func (b *board) refresh(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := b.read(ctx, p); err != nil {
+	if err := b.read(ctx, p, &b.service.size); err != nil {
 		return errors.Join(err, p.Close(context.WithoutCancel(ctx)))
 	}
 	b.swap(ctx, p)
 	return nil
 }
 
-func (b *board) read(ctx context.Context, p *Parts) error {
+func (b *board) read(ctx context.Context, p *Parts, size *sizing) error {
 	r, err := p.Repository(ctx)
 	if err != nil {
 		return err
@@ -184,17 +181,15 @@ func (b *board) read(ctx context.Context, p *Parts) error {
 		return err
 	}
 	next.Verification = &seen
-	if now.Sub(b.sized) > measureEach {
-		if b.stored, err = r.Size(ctx); err != nil {
-			return err
-		}
-		b.sized = now
+	stored, err := size.of(ctx, r, now)
+	if err != nil {
+		return err
 	}
 	decide(p, entries, facts, next.Drills, next.Pins, now)
 	for _, e := range entries {
 		next.Sets = append(next.Sets, e.Set)
 	}
-	next.History = historyOf(p.Config, entries, facts, next, b.stored)
+	next.History = historyOf(p.Config, entries, facts, next, stored)
 	b.keep(next, entries, facts)
 	return nil
 }
@@ -238,7 +233,7 @@ func historyOf(
 func (p *Parts) History(ctx context.Context) (history.Report, error) {
 	var b board
 	b.facts = map[holdfast.SetID]setFacts{}
-	err := b.read(ctx, p)
+	err := b.read(ctx, p, new(sizing))
 	return b.kept.History, err
 }
 

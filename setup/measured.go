@@ -27,6 +27,7 @@ func (s *Service) measured(now time.Time) metrics.Node {
 		Sets: map[holdfast.State]int{}, Newest: st.Stored.measured(), Proven: st.Stored.proven().Began,
 		Verified: st.Stored.Verification.At, AllRead: st.Stored.Verification.Since,
 		Copies: s.measuredCopies(st), Tasks: s.measuredTasks(st, now),
+		Stored: st.Stored.Bytes, LocksEnd: st.Locks.Until, LockPeriod: st.Locks.Period, Traffic: s.traffic.measured(),
 	}
 	for name := range s.config().Notices.To {
 		n.Targets = append(n.Targets, metrics.Target{Name: name, Failures: st.Undelivered[name]})

@@ -50,6 +50,8 @@ type Service struct {
 	board    *board
 	trail    *pageTrail
 	wish     wish
+	size     sizing
+	traffic  traffic
 	// upgrade is when the synchronizer is upgraded, as Scans announce; zero when
 	// they announce none.
 	upgrade time.Time
@@ -62,7 +64,7 @@ func Serve(conf *config.Config, o Options) *Service {
 		requests: map[string]string{}, wake: make(chan struct{}, 1),
 	}
 	s.board, s.trail = newBoard(s), newPageTrail(s)
-	o.Events = s.board.heard(o)
+	o.Events = s.traffic.heard(s.board.heard(o))
 	s.Options = o
 	return s
 }
@@ -240,7 +242,7 @@ func (s *Service) judge(ctx context.Context, p *Parts) error {
 		return err
 	}
 	report := check.Make(seen, time.Now().UTC())
-	s.judged(report, check.Upgrade(seen))
+	s.judged(report, seen)
 	var j Judged
 	for _, c := range report.Conditions {
 		switch {

@@ -22,6 +22,7 @@ type Status struct {
 	Work   daemon.State
 	Stored Stored
 	Report *check.Report // the newest; nil before the first
+	Locks  check.Locks   // on what is stored, as they were last seen
 	// Undelivered are the attempts in a row that failed to reach a target of notices.
 	Undelivered map[string]int
 }
@@ -29,6 +30,7 @@ type Status struct {
 // Stored is what the repository said of the node when it was read last.
 type Stored struct {
 	At           time.Time // zero before it was read
+	Bytes        int64     // of the repository in its storage, as it was last measured
 	Failed       error     // why the newest attempt to read it failed; nil when it did not
 	Entries      []repository.Entry
 	Newest       *holdfast.Set // the newest set; nil without one
@@ -53,11 +55,14 @@ func (s *Service) show(work daemon.State) {
 	s.board.works(before, work)
 }
 
-func (s *Service) judged(r check.Report, upgrade time.Time) {
+func (s *Service) judged(r check.Report, seen check.Observations) {
 	s.board.judged(r)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.status.Report, s.upgrade = &r, upgrade
+	s.status.Report, s.upgrade = &r, check.Upgrade(seen)
+	if locks, ok := seen.Locks.Get(); ok {
+		s.status.Locks = locks
+	}
 }
 
 // unread notes that the repository did not say anything. What it said before
@@ -71,6 +76,13 @@ func (s *Service) unread(err error) {
 // read reads what the repository knows of the node.
 func (s *Service) read(ctx context.Context, p *Parts) error {
 	found, err := p.stored(ctx, s.Status().Stored)
+	if err != nil {
+		return err
+	}
+	r, err := p.Repository(ctx)
+	if err == nil {
+		found.Bytes, err = s.size.of(ctx, r, found.At)
+	}
 	if err != nil {
 		return err
 	}
