@@ -115,6 +115,7 @@ func (c *Cluster) clients() (err error) {
 	c.parameters = runtime.NewParameterCodec(scheme)
 	c.config.UserAgent = "holdfast"
 	c.config.WarningHandler = rest.NoWarnings{}
+	c.config.QPS = -1 // a connection takes two requests, and five a second would be a backup's pace
 	client := func(path string, version schema.GroupVersion) (*rest.RESTClient, error) {
 		config := rest.CopyConfig(c.config)
 		config.APIPath, config.GroupVersion = path, &version

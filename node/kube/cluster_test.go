@@ -177,6 +177,7 @@ func fromOutside(t *testing.T, s *apiserver.Server) {
 	if err := conn.Close(); err != nil {
 		t.Error(err)
 	}
+	manyConnections(t, to)
 	closed, err := to("1")
 	if err == nil {
 		_, err = closed.Read(got)
@@ -186,6 +187,22 @@ func fromOutside(t *testing.T, s *apiserver.Server) {
 	}
 	if _, err := to("2"); err == nil || !strings.Contains(err.Error(), "Service echo has no port 2") {
 		t.Errorf("a port that there is none of: %v", err)
+	}
+}
+
+// manyConnections: a backup makes dozens, and client-go's own limit of requests
+// would spread these over ten seconds.
+func manyConnections(t *testing.T, to func(port string) (net.Conn, error)) {
+	begun := time.Now()
+	for range 30 {
+		conn, err := to("5432")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = conn.Close()
+	}
+	if took := time.Since(begun); took > 6*time.Second {
+		t.Errorf("30 connections took %s", took)
 	}
 }
 
