@@ -156,3 +156,11 @@ func SetYoung(age time.Duration) (undo func()) {
 	extendYoung = age
 	return func() { extendYoung = old }
 }
+
+// SetCopyCheckpoint says how many bytes are sent to a copy before its index is
+// written.
+func SetCopyCheckpoint(bytes int64) (undo func()) {
+	old := copyCheckpoint
+	copyCheckpoint = bytes
+	return func() { copyCheckpoint = old }
+}

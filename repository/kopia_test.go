@@ -142,6 +142,15 @@ func TestKopiaAloneReadsAndKeepsTheSets(t *testing.T) {
 	compare(t, open(t, at), want, restored)
 
 	s.run("snapshot", "verify", "--verify-files-percent=100")
+	to := filepath.Join(t.TempDir(), "copy")
+	if _, err := open(t, at).CopyTo(t.Context(), place.Directory(to)); err != nil {
+		t.Fatal(err)
+	}
+	s.run("repository", "connect", "filesystem", "--path", to)
+	s.run("snapshot", "verify", "--verify-files-percent=100")
+	if text := s.run("snapshot", "list", "--all", "--tags", "set:"+string(want.ID)); len(text) == 0 {
+		t.Error("kopia does not list the set in the copy")
+	}
 	// Maintenance is Holdfast's; another user has to take its name to run it.
 	s.run("repository", "connect", "filesystem", "--path", dir, "--override-username=holdfast",
 		"--override-hostname=holdfast")

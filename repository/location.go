@@ -43,6 +43,7 @@ type location struct {
 	asOf            time.Time
 	lockFor         ObjectLock // of a new repository, or a second copy
 	extend          bool       // the locks of what a second copy has already
+	choose          Choose     // of the sets that a second copy lacks; nil: all
 	rule            *atomic.Pointer[lockRule]
 	errorCorrection int
 	wrap            func(blob.Storage) blob.Storage

@@ -6,75 +6,75 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
-	"sync/atomic"
 
 	"github.com/kopia/kopia/repo/blob"
 	"github.com/kopia/kopia/repo/format"
-	"golang.org/x/sync/errgroup"
+	"github.com/kopia/kopia/repo/maintenance"
 
 	"holdfast"
-	"holdfast/event"
 	"holdfast/place"
+	"holdfast/size"
 )
 
-// A second copy of a repository is a repository: the same blobs under the same
-// names, and the same password opens it. A blob with data or an index never
-// changes once it is written, so what is there already is not sent again, and a
-// copy that was broken off goes on.
+// A second copy of a repository is a repository of its own, with the same key: the
+// two blobs that open it are sent as they are, so a piece has the same name in both.
+// Sets are sent, not blobs. The pieces of a set that the copy has are found by their
+// names, and the others are read here and written there. So the copy has indexes, a
+// maintenance and a retention of its own, and nothing that is dropped here is dropped
+// there: docs/decisions/ has the reasons.
 //
-// The names of indexes are listed before those of the data. All that an index of
-// that list names is then in the second list, and whatever another process adds
-// meanwhile comes with the next copy. Data is sent before the indexes, and what
-// opens the repository last, so that the copy never names what it does not have.
-// A lease keeps maintenance from deleting what is being sent.
-//
-// No blob is deleted in a copy. But a copy lists what the repository lists: that a
-// set was dropped is itself an index, which is sent. And a copy is not maintained by
-// itself: docs/decisions/ has the reasons.
+// Sets are sent oldest first, and one is listed there when all its pieces are stored.
+// Every blob that is written there is read back and compared. What was broken off is
+// found again by its pieces.
 //
 // A copy is locked by a rule of its own, or else by that of the repository where
-// its place locks at all. What the repository still has is locked for longer by
-// who sends it, as nobody else may ever look at the copy.
+// its place locks at all. Who sends it extends its locks, as nobody else may ever
+// look at the copy.
 
 // Sent is what was sent to a second copy.
 type Sent struct {
 	To      string `json:"to"`
-	Blobs   int    `json:"blobs"`   // that were missing there
-	Bytes   int64  `json:"bytes"`   // of these
-	Present int    `json:"present"` // blobs that were there already
+	Sets    int    `json:"sets"`    // that were missing there
+	Pieces  int    `json:"pieces"`  // of these sets, that were missing there
+	Bytes   int64  `json:"bytes"`   // of these pieces
+	Present int    `json:"present"` // sets that were there already
+	Records int    `json:"records"` // drills, pins and the like that were missing there
 	Locked  bool   `json:"locked"`  // what is sent is locked there
 	// Extended is how many blobs that were there already were locked for longer.
 	Extended int `json:"extended"`
 }
 
-// CopyBegan is an event of a copy: what is to be sent.
+// CopyBegan is an event of a copy: a set is to be sent.
 type CopyBegan struct {
-	To    string
-	Blobs int
-	Bytes int64
+	To     string
+	Set    holdfast.SetID
+	Pieces int
+	Bytes  int64
 }
 
 func (e CopyBegan) String() string {
-	return fmt.Sprintf("copy to %s: %d blobs of %d bytes are missing there", e.To, e.Blobs, e.Bytes)
+	return fmt.Sprintf("copy to %s: %d pieces (%s) of set %s are missing there", e.To, e.Pieces, size.Of(e.Bytes), e.Set)
 }
 
-// BlobCopied is an event of a copy: a blob was sent, and read back equal.
-type BlobCopied struct {
+// PiecesCopied is an event of a copy: some pieces were sent, stored and read back.
+type PiecesCopied struct {
 	To          string
+	Set         holdfast.SetID
 	Done, Total int64 // bytes
 }
 
-func (e BlobCopied) String() string {
-	return fmt.Sprintf("copy to %s: %d of %d bytes", e.To, e.Done, e.Total)
+func (e PiecesCopied) String() string {
+	return fmt.Sprintf("copy to %s: %s of %s of set %s", e.To, size.Of(e.Done), size.Of(e.Total), e.Set)
 }
 
-// copyLanes is how many blobs are sent at once.
-const copyLanes = 8
+// Choose says which sets that a copy does not list are sent there.
+type Choose func(ctx context.Context, there *Repository, missing []Entry) ([]Entry, error)
+
+// Choosing makes CopyTo send only what choose returns. Without it all is sent.
+func Choosing(by Choose) Option { return func(l *location) { l.choose = by } }
 
 // CopyTo makes a second copy of the repository in a place, or brings one there
-// up to date. Each blob that was sent is read back and compared. The place has
-// to be empty, or to hold a copy of this repository.
+// up to date. The place has to be empty, or to hold a copy of this repository.
 func (r *Repository) CopyTo(ctx context.Context, to place.Place, options ...Option) (Sent, error) {
 	at, err := locate(to, options)
 	if err != nil {
@@ -87,66 +87,130 @@ func (r *Repository) CopyTo(ctx context.Context, to place.Place, options ...Opti
 	if err := at.followOf(ctx, r.location.rule.Load()); err != nil {
 		return Sent{}, err
 	}
-	l, err := r.takeLease(ctx)
+	ours, err := r.takeLease(ctx)
 	if err != nil {
 		return Sent{}, err
 	}
-	defer l.end(ctx)
-	st, err := at.storage(ctx, true)
-	if err != nil {
-		return Sent{}, at.explain("open", err)
-	}
-	defer func() { _ = st.Close(context.WithoutCancel(ctx)) }()
-	c := copying{from: r.storage(), to: st, name: at.String(), events: r.Events, rule: at.rule.Load(), extend: at.extend}
-	if err := c.sameRepository(ctx); err != nil {
-		return Sent{}, err
-	}
-	listed, err := r.Sets(ctx, "")
+	defer ours.end(ctx)
+	there, fresh, err := r.openSecond(ctx, at)
 	if err != nil {
 		return Sent{}, err
-	}
-	sent, err := c.run(ctx)
-	if err == nil {
-		err = l.lost()
-	}
-	if err != nil {
-		return sent, at.explain("write to", err)
-	}
-	return sent, r.shownBy(ctx, at, listed)
-}
-
-// shownBy makes sure that a copy lists the sets that were listed here before it was
-// sent, and still are. A copy that was maintained by itself may have closed the epoch
-// of an index that comes later, and kopia looks at no more of that epoch.
-func (r *Repository) shownBy(ctx context.Context, at location, listed []Entry) error {
-	at.cache = Cache{} // what the copy itself has is looked at
-	there, err := at.open(ctx, r.password)
-	if err != nil {
-		return err
 	}
 	defer func() { _ = there.Close(ctx) }()
-	theirs, err := there.Sets(ctx, "")
+	theirs, err := there.takeLease(ctx)
 	if err != nil {
-		return err
+		return Sent{}, err
 	}
-	still, err := r.Sets(ctx, "")
+	defer theirs.end(ctx)
+	c := sending{from: r, to: there, leases: []*lease{ours, theirs}, fresh: fresh}
+	c.sent = Sent{To: at.String(), Locked: there.location.rule.Load().locks()}
+	err = c.run(ctx)
+	return c.sent, err
+}
+
+// openSecond opens the copy in a place; it makes one where there is none. What is
+// written to it is read back.
+func (r *Repository) openSecond(ctx context.Context, at location) (there *Repository, fresh bool, err error) {
+	at.cache = Cache{} // what the copy itself has is looked at
+	inner := at.wrap
+	at.wrap = func(st blob.Storage) blob.Storage {
+		if inner != nil {
+			st = inner(st)
+		}
+		return readBack{st}
+	}
+	if fresh, err = r.sendKey(ctx, at); err != nil {
+		return nil, false, err
+	}
+	rule := at.rule.Load()
+	if there, err = at.open(ctx, r.password); err != nil {
+		return nil, false, err
+	}
+	there.location.rule.Store(rule)
+	there.Hide = r.Hide
+	err = there.ownMaintenance(ctx)
+	if err == nil {
+		err = there.keepCopies(ctx)
+	}
 	if err != nil {
-		return err
+		return nil, false, errors.Join(err, there.Close(ctx))
 	}
-	for _, e := range listed {
-		same := func(other Entry) bool { return other.Node == e.Node && other.ID == e.ID }
-		if slices.ContainsFunc(theirs, same) || !slices.ContainsFunc(still, same) {
+	return there, fresh, nil
+}
+
+// sendKey makes what opens a copy the same as here: at first, and when the password
+// was changed. Only what opens with our password is sent.
+func (r *Repository) sendKey(ctx context.Context, at location) (fresh bool, err error) {
+	st, err := at.storage(ctx, true)
+	if err != nil {
+		return false, at.explain("open", err)
+	}
+	defer func() { _ = st.Close(context.WithoutCancel(ctx)) }()
+	ours, theirs := map[blob.ID][]byte{}, map[blob.ID][]byte{}
+	for _, id := range vital {
+		if ours[id], err = readBlob(ctx, r.storage(), id); err != nil {
+			return false, r.location.explain("read", err)
+		}
+		if theirs[id], err = readBlob(ctx, st, id); err != nil {
+			return false, at.explain("read", err)
+		}
+	}
+	const key = format.KopiaRepositoryBlobID
+	fresh = theirs[key] == nil
+	if !fresh && wellFormed(theirs[key]) && !sameRepository(ours[key], theirs[key]) {
+		return false, &holdfast.Problem{
+			Class: holdfast.Refused,
+			What:  at.String() + " holds another repository",
+			Why:   "Sending this one there would make the sets of both unreadable.",
+			Do:    "Name an empty place: `holdfast repository copy --to PLACE`.",
+		}
+	}
+	if err := r.opens(ctx, ours); err != nil {
+		return false, r.location.unopened(ctx, r.password, errors.New("it has changed since it was opened"))
+	}
+	for _, id := range slices.Backward(vital) { // the key last: until it is there, it is no repository
+		if ours[id] == nil || bytes.Equal(ours[id], theirs[id]) {
 			continue
 		}
-		return &holdfast.Problem{
-			Class: holdfast.Violation,
-			What:  fmt.Sprintf("%s has all blobs of set %s, and does not list it", at, e.ID),
-			Why: "The copy was maintained by itself, and looks at no index that comes later for a time that it has closed. " +
-				"The sets that it lists are intact.",
-			Do: "Keep that copy, and name an empty place instead in `copies:`, then: `holdfast repository copy`.",
+		if err := st.PutBlob(ctx, id, payload{ours[id]}, blob.PutOptions{}); err != nil {
+			return false, at.explain("write to", err)
 		}
 	}
-	return nil
+	return fresh, nil
+}
+
+// ownMaintenance makes a new copy one that Holdfast maintains.
+func (r *Repository) ownMaintenance(ctx context.Context) error {
+	known, err := maintenance.HasParams(ctx, r.rep)
+	if err != nil || known {
+		return r.location.explain("read", err)
+	}
+	return r.write(ctx, "maintain the copy", func(ctx context.Context, s *Session) error {
+		params := maintenance.DefaultParams()
+		params.ExtendObjectLocks = r.location.rule.Load().IsRetentionEnabled()
+		params.Owner = r.rep.ClientOptions().UsernameAtHost()
+		return maintenance.SetParams(ctx, s.w, &params)
+	})
+}
+
+// readBack is a storage that reads every blob back that it wrote, but those that
+// belong to a process.
+type readBack struct{ blob.Storage }
+
+// PutBlob implements blob.Storage.
+func (s readBack) PutBlob(ctx context.Context, id blob.ID, data blob.Bytes, o blob.PutOptions) error {
+	if err := s.Storage.PutBlob(ctx, id, data, o); err != nil || passing(id) {
+		return err
+	}
+	var sent bytes.Buffer
+	if _, err := data.WriteTo(&sent); err != nil {
+		return err
+	}
+	got, err := readBlob(ctx, s.Storage, id)
+	if err == nil && !bytes.Equal(sent.Bytes(), got) {
+		err = errors.New(string(id) + " came back different from what was sent")
+	}
+	return err
 }
 
 // followOf makes the place of a copy lock by the rule of its own, or else by that
@@ -161,132 +225,4 @@ func (l location) followOf(ctx context.Context, original *lockRule) error {
 	}
 	l.rule.Store(l.follow(ctx, says))
 	return nil
-}
-
-// copying sends the blobs of one storage to another.
-type copying struct {
-	from, to blob.Storage
-	name     string
-	events   event.Listener
-	rule     *lockRule
-	extend   bool // the locks of what is there already
-}
-
-// sameRepository refuses a place that holds anything but a copy of the same
-// repository.
-func (c copying) sameRepository(ctx context.Context) error {
-	ours, err := readBlob(ctx, c.from, format.KopiaRepositoryBlobID)
-	if err != nil {
-		return err
-	}
-	theirs, err := readBlob(ctx, c.to, format.KopiaRepositoryBlobID)
-	if err != nil {
-		return err
-	}
-	foreign := theirs != nil && !sameRepository(ours, theirs)
-	if !foreign {
-		return nil
-	}
-	return &holdfast.Problem{
-		Class: holdfast.Refused,
-		What:  c.name + " holds another repository",
-		Why:   "Sending this one there would make the sets of both unreadable.",
-		Do:    "Name an empty place: `holdfast repository copy --to PLACE`.",
-	}
-}
-
-// parts of a repository, in the order in which they are sent. Session markers,
-// leases, locks and logs belong to processes, and are left out.
-func partsOf() [][]string {
-	return [][]string{
-		{"p", "q"},                             // data
-		{"x", "n", "m", "l"},                   // indexes
-		{copyPrefix, "kopia.maintenance"},      // what repairs it
-		{string(format.KopiaBlobCfgBlobID)},    // its settings
-		{string(format.KopiaRepositoryBlobID)}, // its key: until this is there, it is no repository
-	}
-}
-
-func (c copying) run(ctx context.Context) (Sent, error) {
-	parts := partsOf()
-	lists := make([][]blob.Metadata, len(parts))
-	for i := range slices.Backward(parts) { // indexes before data
-		for _, prefix := range parts[i] {
-			found, err := blob.ListAllBlobs(ctx, c.from, blob.ID(prefix))
-			if err != nil {
-				return Sent{}, err
-			}
-			lists[i] = append(lists[i], found...)
-		}
-	}
-	there := map[blob.ID]int64{}
-	err := c.to.ListBlobs(ctx, "", func(m blob.Metadata) error {
-		there[m.BlobID] = m.Length
-		return nil
-	})
-	if err != nil {
-		return Sent{}, err
-	}
-	sent := Sent{To: c.name, Locked: c.rule.locks()}
-	var present []blob.Metadata
-	for i, list := range lists {
-		lists[i] = slices.DeleteFunc(list, func(m blob.Metadata) bool {
-			length, ok := there[m.BlobID]
-			same := ok && length == m.Length && !changes(m.BlobID)
-			if same {
-				present = append(present, m)
-			} else {
-				sent.Blobs, sent.Bytes = sent.Blobs+1, sent.Bytes+m.Length
-			}
-			return same
-		})
-	}
-	sent.Present = len(present)
-	c.events.Report(CopyBegan{c.name, sent.Blobs, sent.Bytes})
-	var done atomic.Int64
-	for _, list := range lists {
-		if err := c.send(ctx, list, &done, sent.Bytes); err != nil {
-			return sent, err
-		}
-	}
-	if !c.extend || !c.rule.locks() {
-		return sent, nil
-	}
-	sent.Extended = len(present)
-	return sent, extendAll(ctx, c.to, c.rule, present)
-}
-
-// changes reports whether a blob of that name is written more than once.
-func changes(id blob.ID) bool { return strings.HasPrefix(string(id), "kopia.") }
-
-// send sends one part of the repository.
-func (c copying) send(ctx context.Context, list []blob.Metadata, done *atomic.Int64, total int64) error {
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(copyLanes)
-	for _, m := range list {
-		g.Go(func() error {
-			if err := c.one(ctx, m.BlobID); err != nil {
-				return err
-			}
-			c.events.Report(BlobCopied{c.name, done.Add(m.Length), total})
-			return nil
-		})
-	}
-	return g.Wait()
-}
-
-// one sends a blob, and reads it back.
-func (c copying) one(ctx context.Context, id blob.ID) error {
-	ours, err := readBlob(ctx, c.from, id)
-	if err != nil || ours == nil { // nil: replaced since it was listed
-		return err
-	}
-	if err := c.to.PutBlob(ctx, id, payload{ours}, blob.PutOptions{}); err != nil {
-		return err
-	}
-	theirs, err := readBlob(ctx, c.to, id)
-	if err == nil && !bytes.Equal(ours, theirs) {
-		err = errors.New(string(id) + " came back different from what was sent")
-	}
-	return err
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kopia/kopia/repo/manifest"
 	"github.com/kopia/kopia/repo/object"
 	"github.com/kopia/kopia/snapshot"
 
@@ -38,7 +39,8 @@ type Entry struct {
 	// those of older sets.
 	Summary *record.Summary `json:"-"`
 
-	root object.ID
+	root     object.ID
+	manifest manifest.ID // of the snapshot
 }
 
 // Sets lists the stored sets of a node, or of every node when it is empty,
@@ -66,7 +68,7 @@ func entryOf(m *snapshot.Manifest) (Entry, bool) {
 	if m == nil || !holdfast.SetID(m.Tags[tagSet]).Valid() || m.IncompleteReason != "" || m.RootEntry == nil {
 		return Entry{}, false
 	}
-	e := Entry{root: m.RootEntry.ObjectID, Set: record.Set{
+	e := Entry{root: m.RootEntry.ObjectID, manifest: m.ID, Set: record.Set{
 		ID:    holdfast.SetID(m.Tags[tagSet]),
 		Node:  holdfast.NodeName(m.Tags[tagNode]),
 		State: holdfast.State(m.Tags[tagState]),
@@ -226,11 +228,12 @@ type Stored struct {
 	r     *Repository
 	root  object.ID
 	files map[string]object.ID
+	dirs  map[object.ID]bool
 }
 
 // Load reads the manifest of a listed set.
 func (r *Repository) Load(ctx context.Context, e Entry) (*Stored, error) {
-	s := &Stored{r: r, root: e.root, files: map[string]object.ID{}}
+	s := &Stored{r: r, root: e.root, files: map[string]object.ID{}, dirs: map[object.ID]bool{}}
 	if err := s.index(ctx, "", e.root); err != nil {
 		return nil, r.location.explain("read", err)
 	}
@@ -265,6 +268,7 @@ func decode(id holdfast.SetID, in io.Reader) (set holdfast.Set, err error) {
 
 // index lists every file below one directory.
 func (s *Stored) index(ctx context.Context, prefix string, id object.ID) error {
+	s.dirs[id] = true
 	in, err := s.r.rep.OpenObject(ctx, id)
 	if err != nil {
 		return fmt.Errorf("directory %q of the set: %w", prefix, err)

@@ -30,12 +30,14 @@ func newRepositoryCopy(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "copy",
 		Short: "Bring second copies of the repository up to date",
-		Long: `Send what is missing to the places in "copies:", or to one place. Every blob
-that is sent is read back and compared. A copy is a repository: the same
-password opens it, and every command takes it as repository.path.
+		Long: `Send the sets that are missing to the places in "copies:", or to one place.
+Everything that is written there is read back and compared. A copy is a
+repository of its own: the same password opens it, and every command takes it
+as repository.path.
 
-What was broken off goes on with the next run. No blob is deleted in a copy, and it lists
-what the repository lists.`,
+The next run takes up what was broken off. A set that is dropped in the
+repository stays in the copy. A set that is dropped in the copy is not sent
+again within 30 days.`,
 		Example: `  # all places in "copies:"
   holdfast repository copy
 
@@ -164,11 +166,11 @@ type copiesReport struct {
 
 func (a *app) printSent(list []repository.Sent) {
 	for _, s := range list {
-		if s.Blobs == 0 {
+		if s.Sets == 0 && s.Pieces == 0 {
 			a.printf("%s has everything already.\n", s.To)
 			continue
 		}
-		a.printf("%s has everything: %d blobs of %s were sent and read back.\n", s.To, s.Blobs, size.Of(s.Bytes))
+		a.printf("%s has everything: %s were sent, %s of new data was read back.\n", s.To, count(s.Sets, "set"), size.Of(s.Bytes))
 	}
 }
 
