@@ -125,6 +125,7 @@ type Copy struct {
 	Access Access      `yaml:"access"`
 	Limits Limits      `yaml:"limits"`
 	Lock   Lock        `yaml:"lock"` // of what is sent there; as the repository locks when empty
+	Keep   Retention   `yaml:"keep"` // which sets the copy keeps; by the rules of retention when empty
 }
 
 // Limits are the most that a place outside of this machine is sent and asked in a
@@ -202,6 +203,14 @@ type Retention struct {
 	Yearly  int `yaml:"yearly"`
 	History Age `yaml:"history"` // how far back the ledger's history is wanted without a gap
 	Faulty  Age `yaml:"faulty"`  // sets that are no backup
+}
+
+// check refuses what would keep nothing of its own.
+func (r Retention) check() error {
+	if r.Faulty != 0 && r == (Retention{Faulty: r.Faulty}) {
+		return errors.New("besides faulty it needs a rule that keeps sets, such as within: 7d or daily: 14")
+	}
+	return nil
 }
 
 // Size is a number of bytes such as 512MiB or 20GiB.
@@ -365,9 +374,13 @@ func (c *Config) complete() error {
 	if _, _, err := c.Repository.StoragePrice(); err != nil {
 		return err
 	}
-	if r := c.Retention; r.Faulty != 0 && r == (Retention{Faulty: r.Faulty}) {
-		return errors.New("retention: besides faulty it needs a rule that keeps sets, such as within: 7d " +
-			"or daily: 14")
+	if err := c.Retention.check(); err != nil {
+		return fmt.Errorf("retention: %w", err)
+	}
+	for i, second := range c.Copies {
+		if err := second.Keep.check(); err != nil {
+			return fmt.Errorf("copies[%d].keep: %w", i, err)
+		}
 	}
 	_, err := c.node()
 	return err

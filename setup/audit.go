@@ -78,12 +78,17 @@ func (u upkeep) Drop(
 	if err != nil || len(chosen) == 0 {
 		return err
 	}
-	u.parts.auditPolicy(ctx, u.Repository)
 	var names []string
 	for _, id := range chosen {
 		names = append(names, string(id))
 	}
-	u.parts.Audit(ctx, record.DroppedSets, strings.Join(names, ", "))
+	what := strings.Join(names, ", ")
+	if u.copy.IsZero() {
+		u.parts.auditPolicy(ctx, u.Repository)
+	} else {
+		what += " in the copy " + u.copy.String()
+	}
+	u.parts.Audit(ctx, record.DroppedSets, what)
 	return nil
 }
 

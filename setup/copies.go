@@ -3,6 +3,7 @@ package setup
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"holdfast/place"
 	"holdfast/record"
 	"holdfast/repository"
+	"holdfast/retention"
 )
 
 // SendCopies brings the second copies of the repository up to date, one after
@@ -78,6 +80,7 @@ func (p *Parts) send(
 		before = known[i]
 		now.Extended = before.Extended
 	}
+	options = append(options, repository.Choosing(p.kept(r, to)))
 	due := now.At.Sub(before.Extended) >= extendCopies
 	if due {
 		options = append(options, repository.Extending())
@@ -93,6 +96,75 @@ func (p *Parts) send(
 		return sent, nil // a record is itself something to send
 	}
 	return sent, r.PutCopied(ctx, now)
+}
+
+// copyPolicy are the rules of a copy: its own, or else those of the repository.
+func (p *Parts) copyPolicy(c config.Copy) retention.Policy {
+	if c.Keep == (config.Retention{}) {
+		return p.policyOf(p.Config.Retention)
+	}
+	return p.policyOf(c.Keep)
+}
+
+// kept chooses the sets that a copy would keep, so that none is sent to be dropped.
+// Of other nodes all are sent: their rules are not known here. The newest set is
+// always kept, so a single one needs no look at the others.
+func (p *Parts) kept(r *repository.Repository, to config.Copy) repository.Choose {
+	return func(
+		ctx context.Context, there *repository.Repository, missing []repository.Entry,
+	) ([]repository.Entry, error) {
+		ofOthers := func(e repository.Entry) bool { return e.Node != p.Node.Name }
+		ours := slices.DeleteFunc(slices.Clone(missing), ofOthers)
+		if len(ours) < 2 {
+			return missing, nil
+		}
+		sets, pins, err := candidates(ctx, there, p.Node.Name)
+		if err != nil {
+			return nil, err
+		}
+		read, err := r.ManifestsOf(ctx, ours)
+		if err != nil {
+			return nil, err
+		}
+		drills, err := r.Drills(ctx, p.Node.Name)
+		if err != nil {
+			return nil, err
+		}
+		pinned, err := r.Pins(ctx, p.Node.Name)
+		if err != nil {
+			return nil, err
+		}
+		for _, one := range read {
+			sets = append(sets, candidate(one, drills))
+		}
+		plan := retention.Decide(p.copyPolicy(to), sets, append(pins, pinned...), time.Now())
+		return slices.DeleteFunc(missing, func(e repository.Entry) bool {
+			d, known := plan.Of(e.ID)
+			return !ofOthers(e) && known && !d.Keep
+		}), nil
+	}
+}
+
+// DropInCopies drops in each copy what its rules do not keep, and maintains it. What
+// fails for one does not keep the others from it.
+func (p *Parts) DropInCopies(ctx context.Context) error {
+	var failed []error
+	for _, second := range p.Config.Copies {
+		job, err := p.Retention(ctx, RetentionOptions{Copy: second.Place})
+		if err == nil {
+			var done retention.Report
+			if done, err = job.Apply(ctx, true); len(done.Dropped) > 0 {
+				p.Events.Report(Dropped{done.Dropped})
+			}
+		}
+		if err != nil {
+			failed = append(failed, fmt.Errorf("the second copy in %s: %w", second.Place, err))
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return errors.Join(failed...)
 }
 
 // copyOptions are how a copy is reached, and how it is locked.

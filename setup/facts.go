@@ -96,9 +96,7 @@ func decide(
 		c.Restores = record.Restores(e.ID, drills)
 		sets = append(sets, c)
 	}
-	policy := policyOf(p.Config.Retention)
-	policy.Cadence = time.Duration(p.Config.Check.Cadence)
-	plan := retention.Decide(policy, sets, pins, now)
+	plan := retention.Decide(p.policyOf(p.Config.Retention), sets, pins, now)
 	decisions := map[holdfast.SetID]record.Decision{}
 	for _, d := range plan.Sets {
 		decisions[d.Set] = d.Record()

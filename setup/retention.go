@@ -10,6 +10,7 @@ import (
 
 	"holdfast"
 	"holdfast/config"
+	"holdfast/place"
 	"holdfast/record"
 	"holdfast/repository"
 	"holdfast/retention"
@@ -19,19 +20,22 @@ import (
 type RetentionOptions struct {
 	Wait time.Duration // for another process that drops sets or maintains the repository
 	Full bool          // maintain fully, whether or not it is time for that
+	Copy place.Place   // of which second copy; zero: of the repository
 }
 
 // Retention is the retention of the node's sets.
 func (p *Parts) Retention(ctx context.Context, o RetentionOptions) (retention.Job, error) {
-	r, err := p.Repository(ctx)
+	r, err := p.repositoryIn(ctx, o.Copy)
 	if err != nil {
 		return retention.Job{}, err
 	}
+	policy := p.policyOf(p.Config.Retention)
+	if !o.Copy.IsZero() {
+		policy = p.copyPolicy(p.copyIn(o.Copy))
+	}
 	r.Patience = o.Wait
-	policy := policyOf(p.Config.Retention)
-	policy.Cadence = time.Duration(p.Config.Check.Cadence)
 	return retention.Job{
-		Node: p.Node.Name, Policy: policy, Store: upkeep{r, p, o.Full}, Now: time.Now, Events: p.Events,
+		Node: p.Node.Name, Policy: policy, Store: upkeep{r, p, o.Full, o.Copy}, Now: time.Now, Events: p.Events,
 		Clocks: p.serverClocks,
 		Look: func(ctx context.Context) ([]retention.Candidate, []record.Pin, error) {
 			return candidates(ctx, r, p.Node.Name)
@@ -65,6 +69,7 @@ type upkeep struct {
 	*repository.Repository
 	parts *Parts
 	full  bool
+	copy  place.Place // zero: it is the repository itself
 }
 
 // Maintain maintains fully if the operator wants it so.
@@ -94,13 +99,22 @@ func (p *Parts) Fates(ctx context.Context, entries []repository.Entry) error {
 	return err
 }
 
-// Match is the ID of the set that an argument names.
-func (p *Parts) Match(ctx context.Context, arg string) (holdfast.SetID, error) {
-	if arg == "latest" {
+// repositoryIn is the second copy in a place, or the repository for none.
+func (p *Parts) repositoryIn(ctx context.Context, second place.Place) (*repository.Repository, error) {
+	if second.IsZero() {
+		return p.Repository(ctx)
+	}
+	return p.openCopy(ctx, p.copyIn(second))
+}
+
+// Match is the ID of the set of the repository, or of a second copy, that an
+// argument names.
+func (p *Parts) Match(ctx context.Context, second place.Place, arg string) (holdfast.SetID, error) {
+	if second.IsZero() && arg == "latest" {
 		set, _, err := p.Find(ctx, arg)
 		return set.ID, err
 	}
-	r, err := p.Repository(ctx)
+	r, err := p.repositoryIn(ctx, second)
 	if err != nil {
 		return "", err
 	}
@@ -108,9 +122,11 @@ func (p *Parts) Match(ctx context.Context, arg string) (holdfast.SetID, error) {
 	return e.ID, err
 }
 
-func policyOf(c config.Retention) retention.Policy {
+// policyOf are the rules of the configuration.
+func (p *Parts) policyOf(c config.Retention) retention.Policy {
 	return retention.Policy{
-		Within: time.Duration(c.Within), Last: c.Last,
+		Cadence: time.Duration(p.Config.Check.Cadence),
+		Within:  time.Duration(c.Within), Last: c.Last,
 		Hourly: c.Hourly, Daily: c.Daily, Weekly: c.Weekly, Monthly: c.Monthly, Yearly: c.Yearly,
 		History: time.Duration(c.History), Faulty: time.Duration(c.Faulty),
 	}
@@ -135,15 +151,16 @@ func candidates(
 	}
 	var out []retention.Candidate
 	for _, s := range sets {
-		c := retention.Candidate{Set: s.ID, State: s.State, At: s.Began}
-		if s.Err != nil {
-			c.Unreadable = s.Err.Error()
-		} else {
-			c = retention.Look(s.Set, record.Restores(s.ID, drills))
-		}
-		out = append(out, c)
+		out = append(out, candidate(s, drills))
 	}
 	return out, pins, nil
+}
+
+func candidate(s repository.Read, drills []record.Drill) retention.Candidate {
+	if s.Err != nil {
+		return retention.Candidate{Set: s.ID, State: s.State, At: s.Began, Unreadable: s.Err.Error()}
+	}
+	return retention.Look(s.Set, record.Restores(s.ID, drills))
 }
 
 // PinEnd reads when a pin ends.

@@ -298,7 +298,7 @@ func dropSets(ctx context.Context, p *Parts) error {
 	if len(done.Dropped) > 0 {
 		p.Events.Report(Dropped{done.Dropped})
 	}
-	return err
+	return errors.Join(err, p.DropInCopies(ctx))
 }
 
 // Dropped is the event of sets that no rule keeps any more.

@@ -178,7 +178,11 @@ func (p *Parts) openCopy(ctx context.Context, second config.Copy) (*repository.R
 	if err != nil {
 		return nil, err
 	}
-	r, err := repository.Open(ctx, second.Place, password, p.reach(second.Access, second.Limits)...)
+	options, err := p.copyOptions(second)
+	if err != nil {
+		return nil, err
+	}
+	r, err := repository.Open(ctx, second.Place, password, options...)
 	if err != nil {
 		return nil, err
 	}

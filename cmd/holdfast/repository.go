@@ -36,8 +36,8 @@ repository of its own: the same password opens it, and every command takes it
 as repository.path.
 
 The next run takes up what was broken off. A set that is dropped in the
-repository stays in the copy. A set that is dropped in the copy is not sent
-again within 30 days.`,
+repository stays in the copy. "keep:" of its place says which sets it keeps:
+"holdfast retention --copy PLACE" applies it.`,
 		Example: `  # all places in "copies:"
   holdfast repository copy
 
@@ -170,7 +170,7 @@ func (a *app) printSent(list []repository.Sent) {
 			a.printf("%s has everything already.\n", s.To)
 			continue
 		}
-		a.printf("%s has everything: %s were sent, %s of new data was read back.\n", s.To, count(s.Sets, "set"), size.Of(s.Bytes))
+		a.printf("%s has everything: sent %s, and read %s of new data back.\n", s.To, count(s.Sets, "set"), size.Of(s.Bytes))
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"holdfast"
+	"holdfast/place"
 	"holdfast/record"
 	"holdfast/repository"
 	"holdfast/retention"
@@ -36,13 +37,19 @@ With --yes alone it drops at most half of the sets, and nothing while the time i
 in doubt: a database server's clock differs, or ten cadences ("check.cadence")
 have passed without a set. With --force it does.
 
+A second copy has a retention of its own: "keep:" of its place in "copies:", or
+else the rules of "retention:". --copy PLACE shows or applies it there.
+
 Without rules nothing is ever dropped. The newest proven set, the newest that a
 drill has restored, and pinned sets stay whatever the rules say.`,
 		Example: `  # what would go, and why
   holdfast retention
 
   # from cron, after the backups of the day
-  holdfast retention --yes --wait 30m --output json`,
+  holdfast retention --yes --wait 30m --output json
+
+  # in the second copy on a disk, by its own rules
+  holdfast retention --copy /mnt/usb/holdfast --yes`,
 		Args: exactly(0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.withRetention(cmd.Context(), o, func(_ *setup.Parts, job retention.Job) error {
@@ -69,15 +76,25 @@ type upkeepFlags struct {
 	wait  time.Duration
 	mode  string
 	force bool
+	copy  string
 }
 
 func (o *upkeepFlags) add(c *cobra.Command) {
 	c.Flags().DurationVar(&o.wait, "wait", 0, "how long to wait for another process that drops sets or maintains the repository")
 	c.Flags().StringVar(&o.mode, "maintenance", "auto", "auto: fully if sets were dropped or once a day, else quickly; full; none")
+	c.Flags().StringVar(&o.copy, "copy", "", "of the second copy in this place, by its own rules")
 	c.Flags().BoolVar(&o.force, "force", false, "although the time or the number of sets is in doubt")
 }
 
 func (o *upkeepFlags) maintain() bool { return o.mode != "none" }
+
+// second is the second copy that is meant; zero for the repository.
+func (o *upkeepFlags) second() (place.Place, error) {
+	if o.copy == "" {
+		return place.Place{}, nil
+	}
+	return setup.PlaceOf("--copy", o.copy)
+}
 
 // withRetention runs fn with what retention of the configured node needs.
 func (a *app) withRetention(ctx context.Context, o upkeepFlags, fn func(*setup.Parts, retention.Job) error) error {
@@ -85,8 +102,13 @@ func (a *app) withRetention(ctx context.Context, o upkeepFlags, fn func(*setup.P
 		return usageError(nil, errors.New("--maintenance: want auto, full or none"))
 	}
 	a.ifInterrupted = "Sets are dropped all together or not at all. What was not given back is given back by the next maintenance."
+	second, err := o.second()
+	if err != nil {
+		return err
+	}
+	options := setup.RetentionOptions{Wait: o.wait, Full: o.mode == "full", Copy: second}
 	return a.with(ctx, func(p *setup.Parts) error {
-		job, err := p.Retention(ctx, setup.RetentionOptions{Wait: o.wait, Full: o.mode == "full"})
+		job, err := p.Retention(ctx, options)
 		if err != nil {
 			return err
 		}
@@ -186,7 +208,11 @@ what would go.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withRetention(cmd.Context(), o, func(p *setup.Parts, job retention.Job) error {
 				ctx := cmd.Context()
-				ids, err := named(ctx, p, args)
+				second, err := o.second()
+				if err != nil {
+					return err
+				}
+				ids, err := named(ctx, p, second, args)
 				if err != nil {
 					return err
 				}
@@ -210,10 +236,10 @@ what would go.`,
 }
 
 // named are the IDs of the sets that the arguments name.
-func named(ctx context.Context, p *setup.Parts, args []string) ([]holdfast.SetID, error) {
+func named(ctx context.Context, p *setup.Parts, second place.Place, args []string) ([]holdfast.SetID, error) {
 	var ids []holdfast.SetID
 	for _, arg := range args {
-		id, err := p.Match(ctx, arg)
+		id, err := p.Match(ctx, second, arg)
 		if err != nil {
 			return nil, err
 		}
@@ -249,7 +275,7 @@ day in UTC (2027-01-31), a time (2027-01-31T12:00:00Z), or a time from now (36h,
 					return usageError(nil, err)
 				}
 				node := p.Node.Name
-				id, err := p.Match(cmd.Context(), args[0])
+				id, err := p.Match(cmd.Context(), place.Place{}, args[0])
 				if err != nil {
 					return err
 				}
@@ -280,7 +306,7 @@ func newUnpin(a *app) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withRepository(cmd.Context(), func(p *setup.Parts, r *repository.Repository) error {
 				node := p.Node.Name
-				id, err := p.Match(cmd.Context(), args[0])
+				id, err := p.Match(cmd.Context(), place.Place{}, args[0])
 				if err != nil {
 					return err
 				}
