@@ -19,7 +19,7 @@ test: ## every test, on every Postgres at hand; installs what is missing or says
 
 lint: ## formatting, vet, and golangci-lint where it is installed
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; exit 1; }
-	go vet ./...
+	go vet -tags testing ./...
 	@if command -v golangci-lint >/dev/null; then golangci-lint run; else echo "golangci-lint is not installed; vet and gofmt passed"; fi
 
 bench: build ## Holdfast and its peers on the same data; about half an hour

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"holdfast"
 	"holdfast/internal/splicetest"
@@ -128,19 +127,6 @@ func TestHoldfastIsKilledDuringARestore(t *testing.T) {
 	})
 }
 
-// takenBack undoes a restore, as often as it takes: Docker waits for up to a
-// minute before it starts a server again that has ended several times.
-func (d *damaged) takenBack(t *testing.T) {
-	t.Helper()
-	var r result
-	for deadline := time.Now().Add(3 * time.Minute); time.Now().Before(deadline); time.Sleep(time.Second) {
-		if r = d.try(t, "restore", "undo", "--yes"); r.exit == 0 {
-			return
-		}
-	}
-	t.Fatalf("not taken back within three minutes\n%s%s", r.out, r.err)
-}
-
 // forgiveSequences takes where sequences are now for where they were; rows are
 // compared as ever.
 func (d *damaged) forgiveSequences(t *testing.T) {
@@ -190,7 +176,9 @@ func TestPostgresFailsDuringARestore(t *testing.T) {
 		// Postgres itself may have gone down for want of room, and with it what
 		// has to be read before the validator app may start.
 		if left, _ := filepath.Glob(filepath.Join(d.dir, "*.restore.json")); len(left) > 0 {
-			d.takenBack(t)
+			eventually(t, "the restore is taken back", func() bool { // Postgres may be restarting
+				return d.try(t, "restore", "undo", "--yes").exit == 0
+			})
 		}
 		d.forgiveSequences(t) // a server that crashed has skipped some of their values
 		d.untouched(t)
