@@ -17,6 +17,8 @@ func TestEveryKeyOfADrillArrives(t *testing.T) {
   user: postgres
   image: postgres:15
   keep_free: 20GiB
+  memory: 4GiB
+  processors: 2
   checks:
     participant: [SELECT true]
   boot:
@@ -31,8 +33,8 @@ func TestEveryKeyOfADrillArrives(t *testing.T) {
 		Programs: "/usr/lib/postgresql/15/bin",
 		User:     "postgres",
 		Image:    "postgres:15",
-		KeepFree: 20 << 30,
-		Checks:   map[string][]string{"participant": {"SELECT true"}},
+		KeepFree: 20 << 30, Memory: 4 << 30, Processors: 2,
+		Checks: map[string][]string{"participant": {"SELECT true"}},
 		Boot: config.Boot{
 			Image:    "canton-participant:0.6.12",
 			Env:      map[string]string{"LOG_LEVEL_STDOUT": "DEBUG"},
@@ -52,6 +54,8 @@ func TestEveryKeyOfADrillArrives(t *testing.T) {
 
 func TestMistakesOfADrillAreNamed(t *testing.T) {
 	for text, want := range map[string]string{
+		"memory: 100MiB":           "drill.memory: want at least 512.0 MiB, or leave it out",
+		"processors: -1":           "drill.processors: want a whole number",
 		"server: docker":           "drill.server: want local, container, or nothing",
 		"boots: {}":                "unknown key drill.boots; known here are server, dir",
 		"boot: {images: x}":        "unknown key drill.boot.images; known here are image, env, memory, patience",

@@ -109,7 +109,7 @@ func (p Participant) start(ctx context.Context, server *box, name, database stri
 		HostConfig: &container.HostConfig{
 			NetworkMode: container.NetworkMode(within),
 			OomScoreAdj: 1000,
-			Resources:   container.Resources{Memory: memory},
+			Resources:   container.Resources{Memory: memory, CPUShares: lastShares},
 		},
 	})
 	if err != nil {

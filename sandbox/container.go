@@ -28,6 +28,7 @@ type Daemon struct {
 	Image    docker.Image // of Postgres, present in the daemon
 	Dir      string       // for the directories of the sockets; "": the system's for temporary files
 	KeepFree int64        // bytes to keep free on a live server's disk; 0: a tenth, at most 20 GiB
+	Share    Share
 }
 
 // serve creates a cluster and runs its server until standard input closes: when
@@ -73,8 +74,9 @@ func (d Daemon) Start(ctx context.Context, purpose string) (s *Server, err error
 	if err != nil {
 		return s, err
 	}
-	args := append([]string{shared}, settings(memory, cores, "listen_addresses=127.0.0.1")...)
+	args := append([]string{shared}, settings(d.Share.memory(memory), d.Share.cores(cores), "listen_addresses=127.0.0.1")...)
 	spec := d.spec(purpose, serve, args...)
+	spec.HostConfig.Resources = d.Share.resources(cores)
 	if socket != "" {
 		spec.HostConfig.Binds = []string{socket + ":" + shared + ":z"} // z: SELinux lets the container use it
 	}
@@ -125,6 +127,15 @@ func (d Daemon) spec(purpose, script string, args ...string) client.ContainerCre
 			SecurityOpt: []string{"no-new-privileges"},
 		},
 	}
+}
+
+// resources are what the daemon lets a container of so many processors have.
+func (s Share) resources(cores int) container.Resources {
+	r := container.Resources{Memory: s.Memory, CPUShares: lastShares}
+	if s.Processors > 0 {
+		r.NanoCPUs = int64(s.cores(cores)) * 1e9
+	}
+	return r
 }
 
 // socket creates the directory that the container shares with us, if the daemon

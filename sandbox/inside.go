@@ -28,6 +28,7 @@ type order struct {
 	Room     *privateRoot `json:"room,omitempty"` // nil: it sees the files of the machine
 	Account  *account     `json:"account,omitempty"`
 	Parent   syscall.Signal
+	Share    Share    `json:"share"`
 	Loopback string   `json:"loopback"` // a listener on the host's loopback
 	Sockets  []string `json:"sockets"`  // of the host, with one of our own
 	Create   []string `json:"create"`   // the command that creates the cluster
@@ -74,6 +75,9 @@ func Inside(args []string) error {
 func (o order) prepare() (probe, error) {
 	keepNoDescriptors()
 	p := inspectNetwork(o.Loopback)
+	if err := o.Share.take(); err != nil { // while there is a /proc
+		return p, err
+	}
 	if o.Room != nil {
 		if err := o.Room.enter(o.Account); err != nil {
 			return p, err

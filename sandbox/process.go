@@ -30,6 +30,7 @@ type Host struct {
 	KeepFree int64    // bytes to keep free on a live server's disk; 0: a tenth, at most 20 GiB
 	Inside   []string // the command line that runs Inside
 	Daemons  []string // addresses of Docker daemons that may have leftovers
+	Share    Share
 }
 
 // process is a server that runs here.
@@ -222,7 +223,7 @@ func (p *process) prepare(h Host, c confinement, o *order) error {
 			return err
 		}
 	}
-	o.Account, o.Parent = who, syscall.SIGQUIT
+	o.Account, o.Parent, o.Share = who, syscall.SIGQUIT, h.Share
 	if c.private {
 		// The first process of a namespace ignores every other signal until it
 		// handles it.
@@ -241,7 +242,7 @@ func (p *process) prepare(h Host, c confinement, o *order) error {
 		"-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync",
 	}
 	o.Serve = append([]string{filepath.Join(p.programs, "postgres"), "-D", at(dataDir)},
-		settings(availableMemory(), runtime.NumCPU(),
+		settings(h.Share.memory(availableMemory()), h.Share.cores(runtime.NumCPU()),
 			"listen_addresses=", "unix_socket_directories="+at(socketDir), "unix_socket_permissions=0700")...)
 	text, err := json.Marshal(o)
 	if err != nil {

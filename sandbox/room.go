@@ -26,7 +26,8 @@ func (h Host) Room(need int64) (holdfast.Finding, error) {
 	if live := liveOn(base); live != "" {
 		d.live = "the live server in " + live
 	}
-	return d.room(need, h.KeepFree, "Name a directory on another disk: `drill.dir`.")
+	f, err := d.room(need, h.KeepFree, "Name a directory on another disk: `drill.dir`.")
+	return h.Share.room(f, err, availableMemory())
 }
 
 // disk is the file system of a sandbox server.

@@ -206,6 +206,38 @@ func TestRoomBesideALiveServer(t *testing.T) {
 	}
 }
 
+// A server takes its share, and live servers come first.
+func TestAServerKeepsToItsShare(t *testing.T) {
+	h := host(base(t))
+	h.Share = sandbox.Share{Memory: 1 << 30, Processors: 1}
+	s, err := h.Start(t.Context(), 0, "a test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Stop() }()
+	of := func(name string) string { // the server's process, as the machine sees it
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", serverOf(t, s.Dir), name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	if got := strings.TrimSpace(of("oom_score_adj")); got != "1000" {
+		t.Errorf("the kernel ends it by score %s", got)
+	}
+	_, after, _ := strings.Cut(of("stat"), ") ")
+	if nice := strings.Fields(after)[16]; nice != "10" && nice != "19" {
+		t.Errorf("nice %s", nice)
+	}
+	_, after, _ = strings.Cut(of("status"), "Cpus_allowed_list:")
+	if list := strings.Fields(after)[0]; strings.ContainsAny(list, "-,") {
+		t.Errorf("processors %s", list)
+	}
+	if !strings.Contains(of("limits"), "Max data size             1073741824") {
+		t.Errorf("limits\n%s", of("limits"))
+	}
+}
+
 // Programs of a version that is not there are named.
 func TestMissingPrograms(t *testing.T) {
 	_, err := host(base(t)).Start(t.Context(), 99, "a test")

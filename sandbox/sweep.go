@@ -108,8 +108,13 @@ func (d Daemon) Room(ctx context.Context, need int64) (holdfast.Finding, error) 
 	if where.live, err = d.live(ctx, r.Info.DockerRootDir); err != nil {
 		return holdfast.Finding{}, err
 	}
-	return where.room(need, d.KeepFree, "Give Docker's data a larger disk, free some of it (`docker system df`), "+
+	f, err := where.room(need, d.KeepFree, "Give Docker's data a larger disk, free some of it (`docker system df`), "+
 		"or run the drill with server programs on another disk: `drill.server: local`.")
+	var free int64 // unknown on another machine
+	if d.Engine.SameMachine(ctx) {
+		free = availableMemory()
+	}
+	return d.Share.room(f, err, free)
 }
 
 // disk is the disk of the daemon's data. It is read directly if the daemon runs

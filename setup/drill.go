@@ -118,12 +118,17 @@ func (p *Parts) localHost(ctx context.Context, set holdfast.Set, r rehearsing) (
 	h := localHost{
 		Host: sandbox.Host{
 			Dir: d.Dir, Programs: d.Programs, User: d.User,
-			KeepFree: int64(d.KeepFree), Inside: []string{program}, Daemons: p.daemons(),
+			KeepFree: int64(d.KeepFree), Inside: []string{program}, Daemons: p.daemons(), Share: p.drillShare(),
 		},
 		rehearsing: r,
 	}
 	h.programs, err = h.Find(ctx, majorOf(set))
 	return h, err
+}
+
+// drillShare is how much of the machine a drill may take.
+func (p *Parts) drillShare() sandbox.Share {
+	return sandbox.Share{Memory: int64(p.Config.Drill.Memory), Processors: p.Config.Drill.Processors}
 }
 
 // daemons are the addresses of the configured Docker daemon, which may have
@@ -149,7 +154,12 @@ func (p *Parts) containerHost(
 	if _, err := engine.Names(ctx); err != nil {
 		return nil, err
 	}
-	h := containerHost{Daemon: sandbox.Daemon{Engine: engine, Dir: p.Config.Drill.Dir, KeepFree: int64(p.Config.Drill.KeepFree)}, rehearsing: r}
+	h := containerHost{
+		Daemon: sandbox.Daemon{
+			Engine: engine, Dir: p.Config.Drill.Dir, KeepFree: int64(p.Config.Drill.KeepFree), Share: p.drillShare(),
+		},
+		rehearsing: r,
+	}
 	server := drillImage{"postgres", p.Config.Drill.Image, "drill.image", "A restore is rehearsed in a container of it."}
 	if h.Image, err = p.have(ctx, engine, server, set, f); err != nil {
 		return nil, err

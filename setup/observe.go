@@ -245,6 +245,7 @@ func (p *Parts) observeCopy(ctx context.Context) (check.Copy, error) {
 	}
 	r, err := repository.Open(ctx, at, password, p.reach(second.Access, second.Limits)...)
 	if err == nil {
+		r.Events = p.Events // its traffic counts
 		defer func() { _ = r.Close(ctx) }()
 		var entries []repository.Entry
 		entries, err = r.Sets(ctx, p.Node.Name)
