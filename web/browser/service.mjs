@@ -33,6 +33,19 @@ await open(async (browser) => {
   await page.locator('tbody a.id').first().click();
   await page.getByText('holdfast restore ').first().waitFor(wait);
   await audit(page, where);
+  where = 'activity';
+  await page.goto(`${input.origin}/nodes/${input.node}/activity`, { waitUntil: 'load' });
+  const trail = page.locator('section').filter({ has: page.getByRole('heading', { name: 'Audit trail' }) });
+  for (const said of ['logged in as operator', 'requested backup']) {
+    for (let i = 0; i < 60 && await trail.getByText(said).count() === 0; i++) {
+      await page.waitForTimeout(500);
+      await page.reload({ waitUntil: 'load' });
+    }
+    const line = trail.locator('li').filter({ hasText: said });
+    if (await line.count() === 0) found(where, `the audit trail does not say "${said}"`);
+    else if (!(await line.first().innerText()).includes('ada on the page')) found(where, `who ${said}?`);
+  }
+  await audit(page, where);
   await page.getByRole('button', { name: 'Log out' }).click();
   await page.getByRole('heading', { name: 'Log in' }).waitFor(wait);
 
