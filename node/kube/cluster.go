@@ -5,7 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
+	"path/filepath"
+	"strings"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -29,7 +32,11 @@ type Options struct {
 	Kubeconfig string        // a file; KUBECONFIG, the pod's own or ~/.kube/config if empty
 	Context    string        // of the kubeconfig; its current one if empty
 	Within     time.Duration // of one request; CallTime if 0
+	Account    string        // directory of the pod's service account; PodAccount if empty
 }
+
+// PodAccount is the directory in which a pod finds its service account.
+const PodAccount = "/var/run/secrets/kubernetes.io/serviceaccount"
 
 // Cluster is a cluster's API, with the rights of whoever runs Holdfast.
 type Cluster struct {
@@ -52,13 +59,12 @@ func (o Options) InPod() bool {
 // Connect finds a cluster, as kubectl does. It sends nothing yet.
 func Connect(o Options) (*Cluster, error) {
 	c := &Cluster{within: cmp.Or(o.Within, CallTime)}
-	var err error
+	find := c.fromKubeconfig
+	do := "Check what kubectl uses: `kubectl config get-contexts`. Name another context: --context."
 	if o.InPod() {
-		c.Namespace = ownNamespace()
-		c.config, err = rest.InClusterConfig()
-	} else {
-		err = c.fromKubeconfig(o)
+		find, do = c.fromPod, "Let the pod have its service account's token: automountServiceAccountToken: true."
 	}
+	err := find(o)
 	if err == nil && c.config.Insecure {
 		err = errors.New("insecure-skip-tls-verify: anybody could be the cluster")
 	}
@@ -66,21 +72,32 @@ func Connect(o Options) (*Cluster, error) {
 		err = c.clients()
 	}
 	if err != nil {
-		return nil, &holdfast.Problem{
-			Class: holdfast.Usage, What: "no cluster of Kubernetes", Err: err,
-			Do: "Check what kubectl uses: `kubectl config get-contexts`. Name another context: --context.",
-		}
+		return nil, &holdfast.Problem{Class: holdfast.Usage, What: "no cluster of Kubernetes", Err: err, Do: do}
 	}
 	return c, nil
 }
 
-// ownNamespace is that of the pod Holdfast runs in.
-func ownNamespace() string {
-	text, err := os.ReadFile("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
-	if err != nil {
-		return metav1.NamespaceDefault
+// fromPod takes the cluster that Holdfast's own pod runs in. Its token is read
+// again as it changes. The authority has to be there: without one, client-go would
+// trust those of the image.
+func (c *Cluster) fromPod(o Options) error {
+	file := func(name string) string { return filepath.Join(cmp.Or(o.Account, PodAccount), name) }
+	for _, needed := range []string{"token", "ca.crt"} {
+		if _, err := os.Stat(file(needed)); err != nil {
+			return err
+		}
 	}
-	return string(text)
+	c.Namespace = metav1.NamespaceDefault
+	if text, err := os.ReadFile(file("namespace")); err == nil {
+		c.Namespace = strings.TrimSpace(string(text))
+	}
+	c.config = &rest.Config{
+		Host: "https://" + net.JoinHostPort(
+			os.Getenv("KUBERNETES_SERVICE_HOST"), cmp.Or(os.Getenv("KUBERNETES_SERVICE_PORT"), "443")),
+		TLSClientConfig: rest.TLSClientConfig{CAFile: file("ca.crt")},
+		BearerTokenFile: file("token"),
+	}
+	return nil
 }
 
 func (c *Cluster) fromKubeconfig(o Options) error {

@@ -2,23 +2,32 @@ package kube_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net"
+	"net/http"
+	"net/url"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/apimachinery/pkg/util/yaml"
 
 	"holdfast"
 	"holdfast/internal/splicetest/apiserver"
 	"holdfast/node/kube"
+	"holdfast/secretmanager"
 )
 
 // create puts the objects of an install into a cluster.
@@ -47,6 +56,12 @@ func create(t *testing.T, s *apiserver.Server, o kube.Objects) {
 		ObjectMeta: metav1.ObjectMeta{Name: "splice-app-validator-ledger-api-auth"},
 		StringData: map[string]string{"url": "https://idp/x", "client-id": "acme-app", "client-secret": "hunter2"},
 	})
+	s.Create(t, "/api/v1/namespaces/"+space+"/secrets", corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Name: "postgres-secrets"}, StringData: map[string]string{"postgresPassword": "hunter3"},
+	})
+	s.Create(t, "/api/v1/namespaces/"+space+"/configmaps", corev1.ConfigMap{
+		ObjectMeta: metav1.ObjectMeta{Name: "names"}, Data: map[string]string{"participant": "participant_4"},
+	})
 }
 
 func complete(t *corev1.PodTemplateSpec) {
@@ -70,11 +85,22 @@ func connect(t *testing.T, s *apiserver.Server, user string) *kube.Cluster {
 // with no others; and its Services are reached from outside of the cluster.
 func TestACluster(t *testing.T) {
 	s := apiserver.New(t)
-	create(t, s, documented("v"))
+	s.Kubelet(t)
+	o := documented("v")
+	env(o, 0, corev1.EnvVar{Name: "CANTON_PARTICIPANT_POSTGRES_DB", ValueFrom: &corev1.EnvVarSource{
+		ConfigMapKeyRef: &corev1.ConfigMapKeySelector{
+			LocalObjectReference: corev1.LocalObjectReference{Name: "names"}, Key: "participant",
+		},
+	}})
+	create(t, s, o)
+	port := echo(t)
 	t.Run("no rights", func(t *testing.T) { withoutRights(t, s) })
 	t.Run("the shipped Role", func(t *testing.T) { withTheRole(t, s) })
+	t.Run("from a pod", func(t *testing.T) { fromAPod(t, s) })
 	t.Run("many pods", func(t *testing.T) { manyPods(t, s) })
-	t.Run("reached from outside", func(t *testing.T) { fromOutside(t, s) })
+	t.Run("reached from outside", func(t *testing.T) { fromOutside(t, s, port) })
+	t.Run("nothing but the shipped Role", func(t *testing.T) { withLess(t, s) })
+	t.Run("under faults", func(t *testing.T) { underFaults(t, s, port) })
 }
 
 func withoutRights(t *testing.T, s *apiserver.Server) {
@@ -84,6 +110,16 @@ func withoutRights(t *testing.T, s *apiserver.Server) {
 		!strings.Contains(err.Error(), "list deployments in namespace v of the cluster of context nobody") {
 		t.Errorf("%v\n%s", err, do)
 	}
+}
+
+// listed are the objects, with a right that was given a moment ago.
+func listed(t *testing.T, c *kube.Cluster) (o kube.Objects) {
+	t.Helper()
+	var err error
+	if !soon(func() bool { o, err = c.List(t.Context(), c.Namespace); return err == nil }) {
+		t.Fatal(err)
+	}
+	return o
 }
 
 // give gives a user the Role that is shipped, in a namespace.
@@ -103,10 +139,7 @@ func give(t *testing.T, s *apiserver.Server, namespace string) {
 func withTheRole(t *testing.T, s *apiserver.Server) {
 	give(t, s, "v")
 	c := connect(t, s, "reader")
-	o, err := c.List(t.Context(), "v")
-	if err != nil {
-		t.Fatal(err)
-	}
+	o := listed(t, c)
 	v := onlyOne(t, o)
 	if len(v.Questions) > 0 || v.Credentials("CLIENT_ID").Text != "acme-app" || v.Databases[holdfast.Participant].Name != "participant_4" {
 		t.Errorf("%s\n%v", summary(v), v.Credentials("CLIENT_ID"))
@@ -116,9 +149,47 @@ func withTheRole(t *testing.T, s *apiserver.Server) {
 	}
 }
 
-// manyPods: three hundred and more pods are a few pages, and change nothing.
+// fromAPod: a pod's service account with the shipped Role is as good as a person.
+func fromAPod(t *testing.T, s *apiserver.Server) {
+	t.Setenv("KUBECONFIG", "")
+	at, err := url.Parse(s.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("KUBERNETES_SERVICE_HOST", at.Hostname())
+	t.Setenv("KUBERNETES_SERVICE_PORT", at.Port())
+	account := s.Account(t, "v", "holdfast")
+	s.Create(t, "/apis/rbac.authorization.k8s.io/v1/namespaces/v/rolebindings", map[string]any{
+		"metadata": map[string]string{"name": "of-a-pod"},
+		"roleRef":  map[string]string{"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "holdfast"},
+		"subjects": []map[string]string{{"kind": "ServiceAccount", "name": "holdfast", "namespace": "v"}},
+	})
+	c, err := kube.Connect(kube.Options{Account: account})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v := onlyOne(t, listed(t, c)); len(v.Questions) > 0 || c.Where("v") != "namespace v of the cluster" {
+		t.Errorf("%s\n%s", summary(v), c.Where("v"))
+	}
+	for _, missing := range []string{"ca.crt", "token"} {
+		if err := os.Remove(filepath.Join(account, missing)); err != nil {
+			t.Fatal(err)
+		}
+		_, err := kube.Connect(kube.Options{Account: account})
+		if _, do := holdfast.Advice(err); !strings.Contains(do, "automountServiceAccountToken") {
+			t.Errorf("without %s: %v\n%s", missing, err, do)
+		}
+	}
+}
+
+// manyPods: three hundred pods take as many requests as none.
 func manyPods(t *testing.T, s *apiserver.Server) {
-	c := connect(t, s, apiserver.Admin)
+	var asked atomic.Int64
+	c := through(t, s, func(http.ResponseWriter, *http.Request) bool { return asked.Add(1) > 0 })
+	if _, err := c.List(t.Context(), "v"); err != nil {
+		t.Fatal(err)
+	}
+	few := asked.Swap(0)
 	for i := range 300 {
 		s.Create(t, "/api/v1/namespaces/v/pods", corev1.Pod{
 			ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("other-%d", i), Namespace: "v"},
@@ -129,6 +200,9 @@ func manyPods(t *testing.T, s *apiserver.Server) {
 	if err != nil || len(o.Pods) < 300 {
 		t.Fatalf("%d pods, %v", len(o.Pods), err)
 	}
+	if many := asked.Load(); many != few {
+		t.Errorf("%d requests with 300 pods, %d without", many, few)
+	}
 	begun := time.Now()
 	if v := onlyOne(t, o); len(v.Questions) > 0 {
 		t.Error(v.Questions)
@@ -138,9 +212,7 @@ func manyPods(t *testing.T, s *apiserver.Server) {
 	}
 }
 
-func fromOutside(t *testing.T, s *apiserver.Server) {
-	s.Kubelet(t)
-	port := echo(t)
+func fromOutside(t *testing.T, s *apiserver.Server, port int32) {
 	s.Create(t, "/api/v1/namespaces/v/services", corev1.Service{
 		ObjectMeta: metav1.ObjectMeta{Name: "echo"},
 		Spec: corev1.ServiceSpec{Selector: map[string]string{"app": "echo"}, Ports: []corev1.ServicePort{
@@ -154,12 +226,7 @@ func fromOutside(t *testing.T, s *apiserver.Server) {
 	if _, err := to("5432"); err == nil || !strings.Contains(err.Error(), "none of the 0 pods behind Service echo is ready") {
 		t.Errorf("without a pod: %v", err)
 	}
-	s.Run(t, corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Name: "echo-0", Namespace: "v", Labels: map[string]string{"app": "echo"}},
-		Spec: corev1.PodSpec{Containers: []corev1.Container{{
-			Name: "x", Image: "x", Ports: []corev1.ContainerPort{{Name: "own", ContainerPort: port}},
-		}}},
-	})
+	runEcho(t, s, "echo-0", port)
 	conn, err := to("5432")
 	if err != nil {
 		t.Fatal(err)
@@ -190,6 +257,170 @@ func fromOutside(t *testing.T, s *apiserver.Server) {
 	}
 }
 
+// through connects through a proxy that sees, and may lose, each request.
+func through(
+	t *testing.T, s *apiserver.Server, see func(http.ResponseWriter, *http.Request) bool,
+) *kube.Cluster {
+	t.Helper()
+	c, err := kube.Connect(kube.Options{Kubeconfig: s.Front(t, apiserver.Admin, "v", see), Within: 10 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// underFaults: answers that are lost are requested again, a cluster that answers
+// nothing is not waited for, and what is gone since it was listed is looked for
+// again, or stays unseen.
+func underFaults(t *testing.T, s *apiserver.Server, port int32) {
+	var lost sync.Map
+	c := through(t, s, func(_ http.ResponseWriter, r *http.Request) bool {
+		if _, before := lost.LoadOrStore(r.URL.Path, true); !before {
+			panic(http.ErrAbortHandler)
+		}
+		return true
+	})
+	if o, err := c.List(t.Context(), "v"); err != nil || len(onlyOne(t, o).Questions) > 0 {
+		t.Errorf("answers were lost: %v", err)
+	}
+
+	silent := s.Front(t, apiserver.Admin, "v", func(_ http.ResponseWriter, r *http.Request) bool {
+		<-r.Context().Done()
+		return false
+	})
+	c, err := kube.Connect(kube.Options{Kubeconfig: silent, Within: 200 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.List(t.Context(), "v"); holdfast.ClassOf(err) != holdfast.Unreachable {
+		t.Errorf("nothing answers: %v", err)
+	}
+
+	var replaced sync.Once
+	c = through(t, s, func(_ http.ResponseWriter, r *http.Request) bool {
+		if strings.HasSuffix(r.URL.Path, "/echo-0/portforward") {
+			replaced.Do(func() {
+				s.Delete(t, "/api/v1/namespaces/v/pods/echo-0")
+				runEcho(t, s, "echo-1", port)
+			})
+		}
+		return true
+	})
+	conn, err := c.To(kube.Name{Service: "echo", Namespace: "v"}, "5432")(t.Context(), "tcp", "")
+	if err != nil {
+		t.Fatalf("the pod was replaced: %v", err)
+	}
+	_ = conn.Close()
+
+	var gone sync.Once
+	c = through(t, s, func(_ http.ResponseWriter, r *http.Request) bool {
+		if strings.HasSuffix(r.URL.Path, "/configmaps/names") {
+			gone.Do(func() { s.Delete(t, r.URL.Path) })
+		}
+		return true
+	})
+	o, err := c.List(t.Context(), "v")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if q := onlyOne(t, o).Questions; len(q) != 1 || !strings.Contains(q[0].What, "configmap:v/names#participant") {
+		t.Errorf("a ConfigMap vanished: %v", q)
+	}
+}
+
+// withLess takes each right out of the shipped Role: something does not work then,
+// and says which right is missing.
+func withLess(t *testing.T, s *apiserver.Server) {
+	const roles = "/apis/rbac.authorization.k8s.io/v1/namespaces/v/roles/holdfast"
+	text, err := os.ReadFile("../../packaging/kubernetes/role.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, _, _ = bytes.Cut(text, []byte("\n---\n"))
+	var whole rbacv1.Role
+	if err := yaml.Unmarshal(text, &whole); err != nil {
+		t.Fatal(err)
+	}
+	all := rights(whole.Rules)
+	for i, without := range all {
+		if slices.Equal(without.Resources, []string{"pods/portforward"}) && slices.Equal(without.Verbs, []string{"get"}) {
+			continue // for WebSockets: the protocol before them does without, but not every proxy lets it through
+		}
+		less := whole
+		less.Rules = slices.Delete(slices.Clone(all), i, i+1)
+		s.Put(t, roles, less)
+		var err error
+		if !soon(func() bool { err = everything(t, s); return err != nil }) {
+			t.Errorf("the Role has a right that nothing needs: %v", without)
+		}
+		named := holdfast.ClassOf(err) == holdfast.WrongKey &&
+			strings.Contains(err.Error(), without.Verbs[0]+" "+without.Resources[0])
+		if without.ResourceNames == nil && without.Resources[0] != "configmaps" && !named {
+			t.Errorf("without %v: %v", without, err)
+		}
+		s.Put(t, roles, whole)
+		if !soon(func() bool { return everything(t, s) == nil }) {
+			t.Fatal(everything(t, s))
+		}
+	}
+}
+
+// soon waits for what the server does a moment after it has answered: it watches
+// its own Roles.
+func soon(so func() bool) bool {
+	for begun := time.Now(); time.Since(begun) < 10*time.Second; time.Sleep(20 * time.Millisecond) {
+		if so() {
+			return true
+		}
+	}
+	return false
+}
+
+// rights are rules of one right each.
+func rights(rules []rbacv1.PolicyRule) (out []rbacv1.PolicyRule) {
+	for _, r := range rules {
+		for _, resource := range r.Resources {
+			for _, verb := range r.Verbs {
+				for _, name := range append(r.ResourceNames, map[bool][]string{true: {""}}[len(r.ResourceNames) == 0]...) {
+					one := rbacv1.PolicyRule{APIGroups: r.APIGroups, Resources: []string{resource}, Verbs: []string{verb}}
+					if name != "" {
+						one.ResourceNames = []string{name}
+					}
+					out = append(out, one)
+				}
+			}
+		}
+	}
+	return out
+}
+
+// everything is what the Role is for.
+func everything(t *testing.T, s *apiserver.Server) error {
+	c := connect(t, s, "reader")
+	o, err := c.List(t.Context(), "v")
+	if err != nil {
+		return err
+	}
+	v := onlyOne(t, o)
+	if v.Credentials("CLIENT_ID").Text == "" || v.Databases[holdfast.Participant].Name != "participant_4" {
+		return errors.New("something was not read")
+	}
+	passwords, err := secretmanager.NewKubernetes(secretmanager.KubernetesOptions{
+		Namespace: "v", Kubeconfig: s.Config(t, "reader", "v"),
+	})
+	if err != nil {
+		return err
+	}
+	if _, _, err := passwords.Plain().Read(t.Context(), "postgres-secrets", ""); err != nil {
+		return err
+	}
+	conn, err := c.To(kube.Name{Service: "echo", Namespace: "v"}, "5432")(t.Context(), "tcp", "")
+	if err == nil {
+		err = conn.Close()
+	}
+	return err
+}
+
 // manyConnections: a backup makes dozens, and client-go's own limit of requests
 // would spread these over ten seconds.
 func manyConnections(t *testing.T, to func(port string) (net.Conn, error)) {
@@ -204,6 +435,17 @@ func manyConnections(t *testing.T, to func(port string) (net.Conn, error)) {
 	if took := time.Since(begun); took > 6*time.Second {
 		t.Errorf("30 connections took %s", took)
 	}
+}
+
+// runEcho runs a pod of Service echo.
+func runEcho(t *testing.T, s *apiserver.Server, name string, port int32) {
+	t.Helper()
+	s.Run(t, corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "v", Labels: map[string]string{"app": "echo"}},
+		Spec: corev1.PodSpec{Containers: []corev1.Container{{
+			Name: "x", Image: "x", Ports: []corev1.ContainerPort{{Name: "own", ContainerPort: port}},
+		}}},
+	})
 }
 
 // echo sends back what it gets.

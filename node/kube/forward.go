@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -29,14 +31,17 @@ import (
 func (c *Cluster) To(name Name, port string) func(ctx context.Context, network, address string) (net.Conn, error) {
 	return func(ctx context.Context, _, _ string) (net.Conn, error) {
 		pod, number, err := c.pod(ctx, name, port)
-		if err != nil {
-			return nil, err
+		for err == nil {
+			conn, failed := c.forward(ctx, name.Namespace, pod, number)
+			if failed == nil {
+				return conn, nil
+			}
+			gone := pod // another one has taken its place meanwhile, or it is what it was
+			if pod, number, err = c.pod(ctx, name, port); err == nil && pod == gone {
+				return nil, c.explain("create pods/portforward", name.Namespace, failed)
+			}
 		}
-		conn, err := c.forward(ctx, name.Namespace, pod, number)
-		if err != nil {
-			return nil, c.explain("create pods/portforward", name.Namespace, err)
-		}
-		return conn, nil
+		return nil, err
 	}
 }
 
@@ -111,25 +116,43 @@ func targetPort(s corev1.Service, p corev1.Pod, port string) (int, error) {
 
 // dialer opens streams to a pod: through a WebSocket, or, where something on the
 // way lets none through, through the protocol before it.
-func (c *Cluster) dialer(namespace, pod string) (httpstream.Dialer, error) {
+func (c *Cluster) dialer(namespace, pod string) (httpstream.Dialer, *refusal, error) {
 	at := c.core.Post().Namespace(namespace).Resource("pods").Name(pod).SubResource("portforward").URL()
 	transport, upgrader, err := spdy.RoundTripperFor(c.config)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	before := spdy.NewDialerForStreaming(upgrader, &http.Client{Transport: transport}, http.MethodPost, at)
+	refused := &refusal{RoundTripper: transport}
+	before := spdy.NewDialerForStreaming(upgrader, &http.Client{Transport: refused}, http.MethodPost, at)
 	now, err := portforward.NewSPDYOverWebsocketDialerForStreaming(at, c.config)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	return portforward.NewFallbackDialerForStreaming(now, before, func(err error) bool {
 		return httpstream.IsUpgradeFailure(err) || httpstream.IsHTTPSProxyError(err)
-	}), nil
+	}), refused, nil
+}
+
+// refusal keeps why the cluster allows no forwarding, of which the library's error
+// has the text alone.
+type refusal struct {
+	http.RoundTripper
+	err error
+}
+
+// RoundTrip implements http.RoundTripper.
+func (r *refusal) RoundTrip(request *http.Request) (*http.Response, error) {
+	answer, err := r.RoundTripper.RoundTrip(request)
+	if err == nil && (answer.StatusCode == http.StatusForbidden || answer.StatusCode == http.StatusUnauthorized) {
+		r.err = apierrors.NewGenericServerResponse(
+			answer.StatusCode, "create", corev1.Resource("pods/portforward"), "", "", 0, true)
+	}
+	return answer, err
 }
 
 // forward connects to a port of a pod.
 func (c *Cluster) forward(ctx context.Context, namespace, pod string, port int) (net.Conn, error) {
-	dialer, err := c.dialer(namespace, pod)
+	dialer, refused, err := c.dialer(namespace, pod)
 	if err != nil {
 		return nil, err
 	}
@@ -140,7 +163,7 @@ func (c *Cluster) forward(ctx context.Context, namespace, pod string, port int) 
 	answered := make(chan answer, 1)
 	go func() {
 		conn, _, err := dialer.Dial(portforward.PortForwardProtocolV1Name)
-		answered <- answer{conn, err}
+		answered <- answer{conn, cmp.Or(refused.err, err)}
 	}()
 	ctx, cancel := context.WithTimeout(ctx, c.within)
 	defer cancel()

@@ -12,6 +12,9 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,6 +24,8 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/yaml"
 
 	"holdfast/internal/splicetest"
@@ -96,12 +101,12 @@ func (s *Server) write(t testing.TB) {
 // killed.
 func (s *Server) start(t testing.TB, path string, args ...string) {
 	t.Helper()
-	log, err := os.Create(s.file(filepath.Base(path) + ".log"))
+	output, err := os.Create(s.file(filepath.Base(path) + ".log"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(path, args...)
-	cmd.Stdout, cmd.Stderr = log, log
+	cmd.Stdout, cmd.Stderr = output, output
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -109,9 +114,9 @@ func (s *Server) start(t testing.TB, path string, args ...string) {
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
-		_ = log.Close()
-		if text, err := os.ReadFile(log.Name()); err == nil && t.Failed() {
-			t.Logf("the end of %s:\n%s", log.Name(), text[max(0, len(text)-2000):])
+		_ = output.Close()
+		if text, err := os.ReadFile(output.Name()); err == nil && t.Failed() {
+			t.Logf("the end of %s:\n%s", output.Name(), text[max(0, len(text)-2000):])
 		}
 	})
 }
@@ -149,16 +154,83 @@ func (s *Server) Authority() string { return filepath.Join(s.file("certs"), "api
 // and returns its path.
 func (s *Server) Config(t testing.TB, user, namespace string) string {
 	t.Helper()
+	return config(t, user, namespace, s.url, s.Authority())
+}
+
+// Front starts a proxy in front of the server, whose kubeconfig it returns. See is
+// called with each request before the server is; it answers, or does not, what it
+// returns false for.
+func (s *Server) Front(
+	t testing.TB, user, namespace string, see func(http.ResponseWriter, *http.Request) bool,
+) string {
+	t.Helper()
+	to, err := url.Parse(s.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := httputil.NewSingleHostReverseProxy(to)
+	proxy.Transport = s.client.Transport
+	proxy.ErrorHandler = func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) }
+	front := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if see(w, r) {
+			proxy.ServeHTTP(w, r)
+		}
+	}))
+	front.StartTLS()
+	t.Cleanup(front.Close)
+	authority := filepath.Join(t.TempDir(), "front.crt")
+	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: front.Certificate().Raw})
+	if err := os.WriteFile(authority, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return config(t, user, namespace, front.URL, authority)
+}
+
+func config(t testing.TB, user, namespace, server, authority string) string {
+	t.Helper()
 	text := fmt.Sprintf("apiVersion: v1\nkind: Config\ncurrent-context: %[1]s\n"+
 		"clusters: [{name: c, cluster: {server: '%[2]s', certificate-authority: '%[3]s'}}]\n"+
 		"users: [{name: u, user: {token: token-of-%[1]s}}]\n"+
 		"contexts: [{name: %[1]s, context: {cluster: c, user: u, namespace: '%[4]s'}}]\n",
-		user, s.url, s.Authority(), namespace)
+		user, server, authority, namespace)
 	path := filepath.Join(t.TempDir(), "kubeconfig")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return path
+}
+
+// URL is where the server serves.
+func (s *Server) URL() string { return s.url }
+
+// Account writes the files that a pod has of its service account into a directory,
+// with a token of the server, and returns it. The account is created.
+func (s *Server) Account(t testing.TB, namespace, name string) string {
+	t.Helper()
+	const year = 365 * 24 * 3600
+	accounts := "/api/v1/namespaces/" + namespace + "/serviceaccounts"
+	s.Create(t, accounts, corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: name}})
+	_, said := s.do(http.MethodPost, accounts+"/"+name+"/token", fmt.Appendf(nil,
+		`{"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": %d}}`, year))
+	var answer struct {
+		Status struct{ Token string }
+	}
+	if err := json.Unmarshal([]byte(said), &answer); err != nil || answer.Status.Token == "" {
+		t.Fatalf("no token: %s", said)
+	}
+	authority, err := os.ReadFile(s.Authority())
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	for file, text := range map[string]string{
+		"token": answer.Status.Token, "ca.crt": string(authority), "namespace": namespace,
+	} {
+		if err := os.WriteFile(filepath.Join(dir, file), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
 }
 
 // Create creates an object below a path of the API.
