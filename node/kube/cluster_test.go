@@ -297,14 +297,16 @@ func underFaults(t *testing.T, s *apiserver.Server, port int32) {
 	}
 
 	var replaced sync.Once
-	c = through(t, s, func(_ http.ResponseWriter, r *http.Request) bool {
-		if strings.HasSuffix(r.URL.Path, "/echo-0/portforward") {
-			replaced.Do(func() {
-				s.Delete(t, "/api/v1/namespaces/v/pods/echo-0")
-				runEcho(t, s, "echo-1", port)
-			})
+	c = through(t, s, func(w http.ResponseWriter, r *http.Request) bool {
+		if !strings.HasSuffix(r.URL.Path, "/echo-0/portforward") {
+			return true
 		}
-		return true
+		replaced.Do(func() {
+			s.Delete(t, "/api/v1/namespaces/v/pods/echo-0")
+			runEcho(t, s, "echo-1", port)
+		})
+		http.Error(w, "pods \"echo-0\" not found", http.StatusNotFound) // the server may still know it for a moment
+		return false
 	})
 	conn, err := c.To(kube.Name{Service: "echo", Namespace: "v"}, "5432")(t.Context(), "tcp", "")
 	if err != nil {
