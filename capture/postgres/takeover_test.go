@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -92,13 +93,19 @@ const growing = `
 // growingNode is a node on a server that keeps what it says.
 func growingNode(t *testing.T, version string) (*splicetest.Server, *generations) {
 	t.Helper()
+	return growingNodeWith(t, version, nil)
+}
+
+// growingNodeWith is one whose server has more settings.
+func growingNodeWith(t *testing.T, version string, more map[string]string) (*splicetest.Server, *generations) {
+	t.Helper()
 	v, err := splicetest.FindVersion(version)
 	if err != nil {
 		t.Fatal(err)
 	}
-	server, err := splicetest.Start(t.Context(), splicetest.Options{Bin: v.Bin, Settings: map[string]string{
-		"fsync": "on", "shared_buffers": "1MB", // which other pages soon fill
-	}})
+	settings := map[string]string{"fsync": "on", "shared_buffers": "1MB"} // which other pages soon fill
+	maps.Copy(settings, more)
+	server, err := splicetest.Start(t.Context(), splicetest.Options{Bin: v.Bin, Settings: settings})
 	if err != nil {
 		t.Fatal(err)
 	}
