@@ -117,6 +117,11 @@ func TestWhatACopyGets(t *testing.T) {
 	}
 	send(t, at, to)
 	there := open(t, to)
+	for _, e := range sets(t, there, "") {
+		if time.Since(e.Stored).Abs() > time.Hour {
+			t.Errorf("set %s was stored there on %v", e.ID, e.Stored)
+		}
+	}
 	drills, _ := there.Drills(t.Context(), "demo")
 	pins, _ := there.Pins(t.Context(), "demo")
 	trail, err := there.Trail(t.Context())

@@ -39,6 +39,8 @@ type Entry struct {
 	// those of older sets.
 	Summary *record.Summary `json:"-"`
 
+	Stored time.Time `json:"-"` // by the clock of who stored it here
+
 	root     object.ID
 	manifest manifest.ID // of the snapshot
 }
@@ -53,9 +55,18 @@ func (r *Repository) Sets(ctx context.Context, node holdfast.NodeName) ([]Entry,
 	if err != nil {
 		return nil, err
 	}
+	stored, err := r.rep.FindManifests(ctx, map[string]string{manifest.TypeLabelKey: snapshot.ManifestType})
+	if err != nil {
+		return nil, r.location.explain("read", err)
+	}
+	when := make(map[manifest.ID]time.Time, len(stored))
+	for _, m := range stored {
+		when[m.ID] = m.ModTime
+	}
 	var out []Entry
 	for _, m := range manifests {
 		if e, ok := entryOf(m); ok {
+			e.Stored = when[m.ID]
 			out = append(out, e)
 		}
 	}

@@ -50,7 +50,7 @@ func (j Job) Plan(ctx context.Context) (Plan, error) {
 	p := Decide(j.Policy, sets, pins, now)
 	p.Node = j.Node
 	p.clocks = clockDoubts(j.Policy, unique(sets), j.clocks(ctx), now)
-	p.Doubts = append(p.tooMany(), p.clocks...)
+	p.Doubts = slices.Concat(p.tooMany(), j.Policy.crowded(unique(sets)), p.clocks)
 	return p, nil
 }
 

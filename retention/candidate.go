@@ -18,6 +18,8 @@ type Candidate struct {
 	// At is the time of the participant's database in the set; for a node
 	// without a participant, the begin of the run.
 	At time.Time
+	// Stored is when it was stored where it is; zero: that is not known.
+	Stored time.Time
 	// Marks are what a restore has to match, by name: "synchronizer serial" is
 	// "global 5". Only recorded values are among them.
 	Marks map[string]string
@@ -72,12 +74,9 @@ func (c Candidate) counts() bool {
 	return c.State == holdfast.Proven && c.Restores != holdfast.Violated
 }
 
-// older orders candidates by time, then by ID.
+// older orders candidates by time, then by ID, then by when they were stored.
 func older(a, b Candidate) int {
-	if c := a.At.Compare(b.At); c != 0 {
-		return c
-	}
-	return cmp.Compare(a.Set, b.Set)
+	return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Set, b.Set), a.Stored.Compare(b.Stored))
 }
 
 func isoWeek(t time.Time) string {

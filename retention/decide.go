@@ -32,7 +32,8 @@ const (
 	Faulty     Rule = "faulty"  // does not count, and expires on its own time
 	Future     Rule = "future"  // dated in the future: not touched
 	Unreadable Rule = "unreadable"
-	ByName     Rule = "by-name" // the operator named it
+	Disorder   Rule = "disorder" // stored before its date, or after a later set: not touched
+	ByName     Rule = "by-name"  // the operator named it
 )
 
 // Reason is one reason to keep a set, or not to.
@@ -159,8 +160,12 @@ func (d *decider) speak(c Candidate, rule Rule, format string, args ...any) {
 // sort separates the sets that count from those that do not, and keeps those
 // that cannot be judged.
 func (d *decider) sort() {
+	disorder := disordered(d.sets, d.now)
 	for _, c := range d.sets {
 		switch {
+		case disorder[c.Set] != "":
+			d.keep(c, Disorder, "kept: %s", disorder[c.Set])
+			continue
 		case c.Unreadable != "":
 			d.keep(c, Unreadable, "kept: it cannot be read: %s", c.Unreadable)
 			continue

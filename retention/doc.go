@@ -28,7 +28,10 @@
 // Sets that do not count (unproven, misordered, mismatched, or failed in a
 // drill) replace no other set and expire after a time of their own. Sets dated
 // in the future, after a clock jump, and sets with an unreadable manifest are
-// kept and reported: what cannot be judged is not dropped.
+// kept and reported: what cannot be judged is not dropped. So are sets out of order,
+// which were stored before their own date, or after a set of a later date: somebody
+// may have forged them to push others out. They stay out of every count when their
+// date has come.
 //
 // # What is promised
 //

@@ -39,7 +39,7 @@ func clockDoubts(p Policy, sets []Candidate, clocks []Clock, now time.Time) []st
 	limit := p.longest()
 	var before, newest Candidate
 	for _, c := range sets { // oldest first
-		if c.Unreadable == "" && !c.At.After(now) {
+		if c.Unreadable == "" && !c.At.After(now) && !c.premature() {
 			before, newest = newest, c
 		}
 	}
@@ -69,6 +69,25 @@ func (p Policy) longest() time.Duration {
 func (p Plan) tooMany() []string {
 	if n := len(p.Dropped()); 2*n > len(p.Sets) {
 		return []string{fmt.Sprintf("it would drop %d of %d sets", n, len(p.Sets))}
+	}
+	return nil
+}
+
+// crowd is how many sets within one cadence are more than anybody takes by hand.
+const crowd = 10
+
+// crowded doubts sets that came so fast that they may be there to push others out of
+// "last". The other rules count periods, and give a period one place whatever comes.
+func (p Policy) crowded(sets []Candidate) []string {
+	if p.Last == 0 {
+		return nil
+	}
+	cadence := p.longest() / jump
+	for i := crowd; i < len(sets); i++ { // oldest first
+		if apart := sets[i].At.Sub(sets[i-crowd].At); apart < cadence {
+			return []string{fmt.Sprintf("%d sets up to %s came within %s: somebody may want to push others out of `last`",
+				crowd+1, sets[i].Set, span(apart))}
+		}
 	}
 	return nil
 }

@@ -66,20 +66,17 @@ func learn(
 
 // listedFacts are what the listing says.
 func listedFacts(e repository.Entry) setFacts {
-	return setFacts{
-		Candidate: retention.Listed(e.ID, e.State, *e.Summary, holdfast.CannotTell), Databases: e.Summary.Databases,
-	}
+	c := retention.Listed(e.ID, e.State, *e.Summary, holdfast.CannotTell)
+	c.Stored = e.Stored
+	return setFacts{Candidate: c, Databases: e.Summary.Databases}
 }
 
 func factsOf(read repository.Read) setFacts {
-	if read.Err != nil {
-		return setFacts{Candidate: retention.Candidate{
-			Set: read.ID, State: read.State, At: read.Began, Unreadable: read.Err.Error(),
-		}}
+	f := setFacts{Candidate: candidate(read, nil)}
+	if read.Err == nil {
+		f.Databases = record.Summarize(read.Set).Databases
 	}
-	return setFacts{
-		Candidate: retention.Look(read.Set, holdfast.CannotTell), Databases: record.Summarize(read.Set).Databases,
-	}
+	return f
 }
 
 // decide notes on entries what retention makes of them.

@@ -160,7 +160,9 @@ func candidate(s repository.Read, drills []record.Drill) retention.Candidate {
 	if s.Err != nil {
 		return retention.Candidate{Set: s.ID, State: s.State, At: s.Began, Unreadable: s.Err.Error()}
 	}
-	return retention.Look(s.Set, record.Restores(s.ID, drills))
+	c := retention.Look(s.Set, record.Restores(s.ID, drills))
+	c.Stored = s.Stored
+	return c
 }
 
 // PinEnd reads when a pin ends.
