@@ -3,6 +3,7 @@ package repository_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -241,5 +242,26 @@ func TestACopyThatIsKilledInTheMiddle(t *testing.T) {
 	}
 	if total > 13<<20 {
 		t.Errorf("%d bytes were sent of 12 MiB: nothing was taken up", total)
+	}
+}
+
+// What the first copy of a set costs.
+func BenchmarkCopyTo(b *testing.B) {
+	at, _ := make1(b)
+	const bytes = 64 << 20
+	content := make([]byte, 0, bytes)
+	for n := 0; len(content) < bytes-64; n++ { // rows that compress about as those of a participant
+		content = fmt.Appendf(content, "%d\t\\\\x%x\t2026-11-22 15:45:00\n", n, n*0x9e3779b1)
+	}
+	set := aSet("demo", 1, holdfast.Proven, rows)
+	if err := store(b.Context(), open(b, at), set, map[string][]byte{rows: content}); err != nil {
+		b.Fatal(err)
+	}
+	b.SetBytes(int64(len(content)))
+	for b.Loop() {
+		to := place.Directory(filepath.Join(b.TempDir(), "copy"))
+		if _, err := open(b, at).CopyTo(b.Context(), to); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
