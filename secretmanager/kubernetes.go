@@ -110,12 +110,12 @@ func (k *Kubernetes) Read(ctx context.Context, name, version string) (Version, h
 		}
 		version = versions[0].ID
 	}
-	return k.read(ctx, "read "+k.Where(name, version), version)
+	return k.read(ctx, "read "+k.Where(name, version), version, keepsVersions)
 }
 
-func (k *Kubernetes) read(ctx context.Context, what, name string) (Version, holdfast.Secret, error) {
+func (k *Kubernetes) read(ctx context.Context, what, name, right string) (Version, holdfast.Secret, error) {
 	var got kubeSecret
-	if err := k.call(ctx, what, http.MethodGet, "/"+url.PathEscape(name), nil, &got); err != nil {
+	if err := k.call(ctx, what, right, http.MethodGet, "/"+url.PathEscape(name), nil, &got); err != nil {
 		return Version{}, holdfast.Secret{}, err
 	}
 	value, err := got.value()
@@ -129,7 +129,7 @@ type plainSecrets struct{ *Kubernetes }
 
 // Read implements Manager.
 func (p plainSecrets) Read(ctx context.Context, name, _ string) (Version, holdfast.Secret, error) {
-	return p.read(ctx, "read "+p.Where(name, ""), name)
+	return p.read(ctx, "read "+p.Where(name, ""), name, "--verb=get --resource=secrets --resource-name="+name)
 }
 
 // Write implements Manager. The name is made of the content and of the version
@@ -153,7 +153,7 @@ func (k *Kubernetes) Write(ctx context.Context, name string, value Value, after 
 		s.Data[key] = []byte(text)
 	}
 	var got kubeSecret
-	err := k.call(ctx, "write "+k.Where(name, ""), http.MethodPost, "", s, &got)
+	err := k.call(ctx, "write "+k.Where(name, ""), keepsVersions, http.MethodPost, "", s, &got)
 	return got.version(), err
 }
 
@@ -171,7 +171,7 @@ func (k *Kubernetes) Versions(ctx context.Context, name string) ([]Version, erro
 	}
 	selector := managedBy + "=holdfast," + versionOf + "=" + label(name)
 	what := "list the versions of " + k.Where(name, "")
-	if err := k.call(ctx, what, http.MethodGet, "?labelSelector="+url.QueryEscape(selector), nil, &got); err != nil {
+	if err := k.call(ctx, what, keepsVersions, http.MethodGet, "?labelSelector="+url.QueryEscape(selector), nil, &got); err != nil {
 		return nil, err
 	}
 	var out []Version
@@ -202,10 +202,16 @@ func (k *Kubernetes) Where(name, version string) string {
 	return where("kube://"+k.namespace+"/"+name, version)
 }
 
-func (k *Kubernetes) call(ctx context.Context, what, method, path string, body, into any) error {
+// keepsVersions is the right that Secrets of our own need: each version is one, and
+// Kubernetes cannot name what is not there yet.
+const keepsVersions = "--verb=create,get,list --resource=secrets"
+
+// call sends a request. A refusal names the right that it needs, as kubectl
+// writes it.
+func (k *Kubernetes) call(ctx context.Context, what, right, method, path string, body, into any) error {
 	address := k.cluster.server + "/api/v1/namespaces/" + url.PathEscape(k.namespace) + "/secrets" + path
 	r := request{method: method, url: address, body: body, sign: k.sign}
-	return k.caller.fetch(ctx, what, r, into, func(got answer) error { return k.explain(what, method, got) })
+	return k.caller.fetch(ctx, what, r, into, func(got answer) error { return k.explain(what, right, method, got) })
 }
 
 func (k *Kubernetes) sign(ctx context.Context, r *http.Request, _ []byte) error {
@@ -226,7 +232,7 @@ func (k *Kubernetes) sign(ctx context.Context, r *http.Request, _ []byte) error 
 	return nil
 }
 
-func (k *Kubernetes) explain(what, method string, got answer) error {
+func (k *Kubernetes) explain(what, right, method string, got answer) error {
 	var said struct {
 		Message string `json:"message"`
 	}
@@ -240,8 +246,7 @@ func (k *Kubernetes) explain(what, method string, got answer) error {
 		return notAccepted(what, said.Message, "Check the credentials: `kubectl auth whoami`.")
 	case http.StatusForbidden:
 		return notAllowed(what, "", fmt.Sprintf(
-			"`kubectl -n %s create role holdfast --verb=create,get,list --resource=secrets`, and a rolebinding to it",
-			k.namespace))
+			"`kubectl -n %s create role holdfast %s`, and a rolebinding to it", k.namespace, right))
 	}
 	return refused(what, got.status, method+" "+said.Message)
 }

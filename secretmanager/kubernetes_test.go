@@ -77,3 +77,12 @@ func TestMistakesInAKubeconfig(t *testing.T) {
 	_, err := secretmanager.NewKubernetes(secretmanager.KubernetesOptions{Namespace: "n"})
 	expect(t, err, holdfast.Usage, "no such file", "KUBECONFIG")
 }
+
+// A Secret that somebody else made needs the right to read that one.
+func TestTheRightToReadASecretOfOthersIsThatOneAlone(t *testing.T) {
+	s := secretmanagertest.NewKubernetes(t)
+	s.Deny(true)
+	_, _, err := kubernetesAt(t, s.Config(t, ""), secretmanager.CallTime).Plain().Read(t.Context(), "postgres-password", "")
+	expect(t, err, holdfast.Failed, "permission denied",
+		"create role holdfast --verb=get --resource=secrets --resource-name=postgres-password`")
+}
