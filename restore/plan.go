@@ -20,6 +20,7 @@ type Options struct {
 	OnlyProve  bool                     // build and prove next to the live databases, then drop what was built
 	Unproven   bool                     // take a set that is not proven
 	Drills     []record.Drill           // rehearsals so far, for the estimate
+	Doubts     []string                 // rows that the set may have wrong, each in a sentence
 }
 
 // Plan is what a restore will do.
@@ -64,6 +65,10 @@ func Make(ctx context.Context, t Target, set holdfast.Set, o Options, now time.T
 	captures, err := chosen(set, o.Components)
 	if err != nil {
 		return Plan{}, err
+	}
+	for _, rows := range o.Doubts {
+		p.Warnings = append(p.Warnings, "This set may have rows wrong: "+rows+
+			". `holdfast list` shows which sets are not in doubt.")
 	}
 	var bytes int64
 	for _, c := range captures {

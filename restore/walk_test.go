@@ -3,6 +3,7 @@ package restore_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -318,4 +319,20 @@ type twice struct{ *process }
 func adviceOf(err error) string {
 	_, do := holdfast.Advice(err)
 	return do
+}
+
+// A set in doubt is restored, and the plan says which rows may be wrong.
+func TestThePlanSaysWhichRowsMayBeWrong(t *testing.T) {
+	const rows = `participant: table "public"."t", from block 0 on, changed without a transaction`
+	for _, doubts := range [][]string{nil, {rows}} {
+		p := &process{world: newWorld(false)}
+		plan, err := restore.Make(t.Context(), p.target(false), aSet(), restore.Options{Doubts: doubts}, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		said := slices.ContainsFunc(plan.Warnings, func(w string) bool { return strings.Contains(w, rows) })
+		if said != (len(doubts) > 0) {
+			t.Errorf("with doubts %q the warnings are %q", doubts, plan.Warnings)
+		}
+	}
 }

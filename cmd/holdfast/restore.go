@@ -133,6 +133,9 @@ func (a *app) restore(ctx context.Context, id string, f restoreFlags) error {
 		if f.Drills, err = from.Repository.Drills(ctx, set.Node.Name); err != nil {
 			return err
 		}
+		if f.Doubts, err = from.Doubts(ctx); err != nil {
+			return err
+		}
 		plan, err := restore.Make(ctx, target, set, f.Options, time.Now())
 		if err != nil {
 			return err
