@@ -65,7 +65,11 @@ fi
 # tests that reach the most code. HOLDFAST_TEST_LONG runs all of them with it.
 whole="holdfast/internal/endtoend holdfast/internal/endtoend/compose holdfast/cmd/holdfast holdfast/docs holdfast/packaging
   holdfast/internal/splicetest holdfast/internal/splicetest/bundle"
-some='^(TestSetsThatTakeOver|TestFaultSweepOfABackup|TestBuildingAndSwapping|TestReversedSetsAreFound|TestOneRunAtATime)$'
+some="TestSetsThatTakeOver TestFaultSweepOfABackup TestBuildingAndSwapping TestReversedSetsAreFound TestOneRunAtATime"
+for name in $some; do
+  grep -q "^func $name(" internal/endtoend/*_test.go || { echo "internal/testbed/test.sh names $name, which is no test of internal/endtoend" >&2; exit 1; }
+done
+some="^($(echo $some | tr ' ' '|'))\$"
 all=$(go list ./...)
 parts=$(echo "$all" | grep -vxF "$(printf '%s\n' $whole)")
 # shellcheck disable=SC2086 # words
