@@ -1,7 +1,9 @@
 package setup
 
 import (
+	"context"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -46,5 +48,26 @@ func TestThePageNamesTheSetsInDoubt(t *testing.T) {
 		if !slices.Equal(set.InDoubt, want) || !slices.Equal(one.Stored.InDoubt, want) {
 			t.Errorf("set %d: %q in the list, %q of the set, want %q", i, set.InDoubt, one.Stored.InDoubt, want)
 		}
+	}
+}
+
+// No record that cannot be read keeps anybody from a restore: its plan says so.
+func TestARestoreGoesOnWithoutTheRecordsOfDoubt(t *testing.T) {
+	s := pageService(t)
+	at, password := s.config().Repository.Place, holdfast.NewSecret(pagePassword)
+	fillSets(t, at, password, 1)
+	r, err := repository.Open(t.Context(), at, password)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = r.Close(t.Context()) }()
+	from := Source{Repository: r}
+	if list := from.KnownDoubts(t.Context()); len(list) > 0 {
+		t.Errorf("doubts of a set that has none: %q", list)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if list := from.KnownDoubts(ctx); len(list) != 1 || !strings.Contains(list[0], "cannot be read") {
+		t.Errorf("records that cannot be read: %q", list)
 	}
 }

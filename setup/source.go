@@ -142,6 +142,16 @@ func (s Source) Doubts(ctx context.Context) ([]string, error) {
 	return doubts(disproofs, s.Set.Node.Name, s.Set.Began.Wall), err
 }
 
+// KnownDoubts is Doubts for a restore, which goes on where they cannot be read: it
+// says so instead.
+func (s Source) KnownDoubts(ctx context.Context) []string {
+	list, err := s.Doubts(ctx)
+	if err != nil {
+		list = append(list, "whether it has is unknown, because the records of that cannot be read: "+err.Error())
+	}
+	return list
+}
+
 // fromCopies finds a set in the first copy that has it.
 func (p *Parts) fromCopies(ctx context.Context, id string, cause error) (Source, bool) {
 	for _, second := range p.copies() {

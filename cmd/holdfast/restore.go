@@ -133,9 +133,7 @@ func (a *app) restore(ctx context.Context, id string, f restoreFlags) error {
 		if f.Drills, err = from.Repository.Drills(ctx, set.Node.Name); err != nil {
 			return err
 		}
-		if f.Doubts, err = from.Doubts(ctx); err != nil {
-			return err
-		}
+		f.Doubts = from.KnownDoubts(ctx)
 		plan, err := restore.Make(ctx, target, set, f.Options, time.Now())
 		if err != nil {
 			return err
