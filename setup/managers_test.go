@@ -1,6 +1,7 @@
 package setup
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"holdfast/identities"
 	"holdfast/identities/identitiestest"
 	"holdfast/place"
+	"holdfast/sandbox"
 	"holdfast/secretmanager/secretmanagertest"
 )
 
@@ -171,6 +173,17 @@ func TestAPlaceInAnotherVault(t *testing.T) {
 		got, err := m.vaultOf(at)
 		if got != c.want || (err == nil) != (c.want != "") || err != nil && holdfast.ClassOf(err) != holdfast.Usage {
 			t.Errorf("%s in %s: %s, %v", c.place, c.address, got, err)
+		}
+	}
+}
+
+// The configuration refuses a drill with less memory than its server needs, and
+// takes one with as much.
+func TestADrillHasTheMemoryThatItsServerNeeds(t *testing.T) {
+	for bytes, taken := range map[int]bool{sandbox.LeastMemory: true, sandbox.LeastMemory - 1024: false} {
+		text := fmt.Sprintf("%sdrill: {memory: %dKiB}\n", least, bytes/1024)
+		if _, err := config.Parse("holdfast.yaml", []byte(text), nil); (err == nil) != taken {
+			t.Errorf("%d bytes: %v", bytes, err)
 		}
 	}
 }
