@@ -38,9 +38,7 @@ const (
 // storage, its network and itself are killed at random: every gap is announced,
 // nothing else is, and no set lies. By flag: it takes an hour, or HOLDFAST_TEST_HOUR.
 func TestAnHourOfFaults(t *testing.T) {
-	if !splicetest.Long() {
-		return
-	}
+	splicetest.OnlyLong(t)
 	h := newHour(t)
 	length := time.Hour
 	if text := os.Getenv(hourEnv); text != "" {

@@ -89,3 +89,11 @@ func EachVersion(t *testing.T, test func(t *testing.T, version string)) {
 // Long reports whether HOLDFAST_TEST_LONG asks for the long form of suites: all
 // combinations instead of a choice of them.
 func Long() bool { return os.Getenv("HOLDFAST_TEST_LONG") != "" }
+
+// OnlyLong skips a test that the short form leaves out as a whole.
+func OnlyLong(t testing.TB) {
+	t.Helper()
+	if !Long() {
+		t.Skip("the long form alone has it: HOLDFAST_TEST_LONG=1")
+	}
+}

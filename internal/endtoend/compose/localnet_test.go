@@ -15,9 +15,7 @@ import (
 // nodes is captured by what the explanation says. By flag: of all bundles it is
 // the largest, and Holdfast's part in it the smallest.
 func TestLocalNetIsExplained(t *testing.T) {
-	if !splicetest.Long() {
-		return
-	}
+	splicetest.OnlyLong(t)
 	t.Parallel()
 	l := bundle.UpLocalNet(t)
 	check(t, l.StartLoad(t.Context(), "app-provider", 50))

@@ -672,9 +672,7 @@ func (o *overlaid) rehearse(t *testing.T) {
 // What an empty machine could not make again is named when the set is taken,
 // and the set is not proven.
 func TestWhatCannotBeMadeAgainIsNamed(t *testing.T) {
-	if !splicetest.Long() {
-		return // by flag, as most overlays are
-	}
+	splicetest.OnlyLong(t)
 	t.Parallel()
 	v := habit{
 		text: `services:

@@ -70,9 +70,7 @@ func (s *site) dump(t *testing.T, database string) string {
 // table; -v prints the figures. By flag: the published one is others' to keep.
 // What Holdfast does with a damaged set, TestHoldfastIsKilledDuringARestore shows.
 func TestThePublishedProcedureSideBySide(t *testing.T) {
-	if !splicetest.Long() {
-		return
-	}
+	splicetest.OnlyLong(t)
 	t.Parallel()
 	ctx := t.Context()
 	s := newSite(t, bundle.Options{Migration: "4"})
