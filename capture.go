@@ -67,6 +67,10 @@ type Captured struct {
 	Kind      Kind          `json:"kind"`
 	Database  Database      `json:"database"`
 	Facts     Facts         `json:"facts"`
+	// Before is what the live database said before a snapshot was asked for that
+	// nobody reads; Facts is then what it said after. Its content lies between.
+	// Nil where Facts were read inside the capture.
+	Before *Reading `json:"before,omitempty"`
 	// Schema is a digest of the database's schema and of the versions of its
 	// extensions; "" where the method does not know them.
 	Schema string `json:"schema_digest,omitempty"`

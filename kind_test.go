@@ -26,8 +26,9 @@ func TestAnotherKindIsARow(t *testing.T) {
 		then:   Participant,
 		why:    "sheep go first",
 		source: "the shepherd",
-		content: func(first Kind, _, _ Facts) Finding {
-			return Finding{Holds, "the " + first.Title() + " is whole"}
+		content: func(first Kind, _, _ span) (best, worst Finding) {
+			whole := Finding{Holds, "the " + first.Title() + " is whole"}
+			return whole, whole
 		},
 	})
 	if err := one.Validate(); err != nil {

@@ -6,7 +6,7 @@ import (
 )
 
 // Offsets are how far an app of Splice was behind its participant when the two
-// were captured: both offsets that the proof of their order compares.
+// were captured, at least: both offsets that the proof of their order compares.
 type Offsets struct {
 	First     ComponentName `json:"first"`
 	Then      ComponentName `json:"then"`
@@ -25,7 +25,7 @@ func (s Set) Offsets() []Offsets {
 	for _, e := range s.Node.Edges() {
 		first, _ := s.Part(e.First)
 		then, _ := s.Part(e.Then)
-		app, p := first.Facts.stores(), then.Facts.Participant
+		app, p := first.Facts.stores(), then.span().earliest.Participant
 		if app == nil || p == nil || p.LedgerEnd == nil {
 			continue
 		}

@@ -186,10 +186,10 @@ func (s Set) proveEdge(e Edge) EdgeProof {
 		return EdgeProof{
 			Edge:    e,
 			Clock:   Finding{Holds, "one capture has both as they were at one instant"},
-			Content: ContentOrder(first.Captured, then.Captured),
+			Content: contentAtOnce(first, then),
 		}
 	}
-	return EdgeProof{Edge: e, Clock: clockOrder(first, then), Content: ContentOrder(first.Captured, then.Captured)}
+	return EdgeProof{Edge: e, Clock: clockOrder(first, then), Content: contentInTurn(first, then)}
 }
 
 // clockOrder compares the end of one capture with the begin of the other on
@@ -230,21 +230,64 @@ func (s Set) Margin() (shortest *time.Duration) {
 
 // ContentOrder compares what two databases say about each other, which is all
 // there is to go by when nobody has kept the time. Where no rule relates the
-// two, the finding says so, and the clock alone decides.
+// two, the finding says so, and the clock alone decides. Of captures that were
+// not read it holds when it holds in the worst case, and is violated when it is
+// in the best.
 func ContentOrder(first, then Captured) Finding {
+	best, worst := contents(first, then)
+	if best.Verdict != Holds || worst.Verdict != Violated {
+		return best
+	}
+	return Finding{CannotTell, "the readings around the snapshots allow that " + worst.Evidence}
+}
+
+// contents is the order of two contents in the best case and in the worst.
+func contents(first, then Captured) (best, worst Finding) {
 	r, ok := ruleOf(first.Kind, then.Kind)
 	if !ok || r.content == nil {
-		return Finding{NoneApplies,
+		none := Finding{NoneApplies,
 			fmt.Sprintf("no rule relates the contents of %s and %s; the clock decides", first.Component,
 				then.Component)}
+		return none, none
 	}
 	for _, c := range []Captured{first, then} {
-		if c.Facts.Unknown != "" {
-			return Finding{CannotTell,
-				fmt.Sprintf("the schema of %s is not one that is known: %s", c.Component, c.Facts.Unknown)}
+		for _, f := range []Facts{c.span().earliest, c.span().latest} {
+			if f.Unknown != "" {
+				none := Finding{CannotTell,
+					fmt.Sprintf("the schema of %s is not one that is known: %s", c.Component, f.Unknown)}
+				return none, none
+			}
 		}
 	}
-	return r.content(first.Kind, first.Facts, then.Facts)
+	return r.content(first.Kind, first.span(), then.span())
+}
+
+// contentInTurn is ContentOrder of two captures, one after the other.
+func contentInTurn(first, then Part) Finding {
+	order := ContentOrder(first.Captured, then.Captured)
+	if order.Verdict == NoneApplies {
+		return order
+	}
+	for _, p := range []Part{first, then} {
+		if why := p.broken(); why != "" {
+			return Finding{CannotTell, fmt.Sprintf("the readings of %s bracket nothing: %s", p.Component, why)}
+		}
+	}
+	return order
+}
+
+// contentAtOnce is the order of what one capture has. Where nobody read it, the
+// readings around it can only contradict that it is in order.
+func contentAtOnce(first, then Part) Finding {
+	order := contentInTurn(first, then)
+	if !first.bracketed() && !then.bracketed() {
+		return order
+	}
+	best, _ := contents(first.Captured, then.Captured)
+	if order.Verdict == CannotTell && best.Verdict == Holds && first.broken() == "" && then.broken() == "" {
+		return Finding{NoneApplies, "the readings around the snapshot do not contradict it"}
+	}
+	return order
 }
 
 // ProveMembership compares the ids of the node in every place that carries one.

@@ -1,6 +1,10 @@
 package holdfast
 
-import "fmt"
+import (
+	"cmp"
+	"fmt"
+	"slices"
+)
 
 // rule orders every component of one kind before every component of another.
 type rule struct {
@@ -8,9 +12,10 @@ type rule struct {
 	why         string
 	source      string // where it is written down
 	soft        bool   // a wish
-	// content proves the rule by what the two databases say about each other;
-	// nil: they say nothing, and the clock alone decides.
-	content func(first Kind, f, then Facts) Finding
+	// content proves the rule by what the two databases say about each other, in the
+	// best case and in the worst, which are one where both captures were read; nil:
+	// they say nothing, and the clock alone decides.
+	content func(first Kind, f, then span) (best, worst Finding)
 }
 
 // rules is the table of the rules of order. Another rule is another row.
@@ -45,56 +50,75 @@ func (r rule) edge(first, then Component) Edge {
 // Splice is ahead of the participant's ledger end, and the app is not behind
 // what the participant has pruned. Stores of another participant are
 // membership's business and are not compared here.
-func offsetOrder(app Kind, f, then Facts) Finding {
-	s, p := f.stores(), then.Participant
-	if s == nil || p == nil {
-		return Finding{CannotTell, "one of the two says nothing about itself"}
+func offsetOrder(app Kind, f, then span) (best, worst Finding) {
+	early, late := f.earliest.stores(), f.latest.stores()
+	from, to := then.earliest.Participant, then.latest.Participant
+	if early == nil || late == nil || from == nil || to == nil {
+		none := Finding{CannotTell, "one of the two says nothing about itself"}
+		return none, none
 	}
-	ingested, odd := s.ingested(app, *p)
-	if odd != nil {
-		return *odd
+	unknown := cmp.Or(early.unknown(app, *to), late.unknown(app, *to))
+	holds := Finding{Holds, "both ledgers are empty"}
+	if newest, _ := late.newest(from.ParticipantID); from.LedgerEnd != nil {
+		holds.Evidence = fmt.Sprintf("%s ingested up to offset %d, participant's ledger end %d",
+			app.Title(), newest, *from.LedgerEnd)
 	}
-	who := app.Title()
-	switch {
-	case ingested < 0:
-		return Finding{CannotTell, fmt.Sprintf("the %s has not ingested anything from this participant yet", who)}
-	case p.LedgerEnd == nil && ingested > 0:
-		return Finding{Violated,
-			fmt.Sprintf("the %s has ingested up to offset %d, but the participant's ledger is empty", who, ingested)}
-	case p.LedgerEnd == nil:
-		return Finding{Holds, "both ledgers are empty"}
-	case p.PrunedUpTo != nil && ingested < *p.PrunedUpTo:
-		return Finding{Violated,
-			fmt.Sprintf("the %s has ingested up to offset %d, but the participant has pruned up to %d: the updates "+
-				"between are gone",
-				who, ingested, *p.PrunedUpTo)}
+	judge := func(ahead, behind string) Finding {
+		switch {
+		case ahead != "":
+			return Finding{Violated, ahead}
+		case unknown != "":
+			return Finding{CannotTell, unknown}
+		case behind != "":
+			return Finding{Violated, behind}
+		}
+		return holds
 	}
-	return Finding{Holds,
-		fmt.Sprintf("%s ingested up to offset %d, participant's ledger end %d", who, ingested, *p.LedgerEnd)}
+	return judge(early.ahead(app, *to), late.behind(app, *from)), judge(late.ahead(app, *from), early.behind(app, *to))
 }
 
-// ingested is the newest offset that any store of the participant has, -1 when
-// none has one; or the store that speaks against the pair or cannot be read.
-func (f SpliceFacts) ingested(app Kind, p ParticipantFacts) (int64, *Finding) {
-	var newest int64 = -1
-	for _, s := range f.Stores {
-		if s.MigrationID != f.MigrationID || s.Participant != "PAR::"+p.ParticipantID {
-			continue
-		}
-		if s.Offset == nil {
-			if s.Raw == "" || !s.Current {
-				continue // nothing ingested yet, or a store that was left behind
-			}
-			return 0, &Finding{CannotTell,
-				fmt.Sprintf("store %s of the %s has an offset that does not decode: %q", s.Name, app.Title(), s.Raw)}
-		}
-		if p.LedgerEnd != nil && *s.Offset > *p.LedgerEnd {
-			return 0, &Finding{Violated,
-				fmt.Sprintf("store %s of the %s has ingested up to offset %d, but the participant's "+
-					"ledger ends at %d",
-					s.Name, app.Title(), *s.Offset, *p.LedgerEnd)}
-		}
-		newest = max(newest, *s.Offset)
+// of are the stores that count the offsets of this participant.
+func (f SpliceFacts) of(p ParticipantFacts) []Store {
+	return slices.DeleteFunc(slices.Clone(f.Stores), func(s Store) bool {
+		return s.MigrationID != f.MigrationID || s.Participant != "PAR::"+p.ParticipantID
+	})
+}
+
+// ahead says which store has ingested what the participant does not have.
+func (f SpliceFacts) ahead(app Kind, p ParticipantFacts) string {
+	if newest, _ := f.newest(p.ParticipantID); p.LedgerEnd == nil && newest > 0 {
+		return fmt.Sprintf("the %s has ingested up to offset %d, but the participant's ledger is empty",
+			app.Title(), newest)
 	}
-	return newest, nil
+	for _, s := range f.of(p) {
+		if s.Offset != nil && p.LedgerEnd != nil && *s.Offset > *p.LedgerEnd {
+			return fmt.Sprintf("store %s of the %s has ingested up to offset %d, but the participant's ledger ends at %d",
+				s.Name, app.Title(), *s.Offset, *p.LedgerEnd)
+		}
+	}
+	return ""
+}
+
+// behind says that the participant has pruned what the app has not ingested.
+func (f SpliceFacts) behind(app Kind, p ParticipantFacts) string {
+	newest, known := f.newest(p.ParticipantID)
+	if !known || p.PrunedUpTo == nil || newest >= *p.PrunedUpTo {
+		return ""
+	}
+	return fmt.Sprintf("the %s has ingested up to offset %d, but the participant has pruned up to %d: the updates "+
+		"between are gone", app.Title(), newest, *p.PrunedUpTo)
+}
+
+// unknown says why the app's offset is not known. What ingested nothing yet, or
+// was left behind, need not have one.
+func (f SpliceFacts) unknown(app Kind, p ParticipantFacts) string {
+	for _, s := range f.of(p) {
+		if s.Offset == nil && s.Raw != "" && s.Current {
+			return fmt.Sprintf("store %s of the %s has an offset that does not decode: %q", s.Name, app.Title(), s.Raw)
+		}
+	}
+	if _, known := f.newest(p.ParticipantID); !known {
+		return fmt.Sprintf("the %s has not ingested anything from this participant yet", app.Title())
+	}
+	return ""
 }

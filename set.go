@@ -88,6 +88,8 @@ type Server struct {
 	SystemID string `json:"system_identifier,omitempty"`
 	Timeline int    `json:"timeline,omitempty"`
 	Standby  bool   `json:"standby,omitempty"`
+	// Started is when the server was started; recorded around snapshots alone.
+	Started time.Time `json:"started,omitzero"`
 }
 
 // Major is the server's major version, 15 for 15.18.

@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"holdfast"
 	"holdfast/content"
@@ -42,7 +43,7 @@ func TestWrittenSetsComeBack(t *testing.T) {
 			Tables: []content.Table{{Schema: "public", Name: "t", Rows: 1, Segments: []content.Segment{{File: "app/data/t", Rows: 1, Digest: content.Digest{Lo: 7}}}}},
 		}},
 		{Method: holdfast.Physical, Components: []holdfast.Captured{{Component: "validator"}, {Component: "participant"}}, Content: content.ServerFiles{Names: []string{"server/base.tar"}}},
-		{Method: holdfast.Snapshot, Components: []holdfast.Captured{{Component: "sequencer"}}, Content: content.Reference{Keeper: "cloud", ID: "snap-1"}},
+		{Method: holdfast.Snapshot, Components: []holdfast.Captured{{Component: "sequencer", Before: &holdfast.Reading{Server: holdfast.Server{Timeline: 1, Started: time.Unix(7, 0).UTC()}}}}, Content: content.Reference{Keeper: "cloud", ID: "snap-1"}},
 	}, Deployment: &holdfast.Deployment{Kind: "compose", Programs: []holdfast.Program{{Name: "a", Image: "b"}}, Own: json.RawMessage(`{"project":"p"}`)}}
 	var text bytes.Buffer
 	if err := Write(&text, want); err != nil {
