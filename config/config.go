@@ -22,7 +22,7 @@ type Config struct {
 	Node       string              `yaml:"node"`
 	Databases  map[string]Database `yaml:"databases"`
 	Compose    *Compose            `yaml:"compose"`
-	Kube       *Kubernetes         `yaml:"kube"` // the cluster that names of databases and of the app are of
+	Kube       *Kube               `yaml:"kube"` // where the node runs, if in Kubernetes
 	Identities *Identities         `yaml:"identities"`
 	Repository Repository          `yaml:"repository"`
 	Copies     []Copy              `yaml:"copies"`
@@ -311,6 +311,9 @@ func (c *Config) complete() error {
 		abs(&c.Compose.Directory)
 	}
 	if c.Kube != nil {
+		if c.Kube.Validator != "" && c.Kube.Namespace == "" {
+			return errors.New("kube.validator: say in which namespace: kube.namespace")
+		}
 		abs(&c.Kube.Kubeconfig)
 	}
 	abs(&c.Tools)

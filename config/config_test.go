@@ -182,6 +182,8 @@ func TestMistakesAreNamed(t *testing.T) {
 				"silence_limit, dump, check, retention"},
 		{"a copy that keeps nothing", least + "copies:\n  - {path: /mnt/usb, keep: {faulty: 3d}}\n",
 			"copies[0].keep: besides faulty it needs a rule that keeps sets"},
+		{"a workload without its namespace", least + "kube: {validator: app}\n",
+			"kube.validator: say in which namespace: kube.namespace"},
 		{"limits of a directory", least + "copies:\n  - {path: /mnt/usb, limits: {upload: 1MiB}}\n",
 			"copies[0].limits: a directory has no limits"},
 		{"limits of a repository in a directory", replaced("  path: repository", "  path: repository\n  limits: {requests: 5}"),

@@ -72,11 +72,22 @@ type Kubernetes struct {
 	Context    string `yaml:"context"`
 }
 
+// Kube is where a node in Kubernetes runs.
+type Kube struct {
+	Kubeconfig string `yaml:"kubeconfig"` // a file
+	Context    string `yaml:"context"`
+	Namespace  string `yaml:"namespace"` // of the node: how it runs is in every set; empty: it is not
+	Validator  string `yaml:"validator"` // the workload of its app, where the namespace has several
+}
+
+// cluster is the one that names of databases and of the app are of.
+func (k Kube) cluster() Kubernetes { return Kubernetes{Kubeconfig: k.Kubeconfig, Context: k.Context} }
+
 // Cluster is the one that Secrets are read in: the node's own, unless another one
 // is configured for them.
 func (c *Config) Cluster() Kubernetes {
 	if c.Kube != nil && c.SecretManagers.Kubernetes == (Kubernetes{}) {
-		return *c.Kube
+		return c.Kube.cluster()
 	}
 	return c.SecretManagers.Kubernetes
 }

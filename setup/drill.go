@@ -231,7 +231,7 @@ func recordedImage(set holdfast.Set, role string) (docker.Image, bool) {
 // recordedEnv is what the node's participant was started with; nil where the
 // set does not say.
 func recordedEnv(ctx context.Context, set holdfast.Set, files holdfast.Files) (map[string]holdfast.Secret, error) {
-	if set.Deployment == nil || set.Deployment.OwnFile == "" {
+	if set.Deployment == nil || set.Deployment.Kind != compose.Kind || set.Deployment.OwnFile == "" {
 		return nil, nil
 	}
 	n, _, err := compose.Recorded(ctx, nil, set, files, compose.Site{})

@@ -200,6 +200,10 @@ func (a *app) printSet(set holdfast.Set) {
 			a.printf("Waited for %s: session %d, %s for %s on %s\n", c.Component, w.PID, span(w.Waited), w.Mode, w.Relation)
 		}
 	}
+	if ran := setup.RanAs(set); len(ran) > 0 {
+		a.printf("The node ran as:\n")
+		printBundle(a.out, ran)
+	}
 	if set.Deployment != nil {
 		for _, what := range set.Deployment.NotKept {
 			a.printf("Not in this set: %s\n", what)

@@ -181,7 +181,7 @@ func Recorded(ctx context.Context, e *Engine, set holdfast.Set, files holdfast.F
 			Why: "Without that they cannot be made again.", Do: "Start the bundle with start.sh and the flags of the old node, stop the participant and the validator app with `docker stop`, and restore again."}
 	}
 	was, err := Describe(set.Deployment)
-	if err != nil || set.Deployment == nil || set.Deployment.OwnFile == "" {
+	if err != nil || set.Deployment == nil || set.Deployment.Kind != Kind || set.Deployment.OwnFile == "" {
 		return none(err)
 	}
 	in, err := files.Open(ctx, set.Deployment.OwnFile)

@@ -38,10 +38,10 @@ func quote(word string) string {
 }
 
 // StartOf are the flags that the set's node was started with, and the bundle's
-// directory. Of a node that was given by connection strings the validator's
-// party says the party hint; what else has to be filled in is in capitals.
+// directory. Of a node that was given by connection strings, and of one of another
+// kind, the validator's party says the party hint; what else has to be filled in is in capitals.
 func StartOf(set holdfast.Set) (start Start, directory string, err error) {
-	if set.Deployment != nil {
+	if set.Deployment != nil && set.Deployment.Kind == Kind {
 		was, err := Describe(set.Deployment)
 		return was.Start, was.Directory, err
 	}

@@ -101,6 +101,7 @@ func TestACluster(t *testing.T) {
 	t.Run("reached from outside", func(t *testing.T) { fromOutside(t, s, port) })
 	t.Run("nothing but the shipped Role", func(t *testing.T) { withLess(t, s) })
 	t.Run("under faults", func(t *testing.T) { underFaults(t, s, port) })
+	t.Run("recorded", func(t *testing.T) { recorded(t, s) })
 }
 
 func withoutRights(t *testing.T, s *apiserver.Server) {
@@ -122,10 +123,10 @@ func listed(t *testing.T, c *kube.Cluster) (o kube.Objects) {
 	return o
 }
 
-// give gives a user the Role that is shipped, in a namespace.
-func give(t *testing.T, s *apiserver.Server, namespace string) {
+// give gives a user a Role that is shipped, in a namespace.
+func give(t *testing.T, s *apiserver.Server, namespace, role string) {
 	t.Helper()
-	text, err := os.ReadFile("../../packaging/kubernetes/role.yaml")
+	text, err := os.ReadFile("../../packaging/kubernetes/" + role)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,7 +138,7 @@ func give(t *testing.T, s *apiserver.Server, namespace string) {
 }
 
 func withTheRole(t *testing.T, s *apiserver.Server) {
-	give(t, s, "v")
+	give(t, s, "v", "role.yaml")
 	c := connect(t, s, "reader")
 	o := listed(t, c)
 	v := onlyOne(t, o)
@@ -284,11 +285,33 @@ func underFaults(t *testing.T, s *apiserver.Server, port int32) {
 		t.Errorf("answers were lost: %v", err)
 	}
 
+	pages := 0
+	c = through(t, s, func(w http.ResponseWriter, r *http.Request) bool {
+		if !strings.HasSuffix(r.URL.Path, "/pods") {
+			return true
+		}
+		pages++
+		w.Header().Set("Content-Type", "application/json")
+		switch pages {
+		case 1: // there is more, and one of these is gone when the list is complete
+			_, _ = io.WriteString(w, `{"kind":"PodList","apiVersion":"v1","metadata":{"continue":"x"},`+
+				`"items":[{"metadata":{"name":"gone","namespace":"v"}}]}`)
+		case 2:
+			w.WriteHeader(http.StatusGone)
+			_, _ = io.WriteString(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Expired","code":410}`)
+		}
+		return pages > 2
+	})
+	again, err := c.List(t.Context(), "v")
+	if err != nil || slices.ContainsFunc(again.Pods, func(p corev1.Pod) bool { return p.Name == "gone" }) {
+		t.Errorf("a list was forgotten between two pages: %v", err)
+	}
+
 	silent := s.Front(t, apiserver.Admin, "v", func(_ http.ResponseWriter, r *http.Request) bool {
 		<-r.Context().Done()
 		return false
 	})
-	c, err := kube.Connect(kube.Options{Kubeconfig: silent, Within: 200 * time.Millisecond})
+	c, err = kube.Connect(kube.Options{Kubeconfig: silent, Within: 200 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -414,6 +437,13 @@ func everything(t *testing.T, s *apiserver.Server) error {
 		return err
 	}
 	if _, _, err := passwords.Plain().Read(t.Context(), "postgres-secrets", ""); err != nil {
+		return err
+	}
+	d, err := kube.Node{Cluster: c, Namespace: "v"}.Deployment(t.Context())
+	if lacks := strings.Join(d.NotKept, "; "); err == nil && strings.Contains(lacks, "does not allow") {
+		err = &holdfast.Problem{Class: holdfast.WrongKey, What: lacks}
+	}
+	if err != nil {
 		return err
 	}
 	conn, err := c.To(kube.Name{Service: "echo", Namespace: "v"}, "5432")(t.Context(), "tcp", "")

@@ -14,6 +14,12 @@
 // No Secret is read to find a node but the keys that Wanted names, none of which
 // is a password.
 //
+// # Recording
+//
+// Node.Record puts into a set what the namespace is made again of. Kept is the
+// file, which is encrypted; Description is what the manifest says, without
+// secrets. An Owner is who keeps an object as it is, by the marks that it leaves.
+//
 // # Reaching
 //
 // From a pod, the name of a Service is an address like any other. From elsewhere

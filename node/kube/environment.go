@@ -129,9 +129,12 @@ func (e Environment) unknown(name string) string {
 }
 
 // isPassword reports whether the value of a variable is never to be read to find
-// a node.
+// a node, and never recorded.
 func isPassword(name string) bool {
-	return strings.Contains(name, "PASSWORD") || strings.Contains(name, "SECRET") || strings.Contains(name, "TOKEN")
+	name = strings.ToUpper(name)
+	return slices.ContainsFunc([]string{
+		"PASSWORD", "PASSWD", "SECRET", "TOKEN", "PASSPHRASE", "API_KEY", "APIKEY", "PRIVATE_KEY", "CREDENTIAL",
+	}, func(word string) bool { return strings.Contains(name, word) })
 }
 
 // wanted are the references in variables that say how the node runs.

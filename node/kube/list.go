@@ -19,27 +19,28 @@ import (
 // How many objects one request takes, and how many of them there may be of a
 // kind: more is another cluster than one that is looked through.
 const (
-	pageSize = 500
-	mostPage = 40
+	pageSize  = 500
+	mostPage  = 40
+	mostBegun = 4 // times a list is begun that the server forgets while it is read
 )
 
 // List lists what a node is found by: in a namespace, or in the whole cluster for
 // "". It takes as many requests for three hundred pods as for three.
 func (c *Cluster) List(ctx context.Context, namespace string) (o Objects, err error) {
 	o.Texts = map[string]string{}
-	if o.Deployments, err = items(ctx, c, c.apps, "deployments", namespace,
+	if o.Deployments, err = items(ctx, c, c.apps, "deployments", namespace, metav1.ListOptions{},
 		func(l appsv1.DeploymentList) []appsv1.Deployment { return l.Items }); err != nil {
 		return o, err
 	}
-	if o.StatefulSets, err = items(ctx, c, c.apps, "statefulsets", namespace,
+	if o.StatefulSets, err = items(ctx, c, c.apps, "statefulsets", namespace, metav1.ListOptions{},
 		func(l appsv1.StatefulSetList) []appsv1.StatefulSet { return l.Items }); err != nil {
 		return o, err
 	}
-	if o.Pods, err = items(ctx, c, c.core, "pods", namespace,
+	if o.Pods, err = items(ctx, c, c.core, "pods", namespace, metav1.ListOptions{},
 		func(l corev1.PodList) []corev1.Pod { return l.Items }); err != nil {
 		return o, err
 	}
-	if o.Services, err = items(ctx, c, c.core, "services", namespace,
+	if o.Services, err = items(ctx, c, c.core, "services", namespace, metav1.ListOptions{},
 		func(l corev1.ServiceList) []corev1.Service { return l.Items }); err != nil {
 		return o, err
 	}
@@ -103,14 +104,24 @@ type page[L any] interface {
 	metav1.ListInterface
 }
 
-// items are the objects of one kind, page by page.
+// items are the objects of one kind that the options choose, page by page. A list
+// that is too old to go on with begins again: the server forgets what it was after
+// some minutes.
 func items[T, L any, P page[L]](
-	ctx context.Context, c *Cluster, client *rest.RESTClient, resource, namespace string, of func(L) []T,
+	ctx context.Context, c *Cluster, client *rest.RESTClient, resource, namespace string, o metav1.ListOptions,
+	of func(L) []T,
 ) (out []T, err error) {
-	o := metav1.ListOptions{Limit: pageSize}
-	for range mostPage {
+	o.Limit = pageSize
+	begun := 1
+	for pages := 0; pages < mostPage; pages++ {
 		var list L
-		if err := c.page(ctx, client, resource, namespace, o, P(&list)); err != nil {
+		err := c.page(ctx, client, resource, namespace, o, P(&list))
+		if apierrors.IsResourceExpired(err) && o.Continue != "" && begun < mostBegun {
+			begun++
+			pages, out, o.Continue = -1, nil, ""
+			continue
+		}
+		if err != nil {
 			return nil, c.explain("list "+resource, namespace, err)
 		}
 		out = append(out, of(list)...)

@@ -7,6 +7,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 )
 
@@ -30,21 +31,30 @@ type Workload struct {
 	Labels                map[string]string
 	Spec                  corev1.PodSpec
 	claims                []string // of a StatefulSet's first pod
+	owner                 Owner
 }
 
 func (w Workload) String() string { return w.Kind + " " + w.Name }
+
+// Owner is what keeps the workload as it is.
+func (w Workload) Owner() Owner { return w.owner }
+
+// containers are all of a pod.
+func (w Workload) containers() []corev1.Container {
+	return slices.Concat(w.Spec.InitContainers, w.Spec.Containers)
+}
 
 // workloads are what makes the pods. A pod whose maker is not among the objects,
 // such as one of another kind, stands for it.
 func (o Objects) workloads() []Workload {
 	var out []Workload
 	for _, d := range o.Deployments {
-		w := workload("Deployment", d.Namespace, d.Name, d.Labels, d.Spec.Template)
+		w := workload("Deployment", d.ObjectMeta, d.Spec.Template)
 		w.Up = d.Spec.Replicas == nil || *d.Spec.Replicas > 0
 		out = append(out, w)
 	}
 	for _, s := range o.StatefulSets {
-		w := workload("StatefulSet", s.Namespace, s.Name, s.Labels, s.Spec.Template)
+		w := workload("StatefulSet", s.ObjectMeta, s.Spec.Template)
 		w.Up = s.Spec.Replicas == nil || *s.Spec.Replicas > 0
 		for _, c := range s.Spec.VolumeClaimTemplates {
 			w.claims = append(w.claims, c.Name+"-"+s.Name+"-0")
@@ -59,20 +69,23 @@ func (o Objects) workloads() []Workload {
 			continue
 		}
 		makers[key] = true
-		template := corev1.PodTemplateSpec{ObjectMeta: p.ObjectMeta, Spec: p.Spec}
-		w := workload(kind, p.Namespace, name, p.Labels, template)
+		made := p.ObjectMeta
+		made.Name = name
+		w := workload(kind, made, corev1.PodTemplateSpec{ObjectMeta: p.ObjectMeta, Spec: p.Spec})
 		w.Up = true
 		out = append(out, w)
 	}
 	return out
 }
 
-func workload(kind, namespace, name string, own map[string]string, t corev1.PodTemplateSpec) Workload {
-	chart := own["helm.sh/chart"]
+func workload(kind string, m metav1.ObjectMeta, t corev1.PodTemplateSpec) Workload {
+	chart := m.Labels["helm.sh/chart"]
 	if chart == "" {
 		chart = t.Labels["helm.sh/chart"]
 	}
-	w := Workload{Kind: kind, Namespace: namespace, Name: name, Chart: chart, Labels: t.Labels, Spec: t.Spec}
+	w := Workload{
+		Kind: kind, Namespace: m.Namespace, Name: m.Name, Chart: chart, Labels: t.Labels, Spec: t.Spec, owner: ownerOf(m),
+	}
 	for _, v := range t.Spec.Volumes {
 		if v.PersistentVolumeClaim != nil {
 			w.claims = append(w.claims, v.PersistentVolumeClaim.ClaimName)
@@ -153,4 +166,21 @@ func (o Objects) namespaces() []string {
 		all[p.Namespace] = true
 	}
 	return slices.Sorted(maps.Keys(all))
+}
+
+// digest is that of the image which a workload's container runs from; "" where
+// none of its pods runs.
+func (o Objects) digest(w Workload, container string) string {
+	selector := labels.SelectorFromSet(w.Labels)
+	for _, p := range o.Pods {
+		if p.Namespace != w.Namespace || len(w.Labels) == 0 || !selector.Matches(labels.Set(p.Labels)) {
+			continue
+		}
+		for _, c := range p.Status.ContainerStatuses {
+			if _, digest, ok := strings.Cut(c.ImageID, "@"); ok && c.Name == container {
+				return digest
+			}
+		}
+	}
+	return ""
 }

@@ -26,6 +26,7 @@ func (r *run) lookInCluster(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	r.Namespace = v.App.Namespace
 	r.fillFromCluster(v)
 	r.options.Events.Report(Found{
 		In: "Kubernetes", Lines: v.Lines(), Node: r.Node, Repository: r.Repository, Backup: !r.NoBackup,

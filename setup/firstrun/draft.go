@@ -39,13 +39,8 @@ func (r *run) draft() (string, error) {
 		}
 		line("")
 	}
-	if r.cluster != nil {
-		line("# The cluster that names ending in .svc are of. From outside of it, connections")
-		line("# to them are forwarded through its API. In a pod of the cluster leave this out.")
-		line("kube:")
-		line("  kubeconfig: %s", yamlString(r.cluster.Kubeconfig))
-		line("  context: %s", yamlString(r.cluster.Context))
-		line("")
+	if r.Kube {
+		r.draftCluster(line)
 	}
 	if len(r.Databases) > 0 || r.Project == "" {
 		if err := r.draftDatabases(line); err != nil {
@@ -60,6 +55,23 @@ func (r *run) draft() (string, error) {
 	}
 	r.draftRepository(line)
 	return b.String(), nil
+}
+
+// draftCluster writes where a node in Kubernetes runs.
+func (r *run) draftCluster(line func(string, ...any)) {
+	line("# The node's namespace, of which every set has what it is made again of. Names")
+	line("# that end in .svc are the cluster's: with a context, connections to them are")
+	line("# forwarded through its API.")
+	line("kube:")
+	if r.cluster != nil {
+		line("  kubeconfig: %s", yamlString(r.cluster.Kubeconfig))
+		line("  context: %s", yamlString(r.cluster.Context))
+	}
+	line("  namespace: %s", yamlString(r.Namespace))
+	if name := r.Services["validator"]; name != "" {
+		line("  validator: %s # of several in the namespace", yamlString(name))
+	}
+	line("")
 }
 
 // draftDatabases writes the databases that are given by connection strings.
