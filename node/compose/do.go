@@ -79,7 +79,7 @@ func (p *Programs) doContainer(ctx context.Context, s step.Step, events event.Li
 	case step.DisableRestart:
 		return e.restart(ctx, c, Restart{Name: "no"})
 	case step.EnableRestart:
-		return p.enable(ctx, c, s, events)
+		return e.restart(ctx, c, parseRestart(s.Policy))
 	case step.Stop:
 		if !c.Up() {
 			return nil
@@ -160,16 +160,6 @@ func (e *Engine) discard(ctx context.Context, name string) error {
 		}
 	}
 	return e.remove(ctx, name)
-}
-
-// enable gives a container its restart policy back; not one that stays down,
-// because whatever restarts would start it then.
-func (p *Programs) enable(ctx context.Context, c Container, s step.Step, events event.Listener) error {
-	if p.down[s.Of] && !c.Up() && s.Of == "validator" {
-		events.Report(StaysDown{c.Name, "its restart policy stays disabled: " + s.Policy + " would start it"})
-		return nil
-	}
-	return p.Node.Engine.restart(ctx, c, parseRestart(s.Policy))
 }
 
 // StaysDown is the event of a container that is not started.
