@@ -687,11 +687,16 @@ func TestWhatCannotBeMadeAgainIsNamed(t *testing.T) {
 		},
 	}
 	o := v.start(t)
+	o.work(t)
 	r := o.try(t, "init", "--project", o.Project, "--yes", "--recovery-key-file", "key")
 	if r.exit == 0 || !strings.Contains(r.err, "not proven") {
 		t.Errorf("init: exit code %d\n%s%s", r.exit, r.out, r.err)
 	}
-	set := value[holdfast.Set](t, o.site, "show", "latest")
+	sets := value[[]struct{ ID string }](t, o.site, "list") // latest is the newest proven one
+	if len(sets) == 0 {
+		t.Fatal("init took no set")
+	}
+	set := value[holdfast.Set](t, o.site, "show", sets[len(sets)-1].ID)
 	if set.State != holdfast.Unproven || len(set.Deployment.NotRemade) != 2 {
 		t.Errorf("the set is %s, and cannot make again %q", set.State, set.Deployment.NotRemade)
 	}
