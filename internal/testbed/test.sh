@@ -16,6 +16,7 @@ else
   bed=$(internal/testbed/kube.sh --built)
 fi
 eval "$bed"
+bed=$(internal/testbed/helm.sh); eval "$bed"
 internal/testbed/alarms.sh
 
 docker= memory= masters=
