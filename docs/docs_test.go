@@ -43,6 +43,8 @@ var untested = map[string]string{
 	"elsewhere": "it names hosts that do not exist here",
 	"docker":    "it needs Docker and a node's image; the tests in internal/endtoend/compose run it against both",
 	"container": "it needs Docker and a bundle; the tests in packaging run it against both",
+	"cluster":   "it needs a cluster with a node, or kubectl",
+	"chart":     "it needs helm and an API server; the tests in packaging/helm run it against both",
 	"make":      "make demo and make test are run by continuous integration, this test among them",
 }
 
