@@ -211,6 +211,7 @@ func TestWrongValuesAreRefused(t *testing.T) {
 		{"networkPolicy.from[0].host=x", "host"},
 		{"cache.size=512MB", "/cache/size"},
 		{"drills.size=20GB", "/drills/size"},
+		{"drills.memory=1Gi", "/drills/memory"},
 		{"serviceMonitor.interval=often", "/serviceMonitor/interval"},
 		{"prometheusRule.labels.release=1", "/prometheusRule/labels/release"},
 		{"resources.memory=1Gi", "memory"},

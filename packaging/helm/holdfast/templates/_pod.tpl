@@ -44,6 +44,9 @@ containers:
       - {name: CACHE_DIRECTORY, value: /var/cache/holdfast}
       {{- if $v.drills.size }}
       - {name: HOLDFAST_DRILL_DIR, value: /var/lib/holdfast-drill}
+      {{- if not (dig "drill" "memory" "" (fromYaml $v.config)) }}
+      - {name: HOLDFAST_DRILL_MEMORY, value: {{ $v.drills.memory }}}
+      {{- end }}
       {{- else }}
       - {name: HOLDFAST_SCHEDULE_DRILL, value: never}
       {{- end }}
