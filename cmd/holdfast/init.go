@@ -239,4 +239,18 @@ func (a *app) printMade(m firstrun.Made, keyFile string) {
 		command += " --config " + m.Config
 	}
 	a.printf("\nNext: %s\n", command)
+	if m.Chart != nil {
+		a.printChart(*m.Chart)
+	}
+}
+
+// printChart prints how the node is backed up from a pod of its cluster.
+func (a *app) printChart(c firstrun.Chart) {
+	a.printf("\nTo back up from a pod instead, keep this as values.yaml:\n\n%s\n", c.Values)
+	a.printf("Make the Secret, and install the chart from a checkout of Holdfast:\n\n"+
+		"  kubectl --namespace %s create secret generic %s", c.Namespace, c.Secret)
+	for _, file := range c.Files {
+		a.printf(" \\\n    --from-file=%s", file)
+	}
+	a.printf("\n  helm install holdfast packaging/helm/holdfast --namespace %s --values values.yaml\n", c.Namespace)
 }

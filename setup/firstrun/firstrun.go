@@ -82,6 +82,7 @@ type Made struct {
 	PasswordFile string          `json:"-"` // of a new repository; "" where its password was given
 	Key          holdfast.Secret `json:"-"` // the new recovery key, if one was made
 	ToRestore    bool            `json:"-"` // the node is to come back here
+	Chart        *Chart          `json:"-"` // how it is backed up from a pod; nil where it is not
 }
 
 // run is one first run: the answers, completed on the way.
@@ -149,7 +150,8 @@ func Run(ctx context.Context, path string, answers Answers, operator Operator, o
 		r.made.PasswordFile = filepath.Join(r.dir, repositoryPassword)
 	}
 	r.made.Secrets, r.made.Recipients = slices.Sorted(maps.Keys(r.secrets())), r.Recipients
-	return r.made, nil
+	r.made.Chart, err = r.chart()
+	return r.made, err
 }
 
 // possible refuses before the first prompt.
