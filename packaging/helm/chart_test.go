@@ -96,11 +96,15 @@ func mustHelm(t *testing.T, args ...string) string {
 	return out
 }
 
-// render renders an installation in a namespace.
-func render(t *testing.T, i install, namespace string, more ...string) string {
+// render renders an installation as release holdfast.
+func render(t *testing.T, i install) string {
 	t.Helper()
-	args := slices.Concat([]string{"template", "holdfast", "holdfast", "--namespace", namespace}, i.arguments(), more)
-	return mustHelm(t, args...)
+	return renderAs(t, "holdfast", i)
+}
+
+func renderAs(t *testing.T, release string, i install) string {
+	t.Helper()
+	return mustHelm(t, slices.Concat([]string{"template", release, "holdfast", "--namespace", "validator"}, i.arguments())...)
 }
 
 // object is one object of what is rendered.
@@ -171,7 +175,7 @@ func TestTheChartIsRendered(t *testing.T) {
 			if strings.Contains(said, "WARNING") || strings.Contains(said, "ERROR") {
 				t.Error(said)
 			}
-			got := render(t, i, "validator")
+			got := render(t, i)
 			golden := filepath.Join("testdata", i.values+".golden.yaml")
 			if *update {
 				if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
@@ -264,7 +268,7 @@ func TestTheProgramTakesTheConfiguration(t *testing.T) {
 		if i.config == "" {
 			continue
 		}
-		all := objects(t, render(t, i, "validator"))
+		all := objects(t, render(t, i))
 		given, err := os.ReadFile("testdata/" + i.config + ".yaml")
 		if err != nil {
 			t.Fatal(err)
@@ -299,7 +303,7 @@ func TestFilesOfTheConfigurationAreMounted(t *testing.T) {
 		if i.config == "" {
 			continue
 		}
-		all := objects(t, render(t, i, "validator"))
+		all := objects(t, render(t, i))
 		text, err := os.ReadFile("testdata/" + i.config + ".yaml")
 		if err != nil {
 			t.Fatal(err)
@@ -339,7 +343,7 @@ func TestExitCodesThatNeedAPersonEndAJob(t *testing.T) {
 			want = append(want, int32(code))
 		}
 	}
-	for _, o := range objects(t, render(t, installs[1], "validator")) {
+	for _, o := range objects(t, render(t, installs[1])) {
 		if o.Kind != "CronJob" {
 			continue
 		}
@@ -407,7 +411,7 @@ func TestAlertsAreThoseOfEveryHoldfast(t *testing.T) {
 // alerts is the file of rules that an installation's PrometheusRule makes.
 func alerts(t *testing.T, i install) []byte {
 	t.Helper()
-	for _, o := range objects(t, render(t, i, "validator")) {
+	for _, o := range objects(t, render(t, i)) {
 		if o.Kind == "PrometheusRule" {
 			var rule struct{ Spec json.RawMessage }
 			o.as(t, &rule)
@@ -452,7 +456,7 @@ func TestTiersAreTheShippedRoles(t *testing.T) {
 		want.Rules = slices.DeleteFunc(want.Rules, func(r rbacv1.PolicyRule) bool {
 			return len(r.ResourceNames) > 0 || slices.Contains(r.Resources, "pods/portforward")
 		})
-		for _, o := range objects(t, render(t, install{tier, "found"}, "validator")) {
+		for _, o := range objects(t, render(t, install{tier, "found"})) {
 			if o.Kind == "Role" {
 				o.as(t, &got)
 			}
@@ -467,7 +471,7 @@ func TestTiersAreTheShippedRoles(t *testing.T) {
 func TestGivenConnectionsNeedNoRight(t *testing.T) {
 	t.Parallel()
 	for _, i := range []install{{"daemon", "given"}, {"cronjob", "given"}} {
-		all := objects(t, render(t, i, "validator"))
+		all := objects(t, render(t, i))
 		for _, o := range all {
 			if strings.Contains(o.Kind, "Role") {
 				t.Errorf("%s: there is %s", i.values, o)

@@ -144,7 +144,7 @@ func (c *cluster) takesEveryObject(t *testing.T) {
 		t.Fatalf("the namespace takes any pod: %d", status)
 	}
 	for _, i := range installs {
-		all := objects(t, render(t, i, "validator"))
+		all := objects(t, render(t, i))
 		for _, o := range all {
 			namespace := o.Metadata.Namespace
 			if namespace == "" {
@@ -322,20 +322,23 @@ func (c *cluster) tiersHaveTheirRights(t *testing.T) {
 			"get configmaps", "get services", "list deployments", "list persistentvolumeclaims", "list pods", "list services",
 			"list statefulsets",
 		}},
+		{install{"idle", ""}, []string{
+			"get configmaps", "get secrets postgres-secrets", "get services", "list deployments", "list persistentvolumeclaims",
+			"list pods", "list services", "list statefulsets",
+		}},
 		{install{"values", "found"}, []string{"list secrets", "list secrets other", "list secrets postgres-secrets"}},
 		{install{"restore", "given"}, []string{
 			"get deployments/scale", "get statefulsets/scale", "patch deployments/scale", "patch statefulsets/scale",
 		}},
 	} {
-		name := "holdfast-" + tier.values
-		for _, o := range objects(t, render(t, tier.install, "validator", "--set", "serviceAccount.name="+name)) {
+		for _, o := range objects(t, renderAs(t, tier.values, tier.install)) {
 			if strings.HasPrefix(o.Kind, "Role") {
 				c.Create(t, fmt.Sprintf(kinds[o.Kind], o.Metadata.Namespace), o.JSON)
 			}
 		}
 		may := func(in string) (rights []string) {
 			for _, r := range all() {
-				if c.may(t, "system:serviceaccount:validator:"+name, in, r) {
+				if c.may(t, "system:serviceaccount:validator:"+tier.values+"-holdfast", in, r) {
 					rights = append(rights, r.String())
 				}
 			}
@@ -352,7 +355,7 @@ func (c *cluster) tiersHaveTheirRights(t *testing.T) {
 		}
 	}
 	participant := right{"get", "", "secrets", "participant-pg"}
-	if !c.may(t, "system:serviceaccount:validator:holdfast-secrets", "databases", participant) {
+	if !c.may(t, "system:serviceaccount:validator:secrets-holdfast", "databases", participant) {
 		t.Error("the Secret of another namespace that the configuration names cannot be read")
 	}
 }

@@ -26,9 +26,15 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if $i.digest -}}{{ $i.repository }}@{{ $i.digest }}{{- else -}}{{ $i.repository }}:{{ $i.tag | default .Chart.AppVersion }}{{- end -}}
 {{- end }}
 
-{{/* The Secrets that the configuration refers to, as NAMESPACE/NAME, one a line, each once. */}}
+{{/*
+The Secrets that the configuration refers to, as NAMESPACE/NAME, one a line, each
+once. A first run in the pod has no configuration yet, and those that it mounts.
+*/}}
 {{- define "holdfast.references" -}}
 {{- $named := list -}}
+{{- if not .Values.config -}}
+{{- range .Values.secrets -}}{{- $named = append $named (printf "%s/%s" $.Release.Namespace .) -}}{{- end -}}
+{{- end -}}
 {{- range regexFindAll "kube:[a-z0-9.-]+/[a-z0-9.-]+#" .Values.config -1 -}}
 {{- $named = append $named (. | trimPrefix "kube:" | trimSuffix "#") -}}
 {{- end -}}
