@@ -2,6 +2,7 @@ package repository
 
 import (
 	"context"
+	"maps"
 	"regexp"
 	"sync"
 	"sync/atomic"
@@ -23,18 +24,20 @@ type Cache struct {
 // Cached keeps metadata of a place outside of this machine in a cache.
 func Cached(in Cache) Option { return func(l *location) { l.cache = in } }
 
-// cachedBlob is what a cache holds: packs of metadata, which are lists of sets,
-// manifests, directories and lists of pieces. They are read in small ranges, many
-// for each set. Indexes are read whole and only once by each process.
-var cachedBlob = regexp.MustCompile(`^q[0-9a-z-]{8,100}$`)
+// cachedName is how what a cache holds is called: packs of metadata, which are lists
+// of sets, manifests, directories and lists of pieces, and indexes. Of packs small
+// ranges are read, many for each set. Every index is read whole by each process.
+const cachedName = `(?:q[0-9a-z-]{8,100}|x[nsr][0-9a-z_-]{8,100})`
+
+var cachedBlob = regexp.MustCompile("^" + cachedName + "$")
 
 // relist is how long a list of the place is believed.
 const relist = 5 * time.Minute
 
-// cached is a storage that keeps packs of metadata in files. A pack is fetched
-// whole, once. The place says which packs there are, and when each was stored: one
-// that was deleted, replaced or put back there is never read from a file. A file
-// that is lost or damaged costs time only.
+// cached is a storage that keeps packs of metadata and indexes in files. A blob is
+// fetched whole, once. The place says which blobs there are, and when each was
+// stored: one that was deleted, replaced or put back there is never read from a
+// file. A file that is lost or damaged costs time only.
 type cached struct {
 	blob.Storage
 	files    *cacheFiles
@@ -42,14 +45,21 @@ type cached struct {
 	off      atomic.Bool // read the place itself
 
 	mu     sync.Mutex
-	listed time.Time
-	known  map[blob.ID]blob.Metadata
+	listed time.Time // all packs
+	known  map[blob.ID]listedBlob
+}
+
+// listedBlob is what the place said of a blob, and when.
+type listedBlob struct {
+	blob.Metadata
+
+	at time.Time
 }
 
 // cached puts the cache in front of a storage, if the place is one to keep a cache
 // of. What a place was at another time is not kept: its names are the same.
 func (l location) cached(st blob.Storage) *cached {
-	c := &cached{Storage: st, known: map[blob.ID]blob.Metadata{}}
+	c := &cached{Storage: st, known: map[blob.ID]listedBlob{}}
 	c.off.Store(true)
 	if l.Scheme != place.File && l.asOf.IsZero() && l.cache.Directory != "" && l.cache.Limit > 0 {
 		c.files = cacheIn(l.cache, l.String())
@@ -95,37 +105,74 @@ func (c *cached) fetch(ctx context.Context, m blob.Metadata) error {
 	return c.files.write(m, b.Bytes())
 }
 
-// metadata is what the place says of a blob: in a list of all of them, or by
-// itself if it was stored since.
+// metadata is what the place says of a blob: in a list, or by itself if it was
+// stored since.
 func (c *cached) metadata(ctx context.Context, id blob.ID) (blob.Metadata, error) {
-	if m, known, err := c.list(ctx, id); known || err != nil {
-		return m, err
+	if m, known := c.recall(id); known {
+		return m, nil
+	}
+	if id[0] == 'q' {
+		if err := c.list(ctx); err != nil {
+			return blob.Metadata{}, err
+		}
+		if m, known := c.recall(id); known {
+			return m, nil
+		}
 	}
 	m, err := c.Storage.GetMetadata(ctx, id)
 	if err == nil {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.known[id] = m
+		c.note(m, time.Now())
 	}
 	return m, err
 }
 
-func (c *cached) list(ctx context.Context, id blob.ID) (m blob.Metadata, known bool, err error) {
+// recall is what the place said of a blob lately.
+func (c *cached) recall(id blob.ID) (blob.Metadata, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.listed.IsZero() || time.Since(c.listed) > relist {
-		clear(c.known)
-		err = c.Storage.ListBlobs(ctx, "q", func(m blob.Metadata) error {
-			c.known[m.BlobID] = m
-			return nil
-		})
-		if err != nil {
-			return m, false, err
+	m, known := c.known[id]
+	return m.Metadata, known && time.Since(m.at) < relist
+}
+
+func (c *cached) note(m blob.Metadata, at time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.known[m.BlobID] = listedBlob{m, at}
+}
+
+// list asks the place for all packs of metadata, unless it has lately. Whoever comes
+// meanwhile waits for that list.
+func (c *cached) list(ctx context.Context) error {
+	_, err, _ := c.fetching.Do("", func() (any, error) {
+		c.mu.Lock()
+		listed := c.listed
+		c.mu.Unlock()
+		if time.Since(listed) < relist {
+			return nil, nil //nolint:nilnil // there is nothing to say
 		}
-		c.listed = time.Now()
-	}
-	m, known = c.known[id]
-	return m, known, nil
+		began := time.Now()
+		if err := c.ListBlobs(ctx, "q", func(blob.Metadata) error { return nil }); err != nil {
+			return nil, err
+		}
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.listed = began
+		maps.DeleteFunc(c.known, func(_ blob.ID, m listedBlob) bool { return began.Sub(m.at) > relist })
+		return nil, nil //nolint:nilnil // as above
+	})
+	return err
+}
+
+// ListBlobs implements blob.Reader. What a list says of a blob need not be asked for
+// once more: kopia lists all indexes before it reads them.
+func (c *cached) ListBlobs(ctx context.Context, prefix blob.ID, each func(blob.Metadata) error) error {
+	at := time.Now()
+	return c.Storage.ListBlobs(ctx, prefix, func(m blob.Metadata) error {
+		if !c.off.Load() && cachedBlob.MatchString(string(m.BlobID)) {
+			c.note(m, at)
+		}
+		return each(m)
+	})
 }
 
 // PutBlob implements blob.Storage.

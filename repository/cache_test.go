@@ -21,17 +21,17 @@ type kept struct {
 	storetest.Store
 	cache string
 	inner blob.Storage // what is below the cache
-	packs atomic.Int32 // reads of packs of metadata that reached the place
+	packs atomic.Int32 // reads of packs of metadata and of indexes that reached the place
 }
 
-// counting counts the reads of packs of metadata.
+// counting counts the reads of packs of metadata and of indexes.
 type counting struct {
 	blob.Storage
 	packs *atomic.Int32
 }
 
 func (c counting) GetBlob(ctx context.Context, id blob.ID, offset, length int64, out blob.OutputBuffer) error {
-	if strings.HasPrefix(string(id), "q") {
+	if strings.HasPrefix(string(id), "q") || strings.HasPrefix(string(id), "xn") {
 		c.packs.Add(1)
 	}
 	return c.Storage.GetBlob(ctx, id, offset, length, out)
@@ -79,7 +79,7 @@ func (k *kept) read(t *testing.T, limit int64) (packs int32, err error) {
 // files are those of the cache.
 func (k *kept) files(t *testing.T) (list []string, bytes int64) {
 	t.Helper()
-	list, _ = filepath.Glob(filepath.Join(k.cache, "blobs", "*", "q*"))
+	list, _ = filepath.Glob(filepath.Join(k.cache, "blobs", "*", "[qx]*"))
 	for _, file := range list {
 		info, err := os.Stat(file)
 		if err != nil {
@@ -190,6 +190,50 @@ func TestACacheDoesNotHideWhatIsGone(t *testing.T) {
 	}
 }
 
+// A list of sets costs as many requests however many there are, where they are in the
+// cache: every index of theirs would be one, and its length another.
+func TestAListOfMoreSetsCostsNoMoreRequests(t *testing.T) {
+	var few repository.Traffic
+	for _, n := range []int{2, 7} {
+		k := keptSets(t, n)
+		for _, warm := range []bool{false, true} {
+			r := k.open(t, enough)
+			if list, err := r.Sets(t.Context(), "demo"); err != nil || len(list) != n {
+				t.Fatalf("%d sets of %d: %v", len(list), n, err)
+			}
+			cost := r.Traffic()
+			switch {
+			case !warm:
+			case n == 2:
+				few = cost
+			case cost.Reads != few.Reads || cost.Lists != few.Lists:
+				t.Errorf("a list of %d sets costs %+v, of two %+v", n, cost, few)
+			}
+		}
+	}
+}
+
+// Several reads that belong together look for what others have written once.
+func TestReadsOfOneMomentListOnce(t *testing.T) {
+	k := keptSets(t, 1)
+	still, err := k.open(t, enough).Still(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := still.Traffic()
+	_, failed := still.Sets(t.Context(), "demo")
+	_, drills := still.Drills(t.Context(), "demo")
+	_, pins := still.Pins(t.Context(), "demo")
+	if failed != nil || drills != nil || pins != nil || still.Traffic().Lists-before.Lists > 1 {
+		t.Errorf("%+v, before %+v: %v, %v, %v", still.Traffic(), before, failed, drills, pins)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := still.Sets(ctx, "demo"); err == nil {
+		t.Error("an interrupted read goes on")
+	}
+}
+
 // Who looks for damage reads the place, however much a cache holds.
 func TestAnInspectionReadsNoCache(t *testing.T) {
 	k := keptSets(t, 2)
@@ -219,7 +263,8 @@ func TestACacheHasALimit(t *testing.T) {
 	if err := os.MkdirAll(foreign, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"q", "quarterly.report", "q0123456789abcdef"} {
+	names := []string{"q", "quarterly.report", "q0123456789abcdef", "xn0_0123456789abcdef"}
+	for _, name := range names {
 		if err := os.WriteFile(filepath.Join(foreign, name), make([]byte, 1<<20), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -247,7 +292,7 @@ func TestACacheHasALimit(t *testing.T) {
 			t.Errorf("run %d: the cache has %d bytes, its limit is %d", run, bytes, limit)
 		}
 	}
-	if left, err := os.ReadDir(foreign); err != nil || len(left) != 3 {
+	if left, err := os.ReadDir(foreign); err != nil || len(left) != len(names) {
 		t.Errorf("files of others: %v, %v", left, err)
 	}
 }
@@ -255,7 +300,7 @@ func TestACacheHasALimit(t *testing.T) {
 // own are the files of the cache, without the directory of others.
 func own(t *testing.T, dir string) (list []string) {
 	t.Helper()
-	all, err := filepath.Glob(filepath.Join(dir, "*", "q*"))
+	all, err := filepath.Glob(filepath.Join(dir, "*", "[qx]*"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -34,8 +34,8 @@ type cacheFiles struct {
 
 // Only files with these names are ever removed, whatever the directory is.
 var (
-	cacheFile = regexp.MustCompile(`^q[0-9a-z-]{8,100}\.[0-9]+$`)
-	cachePart = regexp.MustCompile(`^q[0-9a-z-]{8,100}\.[0-9]+\.part[0-9]+$`)
+	cacheFile = regexp.MustCompile("^" + cachedName + `\.[0-9]+$`)
+	cachePart = regexp.MustCompile("^" + cachedName + `\.[0-9]+\.part[0-9]+$`)
 )
 
 const (
@@ -189,7 +189,7 @@ type cachedFile struct {
 
 // list lists the files of all places, and removes what killed processes left.
 func (f *cacheFiles) list() (list []cachedFile) {
-	paths, _ := filepath.Glob(filepath.Join(f.root, "*", "q*"))
+	paths, _ := filepath.Glob(filepath.Join(f.root, "*", "[qx]*"))
 	for _, path := range paths {
 		info, err := os.Lstat(path)
 		if err != nil || !info.Mode().IsRegular() {

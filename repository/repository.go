@@ -56,6 +56,20 @@ type Repository struct {
 	password holdfast.Secret // to test copies of kopia.repository
 	rep      repo.Repository
 	fatal    atomic.Pointer[error]
+	still    bool // what others have written since is not looked for
+}
+
+// Still is the repository as it is now, for several reads that belong together: what
+// others have written is looked for once, and not by each of them. That is some ten
+// requests to a bucket. It is for reading, and is not closed.
+func (r *Repository) Still(ctx context.Context) (*Repository, error) {
+	if err := r.refresh(ctx); err != nil {
+		return nil, err
+	}
+	return &Repository{
+		Patience: r.Patience, Events: r.Events, Hide: r.Hide,
+		location: r.location, stored: r.stored, cache: r.cache, password: r.password, rep: r.rep, still: true,
+	}, nil
 }
 
 // Create makes an empty repository in a place, encrypted under password, and

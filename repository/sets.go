@@ -138,6 +138,9 @@ func (l location) patience() time.Duration { return l.access.within(patience) }
 // returns when patience or the context ends, and leaves kopia to end at its
 // next try.
 func (r *Repository) refresh(ctx context.Context) error {
+	if r.still {
+		return ctx.Err()
+	}
 	patience := r.location.patience()
 	limited, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()

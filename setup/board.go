@@ -150,7 +150,7 @@ func (b *board) refresh(ctx context.Context) error {
 }
 
 func (b *board) read(ctx context.Context, p *Parts, size *sizing) error {
-	r, err := p.Repository(ctx)
+	r, err := p.still(ctx)
 	if err != nil {
 		return err
 	}

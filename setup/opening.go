@@ -64,6 +64,15 @@ func (o *Opening) wait() (*repository.Repository, error) {
 	return o.r, o.err
 }
 
+// still is the repository as it is now, for reads that belong together.
+func (p *Parts) still(ctx context.Context) (*repository.Repository, error) {
+	r, err := p.Repository(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return r.Still(ctx)
+}
+
 // Write waits for the repository, and writes to it.
 func (o *Opening) Write(
 	ctx context.Context, purpose string, fn func(context.Context, holdfast.SetWriter) error,

@@ -77,13 +77,9 @@ func (u upkeep) Maintain(ctx context.Context, full bool) (record.Maintenance, er
 	return u.Repository.Maintain(ctx, full || u.full)
 }
 
-// Fates note on entries of the node what retention makes of them. Other nodes
+// fates note on entries of the node what retention makes of them. Other nodes
 // have rules of their own, which are not known here.
-func (p *Parts) Fates(ctx context.Context, entries []repository.Entry) error {
-	r, err := p.Repository(ctx)
-	if err != nil {
-		return err
-	}
+func (p *Parts) fates(ctx context.Context, r *repository.Repository, entries []repository.Entry) error {
 	facts, err := p.facts(ctx, r, entries, nil)
 	if err != nil {
 		return err

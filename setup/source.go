@@ -90,7 +90,7 @@ func (p *Parts) Sets(ctx context.Context, node holdfast.NodeName) ([]repository.
 }
 
 func (p *Parts) ownSets(ctx context.Context, node holdfast.NodeName) ([]repository.Entry, error) {
-	r, err := p.Repository(ctx)
+	r, err := p.still(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +98,7 @@ func (p *Parts) ownSets(ctx context.Context, node holdfast.NodeName) ([]reposito
 	if err != nil {
 		return nil, err
 	}
-	return entries, p.Fates(ctx, entries)
+	return entries, p.fates(ctx, r, entries)
 }
 
 // listed are the sets with what a listing says of each beyond its summary: the

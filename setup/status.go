@@ -96,7 +96,7 @@ func (s *Service) read(ctx context.Context, p *Parts) error {
 // stored reads what the repository knows of the node. A set that is known is not
 // read again.
 func (p *Parts) stored(ctx context.Context, known Stored) (out Stored, err error) {
-	r, err := p.Repository(ctx)
+	r, err := p.still(ctx)
 	if err != nil {
 		return out, err
 	}

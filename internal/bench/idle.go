@@ -51,20 +51,25 @@ func (b *bench) idle(ctx context.Context) (err error) {
 	}); err != nil {
 		return err
 	}
-	time.Sleep(45 * time.Second) // what is due at its start is done
-	for range b.rounds {
-		before, _, err := usage(service.Process.Pid)
+	return b.idles(service.Process.Pid, "idle service with its page", b.rounds)
+}
+
+// idles measures what a service uses while nothing is due, once what is due at its
+// start is done.
+func (b *bench) idles(pid int, what string, rounds int) error {
+	time.Sleep(45 * time.Second)
+	for range rounds {
+		before, _, err := usage(pid)
 		if err != nil {
 			return err
 		}
 		time.Sleep(time.Minute)
-		after, resident, err := usage(service.Process.Pid)
+		after, resident, err := usage(pid)
 		if err != nil {
 			return err
 		}
-		b.results.add("idle service with its page: memory, MiB", atMost(mostIdleMiB), float64(resident)/(1<<20))
-		b.results.add("idle service with its page: processor time in a minute, seconds",
-			atMost(mostIdleSeconds), (after - before).Seconds())
+		b.results.add(what+": memory, MiB", atMost(mostIdleMiB), float64(resident)/(1<<20))
+		b.results.add(what+": processor time in a minute, seconds", atMost(mostIdleSeconds), (after - before).Seconds())
 	}
 	return nil
 }
