@@ -525,6 +525,9 @@ func TestRecoveryRoute(t *testing.T) {
 		{"only the identities", func(o *Observations) {
 			o.Declared.Retention = []Retention{{SV: EverySV, Keeps: time.Minute, Source: "s"}}
 		}, "holds: closed: restore_point_within_retained_history. Route two, the identities: open"},
+		{"the newest sets in doubt", func(o *Observations) { o.disproved(noon.Add(-time.Minute)) },
+			"holds: route one, a set: open, with set " + string(setAt(noon.Add(-9*time.Hour), 5).ID) +
+				"; newer and in doubt: 2 proven sets"},
 		{"only a set", func(o *Observations) { o.KeyTests = holdfast.Known([]record.KeyTest(nil)) }, "holds: no current test shows that a key opens"},
 		{"identities in a KMS", func(o *Observations) {
 			s := o.newest()
@@ -567,6 +570,19 @@ func TestRecoveryRoute(t *testing.T) {
 				t.Errorf("want %q, got %+v", c.want, got)
 			}
 		})
+	}
+}
+
+// What a restore would lose, and where its route starts, is of the set that it takes.
+func TestARestoreThatNamesNoSetTakesNoneInDoubt(t *testing.T) {
+	o := healthy()
+	o.disproved(noon.Add(-time.Minute))
+	want := setAt(noon.Add(-9*time.Hour), 5).ID
+	if got := Losses(*o, noon).Set; got != want {
+		t.Errorf("losses of set %s, want %s", got, want)
+	}
+	if got := Routes(*o, noon)[0].Set; got != want {
+		t.Errorf("a route from set %s, want %s", got, want)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"holdfast"
 	"holdfast/observed"
+	"holdfast/record"
 )
 
 // Condition is one condition of the catalogue, judged.
@@ -195,9 +196,10 @@ func (v *view) entry(c Code) Entry {
 	return v.entries[slices.IndexFunc(v.entries, func(e Entry) bool { return e.Code == c })]
 }
 
-// newest is the newest proven set. Without one, the answer says why, and which
-// condition is the cause.
-func (v *view) newest() (holdfast.Set, answer, bool) {
+// latest is the set that `holdfast restore latest` takes: the newest proven one
+// that is not in doubt. Without one, the answer says why, and which condition is
+// the cause.
+func (v *view) latest() (holdfast.Set, answer, bool) {
 	if a, ok := v.listed(); !ok {
 		return holdfast.Set{}, a, false
 	}
@@ -205,7 +207,16 @@ func (v *view) newest() (holdfast.Set, answer, bool) {
 		missing := cannotTell(inSet, "the repository has no proven set of this node").dueTo(PostgresCadence)
 		return holdfast.Set{}, missing, false
 	}
-	return v.proven[len(v.proven)-1], answer{}, true
+	set, _ := record.Latest(v.proven, v.inDoubt)
+	return *set, answer{}, true
+}
+
+// inDoubt reports whether a set may have rows wrong, as far as that is known.
+func (v *view) inDoubt(s holdfast.Set) bool {
+	disproofs, _ := v.Disproofs.Get()
+	return slices.ContainsFunc(disproofs, func(d record.Disproof) bool {
+		return d.Doubts(s.Node.Name, s.Began.Wall)
+	})
 }
 
 // listed checks that the repository's sets are known.

@@ -10,7 +10,7 @@ import (
 	"holdfast/record"
 )
 
-// Loss is what a restore of the newest proven set would lose now: what is
+// Loss is what a restore would lose now that names no set: what is
 // replayed, what is lost, and what a person has to do by hand.
 type Loss struct {
 	Set      holdfast.SetID   `json:"set"`
@@ -26,11 +26,11 @@ type Loss struct {
 	Steps    []string         `json:"steps"` // by hand, in order
 }
 
-// Losses computes what a restore of the newest proven set would lose. Without
-// a proven set or a repository it returns nil.
+// Losses computes what `holdfast restore latest` would lose. Without a proven set
+// or a repository it returns nil.
 func Losses(o Observations, now time.Time) *Loss {
 	v := newView(o, now)
-	s, _, ok := v.newest()
+	s, _, ok := v.latest()
 	if !ok {
 		return nil
 	}

@@ -139,7 +139,7 @@ func (v *view) published(serial int) (listed bool, sequencers, answer int, evide
 }
 
 func oldSynchronizer(v *view) answer {
-	s, a, ok := v.newest()
+	s, a, ok := v.latest()
 	if !ok {
 		return a
 	}
@@ -181,7 +181,7 @@ func oldSynchronizer(v *view) answer {
 }
 
 func lsuRetention(v *view) answer {
-	if _, a, ok := v.newest(); !ok {
+	if _, a, ok := v.latest(); !ok {
 		return a
 	}
 	now, source, ok := v.serial()
@@ -241,7 +241,7 @@ func (v *view) alwaysOn(serial int) bool {
 }
 
 func restorePointRetained(v *view) answer {
-	s, a, ok := v.newest()
+	s, a, ok := v.latest()
 	if !ok {
 		return a
 	}

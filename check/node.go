@@ -158,7 +158,7 @@ func newUsers(then, now holdfast.ParticipantFacts, walletThen, walletNow []strin
 }
 
 func usersSinceBackup(v *view) answer {
-	s, a, ok := v.newest()
+	s, a, ok := v.latest()
 	if !ok {
 		return a
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"holdfast"
+	"holdfast/record"
 )
 
 // Route is one way back, judged: whether it is open, what it costs, and the
@@ -34,7 +35,7 @@ func Routes(o Observations, now time.Time) []Route {
 			"history, wallet users, and parties hosted on several participants or with keys of their own.",
 		Command: "holdfast reonboard",
 	}
-	if s, _, ok := v.newest(); ok {
+	if s, _, ok := v.latest(); ok {
 		one.Set = s.ID
 	}
 	if s, ok := v.sealed(); ok {
@@ -72,9 +73,9 @@ func recoveryRoute(v *view) answer {
 	return a
 }
 
-// routeOne is a restore of the newest proven set.
+// routeOne is a restore of the newest proven set that is not in doubt.
 func (v *view) routeOne() answer {
-	s, a, ok := v.newest()
+	s, a, ok := v.latest()
 	switch {
 	case !ok && a.because == PostgresCadence:
 		return violated("closed: there is no proven set")
@@ -102,6 +103,9 @@ func (v *view) routeOne() answer {
 	if c, _ := captured(s); c.Facts.Participant != nil && len(c.Facts.Participant.KMSKeys) > 0 {
 		keys := count(len(c.Facts.Participant.KMSKeys), "key")
 		return cannotTell(inKMS, fmt.Sprintf("set %s holds the names of %s in a KMS", s.ID, keys))
+	}
+	if _, passed := record.Latest(v.proven, v.inDoubt); len(passed) > 0 {
+		return holds("open, with set %s; newer and in doubt: %s", s.ID, count(len(passed), "proven set"))
 	}
 	return holds("open, with set %s", s.ID)
 }

@@ -131,7 +131,7 @@ func (v *view) pruningRetention() (time.Duration, string, answer, bool) {
 }
 
 func historicalSpacing(v *view) answer {
-	s, a, ok := v.newest()
+	_, a, ok := v.latest()
 	switch {
 	case v.Declared.NoHistory:
 		return holds("declared: history is not needed (check.history, or retention without history)")
@@ -155,7 +155,7 @@ func historicalSpacing(v *view) answer {
 				earlier.ID, later.ID, span(gap), span(keeps), from)
 		}
 	}
-	if gap := v.now.Sub(takenAt(s)); gap > keeps {
+	if gap := v.now.Sub(takenAt(v.proven[len(v.proven)-1])); gap > keeps {
 		return violated("the newest proven set is %s old; "+
 			"the participant prunes after %s (%s)", span(gap), span(keeps), from).
 			dueTo(PostgresCadence)
@@ -329,7 +329,7 @@ func secondCopy(v *view) answer {
 }
 
 func spaceForRestore(v *view) answer {
-	s, a, ok := v.newest()
+	s, a, ok := v.latest()
 	if !ok {
 		return a
 	}

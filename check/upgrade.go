@@ -43,7 +43,7 @@ func upgradePrepared(v *view) answer {
 
 // setBefore judges whether there is a set to go back to before an upgrade.
 func (v *view) setBefore(upgrade observed.Upgrade, evidence string) answer {
-	s, a, ok := v.newest()
+	s, a, ok := v.latest()
 	if !ok {
 		return a
 	}

@@ -24,6 +24,21 @@ func (d Disproof) Doubts(node holdfast.NodeName, began time.Time) bool {
 	return node == d.Node && began.After(d.ReadAt) && began.Before(d.At)
 }
 
+// Latest is the set that a restore takes when none is named, of those that it may
+// take, oldest first: the newest one that is not in doubt, and those that it passes
+// over. Where every one is in doubt it is the newest, and without any it is nil.
+func Latest[S any](sets []S, inDoubt func(S) bool) (latest *S, passed []S) {
+	for i := len(sets) - 1; i >= 0; i-- {
+		if !inDoubt(sets[i]) {
+			return &sets[i], sets[i+1:]
+		}
+	}
+	if len(sets) == 0 {
+		return nil, nil
+	}
+	return &sets[len(sets)-1], nil
+}
+
 // SettledBy reports whether a later set read all of the component, and found no
 // difference.
 func (d Disproof) SettledBy(set holdfast.Set) bool {

@@ -44,3 +44,26 @@ func TestSetsInDoubt(t *testing.T) {
 		}
 	}
 }
+
+// A restore that names no set takes the newest one that is not in doubt.
+func TestLatest(t *testing.T) {
+	for doubts, want := range map[string]struct {
+		latest, passed int
+	}{
+		"":    {-1, 0},
+		".":   {0, 0},
+		"?":   {0, 0},
+		"..":  {1, 0},
+		".?":  {0, 1},
+		"?.":  {1, 0},
+		".??": {0, 2},
+		"???": {2, 0},
+	} {
+		sets := []byte(doubts)
+		latest, passed := record.Latest(sets, func(s byte) bool { return s == '?' })
+		if (latest == nil) != (want.latest < 0) || latest != nil && latest != &sets[want.latest] ||
+			len(passed) != want.passed {
+			t.Errorf("%q: %v, %d passed over", doubts, latest, len(passed))
+		}
+	}
+}

@@ -68,7 +68,7 @@ func Make(ctx context.Context, t Target, set holdfast.Set, o Options, now time.T
 	}
 	for _, rows := range o.Doubts {
 		p.Warnings = append(p.Warnings, "This set may have rows wrong: "+rows+
-			". `holdfast list` shows which sets are not in doubt.")
+			". `holdfast restore latest` takes a set that is not in doubt, if there is one.")
 	}
 	var bytes int64
 	for _, c := range captures {

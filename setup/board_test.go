@@ -2,12 +2,14 @@ package setup
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"holdfast"
+	"holdfast/event"
 	"holdfast/record"
 	"holdfast/repository"
 )
@@ -47,6 +49,68 @@ func TestThePageNamesTheSetsInDoubt(t *testing.T) {
 		}
 		if !slices.Equal(set.InDoubt, want) || !slices.Equal(one.Stored.InDoubt, want) {
 			t.Errorf("set %d: %q in the list, %q of the set, want %q", i, set.InDoubt, one.Stored.InDoubt, want)
+		}
+	}
+}
+
+// "latest" is the newest proven set that is not in doubt: those that it passes over
+// are named, with why. Where every set is in doubt it is the newest.
+func TestLatestPassesOverSetsInDoubt(t *testing.T) {
+	s := pageService(t)
+	at, password := s.config().Repository.Place, holdfast.NewSecret(pagePassword)
+	fillSetsAs(t, at, password, 3, holdfast.Proven)
+	hour := func(h int) time.Time { return time.Date(2026, 11, 1, h, 0, 0, 0, time.UTC) }
+	latest := func() (set holdfast.SetID, said []PassedOver) {
+		t.Helper()
+		o := Options{Events: func(e event.Event) {
+			if passed, ok := e.(PassedOver); ok {
+				said = append(said, passed)
+			}
+		}}
+		p, err := Open(s.config(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = p.Close(t.Context()) }()
+		from, err := p.Source(t.Context(), "latest")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if named, err := p.Source(t.Context(), string(from.Set.ID)); err != nil || named.Set.ID != from.Set.ID {
+			t.Errorf("the set by its name: %s, %v", named.Set.ID, err)
+		}
+		return from.Set.ID, said
+	}
+	id := func(i int) holdfast.SetID { return holdfast.NewSetID(hour(i), [4]byte{byte(i)}) }
+	for _, c := range []struct {
+		name   string
+		doubt  time.Time // since when rows were not read
+		want   holdfast.SetID
+		passed []holdfast.SetID
+	}{
+		{"none in doubt", hour(2), id(2), nil},
+		{"the newest two in doubt", hour(0), id(0), []holdfast.SetID{id(1), id(2)}},
+		{"all in doubt", hour(-1), id(2), nil},
+	} {
+		r, err := repository.Open(t.Context(), at, password)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := record.Disproof{
+			Node: "n", Component: "app", At: hour(3), Disproof: holdfast.Disproof{Table: "t", ReadAt: c.doubt},
+		}
+		if err := errors.Join(r.PutDisproof(t.Context(), found), r.Close(t.Context())); err != nil {
+			t.Fatal(err)
+		}
+		set, said := latest()
+		if set != c.want || len(said) != len(c.passed) {
+			t.Errorf("%s: set %s, want %s; %v", c.name, set, c.want, said)
+			continue
+		}
+		for i, e := range said {
+			if e.Set != c.passed[i] || !strings.Contains(e.String(), found.String()) {
+				t.Errorf("%s: %s", c.name, e)
+			}
 		}
 	}
 }

@@ -70,6 +70,11 @@ func TestListsReadTheNewestManifestsAlone(t *testing.T) {
 // fillSets stores so many sets of node n, each of a larger database.
 func fillSets(t *testing.T, at place.Place, password holdfast.Secret, n int) {
 	t.Helper()
+	fillSetsAs(t, at, password, n, holdfast.Unproven)
+}
+
+func fillSetsAs(t *testing.T, at place.Place, password holdfast.Secret, n int, state holdfast.State) {
+	t.Helper()
 	r, err := repository.Open(t.Context(), at, password)
 	if err != nil {
 		t.Fatal(err)
@@ -79,7 +84,7 @@ func fillSets(t *testing.T, at place.Place, password holdfast.Secret, n int) {
 		began := holdfast.Moment{Wall: time.Date(2026, 11, 1, i, 0, 0, 0, time.UTC)}
 		set := &holdfast.Set{
 			Schema: holdfast.ManifestSchema, ID: holdfast.NewSetID(began.Wall, [4]byte{byte(i)}),
-			Node: holdfast.Node{Name: "n"}, State: holdfast.Unproven, Began: began, Ended: began,
+			Node: holdfast.Node{Name: "n"}, State: state, Began: began, Ended: began,
 			Captures: []holdfast.Capture{{
 				Method:  holdfast.Dump,
 				Content: content.Rows{Schema: "app/schema.dump", Globals: "app/globals.sql"},

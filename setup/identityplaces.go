@@ -121,7 +121,7 @@ func (p *Parts) newestAt(
 // lastKept is when the newest proven set was taken, if its identities were kept
 // in a place, and read there; nil otherwise.
 func (p *Parts) lastKept(ctx context.Context, k config.Keep) *time.Time {
-	set, _, err := p.Find(ctx, "latest")
+	set, _, err := p.newestProven(ctx)
 	if err != nil || set.Identities == nil {
 		return nil
 	}
@@ -178,7 +178,7 @@ func (p *Parts) TestRecoveryKey(ctx context.Context, keys []age.Identity) []Find
 
 func (p *Parts) testKeyOfSet(ctx context.Context, keys []age.Identity) Finding {
 	const subject = "newest proven set"
-	set, files, err := p.Find(ctx, "latest")
+	set, files, err := p.newestProven(ctx)
 	if err != nil {
 		return Found(subject, "", err)
 	}

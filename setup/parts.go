@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -16,6 +18,7 @@ import (
 	"holdfast/event"
 	"holdfast/internal/libpq"
 	"holdfast/place"
+	"holdfast/record"
 	"holdfast/repository"
 	"holdfast/secretmanager"
 	"holdfast/secrets"
@@ -140,7 +143,7 @@ func (p *Parts) Password(ctx context.Context) (holdfast.Secret, error) {
 }
 
 // Find is the set of the configured repository that a command is about: an ID,
-// its beginning, or "latest", the newest proven one.
+// its beginning, or "latest", the newest proven one that is not in doubt.
 func (p *Parts) Find(ctx context.Context, id string) (holdfast.Set, holdfast.Files, error) {
 	r, err := p.Repository(ctx)
 	if err != nil {
@@ -155,13 +158,66 @@ func (p *Parts) findIn(
 	if id != "latest" {
 		return r.Find(ctx, p.Node.Name, id)
 	}
+	latest, err := p.latestIn(ctx, r)
+	if err != nil {
+		return holdfast.Set{}, nil, err
+	}
+	found, err := r.Load(ctx, latest)
+	if err != nil {
+		return holdfast.Set{}, nil, err
+	}
+	return found.Set, found, nil
+}
+
+// PassedOver is the event of a proven set that "latest" does not stand for, because
+// it is in doubt.
+type PassedOver struct {
+	Set, Instead holdfast.SetID
+	InDoubt      []string // the rows that it may have wrong
+}
+
+func (e PassedOver) String() string {
+	return fmt.Sprintf("latest is set %s: set %s is newer and proven, but in doubt (%s). To use that one, name it: %s",
+		e.Instead, e.Set, strings.Join(e.InDoubt, "; "), e.Set)
+}
+
+// latestIn is the newest proven set of a repository that is not in doubt. Where the
+// records of doubt cannot be read it is the newest: the plan of a restore says so.
+func (p *Parts) latestIn(ctx context.Context, r *repository.Repository) (repository.Entry, error) {
+	entries, err := r.Sets(ctx, p.Node.Name)
+	if err != nil {
+		return repository.Entry{}, err
+	}
+	entries = slices.DeleteFunc(entries, func(e repository.Entry) bool { return e.State != holdfast.Proven })
+	_ = markDoubts(ctx, r, p.Node.Name, entries)
+	latest, passed := record.Latest(entries, func(e repository.Entry) bool { return len(e.InDoubt) > 0 })
+	if latest == nil {
+		return repository.Entry{}, p.noneProven(r)
+	}
+	for _, e := range passed {
+		p.Events.Report(PassedOver{e.ID, latest.ID, e.InDoubt})
+	}
+	return *latest, nil
+}
+
+func (p *Parts) noneProven(r *repository.Repository) error {
+	return &holdfast.Problem{
+		Class: holdfast.Refused, What: fmt.Sprintf("node %s has no proven set in %s", p.Node.Name, r.Name()),
+		Why: "Without one there is nothing that is known to restore.",
+		Do:  "`holdfast backup` takes one; `holdfast list` shows what there is.",
+	}
+}
+
+// newestProven is the newest proven set, in doubt or not: for its identities, which
+// are no rows.
+func (p *Parts) newestProven(ctx context.Context) (holdfast.Set, holdfast.Files, error) {
+	r, err := p.Repository(ctx)
+	if err != nil {
+		return holdfast.Set{}, nil, err
+	}
 	set, files, err := r.Latest(ctx, p.Node.Name, holdfast.Proven)
 	if err == nil && set.ID == "" {
-		err = &holdfast.Problem{
-			Class: holdfast.Refused, What: fmt.Sprintf("node %s has no proven set in %s", p.Node.Name, r.Name()),
-			Why: "Without one there is nothing that is known to restore.",
-			Do:  "`holdfast backup` takes one; `holdfast list` shows what there is.",
-		}
+		err = p.noneProven(r)
 	}
 	return set, files, err
 }

@@ -118,7 +118,7 @@ func TestDoubtIsShown(t *testing.T) {
 	const node, set = "/nodes/validator-zrh-1", "/sets/20261126T123000Z-b10c00b3"
 	doubtful, calm := story(t, "doubtful"), story(t, "calm")
 	for path, want := range map[string]string{
-		node + "/":                 "This set is in doubt. Restore a later one",
+		node + "/":                 "This set is in doubt. <code>holdfast restore latest</code> takes another one",
 		node + "/timeline":         "proven, in doubt</title>",
 		node + set:                 "changed without a transaction",
 		"/api/v1" + node + "/sets": `"in_doubt"`, "/api/v1" + node + "/history": `"in_doubt"`,

@@ -50,7 +50,7 @@ text, JSON and one HTML page, each signed with the repository's key, whose
 public part is printed.
 
 SET is an ID, the beginning of one, its last eight digits, or "latest", the
-newest proven set, which is also the default.
+newest proven set that is not in doubt, which is also the default.
 
 Exit code 0 means that everything holds, 4 that something does not, 5 that
 something is unknown, such as whether a network or a socket could be reached.`,

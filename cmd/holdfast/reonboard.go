@@ -28,7 +28,7 @@ and docs/restore.md says what this one loses. When the node is ready,
 "holdfast reonboard clean" removes the identities in clear.
 
 SET is an ID, the beginning of one, its last eight digits, or "latest", the
-newest proven set, which is also the default.`,
+newest proven set that is not in doubt, which is also the default.`,
 		Example: `  # the recovery key from a file
   holdfast reonboard --key-file recovery.key
 

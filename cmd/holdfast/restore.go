@@ -36,8 +36,9 @@ stay, under names that say which set replaced them, until "holdfast restore
 clean" drops them by name. If a step fails, those before it are taken back.
 
 SET is an ID, the beginning of one, its last eight digits, or "latest", the
-newest proven set, which is also the default. Stop the validator app and the
-participant first: a database that anybody is connected to is not touched.
+newest proven set that is not in doubt, which is also the default. Stop the
+validator app and the participant first: a database that anybody is connected
+to is not touched.
 
 A node of Docker Compose is stopped and started by the restore itself: validator
 app and participant stop, Postgres runs alone, and after the exchange the

@@ -119,8 +119,8 @@ func newShow(a *app) *cobra.Command {
 		Short: "Show one set with its evidence",
 		Long: `Show what a set holds, what Canton said about itself in it, and the evidence
 for its order. SET is an ID, the beginning of one, its last eight digits, or
-"latest" for the newest proven set. Verdicts are computed again from the
-recorded facts.`,
+"latest" for the newest proven set that is not in doubt. Verdicts are computed
+again from the recorded facts.`,
 		Example: `  # the newest proven set
   holdfast show latest
 
@@ -140,7 +140,7 @@ recorded facts.`,
 				return a.result("set", from.Set, func() {
 					a.printSet(from.Set)
 					for _, rows := range doubts {
-						a.printf("In doubt: %s. Restore a later set.\n", rows)
+						a.printf("In doubt: %s. `holdfast restore latest` takes another set, if there is one.\n", rows)
 					}
 					for _, c := range copies {
 						a.printf("Copy: sent to %s, which was last brought up to date %s\n", c.Place, when(c.At))
