@@ -150,6 +150,9 @@ func (st Status) repositorySight() notice.Sight {
 func (st Status) taskSight(t schedule.Task, now time.Time) notice.Sight {
 	past := st.Work.Past[t.Name]
 	sight := notice.Sight{Cause: taskCause(t.Name), State: notice.Unknown, Of: []string{repositoryCause}}
+	if t.Name == copyRetentionTask { // a copy that is not reached is said once
+		sight.Of = append(sight.Of, taskCause(copyTask))
+	}
 	due := schedule.Next(now, string(st.Node), []schedule.Task{t}, st.Work.Past).Due
 	switch {
 	case past.Failures > 0:

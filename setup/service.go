@@ -31,6 +31,8 @@ const (
 	drillTask     = "drill"
 	retentionTask = "retention"
 	watchTask     = "watch"
+
+	copyRetentionTask = "copy-retention"
 )
 
 // verifiedShare is how much of the data a scheduled verification reads, in
@@ -160,7 +162,8 @@ func (s *Service) tasks() []daemon.Task {
 	watch.Outside = true
 	list = append(list, watch)
 	if len(s.config().Copies) > 0 { // wanted as soon as there is a set that a copy lacks
-		list = append(list, task(copyTask, when.Retention, always, sendCopies))
+		list = append(list, task(copyTask, when.Retention, always, sendCopies),
+			task(copyRetentionTask, when.Retention, always, dropInCopies))
 	}
 	return list
 }
@@ -297,8 +300,12 @@ func dropSets(ctx context.Context, p *Parts) error {
 	done, err := job.Apply(ctx, true)
 	if len(done.Dropped) > 0 {
 		p.Events.Report(Dropped{done.Dropped})
+// dropInCopies is a task of its own: a copy that is not reached is no failure of
+// the repository's retention.
+func dropInCopies(ctx context.Context, p *Parts) error { return p.DropInCopies(ctx) }
+
 	}
-	return errors.Join(err, p.DropInCopies(ctx))
+	return err
 }
 
 // Dropped is the event of sets that no rule keeps any more.
