@@ -29,19 +29,31 @@ func Read(r io.Reader) (holdfast.Set, error) {
 	if err != nil {
 		return holdfast.Set{}, err
 	}
-	var version struct{ Schema int }
+	var version struct {
+		Schema   int
+		Holdfast string
+	}
 	if err := json.Unmarshal(text, &version); err != nil {
 		return holdfast.Set{}, err
 	}
 	switch {
 	case version.Schema > holdfast.ManifestSchema:
 		return holdfast.Set{Schema: version.Schema}, &holdfast.Problem{Class: holdfast.Undetermined,
-			What: fmt.Sprintf("the manifest is of version %d; this Holdfast reads up to %d", version.Schema, holdfast.ManifestSchema),
-			Do:   "Use the Holdfast version that wrote it, or a later one."}
+			What: fmt.Sprintf("the manifest is of version %d%s; this Holdfast reads up to %d",
+				version.Schema, by(version.Holdfast), holdfast.ManifestSchema),
+			Do: "Use the Holdfast version that wrote it, or a later one."}
 	case version.Schema == 1:
 		return readV1(text)
 	}
 	return read(text)
+}
+
+// by says which version of Holdfast wrote a manifest, where it is known.
+func by(version string) string {
+	if version == "" {
+		return ""
+	}
+	return fmt.Sprintf(", written by Holdfast %q", version)
 }
 
 // set is a manifest of which the contents of captures are still to be decoded.

@@ -317,7 +317,7 @@ func (i *Inspection) manifest(ctx context.Context, h *stored.Set, e Entry) error
 		return nil
 	}
 	if holdfast.ClassOf(err) == holdfast.Undetermined { // of a later version: nothing is wrong with it
-		h.Trouble = err.Error()
+		h.Trouble, h.Later = err.Error(), true
 		return nil
 	}
 	return i.unlessAltered(ctx, h, id, "its manifest", err)

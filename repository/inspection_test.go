@@ -43,6 +43,27 @@ func blobName(path string) string {
 	return strings.TrimSuffix(strings.ReplaceAll(path, "/", ""), ".f")
 }
 
+// Of a set whose manifest is of a later version nothing is known, and nothing is said
+// to be wrong with it: what it takes to know is said.
+func TestASetOfALaterVersion(t *testing.T) {
+	at, _ := make1(t)
+	r := open(t, at)
+	const name = "app/data/public.t/0000000000.copy"
+	set := aSet("demo", 1, holdfast.Proven, name)
+	set.Schema, set.Holdfast = holdfast.ManifestSchema+1, "9.1.0"
+	if err := store(t.Context(), r, set, map[string][]byte{name: random(1, 1<<10)}); err != nil {
+		t.Fatal(err)
+	}
+	i, err := r.Inspect(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	found, err := i.Holdings(t.Context())
+	if err != nil || len(found) != 1 || !found[0].Later || !strings.Contains(found[0].Trouble, `by Holdfast "9.1.0"`) {
+		t.Errorf("%+v, %v", found, err)
+	}
+}
+
 // two stores two sets.
 func two(t *testing.T) (place.Place, string) {
 	t.Helper()

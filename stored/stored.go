@@ -100,7 +100,8 @@ type Set struct {
 	Node     holdfast.NodeName
 	State    holdfast.State // as listed
 	Manifest *holdfast.Set  // nil when the manifest cannot be read
-	Trouble  string
+	Trouble  string         // why it cannot
+	Later    bool           // it is of a later version than this one: nothing is wrong with it
 	Files    []File
 	Damages  []Damage // of its directories and its manifest
 }

@@ -26,7 +26,7 @@ func (r *Report) set(h stored.Set) {
 			Evidence:    fmt.Sprintf("set %s: %s", h.ID, h.Trouble),
 			Consequence: "Without its manifest the set cannot be proven.",
 			Next:        "Choose another set: `holdfast list --state proven`."}
-		if strings.Contains(h.Trouble, "manifest version") {
+		if h.Later {
 			f.Code, f.Verdict = "manifest_of_later_version", holdfast.CannotTell
 			f.Consequence = "This version cannot check it."
 			f.Next = "Verify it with the Holdfast version that wrote it, or a newer one."

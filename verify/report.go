@@ -119,7 +119,7 @@ func (r *Report) judge(
 			}
 		}
 		for _, f := range r.Findings {
-			if f.Code == rowsInDoubt && v.Verdict == holdfast.Holds && f.concerns(h.ID) {
+			if f.Verdict == holdfast.CannotTell && v.Verdict == holdfast.Holds && f.concerns(h.ID) {
 				v.Verdict, v.Why = holdfast.CannotTell, f.Evidence
 			}
 		}

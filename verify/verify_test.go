@@ -185,7 +185,8 @@ func TestWhatIsWrongWithASet(t *testing.T) {
 			s.holdings[0].Manifest, s.holdings[0].Trouble = nil, "its manifest is no JSON"
 		}, "manifest_unreadable", holdfast.Violation},
 		{"a later manifest", func(s *stock, _ *holdfast.Set) {
-			s.holdings[0].Manifest, s.holdings[0].Trouble = nil, "written in manifest version 9"
+			s.holdings[0].Manifest, s.holdings[0].Later = nil, true
+			s.holdings[0].Trouble = "the manifest is of version 9; this Holdfast reads up to 2"
 		}, "manifest_of_later_version", holdfast.Undetermined},
 		{"a set that vanished", func(s *stock, _ *holdfast.Set) {
 			s.memory.Sets = []holdfast.SetID{"zero", "one"}
@@ -235,6 +236,10 @@ func TestWhatIsWrongWithASet(t *testing.T) {
 			}
 			if c.class == holdfast.Violation && report.Sets[0].Verdict != holdfast.Violated {
 				t.Errorf("the set %s", report.Sets[0].Verdict)
+			}
+			if set := report.Sets; c.code == "manifest_of_later_version" &&
+				(set[0].Verdict != holdfast.CannotTell || !strings.Contains(set[0].Why, "version 9")) {
+				t.Errorf("the set %s: %s", set[0].Verdict, set[0].Why)
 			}
 		})
 	}
