@@ -40,6 +40,9 @@ type DrillOptions struct {
 
 // DrillJob is a drill of one set.
 func (p *Parts) DrillJob(ctx context.Context, set holdfast.Set, files holdfast.Files, f DrillOptions) (drill.Job, error) {
+	if err := leaves(f.Without, set, nil); err != nil {
+		return drill.Job{}, err
+	}
 	host, err := p.drillHost(ctx, set, files, f)
 	if err != nil {
 		return drill.Job{}, err

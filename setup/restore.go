@@ -36,13 +36,19 @@ func (o RestoreOptions) load() postgres.LoadOptions {
 
 // Leaves makes sure that the set has what --without leaves out.
 func (o RestoreOptions) Leaves(set holdfast.Set, components []string) error {
+	return leaves(o.Without, set, components)
+}
+
+// leaves makes sure that a set has the objects that are to be left out, in those
+// components or, with none named, in any.
+func leaves(without []string, set holdfast.Set, components []string) error {
 	var optional []string
 	for _, c := range set.Parts() {
 		if len(components) == 0 || slices.Contains(components, string(c.Component)) {
 			optional = append(optional, c.Database.Needs.Optional()...)
 		}
 	}
-	for _, name := range o.Without {
+	for _, name := range without {
 		if slices.Contains(optional, name) {
 			continue
 		}
