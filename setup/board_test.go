@@ -9,9 +9,14 @@ import (
 	"time"
 
 	"holdfast"
+	"holdfast/config"
+	"holdfast/daemon"
 	"holdfast/event"
+	"holdfast/notice"
+	"holdfast/place"
 	"holdfast/record"
 	"holdfast/repository"
+	"holdfast/schedule"
 )
 
 // The page says of each set which rows it may have wrong: in the list of sets, in
@@ -115,7 +120,7 @@ func TestLatestPassesOverSetsInDoubt(t *testing.T) {
 	}
 }
 
-// No record that cannot be read keeps anybody from a restore: its plan says so.
+// No record that cannot be read keeps anybody from a restore: it says so.
 func TestARestoreGoesOnWithoutTheRecordsOfDoubt(t *testing.T) {
 	s := pageService(t)
 	at, password := s.config().Repository.Place, holdfast.NewSecret(pagePassword)
@@ -133,5 +138,59 @@ func TestARestoreGoesOnWithoutTheRecordsOfDoubt(t *testing.T) {
 	cancel()
 	if list := from.KnownDoubts(ctx); len(list) != 1 || !strings.Contains(list[0], "cannot be read") {
 		t.Errorf("records that cannot be read: %q", list)
+	}
+	var said []string
+	p, err := Open(s.config(), Options{Events: func(e event.Event) { said = append(said, e.String()) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = p.Close(t.Context()) }()
+	if list := p.KnownDrills(t.Context(), from); len(list)+len(said) > 0 {
+		t.Errorf("drills where there is none: %v, %q", list, said)
+	}
+	if list := p.KnownDrills(ctx, from); len(list) > 0 || len(said) != 1 ||
+		!strings.Contains(said[0], "how long it takes is unknown") {
+		t.Errorf("drills that cannot be read: %v, %q", list, said)
+	}
+}
+
+// A copy that is not reached is no failure of the repository's retention: that of
+// copies is a task of its own, with a notice of its own.
+func TestRetentionGoesOnWithoutACopy(t *testing.T) {
+	s := pageService(t)
+	gone, err := place.Parse("gone", t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.conf.Copies = []config.Copy{{Place: gone}}
+	done := map[string]error{}
+	for _, task := range s.tasks() {
+		if task.Name == retentionTask || task.Name == copyRetentionTask {
+			done[task.Name] = task.Do(t.Context())
+		}
+	}
+	if err, ran := done[retentionTask]; err != nil || !ran {
+		t.Errorf("the retention of the repository: %t, %v", ran, err)
+	}
+	failed := done[copyRetentionTask]
+	if failed == nil || !strings.Contains(failed.Error(), gone.String()) {
+		t.Errorf("the retention of copies: %v", failed)
+	}
+	now := time.Now()
+	s.show(daemon.State{Looked: now, Past: map[string]schedule.Past{
+		retentionTask: {Done: now}, copyRetentionTask: {Tried: now, Failures: 1, Failed: failed},
+	}})
+	for _, sight := range s.sights(now) {
+		want := notice.Good
+		switch sight.Cause {
+		case taskCause(copyRetentionTask):
+			want = notice.Bad
+		case taskCause(retentionTask):
+		default:
+			continue
+		}
+		if sight.State != want {
+			t.Errorf("%s: %v, want %v", sight.Cause, sight.State, want)
+		}
 	}
 }

@@ -280,11 +280,7 @@ func drillNewest(ctx context.Context, p *Parts) error {
 	if err != nil {
 		return err
 	}
-	past, err := from.Repository.Drills(ctx, from.Set.Node.Name)
-	if err != nil {
-		return err
-	}
-	plan, err := job.Plan(ctx, from.Set, past)
+	plan, err := job.Plan(ctx, from.Set, p.KnownDrills(ctx, from))
 	if err != nil {
 		return err
 	}
@@ -300,13 +296,13 @@ func dropSets(ctx context.Context, p *Parts) error {
 	done, err := job.Apply(ctx, true)
 	if len(done.Dropped) > 0 {
 		p.Events.Report(Dropped{done.Dropped})
-// dropInCopies is a task of its own: a copy that is not reached is no failure of
-// the repository's retention.
-func dropInCopies(ctx context.Context, p *Parts) error { return p.DropInCopies(ctx) }
-
 	}
 	return err
 }
+
+// dropInCopies is a task of its own: a copy that is not reached is no failure of
+// the repository's retention.
+func dropInCopies(ctx context.Context, p *Parts) error { return p.DropInCopies(ctx) }
 
 // Dropped is the event of sets that no rule keeps any more.
 type Dropped struct{ Sets []holdfast.SetID }

@@ -152,6 +152,23 @@ func (s Source) KnownDoubts(ctx context.Context) []string {
 	return list
 }
 
+// KnownDrills are the drills of the node's sets, for how long a restore takes. Nobody
+// is kept from a restore or a drill because they cannot be read: it is said instead.
+func (p *Parts) KnownDrills(ctx context.Context, from Source) []record.Drill {
+	list, err := from.Repository.Drills(ctx, from.Set.Node.Name)
+	if err != nil {
+		p.Events.Report(NoEstimate{err})
+	}
+	return list
+}
+
+// NoEstimate is the event of drills that cannot be read.
+type NoEstimate struct{ Cause error }
+
+func (e NoEstimate) String() string {
+	return fmt.Sprintf("how long it takes is unknown, because the records of drills cannot be read: %v", e.Cause)
+}
+
 // fromCopies finds a set in the first copy that has it.
 func (p *Parts) fromCopies(ctx context.Context, id string, cause error) (Source, bool) {
 	for _, second := range p.copies() {

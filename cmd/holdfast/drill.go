@@ -101,11 +101,7 @@ func (a *app) drill(ctx context.Context, id string, f drillFlags) error {
 		if err != nil {
 			return err
 		}
-		past, err := from.Repository.Drills(ctx, set.Node.Name)
-		if err != nil {
-			return err
-		}
-		plan, err := job.Plan(ctx, set, past)
+		plan, err := job.Plan(ctx, set, p.KnownDrills(ctx, from))
 		if f.dryRun && plan.Room.Evidence != "" {
 			if printErr := a.result("drill-plan", plan, func() { a.printDrillPlan(plan) }); printErr != nil {
 				return printErr

@@ -131,9 +131,7 @@ func (a *app) restore(ctx context.Context, id string, f restoreFlags) error {
 		for _, name := range f.components {
 			f.Components = append(f.Components, holdfast.ComponentName(name))
 		}
-		if f.Drills, err = from.Repository.Drills(ctx, set.Node.Name); err != nil {
-			return err
-		}
+		f.Drills = p.KnownDrills(ctx, from)
 		f.Doubts = from.KnownDoubts(ctx)
 		plan, err := restore.Make(ctx, target, set, f.Options, time.Now())
 		if err != nil {
