@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -20,6 +21,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"holdfast/internal/splicetest"
+	"holdfast/internal/storetest"
 )
 
 // hourEnv is how long the hour of faults takes, such as 6m; an hour when empty.
@@ -36,10 +38,46 @@ const (
 
 // A service takes a set each minute under write load, while its database, its
 // storage, its network and itself are killed at random: every gap is announced,
-// nothing else is, and no set lies. By flag: it takes an hour, or HOLDFAST_TEST_HOUR.
+// nothing else is, the heartbeat is silent while no set is taken, and no set lies.
+// By flag: it takes an hour, or HOLDFAST_TEST_HOUR.
 func TestAnHourOfFaults(t *testing.T) {
 	splicetest.OnlyLong(t)
-	h := newHour(t)
+	hourOf(t, func(dir string) storage {
+		here, away := filepath.Join(dir, "repository"), filepath.Join(dir, "away")
+		return storage{
+			at: "repository", leave: func() error { return os.Rename(here, away) },
+			come: func() error { return os.Rename(away, here) },
+		}
+	})
+}
+
+// The same in a bucket, whose server is killed.
+func TestAnHourOfFaultsOfABucket(t *testing.T) {
+	splicetest.OnlyLong(t)
+	store := storetest.S3(t)
+	id, err := store.Access.ID(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("AWS_ACCESS_KEY_ID", id.Reveal())
+	t.Setenv("AWS_SECRET_ACCESS_KEY", storetest.SecretKey)
+	hourOf(t, func(string) storage {
+		return storage{
+			at: store.Place.String(), leave: func() error { store.Stop(); return nil },
+			come: func() error { store.Start(t); return nil },
+		}
+	})
+}
+
+// storage is where the sets of the hour are, and how it goes away.
+type storage struct {
+	at          string
+	leave, come func() error
+}
+
+func hourOf(t *testing.T, in func(dir string) storage) {
+	t.Helper()
+	h := newHour(t, in)
 	length := time.Hour
 	if text := os.Getenv(hourEnv); text != "" {
 		var err error
@@ -67,10 +105,13 @@ func TestAnHourOfFaults(t *testing.T) {
 type hour struct {
 	workshop
 	server  *splicetest.Server
+	storage storage
 	wire    *wire
 	service *service
 	hook    notices
+	pulse   pulse
 	outages []absence
+	deaths  []absence // of the service
 }
 
 type absence struct {
@@ -78,33 +119,38 @@ type absence struct {
 	from, to time.Time
 }
 
-func newHour(t *testing.T) *hour {
+func newHour(t *testing.T, in func(dir string) storage) *hour {
 	t.Helper()
 	v, err := splicetest.FindVersion("")
 	if err != nil {
 		t.Fatal(err)
 	}
 	h := &hour{workshop: newWorkshop(t), server: splicetest.NewServerWith(t, splicetest.Options{Bin: v.Bin, TCP: true})}
+	h.storage = in(h.dir)
 	execute(t, h.server.DSN("postgres"), "CREATE DATABASE app")
 	execute(t, h.server.DSN("app"), "CREATE TABLE t (id bigserial PRIMARY KEY, what text NOT NULL)")
 	h.wire = newWire(t, h.server.Port())
 	dsn := strings.Replace(h.server.TCPDSN("app"), strconv.Itoa(h.server.Port()), strconv.Itoa(h.wire.port()), 1)
-	h.does(t, "init", "--no-input", "--node", "demo", "--repository", "repository", "--database", "app="+dsn,
+	h.does(t, "init", "--no-input", "--node", "demo", "--repository", h.storage.at, "--database", "app="+dsn,
 		"--identities-url", "-")
-	hook := httptest.NewServer(&h.hook)
+	hook, outside := httptest.NewServer(&h.hook), httptest.NewServer(&h.pulse)
 	t.Cleanup(hook.Close)
+	t.Cleanup(outside.Close)
 	file := filepath.Join(h.dir, "holdfast.yaml")
 	text, err := os.ReadFile(file)
 	if err == nil {
 		text = append(text, `
 schedule: {backup: 1m, check: never, watch: never, verify: never, drill: never, retention: never}
-notices: {patience: 1s, to: {ops: {url: 'file:ops.url'}}}
+notices: {patience: 1s, to: {ops: {url: 'file:ops.url'}}, heartbeat: 'file:beat.url'}
 drill: {keep_free: 1MiB}
 `...)
 		err = os.WriteFile(file, text, 0o600)
 	}
 	if err == nil {
 		err = os.WriteFile(filepath.Join(h.dir, "ops.url"), []byte(hook.URL), 0o600)
+	}
+	if err == nil {
+		err = os.WriteFile(filepath.Join(h.dir, "beat.url"), []byte(outside.URL), 0o600)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -153,19 +199,22 @@ func (h *hour) killDatabase(t *testing.T) {
 }
 
 func (h *hour) takeStorage(t *testing.T) {
-	here, away := filepath.Join(h.dir, "repository"), filepath.Join(h.dir, "away")
-	h.during(t, "the storage", func() error { return os.Rename(here, away) }, func() error { return os.Rename(away, here) })
+	h.during(t, "the storage", h.storage.leave, h.storage.come)
 }
 
 func (h *hour) cutNetwork(t *testing.T) {
 	h.during(t, "the network", func() error { h.wire.cut(true); return nil }, func() error { h.wire.cut(false); return nil })
 }
 
-// killService ends the service at some moment of its minute, and starts another.
+// killService ends the service at some moment of its minute, and starts another one
+// when whoever watches its heartbeat has to have noticed.
 func (h *hour) killService(t *testing.T) {
 	time.Sleep(time.Duration(rand.Int64N(int64(time.Minute))))
 	t.Logf("%s: the service", time.Now().Format(time.TimeOnly))
 	h.service.kill()
+	from := time.Now()
+	time.Sleep(outageLong)
+	h.deaths = append(h.deaths, absence{"the service", from, time.Now()})
 	h.service = h.serve(t)
 }
 
@@ -207,6 +256,7 @@ func (h *hour) judge(t *testing.T) {
 		}
 	}
 	h.service.kill()
+	h.judgePulse(t, time.Now())
 	out, _ := h.run("list", "--output", "json")
 	if sets, proven := strings.Count(out, `"id"`), strings.Count(out, `"proven"`); sets == 0 || sets != proven {
 		t.Errorf("of %d sets %d are proven:\n%s", sets, proven, out)
@@ -219,6 +269,70 @@ func (h *hour) judge(t *testing.T) {
 	if t.Failed() {
 		t.Logf("notices: %v\n%s", list, h.service.log.String())
 	}
+}
+
+// judgePulse judges the heartbeat as whoever watches it from outside does: it says
+// nothing while the service is dead, no success while no set can be taken, and else
+// one success after the other.
+func (h *hour) judgePulse(t *testing.T, end time.Time) {
+	t.Helper()
+	absent := slices.Concat(h.outages, h.deaths)
+	slices.SortFunc(absent, func(a, b absence) int { return a.from.Compare(b.from) })
+	absent = append(absent, absence{"the end", end, end})
+	beats := h.pulse.all()
+	heard := func(from, to time.Time, path string) (n int) {
+		for _, b := range beats {
+			if b.at.After(from) && b.at.Before(to) && (path == "" || b.path == path) {
+				n++
+			}
+		}
+		return n
+	}
+	for _, a := range h.deaths {
+		if n := heard(a.from.Add(onTheWay), a.to, ""); n > 0 {
+			t.Errorf("%d pings while the service was dead, from %s", n, a.from.Format(time.TimeOnly))
+		}
+	}
+	for _, a := range h.outages {
+		if n := heard(a.from.Add(lastFails), a.to, success); n > 0 {
+			t.Errorf("%d pings of success without %s, from %s", n, a.what, a.from.Format(time.TimeOnly))
+		}
+	}
+	for i, a := range absent[:len(absent)-1] {
+		if next := absent[i+1]; next.from.Sub(a.to) > heardLate && heard(a.to, a.to.Add(heardLate), success) == 0 {
+			t.Errorf("no ping of success after %s was back at %s", a.what, a.to.Format(time.TimeOnly))
+		}
+	}
+}
+
+// success is the path of a ping that says that a proven set was taken; onTheWay is how
+// long a ping may be under way that was sent before.
+const (
+	success  = "/"
+	onTheWay = time.Second
+)
+
+// pulse is the service that a heartbeat is pinged at, outside of the machine.
+type pulse struct {
+	mu   sync.Mutex
+	list []beat
+}
+
+type beat struct {
+	at   time.Time
+	path string
+}
+
+func (p *pulse) ServeHTTP(_ http.ResponseWriter, r *http.Request) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.list = append(p.list, beat{time.Now(), r.URL.Path})
+}
+
+func (p *pulse) all() []beat {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return append([]beat(nil), p.list...)
 }
 
 // notices is a web hook that keeps what it gets.
