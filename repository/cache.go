@@ -140,7 +140,7 @@ func (c *cached) note(m blob.Metadata, at time.Time) {
 	c.known[m.BlobID] = listedBlob{m, at}
 }
 
-// list asks the place for all packs of metadata, unless it has lately. Whoever comes
+// list has the place list all packs of metadata, unless it did lately. Whoever comes
 // meanwhile waits for that list.
 func (c *cached) list(ctx context.Context) error {
 	_, err, _ := c.fetching.Do("", func() (any, error) {
@@ -163,8 +163,8 @@ func (c *cached) list(ctx context.Context) error {
 	return err
 }
 
-// ListBlobs implements blob.Reader. What a list says of a blob need not be asked for
-// once more: kopia lists all indexes before it reads them.
+// ListBlobs implements blob.Reader. What a list says of a blob needs no request of its
+// own: kopia lists all indexes before it reads them.
 func (c *cached) ListBlobs(ctx context.Context, prefix blob.ID, each func(blob.Metadata) error) error {
 	at := time.Now()
 	return c.Storage.ListBlobs(ctx, prefix, func(m blob.Metadata) error {
