@@ -5,6 +5,9 @@ package packaging_test
 import (
 	"bytes"
 	"fmt"
+	"io"
+	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"holdfast/internal/splicetest/bundle"
 	"holdfast/internal/testbed/program"
@@ -161,6 +165,7 @@ func TestBesideABundleByTheManual(t *testing.T) {
 		t.Fatal(err)
 	}
 	manual(1) // of a node at rest, to compare with
+	asAService(t, dir, env)
 	before, err := b.Fingerprints(ctx)
 	if err != nil {
 		t.Fatal(err)
@@ -196,6 +201,64 @@ func TestBesideABundleByTheManual(t *testing.T) {
 		t.Error(err)
 	}
 	equal()
+}
+
+// asAService starts the service next to the bundle, as the overlay has it: it answers
+// on this machine, has read the repository, and ends when it should.
+func asAService(t *testing.T, dir string, env []string) {
+	t.Helper()
+	overlay, err := os.ReadFile(filepath.Join("compose", "compose-holdfast-run.yaml"))
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, "compose-holdfast-run.yaml"), overlay, 0o644)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := l.Addr().String()
+	_ = l.Close()
+	_, port, _ := strings.Cut(at, ":")
+	env = append(env, "BACKUP_PORT="+port)
+	compose := func(args ...string) string {
+		t.Helper()
+		return run(t, dir, env, "docker", append([]string{
+			"compose", "-f", "compose-holdfast.yaml", "-f", "compose-holdfast-run.yaml",
+		}, args...)...)
+	}
+	run(t, dir, env, "/bin/sh", "-euc", "cp holdfast/holdfast.yaml before.yaml && "+
+		"printf '\\nhttp: {listen: 0.0.0.0:7433, allow_remote: true}\\nschedule: {drill: never}\\n' >>holdfast/holdfast.yaml")
+	compose("up", "-d")
+	answers := func(path, words string) error {
+		answer, err := http.Get("http://" + at + path) //nolint:noctx // of this test's own service
+		if err != nil {
+			return err
+		}
+		defer func() { _ = answer.Body.Close() }()
+		text, err := io.ReadAll(answer.Body)
+		if err == nil && (answer.StatusCode != http.StatusOK || !strings.Contains(string(text), words)) {
+			err = fmt.Errorf("%s answers %s without %q:\n%s", path, answer.Status, words, text)
+		}
+		return err
+	}
+	for path, words := range map[string]string{"/readyz": "", "/metrics": "holdfast_proven_timestamp_seconds{"} {
+		err := answers(path, words)
+		for end := time.Now().Add(time.Minute); err != nil && time.Now().Before(end); time.Sleep(200 * time.Millisecond) {
+			err = answers(path, words)
+		}
+		if err != nil {
+			t.Fatalf("%v\n%s", err, compose("logs"))
+		}
+	}
+	id := strings.TrimSpace(compose("ps", "-q"))
+	compose("stop")
+	if code := run(t, dir, env, "docker", "inspect", "-f", "{{.State.ExitCode}}", id); strings.TrimSpace(code) != "0" {
+		t.Errorf("it ended with exit code %s\n%s", code, compose("logs"))
+	}
+	compose("rm", "-f")
+	run(t, dir, env, "cp", "before.yaml", "holdfast/holdfast.yaml")
 }
 
 // systemd takes the units, and finds the service well locked in.

@@ -104,6 +104,7 @@ func TestAServerInAContainerIsThrownAway(t *testing.T) {
 			t.Parallel()
 			dir := base(t)
 			d := daemon(t, address, dir)
+			d.Share = sandbox.Share{Memory: 1 << 30, Processors: 1}
 			if f, err := d.Room(t.Context(), 1<<20); err != nil || f.Verdict != holdfast.Holds {
 				t.Errorf("room for a MiB: %+v, %v", f, err)
 			}
@@ -128,6 +129,10 @@ func TestAServerInAContainerIsThrownAway(t *testing.T) {
 			}
 			if f, err := s.Ask(t.Context(), "postgres", "SELECT current_setting('fsync') = 'off'"); err != nil || f.Verdict != holdfast.Holds {
 				t.Errorf("%+v, %v", f, err)
+			}
+			if got := command(t, "inspect", "-f", "{{.HostConfig.Memory}} {{.HostConfig.NanoCpus}} {{.HostConfig.CpuShares}}",
+				s.Address.Get("host")); got != "1073741824 1000000000 128" {
+				t.Errorf("memory, processors and their weight: %s", got)
 			}
 			volume := command(t, "inspect", "-f", "{{range .Mounts}}{{if eq .Type \"volume\"}}{{.Name}}{{end}}{{end}}", s.Address.Get("host"))
 			// While it lives nobody cleans it away.
