@@ -201,6 +201,8 @@ func importRules() []rule {
 		{nil, []string{"repository", "secretmanager", "internal/storetest"}, not("github.com/aws", "github.com/Azure",
 			"cloud.google.com"),
 			"a vendor's way to credentials is used where requests are signed with them"},
+		{nil, []string{"identities/shares"}, not("github.com/cloudflare/circl"),
+			"a key is split and joined in one place, which calculates nothing itself"},
 		{[]string{"metrics"}, nil, func(path string) bool {
 			return vocabulary(path) || below(path, "github.com/prometheus/client_golang")
 		},
@@ -311,6 +313,7 @@ func TestImportRulesFindBreaches(t *testing.T) {
 		{"config", "holdfast/setup"},
 		{"cmd/holdfast", "holdfast/internal/splicetest"},
 		{"identities", "log"},
+		{"identities", "github.com/cloudflare/circl/secretsharing"},
 		{"config", "log/slog"},
 		{"restore", "holdfast/cmd/holdfast"},
 		{"config", "github.com/spf13/cobra"},

@@ -141,6 +141,7 @@ func TestOutputIsAsTheSchemaSays(t *testing.T) {
 	out("identities", 0, "identities", "fetch")
 	out("identities", 0, "identities", "show")
 	out("identity-places", 0, "identities", "places")
+	out("recovery-key", 0, "identities", "new-recovery-key", "--shares", "3", "--threshold", "2", "--directory", "shares")
 	out("verify-plan", 0, "verify", "--read-data", "--dry-run")
 	out("verify", 0, "verify", "--sample", "50%")
 	out("rebuilt-index", 0, "verify", "--rebuild-index")

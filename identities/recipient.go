@@ -11,6 +11,7 @@ import (
 	"filippo.io/age/agessh"
 
 	"holdfast"
+	"holdfast/identities/shares"
 )
 
 // Recipient is a public key that identities are sealed to: an age key (age1…, or
@@ -60,7 +61,8 @@ func bare(text string) string {
 }
 
 func parseRecipient(text string) (Recipient, error) {
-	if strings.HasPrefix(text, "AGE-SECRET-KEY-") || strings.HasPrefix(text, "-----BEGIN") {
+	if strings.HasPrefix(text, "AGE-SECRET-KEY-") || strings.HasPrefix(text, "-----BEGIN") ||
+		shares.Are(holdfast.NewSecret(text)) {
 		return Recipient{}, recipientProblem("a private key is configured as a recipient",
 			"Configure its public key instead, and move the private key to a safe place: "+
 				"it does not belong in the configuration.")

@@ -231,8 +231,16 @@ func seal(t *testing.T, dump []byte, to ...string) []byte {
 	return sealed.Bytes()
 }
 
-func open(sealed []byte, key holdfast.Secret) ([]byte, error) {
-	keys, err := identities.ParseKeys(key)
+func open(sealed []byte, key holdfast.Secret) ([]byte, error) { return openWith(sealed, key) }
+
+func openWith(sealed []byte, texts ...holdfast.Secret) ([]byte, error) {
+	var ring identities.Keyring
+	for _, text := range texts {
+		if err := ring.Add(text); err != nil {
+			return nil, err
+		}
+	}
+	keys, err := ring.Keys()
 	if err != nil {
 		return nil, err
 	}

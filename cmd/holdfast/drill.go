@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"strings"
 
 	"filippo.io/age"
 	"github.com/spf13/cobra"
@@ -14,13 +13,13 @@ import (
 )
 
 type drillFlags struct {
-	keyFile string
-	reports string
-	locale  string
-	without []string
-	server  string
-	boot    bool
-	dryRun  bool
+	keyFiles []string
+	reports  string
+	locale   string
+	without  []string
+	server   string
+	boot     bool
+	dryRun   bool
 }
 
 func newDrill(a *app) *cobra.Command {
@@ -75,7 +74,9 @@ something is unknown, such as whether a network or a socket could be reached.`,
 			return a.drill(cmd.Context(), id, f)
 		},
 	}
-	c.Flags().StringVar(&f.keyFile, "identity-key", "", "file with the recovery key or an SSH private key, to open the identities; - for standard input")
+	c.Flags().StringArrayVar(&f.keyFiles, "identity-key", nil,
+		"file with the recovery key, a share of one or an SSH private key, to open the identities; repeatable; "+
+			"- for standard input")
 	c.Flags().StringVar(&f.reports, "report", "", "directory to write the signed report to")
 	c.Flags().StringVar(&f.locale, "locale", "", "make the databases with this locale instead of the recorded one")
 	c.Flags().StringArrayVar(&f.without, "without", nil, "leave out an object that the sandbox lacks something for, such as 'extension pg_cron'; repeatable")
@@ -87,9 +88,9 @@ something is unknown, such as whether a network or a socket could be reached.`,
 
 func (a *app) drill(ctx context.Context, id string, f drillFlags) error {
 	var keys []age.Identity
-	if f.keyFile != "" {
+	if len(f.keyFiles) > 0 {
 		var err error
-		if keys, err = a.readKeys(strings.TrimPrefix(f.keyFile, "file:")); err != nil {
+		if keys, err = a.readKeys(f.keyFiles); err != nil {
 			return err
 		}
 	}

@@ -23,7 +23,7 @@ set is usable. It is fetched with every backup, and kept sealed.`,
 		Args: subcommand, RunE: help,
 	}
 	c.AddCommand(newIdentitiesFetch(a), newIdentitiesCheck(a), newIdentitiesShow(a), newIdentitiesOpen(a),
-		newIdentitiesPlaces(a), newIdentitiesTestKey(a))
+		newIdentitiesPlaces(a), newIdentitiesTestKey(a), newIdentitiesNewKey(a))
 	return c
 }
 
@@ -179,7 +179,7 @@ func (a *app) withIdentities(ctx context.Context, args []string, fn func(*setup.
 }
 
 func newIdentitiesOpen(a *app) *cobra.Command {
-	var keyFile string
+	var keyFiles []string
 	c := &cobra.Command{
 		Use:   "open [SET | FILE.age]",
 		Short: "Open sealed identities with the recovery key",
@@ -194,7 +194,7 @@ remembered in the repository, for the condition recovery_key_tested.`,
   holdfast identities open /mnt/usb/identities-x.json.age --key-file - <recovery-key.txt`,
 		Args: atMost(1, "one set or file"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			keys, err := a.readKeys(keyFile)
+			keys, err := a.readKeys(keyFiles)
 			if err != nil {
 				return err
 			}
@@ -228,7 +228,7 @@ remembered in the repository, for the condition recovery_key_tested.`,
 			})
 		},
 	}
-	c.Flags().StringVarP(&keyFile, "key-file", "k", "", "file with the recovery key or an SSH private key; - for standard input")
+	keyFilesFlag(c, &keyFiles)
 	return c
 }
 

@@ -80,7 +80,7 @@ func findingsOf(places []setup.IdentityPlace) []setup.Finding {
 }
 
 func newIdentitiesTestKey(a *app) *cobra.Command {
-	var keyFile string
+	var keyFiles []string
 	c := &cobra.Command{
 		Use:   "test-recovery-key",
 		Short: "Prove that a recovery key opens the identities, everywhere",
@@ -95,7 +95,7 @@ for the condition recovery_key_tested.`,
   pass show holdfast-recovery | holdfast identities test-recovery-key --key-file -`,
 		Args: exactly(0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			keys, err := a.readKeys(keyFile)
+			keys, err := a.readKeys(keyFiles)
 			if err != nil {
 				return err
 			}
@@ -111,7 +111,6 @@ for the condition recovery_key_tested.`,
 			})
 		},
 	}
-	c.Flags().StringVarP(&keyFile, "key-file", "k", "",
-		"file with the recovery key or an SSH private key; - for standard input")
+	keyFilesFlag(c, &keyFiles)
 	return c
 }

@@ -2,19 +2,17 @@ package main
 
 import (
 	"context"
-	"errors"
 
 	"filippo.io/age"
 	"github.com/spf13/cobra"
 
-	"holdfast"
-	"holdfast/identities"
 	"holdfast/reonboard"
 	"holdfast/setup"
 )
 
 func newReonboard(a *app) *cobra.Command {
-	var identifier, keyFile string
+	var identifier string
+	var keyFiles []string
 	c := &cobra.Command{
 		Use:   "reonboard [SET]",
 		Short: "Bring the node back from its identities alone, when no set can be used",
@@ -39,7 +37,7 @@ newest proven set that is not in doubt, which is also the default.`,
   holdfast reonboard clean`,
 		Args: atMost(1, "one set"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			keys, err := a.readKeys(keyFile)
+			keys, err := a.readKeys(keyFiles)
 			if err != nil {
 				return err
 			}
@@ -54,7 +52,7 @@ newest proven set that is not in doubt, which is also the default.`,
 	}
 	c.Flags().StringVar(&identifier, "identifier", "",
 		"the new participant's identifier, never used before; without it one is made")
-	c.Flags().StringVarP(&keyFile, "key-file", "k", "", "file with the recovery key; - for standard input")
+	keyFilesFlag(c, &keyFiles)
 	c.AddCommand(newReonboardClean(a))
 	return c
 }
@@ -98,18 +96,6 @@ func (a *app) reonboard(ctx context.Context, p *setup.Parts, keys []age.Identity
 	}
 	a.keyTestForgotten(out.Forgotten)
 	return a.result("reonboarding", out, func() { a.printInstructions(out) })
-}
-
-// readKeys reads the recovery key, or an SSH private key.
-func (a *app) readKeys(file string) ([]age.Identity, error) {
-	if file == "" {
-		return nil, usageError(nil, errors.New("--key-file: name the file with the recovery key, which opens the identities"))
-	}
-	text, err := a.readFile(file)
-	if err != nil {
-		return nil, err
-	}
-	return identities.ParseKeys(a.known.Learn(holdfast.NewSecret(string(text))))
 }
 
 func (a *app) printInstructions(r reonboard.Instructions) {
