@@ -1,7 +1,8 @@
 // Gotest runs go test strictly: it prints the output of what failed, lists every
 // skipped test, and fails when the reason of a skip is not in the list of allowed
-// ones. It ends with the tests that took longest and a line of totals. The time
-// in that line is processor time, of every process that the tests waited for.
+// ones. It ends with the tests that took longest and a line of totals. The times
+// in that line are processor time of each go test, with every process that its
+// tests waited for.
 // Each -- begins the arguments of another go test; they run one after the other,
 // whatever comes of them.
 //
@@ -96,7 +97,7 @@ func (t *tally) run(args []string) (failed bool, err error) {
 		t.take(e)
 	}
 	waitErr := cmd.Wait()
-	t.spent += cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+	t.spent = append(t.spent, cmd.ProcessState.UserTime()+cmd.ProcessState.SystemTime())
 	return waitErr != nil, lines.Err()
 }
 
@@ -124,8 +125,8 @@ type tally struct {
 	out                     io.Writer
 	passed, failed, skipped int
 	unlisted                []string
-	spent                   time.Duration
-	slowest                 int // how many of took to list
+	spent                   []time.Duration // by each go test
+	slowest                 int             // how many of took to list
 	took                    []timed
 }
 
@@ -193,8 +194,12 @@ func (t *tally) finish(broken bool) bool {
 		fmt.Fprintf(t.out, "skipped for a reason that is not allowed: %s", s)
 	}
 	t.listSlowest()
-	fmt.Fprintf(t.out, "\n%d passed, %d failed, %d skipped, %v of processor time\n",
-		t.passed, t.failed, t.skipped, t.spent.Round(time.Second))
+	var spent []string
+	for _, d := range t.spent {
+		spent = append(spent, d.Round(time.Second).String())
+	}
+	fmt.Fprintf(t.out, "\n%d passed, %d failed, %d skipped, %s of processor time\n",
+		t.passed, t.failed, t.skipped, strings.Join(spent, " + "))
 	return broken || t.failed > 0 || len(t.unlisted) > 0 || t.passed == 0
 }
 
