@@ -114,9 +114,10 @@ func locales(ctx context.Context, q querier, major int) ([]holdfast.Locale, erro
 		FROM pg_collation c JOIN pg_namespace n ON n.oid = c.collnamespace
 		WHERE c.collname NOT IN ('default', 'C', 'POSIX', 'ucs_basic') AND (
 			n.nspname !~ '^pg_' AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_collation'::regclass AND d.objid = c.oid AND d.deptype = 'e')
-			OR EXISTS (SELECT FROM pg_attribute a JOIN pg_class r ON r.oid = a.attrelid WHERE a.attcollation = c.oid AND NOT a.attisdropped AND r.oid >= 16384)
-			OR EXISTS (SELECT FROM pg_index i WHERE c.oid = ANY (i.indcollation))
-			OR EXISTS (SELECT FROM pg_type t WHERE t.typcollation = c.oid AND t.oid >= 16384)) ORDER BY 1`)
+			OR c.oid IN (
+				SELECT a.attcollation FROM pg_attribute a WHERE a.attrelid >= 16384 AND NOT a.attisdropped
+				UNION SELECT unnest(i.indcollation) FROM pg_index i
+				UNION SELECT t.typcollation FROM pg_type t WHERE t.oid >= 16384)) ORDER BY 1`)
 	if err != nil {
 		return nil, err
 	}
