@@ -56,8 +56,9 @@ func cut(index int, r relation, segmentBlocks int64) []unit {
 // groups distributes the tables over at most most groups: the small tables
 // together first, then the large ones by size, so that most locks are given
 // back within moments. Where there are more large tables than groups,
-// neighbours in size share one.
-func groups(tables []relation, segmentBlocks int64, most int) []group {
+// neighbours in size share one. So do groups of together less than least bytes:
+// each costs a connection for each lane, and locks are soon given back anyway.
+func groups(tables []relation, segmentBlocks int64, most int, least int64) []group {
 	order := make([]int, len(tables))
 	for i := range order {
 		order[i] = i
@@ -76,13 +77,21 @@ func groups(tables []relation, segmentBlocks int64, most int) []group {
 		large = append(large, g)
 	}
 	for len(large) > 1 && len(large) > most-1 {
-		large = joinSmallest(large)
+		large = joinAt(large, smallestPair(large))
 	}
 	var out []group
 	if len(small.units) > 0 {
 		out = append(out, small)
 	}
-	return append(out, large...)
+	out = append(out, large...)
+	for len(out) > 1 {
+		at := smallestPair(out)
+		if out[at].bytes+out[at+1].bytes >= least {
+			break
+		}
+		out = joinAt(out, at)
+	}
+	return out
 }
 
 func (g *group) add(table int, units []unit, bytes int64) {
@@ -91,14 +100,18 @@ func (g *group) add(table int, units []unit, bytes int64) {
 	g.bytes += bytes
 }
 
-// joinSmallest joins the two neighbours that are smallest together.
-func joinSmallest(list []group) []group {
-	at := 0
+// smallestPair is the first of the two neighbours that are smallest together.
+func smallestPair(list []group) (at int) {
 	for i := range len(list) - 1 {
 		if list[i].bytes+list[i+1].bytes < list[at].bytes+list[at+1].bytes {
 			at = i
 		}
 	}
+	return at
+}
+
+// joinAt joins a group with the one behind it.
+func joinAt(list []group, at int) []group {
 	list[at].tables = append(list[at].tables, list[at+1].tables...)
 	list[at].units = append(list[at].units, list[at+1].units...)
 	list[at].bytes += list[at+1].bytes

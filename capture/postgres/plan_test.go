@@ -69,23 +69,26 @@ func TestGroups(t *testing.T) {
 		name   string
 		tables []relation
 		most   int
+		least  int64
 		want   [][]int
 	}{
-		{"nothing", nil, 4, nil},
-		{"small tables share one group, smallest first", sizes(5, 1, 3), 4, [][]int{{1, 2, 0}}},
-		{"large ones follow by size, each on its own", sizes(100, 1, 50, 200), 4, [][]int{{1}, {2}, {0}, {3}}},
-		{"where there are too many, the smallest neighbours join", sizes(1, 20, 30, 400, 500), 4, [][]int{
+		{"nothing", nil, 4, 0, nil},
+		{"small tables share one group, smallest first", sizes(5, 1, 3), 4, 0, [][]int{{1, 2, 0}}},
+		{"large ones follow by size, each on its own", sizes(100, 1, 50, 200), 4, 0, [][]int{{1}, {2}, {0}, {3}}},
+		{"where there are too many, the smallest neighbours join", sizes(1, 20, 30, 400, 500), 4, 0, [][]int{
 			{0},
 			{1, 2},
 			{3},
 			{4},
 		}},
-		{"two groups are the least: small and large", sizes(1, 20, 30, 400), 2, [][]int{{0}, {1, 2, 3}}},
-		{"no small table", sizes(20, 30), 6, [][]int{{0}, {1}}},
+		{"two groups are the least: small and large", sizes(1, 20, 30, 400), 2, 0, [][]int{{0}, {1, 2, 3}}},
+		{"no small table", sizes(20, 30), 6, 0, [][]int{{0}, {1}}},
+		{"groups of a few files join, small tables too", sizes(5, 20, 30, 400, 500), 6, 100, [][]int{{0, 1, 2}, {3}, {4}}},
+		{"a small database is one group", sizes(5, 20, 30), 6, 100, [][]int{{0, 1, 2}}},
 	} {
 		var got [][]int
 		units, tables := 0, 0
-		for _, g := range groups(c.tables, 10, c.most) {
+		for _, g := range groups(c.tables, 10, c.most, c.least) {
 			got = append(got, g.tables)
 			units += len(g.units)
 			tables += len(g.tables)

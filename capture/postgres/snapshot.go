@@ -82,7 +82,8 @@ func (r *run) trySnap(ctx context.Context) (again bool, err error) {
 		return fail(err)
 	}
 	perLane := (r.Options.Connections - 3) / r.Options.Lanes // besides control, exporter and watcher
-	r.groups = groups(r.tables, r.Options.SegmentBlocks, max(perLane, 2))
+	const blockBytes, least = 8 << 10, 4                     // files
+	r.groups = groups(r.tables, r.Options.SegmentBlocks, max(perLane, 2), least*r.Options.SegmentBlocks*blockBytes)
 	r.leases = make([][]*lease, r.Options.Lanes)
 	opening, openCtx := errgroup.WithContext(ctx)
 	for lane := range r.leases {
