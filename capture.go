@@ -40,6 +40,8 @@ type TakenOver struct {
 	// Audited are bytes that would have been taken over, and were read to see whether
 	// they are the same.
 	Audited int64 `json:"bytes_audited"`
+	// Schema says that the schema is the earlier set's as well.
+	Schema bool `json:"schema,omitempty"`
 }
 
 // Disproof is a range of a table that was said to be unchanged and is not what an

@@ -156,13 +156,14 @@ type run struct {
 	server holdfast.Server
 	base   holdfast.Database
 
-	earlier  holdfast.Earlier
-	ground   ground
-	old      *earlier // nil: everything is read
-	tables   []relation
-	groups   []group
-	leases   [][]*lease // by lane, by group
-	snapshot string
+	earlier    holdfast.Earlier
+	ground     ground
+	old        *earlier // nil: everything is read
+	schemaRead schemaReading
+	tables     []relation
+	groups     []group
+	leases     [][]*lease // by lane, by group
+	snapshot   string
 
 	of       holdfast.Captured
 	digest   *schemaDigest
@@ -214,10 +215,7 @@ func (d Dumper) once(
 	r.of = holdfast.Captured{Component: c.Name, Kind: c.Kind, Database: r.base}
 	r.rows = content.Rows{Schema: r.file("schema.dump"), Globals: r.file("globals.sql")}
 	d.Options.Events.Report(SnapshotTaken{Component: c.Name, Tables: len(r.tables), Bytes: r.total})
-	if err := r.dump(ctx, &capture); err != nil {
-		return holdfast.Capture{}, err
-	}
-	if err := r.flushed(ctx, position); err != nil {
+	if err := r.dump(ctx, &capture, position); err != nil {
 		return holdfast.Capture{}, err
 	}
 	if err := r.writeReadings(ctx); err != nil {
@@ -272,7 +270,8 @@ func (r *run) build(ctx context.Context) (position string, err error) {
 		return "", err
 	}
 	r.old = readEarlier(ctx, r.earlier, r.ground, r.clock().Wall, r.Options.Reread)
-	return position, nil
+	r.schemaRead, err = r.readSchemaGround(ctx)
+	return position, err
 }
 
 // takenOver sums up what was taken over; nil where nothing could be.
@@ -306,8 +305,9 @@ func (r *run) prepare() {
 	}
 }
 
-// dump reads everything in the snapshot.
-func (r *run) dump(ctx context.Context, capture *holdfast.Capture) error {
+// dump reads everything in the snapshot, and meanwhile waits until the log is on
+// the server's disk up to the position.
+func (r *run) dump(ctx context.Context, capture *holdfast.Capture, position string) error {
 	watch := &watcher{
 		component: r.component.Name, application: r.application, events: r.Options.Events,
 		limit: r.Options.WaitLimit, interval: max(r.Options.WaitLimit/10, 20*time.Millisecond),
@@ -334,6 +334,7 @@ func (r *run) dump(ctx context.Context, capture *holdfast.Capture) error {
 		}
 		readers.Go(func() error { return r.schema(ctx) })
 		readers.Go(func() error { return r.facts(ctx) })
+		readers.Go(func() error { return r.flushed(ctx, position) })
 		return readers.Wait()
 	})
 	err = work.Wait()
@@ -499,14 +500,21 @@ func (r *run) splice(ctx context.Context, name string, fill func(holdfast.Splice
 	return err
 }
 
-// schema has pg_dump write the schema, in the common snapshot.
+// schema has pg_dump write the schema, in the common snapshot, unless the earlier
+// set has the same.
 func (r *run) schema(ctx context.Context) error {
+	if carried, err := r.carrySchema(ctx); carried || err != nil {
+		return err
+	}
 	err := r.put(ctx, r.file("schema.dump"), func(w io.Writer) error {
 		r.digest = newSchemaDigest(w)
+		// Later than the watcher, which knows who waits and records it.
+		patience := 2*r.Options.WaitLimit + time.Second
 		return r.Tools.near(r.Address).run(ctx, r.server.Major(), r.info, r.application, r.digest, "pg_dump",
-			"--schema-only", "--format=custom", "--compress=0", "--snapshot="+r.snapshot, "--no-subscriptions",
-			// Later than the watcher, which knows who waits and records it.
-			fmt.Sprintf("--lock-wait-timeout=%d", (2*r.Options.WaitLimit+time.Second).Milliseconds()))
+			slices.Concat(schemaOptions, []string{
+				"--snapshot=" + r.snapshot,
+				fmt.Sprintf("--lock-wait-timeout=%d", patience.Milliseconds()),
+			})...)
 	})
 	var tool *toolFailed
 	if errors.As(err, &tool) && strings.Contains(tool.complaint, "LOCK TABLE") {

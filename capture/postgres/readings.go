@@ -19,6 +19,7 @@ import (
 type readings struct {
 	Ground ground         `json:"ground"`
 	Tables []tableReading `json:"tables"`
+	Schema *schemaReading `json:"schema,omitempty"`
 }
 
 // tableReading is what the strips of one table gave.
@@ -56,6 +57,7 @@ type earlier struct {
 	horizon string // H of the rule, as a transaction number
 	strips  map[string]map[int64]strip
 	epochs  map[string]string
+	schema  schemaReading             // the zero one: pg_dump writes the schema
 	due     map[string]map[int64]bool // strips that are to be read again, although nothing in them changed
 }
 
@@ -87,6 +89,9 @@ func readEarlier(ctx context.Context, from holdfast.Earlier, now ground, at time
 		for _, s := range t.Strips {
 			e.strips[key][s.From] = s
 		}
+	}
+	if s := was.Schema; s != nil && at.Sub(s.Read) < reread {
+		e.schema = *s
 	}
 	e.due = dueAgain(was, from.Part.Consistent.Wall, at, reread)
 	return e
@@ -140,6 +145,9 @@ func (r *run) writeReadings(ctx context.Context) error {
 		return nil
 	}
 	out := readings{Ground: r.ground}
+	if r.schemaRead.holds() {
+		out.Schema = &r.schemaRead
+	}
 	for i, t := range r.tables {
 		if t.epoch == "" || len(r.strips[i]) == 0 {
 			continue

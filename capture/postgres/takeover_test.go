@@ -25,6 +25,7 @@ type generations struct {
 	s       source
 	part    holdfast.Part
 	files   folder
+	schema  bool // the newest took the schema over
 }
 
 // next takes a set that may take over from the one before.
@@ -54,9 +55,11 @@ func (g *generations) must(o postgres.Options) float64 {
 	if p.Disproof != nil {
 		g.t.Errorf("disproved: %+v", p.Disproof)
 	}
+	g.schema = false
 	if p.TakenOver == nil {
 		return 0
 	}
+	g.schema = p.TakenOver.Schema
 	return float64(p.TakenOver.Bytes) / float64(p.Bytes)
 }
 
@@ -135,6 +138,9 @@ func TestRowsThatStayAreTakenOver(t *testing.T) {
 			if share := g.must(strips); share < 0.8 {
 				t.Errorf("nothing changed, and %.2f were taken over", share)
 			}
+			if !g.schema {
+				t.Error("no row of a system table changed, and pg_dump wrote the schema")
+			}
 			g.equal(server, "back")
 		})
 	}
@@ -149,6 +155,11 @@ func TestWhatHasToBeReadIsRead(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	unreadable := func(t *testing.T) {
+		if err := os.Remove(filepath.Join(string(g.files), g.s.name, "schema.dump")); err != nil {
+			t.Fatal(err)
+		}
+	}
 	change := func(sql string) func(*testing.T) { return func(t *testing.T) { exec1(t, g.s.dsn, sql) } }
 	g.must(strips)
 	for _, c := range []struct {
@@ -158,9 +169,11 @@ func TestWhatHasToBeReadIsRead(t *testing.T) {
 		at, to float64 // the share that is taken over
 	}{
 		{"nothing", func(*testing.T) {}, strips, 0.8, 1},
+		{"a comment", change(`COMMENT ON TABLE events IS 'what happened'`), strips, 0.8, 1},
 		{"VACUUM and FREEZE", change(`VACUUM (FREEZE, ANALYZE)`), strips, 0.8, 1},
 		{"rows locked", change(`SELECT count(*) FROM (SELECT FROM contracts FOR UPDATE) x`), strips, 0.8, 1},
 		{"an update that is rolled back", change(`BEGIN; UPDATE contracts SET state = 9; ROLLBACK`), strips, 0.8, 1},
+		{"a schema that cannot be read", unreadable, strips, 0.8, 1},
 		{"VACUUM FULL", change(`VACUUM FULL contracts`), strips, 0.4, 0.9},
 		{"a column with a constant", change(`ALTER TABLE events ADD level int DEFAULT 7`), strips, 0.1, 0.75},
 		{"a label", change(`ALTER TYPE mood RENAME VALUE 'busy' TO 'loud'`), strips, 0.1, 0.75},
@@ -175,6 +188,11 @@ func TestWhatHasToBeReadIsRead(t *testing.T) {
 			c.do(t)
 			if share := g.must(c.o); share < c.at || share > c.to {
 				t.Errorf("%.2f were taken over, want %.2f to %.2f", share, c.at, c.to)
+			}
+			want := strings.Contains(" nothing, VACUUM and FREEZE, rows locked, an update that is rolled back, and again nothing,",
+				" "+c.name+",")
+			if g.schema != want {
+				t.Errorf("the schema was taken over: %v", g.schema)
 			}
 		})
 	}

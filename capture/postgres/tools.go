@@ -121,7 +121,7 @@ func inDir(dir string) string {
 
 // versions remembers what programs on this machine said of themselves, as long
 // as they stay the same: a restore needs them many times.
-var versions sync.Map // of program to int
+var versions sync.Map // of program to string
 
 type program struct {
 	path  string
@@ -129,35 +129,41 @@ type program struct {
 	since time.Time
 }
 
+// versionOf is a program's major version; 0 where it is unknown.
 func (t Tools) versionOf(ctx context.Context, path string) int {
+	m := toolVersion.FindStringSubmatch(t.saysVersion(ctx, path))
+	if m == nil {
+		return 0
+	}
+	v, _ := strconv.Atoi(m[1])
+	return v
+}
+
+// saysVersion is what a program says of its version; "" if it fails.
+func (t Tools) saysVersion(ctx context.Context, path string) string {
 	info, err := os.Stat(path)
 	if t.Elsewhere != nil || err != nil {
 		return t.askVersion(ctx, path)
 	}
 	key := program{path, info.Size(), info.ModTime()}
 	if v, ok := versions.Load(key); ok {
-		return v.(int) //nolint:forcetypeassert // nothing else is in it
+		return v.(string) //nolint:forcetypeassert // nothing else is in it
 	}
 	v := t.askVersion(ctx, path)
-	if v > 0 {
+	if toolVersion.MatchString(v) {
 		versions.Store(key, v)
 	}
 	return v
 }
 
-func (t Tools) askVersion(ctx context.Context, path string) int {
+func (t Tools) askVersion(ctx context.Context, path string) string {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	var out bytes.Buffer
 	if ok, err := t.start(ctx, "", nil, nil, &out, io.Discard, path, "--version"); err != nil || !ok {
-		return 0
+		return ""
 	}
-	m := toolVersion.FindSubmatch(out.Bytes())
-	if m == nil {
-		return 0
-	}
-	v, _ := strconv.Atoi(string(m[1]))
-	return v
+	return strings.TrimSpace(out.String())
 }
 
 // run runs a client program against a database. The password goes through the

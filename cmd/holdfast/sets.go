@@ -218,8 +218,12 @@ func (a *app) printSet(set holdfast.Set) {
 func (a *app) printTakenOver(set holdfast.Set) {
 	for _, c := range set.Parts() {
 		if t := c.TakenOver; t != nil {
-			a.printf("Read of %s: %s; taken over from set %s: %s, the oldest reading of %s\n", c.Component,
-				size.Of(c.Bytes-t.Bytes), t.From, size.Of(t.Bytes), when(t.Oldest))
+			schema := ""
+			if t.Schema {
+				schema = ", and the schema"
+			}
+			a.printf("Read of %s: %s; taken over from set %s: %s, the oldest reading of %s%s\n", c.Component,
+				size.Of(c.Bytes-t.Bytes), t.From, size.Of(t.Bytes), when(t.Oldest), schema)
 		}
 		if d := c.Disproof; d != nil {
 			a.printf("Changed unseen: table %s of %s, from block %d on, since %s. Everything was read again.\n", d.Table,
