@@ -27,7 +27,8 @@ type Source interface {
 	// Look finds what to capture, and refuses what cannot be captured.
 	Look(ctx context.Context, c holdfast.Component) (observed.Outlook, error)
 	// Capture puts the component's files into out and says what they are. What did
-	// not change since the earlier set it may take over.
+	// not change since the earlier set it may take over. An error may come with a
+	// capture that has only a disproof, which is recorded all the same.
 	Capture(
 		ctx context.Context, c holdfast.Component, clock holdfast.Clock, out holdfast.Sink, earlier holdfast.Earlier,
 	) (holdfast.Capture, error)
@@ -343,7 +344,7 @@ func (j Job) take(ctx context.Context, attempt int, last holdfast.Set, files hol
 	})
 	unnoted := j.noteDisproofs(context.WithoutCancel(ctx), set) // of a set that came to nothing as well
 	if err != nil {
-		return holdfast.Set{}, err
+		return holdfast.Set{}, errors.Join(err, unnoted)
 	}
 	if err := errors.Join(j.readBack(ctx, set), unnoted); err != nil {
 		return set, err
@@ -469,10 +470,15 @@ func (j Job) captures(
 				return nil
 			})
 		}
-		if err := group.Wait(); err != nil {
+		err := group.Wait()
+		for _, c := range done {
+			if len(c.Components) > 0 { // what one found is worth noting although another failed
+				set.Captures = append(set.Captures, c)
+			}
+		}
+		if err != nil {
 			return err
 		}
-		set.Captures = append(set.Captures, done...)
 	}
 	return nil
 }

@@ -84,13 +84,20 @@ const givingWayTries = 4
 // of our locks as long as the limit allows, the dump releases its locks and
 // starts again a little later, a few times. Rows that did not change since the
 // earlier set are taken over from it; if that ever turns out to be wrong, the dump
-// starts again and reads everything.
+// starts again and reads everything. Should that fail, the error comes with a
+// capture that has only the disproof.
 func (d Dumper) Capture(
 	ctx context.Context, c holdfast.Component, clock holdfast.Clock, out holdfast.Sink, earlier holdfast.Earlier,
-) (holdfast.Capture, error) {
+) (capture holdfast.Capture, err error) {
 	began := clock()
 	var waits []holdfast.Wait
 	var found *holdfast.Disproof
+	defer func() {
+		if err != nil && found != nil {
+			capture.Disproof = found
+			capture.Components = []holdfast.Captured{{Component: c.Name, Kind: c.Kind}}
+		}
+	}()
 	if d.Options.Full {
 		earlier = holdfast.Earlier{}
 	}

@@ -250,6 +250,7 @@ func TestEveryConditionOnRealParts(t *testing.T) {
 	c.rehearsed(c.config(), holdfast.Holds, time.Hour)
 	c.copyElsewhere()
 
+	t.Run("sets in doubt are named", func(t *testing.T) { c.doubted(t, plain) })
 	t.Run("all hold", func(t *testing.T) {
 		list := c.judge(c.config())
 		for _, got := range list {
@@ -331,6 +332,27 @@ func (c *checked) expect(t *testing.T, conf *config.Config, code check.Code, wan
 }
 
 // conditions makes every condition violated, and undetermined.
+// doubted lists and shows the set that may have rows wrong, whose repository
+// remembers that.
+func (c *checked) doubted(t *testing.T, of *config.Config) {
+	text, err := os.ReadFile(c.path("holdfast.yaml"))
+	c.must(err)
+	there := c.path("doubted.yaml")
+	c.must(os.WriteFile(there, bytes.ReplaceAll(text, []byte(c.path("repository")), []byte(of.Repository.Place.String())), 0o600))
+	const rows = "participant: table par_contracts, from block 0 on, changed without a transaction between "
+	for command, want := range map[string]string{
+		"list": "In doubt: set 20", "show latest": "In doubt: " + rows,
+	} {
+		said := c.holdfast(0, append([]string{"--config", there}, strings.Fields(command)...)...)
+		if !strings.Contains(said, want) || !strings.Contains(said, rows) {
+			t.Errorf("%s says no doubt:\n%s", command, said)
+		}
+		if said := c.holdfast(0, strings.Fields(command)...); strings.Contains(said, "In doubt") {
+			t.Errorf("%s says a doubt where none is remembered:\n%s", command, said)
+		}
+	}
+}
+
 func (c *checked) conditions(t *testing.T, plain, reversed, unknown, old, gap *config.Config) {
 	in := func(conf *config.Config) func(*config.Config) {
 		return func(changed *config.Config) { changed.Repository.Place = conf.Repository.Place }
