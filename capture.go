@@ -23,11 +23,22 @@ type Capture struct {
 	Server     Server     `json:"server"`
 	WAL        WAL        `json:"wal"`
 	Content    Content    `json:"content"`
+	Ground     *Ground    `json:"ground,omitempty"` // nil: unknown
 	LeftOut    []LeftOut  `json:"left_out,omitempty"`
 	Bytes      int64      `json:"bytes_read"` // of all rows, those that were taken over as well
 	TakenOver  *TakenOver `json:"taken_over,omitempty"`
 	Disproof   *Disproof  `json:"disproof,omitempty"`
 	Waits      []Wait     `json:"waits_caused,omitempty"`
+}
+
+// Ground is the state of the server that a capture read, in transaction numbers.
+type Ground struct {
+	Instance string `json:"instance"` // the database and the run of its server
+	Horizon  uint64 `json:"horizon"`  // every transaction below it had ended
+	Next     uint64 `json:"next"`     // the first that was not given out
+	// Own is a number that the capture took itself afterwards, and changed nothing
+	// with; 0: none.
+	Own uint64 `json:"own,omitempty"`
 }
 
 // TakenOver says how much of a capture was not read from the database, because an

@@ -7,6 +7,7 @@ import (
 
 	"holdfast"
 	"holdfast/loss"
+	"holdfast/observed"
 	"holdfast/record"
 )
 
@@ -21,9 +22,17 @@ type Loss struct {
 	Replay   *time.Duration   `json:"replay_ns,omitempty"`           // of ledger time
 	Estimate time.Duration    `json:"restore_estimate_ns,omitempty"` // by the newest drill that proved a set
 	Losses   []loss.Loss      `json:"losses"`
+	New      []NewRows        `json:"new_rows,omitempty"` // where they were counted
+	Unseen   []string         `json:"new_rows_unknown,omitempty"`
 	Unknown  []string         `json:"untold"` // what could not be compared, and why
 	Complete holdfast.Verdict `json:"complete"`
 	Steps    []string         `json:"steps"` // by hand, in order
+}
+
+// NewRows are rows of a table that are new or changed since the set.
+type NewRows struct {
+	Component holdfast.ComponentName `json:"component"`
+	observed.Growth
 }
 
 // Losses computes what `holdfast restore latest` would lose. Without a proven set
@@ -46,6 +55,7 @@ func Losses(o Observations, now time.Time) *Loss {
 	for _, c := range s.Parts() {
 		bytes += c.Database.Bytes
 		v.compare(out, c)
+		v.count(out, c)
 	}
 	if drills, ok := v.Drills.Get(); ok {
 		out.Estimate, _ = record.RestoreEstimate(bytes, drills)
@@ -55,6 +65,21 @@ func Losses(o Observations, now time.Time) *Loss {
 	}
 	out.Steps = v.steps(s, out.Losses)
 	return out
+}
+
+// count adds the rows that are new in one component, if they were counted.
+func (v *view) count(out *Loss, c holdfast.Part) {
+	since, asked := v.Since[c.Component]
+	if !asked {
+		return
+	}
+	tables, ok := since.Get()
+	if !ok {
+		out.Unseen = append(out.Unseen, fmt.Sprintf("%s: %s", c.Component, since.Missing()))
+	}
+	for _, t := range tables {
+		out.New = append(out.New, NewRows{c.Component, t})
+	}
 }
 
 // compare adds what one component would lose.

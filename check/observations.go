@@ -18,6 +18,8 @@ type Observations struct {
 	KeyTests   holdfast.Observed[[]record.KeyTest]
 	Disproofs  holdfast.Observed[[]record.Disproof]
 	Live       map[holdfast.ComponentName]holdfast.Observed[observed.Database]
+	// Since are the rows that are new since the set of Latest; nil: not asked.
+	Since      map[holdfast.ComponentName]holdfast.Observed[[]observed.Growth]
 	Identities holdfast.Observed[holdfast.IdentityFacts] // of the running node, checked against its live database
 	Clear      string                                    // a file that has the identities in clear; "" for none
 	App        holdfast.Observed[observed.App]
@@ -32,6 +34,12 @@ type Observations struct {
 	Locks      holdfast.Observed[Locks]
 	Declared   Declared
 	Limits     Limits
+}
+
+// Latest is the set that `holdfast restore latest` takes, if there is one.
+func (o Observations) Latest(now time.Time) (holdfast.Set, bool) {
+	set, _, ok := newView(o, now).latest()
+	return set, ok
 }
 
 // Repository is what was found in the repository.

@@ -8,6 +8,12 @@ import (
 	"holdfast"
 )
 
+// Growth is how many rows of a table a set does not have as they are.
+type Growth struct {
+	Table string `json:"table"`
+	Rows  int64  `json:"rows"`
+}
+
 // Database is a view of a component's running database.
 type Database struct {
 	Alive   []string // who is connected, in words; not Holdfast itself

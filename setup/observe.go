@@ -53,6 +53,25 @@ func (p *Parts) Observe(ctx context.Context) (check.Observations, error) {
 	return seen, err
 }
 
+// Since counts the rows that are new since the latest set. It looks at every page
+// of the tables, and reads no row.
+func (p *Parts) Since(
+	ctx context.Context, seen check.Observations,
+) (map[holdfast.ComponentName]holdfast.Observed[[]observed.Growth], error) {
+	set, ok := seen.Latest(time.Now())
+	live, err := p.databasesOrWhyNot(ctx)
+	if err != nil || !ok {
+		return nil, err
+	}
+	out := map[holdfast.ComponentName]holdfast.Observed[[]observed.Growth]{}
+	for _, part := range set.Parts() {
+		if at, has := live.Addresses[part.Component]; has {
+			out[part.Component] = holdfast.Observe(p.dumper(at).Since(ctx, part.Ground))
+		}
+	}
+	return out, ctx.Err()
+}
+
 // limits are the thresholds of the conditions.
 func (p *Parts) limits() check.Limits {
 	c := p.Config.Check

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"holdfast"
+	"holdfast/databases"
 	"holdfast/loss"
 )
 
@@ -78,10 +79,35 @@ func (w wish) with(found []string, now time.Time) wish {
 	return next
 }
 
+// untouched says whether nothing at all has changed in the node's databases since
+// the set was taken, by one question to each.
+func (p *Parts) untouched(ctx context.Context, live databases.Live, set holdfast.Set) (bool, error) {
+	var own []uint64
+	for _, part := range set.Parts() {
+		if part.Ground != nil {
+			own = append(own, part.Ground.Own)
+		}
+	}
+	for _, part := range set.Parts() {
+		at, has := live.Addresses[part.Component]
+		if !has {
+			return false, nil
+		}
+		same, err := p.dumper(at).Untouched(ctx, part.Ground, own)
+		if err != nil || !same {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
 // lostSince are what the live databases have and the set has not.
 func (p *Parts) lostSince(ctx context.Context, set holdfast.Set) (found []string, err error) {
 	live, err := p.Databases(ctx)
 	if err != nil {
+		return nil, err
+	}
+	if same, err := p.untouched(ctx, live, set); same || err != nil {
 		return nil, err
 	}
 	for _, part := range set.Parts() {

@@ -228,7 +228,7 @@ func (d Dumper) once(
 	if err := r.writeReadings(ctx); err != nil {
 		return holdfast.Capture{}, err
 	}
-	capture.TakenOver = r.takenOver()
+	capture.TakenOver, capture.Ground = r.takenOver(), r.ground.public()
 	capture.Ended, capture.Components, capture.Content = clock(), []holdfast.Captured{r.of}, r.rows
 	return capture, nil
 }

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"holdfast"
 )
 
 // ground is what two captures have to share, so that the rule for unchanged rows
@@ -19,6 +21,15 @@ type ground struct {
 	// xmax or list, which leave out subtransactions.
 	Horizon uint64 `json:"horizon"`
 	Next    uint64 `json:"next"` // the first transaction number that was not given out
+	own     uint64 // taken afterwards, to wake the server
+}
+
+// public is the ground as the manifest has it; nil where there is none.
+func (g ground) public() *holdfast.Ground {
+	if !g.holds() {
+		return nil
+	}
+	return &holdfast.Ground{Instance: g.Instance, Horizon: g.Horizon, Next: g.Next, Own: g.own}
 }
 
 // tooFar is half of the distance at which transaction numbers, which have 32
@@ -49,26 +60,31 @@ func (r *run) readGround(ctx context.Context) (position string, err error) {
 		return "", err
 	}
 	defer func() { _ = tx.Rollback(ctx) }()
-	var g ground
+	r.ground, position, err = groundOf(ctx, tx, r.server)
+	return position, err
+}
+
+// groundOf reads the ground of a snapshot; one that does not hold where the server
+// does not say what it takes.
+func groundOf(ctx context.Context, q querier, of holdfast.Server) (g ground, position string, err error) {
 	var horizon, next, fsync string
-	err = tx.QueryRow(ctx, `SELECT pg_snapshot_xmin(s)::text, pg_snapshot_xmax(s)::text,
+	err = q.QueryRow(ctx, `SELECT pg_snapshot_xmin(s)::text, pg_snapshot_xmax(s)::text,
 		concat_ws(' ', extract(epoch FROM pg_postmaster_start_time()),
 			(SELECT oid FROM pg_database WHERE datname = current_database()),
 			current_setting('server_version_num'), $1::text), current_setting('fsync'), pg_current_wal_insert_lsn()::text
-		FROM pg_current_snapshot() s`, r.server.SystemID).Scan(&horizon, &next, &g.Instance, &fsync, &position)
+		FROM pg_current_snapshot() s`, of.SystemID).Scan(&horizon, &next, &g.Instance, &fsync, &position)
 	switch {
 	case code(err) != "":
-		return "", nil // the role may not ask
+		return ground{}, "", nil // the role may not ask
 	case err != nil:
-		return "", err
+		return ground{}, "", err
 	case fsync != "on":
-		return "", nil // what was seen may not be there after a crash
+		return ground{}, "", nil // what was seen may not be there after a crash
 	}
 	if _, err := fmt.Sscan(horizon+" "+next, &g.Horizon, &g.Next); err != nil {
-		return "", fmt.Errorf("snapshot %s to %s: %w", horizon, next, err)
+		return ground{}, "", fmt.Errorf("snapshot %s to %s: %w", horizon, next, err)
 	}
-	r.ground = g
-	return position, nil
+	return g, position, nil
 }
 
 // flushed waits until what the capture saw is on the server's disk. Before that a
@@ -86,7 +102,9 @@ func (r *run) flushed(ctx context.Context, position string) error {
 		err := r.ctl.QueryRow(ctx, `SELECT pg_current_wal_flush_lsn() >= $1::pg_lsn`, position).Scan(&flushed)
 		if err == nil && !flushed && !woken {
 			woken = true
-			_, err = r.ctl.Exec(ctx, `SELECT pg_current_xact_id()`)
+			var number string
+			err = r.ctl.QueryRow(ctx, `SELECT pg_current_xact_id()::text`).Scan(&number)
+			_, _ = fmt.Sscan(number, &r.ground.own)
 		}
 		switch {
 		case err != nil && code(err) == "":

@@ -53,7 +53,7 @@ that none is, but something is unknown.`,
 			if err != nil {
 				return err
 			}
-			report, err := a.check(cmd.Context())
+			report, err := a.check(cmd.Context(), loss)
 			if err != nil {
 				return err
 			}
@@ -96,7 +96,7 @@ func codesOf(names []string) ([]check.Code, error) {
 }
 
 // check looks at everything and judges it.
-func (a *app) check(ctx context.Context) (check.Report, error) {
+func (a *app) check(ctx context.Context, rows bool) (check.Report, error) {
 	p, err := a.open()
 	if err != nil {
 		return check.Report{}, err
@@ -105,6 +105,11 @@ func (a *app) check(ctx context.Context) (check.Report, error) {
 	o, err := p.Observe(ctx)
 	if err != nil {
 		return check.Report{}, err
+	}
+	if rows {
+		if o.Since, err = p.Since(ctx, o); err != nil {
+			return check.Report{}, err
+		}
 	}
 	return check.Make(o, time.Now().UTC()), nil
 }
@@ -273,6 +278,15 @@ func (a *app) printLoss(l *check.Loss) {
 	}
 	for _, text := range l.Unknown {
 		a.printf("  ? %s\n", short(text))
+	}
+	if len(l.New)+len(l.Unseen) > 0 {
+		a.printf("\nRows that are new or changed since:\n")
+		for _, t := range l.New {
+			a.printf("  - %s: %d in table %s\n", t.Component, t.Rows, t.Table)
+		}
+		for _, text := range l.Unseen {
+			a.printf("  ? %s\n", short(text))
+		}
 	}
 	a.printf("\nBy hand, around a restore:\n")
 	for i, step := range l.Steps {
