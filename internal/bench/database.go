@@ -24,8 +24,8 @@ var ordinary = map[string]string{
 	"log_lock_waits":  "off",
 }
 
-func startNode(ctx context.Context, mb int64) (*splicetest.Node, error) {
-	return splicetest.StartNode(ctx, splicetest.NodeOptions{Bytes: mb << 20, Settings: ordinary})
+func startNode(ctx context.Context, o options) (*splicetest.Node, error) {
+	return splicetest.StartNode(ctx, splicetest.NodeOptions{Version: o.postgres, Bytes: o.mb << 20, Settings: ordinary})
 }
 
 // settle leaves the database as a server in use has it: vacuumed, analysed,

@@ -42,8 +42,8 @@ func (r repository) command(args ...string) command {
 }
 
 // backup takes one set and says how large the repository is then.
-func (r repository) backup(ctx context.Context) (sample, holdfast.Capture, error) {
-	s, err := execute(ctx, r.command("backup", "--output", "json"))
+func (r repository) backup(ctx context.Context, flags ...string) (sample, holdfast.Capture, error) {
+	s, err := execute(ctx, r.command(append([]string{"backup", "--output", "json"}, flags...)...))
 	if err != nil {
 		return s, holdfast.Capture{}, err
 	}

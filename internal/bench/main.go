@@ -42,10 +42,21 @@ type options struct {
 	holdfast   string
 	parts      string
 	alone      bool
+	howMany    int
+	turn       float64
+	window     time.Duration
+	postgres   string
 }
 
 // The parts of a run, in their order.
-var parts = []string{"sets", "restore", "waits", "memory", "inspect", "drill", "rehearsal", "idle", "places", "page"}
+var parts = []string{
+	"sets", "restore", "waits", "memory", "inspect", "drill", "rehearsal", "idle",
+	"many", "cadence", "latency", "increments", "places", "page",
+}
+
+// usual are the parts that are measured when none are named: those that take
+// minutes, and need no server of their own.
+const usual = "sets,restore,waits,memory,inspect,drill,rehearsal,idle"
 
 func main() {
 	var o options
@@ -60,8 +71,11 @@ func main() {
 	flag.Float64Var(&o.growth, "growth", 1, "growth between a first set and the next, in percent of the database")
 	flag.StringVar(&o.dir, "dir", "", "where to work (default: a new temporary directory)")
 	flag.StringVar(&o.holdfast, "holdfast", "", "the program to measure (default: it is built)")
-	usual := strings.Join(parts[:len(parts)-1], ",") // a bucket needs a server that few have
-	flag.StringVar(&o.parts, "parts", usual, "which parts to measure; places as well")
+	flag.StringVar(&o.parts, "parts", usual, "which parts to measure, of "+strings.Join(parts, ", "))
+	flag.IntVar(&o.howMany, "sets", 180, "how many sets the part many takes: a month of six a day")
+	flag.Float64Var(&o.turn, "turn", 0.5, "what is new, and pruned, before each of many sets, in percent of the database")
+	flag.DurationVar(&o.window, "window", 4*time.Minute, "in what time the part cadence lets four hours pass")
+	flag.StringVar(&o.postgres, "postgres", "", "major version of the server (default: the newest that has pg_dump)")
 	flag.BoolVar(&o.alone, "alone", false, "leave the other ways of backing up out, for a quick look")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -98,12 +112,13 @@ func run(ctx context.Context, o options, out io.Writer) (err error) {
 	if err := b.checkSpace(); err != nil {
 		return err
 	}
+	b.note("up to %d MiB of disk are needed", b.space()>>20)
 	if err := b.build(ctx); err != nil {
 		return err
 	}
 	began := time.Now()
 	b.note("filling a participant database of %d MiB", o.mb)
-	if b.node, err = startNode(ctx, o.mb); err != nil {
+	if b.node, err = startNode(ctx, o); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, b.node.Close()) }()
@@ -114,16 +129,20 @@ func run(ctx context.Context, o options, out io.Writer) (err error) {
 		return err
 	}
 	measures := map[string]func(context.Context) error{
-		"sets":      b.sets,
-		"restore":   b.restores,
-		"waits":     b.waits,
-		"memory":    b.memory,
-		"inspect":   b.inspect,
-		"drill":     b.drills,
-		"rehearsal": b.rehearsals,
-		"places":    b.places,
-		"page":      b.pages,
-		"idle":      b.idle,
+		"sets":       b.sets,
+		"restore":    b.restores,
+		"waits":      b.waits,
+		"memory":     b.memory,
+		"inspect":    b.inspect,
+		"drill":      b.drills,
+		"rehearsal":  b.rehearsals,
+		"places":     b.places,
+		"page":       b.pages,
+		"idle":       b.idle,
+		"many":       b.many,
+		"cadence":    b.cadence,
+		"latency":    b.latency,
+		"increments": b.increments,
 	}
 	for _, name := range parts {
 		if strings.Contains(","+o.parts+",", ","+name+",") {
@@ -157,10 +176,13 @@ func workDir(dir string) (string, error) {
 	return os.MkdirTemp(dir, "holdfast-bench-")
 }
 
-// checkSpace refuses to begin what would fill the disk: the database, a
-// restored copy, the write-ahead log, and three dumps of it at a time.
+// space is what a run takes of the disk at most: the database, a restored copy,
+// the write-ahead log, and three dumps of it at a time.
+func (b *bench) space() uint64 { return uint64(b.mb*6+4096) << 20 }
+
+// checkSpace refuses to begin what would fill the disk.
 func (b *bench) checkSpace() error {
-	need := uint64(b.mb*6+4096) << 20
+	need := b.space()
 	for _, dir := range []string{b.dir, os.TempDir()} {
 		var fs syscall.Statfs_t
 		if err := syscall.Statfs(dir, &fs); err != nil {

@@ -261,7 +261,7 @@ func (b *bench) restores(ctx context.Context) error {
 // memory measures the peak at a small database and at the large one.
 func (b *bench) memory(ctx context.Context) error {
 	b.note("filling a database of %d MiB", b.smallMB)
-	small, err := startNode(ctx, b.smallMB)
+	small, err := startNode(ctx, options{postgres: b.postgres, mb: b.smallMB})
 	if err != nil {
 		return err
 	}

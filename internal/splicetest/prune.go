@@ -99,3 +99,26 @@ func (n *Node) pruneOften(ctx context.Context, load Load) error {
 		return ctx.Err()
 	})
 }
+
+// Turn appends so many updates and prunes as many of the oldest, as a node does
+// that has reached its size.
+func (n *Node) Turn(ctx context.Context, updates int64) error {
+	end, err := n.LedgerEnd(ctx)
+	if err != nil {
+		return err
+	}
+	if err := AppendUpdates(ctx, n.ParticipantDSN(), end, end+updates); err != nil {
+		return err
+	}
+	if err := n.ingestTo(ctx, end+updates-2); err != nil {
+		return err
+	}
+	var pruned int64
+	if err := withConn(ctx, n.ParticipantDSN(), func(conn *pgx.Conn) error {
+		return conn.QueryRow(ctx,
+			"select coalesce(participant_pruned_up_to_inclusive, 0) from participant.lapi_parameters").Scan(&pruned)
+	}); err != nil {
+		return err
+	}
+	return n.Prune(ctx, pruned+updates)
+}
