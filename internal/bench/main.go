@@ -176,9 +176,20 @@ func workDir(dir string) (string, error) {
 	return os.MkdirTemp(dir, "holdfast-bench-")
 }
 
-// space is what a run takes of the disk at most: the database, a restored copy,
-// the write-ahead log, and three dumps of it at a time.
-func (b *bench) space() uint64 { return uint64(b.mb*6+4096) << 20 }
+// light are the parts that store sets of the database, and no copies of it.
+var light = []string{"many", "cadence", "latency", "idle", "rehearsal"}
+
+// space is what a run takes of the disk at most: the database, the write-ahead log
+// and sets, and in most parts a restored copy and dumps of it as well.
+func (b *bench) space() uint64 {
+	times := int64(3)
+	for _, p := range strings.Split(b.parts, ",") {
+		if !slices.Contains(light, p) {
+			times = 6
+		}
+	}
+	return uint64(b.mb*times+4096) << 20 //nolint:gosec // not negative
+}
 
 // checkSpace refuses to begin what would fill the disk.
 func (b *bench) checkSpace() error {
