@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -141,26 +142,37 @@ func TestInterruptedBackup(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := conn.Exec(t.Context(), `CREATE TABLE participant.bulk AS SELECT n, string_agg(sha256((n || ' ' || k)::bytea), '') AS b FROM generate_series(1, 16000) n, generate_series(1, 48) k GROUP BY n`); err != nil {
+	if _, err := conn.Exec(t.Context(), `CREATE TABLE participant.bulk AS SELECT n, string_agg(sha256((n || ' ' || k)::bytea), '') AS b FROM generate_series(1, 32000) n, generate_series(1, 48) k GROUP BY n`); err != nil {
 		t.Fatal(err)
 	}
-	_ = conn.Close(t.Context())
+	defer func() { _ = conn.Close(context.WithoutCancel(t.Context())) }()
 	o.run(0, o.flags()...)
-	sessions := `SELECT count(*) FROM pg_stat_activity WHERE datname LIKE '%-broken-off' AND pid <> pg_backend_pid()`
+	reads := func() (yes bool) { // by a connection that is there: the moment is short
+		if err := conn.QueryRow(t.Context(), `SELECT count(*) > 0 FROM pg_stat_activity
+			WHERE datname = 'participant-broken-off' AND state = 'active' AND query LIKE 'COPY %bulk%'`).Scan(&yes); err != nil {
+			t.Fatal(err)
+		}
+		return yes
+	}
+	sessions := `SELECT count(*) FROM pg_stat_activity WHERE datname LIKE '%-broken-off' AND pid NOT IN (pg_backend_pid(), ` +
+		strconv.Itoa(int(conn.PgConn().PID())) + `)`
 	for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
 		cmd, stdout, stderr := o.command("backup")
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		for o.query(`SELECT count(*) FROM pg_stat_activity WHERE datname = 'participant-broken-off' AND state = 'active' AND query LIKE 'COPY %bulk%'`) == 0 {
-			if o.query(sessions) < 0 || cmd.ProcessState != nil {
-				t.Fatal("it ended before it was interrupted")
+		ended := make(chan error, 1)
+		go func() { ended <- cmd.Wait() }()
+		for !reads() {
+			select {
+			case <-ended:
+				t.Fatalf("it ended before it was interrupted: exit code %d\n%s%s", cmd.ProcessState.ExitCode(), stdout, stderr)
+			case <-time.After(2 * time.Millisecond):
 			}
-			time.Sleep(5 * time.Millisecond)
 		}
 		began := time.Now()
 		_ = cmd.Process.Signal(signal)
-		_ = cmd.Wait()
+		<-ended
 		if code := cmd.ProcessState.ExitCode(); code != 130 {
 			t.Fatalf("%v: exit code %d\n%s%s", signal, code, stdout, stderr)
 		}
@@ -177,7 +189,8 @@ func TestInterruptedBackup(t *testing.T) {
 		if n := o.query(sessions); n > 0 {
 			t.Errorf("%v: %d sessions are left", signal, n)
 		}
-		if n := o.query(`SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database WHERE d.datname LIKE '%-broken-off'`); n > 0 {
+		if n := o.query(`SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database WHERE d.datname LIKE '%-broken-off' AND l.pid <> ` +
+			strconv.Itoa(int(conn.PgConn().PID()))); n > 0 {
 			t.Errorf("%v: %d locks are left", signal, n)
 		}
 		if out, _ := o.run(0, "list"); !strings.Contains(out, "No such sets") {
