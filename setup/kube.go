@@ -3,10 +3,10 @@ package setup
 import (
 	"cmp"
 	"context"
-	"holdfast"
 	"net"
 	"sync"
 
+	"holdfast"
 	"holdfast/node/kube"
 )
 
