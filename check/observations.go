@@ -53,9 +53,11 @@ type Repository struct {
 
 // Copy is the second copy of the node's sets.
 type Copy struct {
-	Where          string
-	Problem        string // why it could not be opened or listed
-	Sets           []CopiedSet
+	Where   string
+	Problem string // why it could not be opened or listed
+	Sets    []CopiedSet
+	// Recorded is what it was sent last, and does not keep.
+	Recorded       record.Copied
 	SameFileSystem bool // the same file system as the repository's
 	SameDisk       bool // another file system, on the same disk
 }

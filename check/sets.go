@@ -325,7 +325,21 @@ func secondCopy(v *view) answer {
 		return violated("the newest proven set in %s is %s, %s older than the first copy's; the limit is %s",
 			c.Where, newest.ID, span(behind), span(v.Limits.Copy))
 	}
-	return holds("%s has set %s", c.Where, newest.ID)
+	return holds("%s has set %s. It %s", c.Where, newest.ID, v.holdings(c))
+}
+
+// holdings says what a copy has of the repository's sets.
+func (v *view) holdings(c Copy) string {
+	has, notKept := 0, 0
+	for _, s := range v.sets {
+		switch {
+		case slices.ContainsFunc(c.Sets, func(one CopiedSet) bool { return one.ID == s.ID }):
+			has++
+		case c.Recorded.Left.Has(s.Node.Name, s.ID):
+			notKept++
+		}
+	}
+	return record.Holdings(has, notKept, len(v.sets))
 }
 
 func spaceForRestore(v *view) answer {

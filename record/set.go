@@ -18,8 +18,10 @@ type Set struct {
 	// Decision is what retention decides about it; nil where the policy is not
 	// known.
 	Decision *Decision `json:"retention,omitempty"`
-	// Copies are the configured places that it was sent to.
+	// Copies are the configured places that have it, as they were last seen.
 	Copies []string `json:"copies,omitempty"`
+	// InCopies is how it stands in each configured place.
+	InCopies []SetInCopy `json:"in_copies,omitempty"`
 	// InDoubt are the rows that it may have wrong, because they changed unseen before
 	// it was taken.
 	InDoubt []string `json:"in_doubt,omitempty"`

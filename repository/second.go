@@ -13,6 +13,7 @@ import (
 
 	"holdfast"
 	"holdfast/place"
+	"holdfast/record"
 	"holdfast/size"
 )
 
@@ -42,6 +43,9 @@ type Sent struct {
 	Locked  bool   `json:"locked"`  // what is sent is locked there
 	// Extended is how many blobs that were there already were locked for longer.
 	Extended int `json:"extended"`
+	// Has are the sets that the copy lists; Left are those of the repository that it
+	// is not to have. Both are nil where that was not found out.
+	Has, Left record.NodeSets `json:"-"`
 }
 
 // CopyBegan is an event of a copy: a set is to be sent.

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"holdfast"
+	"holdfast/record"
 )
 
 // copyLanes is how many pieces are sent at once.
@@ -84,30 +85,34 @@ func (c *sending) missing(ctx context.Context) ([]Entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	there := map[holdfast.NodeName]map[holdfast.SetID]bool{}
-	note := func(e Entry) {
-		if there[e.Node] == nil {
-			there[e.Node] = map[holdfast.SetID]bool{}
-		}
-		there[e.Node][e.ID] = true
-	}
+	c.sent.Has, c.sent.Left = record.NodeSets{}, record.NodeSets{}
 	for _, e := range theirs {
-		note(e)
+		c.sent.Has.Add(e.Node, e.ID)
 	}
 	var missing []Entry
+	named := record.NodeSets{}
 	for _, e := range ours {
 		switch {
-		case there[e.Node][e.ID]:
+		case c.sent.Has.Has(e.Node, e.ID):
 			c.sent.Present++
-		case !slices.Contains(dropped, e.ID):
+		case slices.Contains(dropped, e.ID):
+			c.sent.Left.Add(e.Node, e.ID)
+		case !named.Has(e.Node, e.ID): // a repository that was merged from several may list it twice
 			missing = append(missing, e)
-			note(e) // a repository that was merged from several may list it twice
+			named.Add(e.Node, e.ID)
 		}
 	}
-	if choose := c.to.location.choose; choose != nil && len(missing) > 0 {
-		return choose(ctx, c.to, missing)
+	choose := c.to.location.choose
+	if choose == nil || len(missing) == 0 {
+		return missing, nil
 	}
-	return missing, nil
+	chosen, err := choose(ctx, c.to, slices.Clone(missing))
+	for _, e := range missing {
+		if !slices.ContainsFunc(chosen, func(one Entry) bool { return one.Node == e.Node && one.ID == e.ID }) {
+			c.sent.Left.Add(e.Node, e.ID)
+		}
+	}
+	return chosen, err
 }
 
 // lost returns an error if a lease may have expired.
@@ -142,6 +147,7 @@ func (c *sending) set(ctx context.Context, e Entry) error {
 	})
 	if err == nil {
 		c.sent.Sets++
+		c.sent.Has.Add(e.Node, e.ID)
 	}
 	return err
 }

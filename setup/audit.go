@@ -65,6 +65,16 @@ func (e NotAudited) String() string {
 	return fmt.Sprintf("%s %s: this is not in the audit trail: %v", e.Act, e.What, e.Cause)
 }
 
+// NotNoted is the event of sets that a copy dropped, and whose drop is not recorded.
+type NotNoted struct {
+	Copy  string
+	Cause error
+}
+
+func (e NotNoted) String() string {
+	return fmt.Sprintf("`holdfast list` says until the next copy that %s has sets that it dropped: %v", e.Copy, e.Cause)
+}
+
 // Drop drops sets and says so in the audit trail. A policy that differs from the
 // last one of the trail is said before it drops anything.
 func (u upkeep) Drop(
@@ -87,6 +97,9 @@ func (u upkeep) Drop(
 		u.parts.auditPolicy(ctx, u.Repository)
 	} else {
 		what += " in the copy " + u.copy.String()
+		if err := u.parts.noteDropped(ctx, u.copy, chosen); err != nil {
+			u.parts.Events.Report(NotNoted{u.copy.String(), err})
+		}
 	}
 	u.parts.Audit(ctx, record.DroppedSets, what)
 	return nil

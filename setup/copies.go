@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -73,12 +72,9 @@ func (p *Parts) send(
 	if err != nil {
 		return repository.Sent{}, err
 	}
-	now := record.Copied{Place: to.Place.String(), At: time.Now().UTC(), Newest: newest}
-	i := slices.IndexFunc(known, func(c record.Copied) bool { return c.Place == now.Place })
-	var before record.Copied
-	if i >= 0 {
-		before = known[i]
-		now.Extended = before.Extended
+	before := recordOf(known, to.Place)
+	now := record.Copied{
+		Place: before.Place, At: time.Now().UTC(), Newest: newest, Extended: before.Extended,
 	}
 	options = append(options, repository.Choosing(p.kept(r, to)))
 	due := now.At.Sub(before.Extended) >= extendCopies
@@ -87,15 +83,51 @@ func (p *Parts) send(
 	}
 	sent, err := r.CopyTo(ctx, to.Place, options...)
 	if err != nil {
-		return sent, err
+		return sent, errors.Join(err, noteSeen(ctx, r, before, sent))
 	}
 	if due && sent.Locked {
 		now.Extended = now.At
 	}
-	if maps.Equal(before.Newest, now.Newest) && before.Extended.Equal(now.Extended) {
-		return sent, nil // a record is itself something to send
-	}
+	now.Seen, now.Sets, now.Left = now.At, sent.Has, sent.Left
 	return sent, r.PutCopied(ctx, now)
+}
+
+// noteSeen records which sets a copy has whose sending failed. Sets that its rules
+// do not keep are still what they were.
+func noteSeen(ctx context.Context, r *repository.Repository, before record.Copied, sent repository.Sent) error {
+	if ctx.Err() != nil || sent.Sets == 0 {
+		return nil
+	}
+	before.Seen, before.Sets, before.Left = time.Now().UTC(), sent.Has, sent.Left
+	return r.PutCopied(ctx, before)
+}
+
+// recordOf is the record of the copy in a place; of one that was never sent to it
+// has only the name.
+func recordOf(known []record.Copied, at place.Place) record.Copied {
+	for _, c := range known {
+		if c.Place == at.String() {
+			return c
+		}
+	}
+	return record.Copied{Place: at.String()}
+}
+
+// noteDropped records that a copy has dropped sets of the node.
+func (p *Parts) noteDropped(ctx context.Context, copied place.Place, dropped []holdfast.SetID) error {
+	r, err := p.Repository(ctx)
+	if err != nil {
+		return err
+	}
+	known, err := r.Copied(ctx)
+	if err != nil {
+		return err
+	}
+	c := recordOf(known, p.copyIn(copied).Place)
+	if c.Seen.IsZero() {
+		return nil // what else it has is not known
+	}
+	return r.PutCopied(ctx, c.Without(p.Node.Name, dropped, time.Now().UTC()))
 }
 
 // copyPolicy are the rules of a copy: its own, or else those of the repository.
@@ -186,30 +218,45 @@ func newestOf(ctx context.Context, r *repository.Repository) (map[holdfast.NodeN
 	return newest, err
 }
 
-// CopiesOf are what the configured copies that a set was sent to have got last.
-func (p *Parts) CopiesOf(ctx context.Context, from Source) ([]record.Copied, error) {
-	sent, err := p.copiedTo(ctx, from.Repository)
-	return slices.DeleteFunc(sent, func(c record.Copied) bool { return !c.Has(from.Set.Node.Name, from.Set.ID) }), err
+// InCopies is how a set stands in each of the configured copies, as they were last
+// seen. It is not known of a set that was read from a copy.
+func (p *Parts) InCopies(ctx context.Context, from Source) ([]record.SetInCopy, error) {
+	if from.FromCopy {
+		return nil, nil
+	}
+	known, err := p.copied(ctx, from.Repository)
+	return inCopies(known, from.Set.Node.Name, from.Set.ID), err
 }
 
-// copiedTo are what the configured copies were sent.
-func (p *Parts) copiedTo(ctx context.Context, r *repository.Repository) ([]record.Copied, error) {
+// copied are the records of the configured copies, also of those that were never
+// sent to.
+func (p *Parts) copied(ctx context.Context, r *repository.Repository) (list []record.Copied, err error) {
 	if len(p.Config.Copies) == 0 {
 		return nil, nil
 	}
 	known, err := r.Copied(ctx)
-	return slices.DeleteFunc(known, func(c record.Copied) bool {
-		return !slices.ContainsFunc(p.Config.Copies, func(at config.Copy) bool { return at.Place.String() == c.Place })
-	}), err
+	for _, second := range p.Config.Copies {
+		list = append(list, recordOf(known, second.Place))
+	}
+	return list, err
 }
 
-// markCopies says of each set which of the configured copies it was sent to.
+func inCopies(known []record.Copied, node holdfast.NodeName, set holdfast.SetID) (list []record.SetInCopy) {
+	for _, c := range known {
+		list = append(list, c.Of(node, set))
+	}
+	return list
+}
+
+// markCopies says of each set how it stands in the configured copies.
 func (p *Parts) markCopies(ctx context.Context, r *repository.Repository, entries []repository.Entry) error {
-	sent, err := p.copiedTo(ctx, r)
-	for i, e := range entries {
-		for _, c := range sent {
-			if c.Has(e.Node, e.ID) {
-				entries[i].Copies = append(entries[i].Copies, c.Place)
+	known, err := p.copied(ctx, r)
+	for i := range entries {
+		e := &entries[i]
+		e.InCopies = inCopies(known, e.Node, e.ID)
+		for _, in := range e.InCopies {
+			if in.State == record.InCopy || in.State == record.WasSent {
+				e.Copies = append(e.Copies, in.Place)
 			}
 		}
 	}

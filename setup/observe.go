@@ -272,6 +272,10 @@ func (p *Parts) observeCopy(ctx context.Context) (check.Copy, error) {
 			found.Sets = append(found.Sets, check.CopiedSet{ID: e.ID, State: e.State, Ended: e.Ended})
 		}
 	}
+	if own, failed := p.Repository(ctx); failed == nil {
+		known, _ := own.Copied(ctx) // without it, sets that are not kept there count as lacking
+		found.Recorded = recordOf(known, at)
+	}
 	if _, local := at.Local(); err != nil && !local && holdfast.ClassOf(err) == holdfast.Failed {
 		return check.Copy{}, err // whether there is a copy is unknown while its place does not answer
 	}

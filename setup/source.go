@@ -22,6 +22,8 @@ type Source struct {
 	// Files are the set's. Where the repository does not give one, or ends in the
 	// middle of it, it is read on from a copy.
 	Files holdfast.Files
+	// FromCopy says that the repository that it is read from is a copy.
+	FromCopy bool
 }
 
 // ReadFromCopy is the event of sets, a set, or a file of one, that the repository
@@ -54,7 +56,7 @@ func (p *Parts) Source(ctx context.Context, id string) (Source, error) {
 		var set holdfast.Set
 		var files holdfast.Files
 		if set, files, err = p.findIn(ctx, r, id); err == nil {
-			return Source{r, set, p.continued(ctx, set, files)}, nil
+			return Source{Repository: r, Set: set, Files: p.continued(ctx, set, files)}, nil
 		}
 	}
 	second, ok := p.fromCopies(ctx, id, err)
@@ -191,7 +193,7 @@ func (p *Parts) findInCopy(ctx context.Context, second config.Copy, id string) (
 		return Source{}, err
 	}
 	set, files, err := p.findIn(ctx, r, id)
-	return Source{r, set, files}, err
+	return Source{r, set, files, true}, err
 }
 
 // openCopy opens a copy, which stays open until the parts are closed.

@@ -3,6 +3,7 @@ package setup
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"holdfast"
@@ -121,7 +122,8 @@ func (p *Parts) stored(ctx context.Context, known Stored) (out Stored, err error
 	if out.Verification, err = r.Verification(ctx); err != nil {
 		return out, err
 	}
-	out.Copied, err = p.copiedTo(ctx, r)
+	out.Copied, err = p.copied(ctx, r)
+	out.Copied = slices.DeleteFunc(out.Copied, func(c record.Copied) bool { return c.At.IsZero() })
 	return out, err
 }
 
@@ -173,7 +175,7 @@ func (s Stored) copies(c *config.Config) (past schedule.Past) {
 		if past.Done.IsZero() || sent.At.Before(past.Done) {
 			past.Done = sent.At
 		}
-		if sent.Has(holdfast.NodeName(c.Node), newest.ID) {
+		if sent.Sent(holdfast.NodeName(c.Node), newest.ID) {
 			behind--
 		}
 	}

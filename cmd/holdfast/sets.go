@@ -11,6 +11,7 @@ import (
 
 	"holdfast"
 	"holdfast/observed"
+	"holdfast/record"
 	"holdfast/repository"
 	"holdfast/setup"
 	"holdfast/size"
@@ -46,12 +47,16 @@ why retention keeps or drops it.`,
 				if err != nil {
 					return err
 				}
+				copies := tally(entries)
 				entries = slices.DeleteFunc(entries, func(e repository.Entry) bool { return state != "" && string(e.State) != state })
 				if entries == nil {
 					entries = []repository.Entry{}
 				}
 				return a.result("sets", entries, func() {
-					a.printSets(entries, len(p.Config.Copies), time.Now())
+					a.printSets(entries, time.Now())
+					for _, c := range copies {
+						a.printf("Copy: %s\n", c)
+					}
 					a.printf("%s", withoutIdentities(p))
 				})
 			})
@@ -64,11 +69,21 @@ why retention keeps or drops it.`,
 
 var states = []string{string(holdfast.Proven), string(holdfast.Unproven), string(holdfast.Misordered), string(holdfast.Mismatched)}
 
-func (a *app) printSets(entries []repository.Entry, copies int, now time.Time) {
+// tally counts how the sets stand in the copies.
+func tally(entries []repository.Entry) []record.CopyTally {
+	sets := make([]record.Set, len(entries))
+	for i, e := range entries {
+		sets[i] = e.Set
+	}
+	return record.TallyCopies(sets)
+}
+
+func (a *app) printSets(entries []repository.Entry, now time.Time) {
 	if len(entries) == 0 {
 		a.printf("No such sets. `holdfast backup` takes one.\n")
 		return
 	}
+	copies := len(entries[0].InCopies)
 	head := []string{"SET", "NODE", "STATE", "AGE", "TOOK", "SIZE", "FILES"}
 	if copies > 0 {
 		head = append(head, "COPIES")
@@ -129,7 +144,7 @@ again from the recorded facts.`,
 		Args: exactly(1, "one set"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.withSource(cmd.Context(), args[0], func(p *setup.Parts, from setup.Source) error {
-				copies, err := p.CopiesOf(cmd.Context(), from)
+				copies, err := p.InCopies(cmd.Context(), from)
 				if err != nil {
 					return err
 				}
@@ -137,19 +152,25 @@ again from the recorded facts.`,
 				if err != nil {
 					return err
 				}
-				return a.result("set", from.Set, func() {
+				return a.result("set", shownSet{from.Set, copies}, func() {
 					a.printSet(from.Set)
 					for _, rows := range doubts {
 						a.printf("In doubt: %s. `holdfast restore latest` takes another set, if there is one.\n", rows)
 					}
 					for _, c := range copies {
-						a.printf("Copy: sent to %s, which was last brought up to date %s\n", c.Place, when(c.At))
+						a.printf("Copy: %s\n", c)
 					}
 				})
 			})
 		},
 	}
 	return a.readsThePast(c)
+}
+
+// shownSet is what --output json prints of a set: the manifest, and the copies.
+type shownSet struct {
+	holdfast.Set
+	InCopies []record.SetInCopy `json:"in_copies,omitempty"`
 }
 
 func (a *app) printSet(set holdfast.Set) {
