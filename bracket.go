@@ -130,3 +130,15 @@ func fallen(what string, before, after *int64) string {
 	}
 	return fmt.Sprintf("%s fell from %d before the snapshot to %d after it", what, *before, *after)
 }
+
+// Outside says what of the facts found in a capture does not lie between those
+// that were read before and after it; "" when everything does.
+func Outside(before, found, after Facts) string {
+	if why := before.fell(found); why != "" {
+		return "it is older than the reading before it: " + why
+	}
+	if why := found.fell(after); why != "" {
+		return "it is newer than the reading after it: " + why
+	}
+	return ""
+}

@@ -165,3 +165,45 @@ func TestOneSnapshotOfTwoDatabases(t *testing.T) {
 		})
 	}
 }
+
+// What a restore finds in a snapshot lies between the readings around it, or the
+// snapshot is not what it was taken for.
+func TestWhatASnapshotWasFoundToHave(t *testing.T) {
+	facts := func(end int64) holdfast.Facts {
+		return holdfast.Facts{Schema: "participant", Participant: &holdfast.ParticipantFacts{
+			ParticipantID: "demo::1220", LedgerEnd: &end,
+		}}
+	}
+	stranger := facts(110)
+	stranger.Participant.ParticipantID = "other::1220"
+	for _, c := range []struct {
+		name  string
+		found holdfast.Facts
+		says  string
+	}{
+		{"as before", facts(100), ""},
+		{"between", facts(110), ""},
+		{"as after", facts(120), ""},
+		{"older", facts(99), "older than the reading before it"},
+		{"newer", facts(121), "newer than the reading after it"},
+		{"of another node", stranger, "was participant demo::1220 before the snapshot and other::1220"},
+	} {
+		got := holdfast.Outside(facts(100), c.found, facts(120))
+		if c.says == "" && got != "" || !strings.Contains(got, c.says) {
+			t.Errorf("%s: %q, want %q", c.name, got, c.says)
+		}
+	}
+}
+
+// What a method cannot tell of its snapshot costs the proof, and is a problem of
+// the set.
+func TestDoubtsCostTheProof(t *testing.T) {
+	s := snapshots()
+	s.Captures[0].Doubts = []string{"it may be a reader's"}
+	s.Prove()
+	problems := s.Problems()
+	if s.State != holdfast.Unproven || len(problems) != 1 ||
+		!strings.Contains(problems[0].What, "it may be a reader's") {
+		t.Errorf("the set is %s: %v", s.State, problems)
+	}
+}

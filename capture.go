@@ -29,6 +29,9 @@ type Capture struct {
 	TakenOver  *TakenOver `json:"taken_over,omitempty"`
 	Disproof   *Disproof  `json:"disproof,omitempty"`
 	Waits      []Wait     `json:"waits_caused,omitempty"`
+	// Doubts are what the method itself cannot tell of what it took. They cost the
+	// proof.
+	Doubts []string `json:"doubts,omitempty"`
 }
 
 // Ground is the state of the server that a capture read, in transaction numbers.
@@ -65,8 +68,10 @@ type Disproof struct {
 	Is     string    `json:"is"`
 }
 
-// Earlier is what a capture may take over from. The zero value has nothing.
+// Earlier is what a capture may take over from, and what it is taken for. The
+// zero value has nothing.
 type Earlier struct {
+	For    SetID // the set that is being taken
 	Set    SetID
 	Part   Part   // of the component that is captured
 	Files  Files  // of that set

@@ -48,7 +48,7 @@ func (s *Set) Prove() {
 	case s.Order.Verdict == Violated:
 		s.State = Misordered
 	case s.Order.Verdict.Against() || s.Members.Verdict.Against() || len(s.Missing) > 0 ||
-		len(s.faultyIdentities()) > 0 || len(s.gaps()) > 0 || len(s.obstacles()) > 0 ||
+		len(s.faultyIdentities()) > 0 || len(s.gaps()) > 0 || len(s.obstacles()) > 0 || len(s.doubts()) > 0 ||
 		len(s.Deployment.lacking()) > 0:
 		s.State = Unproven
 	default:
@@ -92,7 +92,7 @@ func (s Set) Problems() []Problem {
 		})
 	}
 	out = append(out, s.obstacles()...)
-	for _, m := range s.Missing {
+	for _, m := range slices.Concat(s.Missing, s.doubts()) {
 		out = append(out, Problem{Class: Undetermined, What: fmt.Sprintf("set %s: %s", s.ID, m)})
 	}
 	for _, what := range s.Deployment.lacking() {
@@ -121,6 +121,21 @@ func (s Set) gaps() []string {
 	}
 	if len(s.Captures) == 0 {
 		out = append(out, "no captures at all")
+	}
+	return out
+}
+
+// doubts are what the methods of the captures could not tell.
+func (s Set) doubts() []string {
+	var out []string
+	for _, c := range s.Captures {
+		for _, d := range c.Doubts {
+			names := make([]string, len(c.Components))
+			for i, of := range c.Components {
+				names[i] = string(of.Component)
+			}
+			out = append(out, fmt.Sprintf("%s: %s", strings.Join(names, ", "), d))
+		}
 	}
 	return out
 }

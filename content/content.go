@@ -56,7 +56,30 @@ type Reference struct {
 	Keeper  string    `json:"keeper"` // who keeps it: a platform and an account of it
 	ID      string    `json:"id"`     // what the keeper calls it
 	Expires time.Time `json:"expires,omitzero"`
+	// Source is what it is a snapshot of, as the keeper calls it; Resource is the
+	// keeper's name for that which is never given again.
+	Source   string     `json:"source,omitempty"`
+	Resource string     `json:"resource,omitempty"`
+	Evidence []Evidence `json:"evidence,omitempty"`
 }
+
+// Evidence is one observation on a snapshot that nobody reads, named as what it
+// is: a keeper's word is none of our own.
+type Evidence struct {
+	From Witness   `json:"from"`
+	What string    `json:"what"`
+	At   time.Time `json:"at,omitzero"` // by that witness's clock
+}
+
+// Witness is who says something of a snapshot.
+type Witness string
+
+// The witnesses.
+const (
+	OurClock     Witness = "our clock"
+	LiveDatabase Witness = "the live database"
+	KeepersWord  Witness = "the keeper's word"
+)
 
 // Files lists none: nothing of it is in the set.
 func (Reference) Files() []holdfast.File { return nil }
