@@ -1,0 +1,71 @@
+package snapshot_test
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"holdfast"
+	"holdfast/capture/snapshot"
+)
+
+const set = holdfast.SetID("20261122T154500Z-1f0c9a3e")
+
+// Names are what the strictest provider takes, whatever a server is called, and
+// two servers never share one.
+func TestNames(t *testing.T) {
+	rule := regexp.MustCompile(`^[a-z](-?[a-z0-9])*$`)
+	seen := map[string]string{}
+	for _, server := range []string{
+		"canton", "canton-participant-in-production", "canton-participant-in-production-2", "Canton", "can.ton", "_", "-",
+		strings.Repeat("a", 63), strings.Repeat("a", 62) + "b", "a-" + strings.Repeat("b", 61),
+	} {
+		name := snapshot.Name(set, server)
+		if !rule.MatchString(name) || len(name) > 63 || !strings.HasPrefix(name, snapshot.Prefix+"20261122t154500z-1f0c9a3e-") {
+			t.Errorf("%q: %q, of %d characters", server, name, len(name))
+		}
+		if other, twice := seen[name]; twice {
+			t.Errorf("%q and %q are both %q", server, other, name)
+		}
+		seen[name] = server
+	}
+}
+
+// Only a snapshot whose name follows from its labels is ours, and only one that
+// no set refers to and that no run can still be making is deleted.
+func TestWhichSnapshotsAreSwept(t *testing.T) {
+	labels := func(node, set, server string) map[string]string {
+		return map[string]string{"holdfast-node": node, "holdfast-set": set, "holdfast-server": server}
+	}
+	mine := snapshot.Name(set, "canton")
+	now := set.Began().Add(snapshot.Grace)
+	for _, c := range []struct {
+		name   string
+		one    snapshot.Snapshot
+		sets   map[holdfast.SetID]bool
+		now    time.Time
+		delete bool
+		says   string
+	}{
+		{"an orphan", snapshot.Snapshot{Name: mine, Labels: labels("demo", string(set), "canton")}, nil, now, true, "no set"},
+		{"a young one", snapshot.Snapshot{Name: mine, Labels: labels("demo", string(set), "canton")}, nil, now.Add(-1), false,
+			"younger"},
+		{"of a set", snapshot.Snapshot{Name: mine, Labels: labels("demo", string(set), "canton")},
+			map[holdfast.SetID]bool{set: true}, now, false, "refers to it"},
+		{"of another node", snapshot.Snapshot{Name: mine, Labels: labels("other", string(set), "canton")}, nil, now, false,
+			"node other"},
+		{"without labels", snapshot.Snapshot{Name: mine}, nil, now, false, "did not make it"},
+		{"under another name", snapshot.Snapshot{Name: "nightly", Labels: labels("demo", string(set), "canton")}, nil, now, false,
+			"did not make it"},
+		{"a copy that kept its labels", snapshot.Snapshot{Name: mine, CopyOf: "x", Labels: labels("demo", string(set), "canton")},
+			nil, now, false, "did not make it"},
+		{"of no set's name", snapshot.Snapshot{Name: snapshot.Name("yesterday", "canton"),
+			Labels: labels("demo", "yesterday", "canton")}, nil, now, false, "did not make it"},
+	} {
+		fates := snapshot.Decide([]snapshot.Snapshot{c.one}, "demo", c.sets, c.now)
+		if f := fates[0]; f.Delete != c.delete || !strings.Contains(f.Why, c.says) {
+			t.Errorf("%s: %+v, want %v, %q", c.name, f, c.delete, c.says)
+		}
+	}
+}
