@@ -1,0 +1,317 @@
+package rds
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/rds"
+	"github.com/aws/aws-sdk-go-v2/service/rds/types"
+
+	"holdfast"
+	"holdfast/capture/snapshot"
+)
+
+// Instance is a database instance. It implements snapshot.Keeper and
+// snapshot.Shelf.
+type Instance struct {
+	Account
+
+	ID string
+}
+
+// Cluster is an Aurora cluster or a Multi-AZ cluster. It implements
+// snapshot.Keeper and snapshot.Shelf.
+type Cluster struct {
+	Account
+
+	ID string
+}
+
+// Source is what snapshots are taken of.
+type Source interface {
+	snapshot.Keeper
+	snapshot.Shelf
+}
+
+// Find tells instances from clusters: RDS refuses a snapshot of a cluster's
+// member, which is the cluster's. A cluster's own name is taken as well.
+func (a Account) Find(ctx context.Context, id string) (Source, error) {
+	found, err := a.instance(ctx, id)
+	switch {
+	case err == nil && aws.ToString(found.DBClusterIdentifier) != "":
+		return Cluster{a, *found.DBClusterIdentifier}, nil
+	case err == nil:
+		return Instance{a, id}, nil
+	case !is[*types.DBInstanceNotFoundFault](err):
+		return nil, a.explain("describe instance "+id, err)
+	}
+	if _, err := a.cluster(ctx, id); err == nil {
+		return Cluster{a, id}, nil
+	} else if !is[*types.DBClusterNotFoundFault](err) {
+		return nil, a.explain("describe cluster "+id, err)
+	}
+	return nil, &holdfast.Problem{
+		Class: holdfast.Usage,
+		What:  fmt.Sprintf("RDS in %s has no instance and no cluster %s", a.Region, id),
+		Do:    "Correct databases.NAME.rds.instance in holdfast.yaml, or rds.region.",
+	}
+}
+
+func (a Account) instance(ctx context.Context, id string) (types.DBInstance, error) {
+	out, err := a.API.DescribeDBInstances(ctx, &rds.DescribeDBInstancesInput{DBInstanceIdentifier: &id})
+	if err != nil {
+		return types.DBInstance{}, err
+	}
+	if len(out.DBInstances) != 1 {
+		return types.DBInstance{}, fmt.Errorf("RDS describes %d instances %s", len(out.DBInstances), id)
+	}
+	return out.DBInstances[0], nil
+}
+
+func (a Account) cluster(ctx context.Context, id string) (types.DBCluster, error) {
+	out, err := a.API.DescribeDBClusters(ctx, &rds.DescribeDBClustersInput{DBClusterIdentifier: &id})
+	if err != nil {
+		return types.DBCluster{}, err
+	}
+	if len(out.DBClusters) != 1 {
+		return types.DBCluster{}, fmt.Errorf("RDS describes %d clusters %s", len(out.DBClusters), id)
+	}
+	return out.DBClusters[0], nil
+}
+
+// Keeper is what a manifest calls the account's RDS.
+func (a Account) Keeper() string { return "rds " + a.Region }
+
+const available = "available"
+
+// Server implements snapshot.Keeper.
+func (i Instance) Server(ctx context.Context) (snapshot.Server, error) {
+	found, err := i.instance(ctx, i.ID)
+	if err != nil {
+		return snapshot.Server{}, i.explain("describe instance "+i.ID, err)
+	}
+	s := snapshot.Server{
+		Keeper: i.Keeper(), Name: i.ID, Resource: aws.ToString(found.DbiResourceId), Kind: "RDS instance",
+		State: aws.ToString(found.DBInstanceStatus), Version: aws.ToString(found.EngineVersion),
+	}
+	s.Takes = s.State == available
+	if e := found.Endpoint; e != nil {
+		s.Host, s.Port = aws.ToString(e.Address), int(aws.ToInt32(e.Port))
+	}
+	if of := aws.ToString(found.ReadReplicaSourceDBInstanceIdentifier); of != "" {
+		s.Lags = fmt.Sprintf("%s is a replica of %s, and may be behind it", i.ID, of)
+	}
+	if !aws.ToBool(found.MultiAZ) {
+		s.Pauses = "a snapshot of a Single-AZ instance stops its writes for seconds, sometimes minutes"
+	}
+	return s, nil
+}
+
+// Server implements snapshot.Keeper.
+func (c Cluster) Server(ctx context.Context) (snapshot.Server, error) {
+	found, err := c.cluster(ctx, c.ID)
+	if err != nil {
+		return snapshot.Server{}, c.explain("describe cluster "+c.ID, err)
+	}
+	s := snapshot.Server{
+		Keeper: c.Keeper(), Name: c.ID, Resource: aws.ToString(found.DbClusterResourceId), Kind: "Aurora cluster",
+		State: aws.ToString(found.Status), Version: aws.ToString(found.EngineVersion),
+		Host: aws.ToString(found.Endpoint), Port: int(aws.ToInt32(found.Port)),
+	}
+	s.Takes = s.State == available
+	if aws.ToString(found.Engine) == "postgres" { // aurora-postgresql shares one volume
+		s.Kind = "RDS Multi-AZ cluster"
+		s.Lags = fmt.Sprintf("%s is a Multi-AZ cluster: its snapshot may be a reader's, which may be behind, and RDS does "+
+			"not say how far it reaches", c.ID)
+	}
+	return s, nil
+}
+
+// Room implements snapshot.Keeper.
+func (i Instance) Room(ctx context.Context) (snapshot.Room, error) {
+	return i.quota(ctx, "ManualSnapshots")
+}
+
+// Room implements snapshot.Keeper.
+func (c Cluster) Room(ctx context.Context) (snapshot.Room, error) {
+	return c.quota(ctx, "ManualClusterSnapshots")
+}
+
+func (a Account) quota(ctx context.Context, name string) (snapshot.Room, error) {
+	out, err := a.API.DescribeAccountAttributes(ctx, &rds.DescribeAccountAttributesInput{})
+	if err != nil {
+		return snapshot.Room{}, a.explain("read the account's quotas", err)
+	}
+	for _, q := range out.AccountQuotas {
+		if aws.ToString(q.AccountQuotaName) == name {
+			return snapshot.Room{Used: int(aws.ToInt64(q.Used)), Most: int(aws.ToInt64(q.Max))}, nil
+		}
+	}
+	return snapshot.Room{}, a.explain("read the account's quotas", fmt.Errorf("there is none named %s", name))
+}
+
+func tagged(labels map[string]string) []types.Tag {
+	var out []types.Tag
+	for k, v := range labels {
+		out = append(out, types.Tag{Key: aws.String(k), Value: aws.String(v)})
+	}
+	slices.SortFunc(out, func(a, b types.Tag) int { return strings.Compare(*a.Key, *b.Key) })
+	return out
+}
+
+func labelled(tags []types.Tag) map[string]string {
+	out := map[string]string{}
+	for _, t := range tags {
+		out[aws.ToString(t.Key)] = aws.ToString(t.Value)
+	}
+	return out
+}
+
+// Request implements snapshot.Keeper.
+func (i Instance) Request(ctx context.Context, name string, labels map[string]string) error {
+	_, err := i.API.CreateDBSnapshot(ctx, &rds.CreateDBSnapshotInput{
+		DBInstanceIdentifier: &i.ID, DBSnapshotIdentifier: &name, Tags: tagged(labels),
+	})
+	return i.requested("take snapshot "+name+" of "+i.ID, err)
+}
+
+// Request implements snapshot.Keeper.
+func (c Cluster) Request(ctx context.Context, name string, labels map[string]string) error {
+	_, err := c.API.CreateDBClusterSnapshot(ctx, &rds.CreateDBClusterSnapshotInput{
+		DBClusterIdentifier: &c.ID, DBClusterSnapshotIdentifier: &name, Tags: tagged(labels),
+	})
+	return c.requested("take snapshot "+name+" of "+c.ID, err)
+}
+
+// phase reads RDS's word for where a snapshot stands.
+func phase(status string) snapshot.Phase {
+	switch status {
+	case available:
+		return snapshot.Ready
+	case "failed", "deleting", "deleted", "incompatible-restore", "incompatible-parameters":
+		return snapshot.Broken
+	}
+	return snapshot.Pending
+}
+
+func ofInstance(s types.DBSnapshot) snapshot.Snapshot {
+	out := snapshot.Snapshot{
+		Name: aws.ToString(s.DBSnapshotIdentifier), Server: aws.ToString(s.DBInstanceIdentifier),
+		Resource: aws.ToString(s.DbiResourceId), State: aws.ToString(s.Status), Percent: int(aws.ToInt32(s.PercentProgress)),
+		Labels: labelled(s.TagList), CopyOf: aws.ToString(s.SourceDBSnapshotIdentifier), Version: aws.ToString(s.EngineVersion),
+		Bytes: gigabytes(s.AllocatedStorage),
+		Times: []snapshot.Time{
+			{Field: "SnapshotDatabaseTime", Means: snapshot.NewestCommit, At: at(s.SnapshotDatabaseTime)},
+			{Field: "OriginalSnapshotCreateTime", Means: snapshot.Created, At: at(s.OriginalSnapshotCreateTime)},
+			{Field: "SnapshotCreateTime", Means: snapshot.Changeable, At: at(s.SnapshotCreateTime)},
+		},
+	}
+	out.Phase = phase(out.State)
+	return out
+}
+
+func ofCluster(s types.DBClusterSnapshot) snapshot.Snapshot {
+	out := snapshot.Snapshot{
+		Name: aws.ToString(s.DBClusterSnapshotIdentifier), Server: aws.ToString(s.DBClusterIdentifier),
+		Resource: aws.ToString(s.DbClusterResourceId), State: aws.ToString(s.Status),
+		Percent: int(aws.ToInt32(s.PercentProgress)), Labels: labelled(s.TagList),
+		CopyOf: aws.ToString(s.SourceDBClusterSnapshotArn), Version: aws.ToString(s.EngineVersion),
+		Bytes: gigabytes(s.AllocatedStorage),
+		Times: []snapshot.Time{
+			{Field: "SnapshotCreateTime", Means: snapshot.Changeable, At: at(s.SnapshotCreateTime)},
+		},
+	}
+	out.Phase = phase(out.State)
+	return out
+}
+
+func gigabytes(n *int32) int64 { return int64(aws.ToInt32(n)) << 30 }
+
+func at(t *time.Time) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return *t
+}
+
+// Describe implements snapshot.Keeper.
+func (i Instance) Describe(ctx context.Context, name string) (snapshot.Snapshot, error) {
+	out, err := i.API.DescribeDBSnapshots(ctx, &rds.DescribeDBSnapshotsInput{DBSnapshotIdentifier: &name})
+	switch {
+	case is[*types.DBSnapshotNotFoundFault](err), err == nil && len(out.DBSnapshots) == 0:
+		return snapshot.Snapshot{}, snapshot.ErrNone
+	case err != nil:
+		return snapshot.Snapshot{}, i.explain("describe snapshot "+name, err)
+	}
+	return ofInstance(out.DBSnapshots[0]), nil
+}
+
+// Describe implements snapshot.Keeper.
+func (c Cluster) Describe(ctx context.Context, name string) (snapshot.Snapshot, error) {
+	out, err := c.API.DescribeDBClusterSnapshots(ctx, &rds.DescribeDBClusterSnapshotsInput{DBClusterSnapshotIdentifier: &name})
+	switch {
+	case is[*types.DBClusterSnapshotNotFoundFault](err), err == nil && len(out.DBClusterSnapshots) == 0:
+		return snapshot.Snapshot{}, snapshot.ErrNone
+	case err != nil:
+		return snapshot.Snapshot{}, c.explain("describe snapshot "+name, err)
+	}
+	return ofCluster(out.DBClusterSnapshots[0]), nil
+}
+
+const manual = "manual" // snapshots that somebody requested
+
+// List implements snapshot.Shelf.
+func (i Instance) List(ctx context.Context) ([]snapshot.Snapshot, error) {
+	var out []snapshot.Snapshot
+	pages := rds.NewDescribeDBSnapshotsPaginator(i.API,
+		&rds.DescribeDBSnapshotsInput{DBInstanceIdentifier: &i.ID, SnapshotType: aws.String(manual)})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, i.explain("list the snapshots of "+i.ID, err)
+		}
+		for _, s := range page.DBSnapshots {
+			out = append(out, ofInstance(s))
+		}
+	}
+	return out, nil
+}
+
+// List implements snapshot.Shelf.
+func (c Cluster) List(ctx context.Context) ([]snapshot.Snapshot, error) {
+	var out []snapshot.Snapshot
+	pages := rds.NewDescribeDBClusterSnapshotsPaginator(c.API,
+		&rds.DescribeDBClusterSnapshotsInput{DBClusterIdentifier: &c.ID, SnapshotType: aws.String(manual)})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, c.explain("list the snapshots of "+c.ID, err)
+		}
+		for _, s := range page.DBClusterSnapshots {
+			out = append(out, ofCluster(s))
+		}
+	}
+	return out, nil
+}
+
+// Delete implements snapshot.Shelf.
+func (i Instance) Delete(ctx context.Context, name string) error {
+	_, err := i.API.DeleteDBSnapshot(ctx, &rds.DeleteDBSnapshotInput{DBSnapshotIdentifier: &name})
+	if is[*types.DBSnapshotNotFoundFault](err) {
+		return nil
+	}
+	return i.explain("delete snapshot "+name, err)
+}
+
+// Delete implements snapshot.Shelf.
+func (c Cluster) Delete(ctx context.Context, name string) error {
+	_, err := c.API.DeleteDBClusterSnapshot(ctx, &rds.DeleteDBClusterSnapshotInput{DBClusterSnapshotIdentifier: &name})
+	if is[*types.DBClusterSnapshotNotFoundFault](err) {
+		return nil
+	}
+	return c.explain("delete snapshot "+name, err)
+}
