@@ -295,7 +295,7 @@ func TestLiesThatShow(t *testing.T) {
 }
 
 // settled waits until no snapshot is being made.
-func (w *world) settled() { time.Sleep(300 * time.Millisecond) }
+func (w *world) settled() { w.Settle() }
 
 // What no field shows is found by whoever looks into the snapshot.
 func TestLiesThatOnlyARestoreShows(t *testing.T) {
@@ -313,7 +313,7 @@ func TestLiesThatOnlyARestoreShows(t *testing.T) {
 	}{
 		{"ready too early", rdsapi.Lies{ReadyEarly: true, Late: time.Second, ForgeTime: true}, "newer than the reading"},
 		{"older than asked", rdsapi.Lies{Stale: "old", ForgeTime: true}, "older than the reading"},
-		{"of another node", rdsapi.Lies{OtherContent: "other"}, "participant"},
+		{"of another node", rdsapi.Lies{OtherContent: "other"}, "older than the reading"},
 		{"the truth", rdsapi.Lies{}, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -468,7 +468,7 @@ func TestKilledAtEachStep(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		known := map[holdfast.SetID]bool{kept: true}
+		known := snapshot.Sets{There: map[holdfast.SetID]bool{kept: true}}
 		if err := snapshot.Sweep(t.Context(), shelf, snapshot.Decide(all, nodeName, known, time.Now())); err != nil {
 			t.Fatal(err)
 		}

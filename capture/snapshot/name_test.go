@@ -43,25 +43,27 @@ func TestWhichSnapshotsAreSwept(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		one    snapshot.Snapshot
-		sets   map[holdfast.SetID]bool
+		sets   snapshot.Sets
 		now    time.Time
 		delete bool
 		says   string
 	}{
-		{"an orphan", snapshot.Snapshot{Name: mine, Labels: labels("demo", string(set), "canton")}, nil, now, true, "no set"},
-		{"a young one", snapshot.Snapshot{Name: mine, Labels: labels("demo", string(set), "canton")}, nil, now.Add(-1), false,
+		{"an orphan", snapshot.Snapshot{Name: mine, Labels: labels("demo", string(set), "canton")}, snapshot.Sets{}, now, true, "no set"},
+		{"a young one", snapshot.Snapshot{Name: mine, Labels: labels("demo", string(set), "canton")}, snapshot.Sets{}, now.Add(-1), false,
 			"younger"},
 		{"of a set", snapshot.Snapshot{Name: mine, Labels: labels("demo", string(set), "canton")},
-			map[holdfast.SetID]bool{set: true}, now, false, "refers to it"},
-		{"of another node", snapshot.Snapshot{Name: mine, Labels: labels("other", string(set), "canton")}, nil, now, false,
+			snapshot.Sets{There: map[holdfast.SetID]bool{set: true}}, now, false, "refers to it"},
+		{"of a dropped set", snapshot.Snapshot{Name: mine, Labels: labels("demo", string(set), "canton")},
+			snapshot.Sets{Dropped: map[holdfast.SetID]bool{set: true}}, set.Began(), true, "was dropped"},
+		{"of another node", snapshot.Snapshot{Name: mine, Labels: labels("other", string(set), "canton")}, snapshot.Sets{}, now, false,
 			"node other"},
-		{"without labels", snapshot.Snapshot{Name: mine}, nil, now, false, "did not make it"},
-		{"under another name", snapshot.Snapshot{Name: "nightly", Labels: labels("demo", string(set), "canton")}, nil, now, false,
+		{"without labels", snapshot.Snapshot{Name: mine}, snapshot.Sets{}, now, false, "did not make it"},
+		{"under another name", snapshot.Snapshot{Name: "nightly", Labels: labels("demo", string(set), "canton")}, snapshot.Sets{}, now, false,
 			"did not make it"},
 		{"a copy that kept its labels", snapshot.Snapshot{Name: mine, CopyOf: "x", Labels: labels("demo", string(set), "canton")},
-			nil, now, false, "did not make it"},
+			snapshot.Sets{}, now, false, "did not make it"},
 		{"of no set's name", snapshot.Snapshot{Name: snapshot.Name("yesterday", "canton"),
-			Labels: labels("demo", "yesterday", "canton")}, nil, now, false, "did not make it"},
+			Labels: labels("demo", "yesterday", "canton")}, snapshot.Sets{}, now, false, "did not make it"},
 	} {
 		fates := snapshot.Decide([]snapshot.Snapshot{c.one}, "demo", c.sets, c.now)
 		if f := fates[0]; f.Delete != c.delete || !strings.Contains(f.Why, c.says) {

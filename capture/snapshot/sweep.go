@@ -17,14 +17,19 @@ type Fate struct {
 	Why      string
 }
 
-// Grace is how old a snapshot without a set has to be before it is swept: longer
-// than any run that may still be going to seal its set.
-const Grace = 24 * time.Hour
+// Grace is how old a snapshot of an unknown set has to be before it is swept: far
+// longer than any run, and long enough for somebody to notice a repository that
+// lost sets.
+const Grace = 7 * 24 * time.Hour
 
-// Decide says which snapshots of a node belong to no set. Sets are those that the
-// repository has, all of them: a snapshot of a set that was left out of the list
-// would be deleted.
-func Decide(all []Snapshot, node holdfast.NodeName, sets map[holdfast.SetID]bool, now time.Time) []Fate {
+// Sets are those of a repository: the ones it has, all of them, and the ones that
+// were dropped from it on purpose.
+type Sets struct{ There, Dropped map[holdfast.SetID]bool }
+
+// Decide says which snapshots of a node belong to no set. One whose set was dropped
+// goes at once. One whose set is unknown, because a run was killed, goes after
+// Grace: the repository may have lost the set.
+func Decide(all []Snapshot, node holdfast.NodeName, sets Sets, now time.Time) []Fate {
 	var out []Fate
 	for _, s := range all {
 		of, set, ours := s.Owner()
@@ -34,10 +39,12 @@ func Decide(all []Snapshot, node holdfast.NodeName, sets map[holdfast.SetID]bool
 			f.Why = "Holdfast did not make it"
 		case of != node:
 			f.Why = "it is of node " + string(of)
-		case sets[set]:
+		case sets.There[set]:
 			f.Why = "set " + string(set) + " refers to it"
+		case sets.Dropped[set]:
+			f.Delete, f.Why = true, "set "+string(set)+" was dropped"
 		case age < Grace:
-			f.Why = fmt.Sprintf("it belongs to no set yet, and is younger than %v", Grace)
+			f.Why = fmt.Sprintf("no set refers to it, and it is younger than %v", Grace)
 		default:
 			f.Delete, f.Why = true, "no set refers to it"
 		}

@@ -165,6 +165,9 @@ func (a *Account) Watch(fn func(Call)) {
 	a.watch = fn
 }
 
+// Settle waits until nothing is being made or ended.
+func (a *Account) Settle() { a.wg.Wait() }
+
 // Calls are the requests that arrived so far.
 func (a *Account) Calls() []Call {
 	a.mu.Lock()
