@@ -44,8 +44,9 @@ type Config struct {
 	Notices   Notices   `yaml:"notices"`
 	Page      Page      `yaml:"page"`
 
-	file    string
-	origins []Origin
+	file     string
+	origins  []Origin
+	standsIn place.Place
 }
 
 // Database is one component. In the file it may be just the connection string.
@@ -272,6 +273,7 @@ func (c *Config) parse(text []byte, environ []string) error {
 		return err
 	}
 	c.origins = d.origins
+	c.standIn(environ)
 	if err := c.environment(environ); err != nil {
 		return err
 	}

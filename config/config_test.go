@@ -650,3 +650,45 @@ func TestPlacesAsMappings(t *testing.T) {
 		}
 	}
 }
+
+// A place of copies that the environment names as the repository has the access and
+// the rules that it has as a copy, and is a copy no more.
+func TestACopyStandsIn(t *testing.T) {
+	const text = `node: demo
+databases: {participant: host=db dbname=p}
+repository: {path: first, password: env:P, access: {id: env:MINE}}
+retention: {daily: 7}
+copies:
+  - third
+  - {path: "s3://b/second?region=r", access: {id: env:THEIRS}, limits: {requests: 5}, keep: {last: 3}}
+check: {second_copy: "s3://b/second?region=r"}
+`
+	plain, err := config.Parse("/etc/holdfast.yaml", []byte(text), nil)
+	if err != nil || len(plain.Copies) != 2 || !plain.StandsIn().IsZero() {
+		t.Fatalf("%+v, %v", plain, err)
+	}
+	c, err := config.Parse("/etc/holdfast.yaml", []byte(text), []string{
+		"HOLDFAST_REPOSITORY_PATH=s3://b/second?region=r", "HOLDFAST_REPOSITORY_LIMITS_REQUESTS=9",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.StandsIn().String() != "s3://b/second?region=r" || c.Repository.Place != c.StandsIn() {
+		t.Errorf("%s stands in for %s", c.StandsIn(), c.Repository.Place)
+	}
+	if len(c.Copies) != 1 || c.Copies[0].Place.String() != "/etc/third" || !c.Check.SecondCopy.IsZero() {
+		t.Errorf("copies: %+v, check %s", c.Copies, c.Check.SecondCopy)
+	}
+	if c.Repository.Access.ID != "env:THEIRS" || c.Repository.Limits.Requests != 9 || c.Retention != (config.Retention{Last: 3}) {
+		t.Errorf("%+v, %+v", c.Repository, c.Retention)
+	}
+	for _, o := range c.Origins() {
+		if strings.HasPrefix(o.Key, "copies[1]") || o.Value == "env:MINE" || o.Key == "retention.daily" {
+			t.Errorf("not in force: %+v", o)
+		}
+	}
+	other, err := config.Parse("/etc/holdfast.yaml", []byte(text), []string{"HOLDFAST_REPOSITORY_PATH=fourth"})
+	if err != nil || len(other.Copies) != 2 || other.Retention.Daily != 7 || !other.StandsIn().IsZero() {
+		t.Errorf("%+v, %v", other, err)
+	}
+}

@@ -23,6 +23,14 @@ func (p *Parts) SendCopies(ctx context.Context, to place.Place) ([]repository.Se
 	if !to.IsZero() {
 		copies = []config.Copy{p.copyIn(to)}
 	}
+	if stands := p.Config.StandsIn(); len(copies) == 0 && !stands.IsZero() {
+		return nil, &holdfast.Problem{
+			Class: holdfast.Usage,
+			What:  "the copy in " + stands.String() + " is the repository of this run, and no other copy is configured",
+			Why:   "A copy is never sent to itself.",
+			Do:    "Unset HOLDFAST_REPOSITORY_PATH, or name another place: `holdfast repository copy --to PLACE`.",
+		}
+	}
 	if len(copies) == 0 {
 		return nil, &holdfast.Problem{
 			Class: holdfast.Usage,

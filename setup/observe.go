@@ -3,6 +3,7 @@ package setup
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -249,6 +250,9 @@ func (p *Parts) observeAlive(ctx context.Context, live databases.Live) (holdfast
 func (p *Parts) observeCopy(ctx context.Context) (check.Copy, error) {
 	second := p.secondCopy()
 	at := second.Place
+	if stands := p.Config.StandsIn(); at.IsZero() && !stands.IsZero() {
+		return check.Copy{}, fmt.Errorf("the copy in %s is the repository of this run, and there is no other", stands)
+	}
 	if at.IsZero() {
 		return check.Copy{}, errors.New("copies names none, nor does check.second_copy")
 	}

@@ -158,6 +158,9 @@ func (a *app) with(ctx context.Context, fn func(*setup.Parts) error) error {
 		return err
 	}
 	defer func() { _ = p.Close(ctx) }()
+	if at := p.Config.StandsIn(); !at.IsZero() {
+		_, _ = fmt.Fprintf(a.err, "The copy in %s is the repository of this run, with its access and what it keeps.\n", at)
+	}
 	return fn(p)
 }
 
