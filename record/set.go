@@ -23,6 +23,6 @@ type Set struct {
 	// InCopies is how it stands in each configured place.
 	InCopies []SetInCopy `json:"in_copies,omitempty"`
 	// InDoubt are the rows that it may have wrong, because they changed unseen before
-	// it was taken.
+	// it was taken, and what is wrong with its date.
 	InDoubt []string `json:"in_doubt,omitempty"`
 }

@@ -173,7 +173,7 @@ func (p *Parts) findIn(
 // it is in doubt.
 type PassedOver struct {
 	Set, Instead holdfast.SetID
-	InDoubt      []string // the rows that it may have wrong
+	InDoubt      []string // the rows that it may have wrong, and what is wrong with its date
 }
 
 func (e PassedOver) String() string {

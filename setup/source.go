@@ -118,12 +118,17 @@ func (p *Parts) listed(
 	return entries, markDoubts(ctx, r, node, entries)
 }
 
-// markDoubts says of each set which rows it may have wrong.
+// markDoubts says of each set which rows it may have wrong, and whether its date is
+// to be trusted.
 func markDoubts(ctx context.Context, r *repository.Repository, node holdfast.NodeName, entries []repository.Entry) error {
 	disproofs, err := r.Disproofs(ctx, node)
+	now := time.Now()
 	for i := range entries {
 		e := &entries[i]
 		e.InDoubt = doubts(disproofs, e.Node, e.Began)
+		if why := record.Misdated(e.Ended, e.Stored, now); why != "" {
+			e.InDoubt = append(e.InDoubt, why)
+		}
 	}
 	return err
 }
@@ -138,10 +143,15 @@ func doubts(disproofs []record.Disproof, node holdfast.NodeName, began time.Time
 	return out
 }
 
-// Doubts says which rows a set may have wrong, because they changed unseen.
+// Doubts says which rows a set may have wrong, because they changed unseen, and
+// that it is dated in the future.
 func (s Source) Doubts(ctx context.Context) ([]string, error) {
 	disproofs, err := s.Repository.Disproofs(ctx, s.Set.Node.Name)
-	return doubts(disproofs, s.Set.Node.Name, s.Set.Began.Wall), err
+	list := doubts(disproofs, s.Set.Node.Name, s.Set.Began.Wall)
+	if why := record.Misdated(s.Set.Ended.Wall, time.Time{}, time.Now()); why != "" {
+		list = append(list, why)
+	}
+	return list, err
 }
 
 // KnownDoubts is Doubts for a restore, which goes on where they cannot be read: it
