@@ -221,3 +221,58 @@ func shape(format string, args ...any) error {
 		Do:    "Correct the databases in holdfast.yaml and try again.",
 	}
 }
+
+func wishable(components []Component, edges []Edge) bool {
+	_, err := stages(components, edges)
+	return err == nil
+}
+
+// Units are the stages of a node of whose components some are captured as one,
+// those of a list in together. A unit has all that an edge of any of its
+// components asks for. What cannot be in order that way is an error: one that has
+// to come between two of a unit.
+func (n Node) Units(together [][]ComponentName) ([][][]Component, error) {
+	leader := func(name ComponentName) ComponentName {
+		for _, list := range together {
+			if slices.Contains(list, name) {
+				return list[0]
+			}
+		}
+		return name
+	}
+	var leaders []Component
+	members := map[ComponentName][]Component{}
+	for _, c := range n.Components {
+		first := leader(c.Name)
+		if c.Name == first {
+			leaders = append(leaders, c)
+		}
+		members[first] = append(members[first], c)
+	}
+	var edges, wishes []Edge
+	for _, e := range n.Edges() {
+		switch of := (Edge{First: leader(e.First), Then: leader(e.Then), Why: e.Why}); {
+		case of.First == of.Then:
+		case e.Soft:
+			wishes = append(wishes, of)
+		default:
+			edges = append(edges, of)
+		}
+	}
+	for _, e := range wishes {
+		if more := append(slices.Clone(edges), e); wishable(leaders, more) {
+			edges = more
+		}
+	}
+	plan, err := stages(leaders, edges)
+	if err != nil {
+		return nil, err
+	}
+	out := make([][][]Component, len(plan))
+	for i, stage := range plan {
+		for _, c := range stage {
+			out[i] = append(out[i], members[c.Name])
+		}
+	}
+	return out, nil
+}

@@ -228,3 +228,42 @@ func TestProblemsAreErrorsWithAClassAndAdvice(t *testing.T) {
 		t.Error("nil has a class")
 	}
 }
+
+// Components that are captured as one stand where the edges of all of them allow,
+// and what has to come between two of them is refused.
+func TestUnits(t *testing.T) {
+	node := holdfast.Node{Name: "n", Components: []holdfast.Component{
+		{Name: "participant", Kind: holdfast.Participant}, {Name: "validator", Kind: holdfast.Validator},
+		{Name: "app", Kind: holdfast.App, Before: []holdfast.ComponentName{"participant"}},
+	}}
+	names := func(units [][][]holdfast.Component) (out string) {
+		for _, stage := range units {
+			for _, unit := range stage {
+				for _, c := range unit {
+					out += string(c.Name) + " "
+				}
+				out += "/ "
+			}
+			out += "| "
+		}
+		return out
+	}
+	both := [][]holdfast.ComponentName{{"validator", "participant"}}
+	for _, c := range []struct {
+		together [][]holdfast.ComponentName
+		want     string
+	}{
+		{nil, "validator / app / | participant / | "},
+		{both, "app / | participant validator / | "},
+		{[][]holdfast.ComponentName{{"validator", "participant", "app"}}, "participant validator app / | "},
+	} {
+		units, err := node.Units(c.together)
+		if err != nil || names(units) != c.want {
+			t.Errorf("%v: %q, %v, want %q", c.together, names(units), err, c.want)
+		}
+	}
+	node.Components[2].After = []holdfast.ComponentName{"validator"}
+	if units, err := node.Units(both); err == nil {
+		t.Errorf("an app that has to come between them: %q", names(units))
+	}
+}

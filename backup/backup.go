@@ -72,7 +72,10 @@ type Job struct {
 	Deployment Deployment // nil: nothing is known but the databases
 	Rehearsal  Rehearsal  // nil: schemas are not tried
 	Full       bool       // everything is read, nothing is taken over from the last set
-	Store      Store
+	// Together lists components that one capture stands for, because one snapshot
+	// of their server has them. The source of the first takes it.
+	Together [][]holdfast.ComponentName
+	Store    Store
 	// Lock makes sure that nobody else copies or replaces the node's databases
 	// meanwhile, until release. Held says whether that was so. It may wait.
 	Lock func(ctx context.Context) (held func(context.Context) error, release func(), err error)
@@ -230,6 +233,9 @@ func (j Job) Look(ctx context.Context) ([][]observed.Outlook, error) {
 		}
 	}
 	if err := distinct(out); err != nil {
+		return nil, err
+	}
+	if _, err := j.Node.Units(j.Together); err != nil {
 		return nil, err
 	}
 	return out, oneParticipant(j.Node, out)
@@ -452,22 +458,20 @@ func (j Job) captures(
 	ctx context.Context, set *holdfast.Set, clock holdfast.Clock, out holdfast.Sink,
 	earlier map[holdfast.ComponentName]holdfast.Earlier,
 ) error {
-	stages, err := j.Node.Stages()
+	stages, err := j.Node.Units(j.Together)
 	if err != nil {
 		return err
 	}
 	for _, stage := range stages {
 		done := make([]holdfast.Capture, len(stage))
 		group, ctx := errgroup.WithContext(ctx)
-		for i, c := range stage {
-			j.Events.Report(CaptureBegan{c.Name})
-			group.Go(func() error {
-				var err error
-				if done[i], err = j.Sources[c.Name].Capture(ctx, c, clock, out, earlier[c.Name]); err != nil {
-					return fmt.Errorf("capture %s: %w", c.Name, err)
-				}
-				j.Events.Report(captureEnded(c.Name, done[i]))
-				return nil
+		for i, unit := range stage {
+			for _, c := range unit {
+				j.Events.Report(CaptureBegan{c.Name})
+			}
+			group.Go(func() (err error) {
+				done[i], err = j.capture(ctx, set.ID, unit, clock, out, earlier)
+				return err
 			})
 		}
 		err := group.Wait()
@@ -481,6 +485,26 @@ func (j Job) captures(
 		}
 	}
 	return nil
+}
+
+// capture takes what is captured as one.
+func (j Job) capture(
+	ctx context.Context, set holdfast.SetID, unit []holdfast.Component, clock holdfast.Clock, out holdfast.Sink,
+	earlier map[holdfast.ComponentName]holdfast.Earlier,
+) (holdfast.Capture, error) {
+	from := earlier[unit[0].Name]
+	from.For = set
+	done, err := j.Sources[unit[0].Name].Capture(ctx, unit[0], clock, out, from)
+	if err != nil {
+		return done, fmt.Errorf("capture %s: %w", unit[0].Name, err)
+	}
+	for _, c := range unit {
+		if !slices.ContainsFunc(done.Components, func(of holdfast.Captured) bool { return of.Component == c.Name }) {
+			return holdfast.Capture{}, fmt.Errorf("capture %s: the capture does not stand for %s", unit[0].Name, c.Name)
+		}
+		j.Events.Report(captureEnded(c.Name, done))
+	}
+	return done, nil
 }
 
 func participantOf(set holdfast.Set) *holdfast.ParticipantFacts {

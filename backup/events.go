@@ -38,6 +38,7 @@ type (
 		Rows      int64
 		Bytes     int64
 		Took      time.Duration
+		Kept      bool // elsewhere: nobody has counted
 	}
 
 	// SetStored says that a set is in the repository and was read back.
@@ -75,6 +76,9 @@ func (e DeploymentFailed) String() string {
 func (e CaptureBegan) String() string { return fmt.Sprintf("capture %s", e.Component) }
 
 func (e CaptureEnded) String() string {
+	if e.Kept {
+		return fmt.Sprintf("captured %s: a snapshot that its provider keeps, in %v", e.Component, e.Took.Round(time.Millisecond))
+	}
 	return fmt.Sprintf("captured %s: %d tables, %d rows in %v", e.Component, e.Tables, e.Rows,
 		e.Took.Round(time.Millisecond))
 }
@@ -91,5 +95,6 @@ func (e RunRepeated) String() string {
 func captureEnded(name holdfast.ComponentName, c holdfast.Capture) CaptureEnded {
 	e := CaptureEnded{Component: name, Bytes: c.Bytes, Took: c.Ended.Since - c.Began.Since}
 	e.Tables, e.Rows = c.Counts()
+	e.Kept = c.Method == holdfast.Snapshot
 	return e
 }
