@@ -105,6 +105,9 @@ type Content interface {
 	Files() []File
 	// Counts are how many tables and rows it holds, 0 where nobody has counted.
 	Counts() (tables int, rows int64)
+	// Elsewhere says who keeps the rest of it, where the set has no more than a
+	// reference; "" where the set has everything.
+	Elsewhere() string
 }
 
 // File is one file of a capture. What has a format holds rows in that format,
@@ -133,6 +136,15 @@ func (c Capture) Counts() (tables int, rows int64) {
 		return 0, 0
 	}
 	return c.Content.Counts()
+}
+
+// Elsewhere says who keeps what the set only refers to; "" where the set has
+// everything.
+func (c Capture) Elsewhere() string {
+	if c.Content == nil {
+		return ""
+	}
+	return c.Content.Elsewhere()
 }
 
 // Part is one component of a set, with the capture that stands for it.

@@ -23,6 +23,7 @@ type files []holdfast.File
 
 func (f files) Files() []holdfast.File           { return f }
 func (f files) Counts() (tables int, rows int64) { return 0, 0 }
+func (f files) Elsewhere() string                { return "" }
 
 // A table that is stored in segments is one table.
 func TestTables(t *testing.T) {

@@ -48,6 +48,9 @@ func (f ServerFiles) Files() []holdfast.File {
 	return out
 }
 
+// Elsewhere is nobody: the files are in the set.
+func (ServerFiles) Elsewhere() string { return "" }
+
 // Counts are unknown: nobody has looked into the files.
 func (ServerFiles) Counts() (tables int, rows int64) { return 0, 0 }
 
@@ -83,6 +86,9 @@ const (
 
 // Files lists none: nothing of it is in the set.
 func (Reference) Files() []holdfast.File { return nil }
+
+// Elsewhere names the snapshot and its keeper.
+func (r Reference) Elsewhere() string { return "snapshot " + r.ID + ", kept by " + r.Keeper }
 
 // Counts are unknown: nobody has looked into it.
 func (Reference) Counts() (tables int, rows int64) { return 0, 0 }

@@ -50,6 +50,9 @@ func (r Rows) Files() []holdfast.File {
 	return out
 }
 
+// Elsewhere is nobody: the rows are in the set.
+func (Rows) Elsewhere() string { return "" }
+
 // Counts counts the tables and their rows.
 func (r Rows) Counts() (tables int, rows int64) {
 	for _, t := range r.Tables {

@@ -66,6 +66,9 @@ func Make(ctx context.Context, t Target, set holdfast.Set, o Options, now time.T
 	if err != nil {
 		return Plan{}, err
 	}
+	if err := here(captures); err != nil {
+		return Plan{}, err
+	}
 	for _, rows := range o.Doubts {
 		p.Warnings = append(p.Warnings, "This set may have rows wrong: "+rows+
 			". `holdfast restore latest` takes a set that is not in doubt, if there is one.")
@@ -322,6 +325,21 @@ func chosen(set holdfast.Set, names []holdfast.ComponentName) ([]holdfast.Part, 
 		out = append(out, c)
 	}
 	return out, nil
+}
+
+// here refuses what the set only refers to.
+func here(parts []holdfast.Part) error {
+	for _, p := range parts {
+		if where := p.Elsewhere(); where != "" {
+			return &holdfast.Problem{
+				Class: holdfast.Refused,
+				What:  fmt.Sprintf("%s is not in the set: it is %s", p.Component, where),
+				Why:   "Holdfast does not restore a provider's snapshots yet.",
+				Do:    "Restore it with the provider's tools: docs/cloud.md. Or choose a set of dumps: `holdfast list`.",
+			}
+		}
+	}
+	return nil
 }
 
 // partial warns of restoring one side of an edge without the other.

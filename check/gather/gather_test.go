@@ -88,6 +88,7 @@ type content struct{}
 
 func (content) Files() []holdfast.File { return []holdfast.File{{Name: "app/schema.dump"}} }
 func (content) Counts() (int, int64)   { return 0, 0 }
+func (content) Elsewhere() string      { return "" }
 
 // The newest proven set's small files are read; manifests that do not read are
 // named, and the others are there without what their captures hold.

@@ -191,6 +191,7 @@ func (a *app) printSet(set holdfast.Set) {
 		rows = append(rows, []string{string(c.Component), c.Database.Name, fmt.Sprint(c.Server.Major()), offset(c.Began), offset(c.Ended), fmt.Sprint(tables), fmt.Sprint(n), size.Of(c.Bytes)})
 	}
 	a.table(rows)
+	a.printElsewhere(set)
 	a.printTakenOver(set)
 	nothing := map[bool]string{true: ": there was no order to prove"}[set.Order.Verdict == holdfast.NoneApplies]
 	a.printf("\nOrder: %s%s\n", set.Order.Verdict, nothing)
@@ -232,6 +233,15 @@ func (a *app) printSet(set holdfast.Set) {
 	}
 	for _, p := range set.Problems() {
 		a.printf("Problem: %s\n", p.What)
+	}
+}
+
+// printElsewhere says which parts of a set are no more than a reference.
+func (a *app) printElsewhere(set holdfast.Set) {
+	for _, c := range set.Parts() {
+		if where := c.Elsewhere(); where != "" {
+			a.printf("Not in this repository: %s is %s. Holdfast does not restore it: docs/cloud.md\n", c.Component, where)
+		}
 	}
 }
 
