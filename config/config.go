@@ -30,6 +30,7 @@ type Config struct {
 	// SecretManagers say how the managers are reached that references and
 	// identities.keep name.
 	SecretManagers SecretManagers `yaml:"secret_managers"`
+	RDS            RDS            `yaml:"rds"`
 	Tools          string         `yaml:"tools"` // directory of pg_dump and pg_restore; searched for when empty
 	// SilenceLimit is how long a server, daemon or program may send nothing before
 	// it is given up; 2m when zero.
@@ -51,12 +52,13 @@ type Config struct {
 
 // Database is one component. In the file it may be just the connection string.
 type Database struct {
-	Connection string    `yaml:"connection"` // postgres://... or host=... dbname=...
-	Password   Reference `yaml:"password"`
-	Kind       string    `yaml:"kind"`   // one of holdfast.Kinds; the name, if it is one of these; else app
-	Method     string    `yaml:"method"` // how it is captured; dump when empty
-	Before     []string  `yaml:"before"` // its capture ends before theirs begin
-	After      []string  `yaml:"after"`
+	Connection string      `yaml:"connection"` // postgres://... or host=... dbname=...
+	Password   Reference   `yaml:"password"`
+	Kind       string      `yaml:"kind"`   // one of holdfast.Kinds; the name, if it is one of these; else app
+	Method     string      `yaml:"method"` // how it is captured; dump when empty
+	RDS        RDSDatabase `yaml:"rds"`
+	Before     []string    `yaml:"before"` // its capture ends before theirs begin
+	After      []string    `yaml:"after"`
 }
 
 // Compose says that the node is a validator in Docker Compose: its containers
@@ -330,7 +332,8 @@ func (c *Config) complete() error {
 	}
 	c.Repository.Access.absolute(abs)
 	c.SecretManagers.absolute(abs)
-	if err := c.SecretManagers.check(); err != nil {
+	abs(&c.RDS.CA)
+	if err := errors.Join(c.SecretManagers.check(), c.RDS.check()); err != nil {
 		return err
 	}
 	for i := range c.Copies {
@@ -482,7 +485,7 @@ func (c *Config) checkDatabase(key string, d Database) error {
 	if d.Kind != "" && !slices.Contains(holdfast.Kinds(), holdfast.Kind(d.Kind)) {
 		return fmt.Errorf("%s.kind: want one of %v", key, holdfast.Kinds())
 	}
-	if err := checkMethod(key, d.Method); err != nil {
+	if err := errors.Join(checkMethod(key, d.Method), d.checkRDS(key)); err != nil {
 		return err
 	}
 	for _, list := range []struct {
@@ -507,6 +510,7 @@ var methods = []struct {
 }{
 	{holdfast.Dump, true},
 	{holdfast.Physical, false},
+	{MethodRDS, true},
 	{holdfast.Snapshot, false},
 }
 

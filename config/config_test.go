@@ -178,7 +178,7 @@ func TestMistakesAreNamed(t *testing.T) {
 	for _, x := range []struct{ name, text, want string }{
 		{"unknown key at the top", replaced("tools: tools", "tool: x"),
 			"line 35: unknown key tool; known here are node, databases, compose, kube, identities, repository, copies, " +
-				"cache, secret_managers, tools, " +
+				"cache, secret_managers, rds, tools, " +
 				"silence_limit, dump, check, retention"},
 		{"a copy that keeps nothing", least + "copies:\n  - {path: /mnt/usb, keep: {faulty: 3d}}\n",
 			"copies[0].keep: besides faulty it needs a rule that keeps sets"},
@@ -195,7 +195,7 @@ func TestMistakesAreNamed(t *testing.T) {
 		{"a limit that is no size", least + "cache: {limit: 5}\n", "cache.limit: want a number of bytes"},
 		{"unknown key of a database", replaced("    kind: app", "    sort: app"),
 			"line 10: unknown key databases.scan-backend.sort; known here are connection, password, kind, method, " +
-				"before, after"},
+				"rds, before, after"},
 		{"unknown key of the identities", replaced("  ca: ca.pem", "  cacert: ca.pem"),
 			"line 17: unknown key identities.cacert;"},
 		{"unknown key of auth", replaced("    scope: s", "    scopes: s"),
@@ -241,7 +241,7 @@ func TestMistakesAreNamed(t *testing.T) {
 			"databases.scan-backend.kind: want one of [validator sv scan participant sequencer mediator " +
 				"orderer app]"},
 		{"a method nobody knows", replaced("kind: app", "method: rsync"),
-			"databases.scan-backend.method: want one of [dump physical snapshot]"},
+			"databases.scan-backend.method: want one of [dump physical rds snapshot]"},
 		{"a method that is not there yet", replaced("kind: app", "method: physical"),
 			"databases.scan-backend.method: this Holdfast cannot capture by physical yet"},
 		{"before nobody", replaced("before: [participant]", "before: [partisipant]"),

@@ -1,0 +1,48 @@
+package config
+
+import (
+	"fmt"
+	"net/url"
+)
+
+// RDS says how Amazon RDS is reached, for databases that are captured by its
+// snapshots. Credentials, and what is empty, come by AWS's own chain.
+type RDS struct {
+	Region   string   `yaml:"region"`
+	Profile  string   `yaml:"profile"`  // of ~/.aws/config
+	Endpoint string   `yaml:"endpoint"` // of another server that speaks it: https://...
+	CA       string   `yaml:"ca"`       // file with certificates to trust, in addition to the system's
+	Await    Duration `yaml:"await"`    // for an instance that is not available; 30m when zero
+	Within   Duration `yaml:"within"`   // for a snapshot to become available; 6h when zero
+	Poll     Duration `yaml:"poll"`     // between two questions; 15s when zero
+}
+
+// RDSDatabase says where in RDS a database is.
+type RDSDatabase struct {
+	Instance string `yaml:"instance"` // the instance, or the cluster
+}
+
+// MethodRDS captures a database by a snapshot that RDS takes and keeps.
+const MethodRDS = "rds"
+
+func (r RDS) check() error {
+	if r.Endpoint == "" {
+		return nil
+	}
+	if u, err := url.Parse(r.Endpoint); err != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && u.Scheme != "http" {
+		return fmt.Errorf("rds.endpoint: want an address such as https://rds.example.com")
+	}
+	return nil
+}
+
+// checkRDS makes sure that a database says where it is exactly if it is captured
+// there.
+func (d Database) checkRDS(key string) error {
+	switch {
+	case d.Method == MethodRDS && d.RDS.Instance == "":
+		return fmt.Errorf("%s.rds.instance: method rds needs the name of the RDS instance or cluster", key)
+	case d.Method != MethodRDS && d.RDS.Instance != "":
+		return fmt.Errorf("%s.rds.instance: it has a meaning with `method: rds` alone", key)
+	}
+	return nil
+}
