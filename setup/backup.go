@@ -9,6 +9,7 @@ import (
 	"holdfast"
 	"holdfast/backup"
 	"holdfast/capture/postgres"
+	"holdfast/config"
 	"holdfast/databases"
 	"holdfast/internal/libpq"
 	"holdfast/observed"
@@ -34,8 +35,12 @@ func (p *Parts) backupTo(ctx context.Context, store backup.Store, wait time.Dura
 	if err != nil {
 		return backup.Job{}, err
 	}
+	taken, err := p.sources(ctx, live)
+	if err != nil {
+		return backup.Job{}, err
+	}
 	job := backup.Job{
-		Node: p.Node, Sources: p.sources(live), Store: store,
+		Node: p.Node, Sources: taken.of, Together: taken.together, Store: store,
 		Rehearsal:  p.rehearsal(live),
 		Deployment: p.kind.Recorder, Version: p.Version, Events: p.Events,
 		Lock: func(ctx context.Context) (func(context.Context) error, func(), error) {
@@ -58,7 +63,11 @@ func (p *Parts) Look(ctx context.Context) ([]observed.Outlook, error) {
 	if err != nil {
 		return nil, err
 	}
-	stages, err := backup.Job{Node: p.Node, Sources: p.sources(live)}.Look(ctx)
+	taken, err := p.sources(ctx, live)
+	if err != nil {
+		return nil, err
+	}
+	stages, err := backup.Job{Node: p.Node, Sources: taken.of, Together: taken.together}.Look(ctx)
 	place := func(o observed.Outlook) int {
 		return slices.IndexFunc(p.Node.Components, func(c holdfast.Component) bool { return c.Name == o.Component })
 	}
@@ -67,23 +76,28 @@ func (p *Parts) Look(ctx context.Context) ([]observed.Outlook, error) {
 	return outlooks, err
 }
 
-func (p *Parts) sources(live databases.Live) map[holdfast.ComponentName]backup.Source {
-	out := map[holdfast.ComponentName]backup.Source{}
-	for name, at := range live.Addresses {
-		out[name] = p.source(name, at)
+// sources are where a node's components are captured, and which of them are
+// captured as one.
+type sources struct {
+	of       map[holdfast.ComponentName]backup.Source
+	together [][]holdfast.ComponentName
+}
+
+// sources captures each component by the configured method.
+func (p *Parts) sources(ctx context.Context, live databases.Live) (sources, error) {
+	out := sources{of: map[holdfast.ComponentName]backup.Source{}}
+	var kept []holdfast.Component
+	for _, c := range p.Node.Components {
+		at, ok := live.Addresses[c.Name]
+		switch {
+		case !ok:
+		case p.Config.Databases[string(c.Name)].Method == config.MethodRDS:
+			kept = append(kept, c)
+		default:
+			out.of[c.Name] = p.dumper(at)
+		}
 	}
-	return out
-}
-
-// methods are the ways in which a database can be captured.
-var methods = map[holdfast.Method]func(p *Parts, at libpq.Address) backup.Source{
-	holdfast.Dump: func(p *Parts, at libpq.Address) backup.Source { return p.dumper(at) },
-}
-
-// source captures a component by the configured method, which is among methods.
-func (p *Parts) source(name holdfast.ComponentName, at libpq.Address) backup.Source {
-	method := cmp.Or(holdfast.Method(p.Config.Databases[string(name)].Method), holdfast.Dump)
-	return methods[method](p, at)
+	return out, p.provided(ctx, live, kept, &out)
 }
 
 func (p *Parts) dumper(at libpq.Address) postgres.Dumper {

@@ -72,9 +72,14 @@ type upkeep struct {
 	copy  place.Place // zero: it is the repository itself
 }
 
-// Maintain maintains fully if the operator wants it so.
+// Maintain maintains fully if the operator wants it so. Snapshots that a provider
+// keeps, and that no set refers to any more, are deleted as well.
 func (u upkeep) Maintain(ctx context.Context, full bool) (record.Maintenance, error) {
-	return u.Repository.Maintain(ctx, full || u.full)
+	done, err := u.Repository.Maintain(ctx, full || u.full)
+	if err == nil && u.copy.IsZero() {
+		err = u.parts.sweep(ctx, u.Repository)
+	}
+	return done, err
 }
 
 // fates note on entries of the node what retention makes of them. Other nodes

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"holdfast"
+	"holdfast/backup"
 	"holdfast/databases"
 	"holdfast/identities"
 	"holdfast/internal/libpq"
@@ -47,8 +48,14 @@ func (p *Parts) Try(ctx context.Context) []Finding {
 		return append(out, Found("databases", "", err))
 	}
 	out = append(out, Found("restores", "none was interrupted", cmp.Or(p.Interrupted(), p.whole(ctx, n))))
+	taken, err := p.sources(ctx, n)
+	if err != nil {
+		out = append(out, Found("provider", "", err))
+	}
 	for _, c := range n.Components {
-		out = append(out, p.tryDatabase(ctx, c, n.Addresses[c.Name])...)
+		if source, ok := taken.of[c.Name]; ok {
+			out = append(out, tryDatabase(ctx, c, source, n.Addresses[c.Name])...)
+		}
 	}
 	out = append(out, p.tryIdentities(ctx, n))
 	out = append(out, p.tryManagers(ctx)...)
@@ -69,9 +76,9 @@ func (p *Parts) Remake(ctx context.Context) []Finding {
 }
 
 // tryDatabase tries what a backup needs, and whether this role may restore.
-func (p *Parts) tryDatabase(ctx context.Context, c holdfast.Component, t libpq.Address) []Finding {
+func tryDatabase(ctx context.Context, c holdfast.Component, source backup.Source, t libpq.Address) []Finding {
 	subject := string(c.Name)
-	outlook, err := p.source(c.Name, t).Look(ctx, c)
+	outlook, err := source.Look(ctx, c)
 	if err != nil {
 		return []Finding{Found(subject, "", err)}
 	}

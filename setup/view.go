@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"holdfast"
+	"holdfast/backup"
 	"holdfast/internal/libpq"
 )
 
@@ -47,9 +48,13 @@ func (p *Parts) View(ctx context.Context) (View, error) {
 	if p.Config.Identities != nil {
 		view.App = p.Config.Identities.URL
 	}
+	taken, err := p.sources(ctx, live)
+	if err != nil {
+		return view, err
+	}
 	for _, c := range live.Components {
 		at := live.Addresses[c.Name]
-		v := p.viewOf(ctx, c, at)
+		v := viewOf(ctx, c, taken.of[c.Name], at)
 		if shown.Way != nil && at.Dial != nil {
 			v.By = shown.Way()
 		}
@@ -58,9 +63,13 @@ func (p *Parts) View(ctx context.Context) (View, error) {
 	return view, nil
 }
 
-func (p *Parts) viewOf(ctx context.Context, c holdfast.Component, at libpq.Address) DatabaseView {
+func viewOf(ctx context.Context, c holdfast.Component, source backup.Source, at libpq.Address) DatabaseView {
 	v := DatabaseView{Component: c.Name, Kind: c.Kind, Where: at.Where()}
-	outlook, err := p.source(c.Name, at).Look(ctx, c)
+	if source == nil {
+		v.Problem = "it has no database"
+		return v
+	}
+	outlook, err := source.Look(ctx, c)
 	if err != nil {
 		v.Problem = err.Error()
 		return v
