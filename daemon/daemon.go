@@ -28,6 +28,9 @@ type Node struct {
 	Show func(State)
 	// Wake ends a wait early: the tasks have changed. Nil when they never do.
 	Wake <-chan struct{}
+	// Changed looks, at each glance, whether the repository went away or is back:
+	// it is then asked although nothing is due. Nil when nobody looks.
+	Changed func(ctx context.Context) bool
 }
 
 // State is what a node's work stands at.
@@ -103,7 +106,7 @@ const Glance = time.Minute
 func (w *worker) step(ctx context.Context) {
 	w.tasks = w.node.Tasks()
 	if !w.asked {
-		w.ask(ctx)
+		_ = w.ask(ctx) // reported
 	}
 	now := w.Clock.Now()
 	next := schedule.Next(now, w.node.Name, plans(w.tasks, true), w.merged())
@@ -122,6 +125,21 @@ func (w *worker) step(ctx context.Context) {
 	}
 	w.sleep(ctx, until)
 	w.asked = next.Task == "" || w.Clock.Now().Before(next.At) || w.task(next.Task).Outside
+	if w.asked && w.node.Changed != nil && ctx.Err() == nil && w.node.Changed(ctx) {
+		w.askAgain(ctx)
+	}
+}
+
+// askAgain asks a repository that went away or is back. What failed while it was
+// away is tried again at once: nobody should hear of that afterwards.
+func (w *worker) askAgain(ctx context.Context) {
+	if w.ask(ctx) != nil {
+		return
+	}
+	for name, own := range w.own {
+		own.Failures, own.Failed = 0, nil
+		w.own[name] = own
+	}
 }
 
 // announce says what is waited for, when that has changed. Tasks outside are done
@@ -161,7 +179,7 @@ func (w *worker) show(running string, next schedule.Decision) {
 
 // ask asks the repository what was done. While it does not answer, what is known
 // already has to do.
-func (w *worker) ask(ctx context.Context) {
+func (w *worker) ask(ctx context.Context) error {
 	past, err := w.node.Past(ctx)
 	w.asked = true
 	switch {
@@ -170,6 +188,7 @@ func (w *worker) ask(ctx context.Context) {
 	case ctx.Err() == nil:
 		w.Events.Report(PastUnknown{Node: w.node.Name, Cause: err})
 	}
+	return err
 }
 
 // plans are the schedules of tasks, with or without those outside.

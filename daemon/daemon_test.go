@@ -336,3 +336,47 @@ func TestALookIsNotSpokenOf(t *testing.T) {
 		t.Errorf("after %d looks heard %q, want %q", looks, heard, want)
 	}
 }
+
+// A repository that goes away between two tasks is asked within a glance, once, and
+// again when it is back; what failed meanwhile is done at once, and not after its
+// patience.
+func TestARepositoryThatGoesAwayBetweenTasks(t *testing.T) {
+	w := &world{clock: &fakeClock{now: begin}}
+	gone := begin.Add(time.Hour)
+	back := gone.Add(3*time.Hour + 20*time.Minute) // in the patience after the failed backup
+	var asked []time.Time
+	w.clock.wake = func(now time.Time) { w.away = !now.Before(gone) && now.Before(back) }
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	w.clock.ends, w.clock.stop = begin.Add(5*time.Hour), stop
+	n, known := w.node(), false
+	n.Changed = func(context.Context) bool { return w.away != known }
+	past := n.Past
+	n.Past = func(ctx context.Context) (map[string]schedule.Past, error) {
+		found, err := past(ctx)
+		known = err != nil
+		asked = append(asked, w.clock.Now())
+		return found, err
+	}
+	d := daemon.Daemon{Nodes: []daemon.Node{n}, Clock: w.clock}
+	if err := d.Run(ctx); !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	within := func(from time.Time, to time.Duration) (n int) {
+		for _, at := range asked {
+			if !at.Before(from) && at.Before(from.Add(to)) {
+				n++
+			}
+		}
+		return n
+	}
+	if within(gone, 2*daemon.Glance) != 1 || within(gone, 2*time.Hour) != 1 {
+		t.Errorf("it went away at %v, and was asked at %v", gone, asked)
+	}
+	if within(back, 2*daemon.Glance) == 0 {
+		t.Errorf("it was back at %v, and was asked at %v", back, asked)
+	}
+	if len(w.backups) != 2 || w.backups[1].After(back.Add(2*daemon.Glance)) {
+		t.Errorf("it was back at %v, and backups began at %v", back, w.backups)
+	}
+}

@@ -167,6 +167,21 @@ func (l location) open(ctx context.Context, password holdfast.Secret) (*Reposito
 	return r, nil
 }
 
+// Reach says why there is no repository at a place; nil when there is one. It
+// needs no password, and sends a place outside of this machine two requests.
+func Reach(ctx context.Context, in place.Place, options ...Option) (Traffic, error) {
+	at, err := locate(in, options)
+	if err != nil {
+		return Traffic{}, err
+	}
+	st, err := at.storage(ctx, false)
+	if err != nil {
+		return at.meter.read(), at.explain("open", err)
+	}
+	_, err = st.GetMetadata(ctx, format.KopiaRepositoryBlobID)
+	return at.meter.read(), errors.Join(at.explain("open", err), st.Close(ctx))
+}
+
 // Close releases the repository.
 func (r *Repository) Close(ctx context.Context) error {
 	err := r.location.explain("close", r.rep.Close(context.WithoutCancel(ctx)))

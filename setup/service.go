@@ -52,6 +52,8 @@ type Service struct {
 	board    *board
 	trail    *pageTrail
 	wish     wish
+	glimpse  glimpse
+	reached  time.Time // when it looked last
 	size     sizing
 	traffic  traffic
 	// upgrade is when the synchronizer is upgraded, as Scans announce; zero when
@@ -66,6 +68,7 @@ func Serve(conf *config.Config, o Options) *Service {
 		requests: map[string]string{}, wake: make(chan struct{}, 1),
 	}
 	s.board, s.trail = newBoard(s), newPageTrail(s)
+	s.glimpse.look = s.reach
 	o.Events = s.traffic.heard(s.board.heard(o))
 	s.Options = o
 	return s
@@ -119,6 +122,7 @@ func (s *Service) Try() error { return s.with(context.Background(), func(*Parts)
 func (s *Service) Node() daemon.Node {
 	return daemon.Node{
 		Name: s.config().Node, Tasks: s.tasks, Past: s.past, Missing: s.missing, Show: s.show, Wake: s.wake,
+		Changed: s.glimpse.changed,
 	}
 }
 

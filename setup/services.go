@@ -21,6 +21,7 @@ import (
 // its own.
 type Services struct {
 	Options Options
+	Clock   daemon.Clock // what they go by
 	list    []*Service
 	load    func(path string) (*config.Config, error)
 }
@@ -35,7 +36,7 @@ func ServeAll(
 	if err != nil {
 		return nil, err
 	}
-	s := &Services{Options: o, load: load}
+	s := &Services{Options: o, Clock: daemon.SystemClock{}, load: load}
 	for _, path := range files {
 		conf, err := load(path)
 		if err != nil {
@@ -119,7 +120,7 @@ func (s *Services) Run(ctx context.Context) error {
 	}
 	var all sync.WaitGroup
 	defer func() { end(); all.Wait(); _ = answered() }()
-	d := daemon.Daemon{Clock: daemon.SystemClock{}, Events: s.Options.Events}
+	d := daemon.Daemon{Clock: s.Clock, Events: s.Options.Events}
 	for _, one := range s.list {
 		d.Nodes = append(d.Nodes, one.Node())
 		all.Go(func() { one.Notices(d.Clock).Run(ctx) })

@@ -69,6 +69,7 @@ func (s *Service) judged(r check.Report, seen check.Observations) {
 // unread notes that the repository did not say anything. What it said before
 // stays, with its time.
 func (s *Service) unread(err error) {
+	s.glimpse.failed(err)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.status.Stored.Failed = err
@@ -87,6 +88,7 @@ func (s *Service) read(ctx context.Context, p *Parts) error {
 	if err != nil {
 		return err
 	}
+	s.glimpse.failed(nil)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.status.Stored = found
