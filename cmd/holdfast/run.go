@@ -12,10 +12,14 @@ import (
 
 	"holdfast"
 	"holdfast/config"
+	"holdfast/daemon"
 	"holdfast/event"
 	"holdfast/eventlog"
 	"holdfast/setup"
 )
+
+// clock is what a service goes by. Tests replace it by one that wakes early.
+var clock daemon.Clock = daemon.SystemClock{}
 
 func newRun(a *app) *cobra.Command {
 	return &cobra.Command{
@@ -71,6 +75,7 @@ func (a *app) run(ctx context.Context, files []string) error {
 	if err != nil {
 		return err
 	}
+	s.Clock = clock
 	defer a.reload(ctx, s, log)()
 	if err = s.Run(ctx); errors.Is(err, context.Canceled) {
 		return nil // a signal ended it

@@ -29,6 +29,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"holdfast/config"
+	"holdfast/daemon"
 	"holdfast/identities/identitiestest"
 	"holdfast/internal/libpq"
 	"holdfast/internal/splicetest"
@@ -40,7 +41,26 @@ func TestMain(m *testing.M) {
 	if sandbox.IsInside() { // a drill in this process has started it again
 		main()
 	}
-	testscript.Main(tests{m}, map[string]func(){"holdfast": main})
+	testscript.Main(tests{m}, map[string]func(){"holdfast": func() {
+		if os.Getenv(impatientEnv) != "" {
+			clock = impatient{clock}
+		}
+		main()
+	}})
+}
+
+// impatientEnv has a service of a test look around several times a second, not once
+// a minute.
+const impatientEnv = "HOLDFAST_TEST_IMPATIENT"
+
+// impatient is a clock that wakes its sleepers early, as every clock may.
+type impatient struct{ daemon.Clock }
+
+func (c impatient) Sleep(ctx context.Context, until time.Time) {
+	if soon := c.Now().Add(300 * time.Millisecond); until.After(soon) {
+		until = soon
+	}
+	c.Clock.Sleep(ctx, until)
 }
 
 type tests struct{ *testing.M }
@@ -463,7 +483,7 @@ type hook struct {
 	got    []string
 }
 
-func cmdHook(ts *testscript.TestScript, neg bool, args []string) {
+func newHook() *hook {
 	h := &hook{}
 	h.server = httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		text, _ := io.ReadAll(r.Body)
@@ -471,23 +491,54 @@ func cmdHook(ts *testscript.TestScript, neg bool, args []string) {
 		defer h.mu.Unlock()
 		h.got = append(h.got, r.URL.Path+" "+string(text))
 	}))
+	return h
+}
+
+// find is the first request that matches.
+func (h *hook) find(pattern *regexp.Regexp) (text string, found bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	i := slices.IndexFunc(h.got, pattern.MatchString)
+	if i < 0 {
+		return strings.Join(h.got, "\n"), false
+	}
+	return h.got[i], true
+}
+
+// count is how many requests match.
+func (h *hook) count(pattern *regexp.Regexp) (n int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, text := range h.got {
+		if pattern.MatchString(text) {
+			n++
+		}
+	}
+	return n
+}
+
+// waits returns the first request that matches.
+func (h *hook) waits(t interface{ Fatalf(string, ...any) }, pattern *regexp.Regexp) string {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		if text, found := h.find(pattern); found {
+			return text
+		}
+	}
+	all, _ := h.find(pattern)
+	t.Fatalf("the hook was sent\n%s", all)
+	return ""
+}
+
+func cmdHook(ts *testscript.TestScript, _ bool, _ []string) {
+	h := newHook()
 	of(ts).hook = h
 	ts.Setenv("HOOK", h.server.URL)
 }
 
-func cmdHeard(ts *testscript.TestScript, neg bool, args []string) {
+func cmdHeard(ts *testscript.TestScript, _ bool, args []string) {
 	pattern, err := regexp.Compile(args[0])
 	ts.Check(err)
-	h := of(ts).hook
-	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
-		h.mu.Lock()
-		found := slices.ContainsFunc(h.got, pattern.MatchString)
-		h.mu.Unlock()
-		if found {
-			return
-		}
-	}
-	ts.Fatalf("the hook was sent\n%s", strings.Join(h.got, "\n"))
+	of(ts).hook.waits(ts, pattern)
 }
 
 // cmdBrowse runs a script of the browser, which must find nothing wrong.

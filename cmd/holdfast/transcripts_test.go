@@ -13,36 +13,46 @@ import (
 	"holdfast/check"
 )
 
-var checkPage = filepath.Join("..", "..", "docs", "check.md")
+// page is a page of docs/ with transcripts in it.
+type page string
+
+const checkPage page = "check.md"
+
+func (p page) file() string { return filepath.Join("..", "..", "docs", string(p)) }
+
+func (p page) text(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile(p.file())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
 
 // block is what stands between a page's comments <!-- NAME --> and <!-- end -->.
-func block(t *testing.T, page, name string) (before, text, after string) {
+func (p page) block(t *testing.T, name string) (before, text, after string) {
 	t.Helper()
-	before, rest, found := strings.Cut(page, "<!-- "+name+" -->\n")
+	before, rest, found := strings.Cut(p.text(t), "<!-- "+name+" -->\n")
 	text, after, closed := strings.Cut(rest, "<!-- end -->\n")
 	if !found || !closed {
-		t.Fatalf("%s has no %s", checkPage, name)
+		t.Fatalf("%s has no %s", p, name)
 	}
 	return before + "<!-- " + name + " -->\n", text, "<!-- end -->\n" + after
 }
 
 // keep compares a block of the page with what it should be, or writes it anew
 // with -update.
-func keep(t *testing.T, name, want string, same func(got, want string) error) {
+func (p page) keep(t *testing.T, name, want string, same func(got, want string) error) {
 	t.Helper()
-	page, err := os.ReadFile(checkPage)
-	if err != nil {
-		t.Fatal(err)
-	}
-	before, got, after := block(t, string(page), name)
+	before, got, after := p.block(t, name)
 	if *update {
-		if err := os.WriteFile(checkPage, []byte(before+want+after), 0o644); err != nil {
+		if err := os.WriteFile(p.file(), []byte(before+want+after), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		return
 	}
 	if err := same(got, want); err != nil {
-		t.Errorf("%s: %s: %v; go test ./cmd/holdfast -run %s -update writes it anew", checkPage, name, err, t.Name())
+		t.Errorf("%s: %s: %v; go test ./cmd/holdfast -run %s -update writes it anew", p, name, err, t.Name())
 	}
 }
 
@@ -60,7 +70,7 @@ func TestThePageOfConditionsIsTheCatalogue(t *testing.T) {
 		}
 	}
 	b.WriteString("\n")
-	keep(t, "catalogue", b.String(), func(got, want string) error {
+	checkPage.keep(t, "catalogue", b.String(), func(got, want string) error {
 		if got != want {
 			return fmt.Errorf("it differs from the catalogue")
 		}
@@ -82,11 +92,11 @@ func TestTheTranscriptsOfCheck(t *testing.T) {
 	c.holdfast(0, "identities", "open", "--key-file", c.path("recovery.key"))
 	c.rehearsed(c.config(), holdfast.Holds, 6*24*time.Hour+time.Hour)
 	c.copyElsewhere()
-	keep(t, "healthy", c.transcript(0, "check"), alike)
+	checkPage.keep(t, "healthy", c.transcript(0, "check"), alike)
 
 	c.must(c.node.CrossOver(t.Context(), c.dsn["participant"], 5))
 	c.network.Upgrade()
-	keep(t, "upgraded", c.transcript(0, "check", "--only", "old_synchronizer_reachable,lsu_retention,recovery_route_available"), alike)
+	checkPage.keep(t, "upgraded", c.transcript(0, "check", "--only", "old_synchronizer_reachable,lsu_retention,recovery_route_available"), alike)
 
 	// The neglected node has its last set from five days ago, a user since, and
 	// nobody has tried or declared anything.
@@ -99,7 +109,7 @@ func TestTheTranscriptsOfCheck(t *testing.T) {
 	c.exec("participant", "INSERT INTO participant.lapi_users (user_id, created_at) VALUES ('bob', (extract(epoch from now() - interval '2 days') * 1000000)::bigint)")
 	c.exec("participant", "DELETE FROM participant.par_pruning_schedules")
 	c.network.Retire()
-	keep(t, "neglected", c.transcript(4, "check"), alike)
+	checkPage.keep(t, "neglected", c.transcript(4, "check"), alike)
 }
 
 // transcript is a command line and what it prints, with the test's places
@@ -124,6 +134,7 @@ var fleeting = []struct {
 }{
 	{regexp.MustCompile(`\d{8}T\d{6}Z-[0-9a-f]{8}`), "SET"},
 	{regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ`), "TIME"},
+	{regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d UTC`), "TIME"},
 	{regexp.MustCompile(`1220[0-9a-f]+(\.\.\.)?`), "FINGERPRINT"},
 	{regexp.MustCompile(`-?(\d[\d.]*(ns|µs|ms|d|h|s|m))+\b`), "SPAN"},
 	{regexp.MustCompile(`\d+(\.\d+)? [KMGT]?i?B\b`), "SIZE"},
