@@ -110,11 +110,6 @@ func TestScripts(t *testing.T) {
 				return err
 			}
 			e.Setenv("PORT", port)
-			docs, err := filepath.Abs(filepath.Join("..", "..", "docs"))
-			if err != nil {
-				return err
-			}
-			e.Setenv("DOCS", docs)
 			e.Values["bench"] = &bench{}
 			b := e.Values["bench"].(*bench)
 			e.Defer(b.close)
