@@ -24,6 +24,13 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
+	if to := os.Getenv("HOLDFAST_TEST_COPY"); to != "" {
+		if err := sender(os.Getenv("HOLDFAST_TEST_DIR"), to); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	if what := os.Getenv(roleVariable); what != "" {
 		fmt.Fprintln(os.Stderr, concurrent(what, os.Getenv("HOLDFAST_TEST_DIR")))
 		os.Exit(1)
