@@ -51,6 +51,9 @@ nowhere; only its public part goes into the configuration.`,
   # a compose validator on this machine, from a script
   holdfast init --yes --recovery-key-file /root/holdfast.key
 
+  # a recovery key that nobody has whole: three of five people open together
+  holdfast init --yes --recovery-shares 5 --recovery-threshold 3
+
   # a validator in Kubernetes, from a machine with a kubeconfig
   holdfast init --kube --context production --namespace validator
 
@@ -88,6 +91,9 @@ func initFlags(fl *pflag.FlagSet, f *firstrun.Answers, answers *answers) {
 	fl.StringArrayVar(&f.Keep, "keep", nil, "place that gets a sealed copy of the identities: a directory, which also gets a copy of what opens the repository, "+
 		"or a manager of secrets such as vault://HOST/MOUNT/PATH; repeatable")
 	fl.StringVar(&f.KeyFile, "recovery-key-file", "", "write the new recovery key into this file instead of showing it; it must not exist")
+	fl.IntVar(&f.Shares, "recovery-shares", 0, "make a recovery key in so many shares, for one person each, instead of a whole one")
+	fl.IntVar(&f.Threshold, "recovery-threshold", 0, "how many of the shares open the identities together")
+	fl.StringVar(&f.ShareDir, "recovery-shares-directory", "", "write the shares into files there instead of showing them; none may exist")
 	fl.IntVar(&f.ErrorCorrection, "error-correction", 0, "store this much redundancy with the data, in percent (1 to 100), so that flipped bits can be put right")
 	fl.StringVar(&f.ObjectLock, "object-lock", "",
 		"MODE:PERIOD, such as compliance:30d: lock what is stored in a bucket against deletion; maintenance extends it")
@@ -222,6 +228,10 @@ func (a *app) printMade(m firstrun.Made, keyFile string) {
 			"Without it no set can be read: keep a copy away from this machine.\n", m.PasswordFile)
 	}
 	switch {
+	case len(m.Shared.Shares) > 0:
+		a.printf("\n")
+		a.printShares(m.ShareFiles, m.Shared.Shares)
+		a.printf("Any %d of the %d open the identities together.\n", m.Shared.Threshold, len(m.Shared.Shares))
 	case m.Key.IsEmpty():
 	case keyFile != "":
 		a.printf("\nThe recovery key, which opens the identities, is in %s.\n"+

@@ -43,13 +43,28 @@ Holdfast reads, and name the file in "page.users".`,
 // shortestPassword is the fewest characters of a password for the page.
 const shortestPassword = 12
 
+// terminal is where somebody types; false where the input comes from elsewhere.
+func (a *app) terminal() (fd int, ok bool) {
+	file, ok := a.in.(*os.File)
+	if !ok || !term.IsTerminal(int(file.Fd())) {
+		return 0, false
+	}
+	return int(file.Fd()), true
+}
+
+// hidden reads one line that is typed, without showing it.
+func (a *app) hidden(screen int, prompt string) ([]byte, error) {
+	_, _ = fmt.Fprint(a.err, prompt)
+	typed, err := term.ReadPassword(screen)
+	_, _ = fmt.Fprintln(a.err)
+	return typed, err
+}
+
 // readPassword reads a password, from a terminal without showing it.
 func (a *app) readPassword() (password string, err error) {
-	if file, ok := a.in.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
-		_, _ = fmt.Fprint(a.err, "Password: ")
+	if screen, ok := a.terminal(); ok {
 		var typed []byte
-		typed, err = term.ReadPassword(int(file.Fd()))
-		_, _ = fmt.Fprintln(a.err)
+		typed, err = a.hidden(screen, "Password: ")
 		password = string(typed)
 	} else {
 		password, err = bufio.NewReader(a.in).ReadString('\n')

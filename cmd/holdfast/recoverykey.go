@@ -65,24 +65,30 @@ once and stored nowhere.`,
 }
 
 func (a *app) printSharedKey(k sharedKey, texts []holdfast.Secret) {
-	if len(k.Files) == 0 {
-		a.printf("The shares are shown this once and stored nowhere. Write each down for another person:\n\n")
-		for _, text := range texts {
-			a.printf("%s\n", text.Reveal())
-		}
-	} else {
-		a.printf("The shares are in\n  %s\nMove each to another person: together here they protect nothing.\n\n",
-			strings.Join(k.Files, "\n  "))
-	}
+	a.printShares(k.Files, texts)
 	a.printf("Any %d of the %d open what is sealed to this key. In holdfast.yaml:\n\n"+
 		"identities:\n  recipients:\n    - %s\n\nThe next backup seals to it. Then test it: "+
 		"holdfast identities test-recovery-key -k SHARE -k SHARE\n", k.Threshold, k.Total, k.Recipient)
 }
 
+// printShares says where the shares are, or shows them where they are in no files.
+func (a *app) printShares(files []string, texts []holdfast.Secret) {
+	if len(files) > 0 {
+		a.printf("The shares are in\n  %s\nMove each to another person: together here they protect nothing.\n\n",
+			strings.Join(files, "\n  "))
+		return
+	}
+	a.printf("The shares are shown this once and stored nowhere. Write each down for another person:\n\n")
+	for _, text := range texts {
+		a.printf("%s\n", text.Reveal())
+	}
+}
+
 // keyFilesFlag is how a command is given what opens the identities.
 func keyFilesFlag(c *cobra.Command, files *[]string) {
 	c.Flags().StringArrayVarP(files, "key-file", "k", nil,
-		"file with the recovery key, a share of one or an SSH private key; repeatable; - for standard input")
+		"file with the recovery key, a share of one or an SSH private key; repeatable; - for standard input, "+
+			"at a terminal one line that is typed and not shown")
 }
 
 // readKeys reads the recovery key, whole or in shares, or an SSH private key.
@@ -92,7 +98,7 @@ func (a *app) readKeys(files []string) ([]age.Identity, error) {
 	}
 	var ring identities.Keyring
 	for _, file := range files {
-		text, err := a.readFile(strings.TrimPrefix(file, "file:"))
+		text, err := a.readKey(strings.TrimPrefix(file, "file:"))
 		if err != nil {
 			return nil, err
 		}
@@ -101,4 +107,13 @@ func (a *app) readKeys(files []string) ([]age.Identity, error) {
 		}
 	}
 	return ring.Keys()
+}
+
+// readKey reads a key or a share from a file. At a terminal it is one line that is
+// typed, and not shown: each person types their own.
+func (a *app) readKey(file string) ([]byte, error) {
+	if screen, ok := a.terminal(); ok && file == "-" {
+		return a.hidden(screen, "Recovery key, or one share of it (it is not shown): ")
+	}
+	return a.readFile(file)
 }

@@ -70,6 +70,12 @@ func (r *run) create(ctx context.Context, conf *config.Config, text string) (err
 		}
 		made = append(made, file)
 	}
+	if r.ShareDir != "" {
+		if r.made.ShareFiles, err = r.made.Shared.Write(r.ShareDir); err != nil {
+			return err
+		}
+		made = append(made, r.made.ShareFiles...)
+	}
 	if r.made.Existing {
 		return writeSecret(r.path, text)
 	}

@@ -136,6 +136,13 @@ func (r *run) draftRepository(line func(string, ...any)) {
 // draftIdentities says how the identities are fetched, and makes the recovery
 // key if there is nobody to seal them to.
 func (r *run) draftIdentities(line func(string, ...any)) error {
+	if r.Shares > 0 {
+		key, err := identities.NewSharedKey(r.Threshold, r.Shares)
+		if err != nil {
+			return err
+		}
+		r.made.Shared, r.Recipients = key, []string{key.Recipient}
+	}
 	if len(r.Recipients) == 0 {
 		key, recipient, err := identities.NewRecoveryKey()
 		if err != nil {

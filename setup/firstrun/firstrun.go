@@ -12,6 +12,7 @@ import (
 	"holdfast"
 	"holdfast/backup"
 	"holdfast/config"
+	"holdfast/identities"
 	"holdfast/internal/libpq"
 	"holdfast/node/kube"
 	"holdfast/place"
@@ -44,6 +45,9 @@ type Answers struct {
 	Recipients []string // whom the identities are sealed to; empty: a key is made
 	Keep       []string
 	KeyFile    string // gets the new recovery key
+	Shares     int    // of a new recovery key that nobody has whole; 0: it is whole
+	Threshold  int    // how many of the shares open together
+	ShareDir   string // gets the shares; empty: they are shown
 	HideKey    bool   // the recovery key must not be shown, so it needs a file
 
 	Project    string            // of Docker Compose
@@ -81,8 +85,12 @@ type Made struct {
 	Existing     bool            `json:"-"` // the repository was there
 	PasswordFile string          `json:"-"` // of a new repository; "" where its password was given
 	Key          holdfast.Secret `json:"-"` // the new recovery key, if one was made
-	ToRestore    bool            `json:"-"` // the node is to come back here
-	Chart        *Chart          `json:"-"` // how it is backed up from a pod; nil where it is not
+	// Shared is the new recovery key that was made in shares, and ShareFiles are where
+	// they are; none where they are to be shown.
+	Shared     identities.SharedKey `json:"-"`
+	ShareFiles []string             `json:"-"`
+	ToRestore  bool                 `json:"-"` // the node is to come back here
+	Chart      *Chart               `json:"-"` // how it is backed up from a pod; nil where it is not
 }
 
 // run is one first run: the answers, completed on the way.
@@ -120,7 +128,10 @@ func Run(ctx context.Context, path string, answers Answers, operator Operator, o
 	}
 	r.formerRecipients(ctx)
 	r.fromHere()
-	if r.HideKey && r.URL != "-" && len(r.Recipients) == 0 && r.KeyFile == "" {
+	if err := r.shareable(); err != nil {
+		return Made{}, err
+	}
+	if r.HideKey && r.URL != "-" && len(r.Recipients) == 0 && r.KeyFile == "" && r.ShareDir == "" {
 		return Made{}, usage("--recovery-key-file is missing: JSON output does not show the recovery key that is made")
 	}
 	text, err := r.draft()
@@ -150,6 +161,7 @@ func Run(ctx context.Context, path string, answers Answers, operator Operator, o
 		r.made.PasswordFile = filepath.Join(r.dir, repositoryPassword)
 	}
 	r.made.Secrets, r.made.Recipients = slices.Sorted(maps.Keys(r.secrets())), r.Recipients
+	r.made.Secrets = append(r.made.Secrets, r.made.ShareFiles...)
 	r.made.Chart, err = r.chart()
 	return r.made, err
 }
@@ -178,6 +190,27 @@ func (r *run) possible() error {
 		return usage("--kube, --project: a node runs in one of them")
 	}
 	return r.noPasswords()
+}
+
+// shareable refuses shares that no key is made in.
+func (r *run) shareable() error {
+	switch {
+	case r.Shares == 0 && r.Threshold == 0 && r.ShareDir == "":
+		return nil
+	case r.Shares == 0 || r.Threshold == 0:
+		return usage("--recovery-shares, --recovery-threshold: give both, such as 5 and 3")
+	case r.KeyFile != "":
+		return usage("--recovery-key-file, --recovery-shares: a key in shares is in no file as a whole; " +
+			"use --recovery-shares-directory")
+	case r.URL == "-":
+		return usage("--recovery-shares: without identities no recovery key is made")
+	case len(r.Recipients) > 0:
+		return usage("--recovery-shares: there are recipients already, so no recovery key is made; " +
+			"`holdfast identities new-recovery-key` makes one more")
+	case r.HideKey && r.ShareDir == "":
+		return usage("--recovery-shares-directory is missing: JSON output does not show the shares that are made")
+	}
+	return nil
 }
 
 // noPasswords refuses a password in an argument, and reads where they are
