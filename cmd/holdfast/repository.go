@@ -21,7 +21,8 @@ func newRepository(a *app) *cobra.Command {
 		Args:  subcommand,
 		RunE:  help,
 	}
-	c.AddCommand(newRepositoryCheckImmutability(a), newRepositoryCopy(a), newRepositoryLock(a), newRepositoryPassword(a))
+	c.AddCommand(newRepositoryCheckImmutability(a), newRepositoryCopy(a), newRepositoryLock(a), newRepositoryMove(a),
+		newRepositoryPassword(a))
 	return c
 }
 
@@ -95,6 +96,57 @@ neither.`,
 	}
 	c.Flags().BoolVar(&weaken, "weaken", false, "lock for less than before; what is locked stays locked")
 	return c
+}
+
+func newRepositoryMove(a *app) *cobra.Command {
+	var to string
+	c := &cobra.Command{
+		Use:   "move --to PLACE",
+		Short: "Move the repository to another place",
+		Long: `Send every set to a place, read everything there, and name the place in the
+configuration file, in repository.path. Comments in the file stay. Where the
+file cannot be changed safely, the lines to change are printed.
+
+The old place stays as it is. While the new one lacks a set, nothing changes.
+The next run takes up what was broken off.`,
+		Example: `  # from a directory to a bucket
+  holdfast repository move --to 's3://example-holdfast/validator-1?region=eu-central-1'
+
+  # to another disk
+  holdfast repository move --to /mnt/large/holdfast`,
+		Args: exactly(0, "no arguments"),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if to == "" {
+				return usageError(nil, errors.New("--to: name the place to move to"))
+			}
+			at, err := setup.PlaceOf("--to", to)
+			if err != nil {
+				return err
+			}
+			a.ifInterrupted = "The repository is where it was. The next run sends what is missing."
+			return a.with(cmd.Context(), func(p *setup.Parts) error {
+				done, err := p.Move(cmd.Context(), at)
+				if err != nil {
+					return err
+				}
+				return a.result("moved", done, func() { a.printMoved(done) })
+			})
+		},
+	}
+	c.Flags().StringVar(&to, "to", "", "the new place of the repository")
+	return c
+}
+
+func (a *app) printMoved(m setup.Moved) {
+	a.printf("%s has everything: %s. Read there: %s of stored data.\n", m.To, count(m.Sets, "set"), size.Of(m.Read))
+	if m.Config != "" {
+		a.printf("%s names it in repository.path.\n", m.Config)
+	} else {
+		a.printf("The configuration was not changed: %s.\nWrite into it, below repository:\n\n  path: '%s'\n\n"+
+			"with the access: and limits: of that place. If it stands in copies:, take it out there.\n", m.ByHand, m.To)
+	}
+	a.printf("\n%s stays as it is. Restart `holdfast run`: until then it stores sets there.\n"+
+		"Next: `holdfast config check --live`\n", m.From)
 }
 
 func newRepositoryPassword(a *app) *cobra.Command {
