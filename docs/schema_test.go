@@ -191,6 +191,7 @@ func TestOutputIsAsTheSchemaSays(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(s.dir, "next.password"), []byte("another long password\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	out("moved", 0, "repository", "move", "--to", "moved")
 	out("password", 0, "repository", "password", "--new", "file:next.password")
 
 	for _, kind := range schemaKinds(t) {
