@@ -273,6 +273,9 @@ func (p *Parts) markCopies(ctx context.Context, r *repository.Repository, entrie
 
 // notSent says that the repository itself is not concerned.
 func notSent(to place.Place, err error) error {
+	if holdfast.ClassOf(err) == holdfast.Usage {
+		return err // it is no copy
+	}
 	return &holdfast.Problem{
 		Class: holdfast.ClassOf(err),
 		What:  "the second copy in " + to.String() + " was not brought up to date",
