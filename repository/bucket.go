@@ -70,7 +70,12 @@ func (b bucket) unfenced(ctx context.Context, create bool) (blob.Storage, error)
 		}
 		return nil, refusal("open repository "+b.String(), err)
 	}
-	st = patient{Storage: st, quiet: cmp.Or(b.access.Silence, quietTime), slowest: slowest}
+	st = patient{
+		Storage: st,
+		quiet:   cmp.Or(b.access.Silence, quietTime),
+		slowest: slowest,
+		streams: b.Bucket != "", // storages of directories give a blob all at once
+	}
 	return limited{st, b.limiter}, nil
 }
 

@@ -164,3 +164,9 @@ func SetCopyCheckpoint(bytes int64) (undo func()) {
 	copyCheckpoint = bytes
 	return func() { copyCheckpoint = old }
 }
+
+// Patient is a storage whose requests have deadlines, and that hands bytes on as they
+// come.
+func Patient(st blob.Storage, quiet time.Duration, slowest int64) blob.Storage {
+	return patient{Storage: st, quiet: quiet, slowest: slowest, streams: true}
+}

@@ -23,6 +23,7 @@ type patient struct {
 	blob.Storage
 	quiet   time.Duration // between two answers
 	slowest int64         // bytes a second
+	streams bool          // bytes are handed on as they come
 }
 
 // within runs a request with a deadline; the error says that it has passed.
@@ -41,21 +42,56 @@ func (s patient) allowed(bytes int64) time.Duration {
 	return s.quiet + time.Duration(bytes/s.slowest)*time.Second
 }
 
-// GetBlob implements blob.Reader. Before it reads a whole blob it asks for its
-// length: without one, a place that is silent would be waited for as long as one
-// that gives the largest blob slowly.
+// GetBlob implements blob.Reader. A whole blob has a length that is not known: each
+// byte that comes lengthens the deadline by what it may take. Where bytes come all
+// at once the place is asked for the length before: a silent one would be waited for
+// as long as one that gives the largest blob slowly.
 func (s patient) GetBlob(ctx context.Context, id blob.ID, offset, length int64, out blob.OutputBuffer) error {
 	bytes := length
-	if bytes < 0 {
-		whole, err := s.GetMetadata(ctx, id)
+	switch {
+	case length < 0 && s.streams:
+		return s.whole(ctx, id, offset, out)
+	case length < 0:
+		known, err := s.GetMetadata(ctx, id)
 		if err != nil {
 			return err
 		}
-		bytes = whole.Length
+		bytes = known.Length
 	}
 	return within(ctx, s.allowed(bytes), func(ctx context.Context) error {
 		return s.Storage.GetBlob(ctx, id, offset, length, out)
 	})
+}
+
+// whole reads a blob to its end.
+func (s patient) whole(ctx context.Context, id blob.ID, offset int64, out blob.OutputBuffer) error {
+	late := grace.Late{After: s.quiet}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	began := time.Now()
+	watchdog := time.AfterFunc(s.quiet, func() { cancel(late) })
+	defer watchdog.Stop()
+	err := s.Storage.GetBlob(ctx, id, offset, -1, &arriving{OutputBuffer: out, came: func(bytes int64) {
+		watchdog.Reset(time.Until(began.Add(s.allowed(bytes))))
+	}})
+	if err != nil && errors.Is(context.Cause(ctx), late) {
+		return errors.Join(late, err)
+	}
+	return err
+}
+
+// arriving says how many bytes have come, those of repeated requests too.
+type arriving struct {
+	blob.OutputBuffer
+	bytes int64
+	came  func(bytes int64)
+}
+
+// Write implements io.Writer.
+func (a *arriving) Write(p []byte) (int, error) {
+	a.bytes += int64(len(p))
+	a.came(a.bytes)
+	return a.OutputBuffer.Write(p)
 }
 
 // GetMetadata implements blob.Reader.
