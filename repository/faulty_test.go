@@ -7,6 +7,7 @@ import (
 	"holdfast"
 	"holdfast/internal/splicetest"
 	"holdfast/internal/storetest"
+	"holdfast/place"
 	"holdfast/repository"
 	"holdfast/repository/repositorytest"
 )
@@ -27,6 +28,10 @@ func disturbed(t *testing.T, s storetest.Store) {
 	behind, front := s.Behind(t)
 	by := repository.By(behind.Access)
 	stored := map[holdfast.SetID][]byte{}
+	quiet := 4 * time.Second
+	if s.Kind == place.SFTP { // it confirms each 32 KiB, and each confirmation is late
+		quiet = 12 * time.Second
+	}
 	for n, c := range []struct {
 		name  string
 		fault storetest.Fault
@@ -38,7 +43,7 @@ func disturbed(t *testing.T, s storetest.Store) {
 		{"half-open", storetest.HalfOpen, true},
 	} {
 		set, content := aSet("demo", n+1, holdfast.Proven, rows), random(uint64(n+21), 6<<20) //nolint:gosec // small
-		undo := repository.SetTimes(5*time.Second, 2*time.Second)
+		undo := repository.SetTimes(5*time.Second, quiet)
 		r := open(t, behind.Place, by)
 		front.Disturb(c.fault, 2<<20, 2)
 		began := time.Now()

@@ -31,12 +31,24 @@ import (
 // takes any token. The service account's key is turned into one all the same.
 func GCS(t testing.TB) Store {
 	t.Helper()
+	return gcs(t, true, "-backend", "memory")
+}
+
+// GCSFiles is one that outlives its server, and keeps no versions.
+func GCSFiles(t testing.TB) Store {
+	t.Helper()
+	return gcs(t, false, "-backend", "filesystem", "-filesystem-root", t.TempDir())
+}
+
+func gcs(t testing.TB, versions bool, backend ...string) Store {
+	t.Helper()
 	address := loopback(t)
-	s := serve(t, nil, address, program(t, "fake-gcs-server"), "-scheme", "http", "-host", "127.0.0.1",
-		"-port", address[strings.LastIndex(address, ":")+1:], "-backend", "memory", "-public-host", address,
-		"-log-level", "error")
+	s := serve(t, nil, address, append([]string{
+		program(t, "fake-gcs-server"), "-scheme", "http", "-host", "127.0.0.1",
+		"-port", address[strings.LastIndex(address, ":")+1:], "-public-host", address, "-log-level", "error",
+	}, backend...)...)
 	answer, err := http.Post("http://"+address+"/storage/v1/b?project=demo", "application/json", //nolint:noctx // loopback
-		strings.NewReader(`{"name": "sets", "versioning": {"enabled": true}}`))
+		strings.NewReader(fmt.Sprintf(`{"name": "sets", "versioning": {"enabled": %t}}`, versions)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,6 +131,7 @@ func azure(
 	command := append([]string{program(t, "azurite-blob"), "--silent", "--disableTelemetry", "--skipApiVersionCheck",
 		"--location", t.TempDir(), "--blobHost", address[:at], "--blobPort", address[at+1:]}, options...)
 	s := serveWith(t, []string{"AZURITE_ACCOUNTS=" + account + ":" + key}, address, command...)
+	s.slow = true // what it knows of blobs is in memory for some seconds
 	shared, err := azblob.NewSharedKeyCredential(account, key)
 	if err != nil {
 		t.Fatal(err)

@@ -3,11 +3,11 @@ package storetest
 import (
 	"crypto/ed25519"
 	"crypto/rand"
+	"crypto/sha1" //nolint:gosec // Apache reads passwords by it
+	"encoding/base64"
 	"encoding/pem"
 	"fmt"
 	"net"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"os/user"
@@ -18,7 +18,6 @@ import (
 	"testing"
 
 	"golang.org/x/crypto/ssh"
-	"golang.org/x/net/webdav"
 
 	"holdfast/place"
 	"holdfast/repository"
@@ -55,25 +54,42 @@ func SFTP(t testing.TB) Store {
 	}
 }
 
-// WebDAV is a directory behind a WebDAV server with a password.
+// apacheModules is where Debian has the modules of Apache.
+const apacheModules = "/usr/lib/apache2/modules"
+
+// WebDAV is a directory behind Apache's mod_dav, with a password.
 func WebDAV(t testing.TB) Store {
 	t.Helper()
-	handler := &webdav.Handler{FileSystem: webdav.Dir(t.TempDir()), LockSystem: webdav.NewMemLS()}
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if name, password, ok := r.BasicAuth(); !ok || name != "backup" || password != SecretKey {
-			w.Header().Set("WWW-Authenticate", `Basic realm="sets"`)
-			http.Error(w, "who is there?", http.StatusUnauthorized)
-			return
-		}
-		handler.ServeHTTP(w, r)
-	}))
-	t.Cleanup(server.Close)
-	address := server.Listener.Addr().String()
+	program, err := exec.LookPath("/usr/sbin/apache2")
+	if err != nil {
+		t.Fatalf("%v: `apt-get install apache2-bin`", err)
+	}
+	dir, address := shared(t), loopback(t)
+	who := runner(t)
+	if err := os.Mkdir(filepath.Join(dir, "www"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	digest := sha1.Sum([]byte(SecretKey)) //nolint:gosec // as Apache reads it
+	write(t, filepath.Join(dir, "users"), "backup:{SHA}"+base64.StdEncoding.EncodeToString(digest[:])+"\n")
+	lines := []string{
+		"ServerName localhost", "Listen " + address, "PidFile pid", "ErrorLog log", "DocumentRoot www",
+		"DavLockDB locks", "StartServers 1", "ServerRoot " + dir,
+	}
+	for _, module := range []string{
+		"mpm_event", "authn_core", "authn_file", "authz_core", "authz_user", "auth_basic", "dav", "dav_fs",
+	} {
+		lines = append(lines, fmt.Sprintf("LoadModule %s_module %s/mod_%[1]s.so", module, apacheModules))
+	}
+	lines = append(lines, "<Location />", "Dav On", "AuthType Basic", "AuthName sets", "AuthUserFile users",
+		"Require user backup", "</Location>", "")
+	write(t, filepath.Join(dir, "apache.conf"), strings.Join(lines, "\n"))
+	own(t, dir, who)
+	s := serveAs(t, who, address, program, "-D", "FOREGROUND", "-f", filepath.Join(dir, "apache.conf"))
 	return Store{
 		Kind:   place.WebDAV,
 		Place:  parsed(t, "webdav://backup@"+address+"/sets?tls=off"),
 		Access: repository.Access{Secret: secret(SecretKey)},
-		Server: &Server{Address: address},
+		Server: s,
 	}
 }
 

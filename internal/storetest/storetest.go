@@ -17,6 +17,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -35,16 +37,27 @@ type Store struct {
 	*Server
 }
 
+// Kind is a kind of server, by its name.
+type Kind struct {
+	Name  string
+	Start func(testing.TB) Store
+}
+
+// Kinds are one server for each kind of place.
+var Kinds = []Kind{{"s3", S3}, {"gs", GCS}, {"azblob", Azure}, {"sftp", SFTP}, {"webdav", WebDAV}}
+
+// Lasting are servers that keep what they have confirmed when they are killed: all
+// there are.
+var Lasting = []Kind{
+	{"versitygw", S3}, {"minio", MinIO}, {"fake-gcs-server", GCSFiles}, {"azurite", Azure}, {"openssh", SFTP},
+	{"apache", WebDAV},
+}
+
 // Each runs a test once in each kind of place.
 func Each(t *testing.T, test func(t *testing.T, s Store)) {
 	t.Helper()
-	for _, kind := range []struct {
-		name  string
-		start func(testing.TB) Store
-	}{
-		{"s3", S3}, {"gs", GCS}, {"azblob", Azure}, {"sftp", SFTP}, {"webdav", WebDAV},
-	} {
-		t.Run(kind.name, func(t *testing.T) { test(t, kind.start(t)) })
+	for _, kind := range Kinds {
+		t.Run(kind.Name, func(t *testing.T) { test(t, kind.Start(t)) })
 	}
 }
 
@@ -55,6 +68,7 @@ type Server struct {
 	command []string
 	env     []string // besides ours
 	user    *syscall.Credential
+	slow    bool // it writes down late what it has confirmed, unless it is asked to end
 	cmd     *exec.Cmd
 	log     *os.File
 }
@@ -83,13 +97,34 @@ func (s *Server) Start(t testing.TB) {
 	}
 }
 
-// Stop kills it, as a power cut would.
+// Stop kills it with the processes that it has started, as a power cut would.
 func (s *Server) Stop() {
-	if s.cmd != nil {
-		_ = s.cmd.Process.Kill()
-		_ = s.cmd.Wait()
-		s.cmd = nil
+	if s.cmd == nil {
+		return
 	}
+	last := syscall.SIGKILL
+	if s.slow {
+		last = syscall.SIGTERM
+	}
+	for _, pid := range append(below(s.cmd.Process.Pid), s.cmd.Process.Pid) {
+		_ = syscall.Kill(pid, last)
+	}
+	_ = s.cmd.Wait()
+	s.cmd = nil
+}
+
+// below are the processes that a process has started, and those that they have.
+func below(pid int) (all []int) {
+	files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	for _, file := range files {
+		text, _ := os.ReadFile(file)
+		for _, field := range strings.Fields(string(text)) {
+			if child, err := strconv.Atoi(field); err == nil {
+				all = append(append(all, child), below(child)...)
+			}
+		}
+	}
+	return all
 }
 
 // Pause stops it from answering, until Resume.

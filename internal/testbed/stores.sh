@@ -1,8 +1,8 @@
 #!/bin/sh
 # Installs the servers of places outside of the machine that the tests store
 # sets in, on Debian 12 or later: servers that speak S3 and Google Cloud
-# Storage, built from their modules, Azurite from npm, and OpenSSH. It prints
-# what to export:
+# Storage, built from their modules, Azurite from npm, OpenSSH and Apache. It
+# prints what to export:
 #
 #     eval "$(internal/testbed/stores.sh)"
 #
@@ -58,6 +58,7 @@ install() {
   $root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$@" >&2
 }
 PATH=$PATH:/usr/sbin command -v sshd >/dev/null || install openssh-server
+PATH=$PATH:/usr/sbin command -v apache2 >/dev/null || install apache2-bin # no service of its own
 command -v npm >/dev/null || install nodejs npm
 
 # Azurite, Microsoft's own imitation of its store. No script of a package is run.
