@@ -2,7 +2,7 @@ package repository_test
 
 import (
 	"context"
-	"io"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -139,30 +139,31 @@ func named(t *testing.T, name string, at place.Place, by repository.Access, says
 }
 
 // A server that is killed in the middle of a set costs that set, and nothing
-// that was stored.
+// that was stored: the next run sends the rest.
 func TestAServerThatIsKilledInTheMiddleOfASet(t *testing.T) {
 	s := storetest.S3(t)
 	created(t, s)
 	by := repository.By(s.Access)
-	content := random(7, 48<<20)
 	t.Cleanup(repository.SetTimes(15*time.Second, 15*time.Second))
-	r := open(t, s.Place, by)
-	set := aSet("demo", 1, holdfast.Proven, rows)
+	const segment, before, after = 4 << 20, 5, 2
+	files := map[string][]byte{}
+	var names []string
+	for n := range before + after {
+		names = append(names, fmt.Sprintf("app/data/public.t/%010d.copy", n))
+		files[names[n]] = random(uint64(n+7), segment) //nolint:gosec // small
+	}
+	r := open(t, s.Place, by, repository.IndexEvery(segment))
+	set := aSet("demo", 1, holdfast.Proven, names...)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	err := r.Write(ctx, "backup", func(ctx context.Context, w holdfast.SetWriter) error {
-		if _, err := w.Put(ctx, rows, func(out io.Writer) error {
-			if _, err := out.Write(content[:40<<20]); err != nil {
+		for n, name := range names {
+			if n == before {
+				s.Stop()
+			}
+			if err := put(ctx, w, name, files[name]); err != nil {
 				return err
 			}
-			s.Stop()
-			_, err := out.Write(content[40<<20:])
-			return err
-		}); err != nil {
-			return err
-		}
-		if err := fill(ctx, w, nil); err != nil {
-			return err
 		}
 		return w.Seal(ctx, set)
 	})
@@ -174,15 +175,20 @@ func TestAServerThatIsKilledInTheMiddleOfASet(t *testing.T) {
 	if list := sets(t, r, ""); len(list) != 0 {
 		t.Errorf("there are sets: %v", list)
 	}
-	if err := store(t.Context(), r, set, map[string][]byte{rows: content}); err != nil {
+	if err := store(t.Context(), r, set, files); err != nil {
 		t.Fatal(err)
 	}
-	_, files, err := r.Find(t.Context(), "demo", string(set.ID))
+	if sent := r.Traffic().Sent; sent < after*segment || sent > (after+1)*segment {
+		t.Errorf("the next run sent %d bytes of %d", sent, len(names)*segment)
+	}
+	_, stored, err := r.Find(t.Context(), "demo", string(set.ID))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := repositorytest.Read(t, files, rows); string(got) != string(content) {
-		t.Error("other bytes came back")
+	for name, want := range files {
+		if got := repositorytest.Read(t, stored, name); string(got) != string(want) {
+			t.Errorf("%s came back different", name)
+		}
 	}
 }
 

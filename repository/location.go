@@ -34,6 +34,10 @@ func Through(wrap func(blob.Storage) blob.Storage) Option {
 	return func(l *location) { l.wrap = wrap }
 }
 
+// IndexEvery makes sessions write their index after so many bytes, so that a run that
+// breaks off loses no more of its work. 0: 2 GiB in a directory, 256 MiB elsewhere.
+func IndexEvery(bytes int64) Option { return func(l *location) { l.indexEvery = bytes } }
+
 // location is the place of a repository with its options.
 type location struct {
 	place.Place
@@ -46,6 +50,7 @@ type location struct {
 	choose          Choose     // of the sets that a second copy lacks; nil: all
 	rule            *atomic.Pointer[lockRule]
 	errorCorrection int
+	indexEvery      int64
 	wrap            func(blob.Storage) blob.Storage
 	cache           Cache
 	limits          Limits

@@ -18,6 +18,7 @@ import (
 
 	"holdfast"
 	setmanifest "holdfast/manifest"
+	"holdfast/place"
 	"holdfast/record"
 )
 
@@ -25,6 +26,23 @@ import (
 // reuse what this one has stored even if this one is killed. Tests set it
 // lower.
 var checkpointBytes int64 = 2 << 30
+
+// outsideCheckpoint is the same of a place outside of the machine, where the way is
+// longer than the one to a disk and breaks more often. It costs two requests more
+// for thirteen packs.
+const outsideCheckpoint = 256 << 20
+
+// checkpoint is after how many bytes a session writes its index.
+func (l location) checkpoint() int64 {
+	switch {
+	case l.indexEvery > 0:
+		return l.indexEvery
+	case l.Scheme != place.File:
+		return min(checkpointBytes, outsideCheckpoint)
+	default:
+		return checkpointBytes
+	}
+}
 
 // Session writes the files of one set. Put may be called from several
 // goroutines.
@@ -81,7 +99,7 @@ func (s *Session) Put(ctx context.Context, name string, fill func(io.Writer) err
 	s.mu.Lock()
 	s.files[name] = file{name, counted.n, id}
 	s.unindexed += counted.n - counted.taken
-	due := s.unindexed >= checkpointBytes
+	due := s.unindexed >= s.location.checkpoint()
 	if due {
 		s.unindexed = 0
 	}
