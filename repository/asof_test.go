@@ -19,13 +19,17 @@ import (
 // versions held before is read as it was. versitygw dates a version by when it
 // was replaced, which S3 does not, so there nothing is.
 func TestARepositoryAsItWas(t *testing.T) {
-	t.Run("gs", func(t *testing.T) {
-		asItWas(t, storetest.GCS(t), func(s storetest.Store) {
-			wreck(t, s)
-			_, err := repository.Open(t.Context(), s.Place, holdfast.NewSecret(password), repository.By(s.Access))
-			class(t, err, holdfast.NoRepository)
+	for name, start := range map[string]func(testing.TB) storetest.Store{
+		"gs": storetest.GCS, "azblob": storetest.AzureVersions,
+	} {
+		t.Run(name, func(t *testing.T) {
+			asItWas(t, start(t), func(s storetest.Store) {
+				wreck(t, s)
+				_, err := repository.Open(t.Context(), s.Place, holdfast.NewSecret(password), repository.By(s.Access))
+				class(t, err, holdfast.NoRepository)
+			})
 		})
-	})
+	}
 	t.Run("s3", func(t *testing.T) { asItWas(t, storetest.S3Versions(t), func(storetest.Store) {}) })
 }
 
@@ -89,9 +93,11 @@ func TestNoVersionsNoPast(t *testing.T) {
 	}
 	_, err = repository.Open(t.Context(), sftp, holdfast.NewSecret(password), repository.AsOf(time.Now()))
 	class(t, err, holdfast.Usage)
-	s := storetest.S3(t)
-	created(t, s)
-	_, err = repository.Open(t.Context(), s.Place, holdfast.NewSecret(password), repository.By(s.Access),
-		repository.AsOf(time.Now()))
-	class(t, err, holdfast.Refused)
+	for _, start := range []func(testing.TB) storetest.Store{storetest.S3, storetest.Azure} {
+		s := start(t)
+		created(t, s)
+		_, err = repository.Open(t.Context(), s.Place, holdfast.NewSecret(password), repository.By(s.Access),
+			repository.AsOf(time.Now()))
+		class(t, err, holdfast.Refused)
+	}
 }

@@ -13,6 +13,7 @@ import (
 	azblob "github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
 	"github.com/kopia/kopia/repo/blob"
+	"github.com/kopia/kopia/repo/blob/readonly"
 
 	"holdfast"
 	"holdfast/place"
@@ -27,7 +28,11 @@ func openAzure(ctx context.Context, at entry) (blob.Storage, error) {
 	if err != nil {
 		return nil, err
 	}
-	return azureBlobs{container: client, name: at.String(), prefix: prefixOf(at.Place)}, nil
+	blobs := azureBlobs{container: client, name: at.String(), prefix: prefixOf(at.Place), asOf: at.asOf}
+	if at.asOf.IsZero() {
+		return blobs, nil
+	}
+	return readonly.NewWrapper(blobs), azureKeepsPast(ctx, at, client)
 }
 
 // azureContainer is the client of the place's container.

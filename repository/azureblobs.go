@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
@@ -22,6 +23,7 @@ type azureBlobs struct {
 	container *container.Client
 	name      string
 	prefix    string
+	asOf      time.Time // read what existed then; zero: what exists
 }
 
 // GetBlob implements blob.Reader.
@@ -34,7 +36,11 @@ func (s azureBlobs) GetBlob(ctx context.Context, id blob.ID, offset, length int6
 	if length >= 0 {
 		part = azblob.HTTPRange{Offset: offset, Count: max(length, 1)}
 	}
-	got, err := s.container.NewBlobClient(s.prefix+string(id)).DownloadStream(ctx, &azblob.DownloadStreamOptions{Range: part})
+	client, _, err := s.seen(ctx, id)
+	if err != nil {
+		return ofAzure(err)
+	}
+	got, err := client.DownloadStream(ctx, &azblob.DownloadStreamOptions{Range: part})
 	if err != nil {
 		return ofAzure(err)
 	}
@@ -51,32 +57,84 @@ func (s azureBlobs) GetBlob(ctx context.Context, id blob.ID, offset, length int6
 
 // GetMetadata implements blob.Reader.
 func (s azureBlobs) GetMetadata(ctx context.Context, id blob.ID) (blob.Metadata, error) {
-	got, err := s.container.NewBlobClient(s.prefix+string(id)).GetProperties(ctx, nil)
+	client, known, err := s.seen(ctx, id)
+	if err != nil || known != nil {
+		return s.metadata(known), ofAzure(err)
+	}
+	got, err := client.GetProperties(ctx, nil)
 	if err != nil {
 		return blob.Metadata{}, ofAzure(err)
 	}
 	return blob.Metadata{BlobID: id, Length: *got.ContentLength, Timestamp: *got.LastModified}, nil
 }
 
+// seen is the blob of that name; or the version of it that existed then, with what is
+// known of that.
+func (s azureBlobs) seen(ctx context.Context, id blob.ID) (*azblob.Client, *container.BlobItem, error) {
+	name := s.prefix + string(id)
+	client := s.container.NewBlobClient(name)
+	if s.asOf.IsZero() {
+		return client, nil, nil
+	}
+	var found *container.BlobItem
+	err := s.each(ctx, name, func(b *container.BlobItem) error {
+		if *b.Name == name {
+			found = b
+		}
+		return nil
+	})
+	if err == nil && found == nil {
+		err = blob.ErrBlobNotFound
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	client, err = client.WithVersionID(*found.VersionID)
+	return client, found, err
+}
+
 // ListBlobs implements blob.Reader.
 func (s azureBlobs) ListBlobs(ctx context.Context, prefix blob.ID, each func(blob.Metadata) error) error {
-	pages := s.container.NewListBlobsFlatPager(&container.ListBlobsFlatOptions{Prefix: to.Ptr(s.prefix + string(prefix))})
+	return s.each(ctx, s.prefix+string(prefix), func(b *container.BlobItem) error { return each(s.metadata(b)) })
+}
+
+// each calls fn with the blobs whose names begin so, that exist or existed then.
+func (s azureBlobs) each(ctx context.Context, prefix string, fn func(*container.BlobItem) error) error {
+	past := !s.asOf.IsZero()
+	pages := s.container.NewListBlobsFlatPager(&container.ListBlobsFlatOptions{
+		Prefix:  to.Ptr(prefix),
+		Include: container.ListBlobsInclude{Versions: past, DeletedWithVersions: past},
+	})
+	then := azurePast{at: s.asOf, fn: fn}
 	for pages.More() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
 			return err
 		}
 		for _, b := range page.Segment.BlobItems {
-			if err := each(blob.Metadata{
-				BlobID:    blob.ID(strings.TrimPrefix(*b.Name, s.prefix)),
-				Length:    *b.Properties.ContentLength,
-				Timestamp: *b.Properties.LastModified,
-			}); err != nil {
+			if !past {
+				err = fn(b)
+			} else {
+				err = then.look(b)
+			}
+			if err != nil {
 				return err
 			}
 		}
 	}
-	return nil
+	return then.end()
+}
+
+// metadata is what is known of a blob; of none nothing.
+func (s azureBlobs) metadata(b *container.BlobItem) blob.Metadata {
+	if b == nil {
+		return blob.Metadata{}
+	}
+	return blob.Metadata{
+		BlobID:    blob.ID(strings.TrimPrefix(*b.Name, s.prefix)),
+		Length:    *b.Properties.ContentLength,
+		Timestamp: *b.Properties.LastModified,
+	}
 }
 
 // PutBlob implements blob.Storage.

@@ -118,7 +118,7 @@ func locate(at place.Place, options []Option) (location, error) {
 		return l, &holdfast.Problem{
 			Class: holdfast.Usage,
 			What:  fmt.Sprintf("repository %s: %s:// is not seen as it was", at, at.Scheme),
-			Why:   "Only buckets of S3 and of Google keep versions that Holdfast reads.",
+			Why:   "Only buckets of S3, Google and Azure keep versions that Holdfast reads.",
 			Do:    "Leave --as-of out, or read a second copy: HOLDFAST_REPOSITORY_PATH=PLACE.",
 		}
 	}
@@ -127,7 +127,7 @@ func locate(at place.Place, options []Option) (location, error) {
 }
 
 // keepsVersions are the kinds of places that may keep what was replaced.
-var keepsVersions = map[place.Scheme]bool{place.S3: true, place.GCS: true}
+var keepsVersions = map[place.Scheme]bool{place.S3: true, place.GCS: true, place.Azure: true}
 
 // entry is how the place is entered, if it is outside of this machine.
 func (l location) entry() entry {
