@@ -76,8 +76,8 @@ func tellStory(t *testing.T, store storetest.Store) {
 	}
 	loaded := b.backup(t)
 	stop()
-	const others = 5 << 20 // the node's other tables, lists and indexes
-	if sent := b.Repository.Traffic().Sent; sent > archiveBytes+others-deadly.indexed || sent == 0 {
+	// Its rows take their bytes, so whoever takes nothing up sends more than those.
+	if sent := b.Repository.Traffic().Sent; sent == 0 || sent > archiveBytes {
 		t.Errorf("the next run sent %d bytes of some %d, and %d were there", sent, archiveBytes, deadly.indexed)
 	} else {
 		t.Logf("the next run sent %d KiB; %d KiB were there", sent>>10, deadly.indexed>>10)
