@@ -99,6 +99,55 @@ func (p *Parts) shelves(ctx context.Context) ([]rds.Source, error) {
 	return out, nil
 }
 
+// roomWanted is how many more snapshots an account should take: those of two days
+// at six sets a day.
+const roomWanted = 12
+
+// tryProvider looks at what keeps the provider from taking snapshots one day, and
+// at what their instances can be lost by.
+func (p *Parts) tryProvider(ctx context.Context) []Finding {
+	shelves, err := p.shelves(ctx)
+	if err != nil {
+		return []Finding{Found("provider", "", err)}
+	}
+	var out []Finding
+	for _, shelf := range shelves {
+		server, err := shelf.Server(ctx)
+		if err != nil {
+			out = append(out, Found("provider", "", err))
+			continue
+		}
+		room, err := shelf.Room(ctx)
+		out = append(out, roomFor(server, room, err), protection(server))
+	}
+	return out
+}
+
+func roomFor(server snapshot.Server, room snapshot.Room, err error) Finding {
+	subject := server.Name + ", room for snapshots"
+	found := fmt.Sprintf("%s has %d of %d manual snapshots", server.Keeper, room.Used, room.Most)
+	if err != nil || room.Left() >= roomWanted {
+		return Found(subject, found, err)
+	}
+	return Finding{
+		Subject: subject, Verdict: holdfast.Violated, Found: found,
+		Why: "When the account is full, no set is taken.",
+		Do:  "Keep fewer sets in `retention:`, delete snapshots of others, or have the provider's quota raised.",
+	}
+}
+
+func protection(server snapshot.Server) Finding {
+	subject := server.Name + ", deletion protection"
+	if server.Protected {
+		return Found(subject, "it is on", nil)
+	}
+	return Finding{
+		Subject: subject, Verdict: holdfast.Violated, Found: "it is off",
+		Why: "One call deletes the instance with its automated backups.",
+		Do:  "Turn deletion protection on in the provider's console.",
+	}
+}
+
 // SnapshotSwept is the event of a provider's snapshot that was deleted, because no
 // set refers to it.
 type SnapshotSwept struct{ Snapshot, Why string }

@@ -172,6 +172,34 @@ func TestAFullAccountIsFoundBeforeTheRun(t *testing.T) {
 	}
 }
 
+// A trial of the configuration says how much room an account has, and whether an
+// instance can be deleted by one call.
+func TestWhatATrialSaysOfRDS(t *testing.T) {
+	node := splicetest.NewNode(t, splicetest.NodeOptions{TCP: true})
+	account := rdsapi.New(t, rdsapi.Instance{ID: "canton", Server: node.Participant})
+	p := rented(t, account, node, "canton", "canton")
+	for _, c := range []struct {
+		quota         int
+		protect       bool
+		room, deleted holdfast.Verdict
+	}{
+		{100, true, holdfast.Holds, holdfast.Holds},
+		{11, true, holdfast.Violated, holdfast.Holds},
+		{12, false, holdfast.Holds, holdfast.Violated},
+	} {
+		account.Lie(rdsapi.Lies{Quota: c.quota})
+		account.Change("canton", func(i *rdsapi.Instance) { i.Protect = c.protect })
+		got := map[string]holdfast.Verdict{}
+		for _, f := range p.Try(t.Context()) {
+			got[f.Subject] = f.Verdict
+		}
+		if got["canton, room for snapshots"] != c.room || got["canton, deletion protection"] != c.deleted ||
+			got["participant"] != holdfast.Holds {
+			t.Errorf("quota %d, protected %v: %v", c.quota, c.protect, got)
+		}
+	}
+}
+
 // The policies of docs/policies are enough for a backup and for retention, and
 // name nothing that is not asked for.
 func TestPoliciesOfRDS(t *testing.T) {

@@ -57,6 +57,7 @@ func (p *Parts) Try(ctx context.Context) []Finding {
 			out = append(out, tryDatabase(ctx, c, source, n.Addresses[c.Name])...)
 		}
 	}
+	out = append(out, p.tryProvider(ctx)...)
 	out = append(out, p.tryIdentities(ctx, n))
 	out = append(out, p.tryManagers(ctx)...)
 	return append(out, p.tryPlaces(ctx)...)

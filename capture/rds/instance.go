@@ -97,6 +97,7 @@ func (i Instance) Server(ctx context.Context) (snapshot.Server, error) {
 	s := snapshot.Server{
 		Keeper: i.Keeper(), Name: i.ID, Resource: aws.ToString(found.DbiResourceId), Kind: "RDS instance",
 		State: aws.ToString(found.DBInstanceStatus), Version: aws.ToString(found.EngineVersion),
+		Protected: aws.ToBool(found.DeletionProtection),
 	}
 	s.Takes = s.State == available
 	if e := found.Endpoint; e != nil {
@@ -121,6 +122,7 @@ func (c Cluster) Server(ctx context.Context) (snapshot.Server, error) {
 		Keeper: c.Keeper(), Name: c.ID, Resource: aws.ToString(found.DbClusterResourceId), Kind: "Aurora cluster",
 		State: aws.ToString(found.Status), Version: aws.ToString(found.EngineVersion),
 		Host: aws.ToString(found.Endpoint), Port: int(aws.ToInt32(found.Port)),
+		Protected: aws.ToBool(found.DeletionProtection),
 	}
 	s.Takes = s.State == available
 	if aws.ToString(found.Engine) == "postgres" { // aurora-postgresql shares one volume

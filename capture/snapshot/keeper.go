@@ -45,6 +45,8 @@ type Server struct {
 	Host     string // the address that the keeper publishes for reading and writing
 	Port     int
 	Version  string // of Postgres
+	// Protected says that it is not deleted before somebody has it unprotected.
+	Protected bool
 	// Lags says why a snapshot may be older than its request; "" where the keeper
 	// takes it of the very disk that is written to.
 	Lags string
