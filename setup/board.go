@@ -31,15 +31,17 @@ type board struct {
 	service *Service
 	live    *web.Live
 	poked   chan struct{}
+	viewed  chan struct{} // by somebody, who may look at a set next
 
 	mu      sync.Mutex
+	looked  time.Time // when somebody did last
 	kept    web.Reports
 	entries []repository.Entry
 	facts   map[holdfast.SetID]setFacts
 	shown   map[holdfast.SetID]web.SetReport // that somebody looked at
 
 	opened sync.RWMutex // of parts: whoever reads a set holds it open
-	parts  *Parts
+	parts  *Parts       // open while somebody looks: a repository of many sets takes much memory
 
 	reading sync.Mutex // one at a time reads the repository, and knows what follows
 }
@@ -49,11 +51,12 @@ type board struct {
 const (
 	boardEvery = 15 * time.Minute
 	mostShown  = 32
+	attention  = 2 * time.Minute // that a repository stays open after somebody looked
 )
 
 func newBoard(s *Service) *board {
 	return &board{
-		service: s, live: new(web.Live), poked: make(chan struct{}, 1),
+		service: s, live: new(web.Live), poked: make(chan struct{}, 1), viewed: make(chan struct{}, 1),
 		facts: map[holdfast.SetID]setFacts{}, shown: map[holdfast.SetID]web.SetReport{},
 	}
 }
@@ -98,10 +101,12 @@ func (b *board) judged(r check.Report) {
 }
 
 // changed has the repository read again.
-func (b *board) changed() {
+func (b *board) changed() { poke(b.poked) }
+
+func poke(c chan struct{}) {
 	select {
-	case b.poked <- struct{}{}:
-	default: // it is about to be
+	case c <- struct{}{}:
+	default: // it is about to be seen
 	}
 }
 
@@ -113,13 +118,75 @@ func (b *board) run(ctx context.Context) {
 			b.kept.Problem = errors.New(b.service.Options.hide(err.Error()))
 			b.mu.Unlock()
 		}
-		select {
-		case <-b.poked:
-		case <-time.After(boardEvery):
-		case <-ctx.Done():
-		}
+		b.wait(ctx)
 	}
 	b.swap(context.WithoutCancel(ctx), nil)
+}
+
+// wait waits until the repository is to be read again. Meanwhile it is open while
+// somebody looks.
+func (b *board) wait(ctx context.Context) {
+	again := time.After(boardEvery)
+	for {
+		left := b.attended()
+		if left <= 0 {
+			b.rest(ctx)
+			left = boardEvery
+		}
+		select {
+		case <-b.viewed:
+			_ = b.ready(ctx) // whoever looks at a set hears why not
+		case <-time.After(left):
+		case <-b.poked:
+			return
+		case <-again:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// attended is for how long somebody is still thought to look.
+func (b *board) attended() time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return attention - time.Since(b.looked)
+}
+
+// rest closes the repository, and gives its memory back.
+func (b *board) rest(ctx context.Context) {
+	if b.isOpen() {
+		b.swap(context.WithoutCancel(ctx), nil)
+		debug.FreeOSMemory()
+	}
+}
+
+func (b *board) isOpen() bool {
+	b.opened.RLock()
+	defer b.opened.RUnlock()
+	return b.parts != nil
+}
+
+// ready opens the repository, unless it is open.
+func (b *board) ready(ctx context.Context) error {
+	if b.isOpen() {
+		return nil
+	}
+	b.reading.Lock()
+	defer b.reading.Unlock()
+	if b.isOpen() {
+		return nil
+	}
+	p, err := Open(b.service.config(), b.service.Options)
+	if err != nil {
+		return err
+	}
+	if _, err := p.Repository(ctx); err != nil {
+		return errors.Join(err, p.Close(context.WithoutCancel(ctx)))
+	}
+	b.swap(ctx, p)
+	return nil
 }
 
 // swap takes other parts, and closes the former ones.
@@ -144,6 +211,9 @@ func (b *board) refresh(ctx context.Context) error {
 	}
 	if err := b.read(ctx, p, &b.service.size); err != nil {
 		return errors.Join(err, p.Close(context.WithoutCancel(ctx)))
+	}
+	if b.attended() <= 0 {
+		return p.Close(context.WithoutCancel(ctx))
 	}
 	b.swap(ctx, p)
 	return nil
@@ -242,7 +312,9 @@ func (b *board) reports() web.Reports {
 	work := b.service.Status().Work
 	b.mu.Lock()
 	r := b.kept
+	b.looked = time.Now()
 	b.mu.Unlock()
+	poke(b.viewed)
 	now := time.Now().UTC()
 	for _, t := range b.service.tasks() {
 		next := schedule.Next(now, b.service.config().Node, []schedule.Task{t.Task}, work.Past)
@@ -257,6 +329,7 @@ func (b *board) reports() web.Reports {
 // set is one set with what is known around it.
 func (b *board) set(ctx context.Context, id holdfast.SetID) (web.SetReport, error) {
 	b.mu.Lock()
+	b.looked = time.Now()
 	entries, kept := b.entries, b.kept
 	report, known := b.shown[id]
 	b.mu.Unlock()
@@ -288,9 +361,12 @@ func (b *board) set(ctx context.Context, id holdfast.SetID) (web.SetReport, erro
 
 // open reads a set and the one before it.
 func (b *board) open(ctx context.Context, entries []repository.Entry, at int) (web.SetReport, error) {
+	if err := b.ready(ctx); err != nil {
+		return web.SetReport{}, err
+	}
 	b.opened.RLock()
 	defer b.opened.RUnlock()
-	if b.parts == nil {
+	if b.parts == nil { // nobody has looked for long, but just now
 		return web.SetReport{}, &holdfast.Problem{Class: holdfast.Unreachable, What: "the repository is not open"}
 	}
 	r, err := b.parts.Repository(ctx)

@@ -194,3 +194,53 @@ func TestRetentionGoesOnWithoutACopy(t *testing.T) {
 		}
 	}
 }
+
+// The repository is open while somebody looks at the page, and not while nobody
+// does. Whoever looks at a set afterwards sees it all the same.
+func TestTheBoardClosesTheRepositoryWhileNobodyLooks(t *testing.T) {
+	s := pageService(t)
+	fillSets(t, s.config().Repository.Place, holdfast.NewSecret(pagePassword), 2)
+	b := s.board
+	open := func(want bool, when string) {
+		t.Helper()
+		if b.isOpen() != want {
+			t.Errorf("%s: open is %v", when, !want)
+		}
+	}
+	defer b.swap(t.Context(), nil)
+	refresh := func() {
+		t.Helper()
+		if err := b.refresh(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	refresh()
+	open(false, "nobody has looked")
+	look := func(n int) {
+		t.Helper()
+		if _, err := b.set(t.Context(), b.entries[n].ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	look(0)
+	open(true, "somebody looks at a set")
+	refresh()
+	open(true, "and it is read again")
+	b.looked = time.Now().Add(-attention)
+	ctx, stop := context.WithCancel(t.Context())
+	waited := make(chan struct{})
+	go func() { defer close(waited); b.wait(ctx) }()
+	closed := func(want bool) {
+		t.Helper()
+		for end := time.Now().Add(time.Minute); b.isOpen() == want && time.Now().Before(end); {
+			time.Sleep(time.Millisecond)
+		}
+		open(!want, "while it waits")
+	}
+	closed(true)
+	b.reports()
+	closed(false) // ready for a look at a set
+	stop()
+	<-waited
+	look(1)
+}

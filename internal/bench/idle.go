@@ -55,9 +55,10 @@ func (b *bench) idle(ctx context.Context) (err error) {
 }
 
 // idles measures what a service uses while nothing is due, once what is due at its
-// start is done.
+// start is done, and its page has closed the repository: two minutes after somebody
+// looked.
 func (b *bench) idles(pid int, what string, rounds int) error {
-	time.Sleep(45 * time.Second)
+	time.Sleep(150 * time.Second)
 	for range rounds {
 		before, _, err := usage(pid)
 		if err != nil {
