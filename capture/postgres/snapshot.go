@@ -20,16 +20,18 @@ func (r *run) settle(ctx context.Context) (holdfast.WAL, error) {
 	if r.server.Standby {
 		position = "pg_last_wal_replay_lsn()"
 	}
-	var next string
-	if err := r.ctl.QueryRow(ctx,
-		`SELECT coalesce(`+position+`::text, ''), pg_snapshot_xmax(pg_current_snapshot())::text`).Scan(&wal.Before,
-		&next); err != nil {
+	// The position comes first: who has written before it has a number by then.
+	if err := r.ctl.QueryRow(ctx, `SELECT coalesce(`+position+`::text, '')`).Scan(&wal.Before); err != nil {
+		return wal, err
+	}
+	next, err := nextNumber(ctx, r.ctl)
+	if err != nil {
 		return wal, err
 	}
 	deadline := time.Now().Add(r.Options.Settle)
 	for {
-		if err := r.ctl.QueryRow(ctx, `SELECT pg_snapshot_xmin(pg_current_snapshot()) >= $1::xid8`,
-			next).Scan(&wal.Settled); err != nil {
+		if err := r.ctl.QueryRow(ctx, `SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint >= $1`,
+			int64(next)).Scan(&wal.Settled); err != nil { //nolint:gosec // the server counts from 3 and has not come that far
 			return wal, err
 		}
 		if wal.Settled || time.Now().After(deadline) {
@@ -41,6 +43,21 @@ func (r *run) settle(ctx context.Context) (holdfast.WAL, error) {
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
+}
+
+// nextNumber is the number that the next transaction that writes will have. Outside
+// of one, age counts from there; a snapshot's xmax does not serve, as it is the one
+// after the last that has ended, and transactions with higher numbers may be open.
+func nextNumber(ctx context.Context, q querier) (uint64, error) {
+	const first = 3 // the lowest that a transaction can have
+	var xmax int64
+	var age int32
+	if err := q.QueryRow(ctx, `SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint, age('3'::xid)`).Scan(&xmax,
+		&age); err != nil {
+		return 0, err
+	}
+	ahead := int32(uint32(age) + first - uint32(xmax)) //nolint:gosec // the low 32 bits, whose difference is small
+	return uint64(xmax + int64(ahead)), nil            //nolint:gosec // not negative
 }
 
 // snap locks every table, takes the snapshot, and makes sure that the tables

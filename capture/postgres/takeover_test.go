@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"holdfast"
 	"holdfast/capture/postgres"
 	"holdfast/internal/eventtest"
@@ -293,4 +295,45 @@ func TestAChangeWithoutATransactionIsFound(t *testing.T) {
 func evict(t *testing.T, dsn string) {
 	t.Helper()
 	exec1(t, dsn, `SET enable_seqscan = off; SET enable_bitmapscan = off; SELECT count(body), max(state) FROM contracts WHERE id > 0`)
+}
+
+// A transaction that had written before the position in the log, and is open when
+// the snapshot is taken, makes the position no beginning of what is new, also when
+// its number is the highest of all.
+func TestOpenTransactionsAreWaitedFor(t *testing.T) {
+	_, g := growingNode(t, "")
+	o := strips
+	o.Settle = 300 * time.Millisecond
+	settled := func() bool {
+		t.Helper()
+		p, err := g.next(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p.WAL.Settled
+	}
+	if !settled() {
+		t.Error("nothing is open, and the set says that something was")
+	}
+	conn, err := pgx.Connect(t.Context(), g.s.dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(t.Context()) }()
+	tx, err := conn.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.Exec(t.Context(), `INSERT INTO events (body) VALUES ('open')`); err != nil {
+		t.Fatal(err)
+	}
+	if settled() {
+		t.Error("a transaction that has written is open, and the set says that all had ended")
+	}
+	if err := tx.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if !settled() {
+		t.Error("it ended, and the set says that it had not")
+	}
 }
