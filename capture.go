@@ -38,7 +38,7 @@ type Capture struct {
 type Ground struct {
 	Instance string `json:"instance"` // the database and the run of its server
 	Horizon  uint64 `json:"horizon"`  // every transaction below it had ended
-	Next     uint64 `json:"next"`     // the first that was not given out
+	Next     uint64 `json:"next"`     // none of the numbers from here on had ended
 	// Own is a number that the capture took itself afterwards, and changed nothing
 	// with; 0: none.
 	Own uint64 `json:"own,omitempty"`
@@ -54,6 +54,9 @@ type TakenOver struct {
 	// Audited are bytes that would have been taken over, and were read to see whether
 	// they are the same.
 	Audited int64 `json:"bytes_audited"`
+	// Unwritten are bytes of ranges of which no block was written since, as the
+	// server's summaries of its write-ahead log say: no row was asked about.
+	Unwritten int64 `json:"bytes_unwritten,omitempty"`
 	// Schema says that the schema is the earlier set's as well.
 	Schema bool `json:"schema,omitempty"`
 }

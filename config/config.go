@@ -192,6 +192,9 @@ type Dump struct {
 	LockWait    Duration `yaml:"lock_wait"`   // how long to keep trying to lock the tables
 	TakeOver    *bool    `yaml:"take_over"`   // rows that did not change since the last set are not read again; true
 	Reread      Age      `yaml:"reread"`      // how old a reading may become that is taken over
+	// Postgres's summaries of its write-ahead log say which ranges nobody wrote, from
+	// version 17 on; each backup then asks for a checkpoint.
+	Summaries bool `yaml:"wal_summaries"`
 }
 
 // Retention says which sets are kept; without it all sets are kept.

@@ -30,6 +30,7 @@ func (c *Config) Origins() []Origin {
 		{"dump.lock_wait", "2m0s", "default"},
 		{"dump.take_over", "true", "default"},
 		{"dump.reread", "7d", "default"},
+		{"dump.wal_summaries", "false", "default"},
 		{"check.cadence", "4h", "default"},
 		{"check.grace", "30m, or twice what the last backup took", "default"},
 		{"check.drill_every", "31d", "default"},

@@ -108,6 +108,7 @@ func (p *Parts) dumper(at libpq.Address) postgres.Dumper {
 			Lanes: d.Lanes, Connections: d.Connections,
 			WaitLimit: time.Duration(d.WaitLimit), LockWait: time.Duration(d.LockWait), Events: p.Events,
 			Full: d.TakeOver != nil && !*d.TakeOver, Reread: time.Duration(d.Reread),
+			Summaries: d.Summaries,
 		},
 	}
 }

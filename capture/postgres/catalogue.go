@@ -26,6 +26,8 @@ type relation struct {
 	ranged    bool   // ranges of its blocks can be read
 	counted   bool   // rows can be asked by which transaction they were inserted
 	epoch     string // of its stored rows; "" where they are never taken over
+	logged    bool   // what is written to it is in the write-ahead log
+	file      heapFile
 	blocks    int64  // of its main fork
 	bytes     int64  // with its TOAST table
 	extension string // whose configuration it is

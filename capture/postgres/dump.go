@@ -42,6 +42,7 @@ type Options struct {
 	Settle        time.Duration // how long to wait for transactions that were open before the snapshot; 0 means 5 s
 	Full          bool          // nothing is taken over from an earlier set
 	Reread        time.Duration // how old a reading may become that is taken over; 0 means 7 days
+	Summaries     bool          // summaries of the write-ahead log are used, which takes a checkpoint
 	Audit         float64       // the share of what is taken over that is read all the same; 0 means 0.01
 	Events        event.Listener
 }
@@ -213,7 +214,7 @@ func (d Dumper) once(
 	if err := r.snap(ctx); err != nil {
 		return holdfast.Capture{}, err
 	}
-	position, err := r.build(ctx)
+	position, err := r.build(ctx, wal)
 	if err != nil {
 		return holdfast.Capture{}, err
 	}
@@ -269,14 +270,22 @@ func (r *run) connect(ctx context.Context) (*pgx.Conn, error) {
 
 // build reads the ground of this capture, and what may be taken over on it. The
 // position in the log is what has to be on disk before the next one builds on it.
-func (r *run) build(ctx context.Context) (position string, err error) {
+func (r *run) build(ctx context.Context, wal holdfast.WAL) (position string, err error) {
 	if position, err = r.readGround(ctx); err != nil {
 		return "", err
+	}
+	if r.ground.holds() && wal.Settled {
+		r.ground.Log = wal.Before
 	}
 	if err := r.epochs(ctx); err != nil {
 		return "", err
 	}
-	r.old = readEarlier(ctx, r.earlier, r.ground, r.clock().Wall, r.Options.Reread)
+	if r.old = readEarlier(ctx, r.earlier, r.ground, r.clock().Wall, r.Options.Reread); r.old != nil {
+		r.old.length = r.Options.StripBlocks
+		if r.Options.Summaries {
+			r.old.log = &summary{ready: make(chan struct{})}
+		}
+	}
 	r.schemaRead, err = r.readSchemaGround(ctx)
 	return position, err
 }
@@ -339,6 +348,7 @@ func (r *run) dump(ctx context.Context, capture *holdfast.Capture, position stri
 		for lane := range r.leases {
 			readers.Go(func() error { return r.lane(ctx, r.leases[lane], queues) })
 		}
+		readers.Go(func() error { return r.summarize(ctx, position) })
 		readers.Go(func() error { return r.schema(ctx) })
 		readers.Go(func() error { return r.facts(ctx) })
 		readers.Go(func() error { return r.flushed(ctx, position) })
@@ -460,6 +470,7 @@ func (r *run) compose(ctx context.Context, l *lease, u unit, name string) (s con
 	defer r.mu.Unlock()
 	r.taken.Bytes, r.taken.Rows = r.taken.Bytes+c.taken.Bytes, r.taken.Rows+c.taken.Rows
 	r.taken.Audited += c.taken.Audited
+	r.taken.Unwritten += c.taken.Unwritten
 	return s, c.most, err
 }
 

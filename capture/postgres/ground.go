@@ -20,8 +20,11 @@ type ground struct {
 	// Horizon is the snapshot's xmin: every transaction below it had ended. Never its
 	// xmax or list, which leave out subtransactions.
 	Horizon uint64 `json:"horizon"`
-	Next    uint64 `json:"next"` // the first transaction number that was not given out
-	own     uint64 // taken afterwards, to wake the server
+	Next    uint64 `json:"next"` // the snapshot's xmax: none of the numbers from here on had ended
+	// Log is a position in the write-ahead log: every transaction that had written to
+	// it before had ended when the snapshot was taken. "" where some were open.
+	Log string `json:"log,omitempty"`
+	own uint64 // taken afterwards, to wake the server
 }
 
 // public is the ground as the manifest has it; nil where there is none.
@@ -150,9 +153,10 @@ func (r *run) epochs(ctx context.Context) error {
 		return err
 	}
 	var oid uint32
-	var epoch string
-	_, err = pgx.ForEachRow(rows, []any{&oid, &epoch}, func() error {
-		place[oid].epoch = epoch
+	var read relation
+	_, err = pgx.ForEachRow(rows, []any{&oid, &read.epoch, &read.logged, &read.file.tablespace, &read.file.node}, func() error {
+		t := place[oid]
+		t.epoch, t.logged, t.file = read.epoch, read.logged, read.file
 		return nil
 	})
 	return err
@@ -170,27 +174,42 @@ const epochs = `
 			a.attgenerated, a.atthasmissing, a.attmissingval::text), ';' ORDER BY a.attnum)
 		 FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0),
 		CASE WHEN EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND a.atttypid >= 16384)
-			THEN own.types END))
-	FROM pg_class c, own WHERE c.oid = ANY ($1::oid[])`
+			THEN own.types END)),
+		c.relpersistence = 'p', coalesce(nullif(c.reltablespace, 0), d.dattablespace), coalesce(pg_relation_filenode(c.oid), 0)
+	FROM pg_class c, own, (SELECT dattablespace FROM pg_database WHERE datname = current_database()) d WHERE c.oid = ANY ($1::oid[])`
 
 // answer is what the database says of the rows of a strip.
 type answer struct {
-	asked bool
-	rows  int64
-	young int64 // inserted by a transaction at or above the horizon of the earlier capture
+	spared bool // no block was written, and the rule was not asked
+	asked  bool
+	rows   int64
+	young  int64 // inserted by a transaction at or above the horizon of the earlier capture
 }
 
 // unchanged is the rule: a row that is visible now and was inserted below the
 // horizon was visible then, so rows that are as many and not young are the same.
-func (a answer) unchanged(was strip) bool { return a.asked && a.young == 0 && a.rows == was.Rows }
+func (a answer) unchanged(was strip) bool {
+	return a.spared || a.asked && a.young == 0 && a.rows == was.Rows
+}
 
 // ask asks for the strips of a table that the earlier capture has. The database
 // reads no TOAST value for it, which stays as long as its row does.
 func (e *earlier) ask(ctx context.Context, l *lease, r relation, strips []strip) ([]answer, error) {
 	out := make([]answer, len(strips))
+	if e.log != nil {
+		select {
+		case <-e.log.ready:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
 	var ask []string
 	for i, s := range strips {
-		if _, ok := e.of(r, s); ok {
+		_, ok := e.of(r, s)
+		if out[i].spared = ok && e.log.spares(r, s, e.length); out[i].spared {
+			continue
+		}
+		if ok {
 			ask = append(ask, fmt.Sprintf(
 				"SELECT %d, count(*), count(*) FILTER (WHERE age(xmin) <= age('%s'::xid)) FROM ONLY %s%s",
 				i, e.horizon, r.ident(), s.where()))

@@ -54,7 +54,10 @@ const stripBlocks = 256
 // earlier is what may be taken over from an earlier set.
 type earlier struct {
 	holdfast.Earlier
-	horizon string // H of the rule, as a transaction number
+	horizon string   // H of the rule, as a transaction number
+	logged  string   // position in the write-ahead log: see ground
+	log     *summary // nil: summaries of the log are not wanted
+	length  int64    // of a strip, in blocks
 	strips  map[string]map[int64]strip
 	epochs  map[string]string
 	schema  schemaReading             // the zero one: pg_dump writes the schema
@@ -80,6 +83,7 @@ func readEarlier(ctx context.Context, from holdfast.Earlier, now ground, at time
 	e := &earlier{
 		Earlier: from,
 		horizon: was.Ground.horizon(),
+		logged:  was.Ground.Log,
 		strips:  map[string]map[int64]strip{},
 		epochs:  map[string]string{},
 	}

@@ -73,6 +73,9 @@ func (c *composition) compose(ctx context.Context, name string, strips []strip) 
 		took, err := false, error(nil)
 		if was, ok := c.old.of(c.table, s); ok && answers[i].unchanged(was) {
 			took, err = c.take(ctx, &s, was)
+			if took && answers[i].spared {
+				c.taken.Unwritten += s.Bytes
+			}
 		}
 		if err == nil && !took {
 			err = c.read(ctx, &s)

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -335,5 +336,110 @@ func TestOpenTransactionsAreWaitedFor(t *testing.T) {
 	}
 	if !settled() {
 		t.Error("it ended, and the set says that it had not")
+	}
+}
+
+// summarized are the versions that keep summaries of the log.
+func summarized(t *testing.T) (with, without []splicetest.Version) {
+	t.Helper()
+	for _, v := range splicetest.Versions() {
+		major, err := strconv.Atoi(v.Major)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if major >= 17 {
+			with = append(with, v)
+		} else {
+			without = append(without, v)
+		}
+	}
+	return with, without
+}
+
+// grow writes to a few strips, of a table that is not in the log too.
+func (g *generations) grow() {
+	g.t.Helper()
+	exec1(g.t, g.s.dsn, `INSERT INTO events (body) SELECT 'new' || n FROM generate_series(1, 150) n;
+		UPDATE contracts SET state = state + 1 WHERE id <= 60; DELETE FROM events WHERE id = 100;
+		UPDATE large SET body = body || 'x' WHERE id % 10 = 0`)
+}
+
+// spared takes a set that may use summaries, and says which share of its bytes
+// nobody was asked about; and, where no summary was used, why.
+func (g *generations) spared() (share float64, why string) {
+	g.t.Helper()
+	var heard eventtest.Record
+	o := strips
+	o.Summaries, o.Events = true, heard.Hear
+	if taken := g.must(o); taken < 0.35 {
+		g.t.Errorf("%.2f were taken over", taken)
+	}
+	for _, e := range eventtest.Of[postgres.SummariesUnused](&heard) {
+		why += e.Why
+	}
+	return float64(g.part.TakenOver.Unwritten) / float64(g.part.Bytes), why
+}
+
+// With summaries of the log nobody asks about rows of strips that were not written.
+// Where the role may not ask for the checkpoint that they need, the rule is asked
+// of everything. What comes back is the database either way.
+func TestStripsThatNobodyWroteAreSpared(t *testing.T) {
+	with, _ := summarized(t)
+	for _, v := range with {
+		t.Run("postgres"+v.Major, func(t *testing.T) {
+			t.Parallel()
+			server, g := growingNodeWith(t, v.Major, map[string]string{"summarize_wal": "on"})
+			exec1(t, g.s.dsn, `ALTER TABLE large SET UNLOGGED; CREATE ROLE plain LOGIN; GRANT pg_read_all_data TO plain`)
+			// Every page is written once, and not in the middle of the test; a summary has
+			// all that was written since the checkpoint before.
+			exec1(t, g.s.dsn, `VACUUM (FREEZE)`)
+			exec1(t, g.s.dsn, `CHECKPOINT`)
+			g.must(strips)
+			var share float64
+			var why string
+			for range 4 { // pages with checksums are written once more, for hints that readers leave
+				g.grow()
+				if share, why = g.spared(); share < 0.15 || share > 0.95 || why != "" {
+					t.Errorf("%.2f were spared: %s", share, why)
+				}
+			}
+			if share < 0.5 {
+				t.Errorf("in the end %.2f were spared", share)
+			}
+			g.equal(server, "back")
+
+			owner := g.s.dsn
+			g.s.dsn = server.DSNAs("plain", "node")
+			if share, why := g.spared(); share != 0 || !strings.Contains(why, "GRANT pg_checkpoint TO plain") {
+				t.Errorf("without the right to a checkpoint %.2f were spared: %s", share, why)
+			}
+			exec1(t, owner, `GRANT pg_checkpoint TO plain`)
+			if share, why := g.spared(); share < 0.5 || why != "" {
+				t.Errorf("with the right to a checkpoint %.2f were spared: %s", share, why)
+			}
+			g.s.dsn = owner
+			g.equal(server, "again")
+		})
+	}
+}
+
+// A server without summaries is asked by the rule.
+func TestSummariesThatAreNotThereAreDoneWithout(t *testing.T) {
+	with, without := summarized(t)
+	for why, versions := range map[string][]splicetest.Version{
+		"summarize_wal is off": with, "from version 17 on": without,
+	} {
+		for _, v := range versions {
+			t.Run("postgres"+v.Major, func(t *testing.T) {
+				t.Parallel()
+				server, g := growingNode(t, v.Major)
+				g.must(strips)
+				g.grow()
+				if share, said := g.spared(); share != 0 || !strings.Contains(said, why) {
+					t.Errorf("%.2f were spared, and it said %q, want %q", share, said, why)
+				}
+				g.equal(server, "back")
+			})
+		}
 	}
 }

@@ -253,6 +253,9 @@ func (a *app) printTakenOver(set holdfast.Set) {
 			if t.Schema {
 				schema = ", and the schema"
 			}
+			if t.Unwritten > 0 {
+				schema += fmt.Sprintf("; of it %s by summaries of the write-ahead log", size.Of(t.Unwritten))
+			}
 			a.printf("Read of %s: %s; taken over from set %s: %s, the oldest reading of %s%s\n", c.Component,
 				size.Of(c.Bytes-t.Bytes), t.From, size.Of(t.Bytes), when(t.Oldest), schema)
 		}
