@@ -17,11 +17,11 @@ const inWindow = 16
 // six windows are a day. The node is under load, and a window passes in the time
 // of -window.
 func (b *bench) cadence(ctx context.Context) error {
-	often, err := b.newRepository(ctx, "often", b.node.ParticipantDSN(), b.node.Participant.Version.Bin)
+	often, err := b.newRepository(ctx, "often", b.node.ParticipantDSN(), clientsOf(b))
 	if err != nil {
 		return err
 	}
-	seldom, err := b.newRepository(ctx, "seldom", b.node.ParticipantDSN(), b.node.Participant.Version.Bin)
+	seldom, err := b.newRepository(ctx, "seldom", b.node.ParticipantDSN(), clientsOf(b))
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"runtime"
 	"sync"
 	"syscall"
@@ -25,7 +26,11 @@ var ordinary = map[string]string{
 }
 
 func startNode(ctx context.Context, o options) (*splicetest.Node, error) {
-	return splicetest.StartNode(ctx, splicetest.NodeOptions{Version: o.postgres, Bytes: o.mb << 20, Settings: ordinary})
+	settings := maps.Clone(ordinary)
+	if o.summaries {
+		settings["summarize_wal"] = "on"
+	}
+	return splicetest.StartNode(ctx, splicetest.NodeOptions{Version: o.postgres, Bytes: o.mb << 20, Settings: settings})
 }
 
 // settle leaves the database as a server in use has it: vacuumed, analysed,

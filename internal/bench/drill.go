@@ -20,7 +20,7 @@ import (
 // into a server that is made for it, the other into the server that the set is
 // of. Both make all indexes and compare every digest.
 func (b *bench) drills(ctx context.Context) error {
-	r, err := b.newRepository(ctx, "drills", b.node.ParticipantDSN(), b.node.Participant.Version.Bin)
+	r, err := b.newRepository(ctx, "drills", b.node.ParticipantDSN(), clientsOf(b))
 	if err != nil {
 		return err
 	}

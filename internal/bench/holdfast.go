@@ -34,7 +34,20 @@ func (b *bench) newRepositoryIn(ctx context.Context, name, where, dsn, tools str
 	}
 	_, err := execute(ctx, r.command("init", "--no-input", "--node", "bench", "--database", "participant="+dsn,
 		"--repository", where, "--identities-url", "-", "--tools", tools))
+	if err == nil && b.summaries {
+		err = r.configure("dump: {wal_summaries: true}\n")
+	}
 	return r, err
+}
+
+// configure adds to the configuration.
+func (r repository) configure(lines string) error {
+	f, err := os.OpenFile(filepath.Join(r.dir, "holdfast.yaml"), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(lines)
+	return errors.Join(err, f.Close())
 }
 
 func (r repository) command(args ...string) command {

@@ -20,7 +20,7 @@ const (
 
 // idle measures a service with its page while nothing is due.
 func (b *bench) idle(ctx context.Context) (err error) {
-	one, err := b.newRepository(ctx, "idle", b.node.ParticipantDSN(), b.node.Participant.Version.Bin)
+	one, err := b.newRepository(ctx, "idle", b.node.ParticipantDSN(), clientsOf(b))
 	if err != nil {
 		return err
 	}

@@ -95,7 +95,10 @@ func (b *bench) backedUp(
 
 // incremental are the tools that are there; of the others it says why not.
 func (b *bench) incremental(ctx context.Context) (tools []increment, err error) {
-	tools = []increment{b.ownIncrement()}
+	tools = []increment{b.ownIncrement("holdfast", "")}
+	if b.summaries {
+		tools = append(tools, b.ownIncrement("holdfast, by summaries", "dump: {wal_summaries: true}\n"))
+	}
 	if b.alone {
 		return tools, nil
 	}
@@ -113,19 +116,25 @@ func (b *bench) incremental(ctx context.Context) (tools []increment, err error) 
 		b.note("pg_basebackup --incremental is left out: the server is Postgres %d (-postgres 17)", major)
 		return tools, nil
 	}
-	if err := b.sql(ctx, "ALTER SYSTEM SET summarize_wal = on", "SELECT pg_reload_conf()"); err != nil {
-		return nil, err
+	if !b.summaries {
+		if err := b.sql(ctx, "ALTER SYSTEM SET summarize_wal = on", "SELECT pg_reload_conf()"); err != nil {
+			return nil, err
+		}
 	}
 	return append(tools, b.baseBackup()), sleep(ctx, time.Second)
 }
 
-func (b *bench) ownIncrement() increment {
+// ownIncrement is Holdfast, with more lines in its configuration.
+func (b *bench) ownIncrement(name, more string) increment {
 	own := func(dir string, args ...string) command { return repository{b.holdfast, dir}.command(args...) }
 	return increment{
-		name: "holdfast",
+		name: name,
 		prepare: func(dir string) []command {
-			return []command{own(dir, "init", "--no-input", "--node", "bench", "--database", "participant="+b.node.ParticipantDSN(),
-				"--repository", filepath.Join(dir, "repository"), "--identities-url", "-", "--tools", clientsOf(b))}
+			return []command{
+				own(dir, "init", "--no-input", "--node", "bench", "--database", "participant="+b.node.ParticipantDSN(),
+					"--repository", filepath.Join(dir, "repository"), "--identities-url", "-", "--tools", clientsOf(b)),
+				{args: []string{"sh", "-c", `printf %s "$1" >>"$0"`, filepath.Join(dir, "holdfast.yaml"), more}},
+			}
 		},
 		first: func(dir string) []command { return []command{own(dir, "backup")} },
 		next:  func(dir string) []command { return []command{own(dir, "backup")} },

@@ -14,7 +14,7 @@ func (b *bench) latency(ctx context.Context) error {
 	if err := b.sql(ctx, "CREATE TABLE IF NOT EXISTS participant.bench_written (id bigserial, text text)"); err != nil {
 		return err
 	}
-	r, err := b.newRepository(ctx, "latency", b.node.ParticipantDSN(), b.node.Participant.Version.Bin)
+	r, err := b.newRepository(ctx, "latency", b.node.ParticipantDSN(), clientsOf(b))
 	if err != nil {
 		return err
 	}

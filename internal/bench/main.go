@@ -46,6 +46,7 @@ type options struct {
 	turn       float64
 	window     time.Duration
 	postgres   string
+	summaries  bool
 }
 
 // The parts of a run, in their order.
@@ -76,6 +77,8 @@ func main() {
 	flag.Float64Var(&o.turn, "turn", 0.5, "what is new, and pruned, before each of many sets, in percent of the database")
 	flag.DurationVar(&o.window, "window", 4*time.Minute, "in what time the part cadence lets four hours pass")
 	flag.StringVar(&o.postgres, "postgres", "", "major version of the server (default: the newest that has pg_dump)")
+	flag.BoolVar(&o.summaries, "summaries", false,
+		"have the server summarize its log, and Holdfast use it (-postgres 17 or later)")
 	flag.BoolVar(&o.alone, "alone", false, "leave the other ways of backing up out, for a quick look")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

@@ -14,7 +14,7 @@ func (b *bench) many(ctx context.Context) error {
 		return err
 	}
 	updates := max(1, int64(float64(end)*b.turn/100))
-	r, err := b.newRepository(ctx, "many", b.node.ParticipantDSN(), b.node.Participant.Version.Bin)
+	r, err := b.newRepository(ctx, "many", b.node.ParticipantDSN(), clientsOf(b))
 	if err != nil {
 		return err
 	}

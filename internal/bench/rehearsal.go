@@ -12,7 +12,7 @@ import (
 // database: a set behind a change of the schema against one without, which
 // carries the evidence of the last.
 func (b *bench) rehearsals(ctx context.Context) error {
-	r, err := b.newRepository(ctx, "rehearsals", b.node.ParticipantDSN(), b.node.Participant.Version.Bin)
+	r, err := b.newRepository(ctx, "rehearsals", b.node.ParticipantDSN(), clientsOf(b))
 	if err != nil {
 		return err
 	}

@@ -14,7 +14,7 @@ import (
 // sets measures a first set against a bare read and against the peers, and the
 // next set, after the database has grown, against a bare read.
 func (b *bench) sets(ctx context.Context) error {
-	tools := b.node.Participant.Version.Bin
+	tools := clientsOf(b)
 	for round := range b.rounds {
 		size, err := b.size(ctx)
 		if err != nil {
@@ -134,7 +134,7 @@ func (b *bench) afterVacuum(ctx context.Context) error {
 	if err := b.sql(ctx, "VACUUM", "CHECKPOINT"); err != nil {
 		return err
 	}
-	r, err := b.newRepository(ctx, "vacuum", b.node.ParticipantDSN(), b.node.Participant.Version.Bin)
+	r, err := b.newRepository(ctx, "vacuum", b.node.ParticipantDSN(), clientsOf(b))
 	if err != nil {
 		return err
 	}
