@@ -1,11 +1,10 @@
 package snapshot
 
 import (
+	"context"
 	"fmt"
 	"reflect"
 	"time"
-
-	"context"
 
 	"holdfast"
 	"holdfast/content"
