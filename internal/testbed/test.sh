@@ -65,7 +65,7 @@ fi
 # that test whole commands run without it, and then, with it, those of their
 # tests that reach the most code. HOLDFAST_TEST_LONG runs all of them with it.
 whole="holdfast/internal/endtoend holdfast/internal/endtoend/compose holdfast/cmd/holdfast holdfast/docs holdfast/packaging
-  holdfast/export holdfast/internal/splicetest holdfast/internal/splicetest/bundle"
+  holdfast/export holdfast/capture/rds holdfast/internal/splicetest holdfast/internal/splicetest/bundle"
 some="TestSetsThatTakeOver TestFaultSweepOfABackup TestBuildingAndSwapping TestReversedSetsAreFound TestOneRunAtATime"
 for name in $some; do
   grep -q "^func $name(" internal/endtoend/*_test.go || { echo "internal/testbed/test.sh names $name, which is no test of internal/endtoend" >&2; exit 1; }
