@@ -77,7 +77,7 @@ var (
 )
 
 // directories look like endpoints of one word.
-var directories = []string{"/tmp", "/data"}
+var directories = []string{"/tmp", "/data", "/proc"}
 
 // named collects every endpoint and every method that a source file names in a
 // text of its own.
