@@ -3,6 +3,7 @@ package repository
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/kopia/kopia/repo/blob"
@@ -74,10 +75,16 @@ func (s patient) whole(ctx context.Context, id blob.ID, offset int64, out blob.O
 	err := s.Storage.GetBlob(ctx, id, offset, -1, &arriving{OutputBuffer: out, came: func(bytes int64) {
 		watchdog.Reset(time.Until(began.Add(s.allowed(bytes))))
 	}})
-	if err != nil && errors.Is(context.Cause(ctx), late) {
-		return errors.Join(late, err)
+	return notCancelled(ctx, late, err)
+}
+
+// notCancelled says that a request ended because the place was silent, and not as
+// one that the operator cancelled: it is ours that was.
+func notCancelled(ctx context.Context, late grace.Late, err error) error {
+	if err == nil || !errors.Is(context.Cause(ctx), late) {
+		return err
 	}
-	return err
+	return fmt.Errorf("%w: %v", late, err) //nolint:errorlint // which would be a cancellation
 }
 
 // arriving says how many bytes have come, those of repeated requests too.
@@ -115,10 +122,7 @@ func (s patient) ListBlobs(ctx context.Context, prefix blob.ID, each func(blob.M
 		defer watchdog.Reset(s.quiet)
 		return each(m)
 	})
-	if err != nil && errors.Is(context.Cause(ctx), quiet) {
-		return errors.Join(quiet, err)
-	}
-	return err
+	return notCancelled(ctx, quiet, err)
 }
 
 // PutBlob implements blob.Storage.
