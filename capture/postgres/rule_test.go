@@ -548,13 +548,13 @@ func TestTheRuleForUnchangedRowsHolds(t *testing.T) {
 			}
 			t.Logf("%d rounds: asked of %d strips, %d unchanged, %d equal and read; by summaries %d unwritten; "+
 				"lies with a part left out: %v", rounds, asked, same, missed, spared, mutants)
-			if summarized && spared == 0 {
-				t.Error("no strip was called unwritten: the histories say nothing of summaries")
-			}
 			if same < asked/10 {
 				t.Errorf("only %d of %d were called unchanged: the histories say nothing", same, asked)
 			}
 			if splicetest.Long() {
+				if summarized && spared == 0 { // in a few rounds a transaction may always be open
+					t.Error("no strip was called unwritten: the histories say nothing of summaries")
+				}
 				parts := []string{"count", "new rows", "epoch", "xmin"}
 				if summarized {
 					parts = append(parts, "settled", "checkpoint", "logged")
