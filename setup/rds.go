@@ -187,11 +187,10 @@ func (p *Parts) sweep(ctx context.Context, r *repository.Repository) error {
 			sets.Dropped[id] = true
 		}
 		fates := snapshot.Decide(all, p.Node.Name, sets, time.Now())
-		failures = append(failures, snapshot.Sweep(ctx, shelf, fates))
-		for _, f := range fates {
-			if f.Delete {
-				p.Events.Report(SnapshotSwept{f.Snapshot.Name, f.Why})
-			}
+		deleted, err := snapshot.Sweep(ctx, shelf, fates)
+		failures = append(failures, err)
+		for _, f := range deleted {
+			p.Events.Report(SnapshotSwept{f.Snapshot.Name, f.Why})
 		}
 	}
 	return errors.Join(failures...)

@@ -37,7 +37,7 @@ type Source interface {
 	snapshot.Shelf
 }
 
-// Find tells instances from clusters: RDS refuses a snapshot of a cluster's
+// Find distinguishes instances from clusters: RDS refuses a snapshot of a cluster's
 // member, which is the cluster's. A cluster's own name is taken as well.
 func (a Account) Find(ctx context.Context, id string) (Source, error) {
 	found, err := a.instance(ctx, id)

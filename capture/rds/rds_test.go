@@ -469,14 +469,14 @@ func TestKilledAtEachStep(t *testing.T) {
 			t.Fatal(err)
 		}
 		known := snapshot.Sets{There: map[holdfast.SetID]bool{kept: true}}
-		if err := snapshot.Sweep(t.Context(), shelf, snapshot.Decide(all, nodeName, known, time.Now())); err != nil {
+		if _, err := snapshot.Sweep(t.Context(), shelf, snapshot.Decide(all, nodeName, known, time.Now())); err != nil {
 			t.Fatal(err)
 		}
 		if young, err := shelf.List(t.Context()); err != nil || len(young) != len(all) {
 			t.Errorf("step %d: the sweep deleted what a run may still be making", step)
 		}
 		later := time.Now().Add(snapshot.Grace + time.Minute)
-		if err := snapshot.Sweep(t.Context(), shelf, snapshot.Decide(all, nodeName, known, later)); err != nil {
+		if _, err := snapshot.Sweep(t.Context(), shelf, snapshot.Decide(all, nodeName, known, later)); err != nil {
 			t.Fatal(err)
 		}
 		left := w.Snapshots()
@@ -487,7 +487,7 @@ func TestKilledAtEachStep(t *testing.T) {
 	}
 }
 
-// Aurora and Multi-AZ clusters are told from instances, whose request RDS refuses.
+// Aurora and Multi-AZ clusters are distinguished from instances, whose request RDS refuses.
 // What may lag is not proven.
 func TestClusters(t *testing.T) {
 	w := newWorld(t, splicetest.NodeOptions{})

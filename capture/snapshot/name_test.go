@@ -1,6 +1,8 @@
 package snapshot_test
 
 import (
+	"context"
+	"errors"
 	"regexp"
 	"strings"
 	"testing"
@@ -69,5 +71,34 @@ func TestWhichSnapshotsAreSwept(t *testing.T) {
 		if f := fates[0]; f.Delete != c.delete || !strings.Contains(f.Why, c.says) {
 			t.Errorf("%s: %+v, want %v, %q", c.name, f, c.delete, c.says)
 		}
+	}
+}
+
+// refusing is a shelf that does not give one snapshot up.
+type refusing struct{ kept string }
+
+func (refusing) List(context.Context) ([]snapshot.Snapshot, error) { return nil, nil }
+
+func (r refusing) Delete(_ context.Context, name string) error {
+	if name == r.kept {
+		return errors.New("no right to delete it")
+	}
+	return nil
+}
+
+// Nobody is told of a deletion that did not happen.
+func TestWhatIsNotDeletedIsNotSaidToBe(t *testing.T) {
+	fates := []snapshot.Fate{
+		{Snapshot: snapshot.Snapshot{Name: "first"}, Delete: true},
+		{Snapshot: snapshot.Snapshot{Name: "refused"}, Delete: true},
+		{Snapshot: snapshot.Snapshot{Name: "others"}},
+		{Snapshot: snapshot.Snapshot{Name: "last"}, Delete: true},
+	}
+	deleted, err := snapshot.Sweep(t.Context(), refusing{"refused"}, fates)
+	if err == nil || !strings.Contains(err.Error(), "refused") {
+		t.Errorf("the error is %v", err)
+	}
+	if len(deleted) != 2 || deleted[0].Snapshot.Name != "first" || deleted[1].Snapshot.Name != "last" {
+		t.Errorf("deleted are %v", deleted)
 	}
 }

@@ -53,8 +53,9 @@ func Decide(all []Snapshot, node holdfast.NodeName, sets Sets, now time.Time) []
 	return out
 }
 
-// Sweep deletes what was decided to be deleted, and goes on where one cannot be.
-func Sweep(ctx context.Context, shelf Shelf, fates []Fate) error {
+// Sweep deletes what was decided to be deleted, and goes on where one cannot be. It
+// returns what is deleted, also with an error.
+func Sweep(ctx context.Context, shelf Shelf, fates []Fate) (deleted []Fate, err error) {
 	var failures []error
 	for _, f := range fates {
 		if !f.Delete {
@@ -62,7 +63,9 @@ func Sweep(ctx context.Context, shelf Shelf, fates []Fate) error {
 		}
 		if err := shelf.Delete(ctx, f.Snapshot.Name); err != nil {
 			failures = append(failures, fmt.Errorf("delete snapshot %s: %w", f.Snapshot.Name, err))
+			continue
 		}
+		deleted = append(deleted, f)
 	}
-	return errors.Join(failures...)
+	return deleted, errors.Join(failures...)
 }
