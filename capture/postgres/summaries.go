@@ -168,7 +168,7 @@ func (r *run) reachSummary(ctx context.Context, conn *pgx.Conn, timeline int64, 
 			asked = true
 			if _, err := conn.Exec(ctx, "CHECKPOINT"); err != nil {
 				return nil, refusedOr(err, "the role may not ask for a checkpoint. "+
-					"Grant it: `GRANT pg_checkpoint TO "+conn.Config().User+"`")
+					"As a superuser: GRANT pg_checkpoint TO "+pgx.Identifier{conn.Config().User}.Sanitize()+";")
 			}
 			continue
 		}
