@@ -14,6 +14,7 @@ import (
 	"holdfast"
 	"holdfast/capture/postgres"
 	"holdfast/config"
+	"holdfast/internal/durable"
 	"holdfast/place"
 	"holdfast/repository"
 	"holdfast/verify"
@@ -172,5 +173,8 @@ func renameRepository(file string, to place.Place) (err error) {
 	if err = errors.Join(err, temp.Chmod(is.Mode().Perm()), sameOwner(temp, is), temp.Sync(), temp.Close()); err != nil {
 		return err
 	}
-	return os.Rename(temp.Name(), file)
+	if err := os.Rename(temp.Name(), file); err != nil {
+		return err
+	}
+	return durable.SyncDirectory(filepath.Dir(file))
 }
