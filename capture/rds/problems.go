@@ -22,7 +22,11 @@ func (a Account) explain(what string, err error) error {
 	if errors.Is(err, context.Canceled) {
 		return err
 	}
-	p := &holdfast.Problem{Class: holdfast.Failed, What: fmt.Sprintf("RDS in %s: %s", a.Region, what), Err: short(err)}
+	p := &holdfast.Problem{
+		Class: holdfast.Failed, What: fmt.Sprintf("RDS in %s: %s", a.Region, what), Err: short(err),
+		Why: "Without this answer nothing is known of the snapshots there.",
+		Do:  "Look at the instance's events in AWS's console. To try again: `holdfast config check --live`.",
+	}
 	var said smithy.APIError
 	var answer *awshttp.ResponseError
 	switch {

@@ -217,7 +217,7 @@ func (r *run) takes(ctx context.Context) error {
 				What: fmt.Sprintf("%s %s took no snapshot for %v: it is %s", r.server.Kind, r.server.Name, r.Options.Await,
 					r.server.State),
 				Why: "Maintenance, a change or an automated backup goes on. This set was not taken.",
-				Do:  "Look at the instance in the provider's console; run the backup again when it is available.",
+				Do:  "Look at the instance in the provider's console; when it is available: `holdfast backup`.",
 			}
 		}
 		if err := r.pause(ctx); err != nil {
@@ -240,7 +240,7 @@ func replaced(s Server) error {
 		Class: holdfast.Refused,
 		What:  fmt.Sprintf("%s %s is another one than when the backup began", s.Kind, s.Name),
 		Why:   "Somebody deleted or renamed it. The snapshot may be of other databases.",
-		Do:    "Check which instance has the node's databases, then run the backup again.",
+		Do:    "Check which instance has the node's databases, then: `holdfast backup`.",
 	}
 }
 
@@ -336,7 +336,7 @@ func (r *run) watch(ctx context.Context) error {
 			return &holdfast.Problem{
 				Class: holdfast.Failed,
 				What:  fmt.Sprintf("snapshot %s is %s: the provider gave it up", r.name, r.taken.State),
-				Do:    "Look at the instance's events in the provider's console, then run the backup again.",
+				Do:    "Look at the instance's events in the provider's console, then: `holdfast backup`.",
 			}
 		case r.taken.Phase == Ready && r.taken.Percent >= 100:
 			r.ready, r.latest = r.clock(), time.Now()
@@ -347,7 +347,7 @@ func (r *run) watch(ctx context.Context) error {
 				What: fmt.Sprintf("snapshot %s was not ready after %v: %s, %d %%", r.name, r.Options.Within, r.taken.State,
 					r.taken.Percent),
 				Why: "The set was given up. The snapshot is swept later.",
-				Do:  "Look at the instance's events in the provider's console, then run the backup again.",
+				Do:  "Look at the instance's events in the provider's console, then: `holdfast backup`.",
 			}
 		}
 		if err := r.pause(ctx); err != nil {
@@ -364,7 +364,7 @@ func (r *run) lost(err error) error {
 		Class: holdfast.Failed,
 		What:  fmt.Sprintf("snapshot %s vanished", r.name),
 		Why:   "Somebody deleted it, or the provider did. There is nothing to refer to.",
-		Do:    "Find out who may delete snapshots in this account, then run the backup again.",
+		Do:    "Find out who may delete snapshots in this account, then: `holdfast backup`.",
 	}
 }
 
@@ -392,7 +392,7 @@ func (r *run) stillThere(ctx context.Context) error {
 			Class: holdfast.Failed,
 			What:  fmt.Sprintf("snapshot %s was ready and is %s now, or lost its labels", r.name, found.State),
 			Why:   "It cannot be relied on.",
-			Do:    "Find out who changes snapshots in this account, then run the backup again.",
+			Do:    "Find out who changes snapshots in this account, then: `holdfast backup`.",
 		}
 	}
 	r.taken = found

@@ -107,6 +107,6 @@ func (r *run) contradiction(what string) error {
 		Class: holdfast.Failed,
 		What:  fmt.Sprintf("snapshot %s of %s contradicts what was asked for: %s", r.name, r.members(), what),
 		Why:   "Its content is not known to be between the readings around it, so nothing is proved by them. No set was taken.",
-		Do:    "Run the backup again. If it comes again, use `method: dump` and tell the provider.",
+		Do:    "To try again: `holdfast backup`. If it comes again, use `method: dump` and tell the provider.",
 	}
 }

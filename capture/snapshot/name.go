@@ -38,7 +38,7 @@ func Name(set holdfast.SetID, server string) string {
 	if plain != "" && plain == server && len(plain) <= room {
 		return name + plain
 	}
-	// What was cut or left out may be all that tells two servers apart.
+	// What was cut or left out may be all that distinguishes two servers.
 	sum := sha256.Sum256([]byte(server))
 	plain = strings.Trim(plain[:min(len(plain), room-digest-1)], "-")
 	if plain != "" {
