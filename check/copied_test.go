@@ -8,7 +8,7 @@ import (
 	"holdfast/record"
 )
 
-// A copy that rightly lacks sets is told from one that lags.
+// A copy that rightly lacks sets is distinguished from one that lags.
 func TestCheckSaysWhatACopyHas(t *testing.T) {
 	sets := []holdfast.Set{{ID: "1"}, {ID: "2"}}
 	for want, recorded := range map[string]record.Copied{

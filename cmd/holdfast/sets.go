@@ -249,15 +249,15 @@ func (a *app) printElsewhere(set holdfast.Set) {
 func (a *app) printTakenOver(set holdfast.Set) {
 	for _, c := range set.Parts() {
 		if t := c.TakenOver; t != nil {
-			schema := ""
+			more := ""
 			if t.Schema {
-				schema = ", and the schema"
+				more = ", and the schema"
 			}
 			if t.Unwritten > 0 {
-				schema += fmt.Sprintf("; of it %s by summaries of the write-ahead log", size.Of(t.Unwritten))
+				more += fmt.Sprintf("; of it %s by summaries of the write-ahead log", size.Of(t.Unwritten))
 			}
 			a.printf("Read of %s: %s; taken over from set %s: %s, the oldest reading of %s%s\n", c.Component,
-				size.Of(c.Bytes-t.Bytes), t.From, size.Of(t.Bytes), when(t.Oldest), schema)
+				size.Of(c.Bytes-t.Bytes), t.From, size.Of(t.Bytes), when(t.Oldest), more)
 		}
 		if d := c.Disproof; d != nil {
 			a.printf("Changed unseen: table %s of %s, from block %d on, since %s. Everything was read again.\n", d.Table,
