@@ -67,7 +67,7 @@ func newFresh(t *testing.T) *fresh {
 	_, settings, _ := strings.Cut(noticesPage.text(t), "```yaml\n")
 	settings, _, _ = strings.Cut(settings, "```\n")
 	settings = strings.NewReplacer("/etc/holdfast", f.path("holdfast"), "patience: 10m", "patience: 1s").Replace(settings)
-	f.write("holdfast/notices.yaml", settings)
+	f.write("holdfast/alarms.yaml", settings)
 	f.write("holdfast/ops.url", f.hook.server.URL+"/ops")
 	f.write("holdfast/heartbeat.url", f.hook.server.URL+"/beat")
 	t.Cleanup(func() {
@@ -193,7 +193,7 @@ func TestTheTranscriptOfTheFirstAlarm(t *testing.T) {
     --database validator='host=/var/run/postgresql user=holdfast dbname=validator' \
     --database participant='host=/var/run/postgresql user=holdfast dbname=participant-4' \
     --identities-url http://wallet.localhost --auth unsafe --audience https://validator.example.com`)
-	f.types("cat notices.yaml >>holdfast.yaml")
+	f.types("cat alarms.yaml >>holdfast.yaml")
 	f.types("holdfast notify test ops")
 	f.types("sudo holdfast service install")
 	f.logs("backup is done")
