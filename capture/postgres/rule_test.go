@@ -502,7 +502,7 @@ func TestTheRuleForUnchangedRowsHolds(t *testing.T) {
 		must(t, err)
 	}
 	t.Logf("HOLDFAST_TEST_SEED=%d", seed)
-	for _, v := range splicetest.Versions() {
+	for _, v := range splicetest.Chosen() {
 		t.Run("postgres"+v.Major, func(t *testing.T) {
 			t.Parallel()
 			settings := map[string]string{

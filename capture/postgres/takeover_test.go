@@ -164,7 +164,7 @@ func growingNodeWith(t *testing.T, version string, more map[string]string) (*spl
 // A set of the tenth generation, most of which nobody has read since the first,
 // is the database.
 func TestRowsThatStayAreTakenOver(t *testing.T) {
-	for _, v := range splicetest.Versions() {
+	for _, v := range splicetest.Chosen() {
 		t.Run("postgres"+v.Major, func(t *testing.T) {
 			t.Parallel()
 			server, g := growingNode(t, v.Major)
@@ -342,7 +342,7 @@ func TestOpenTransactionsAreWaitedFor(t *testing.T) {
 // summarized are the versions that keep summaries of the log.
 func summarized(t *testing.T) (with, without []splicetest.Version) {
 	t.Helper()
-	for _, v := range splicetest.Versions() {
+	for _, v := range splicetest.Chosen() {
 		major, err := strconv.Atoi(v.Major)
 		if err != nil {
 			t.Fatal(err)

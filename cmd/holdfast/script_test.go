@@ -98,10 +98,13 @@ func TestScripts(t *testing.T) {
 		Dir:                 "testdata",
 		RequireExplicitExec: true,
 		Condition: func(name string) (bool, error) {
-			if name != "browser" {
-				return false, fmt.Errorf("unknown condition %s", name)
+			switch name {
+			case "browser":
+				return os.Getenv("HOLDFAST_TEST_BROWSER") != "", nil
+			case "long":
+				return splicetest.Long(), nil
 			}
-			return os.Getenv("HOLDFAST_TEST_BROWSER") != "", nil
+			return false, fmt.Errorf("unknown condition %s", name)
 		},
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("HOME", e.WorkDir)

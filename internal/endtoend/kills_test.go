@@ -17,7 +17,7 @@ import (
 	"holdfast/internal/splicetest"
 )
 
-// kills is how many processes TestRandomKills kills; 0 for 10, or 500 in the long
+// kills is how many processes TestRandomKills kills; 0 for 5, or 500 in the long
 // form.
 var kills = flag.Int("kills", 0, "how many processes to kill at random moments")
 
@@ -43,7 +43,7 @@ var ruins = [][]string{
 func TestRandomKills(t *testing.T) {
 	want := *kills
 	if want == 0 {
-		want = 10
+		want = 5
 		if splicetest.Long() {
 			want = 500
 		}

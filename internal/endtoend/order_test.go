@@ -14,12 +14,20 @@ import (
 	"holdfast/restore"
 )
 
-const inARow = 50 // sets under load
+// often is how often a test of chance tries: so many times in the long form, a
+// quarter of them in the short one.
+func often(long int) int {
+	if splicetest.Long() {
+		return long
+	}
+	return max(long/4, 1)
+}
 
 // Under load, with updates, ingestion and pruning going on, every set is
 // proven: no false alarm in many runs.
 func TestSetsTakenUnderLoadAreProven(t *testing.T) {
 	b := newBed(t, splicetest.NodeOptions{})
+	inARow := often(50)
 	// What pruning leaves is worth five seconds, more than passes between the
 	// two captures of a set even where many tests share a machine: a real node
 	// leaves weeks. It begins with as much, so that pruning begins at once.
@@ -128,9 +136,8 @@ func TestReversedSetsAreFound(t *testing.T) {
 			}
 		}
 	}
-	const runs = 3
 	for _, lies := range []bool{true, false} {
-		for range runs {
+		for range often(4) {
 			before := len(b.entries(t))
 			set, err := reversed(b.job(), lies, catchUp).Run(t.Context())
 			says(t, err, holdfast.Failed, "contradicts its own order, twice")
@@ -180,7 +187,7 @@ func TestSetsReversedByChanceAreToldApart(t *testing.T) {
 	found := map[bool]int{}
 	// The longer the node works between the two captures, the likelier they
 	// contradict each other; on a busy machine it takes longer.
-	for n := 0; n < 8 || n < 20 && (found[true] == 0 || found[false] == 0); n++ {
+	for n := 0; n < often(16) || n < 20 && (found[true] == 0 || found[false] == 0); n++ {
 		set, err := reversed(b.job(), true, func(holdfast.Capture) {
 			// No deadline: a connection that is being made would end with it a moment
 			// before the context does, and look like a failure.

@@ -74,10 +74,10 @@ func NewOIDC(t testing.TB, options OIDCOptions) *OIDC {
 	return o
 }
 
-// EachVersion runs a test once for each installed version, by its major.
+// EachVersion runs a test once for each of the Chosen versions, by its major.
 func EachVersion(t *testing.T, test func(t *testing.T, version string)) {
 	t.Helper()
-	all := Versions()
+	all := Chosen()
 	if len(all) == 0 {
 		t.Fatal("no Postgres is installed, and HOLDFAST_TEST_PG names none")
 	}

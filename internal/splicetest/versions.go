@@ -42,6 +42,17 @@ func Versions() []Version {
 	return found
 }
 
+// Chosen are the versions that a test of every version runs on: all of them in
+// the long form, otherwise the oldest and the newest, between which most of what
+// differs has changed. Other tests run on the one that FindVersion prefers.
+func Chosen() []Version {
+	all := Versions()
+	if Long() || len(all) < 3 {
+		return all
+	}
+	return []Version{all[0], all[len(all)-1]}
+}
+
 // FindVersion returns the installed version of that major; with "" the newest
 // that has the client programs next to it, or the newest of all.
 func FindVersion(major string) (Version, error) {

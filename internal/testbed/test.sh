@@ -61,26 +61,52 @@ if [ $# -gt 0 ]; then
   exit
 fi
 
-# With the race detector a whole backup takes three times as long. The packages
-# that test whole commands run without it, and then, with it, those of their
-# tests that reach the most code. HOLDFAST_TEST_LONG runs all of them with it.
-whole="holdfast/internal/endtoend holdfast/internal/endtoend/compose holdfast/cmd/holdfast holdfast/docs holdfast/packaging
-  holdfast/export holdfast/capture/rds holdfast/internal/splicetest holdfast/internal/splicetest/bundle"
-some="TestSetsThatTakeOver TestFaultSweepOfABackup TestBuildingAndSwapping TestReversedSetsAreFound TestOneRunAtATime"
-for name in $some; do
-  grep -q "^func $name(" internal/endtoend/*_test.go || { echo "internal/testbed/test.sh names $name, which is no test of internal/endtoend" >&2; exit 1; }
-done
-some="^($(echo $some | tr ' ' '|'))\$"
-all=$(go list ./...)
-parts=$(echo "$all" | grep -vxF "$(printf '%s\n' $whole)")
-# shellcheck disable=SC2086 # words
+# With the race detector all of it runs in the long form alone: what takes a
+# server, a disk or a whole command takes three times as long with it.
 if [ -n "${HOLDFAST_TEST_LONG:-}" ]; then
-  gotest $race $whole $parts
+  # shellcheck disable=SC2086 # words
+  gotest $race ./...
   exit
 fi
+
+# In the short form these run without it, and then, with it, those of their tests
+# that do most at once.
+heavy="capture/postgres capture/rds cmd/holdfast docs dumpfile export internal/contract internal/endtoend internal/splicetest
+  internal/splicetest/bundle packaging packaging/helm repository setup"
+raced="
+  capture/postgres TestRowsThatStayAreTakenOver
+  capture/postgres TestADumpStepsAsideForWhoeverNeedsATable
+  capture/postgres TestACancelledDumpLetsGo
+  capture/postgres TestACancelledRestoreLeavesNothing
+  capture/postgres TestScheduler
+  capture/postgres TestASupplierEndsWhenNobodyReads
+  internal/endtoend TestSetsThatTakeOver
+  internal/endtoend TestOneRunAtATime
+  repository TestASetComesBackAsItWasPut
+  repository TestReadaheadEndsWithItsReader
+  repository TestMaintenanceIsDoneOneAtATime
+  repository TestTrafficIsWhatTheServerCounts
+  repository TestACopyOfBlobsGoesOn
+  setup TestAGlimpseOfARepository
+  setup TestTheBoardClosesTheRepositoryWhileNobodyLooks"
+tests= of=
+while read -r package name; do
+  [ -n "$package" ] || continue
+  grep -q "^func $name(" "$package"/*_test.go || { echo "internal/testbed/test.sh names $name, which is no test of $package" >&2; exit 1; }
+  tests="$tests${tests:+|}$name" of="$of holdfast/$package"
+done <<END
+$raced
+END
+of=$(printf '%s\n' $of | sort -u)
+
+# Containers have time limits of their own, in which they are healthy or given
+# up: they have the machine to themselves.
+containers=holdfast/internal/endtoend/compose
+heavy=$(printf 'holdfast/%s\n' $heavy)
+light=$(go list ./... | grep -vxF "$heavy" | grep -vxF $containers)
 # A package that never does two things at once has nothing to race with.
 alone= together=
-for package in $parts; do
+for package in $light; do
   if grep -qE '\bgo (func|[[:alnum:]_.]+\()|errgroup|sync\.|\.Go\(|\bchan\b|\.Parallel\(' ".${package#holdfast}"/*.go; then
     together="$together $package"
   else
@@ -88,4 +114,4 @@ for package in $parts; do
   fi
 done
 # shellcheck disable=SC2086 # words
-gotest $plain $whole $alone -- $race $together -- $race -run "$some" holdfast/internal/endtoend
+gotest $plain $containers -- $plain $heavy $alone -- $race $together -- $race -run "^($tests)\$" $of

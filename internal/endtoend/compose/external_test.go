@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"holdfast"
+	"holdfast/internal/splicetest"
 	"holdfast/internal/splicetest/bundle"
 	"holdfast/node/compose"
 	"holdfast/restore"
@@ -18,6 +19,7 @@ import (
 // brought back on that server, with the bundle's own Postgres running beside
 // it; and brought back once more after its containers are gone.
 func TestANodeWithAnExternalServerAndAnIssuer(t *testing.T) {
+	splicetest.OnlyLong(t)
 	t.Parallel()
 	ctx := t.Context()
 	_, settings := bundle.Issuer(t)

@@ -66,17 +66,14 @@ func (d *damaged) serves(t *testing.T, want map[string]string) {
 // The daemon is lost in the middle, at every sort of request that changes
 // something: once it is back, one command takes the node back to what it was. A
 // program that does not stop when it is asked to is killed, and the restore goes
-// on. The short form tries one sort, the long one all of them.
+// on.
 func TestDockerIsLostDuringARestore(t *testing.T) {
+	splicetest.OnlyLong(t)
 	t.Parallel()
 	cable := bundle.NewCable(t)
-	stubborn, requests := "participant", []string{"/stop"}
-	if splicetest.Long() {
-		stubborn, requests = stubborn+" validator", append(requests, "/start", "/update")
-	}
-	d := newDamaged(t, bundle.Options{Migration: "4", Stubborn: stubborn})
+	d := newDamaged(t, bundle.Options{Migration: "4", Stubborn: "participant validator"})
 	d.docker = cable.Host
-	for _, request := range requests {
+	for _, request := range []string{"/stop", "/start", "/update"} {
 		t.Run(request[1:], func(t *testing.T) {
 			cable.CutAt(request)
 			if r := d.try(t, "restore", string(d.set), "--yes"); r.exit == 0 {
@@ -163,6 +160,7 @@ func (d *damaged) killed(t *testing.T, moment string) string {
 
 // The disk fills up, and Postgres cannot be started: nothing has changed.
 func TestPostgresFailsDuringARestore(t *testing.T) {
+	splicetest.OnlyLong(t)
 	t.Parallel()
 	ctx := t.Context()
 	d := newDamaged(t, bundle.Options{Migration: "4", Disk: 400 << 20})
@@ -192,11 +190,10 @@ func TestPostgresFailsDuringARestore(t *testing.T) {
 		if r.exit == 0 {
 			t.Fatalf("restored without a server\n%s%s", r.out, r.err)
 		}
-		if splicetest.Long() { // what that advises, and the way back from it
-			d.types(t, 0, advised(t, r.err, "holdfast restore "+string(d.set)+" --fresh-volume")+" --yes")
-			d.complete(t)
-			d.holdfast(t, 0, "restore", "undo", "--yes")
-		}
+		// What that advises, and the way back from it.
+		d.types(t, 0, advised(t, r.err, "holdfast restore "+string(d.set)+" --fresh-volume")+" --yes")
+		d.complete(t)
+		d.holdfast(t, 0, "restore", "undo", "--yes")
 		check(t, d.MendPostgres(ctx))
 		check(t, d.Resume(ctx, node...))
 		d.untouched(t)

@@ -117,6 +117,7 @@ func (s *site) began(t *testing.T, service string) string {
 // A node with more in it than the bundle has: who is who is decided by evidence,
 // and whoever holds a database is stopped.
 func TestANodeWithMoreInIt(t *testing.T) {
+	splicetest.OnlyLong(t)
 	t.Parallel()
 	ctx := t.Context()
 	s := newSiteWith(t, bundle.Options{}, overlay)
@@ -173,10 +174,6 @@ func TestANodeWithMoreInIt(t *testing.T) {
 		t.Error("what holds the participant's database is not as it was after the undo")
 	}
 
-	if !splicetest.Long() { // the rest restores once more
-		return
-	}
-
 	// A volume that makes room takes what no set has with it: that is said before,
 	// and before the volume is dropped.
 	r = s.holdfast(t, 0, "restore", string(set.ID), "--fresh-volume", "--yes")
@@ -196,6 +193,7 @@ func TestANodeWithMoreInIt(t *testing.T) {
 // What an operator's Postgres may do to whoever reaches it: each refusal is got
 // round, or says what to type.
 func TestAServerThatDoesNotLetIn(t *testing.T) {
+	splicetest.OnlyLong(t)
 	t.Parallel()
 	ctx := t.Context()
 	s := newSite(t, bundle.Options{})
@@ -243,10 +241,6 @@ func TestAServerThatDoesNotLetIn(t *testing.T) {
 	r = s.holdfast(t, 8, "backup")
 	s.types(t, 0, advised(t, r.err, "docker unpause "))
 	s.holdfast(t, 0, "backup")
-
-	if !splicetest.Long() { // the rest restores three times
-		return
-	}
 
 	// Somebody starts the participant while the databases are built.
 	restored := s.command(ctx, "restore", string(set.ID), "--yes")

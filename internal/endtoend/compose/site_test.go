@@ -24,7 +24,7 @@ import (
 var holdfastPath string
 
 func TestMain(m *testing.M) {
-	unset := flag.Set("test.parallel", "4") // they wait for containers most of the time
+	unset := flag.Set("test.parallel", "3") // they wait for containers some of the time
 	flag.Parse()
 	if err := bundle.Enter(); err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"holdfast/internal/splicetest"
 	"holdfast/internal/splicetest/bundle"
 	"holdfast/restore"
 	"holdfast/step"
@@ -42,6 +43,7 @@ func keeping(p restore.Plan) *step.Step {
 // keeps the volume under another name and comes up on an empty one. Taken back,
 // killed or repeated, what was on the volume stays as it was, byte for byte.
 func TestAVolumeThatPostgresCannotStartOnIsKept(t *testing.T) {
+	splicetest.OnlyLong(t)
 	t.Parallel()
 	ctx := t.Context()
 	d := newDamaged(t, bundle.Options{Migration: "4"})

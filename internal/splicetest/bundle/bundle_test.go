@@ -117,6 +117,7 @@ func TestTheDatabaseAloneRestartsForEver(t *testing.T) {
 
 // A node that is re-onboarded: new identifier, old namespace, from the dump.
 func TestANodeIsReonboardedFromItsIdentities(t *testing.T) {
+	splicetest.OnlyLong(t)
 	t.Parallel()
 	ctx := t.Context()
 	old := identitiestest.New("demo-validator-1", [32]byte{1, 2, 3},
@@ -147,6 +148,7 @@ func TestANodeIsReonboardedFromItsIdentities(t *testing.T) {
 
 // A bundle whose databases are elsewhere and whose tokens come from an issuer.
 func TestABundleWithAnExternalDatabaseAndAnIssuer(t *testing.T) {
+	splicetest.OnlyLong(t)
 	t.Parallel()
 	ctx := t.Context()
 	issuer, settings := Issuer(t)
@@ -169,6 +171,7 @@ func TestABundleWithAnExternalDatabaseAndAnIssuer(t *testing.T) {
 }
 
 func TestLocalNetHasThreeNodesInTwoContainers(t *testing.T) {
+	splicetest.OnlyLong(t)
 	t.Parallel()
 	ctx := t.Context()
 	UpLocalNet(t)
@@ -182,6 +185,7 @@ func TestLocalNetHasThreeNodesInTwoContainers(t *testing.T) {
 
 // What the daemon does not hear after the cable is cut did not happen.
 func TestACableIsCutAtARequest(t *testing.T) {
+	splicetest.OnlyLong(t)
 	t.Parallel()
 	ctx := t.Context()
 	cable := NewCable(t)
@@ -199,6 +203,7 @@ func TestACableIsCutAtARequest(t *testing.T) {
 
 // What may go wrong with a machine while something works on its node.
 func TestFaultsOfAMachine(t *testing.T) {
+	splicetest.OnlyLong(t)
 	t.Parallel()
 	ctx := t.Context()
 	b := Up(t, Options{Disk: 400 << 20, Stubborn: "participant"})
