@@ -55,7 +55,7 @@ func TestEventsAreLogLines(t *testing.T) {
 		{"a name", backup.CaptureBegan{Component: "participant"},
 			`{"level":"INFO","msg":"backup.CaptureBegan","component":"participant","text":"capture participant"}`},
 		{"numbers and a span", backup.CaptureEnded{Component: "app", Tables: 2, Took: time.Second},
-			`{"level":"INFO","msg":"backup.CaptureEnded","component":"app","tables":2,"rows":0,"bytes":0,"took":1000000000,"text":"captured app: 2 tables, 0 rows in 1s"}`},
+			`{"level":"INFO","msg":"backup.CaptureEnded","component":"app","tables":2,"rows":0,"bytes":0,"took":1000000000,"kept":false,"text":"captured app: 2 tables, 0 rows in 1s"}`},
 		{"an error is a warning", backup.IdentitiesFailed{Err: &holdfast.Problem{
 			What: "no answer",
 			Do:   "Look at it.",
