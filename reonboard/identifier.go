@@ -57,7 +57,11 @@ func (l Ledger) Note(u Used) error {
 	return durable.Write(l.Path, append(text, '\n'), 0o600)
 }
 
-var identifierRule = regexp.MustCompile(`^[A-Za-z0-9:_ -]{1,185}$`)
+var identifierRule = regexp.MustCompile(`^[A-Za-z0-9:_ -]+$`)
+
+// longest is how many letters an identifier may have. It is no part of the rule
+// above: a count in a pattern is unrolled whenever a program starts.
+const longest = 185
 
 // choose returns a participant identifier that was never used: the wanted one,
 // if it is fit, else one made of the party hint and the day.
@@ -69,7 +73,7 @@ func choose(wanted, hint string, used []string, now time.Time) (string, error) {
 			wanted = fmt.Sprintf("%s-%d", base, n)
 		}
 	}
-	if !identifierRule.MatchString(wanted) || strings.Contains(wanted, "::") {
+	if len(wanted) > longest || !identifierRule.MatchString(wanted) || strings.Contains(wanted, "::") {
 		return "", &holdfast.Problem{
 			Class: holdfast.Usage, What: fmt.Sprintf("participant identifier %q is not usable", wanted),
 			Do: "Take letters, digits, dash and underscore, at most 185.",

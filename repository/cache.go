@@ -27,7 +27,7 @@ func Cached(in Cache) Option { return func(l *location) { l.cache = in } }
 // cachedName is how what a cache holds is called: packs of metadata, which are lists
 // of sets, manifests, directories and lists of pieces, and indexes. Of packs small
 // ranges are read, many for each set. Every index is read whole by each process.
-const cachedName = `(?:q[0-9a-z-]{8,100}|x[nsr][0-9a-z_-]{8,100})`
+const cachedName = `(?:q[0-9a-z-]{8,}|x[nsr][0-9a-z_-]{8,})`
 
 var cachedBlob = regexp.MustCompile("^" + cachedName + "$")
 
