@@ -32,7 +32,11 @@ func TestAPoolerIsRefusedAndLeftAlone(t *testing.T) {
 	for _, c := range []struct {
 		mode    string
 		ignored []string
-	}{{"transaction", nil}, {"transaction", all}, {"session", nil}, {"session", all}} {
+		short   bool // in the short form too
+	}{{"transaction", nil, false}, {"transaction", all, true}, {"session", nil, true}, {"session", all, false}} {
+		if !c.short && !splicetest.Long() {
+			continue
+		}
 		t.Run(fmt.Sprintf("%s-%d", c.mode, len(c.ignored)), func(t *testing.T) {
 			throughPooler(t, node, app, splicetest.NewPooler(t, node.Participant, c.mode, c.ignored...))
 		})

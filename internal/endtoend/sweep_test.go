@@ -20,7 +20,7 @@ import (
 
 // points are how many calls of each kind a sweep picks; HOLDFAST_TEST_SWEEP
 // sets another number, and 0 there for every call.
-const points = 5
+const points = 3
 
 // pick chooses calls between 1 and n, spread evenly, with an offset that
 // changes from run to run.
