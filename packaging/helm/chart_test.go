@@ -102,9 +102,9 @@ func render(t *testing.T, i install) string {
 	return renderAs(t, "holdfast", i)
 }
 
-func renderAs(t *testing.T, release string, i install) string {
+func renderAs(t *testing.T, release string, i install, more ...string) string {
 	t.Helper()
-	return mustHelm(t, slices.Concat([]string{"template", release, "holdfast", "--namespace", "validator"}, i.arguments())...)
+	return mustHelm(t, slices.Concat([]string{"template", release, "holdfast", "--namespace", "validator"}, i.arguments(), more)...)
 }
 
 // object is one object of what is rendered.
@@ -218,6 +218,7 @@ func TestWrongValuesAreRefused(t *testing.T) {
 		{"drills.memory=1Gi", "/drills/memory"},
 		{"serviceMonitor.interval=often", "/serviceMonitor/interval"},
 		{"prometheusRule.labels.release=1", "/prometheusRule/labels/release"},
+		{"dashboard.labels.folder=1", "/dashboard/labels/folder"},
 		{"resources.memory=1Gi", "memory"},
 	} {
 		refused(t, c.says, "--set", c.set)
@@ -251,6 +252,7 @@ func TestWhatDoesNotGoTogetherIsRefused(t *testing.T) {
 		{"config=page: {open: true}", "page.users or page.oidc"},
 		{"mode=cronjob,serviceMonitor.enabled=true", "only mode daemon has metrics"},
 		{"mode=idle,prometheusRule.enabled=true", "in mode idle nothing is backed up"},
+		{"mode=cronjob,dashboard.enabled=true", "which only mode daemon has"},
 	} {
 		set := []string{"--set", c.set}
 		if text, ok := strings.CutPrefix(c.set, "config="); ok {
@@ -406,6 +408,32 @@ func TestAlertsAreThoseOfEveryHoldfast(t *testing.T) {
 			t.Errorf("the rule is %s, want %s", got, was)
 		}
 	}
+}
+
+// The chart's dashboard is that of packaging/prometheus, where Grafana looks for it.
+func TestTheDashboardIsThatOfEveryHoldfast(t *testing.T) {
+	t.Parallel()
+	const source = "../prometheus/holdfast.dashboard.json"
+	want, err := os.ReadFile(source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range objects(t, renderAs(t, "holdfast", install{"daemon", "given"}, "--set", "dashboard.enabled=true")) {
+		var m corev1.ConfigMap
+		if o.Kind == "ConfigMap" {
+			o.as(t, &m)
+		}
+		if got := m.Data["holdfast.dashboard.json"]; got != "" {
+			if strings.TrimSpace(got) != strings.TrimSpace(string(want)) {
+				t.Errorf("the chart has another dashboard: cp %s holdfast/files/", source)
+			}
+			if m.Labels["grafana_dashboard"] != "1" {
+				t.Errorf("no sidecar looks for a dashboard with labels %v", m.Labels)
+			}
+			return
+		}
+	}
+	t.Error("there is no dashboard")
 }
 
 // alerts is the file of rules that an installation's PrometheusRule makes.

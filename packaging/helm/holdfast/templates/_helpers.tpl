@@ -79,6 +79,9 @@ once. A first run in the pod has no configuration yet, and those that it mounts.
 {{- if and (ne .Values.mode "daemon") .Values.serviceMonitor.enabled -}}
 {{- fail "serviceMonitor.enabled: only mode daemon has metrics; leave it out" -}}
 {{- end -}}
+{{- if and (ne .Values.mode "daemon") .Values.dashboard.enabled -}}
+{{- fail "dashboard.enabled: it shows metrics, which only mode daemon has; leave it out" -}}
+{{- end -}}
 {{- if and (eq .Values.mode "idle") .Values.prometheusRule.enabled -}}
 {{- fail "prometheusRule.enabled: in mode idle nothing is backed up, and nothing raises an alarm; leave it out" -}}
 {{- end -}}
