@@ -64,6 +64,7 @@ const noPrograms = "  programs: /nowhere\n"
 // A set of a bundle is rehearsed in containers without a network, from the
 // images that it recorded, and the participant is started on what came back.
 func TestADrillInContainers(t *testing.T) {
+	splicetest.OnlyLong(t)
 	t.Parallel()
 	ctx := t.Context()
 	s := newSite(t, bundle.Options{Migration: "4"})
@@ -97,7 +98,7 @@ func TestADrillInContainers(t *testing.T) {
 			t.Errorf("reports %v", pages)
 		}
 	})
-	for i, fault := range []struct {
+	for _, fault := range []struct {
 		name, section string
 		exit          int
 		verdict       holdfast.Verdict
@@ -107,9 +108,6 @@ func TestADrillInContainers(t *testing.T) {
 		{"it ends", "  boot:\n    env: {CANTON_PARTICIPANT_POSTGRES_SCHEMA: public}\n", 4, holdfast.Violated, "no schema history table"},
 		{"it does not answer", "  boot:\n    patience: 2s\n    env: {IMITATION_MUTE: \"yes\"}\n", 5, holdfast.CannotTell, "does not report its id"},
 	} {
-		if i > 0 && !splicetest.Long() {
-			break // one of the three, where time is short
-		}
 		t.Run(fault.name, func(t *testing.T) {
 			s.configure(t, fault.section)
 			f := finding(t, s.rehearse(t, fault.exit, "--boot"), "participant_boots")

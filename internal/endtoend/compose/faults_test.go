@@ -95,13 +95,11 @@ func TestDockerIsLostDuringARestore(t *testing.T) {
 // Killed whenever Holdfast has said what it does next and undone, the node is what
 // it was; repeated, it is the set's. A set of which a piece is cut changes nothing.
 func TestHoldfastIsKilledDuringARestore(t *testing.T) {
+	splicetest.OnlyLong(t)
 	t.Parallel()
 	d := newDamaged(t, bundle.Options{Migration: "4"})
 	t.Run("the-plan-is-what-is-done", d.asPlanned)
 	moments := []string{"stop container", "build database participant", "start container"}
-	if !splicetest.Long() {
-		moments = moments[:2] // one is undone, and one repeated
-	}
 	for i, moment := range moments {
 		t.Run(strings.ReplaceAll(strings.TrimSpace(moment), " ", "-"), func(t *testing.T) {
 			d.killed(t, moment)

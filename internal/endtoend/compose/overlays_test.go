@@ -559,12 +559,11 @@ func merge(t *testing.T, all, one map[string]any) {
 // it again, and one that goes back leaves nothing there. The short form tries
 // several habits on one node; by flag, each is tried by itself.
 func TestOverlays(t *testing.T) {
+	splicetest.OnlyLong(t)
 	check(t, os.Setenv("WORDS", "what Compose puts into a container")) // for every start.sh below
 	t.Parallel()
 	list := []habit{together(t, "data-below-the-bundle", "configs", "addresses", "sidecars", "a-directory-with-keys")}
-	if splicetest.Long() {
-		list = append(list, overlays...)
-	}
+	list = append(list, overlays...)
 	for _, v := range list {
 		t.Run(v.name, func(t *testing.T) { t.Parallel(); v.cycle(t) })
 	}
@@ -606,7 +605,7 @@ func (v habit) cycle(t *testing.T) {
 	o.equal(t, face, o.whole)
 	o.holdfast(t, 0, "restore", "undo", "--yes")
 	o.equal(t, face, o.broken)
-	if o.fresh && splicetest.Long() {
+	if o.fresh {
 		o.holdfast(t, 0, "restore", string(o.set), "--fresh-volume", "--yes")
 		o.equal(t, face, o.whole)
 		o.holdfast(t, 0, "restore", "undo", "--yes")

@@ -7,12 +7,14 @@ import (
 	"strings"
 	"testing"
 
+	"holdfast/internal/splicetest"
 	"holdfast/internal/splicetest/bundle"
 )
 
 // The way back when no set can be used: the identities, a name that was never
 // used, and the very line that Holdfast prints.
 func TestANodeIsReonboardedFromItsIdentities(t *testing.T) {
+	splicetest.OnlyLong(t)
 	t.Parallel()
 	ctx := t.Context()
 	s := newSite(t, bundle.Options{Migration: "4"})

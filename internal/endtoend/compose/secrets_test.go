@@ -93,6 +93,7 @@ func (c *canaries) bundled(t *testing.T) map[string]string {
 // in files of Holdfast's own or in the bundle, not to other programs, and not to
 // Docker, unless it makes the container again that had it.
 func TestNoSecretOfTheNodeIsRepeated(t *testing.T) {
+	splicetest.OnlyLong(t)
 	t.Parallel()
 	ctx := t.Context()
 	c := newCanaries(t)
@@ -114,9 +115,6 @@ func TestNoSecretOfTheNodeIsRepeated(t *testing.T) {
 	c.search(t)
 	c.runs(t, 0, "restore", "undo", "--yes")
 	c.secrets.Look(t, "what Docker was asked for", c.asked())
-	if !splicetest.Long() { // the rest makes the containers again
-		return
-	}
 
 	check(t, c.Down(ctx))
 	check(t, os.Remove(filepath.Join(c.Dir, ".env")))
