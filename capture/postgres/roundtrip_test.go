@@ -293,7 +293,7 @@ func TestRestoredDatabaseEqualsTheOriginal(t *testing.T) {
 }
 
 func TestRestoreIntoANewerMajor(t *testing.T) {
-	for _, way := range [][2]string{{"14", "18"}, {"15", "17"}} {
+	for _, way := range splicetest.Some(1, [][2]string{{"14", "18"}, {"15", "17"}}...) {
 		from, to := way[0], way[1]
 		t.Run(from+" to "+to, func(t *testing.T) {
 			if !has(from, to) {

@@ -492,7 +492,7 @@ func must(t *testing.T, err error) {
 // The rule calls no range unchanged that has changed, whatever happened to the
 // database; and each part of it is needed: left out, it is caught.
 func TestTheRuleForUnchangedRowsHolds(t *testing.T) {
-	rounds := 15
+	rounds := 10
 	if splicetest.Long() {
 		rounds = 600
 	}

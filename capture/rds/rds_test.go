@@ -254,7 +254,7 @@ func TestLiesThatShow(t *testing.T) {
 	other := splicetest.NewServerWith(t, splicetest.Options{TCP: true})
 	w := newWorld(t, splicetest.NodeOptions{}, rdsapi.Instance{ID: "other", Server: other})
 	w.load(t)
-	for _, c := range []struct {
+	for _, c := range splicetest.Some(6, []struct {
 		name string
 		lies rdsapi.Lies
 		says string
@@ -271,7 +271,7 @@ func TestLiesThatShow(t *testing.T) {
 		{"maintenance", rdsapi.Lies{Maintenance: 100000}, "it is maintenance"},
 		{"it fails", rdsapi.Lies{FailSnapshots: true}, "is failed"},
 		{"a right is missing", rdsapi.Lies{Denied: []string{"CreateDBSnapshot"}}, "AccessDenied"},
-	} {
+	}...) {
 		t.Run(c.name, func(t *testing.T) {
 			w.Lie(rdsapi.Lies{})
 			for _, id := range w.Snapshots() {
@@ -446,8 +446,11 @@ func TestKilledAtEachStep(t *testing.T) {
 	}
 	others := w.Snapshots()
 	slices.Sort(others)
-	finished := false
-	for step := 1; !finished; step++ {
+	finished, stride := false, 3
+	if splicetest.Long() {
+		stride = 1
+	}
+	for step := 1; !finished; step += stride {
 		ctx, kill := context.WithCancel(t.Context())
 		seen := 0
 		w.Watch(func(rdsapi.Call) {

@@ -90,6 +90,14 @@ func EachVersion(t *testing.T, test func(t *testing.T, version string)) {
 // combinations instead of a choice of them.
 func Long() bool { return os.Getenv("HOLDFAST_TEST_LONG") != "" }
 
+// Some are the first n of a list, and all of it in the long form.
+func Some[T any](n int, list ...T) []T {
+	if Long() {
+		return list
+	}
+	return list[:min(n, len(list))]
+}
+
 // OnlyLong skips a test that the short form leaves out as a whole.
 func OnlyLong(t testing.TB) {
 	t.Helper()
