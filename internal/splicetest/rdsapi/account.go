@@ -38,6 +38,7 @@ type Instance struct {
 	Retain   int    // days of automated backups
 
 	tags     map[string]string
+	shape    Shape
 	restored bool // from a snapshot: its server is ours to close
 }
 
@@ -62,6 +63,10 @@ type Lies struct {
 	LoseRequests  map[string]int // so many of an action do not arrive
 	Denied        []string       // actions that the policy does not allow
 	FailSnapshots bool
+	FailRestores  bool     // an instance that is made of a snapshot is given up
+	RestoreOther  string   // and has what this snapshot has
+	InstanceQuota int      // instances
+	NoClass       []string // classes that cannot be had
 }
 
 // Account is one.
@@ -81,6 +86,7 @@ type Account struct {
 	wg        sync.WaitGroup
 	number    int
 	policy    []string // nil: everything is allowed
+	joined    []joined // connections to names
 }
 
 // Call is one request that arrived.
@@ -125,6 +131,7 @@ func New(t testing.TB, instances ...Instance) *Account {
 		if i.Engine == "" {
 			i.Engine = "postgres"
 		}
+		i.shape = usual
 		a.instances = append(a.instances, &i)
 	}
 	a.server = httptest.NewServer(http.HandlerFunc(a.serve))

@@ -2,12 +2,74 @@ package rdsapi
 
 import (
 	"context"
+	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
+	"time"
 
 	"holdfast/internal/splicetest"
 )
+
+// Shape is how an instance is set up.
+type Shape struct {
+	Class, Subnet, Parameters, Security string
+	Public                              bool
+}
+
+// usual is the shape of the instances that an account begins with, standard
+// what RDS takes where a restore says nothing.
+var (
+	usual    = Shape{"db.t4g.medium", "private", "canton", "sg-1", false}
+	standard = Shape{"db.t4g.medium", "default", "default.postgres15", "sg-default", false}
+)
+
+// Shape is how an instance is set up now.
+func (a *Account) Shape(id string) Shape {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.instance(id).shape
+}
+
+// Tags are those of an instance.
+func (a *Account) Tags(id string) map[string]string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return maps.Clone(a.instance(id).tags)
+}
+
+// Resource is what an instance is called that is never given again; "" for none of
+// that name.
+func (a *Account) Resource(id string) string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if i := a.instance(id); i != nil {
+		return i.Resource
+	}
+	return ""
+}
+
+// Lose removes an instance without being asked.
+func (a *Account) Lose(id string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.instances = slices.DeleteFunc(a.instances, func(i *Instance) bool { return i.ID == id })
+}
+
+// Discard removes a snapshot without being asked.
+func (a *Account) Discard(id string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.drop(a.find(id))
+}
+
+func or(text, otherwise string) string {
+	if text == "" {
+		return otherwise
+	}
+	return text
+}
 
 // restore makes a second server of a snapshot, which is there a moment later.
 func (a *Account) restore(r *http.Request) (any, *fault) {
@@ -22,13 +84,32 @@ func (a *Account) restore(r *http.Request) (any, *fault) {
 		return nil, refuse("DBInstanceAlreadyExists", "DB instance already exists")
 	case !identifier.MatchString(id) || len(id) > 63:
 		return nil, refuse("InvalidParameterValue", "The parameter DBInstanceIdentifier is not a valid identifier.")
+	case a.lies.InstanceQuota > 0 && len(a.instances) >= a.lies.InstanceQuota:
+		return nil, refuse("InstanceQuotaExceeded", "DB Instance quota exceeded")
+	case f.Get("DBInstanceClass") != "" && slices.Contains(a.lies.NoClass, f.Get("DBInstanceClass")):
+		return nil, refuse("InsufficientDBInstanceCapacity", "Cannot create "+f.Get("DBInstanceClass")+" there.")
 	}
-	i := &Instance{ID: id, Resource: "db-RESTORED" + id, Engine: s.fields.Engine, Status: "creating", tags: tags(f),
-		restored: true}
+	shape := standard
+	shape.Class = or(f.Get("DBInstanceClass"), shape.Class)
+	shape.Subnet = or(f.Get("DBSubnetGroupName"), shape.Subnet)
+	shape.Parameters = or(f.Get("DBParameterGroupName"), shape.Parameters)
+	shape.Security = or(f.Get("VpcSecurityGroupIds.VpcSecurityGroupId.1"), shape.Security)
+	shape.Public = f.Get("PubliclyAccessible") == "true"
+	i := &Instance{ID: id, Resource: fmt.Sprintf("db-%08X", a.next()), Engine: s.fields.Engine, Status: "creating", tags: tags(f),
+		restored: true, shape: shape, Protect: f.Get("DeletionProtection") == "true", MultiAZ: f.Get("MultiAZ") == "true"}
 	a.instances = append(a.instances, i)
 	options := splicetest.Options{Bin: s.of.Server.Version.Bin, TCP: true}
-	data := s.data
+	data, broken := s.data, a.lies.FailRestores
+	if other := a.find(a.lies.RestoreOther); other != nil {
+		data = other.data
+	}
 	a.wg.Go(func() {
+		if broken {
+			a.mu.Lock()
+			defer a.mu.Unlock()
+			i.Status = "incompatible-restore"
+			return
+		}
 		server, err := splicetest.StartFrom(context.Background(), data, options)
 		a.mu.Lock()
 		defer a.mu.Unlock()
@@ -38,6 +119,40 @@ func (a *Account) restore(r *http.Request) (any, *fault) {
 		}
 		i.Server, i.Status = server, "available"
 	})
+	return struct {
+		Instance instanceXML `xml:"DBInstance"`
+	}{a.shown(i)}, nil
+}
+
+// modify changes the name or the protection of an instance. A new name is there a
+// moment later, and the old one is gone by then.
+func (a *Account) modify(f url.Values) (any, *fault) {
+	i, name := a.instance(f.Get("DBInstanceIdentifier")), f.Get("NewDBInstanceIdentifier")
+	switch {
+	case i == nil:
+		return nil, missing("DBInstanceNotFound", f.Get("DBInstanceIdentifier")+" not found.")
+	case i.Status != "available":
+		return nil, refuse("InvalidDBInstanceState", "Database instance is not in available state.")
+	case name != "" && a.instance(name) != nil:
+		return nil, refuse("DBInstanceAlreadyExists", "DB instance already exists")
+	case name != "" && (!identifier.MatchString(name) || len(name) > 63):
+		return nil, refuse("InvalidParameterValue", "The parameter NewDBInstanceIdentifier is not a valid identifier.")
+	case f.Get("ApplyImmediately") != "true":
+		return nil, refuse("InvalidParameterCombination", "the stand-in has no maintenance window")
+	}
+	if f.Has("DeletionProtection") {
+		i.Protect = f.Get("DeletionProtection") == "true"
+	}
+	if name != "" {
+		i.Status = "renaming"
+		a.wg.Go(func() {
+			time.Sleep(30 * time.Millisecond)
+			a.cut(i.ID)
+			a.mu.Lock()
+			defer a.mu.Unlock()
+			i.ID, i.Status = name, "available"
+		})
+	}
 	return struct {
 		Instance instanceXML `xml:"DBInstance"`
 	}{a.shown(i)}, nil

@@ -52,6 +52,7 @@ type instanceXML struct {
 	Tags       []tag     `xml:"TagList>Tag"`
 	Subnet     string    `xml:"DBSubnetGroup>DBSubnetGroupName"`
 	Parameters string    `xml:"DBParameterGroups>DBParameterGroup>DBParameterGroupName"`
+	Public     bool      `xml:"PubliclyAccessible"`
 	Security   string    `xml:"VpcSecurityGroups>VpcSecurityGroupMembership>VpcSecurityGroupId"`
 }
 
@@ -207,6 +208,8 @@ func (a *Account) do(action string, r *http.Request) (any, *fault) {
 		return a.deleteSnapshot(action, f)
 	case "RestoreDBInstanceFromDBSnapshot":
 		return a.restore(r)
+	case "ModifyDBInstance":
+		return a.modify(f)
 	case "DeleteDBInstance":
 		return a.deleteInstance(f)
 	}
@@ -239,9 +242,9 @@ func (a *Account) status(i *Instance) string {
 
 func (a *Account) shown(i *Instance) instanceXML {
 	out := instanceXML{
-		ID: i.ID, ARN: arn("db", i.ID), Status: a.status(i), Resource: i.Resource, Engine: i.Engine, Class: "db.t4g.medium",
+		ID: i.ID, ARN: arn("db", i.ID), Status: a.status(i), Resource: i.Resource, Engine: i.Engine, Class: i.shape.Class,
 		Storage: 25, MultiAZ: i.MultiAZ, Protect: i.Protect, Retention: i.Retain, Cluster: i.Cluster, Replica: i.Replica,
-		Tags: list(i.tags), Subnet: "private", Parameters: "canton", Security: "sg-1",
+		Tags: list(i.tags), Subnet: i.shape.Subnet, Parameters: i.shape.Parameters, Security: i.shape.Security, Public: i.shape.Public,
 	}
 	if i.Server != nil {
 		out.Version = i.Server.Version.Major + ".1"
