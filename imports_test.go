@@ -153,7 +153,7 @@ func importRules() []rule {
 		{[]string{"capture"}, nil,
 			never("node", "databases", "sandbox", "identities", "repository", "secretmanager", "notify", "metrics"),
 			"adapters meet in setup alone"},
-		{[]string{"capture/snapshot"}, nil, never("capture/rds"),
+		{[]string{"capture/snapshot", "capture/instances"}, nil, never("capture/rds"),
 			"what is done with a snapshot is the same whoever keeps it"},
 		{[]string{"node", "databases", "sandbox"}, nil,
 			never("capture", "identities", "repository", "secretmanager", "notify", "metrics"), "adapters meet in setup alone"},

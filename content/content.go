@@ -64,6 +64,28 @@ type Reference struct {
 	Source   string     `json:"source,omitempty"`
 	Resource string     `json:"resource,omitempty"`
 	Evidence []Evidence `json:"evidence,omitempty"`
+	// Shape is how the instance was set up; nil in sets of before it was recorded.
+	Shape *Shape `json:"shape,omitempty"`
+}
+
+// Shape is how an instance is set up at its provider: what a new one, made of its
+// snapshot, has to be given to take its place. What is empty is the provider's to
+// choose.
+type Shape struct {
+	Class          string            `json:"class,omitempty"`
+	Subnets        string            `json:"subnet_group,omitempty"`
+	SecurityGroups []string          `json:"security_groups,omitempty"`
+	Parameters     string            `json:"parameter_group,omitempty"`
+	Options        string            `json:"option_group,omitempty"`
+	Storage        string            `json:"storage_type,omitempty"`
+	Port           int               `json:"port,omitempty"`
+	Public         bool              `json:"public,omitempty"`
+	MultiAZ        bool              `json:"multi_az,omitempty"`
+	Protected      bool              `json:"deletion_protection,omitempty"`
+	CopiesTags     bool              `json:"copies_tags,omitempty"` // to its snapshots
+	RoleLogins     bool              `json:"role_logins,omitempty"` // of the provider's own roles
+	Retention      int               `json:"retention_days,omitempty"`
+	Tags           map[string]string `json:"tags,omitempty"`
 }
 
 // Evidence is one observation on a snapshot that nobody reads, named as what it

@@ -74,6 +74,15 @@ func (p Target) server(ctx context.Context, name holdfast.ComponentName) (Server
 // Names says where the capture goes and what will be called what, as far as
 // that is known without the server.
 func (p Target) Names(set holdfast.SetID, c holdfast.Part) (target.Database, error) {
+	if where := c.Elsewhere(); where != "" {
+		return target.Database{}, &holdfast.Problem{
+			Class: holdfast.Refused,
+			What:  fmt.Sprintf("%s is not in the set: it is %s", c.Component, where),
+			Why:   "It comes back as a new instance of its provider, and never as a database next to others.",
+			Do: "`holdfast restore` without --to does so; `holdfast restore rehearse` proves it and removes it again. " +
+				"Or choose a set of dumps: `holdfast list`.",
+		}
+	}
 	t, err := p.given(c.Component)
 	live := t.Database()
 	return target.Database{

@@ -22,6 +22,9 @@ type Report struct {
 	// Original is what was known of the original when the restored node was
 	// started; nil where Holdfast started nothing.
 	Original *step.Original `json:"original,omitempty"`
+	// Repoint is what is left to change by hand, where the node still uses the
+	// instances that it had.
+	Repoint []string `json:"repoint,omitempty"`
 }
 
 // Done is one restored component.
@@ -34,6 +37,9 @@ type Done struct {
 	Without   []string               `json:"without,omitempty"` // what was left out, as the operator said
 	Took      time.Duration          `json:"took_ns"`
 	Reused    bool                   `json:"reused,omitempty"` // an earlier run had built and proven it
+	// Instance is the server that a provider made of a snapshot, by the name it was
+	// made under.
+	Instance string `json:"instance,omitempty"`
 }
 
 // ChangedError refuses a plan that is no longer what would be done.
@@ -87,7 +93,9 @@ func Apply(
 		report.Swapped = false
 		return report, a.walk.fail(ctx, err, keepsProven(p, err))
 	}
-	report.Swapped = !p.OnlyProve
+	report.Swapped = slices.ContainsFunc(a.plan.databaseSteps(t.Databases), func(s step.Step) bool {
+		return s.Act == step.Rename
+	})
 	report.Serving = report.Swapped && t.Programs != nil
 	return report, nil
 }
@@ -103,6 +111,9 @@ type attempt struct {
 	walk   walk
 	held   []func()                    // locks
 	locked func(context.Context) error // whether the databases still are; nil before
+	// moving says that an instance has changed its name: that ends the session with
+	// its lock. The locks on the others keep everybody else out of the node.
+	moving bool
 }
 
 func (a *attempt) unlock() {
@@ -237,11 +248,12 @@ func (a *attempt) do(ctx context.Context, s step.Step) error {
 // its time: somebody may have started a program meanwhile, and the lock may be
 // lost.
 func (a *attempt) rename(ctx context.Context, s step.Step) error {
-	if len(a.walk.log.Back) == 0 {
+	if len(a.walk.log.Back) == 0 && !a.moving {
 		if err := a.stillLocked(ctx); err != nil {
 			return err
 		}
 	}
+	a.moving = s.Kind == step.Instance
 	if a.Programs == nil {
 		return a.Target.do(ctx, s, a.events)
 	}
@@ -275,6 +287,9 @@ func (a *attempt) build(ctx context.Context, s step.Step) error {
 	done := Done{
 		Component: c.Component, Database: d.Database, Without: d.Fit.Without,
 		Took: time.Since(start), Reused: s.Act == step.Reuse,
+	}
+	if d.Instance != "" {
+		done.Instance = d.New
 	}
 	done.Tables, done.Rows = c.Counts()
 	if (d.Live || d.Renamed) && !a.plan.OnlyProve {

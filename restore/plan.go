@@ -66,9 +66,6 @@ func Make(ctx context.Context, t Target, set holdfast.Set, o Options, now time.T
 	if err != nil {
 		return Plan{}, err
 	}
-	if err := here(captures); err != nil {
-		return Plan{}, err
-	}
 	for _, rows := range o.Doubts {
 		p.Warnings = append(p.Warnings, "This set may have rows wrong: "+rows+
 			". `holdfast restore latest` takes a set that is not in doubt, if there is one.")
@@ -163,10 +160,20 @@ func (p *Plan) databaseSteps(t Databases) []step.Step {
 		if d.Ready {
 			made.Act, made.Why = step.Reuse, "an earlier run has built and proven it, and it has not changed since"
 		}
+		if d.Instance != "" {
+			made.Kind = step.Instance
+		}
+		drop := step.Step{Act: step.Drop, Kind: made.Kind, Name: d.New, Of: name, Why: "it was only to be proven"}
+		switch shared := slices.ContainsFunc(out, func(s step.Step) bool { return s.As == d.New }); {
+		case d.Instance != "" && shared:
+			made.Act, made.Why = step.Reuse, "the database of "+name+" is on it as well, and is proven there"
+		case d.Instance != "" && d.Ready:
+			made.Why = "an earlier run has requested it; it is proven again"
+			drops = append(drops, drop)
+		default:
+			drops = append(drops, drop)
+		}
 		out = append(out, made)
-		drops = append(drops, step.Step{
-			Act: step.Drop, Kind: step.Database, Name: d.New, Of: name, Why: "it was only to be proven",
-		})
 	}
 	if p.OnlyProve {
 		return append(out, drops...)
@@ -325,21 +332,6 @@ func chosen(set holdfast.Set, names []holdfast.ComponentName) ([]holdfast.Part, 
 		out = append(out, c)
 	}
 	return out, nil
-}
-
-// here refuses what the set only refers to.
-func here(parts []holdfast.Part) error {
-	for _, p := range parts {
-		if where := p.Elsewhere(); where != "" {
-			return &holdfast.Problem{
-				Class: holdfast.Refused,
-				What:  fmt.Sprintf("%s is not in the set: it is %s", p.Component, where),
-				Why:   "Holdfast does not restore a provider's snapshots yet.",
-				Do:    "Restore it with the provider's tools: docs/cloud.md. Or choose a set of dumps: `holdfast list`.",
-			}
-		}
-	}
-	return nil
 }
 
 // partial warns of restoring one side of an edge without the other.

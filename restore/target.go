@@ -116,6 +116,11 @@ func (t Target) do(ctx context.Context, s step.Step, events event.Listener) erro
 	switch s.Kind {
 	case step.Server:
 		return t.Databases.Rename(ctx, s)
+	case step.Instance:
+		if s.Act == step.Rename {
+			return t.Databases.Rename(ctx, s)
+		}
+		return t.discard(ctx, s, events)
 	case step.Database:
 		return t.discard(ctx, s, events)
 	}
@@ -138,7 +143,7 @@ func (t Target) discard(ctx context.Context, s step.Step, events event.Listener)
 	}
 	kept, err := t.Databases.Discard(ctx, component, s.Name)
 	if kept {
-		events.Report(Kept{Component: component, Database: s.Name})
+		events.Report(Kept{Component: component, Database: s.Name, Instance: s.Kind == step.Instance})
 	}
 	return err
 }
@@ -148,8 +153,13 @@ func (t Target) discard(ctx context.Context, s step.Step, events event.Listener)
 type Kept struct {
 	Component holdfast.ComponentName
 	Database  string
+	Instance  bool
 }
 
 func (k Kept) String() string {
+	if k.Instance {
+		return fmt.Sprintf("%s: instance %s is kept, and costs money: the next restore of the set goes on with it; to "+
+			"remove it: holdfast restore clean %[2]s", k.Component, k.Database)
+	}
 	return fmt.Sprintf("%s: database %s is proven and is kept: the next restore of the set goes on with it", k.Component, k.Database)
 }

@@ -76,7 +76,7 @@ func (f *farm) RestoreTarget(
 
 // UndoTarget implements setup.Programs.
 func (f *farm) UndoTarget(ctx context.Context) (restore.Target, databases.Target, error) {
-	t, d, err := f.unmanaged.UndoTarget(ctx, setup.RestoreOptions{})
+	t, d, err := f.unmanaged.RestoreTarget(ctx, setup.RestoreOptions{}, holdfast.Set{}, nil)
 	t.Programs, t.Journal = f, f.journal
 	return t, d, err
 }

@@ -28,6 +28,10 @@ type RestoreOptions struct {
 	NoOwner     bool     // everything belongs to the connecting user
 	Without     []string // objects to leave out, by the names that the plan has
 	FreshVolume bool     // keep the volume of Postgres, and start on an empty one; of an undo: put it back
+	// Rename has new instances of a provider take the names of the old ones.
+	Rename   bool
+	Rehearse bool                     // what is made is removed again
+	Only     []holdfast.ComponentName // these components; empty: all
 }
 
 func (o RestoreOptions) load() postgres.LoadOptions {
@@ -93,6 +97,20 @@ func (o RestoreOptions) Covers(set holdfast.Set, components []string, there data
 func (p *Parts) RestoreTarget(
 	ctx context.Context, o RestoreOptions, set holdfast.Set, files holdfast.Files,
 ) (restore.Target, databases.Target, error) {
+	if p.refers(set, o) {
+		return p.instancesTarget(ctx, o, set, files)
+	}
+	if o.Rename {
+		return restore.Target{}, databases.Target{}, Usage(fmt.Errorf(
+			"--rename: set %s has rows, whose databases change names in any case; leave it out", set.ID))
+	}
+	return p.rowsTarget(ctx, o, set, files)
+}
+
+// rowsTarget is where the databases of a set are built by their rows.
+func (p *Parts) rowsTarget(
+	ctx context.Context, o RestoreOptions, set holdfast.Set, files holdfast.Files,
+) (restore.Target, databases.Target, error) {
 	if p.kind.Programs != nil && len(o.To) == 0 {
 		return p.kind.Programs.RestoreTarget(ctx, o, set, files)
 	}
@@ -100,23 +118,34 @@ func (p *Parts) RestoreTarget(
 }
 
 // UndoTarget is where the newest restore is taken back.
-func (p *Parts) UndoTarget(ctx context.Context, o RestoreOptions) (restore.Target, databases.Target, error) {
+func (p *Parts) UndoTarget(ctx context.Context, o RestoreOptions) (t restore.Target, h restore.History, err error) {
+	var d databases.Target
 	if p.kind.Programs != nil && len(o.To) == 0 {
-		return p.kind.Programs.UndoTarget(ctx)
+		t, d, err = p.kind.Programs.UndoTarget(ctx)
+	} else {
+		t, d, err = p.unmanaged(ctx, RestoreOptions{To: o.To})
 	}
-	return p.unmanaged(ctx, RestoreOptions{To: o.To})
+	if err == nil {
+		h, err = p.history(ctx, d, o)
+	}
+	t.Databases = h
+	return t, h, err
 }
 
 // CleanTarget is where leftovers of restores are.
-func (p *Parts) CleanTarget(ctx context.Context, to []string) (t restore.Target, d databases.Target, err error) {
-	if d, err = p.target(ctx, RestoreOptions{To: to}); err != nil {
-		return t, d, err
+func (p *Parts) CleanTarget(ctx context.Context, to []string) (t restore.Target, h restore.History, err error) {
+	d, err := p.target(ctx, RestoreOptions{To: to})
+	if err == nil {
+		h, err = p.history(ctx, d, RestoreOptions{To: to})
 	}
-	t.Databases = d
+	if err != nil {
+		return t, h, err
+	}
+	t.Databases = h
 	if p.kind.Programs != nil && len(to) == 0 {
 		t.Programs, err = p.kind.Programs.Now(ctx)
 	}
-	return t, d, err
+	return t, h, err
 }
 
 // unmanaged is a target whose programs the operator stops and starts. The

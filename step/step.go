@@ -79,7 +79,8 @@ const (
 	File      Kind = "file"
 	Directory Kind = "directory" // one that Postgres keeps data in is a Volume
 	Database  Kind = "database"
-	Server    Kind = "server" // of Postgres
+	Server    Kind = "server"   // of Postgres
+	Instance  Kind = "instance" // a server that a provider runs
 )
 
 // Move renames one database, and sets or clears its label. From and To of one
@@ -108,8 +109,11 @@ const (
 // String is the step on one line: "stop container splice-validator-1".
 func (s Step) String() string {
 	what := fmt.Sprintf("%s %s %s", s.Act, s.Kind, s.Name)
-	if s.Kind == Server {
+	switch {
+	case s.Kind == Server:
 		what = string(s.Act) + " " + moves(s.Moves)
+	case s.Kind == Instance && len(s.Moves) > 0:
+		what = fmt.Sprintf("%s instance %s", s.Act, moves(s.Moves))
 	}
 	return what + s.detail()
 }
@@ -147,7 +151,7 @@ func (s Step) detail() string {
 // table.
 func (s Step) Detail() string {
 	out := strings.TrimLeft(s.detail(), " :,;")
-	if s.Kind == Server {
+	if s.Kind == Server || len(s.Moves) > 0 {
 		out = moves(s.Moves)
 	}
 	return out

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"holdfast/canton"
 	"holdfast/internal/libpq"
 	"holdfast/observed"
+	"holdfast/target"
 )
 
 // Live reads what a running database says of itself and of its server. It
@@ -59,28 +61,13 @@ func (l Live) Look(ctx context.Context, c holdfast.Component) (observed.Outlook,
 
 // Read reads everything in one transaction, so that its numbers belong together.
 func (l Live) Read(ctx context.Context, c holdfast.Component) (LiveReading, error) {
-	return l.readAt(ctx, l.Address, c)
-}
-
-// Through is Read by another address of the same server, such as the one that its
-// provider publishes. TLS is as in the connection string.
-func (l Live) Through(ctx context.Context, c holdfast.Component, host string, port int) (LiveReading, error) {
-	at := l.Address
-	at.Conninfo = at.With("host", host).With("port", fmt.Sprint(port))
-	if at.Get("hostaddr") != "" {
-		at.Conninfo = at.With("hostaddr", "")
-	}
-	return l.readAt(ctx, at, c)
-}
-
-func (l Live) readAt(ctx context.Context, at libpq.Address, c holdfast.Component) (LiveReading, error) {
 	var out LiveReading
-	conn, err := at.Connect(ctx, libpq.Options{})
+	conn, err := l.Address.Connect(ctx, libpq.Options{})
 	if err != nil {
 		return out, err
 	}
 	defer closeConn(conn)
-	fail := func(err error) (LiveReading, error) { return out, looking(at.Where()).explain(err) }
+	fail := func(err error) (LiveReading, error) { return out, looking(l.Where()).explain(err) }
 	if err := execute(ctx, conn, patient(0)...); err != nil {
 		return fail(err)
 	}
@@ -115,6 +102,52 @@ func (l Live) readAt(ctx context.Context, at libpq.Address, c holdfast.Component
 	return out, nil
 }
 
+// Through is Read by another address of the same server, such as the one that its
+// provider publishes. TLS is as in the connection string.
+func (l Live) Through(ctx context.Context, c holdfast.Component, host string, port int) (LiveReading, error) {
+	return l.At(host, port).Read(ctx, c)
+}
+
+// At is the same database of a server at another address.
+func (l Live) At(host string, port int) Live {
+	at := l.Address
+	at.Conninfo = at.With("host", host).With("port", fmt.Sprint(port))
+	if at.Get("hostaddr") != "" {
+		at.Conninfo = at.With("hostaddr", "")
+	}
+	l.Address = at
+	return l
+}
+
 func looking(where string) occasion {
 	return occasion{"read " + where, "Nothing was captured.", "run the backup again"}
+}
+
+// Sessions lists who else is connected to the database.
+func (l Live) Sessions(ctx context.Context) ([]target.Obstacle, error) {
+	conn, err := l.Address.Connect(ctx, libpq.Options{})
+	if err != nil {
+		return nil, err
+	}
+	defer closeConn(conn)
+	rows, err := conn.Query(ctx, `SELECT pid, coalesce(usename, ''), coalesce(application_name, ''),
+			coalesce(host(client_addr), 'this machine')
+		FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND usesysid IS NOT NULL
+			AND leader_pid IS NULL AND coalesce(backend_type, 'client backend') = 'client backend'
+			AND NOT starts_with(coalesce(application_name, ''), 'holdfast') -- our own, which the lock keeps in order
+		ORDER BY pid`)
+	if err != nil {
+		return nil, err
+	}
+	var out []target.Obstacle
+	var pid int
+	var user, name, from string
+	_, err = pgx.ForEachRow(rows, []any{&pid, &user, &name, &from}, func() error {
+		out = append(out, target.Obstacle{
+			What: fmt.Sprintf("%s (pid %d, user %s, from %s)", cmp.Or(name, "an unnamed program"), pid, user, from),
+			End:  fmt.Sprintf("SELECT pg_terminate_backend(%d);", pid), PID: pid,
+		})
+		return nil
+	})
+	return out, err
 }

@@ -94,22 +94,28 @@ func (i Instance) Server(ctx context.Context) (snapshot.Server, error) {
 	if err != nil {
 		return snapshot.Server{}, i.explain("describe instance "+i.ID, err)
 	}
+	return i.server(found), nil
+}
+
+// server is an instance as package snapshot sees it.
+func (a Account) server(found types.DBInstance) snapshot.Server {
 	s := snapshot.Server{
-		Keeper: i.Keeper(), Name: i.ID, Resource: aws.ToString(found.DbiResourceId), Kind: "RDS instance",
-		State: aws.ToString(found.DBInstanceStatus), Version: aws.ToString(found.EngineVersion),
-		Protected: aws.ToBool(found.DeletionProtection),
+		Keeper: a.Keeper(), Name: aws.ToString(found.DBInstanceIdentifier), Resource: aws.ToString(found.DbiResourceId),
+		Kind: "RDS instance", State: aws.ToString(found.DBInstanceStatus), Version: aws.ToString(found.EngineVersion),
+		Protected: aws.ToBool(found.DeletionProtection), Member: aws.ToString(found.DBClusterIdentifier),
+		Labels: labelled(found.TagList), Shape: shape(found),
 	}
 	s.Takes = s.State == available
 	if e := found.Endpoint; e != nil {
 		s.Host, s.Port = aws.ToString(e.Address), int(aws.ToInt32(e.Port))
 	}
 	if of := aws.ToString(found.ReadReplicaSourceDBInstanceIdentifier); of != "" {
-		s.Lags = fmt.Sprintf("%s is a replica of %s, and may be behind it", i.ID, of)
+		s.Lags = fmt.Sprintf("%s is a replica of %s, and may be behind it", s.Name, of)
 	}
 	if !aws.ToBool(found.MultiAZ) {
 		s.Pauses = "a snapshot of a Single-AZ instance stops its writes for seconds, sometimes minutes"
 	}
-	return s, nil
+	return s
 }
 
 // Server implements snapshot.Keeper.

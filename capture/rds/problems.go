@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/rds/types"
@@ -43,6 +44,9 @@ func (a Account) explain(what string, err error) error {
 		p.Class = holdfast.WrongKey
 		p.Why = "The role that Holdfast has in AWS lacks a right."
 		p.Do = "Compare its policy with docs/policies/rds-*.json."
+		if right := lacking(said.ErrorMessage()); right != "" {
+			p.Do = fmt.Sprintf("Allow it %s: compare its policy with %s.", right, policyOf(right))
+		}
 	case errors.As(err, &answer) && answer.HTTPStatusCode() == http.StatusForbidden:
 		p.Class = holdfast.WrongKey
 		p.Why = "AWS does not accept the credentials, or the clock of this machine is wrong."
@@ -53,6 +57,26 @@ func (a Account) explain(what string, err error) error {
 		p.Do = "Check the network, AWS_REGION, and the credentials of the user who runs Holdfast."
 	}
 	return p
+}
+
+// lacking is the right that AWS says is lacking: "rds:ModifyDBInstance". "" where
+// it does not say.
+func lacking(message string) string {
+	_, after, _ := strings.Cut(message, "not authorized to perform: ")
+	right, _, _ := strings.Cut(after, " ")
+	return strings.Trim(right, ".")
+}
+
+// policyOf is the file that has a right.
+func policyOf(right string) string {
+	name := "rds-backup.json"
+	switch strings.TrimPrefix(right, "rds:") {
+	case "RestoreDBInstanceFromDBSnapshot", "ModifyDBInstance", "DeleteDBInstance":
+		name = "rds-restore.json"
+	case "DeleteDBSnapshot", "DeleteDBClusterSnapshot":
+		name = "rds-retention.json"
+	}
+	return "docs/policies/" + name
 }
 
 // short is what the service said, without what the client says of its tries.

@@ -418,14 +418,18 @@ func (r *run) capture() holdfast.Capture {
 	if r.adopted {
 		r.note(content.OurClock, "an answer was lost; the snapshot was recognised by its name and labels", time.Time{})
 	}
+	reference := content.Reference{
+		Keeper: r.server.Keeper, ID: r.name, Source: r.server.Name, Resource: r.server.Resource, Evidence: r.evidence,
+	}
+	if r.server.Shape.Class != "" {
+		reference.Shape = &r.server.Shape
+	}
 	out := holdfast.Capture{
 		Method: holdfast.Snapshot,
 		Began:  r.began, Consistent: r.ready, Ended: r.clock(),
-		Server: r.after[0].Server,
-		Doubts: r.doubts,
-		Content: content.Reference{
-			Keeper: r.server.Keeper, ID: r.name, Source: r.server.Name, Resource: r.server.Resource, Evidence: r.evidence,
-		},
+		Server:  r.after[0].Server,
+		Doubts:  r.doubts,
+		Content: reference,
 	}
 	for i, m := range r.Members {
 		before := r.before[i].Reading

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"holdfast/content"
 )
 
 // Keeper takes snapshots of one server and keeps them.
@@ -52,6 +54,10 @@ type Server struct {
 	Lags string
 	// Pauses says why the server may stand still meanwhile; "" if it does not.
 	Pauses string
+	// Member is the cluster that it is of; "" for an instance of its own.
+	Member string
+	Shape  content.Shape
+	Labels map[string]string // all of them: ours and others'
 }
 
 // Room is how full an account is.

@@ -48,7 +48,13 @@ are made again as the set recorded them. If the set is of another machine,
 nothing starts until you say that the original is stopped: --original-stopped.
 Where nothing of the node exists, it is made from the set: files of the bundle,
 networks, volumes, containers. A volume that Postgres cannot start on is kept
-under another name, and an empty one takes its place.`,
+under another name, and an empty one takes its place.
+
+A set of a provider's snapshots comes back as new instances next to the live
+ones, set up as those are and proven by what their databases say about
+themselves. Then it says what to change so that the node uses them. With
+--rename they take the names of the old ones instead, which are kept under
+other names: every address stays.`,
 		Example: `  # what would happen
   holdfast restore latest
 
@@ -67,6 +73,7 @@ under another name, and an empty one takes its place.`,
 	f.common(c)
 	c.Flags().BoolVar(&f.originalStopped, "original-stopped", false, "the node that the set was taken of is stopped and cannot start again")
 	c.Flags().BoolVar(&f.FreshVolume, "fresh-volume", false, "for compose: keep the volume of Postgres, whatever is on it, and restore to an empty one")
+	c.Flags().BoolVar(&f.Rename, "rename", false, "for a provider's snapshots: the new instances take the names of the old ones")
 	c.AddCommand(newRestoreUndo(a), newRestoreRehearse(a), newRestoreClean(a))
 	return a.readsThePast(c)
 }
@@ -118,6 +125,10 @@ func latestOr(args []string) string {
 func (a *app) restore(ctx context.Context, id string, f restoreFlags) error {
 	return a.withSource(ctx, id, func(p *setup.Parts, from setup.Source) error {
 		set, files := from.Set, from.Files
+		for _, name := range f.components {
+			f.Components = append(f.Components, holdfast.ComponentName(name))
+		}
+		f.Only, f.Rehearse = f.Components, f.OnlyProve
 		target, there, err := p.RestoreTarget(ctx, f.RestoreOptions, set, files)
 		if err != nil {
 			return err
@@ -127,9 +138,6 @@ func (a *app) restore(ctx context.Context, id string, f restoreFlags) error {
 		}
 		if err := f.Leaves(set, f.components); err != nil {
 			return err
-		}
-		for _, name := range f.components {
-			f.Components = append(f.Components, holdfast.ComponentName(name))
 		}
 		f.Drills = p.KnownDrills(ctx, from)
 		f.Doubts = from.KnownDoubts(ctx)
@@ -146,6 +154,9 @@ func (a *app) restore(ctx context.Context, id string, f restoreFlags) error {
 		}
 		if err != nil {
 			return a.changed(err)
+		}
+		if report.Repoint, err = p.Repoint(ctx, target, report, f.OnlyProve); err != nil {
+			return err
 		}
 		return a.result("restore-report", report, func() { a.printReport(report) })
 	})

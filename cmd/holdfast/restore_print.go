@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	"holdfast"
@@ -71,7 +72,9 @@ func (a *app) printLosses(p restore.Plan) {
 // databases in groups.
 func (a *app) printSteps(steps []step.Step) {
 	rows := [][]string{{"", "STEP", "OBJECT", "DETAIL"}}
-	of := func(s step.Step) bool { return s.Kind == step.Database || s.Kind == step.Server }
+	of := func(s step.Step) bool {
+		return s.Kind == step.Database || s.Kind == step.Server || s.Kind == step.Instance
+	}
 	for i, s := range steps {
 		if i > 0 && of(s) != of(steps[i-1]) {
 			rows = append(rows, []string{"", "", "", ""})
@@ -84,7 +87,10 @@ func (a *app) printSteps(steps []step.Step) {
 				details = append(details, step.Step{Kind: step.Server, Moves: []step.Move{m}}.Detail())
 			}
 		}
-		if s.Act == step.Build {
+		switch {
+		case s.Kind == step.Instance && (s.Act == step.Build || s.Act == step.Reuse):
+			details[0] += ", and prove what " + s.Of + " says about itself"
+		case s.Act == step.Build:
 			details[0] += ", and prove it row by row"
 		}
 		if s.Why != "" {
@@ -104,8 +110,15 @@ func (a *app) printReport(r restore.Report) {
 		rows = append(rows, []string{
 			string(d.Component), d.Database, fmt.Sprint(d.Tables), fmt.Sprint(d.Rows), span(d.Took), d.Previous,
 		})
+		if d.Instance != "" { // nobody has counted its rows
+			copy(rows[len(rows)-1][1:], []string{d.Instance, "-", "-"})
+		}
 	}
 	a.table(rows)
+	if slices.ContainsFunc(r.Done, func(d restore.Done) bool { return d.Instance != "" }) {
+		a.printInstances(r)
+		return
+	}
 	for _, d := range r.Done {
 		if len(d.Without) > 0 {
 			a.printf("\nLeft out of %s, as you said: %s.\n", d.Component, strings.Join(d.Without, ", "))
@@ -125,6 +138,25 @@ func (a *app) printReport(r restore.Report) {
 			a.printf("To go back: holdfast restore undo. When all is well, holdfast restore clean lists what can be dropped.\n")
 			return
 		}
+	}
+}
+
+// printInstances says what became of a provider's snapshots, and what is left to do.
+func (a *app) printInstances(r restore.Report) {
+	a.printf("\nProven: what each database says about itself lies between the readings around the snapshots of set %s.\n", r.Set)
+	switch {
+	case len(r.Repoint) > 0:
+		a.printf("The node still uses the old instances. To have it use the new ones:\n")
+		for i, what := range r.Repoint {
+			a.printf("  %d. %s\n", i+1, what)
+		}
+	case !r.Swapped:
+		a.printf("The live instances were not touched.\n")
+	case r.Serving:
+		a.printf("Restored and serving in %s. To go back: holdfast restore undo.\n", span(r.Took))
+	default:
+		a.printf("Restored in %s. Start the participant first, look at its identity, then the validator app.\n", span(r.Took))
+		a.printf("To go back: holdfast restore undo.\n")
 	}
 }
 
@@ -174,6 +206,9 @@ func (a *app) printLeftovers(list []step.Leftover) {
 		what := is[l.Role]
 		if l.Proof != nil {
 			what = fmt.Sprintf("built and proven: `holdfast restore %s` goes on with it", l.Set)
+		}
+		if l.Instance && l.Role == step.New {
+			what = fmt.Sprintf("instance made of set %s, not in place of %s", l.Set, l.Database)
 		}
 		if l.Volume != "" {
 			what = "the volume " + l.Volume + ", " + what

@@ -240,7 +240,7 @@ func (a *app) printSet(set holdfast.Set) {
 func (a *app) printElsewhere(set holdfast.Set) {
 	for _, c := range set.Parts() {
 		if where := c.Elsewhere(); where != "" {
-			a.printf("Not in this repository: %s is %s. Holdfast does not restore it: docs/cloud.md\n", c.Component, where)
+			a.printf("Not in this repository: %s is %s. A restore makes an instance of it: docs/cloud.md\n", c.Component, where)
 		}
 	}
 }

@@ -1,0 +1,142 @@
+package instances
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"holdfast"
+	"holdfast/capture/snapshot"
+	"holdfast/content"
+)
+
+// The labels of an instance that a restore made. They are others than those of
+// snapshots, to which a provider may copy them.
+const (
+	labelled  = "holdfast-restore-"
+	labelNode = labelled + "node"
+	labelSet  = labelled + "set"
+	labelFrom = labelled + "from"    // the snapshot
+	labelOf   = labelled + "of"      // the instance whose place it is for
+	labelWas  = labelled + "instead" // the resource that had that place; none where there was none
+	labelAt   = labelled + "at"      // when it was requested
+)
+
+// made is an instance that a restore made.
+type made struct {
+	snapshot.Server
+
+	set  holdfast.SetID
+	from string
+	of   string
+	was  string
+	at   time.Time
+}
+
+// inPlace reports whether it has the name of the one it was made for.
+func (m made) inPlace() bool { return m.Name == m.of }
+
+// read reads the labels of an instance. Labels can be copied, by people and by
+// providers, so the name has to follow from them.
+func read(node holdfast.NodeName, s snapshot.Server) (made, bool) {
+	m := made{
+		Server: s, set: holdfast.SetID(s.Labels[labelSet]), from: s.Labels[labelFrom], of: s.Labels[labelOf],
+		was: s.Labels[labelWas],
+	}
+	m.at, _ = time.Parse(time.RFC3339, s.Labels[labelAt])
+	ours := s.Labels[labelNode] == string(node) && m.set.Valid() && m.of != "" && m.from != ""
+	return m, ours && (m.inPlace() || m.Name == NewName(m.set, m.of))
+}
+
+// labels are those of an instance that is made: those that the old one has, and ours.
+func labels(node holdfast.NodeName, m made, shape content.Shape) map[string]string {
+	out := map[string]string{}
+	for k, v := range shape.Tags {
+		if !strings.HasPrefix(k, labelled) && !strings.HasPrefix(k, "aws:") { // nobody may set those
+			out[k] = v
+		}
+	}
+	maps.Copy(out, map[string]string{
+		labelNode: string(node), labelSet: string(m.set), labelFrom: m.from, labelOf: m.of,
+		labelAt: m.at.UTC().Format(time.RFC3339),
+	})
+	if m.was != "" {
+		out[labelWas] = m.was
+	}
+	return out
+}
+
+// newPrefix is how the names of what may be deleted begin: the provider's policy
+// is bounded by it as well.
+const newPrefix = snapshot.Prefix + "new-"
+
+// NewName is what an instance of a set is called that is for another one's place,
+// until it has it.
+func NewName(set holdfast.SetID, of string) string {
+	return fitted(newPrefix+strings.ToLower(string(set))+"-", of)
+}
+
+// IsNew reports whether a name may be one of NewName.
+func IsNew(name string) bool { return strings.HasPrefix(name, newPrefix) }
+
+// previousName is what an instance is called once another one has its place. The
+// resource keeps two of them apart that made way for the same set.
+func previousName(set holdfast.SetID, live snapshot.Server) string {
+	_, random, _ := strings.Cut(string(set), "-")
+	return fitted(snapshot.Prefix+"before-"+random+"-"+digest(live.Resource)+"-", live.Name)
+}
+
+// fitted is a name of at most 63 letters that ends in another one, or in what of
+// it distinguishes it.
+func fitted(head, name string) string {
+	const most = 63
+	if len(head)+len(name) <= most {
+		return head + name
+	}
+	return head + digest(name)
+}
+
+func digest(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:])[:8]
+}
+
+// all are the instances that restores of the node made.
+func (t Target) all(list []snapshot.Server) (out []made) {
+	for _, s := range list {
+		if m, ours := read(t.Node, s); ours {
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
+// latest is the instance of a set that was made for the place of another one: of
+// two, the one that the other one made way for.
+func (t Target) latest(list []snapshot.Server, set holdfast.SetID, of string) (made, bool) {
+	mine := slices.DeleteFunc(t.all(list), func(m made) bool { return m.set != set || m.of != of })
+	for _, m := range mine {
+		if !slices.ContainsFunc(mine, func(o made) bool { return o.was == m.Resource }) {
+			return m, true
+		}
+	}
+	return made{}, false
+}
+
+func named(list []snapshot.Server, name string) (snapshot.Server, bool) {
+	return which(list, func(s snapshot.Server) bool { return s.Name == name })
+}
+
+func withResource(list []snapshot.Server, resource string) (snapshot.Server, bool) {
+	return which(list, func(s snapshot.Server) bool { return resource != "" && s.Resource == resource })
+}
+
+func which(list []snapshot.Server, is func(snapshot.Server) bool) (snapshot.Server, bool) {
+	if i := slices.IndexFunc(list, is); i >= 0 {
+		return list[i], true
+	}
+	return snapshot.Server{}, false
+}

@@ -1,0 +1,261 @@
+package instances
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"holdfast"
+	"holdfast/capture/postgres"
+	"holdfast/capture/snapshot"
+	"holdfast/content"
+	"holdfast/event"
+	"holdfast/step"
+	"holdfast/target"
+)
+
+// Provider runs instances, and keeps snapshots of them.
+type Provider interface {
+	// Keeper is what a manifest calls it.
+	Keeper() string
+	// Instances are all in the account.
+	Instances(ctx context.Context) ([]snapshot.Server, error)
+	// Snapshot returns a snapshot, or snapshot.ErrNone.
+	Snapshot(ctx context.Context, name string) (snapshot.Snapshot, error)
+	// Restore requests an instance that is made of a snapshot, and does not wait for
+	// it. snapshot.ErrExists says that one of that name is there.
+	Restore(ctx context.Context, name, from string, shape content.Shape, labels map[string]string) error
+	// Rename requests another name. snapshot.ErrBusy says that the instance takes no
+	// request now, and snapshot.ErrNone that it does not exist, as of Protect and Delete.
+	Rename(ctx context.Context, from, to string) error
+	// Protect turns the protection from deletion on or off.
+	Protect(ctx context.Context, name string, on bool) error
+	// Delete requests the end of an instance. One that is gone is no error.
+	Delete(ctx context.Context, name string) error
+}
+
+// Target is a node whose databases are on a provider's instances, as the target of
+// a restore. It implements restore.History.
+type Target struct {
+	Provider Provider
+	Node     holdfast.NodeName
+	Members  []Member
+	// Swap says that the new instances take the names of the old ones. Without it
+	// the operator points the node at them.
+	Swap bool
+	// Protect says that a new instance is protected from deletion, as the old one
+	// is, as soon as it is proven and in place or, without Swap, proven.
+	Protect bool
+	// Resumes is the set whose restore was interrupted; "" for none.
+	Resumes holdfast.SetID
+	// Databases keeps other restores and backups out of the live databases.
+	Databases interface {
+		Lock(ctx context.Context, swap bool) (held func(context.Context) error, release func(), err error)
+	}
+	Options Options
+}
+
+// Member is a component, and the instance that its live database is on.
+type Member struct {
+	Component holdfast.Component
+	Instance  string
+	Live      postgres.Live
+}
+
+// Options bound the waiting. The zero value is usable.
+type Options struct {
+	Poll   time.Duration // between two questions to the provider; 0 means 15 s
+	Within time.Duration // for an instance to be made, or to change its name; 0 means 6 h
+	Events event.Listener
+}
+
+func (t Target) member(name holdfast.ComponentName) (Member, error) {
+	i := slices.IndexFunc(t.Members, func(m Member) bool { return m.Component.Name == name })
+	if i < 0 {
+		return Member{}, &holdfast.Problem{
+			Class: holdfast.Usage, What: fmt.Sprintf("the configuration names no instance for component %s", name),
+			Why: "A provider's snapshot comes back as an instance, in the place of the one that the component uses.",
+			Do:  "Add databases." + string(name) + ".rds.instance to holdfast.yaml, or leave it out with --component.",
+		}
+	}
+	return t.Members[i], nil
+}
+
+// reference is the snapshot that a set has of a component.
+func (t Target) reference(c holdfast.Part) (content.Reference, error) {
+	ref, ok := c.Content.(content.Reference)
+	switch {
+	case !ok:
+		return ref, &holdfast.Problem{
+			Class: holdfast.Refused, What: fmt.Sprintf("the set has the rows of %s, and no snapshot of its instance", c.Component),
+			Why: "Rows and snapshots come back in different ways.",
+			Do:  "Restore them one after the other, with the programs stopped: --component.",
+		}
+	case ref.Keeper != t.Provider.Keeper():
+		return ref, &holdfast.Problem{
+			Class: holdfast.Refused, What: fmt.Sprintf("the snapshot of %s is kept by %s, not by %s", c.Component, ref.Keeper,
+				t.Provider.Keeper()),
+			Do: "Correct rds.region in holdfast.yaml.",
+		}
+	}
+	return ref, nil
+}
+
+// Names says what will be called what, as far as that is known without the provider.
+func (t Target) Names(set holdfast.SetID, c holdfast.Part) (target.Database, error) {
+	if _, err := t.reference(c); err != nil {
+		return target.Database{}, err
+	}
+	m, err := t.member(c.Component)
+	return target.Database{
+		Component: c.Component, Instance: m.Instance, Database: m.Instance, New: NewName(set, m.Instance),
+		Where: fmt.Sprintf("instance %s, %s", m.Instance, m.Live.Where()),
+		Fit:   target.Compatibility{Server: c.Server, KeepOwners: true, DatabaseBytes: c.Database.Bytes},
+	}, err
+}
+
+// Look says what is there now: the snapshot, the live instance, and what an earlier
+// run has made.
+func (t Target) Look(ctx context.Context, set holdfast.SetID, c holdfast.Part) (target.Database, error) {
+	out, err := t.Names(set, c)
+	if err != nil {
+		return out, err
+	}
+	ref, _ := t.reference(c)
+	if err := t.there(ctx, c, ref); err != nil {
+		return out, err
+	}
+	list, err := t.Provider.Instances(ctx)
+	if err != nil {
+		return out, err
+	}
+	live, found := named(list, out.Instance)
+	fresh, made := t.latest(list, set, out.Instance)
+	switch {
+	case found && live.Member != "":
+		return out, cluster(live.Name + " is a member of cluster " + live.Member)
+	case made && fresh.inPlace() && t.Resumes == set:
+		out.Ready, out.InPlace, out.New, out.Live = true, &fresh.at, out.Database, true
+		return out, nil
+	case made && !fresh.inPlace():
+		out.Ready = true
+	}
+	if !found {
+		t.gone(list, &out, fresh, ref)
+		return out, nil
+	}
+	out.Live = true
+	if t.Swap {
+		out.Previous = previousName(set, live)
+	}
+	return out, t.look(ctx, &out)
+}
+
+// there refuses a snapshot that is not there any more, or is another one.
+func (t Target) there(ctx context.Context, c holdfast.Part, ref content.Reference) error {
+	s, err := t.Provider.Snapshot(ctx, ref.ID)
+	what := ""
+	switch {
+	case errors.Is(err, snapshot.ErrNone):
+		what = "does not exist any more"
+	case err != nil:
+		return err
+	case s.Phase != snapshot.Ready:
+		what = "is " + s.State
+	case s.CopyOf != "":
+		what = "is a copy of " + s.CopyOf
+	case s.Resource != ref.Resource:
+		what = fmt.Sprintf("is of resource %s, and the set's is of %s", s.Resource, ref.Resource)
+	default:
+		return nil
+	}
+	return &holdfast.Problem{
+		Class: holdfast.Refused, What: fmt.Sprintf("snapshot %s of %s, kept by %s, %s", ref.ID, c.Component, ref.Keeper, what),
+		Why: "The set has no more of this component than the name of the snapshot.",
+		Do:  "Choose another set: `holdfast list --state proven`.",
+	}
+}
+
+func cluster(what string) error {
+	return &holdfast.Problem{
+		Class: holdfast.Refused, What: what, Why: "Holdfast does not make clusters of snapshots yet.",
+		Do: "Restore it with the provider's tools: docs/cloud.md.",
+	}
+}
+
+// gone completes what is known where no instance has the live one's name: an
+// interrupted run has renamed it, or it is lost.
+func (t Target) gone(list []snapshot.Server, out *target.Database, fresh made, ref content.Reference) {
+	if old, ok := withResource(list, fresh.was); ok {
+		out.Renamed, out.Previous = true, old.Name
+		return
+	}
+	d := target.Difference{What: fmt.Sprintf("instance %s does not exist; the new one is set up as the set recorded", out.Instance)}
+	if ref.Shape == nil {
+		d.What = fmt.Sprintf("instance %s does not exist, and the set did not record how it was set up", out.Instance)
+		d.Do = "The provider's defaults are taken: look at its subnet group, security groups and parameter group afterwards."
+	}
+	out.Fit.Differences = append(out.Fit.Differences, d)
+}
+
+// look reads the live database. One that is wrecked says nothing, and that must
+// not stop its rescue.
+func (t Target) look(ctx context.Context, out *target.Database) error {
+	m, err := t.member(out.Component)
+	if err != nil {
+		return err
+	}
+	if now, err := m.Live.Read(ctx, m.Component); err == nil {
+		out.Now, out.Bytes = &now.Facts, now.Database.Bytes
+	}
+	if t.Swap {
+		out.Obstacles, _ = m.Live.Sessions(ctx)
+	}
+	return ctx.Err()
+}
+
+// Lock keeps others out of the live databases. While an instance does not exist,
+// nobody can use what was on it.
+func (t Target) Lock(ctx context.Context, swap bool) (held func(context.Context) error, release func(), err error) {
+	held, release, err = t.Databases.Lock(ctx, swap)
+	if holdfast.ClassOf(err) != holdfast.Unreachable {
+		return held, release, err
+	}
+	list, failed := t.Provider.Instances(ctx)
+	if failed != nil {
+		return nil, nil, errors.Join(err, failed)
+	}
+	for _, m := range t.Members {
+		if _, there := named(list, m.Instance); !there {
+			return func(context.Context) error { return nil }, func() {}, nil
+		}
+	}
+	return nil, nil, err
+}
+
+// Swaps are the steps that put the new instances in place, the validator app's
+// first: in between, its state is older than the participant's, as in a set.
+func (t Target) Swaps(set holdfast.SetID, at time.Time, list []target.Database) []step.Step {
+	var out []step.Step
+	for _, d := range list {
+		done := slices.ContainsFunc(out, func(s step.Step) bool { return s.Name == d.Database })
+		if !t.Swap || d.InPlace != nil || done {
+			continue
+		}
+		label := step.Label{Database: d.Database, Component: d.Component, Set: set, At: at}
+		previous, fresh := label, label
+		previous.Role, fresh.Role = step.Previous, step.New
+		s := step.Step{Act: step.Rename, Kind: step.Instance, Name: d.Database}
+		switch {
+		case d.Live:
+			s.Moves = append(s.Moves, step.Move{From: d.Database, To: d.Previous, Label: &previous})
+		case d.Renamed:
+			s.Moves = append(s.Moves, step.Move{From: d.Previous, To: d.Previous, Label: &previous})
+		}
+		s.Moves = append(s.Moves, step.Move{From: d.New, To: d.Database, Was: &fresh})
+		out = append(out, s)
+	}
+	return out
+}
