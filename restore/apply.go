@@ -111,6 +111,7 @@ type attempt struct {
 	walk   walk
 	held   []func()                    // locks
 	locked func(context.Context) error // whether the databases still are; nil before
+	letGo  func()                      // of the databases; may be called twice
 	// moving says that an instance has changed its name: that ends the session with
 	// its lock. The locks on the others keep everybody else out of the node.
 	moving bool
@@ -132,19 +133,21 @@ func (a *attempt) lockDatabases(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.locked, a.held = locked, append(a.held, release)
+	a.locked, a.letGo, a.held = locked, release, append(a.held, release)
 	return nil
 }
 
 // stillLocked makes sure before the swap that nobody else had the databases
 // since they were locked. A lock that was lost is taken again, and what was
-// known of the databases has to be so still.
+// known of the databases has to be so still. Of two servers one may have kept
+// its lock, which would be in the way of the new one.
 func (a *attempt) stillLocked(ctx context.Context) error {
 	err := a.locked(ctx)
 	if err == nil {
 		return nil
 	}
 	a.events.Report(LockLost{err})
+	a.letGo()
 	a.locked = nil
 	if err := a.lockDatabases(ctx); err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -75,6 +76,8 @@ type process struct {
 	die   bool
 	class holdfast.Class // of the failure
 	count int
+	lost  bool // one of its locks is, before the swap
+	locks int  // that are held
 }
 
 func (p *process) fault(what string, do func() error) error {
@@ -158,7 +161,18 @@ func (p *process) Look(_ context.Context, set holdfast.SetID, c holdfast.Part) (
 	return d, nil
 }
 func (p *process) Lock(context.Context, bool) (func(context.Context) error, func(), error) {
-	return func(context.Context) error { return nil }, func() {}, nil
+	if p.locks > 0 {
+		return nil, nil, errors.New("in use by another run")
+	}
+	p.locks++
+	free := sync.OnceFunc(func() { p.locks-- })
+	return func(context.Context) error {
+		if p.lost {
+			p.lost = false
+			return errors.New("the session is gone")
+		}
+		return nil
+	}, free, nil
 }
 func (p *process) Build(_ context.Context, _ holdfast.SetID, d target.Database, _ holdfast.Part, _ holdfast.Files) error {
 	return p.fault("build "+string(d.Component), func() error {

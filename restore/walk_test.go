@@ -265,6 +265,15 @@ func TestAPlanThatIsNoLongerTrueIsRefused(t *testing.T) {
 	}
 }
 
+// A lock that was lost on one of two servers is taken again, and the one that is
+// left on the other is not in the way.
+func TestALostLockIsTakenAgain(t *testing.T) {
+	p := &process{world: newWorld(false), lost: true}
+	if report, err, _ := p.run(t, false); err != nil || !report.Swapped || p.lost || p.locks != 0 {
+		t.Errorf("error %v, %+v; asked for the lock: %t, %d are held", err, report, !p.lost, p.locks)
+	}
+}
+
 // Nothing starts while the original may run, unless somebody says that it
 // does not; what he said is in the report.
 func TestTwoLivingCopiesAreRefused(t *testing.T) {
