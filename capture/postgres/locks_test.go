@@ -178,6 +178,7 @@ func TestADumpStepsAsideForWhoeverNeedsATable(t *testing.T) {
 }
 
 func TestADumpThatAlwaysHasToStepAsideIsBusy(t *testing.T) {
+	splicetest.OnlyLong(t)
 	server := splicetest.NewServer(t, "")
 	s := farm(t, server, "busy")
 	var wg sync.WaitGroup
@@ -205,6 +206,7 @@ func TestADumpThatAlwaysHasToStepAsideIsBusy(t *testing.T) {
 }
 
 func TestOthersWaitsAreNotOurs(t *testing.T) {
+	splicetest.OnlyLong(t)
 	server := splicetest.NewServer(t, "")
 	s := farm(t, server, "indexed")
 	writer := connect(t, s.dsn)

@@ -184,6 +184,7 @@ func (f *fresh) hears(title string) {
 // started as a service, a set taken, and then the repository's disk goes away. That
 // it is back is said as well.
 func TestTheTranscriptOfTheFirstAlarm(t *testing.T) {
+	splicetest.OnlyLong(t)
 	t.Parallel()
 	f := newFresh(t)
 	began := time.Now()

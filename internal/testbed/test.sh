@@ -74,13 +74,13 @@ fi
 heavy="capture/postgres capture/rds cmd/holdfast docs dumpfile export internal/contract internal/endtoend internal/splicetest
   internal/splicetest/bundle packaging packaging/helm repository setup"
 raced="
-  capture/postgres TestRowsThatStayAreTakenOver
-  capture/postgres TestADumpStepsAsideForWhoeverNeedsATable
+  capture/postgres TestLocksGoBackAsSoonAsTheirTablesAreDone
   capture/postgres TestACancelledDumpLetsGo
   capture/postgres TestACancelledRestoreLeavesNothing
   capture/postgres TestScheduler
   capture/postgres TestASupplierEndsWhenNobodyReads
-  internal/endtoend TestSetsThatTakeOver
+  internal/endtoend TestARunReportsItsTables
+  internal/endtoend TestSwapUndoAndClean
   internal/endtoend TestOneRunAtATime
   repository TestASetComesBackAsItWasPut
   repository TestReadaheadEndsWithItsReader
