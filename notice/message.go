@@ -31,7 +31,10 @@ func title(node holdfast.NodeName, list []Item) string {
 	}
 	var parts []string
 	for _, w := range []Word{Began, Changed, Lasts, Ended} {
-		if n := counts[w]; n > 0 {
+		switch n := counts[w]; {
+		case n > 1 && w == Began:
+			parts = append(parts, fmt.Sprintf("%d %ss", n, w))
+		case n > 0:
 			parts = append(parts, fmt.Sprintf("%d %s", n, w))
 		}
 	}

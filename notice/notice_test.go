@@ -181,7 +181,7 @@ func TestUndeliverable(t *testing.T) {
 	w.set("backup", notice.Bad)
 	w.set("drill", notice.Bad)
 	w.pass(2 * time.Hour)
-	w.expect(t, "mail", "10m0s demo: 2 problem", "21m0s demo: problem: notices do not reach ops: connection refused")
+	w.expect(t, "mail", "10m0s demo: 2 problems", "21m0s demo: problem: notices do not reach ops: connection refused")
 	if w.failed["ops"] < 5 || w.failed["ops"] > 8 {
 		t.Errorf("%d attempts in two hours", w.failed["ops"])
 	}
