@@ -70,9 +70,9 @@ if [ -n "${HOLDFAST_TEST_LONG:-}" ]; then
 fi
 
 # In the short form these run without it, and then, with it, those of their tests
-# that do most at once.
-heavy="capture/postgres capture/rds cmd/holdfast docs dumpfile export internal/contract internal/endtoend internal/splicetest
-  internal/splicetest/bundle packaging packaging/helm repository setup"
+# that do most at once. What takes longest begins first.
+heavy="internal/endtoend cmd/holdfast docs capture/postgres packaging repository export capture/rds setup internal/splicetest
+  internal/splicetest/bundle dumpfile internal/contract packaging/helm"
 raced="
   capture/postgres TestLocksGoBackAsSoonAsTheirTablesAreDone
   capture/postgres TestACancelledDumpLetsGo
