@@ -72,7 +72,7 @@ fi
 # In the short form these run without it, and then, with it, those of their tests
 # that do most at once. What takes longest begins first.
 heavy="internal/endtoend cmd/holdfast docs capture/postgres packaging repository export capture/rds setup internal/splicetest
-  internal/splicetest/bundle dumpfile internal/contract packaging/helm"
+  internal/splicetest/bundle dumpfile web internal/contract packaging/helm"
 raced="
   capture/postgres TestLocksGoBackAsSoonAsTheirTablesAreDone
   capture/postgres TestACancelledDumpLetsGo
