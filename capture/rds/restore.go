@@ -93,10 +93,10 @@ func (i Instances) Restore(
 	if s.Class != "" { // the rest of it is known as well
 		in.PubliclyAccessible, in.MultiAZ = &s.Public, &s.MultiAZ
 		in.CopyTagsToSnapshot, in.EnableIAMDatabaseAuthentication = &s.CopiesTags, &s.RoleLogins
-		in.BackupRetentionPeriod = aws.Int32(int32(s.Retention)) //nolint // days, at most 35
+		in.BackupRetentionPeriod = aws.Int32(int32(s.Retention)) //nolint:gosec // days, at most 35
 	}
 	if s.Port != 0 {
-		in.Port = aws.Int32(int32(s.Port)) //nolint // a port
+		in.Port = aws.Int32(int32(s.Port)) //nolint:gosec // a port
 	}
 	_, err := i.API.RestoreDBInstanceFromDBSnapshot(ctx, in)
 	return i.restored(fmt.Sprintf("make instance %s of snapshot %s", name, from), s, err)

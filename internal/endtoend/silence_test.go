@@ -475,7 +475,7 @@ func TestWhoeverFallsSilent(t *testing.T) {
 	if splicetest.Long() {
 		given, told = slices.Concat(given, told), slices.Concat(told, given)
 	} else {
-		given, told = firsts(given), firsts(told)
+		given, told = oneOfEach(given), oneOfEach(told)
 	}
 	free := make(chan int, lanes)
 	for lane := range lanes {
@@ -503,8 +503,8 @@ func TestWhoeverFallsSilent(t *testing.T) {
 	all.Wait()
 }
 
-// firsts are the first moment of each peer with each command.
-func firsts(list []silence) []silence {
+// oneOfEach keeps the first moment of each peer with each command.
+func oneOfEach(list []silence) []silence {
 	seen := map[string]bool{}
 	return slices.DeleteFunc(list, func(s silence) bool {
 		pair := fmt.Sprint(s.peer, s.args)

@@ -26,7 +26,7 @@ func (a *Account) Address(id string) int {
 			go a.join(id, conn)
 		}
 	}()
-	return listener.Addr().(*net.TCPAddr).Port //nolint // it listens on TCP
+	return listener.Addr().(*net.TCPAddr).Port //nolint:forcetypeassert // it listens on TCP
 }
 
 // join connects a client with the instance that has the name now.
