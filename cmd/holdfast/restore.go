@@ -155,10 +155,12 @@ func (a *app) restore(ctx context.Context, id string, f restoreFlags) error {
 		if err != nil {
 			return a.changed(err)
 		}
-		if report.Repoint, err = p.Repoint(ctx, target, report, f.OnlyProve); err != nil {
+		repoint, unasked := p.Repoint(ctx, target, report, f.OnlyProve)
+		report.Repoint = repoint
+		if err := a.result("restore-report", report, func() { a.printReport(report) }); err != nil {
 			return err
 		}
-		return a.result("restore-report", report, func() { a.printReport(report) })
+		return unasked // what was restored is said all the same
 	})
 }
 
