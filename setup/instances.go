@@ -12,16 +12,19 @@ import (
 	"holdfast/capture/postgres"
 	"holdfast/capture/rds"
 	"holdfast/config"
+	"holdfast/content"
 	"holdfast/databases"
 	"holdfast/restore"
 	"holdfast/step"
 )
 
 // refers reports whether the components that are restored are snapshots that a
-// provider keeps. A set that has both kinds is refused by whoever looks at it.
+// provider keeps of which instances can be made. A set that has both kinds is
+// refused by whoever looks at it, and so is a snapshot of any other keeper.
 func (p *Parts) refers(set holdfast.Set, o RestoreOptions) bool {
 	return len(o.To) == 0 && slices.ContainsFunc(set.Parts(), func(c holdfast.Part) bool {
-		return c.Elsewhere() != "" && (len(o.Only) == 0 || slices.Contains(o.Only, c.Component))
+		reference, is := c.Content.(content.Reference)
+		return is && rds.Keeps(reference) && (len(o.Only) == 0 || slices.Contains(o.Only, c.Component))
 	})
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"holdfast"
 	"holdfast/capture/snapshot"
+	"holdfast/content"
 )
 
 // Instance is a database instance. It implements snapshot.Keeper and
@@ -84,7 +85,12 @@ func (a Account) cluster(ctx context.Context, id string) (types.DBCluster, error
 }
 
 // Keeper is what a manifest calls the account's RDS.
-func (a Account) Keeper() string { return "rds " + a.Region }
+func (a Account) Keeper() string { return keeper + a.Region }
+
+// Keeps reports whether a snapshot is one that RDS keeps, of any region.
+func Keeps(r content.Reference) bool { return strings.HasPrefix(r.Keeper, keeper) }
+
+const keeper = "rds "
 
 const available = "available"
 
