@@ -19,6 +19,7 @@ import (
 	"holdfast"
 	"holdfast/internal/docker"
 	"holdfast/internal/libpq"
+	"holdfast/internal/memory"
 )
 
 // Daemon starts sandbox servers in containers of a Docker daemon, without a
@@ -70,11 +71,11 @@ func (d Daemon) Start(ctx context.Context, purpose string) (s *Server, err error
 	if err != nil {
 		return s, err
 	}
-	memory, cores, err := d.resources(ctx)
+	free, cores, err := d.resources(ctx)
 	if err != nil {
 		return s, err
 	}
-	args := append([]string{shared}, settings(d.Share.memory(memory), d.Share.cores(cores), "listen_addresses=127.0.0.1")...)
+	args := append([]string{shared}, settings(d.Share.memory(free), d.Share.cores(cores), "listen_addresses=127.0.0.1")...)
 	spec := d.spec(purpose, serve, args...)
 	spec.HostConfig.Resources = d.Share.resources(cores)
 	if socket != "" {
@@ -152,16 +153,16 @@ func (d Daemon) socket(ctx context.Context, dir string) (string, error) {
 }
 
 // resources are the memory available without swapping, and the cores.
-func (d Daemon) resources(ctx context.Context) (memory int64, cores int, err error) {
+func (d Daemon) resources(ctx context.Context) (free int64, cores int, err error) {
 	r, err := d.Engine.API.Info(ctx, client.InfoOptions{})
 	if err != nil {
 		return 0, 0, d.Engine.Explain("read the resources of the Docker daemon at "+d.Engine.Host(), err)
 	}
-	memory = r.Info.MemTotal / 4
+	free = r.Info.MemTotal / 4
 	if d.Engine.SameMachine(ctx) {
-		memory = availableMemory()
+		free = memory.OfMachine()
 	}
-	return memory, r.Info.NCPU, nil
+	return free, r.Info.NCPU, nil
 }
 
 // shareTimeout is how long to wait for the socket in the shared directory. Later

@@ -20,6 +20,7 @@ import (
 
 	"holdfast"
 	"holdfast/internal/libpq"
+	"holdfast/internal/memory"
 )
 
 // Host starts sandbox servers with the server programs of this machine.
@@ -242,7 +243,7 @@ func (p *process) prepare(h Host, c confinement, o *order) error {
 		"-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync",
 	}
 	o.Serve = append([]string{filepath.Join(p.programs, "postgres"), "-D", at(dataDir)},
-		settings(h.Share.memory(availableMemory()), h.Share.cores(runtime.NumCPU()),
+		settings(h.Share.memory(memory.OfProcess()), h.Share.cores(runtime.NumCPU()),
 			"listen_addresses=", "unix_socket_directories="+at(socketDir), "unix_socket_permissions=0700")...)
 	text, err := json.Marshal(o)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"syscall"
 
 	"holdfast"
+	"holdfast/internal/memory"
 )
 
 // Room judges whether that many bytes may be used: they must be free, and a disk
@@ -27,7 +28,7 @@ func (h Host) Room(need int64) (holdfast.Finding, error) {
 		d.live = "the live server in " + live
 	}
 	f, err := d.room(need, h.KeepFree, "Name a directory on another disk: `drill.dir`.")
-	return h.Share.room(f, err, availableMemory())
+	return h.Share.room(f, err, memory.OfProcess())
 }
 
 // disk is the file system of a sandbox server.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 	"time"
 
 	"holdfast"
@@ -84,16 +83,4 @@ func (s *Server) ready(ctx context.Context) error {
 // Stop kills the server and removes everything of it.
 func (s *Server) Stop() error {
 	return errors.Join(s.instance.stop(), os.RemoveAll(s.Dir))
-}
-
-// availableMemory is the memory that Linux reports as available without swapping.
-func availableMemory() int64 {
-	text, _ := os.ReadFile("/proc/meminfo")
-	for _, line := range strings.Split(string(text), "\n") {
-		var kb int64
-		if _, err := fmt.Sscanf(line, "MemAvailable: %d kB", &kb); err == nil {
-			return kb << 10
-		}
-	}
-	return 0
 }

@@ -17,6 +17,7 @@ import (
 
 	"holdfast"
 	"holdfast/internal/docker"
+	"holdfast/internal/memory"
 )
 
 // Clean removes the leftovers of killed drills, and lists them: containers of the
@@ -112,7 +113,7 @@ func (d Daemon) Room(ctx context.Context, need int64) (holdfast.Finding, error) 
 		"or run the drill with server programs on another disk: `drill.server: local`.")
 	var free int64 // unknown on another machine
 	if d.Engine.SameMachine(ctx) {
-		free = availableMemory()
+		free = memory.OfMachine()
 	}
 	return d.Share.room(f, err, free)
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -14,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"holdfast/content"
+	"holdfast/internal/memory"
 )
 
 // behind is what comes behind the rows.
@@ -344,7 +344,7 @@ func (b *build) indexMemory(ctx context.Context, conn *pgx.Conn, jobs int) (int6
 	}
 	const most = 1 << 30
 	share := shared / int64(4*jobs)
-	if free := availableMemory(); free > 0 && isLocal(conn.PgConn()) {
+	if free := memory.OfMachine(); free > 0 && isLocal(conn.PgConn()) {
 		share = free / int64(4*jobs)
 	}
 	return max(own, min(share, most)), nil
@@ -354,20 +354,4 @@ func isLocal(conn *pgconn.PgConn) bool {
 	address := conn.Conn().RemoteAddr()
 	return address.Network() == "unix" || strings.HasPrefix(address.String(), "127.") ||
 		strings.HasPrefix(address.String(), "[::1]")
-}
-
-// availableMemory is what Linux says could be used without swapping; 0 when it
-// does not say.
-func availableMemory() int64 {
-	text, err := os.ReadFile("/proc/meminfo")
-	if err != nil {
-		return 0
-	}
-	for _, line := range strings.Split(string(text), "\n") {
-		var kb int64
-		if _, err := fmt.Sscanf(line, "MemAvailable: %d kB", &kb); err == nil {
-			return kb << 10
-		}
-	}
-	return 0
 }

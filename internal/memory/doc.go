@@ -1,0 +1,3 @@
+// Package memory says how much memory is free: on the machine, and for this
+// process, which control groups may give less.
+package memory
