@@ -6,7 +6,7 @@ set -eu
 cd "$(dirname "$0")/../.."
 bed=$(internal/testbed/postgres.sh)
 eval "$bed"
-bed=$(internal/testbed/stores.sh)
+bed=$(internal/testbed/stores.sh ${HOLDFAST_TEST_LONG:+minio})
 eval "$bed"
 bed=$(internal/testbed/browser.sh)
 eval "$bed"
