@@ -70,12 +70,13 @@ func (v *view) setBefore(upgrade observed.Upgrade, evidence string) answer {
 	return holds("%s; the node follows, and set %s is of serial %d, which ends then", evidence, s.ID, then)
 }
 
-// Upgrade is when the synchronizer is upgraded, as the Scans agree; zero when they
-// announce none, or do not agree.
-func Upgrade(o Observations) time.Time {
+// Upgrade is when the synchronizer is upgraded, as most of the Scans that answer
+// say; zero when they announce none. One Scan is enough to announce: if it lies,
+// that costs a set. That none is announced is known only when Scans agree.
+func Upgrade(o Observations) (at time.Time, known bool) {
 	v := newView(o, time.Time{})
-	upgrade, _, _ := agreed(v.Scans, announced, v.announcement)
-	return upgrade.At
+	upgrade, _, agree := agreed(v.Scans, announced, v.announcement)
+	return upgrade.At, agree || !upgrade.At.IsZero()
 }
 
 // announced is the upgrade that one Scan announces, in a form that compares

@@ -298,6 +298,47 @@ func TestWanted(t *testing.T) {
 	<-ended
 }
 
+// What is missing in every set is backed up as soon as a look finds it, and once.
+// While the backup fails it is tried again patiently.
+func TestWhatIsMissing(t *testing.T) {
+	w := &world{clock: &fakeClock{now: begin}}
+	found, works := begin.Add(90*time.Minute), begin.Add(105*time.Minute)
+	w.failing = func(now time.Time) bool { return now.After(found.Add(-time.Minute)) && now.Before(works) }
+	var missing string
+	watch := daemon.Task{
+		Task: schedule.Task{Name: "watch", Rule: schedule.Every(10 * time.Minute)}, Outside: true,
+		Do: func(context.Context) error {
+			missing = ""
+			if newest := w.backups[len(w.backups)-1]; w.clock.Now().After(found) && newest.Before(found) {
+				missing = "party alice, hosted since, and in no set"
+			}
+			return nil
+		},
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	w.clock.ends, w.clock.stop = begin.Add(5*time.Hour), stop
+	n := w.node(watch)
+	n.Missing = func() map[string]string {
+		if missing == "" || !w.backups[len(w.backups)-1].Before(found) {
+			return nil
+		}
+		return map[string]string{"backup": missing}
+	}
+	d := daemon.Daemon{Nodes: []daemon.Node{n}, Clock: w.clock, Events: func(e event.Event) {
+		w.events = append(w.events, e)
+	}}
+	if err := d.Run(ctx); !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	if len(w.backups) != 2 || w.backups[1].Before(works) || w.backups[1].After(found.Add(30*time.Minute)) {
+		t.Errorf("found at %v, backups began at %v", found, w.backups)
+	}
+	if n := w.said("party alice, hosted since, and in no set"); n < 2 || w.said("backup failed") == 0 {
+		t.Errorf("said %d times: %v", n, w.events)
+	}
+}
+
 // A task outside is done often: it is spoken of only when it fails, and when it
 // works again.
 func TestALookIsNotSpokenOf(t *testing.T) {

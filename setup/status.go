@@ -60,7 +60,10 @@ func (s *Service) judged(r check.Report, seen check.Observations) {
 	s.board.judged(r)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.status.Report, s.upgrade = &r, check.Upgrade(seen)
+	s.status.Report = &r
+	if at, known := check.Upgrade(seen); known { // an announcement stands while the Scans are silent
+		s.upgrade = at
+	}
 	if locks, ok := seen.Locks.Get(); ok {
 		s.status.Locks = locks
 	}

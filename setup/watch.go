@@ -25,14 +25,15 @@ type wish struct {
 const beforeUpgrade = 30 * time.Minute
 
 // missing is why each task is wanted at once, by its name.
-func (s *Service) missing() map[string]string {
+func (s *Service) missing() map[string]string { return s.missingAt(time.Now()) }
+
+func (s *Service) missingAt(now time.Time) map[string]string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var taken time.Time // of any state: one that is not proven is not taken over and over
 	if n := len(s.status.Stored.Entries); n > 0 {
 		taken = s.status.Stored.Entries[n-1].Began
 	}
-	now := time.Now()
 	switch up := s.upgrade; {
 	case s.wish.why != "" && taken.Before(s.wish.at):
 		return map[string]string{backupTask: s.wish.why}
@@ -43,7 +44,8 @@ func (s *Service) missing() map[string]string {
 }
 
 // watch looks for what a restore of the newest proven set would lose and no
-// replay brings back. It reads the live databases alone.
+// replay brings back. It reads the live databases alone, and the repository only
+// when something is new: somebody else may have taken a set of it already.
 func (s *Service) watch(ctx context.Context, p *Parts) error {
 	set := s.Status().Stored.Proven
 	if set == nil {
@@ -54,10 +56,24 @@ func (s *Service) watch(ctx context.Context, p *Parts) error {
 	if err != nil {
 		return err
 	}
+	if s.unserved(found) && s.read(ctx, p) == nil { // else the backup says why the repository cannot be read
+		if newer := s.Status().Stored.Proven; newer != nil && newer.ID != set.ID {
+			if found, err = p.lostSince(ctx, *newer); err != nil {
+				return err
+			}
+		}
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.wish = s.wish.with(found, now)
 	return nil
+}
+
+// unserved says whether something among what was found is new since the last look.
+func (s *Service) unserved(found []string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.ContainsFunc(found, func(what string) bool { return !s.wish.served[what] })
 }
 
 // with is the wish after another look.
@@ -131,6 +147,29 @@ func (p *Parts) lostSince(ctx context.Context, set holdfast.Set) (found []string
 		for _, party := range seen.Parties {
 			found = append(found, fmt.Sprintf("participant: party %s, hosted since", party))
 		}
+		found = append(found, upgrades(part, seen.Facts)...)
 	}
 	return found, nil
+}
+
+// upgrades are those of a component since its part of the set was captured. A
+// restore of the set goes through them again, and is only as fast as they are.
+func upgrades(part holdfast.Part, now holdfast.Facts) (list []string) {
+	then := part.Facts
+	add := func(format string, args ...any) {
+		list = append(list, fmt.Sprintf("%s: %s, upgraded since", part.Component, fmt.Sprintf(format, args...)))
+	}
+	if then.Migrations != "" && now.Migrations != "" && then.Migrations != now.Migrations {
+		add("database schema %s", now.Migrations)
+	}
+	if t, n := then.Participant, now.Participant; t != nil && n != nil {
+		was, known := t.ActiveSerial()
+		if is, active := n.ActiveSerial(); known && active && is != was {
+			add("synchronizer serial %d", is)
+		}
+	}
+	if t, n := then.Validator, now.Validator; t != nil && n != nil && n.MigrationID != t.MigrationID {
+		add("migration id %d", n.MigrationID)
+	}
+	return list
 }
