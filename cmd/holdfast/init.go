@@ -23,6 +23,7 @@ import (
 func newInit(a *app) *cobra.Command {
 	var f firstrun.Answers
 	var answers answers
+	var stopped bool
 	c := &cobra.Command{
 		Use:   "init",
 		Short: "Write the configuration, try every connection, create the repository",
@@ -41,7 +42,7 @@ their Secrets: the configuration refers to them.
 
 On a machine that has nothing of the node yet, name the repository that is there
 and its password: everything else is read from the newest set, and the next
-command is "holdfast restore".
+command is "holdfast restore". With --restore it follows at once.
 
 The recovery key, which opens the sealed identities, is shown once and stored
 nowhere; only its public part goes into the configuration.`,
@@ -57,17 +58,30 @@ nowhere; only its public part goes into the configuration.`,
   # a validator in Kubernetes, from a machine with a kubeconfig
   holdfast init --kube --context production --namespace validator
 
-  # a new machine, on which the node is to come back
-  holdfast init --repository /mnt/holdfast --repository-password file:/root/password
+  # a new machine, on which the node comes back from a bucket
+  holdfast init --repository 's3://example-holdfast/validator-1?region=eu-central-1' \
+    --repository-password file:/root/password --restore
 
   # a compose validator without authentication
   holdfast init --node my-validator --repository /var/backups/holdfast \
     --database validator=postgres://cnadmin@db/validator --database participant=postgres://cnadmin@db/participant-4 \
     --identities-url http://wallet.localhost --auth unsafe --audience https://validator.example.com`,
 		Args: exactly(0, "no arguments"),
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.init(cmd.Context(), f, answers) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if stopped && !f.Back {
+				return usageError(nil, errors.New("--original-stopped: it is for a restore: add --restore"))
+			}
+			err := a.init(cmd.Context(), f, answers)
+			if err != nil || !f.Back {
+				return err
+			}
+			a.ifInterrupted = "`holdfast restore latest` resumes, `holdfast restore undo` rolls back."
+			return a.restore(cmd.Context(), "latest", restoreFlags{yes: f.Certain, originalStopped: stopped})
+		},
 	}
 	initFlags(c.Flags(), &f, &answers)
+	c.Flags().BoolVar(&f.Back, "restore", false, "then restore the newest proven set of the repository that is there")
+	c.Flags().BoolVar(&stopped, "original-stopped", false, "with --restore: the node that the set was taken of is stopped and cannot start again")
 	return c
 }
 
@@ -76,7 +90,7 @@ func initFlags(fl *pflag.FlagSet, f *firstrun.Answers, answers *answers) {
 	fl.StringVar(&f.Node, "node", "", "the node's name in the repository")
 	fl.StringArrayVar(&f.Databases, "database", nil, "COMPONENT=CONNECTION; the components validator and participant are known by name, others are apps'; repeatable")
 	fl.StringArrayVar(&f.Passwords, "database-password", nil, "COMPONENT=REFERENCE to the password of a --database (file:, env:, exec:, vault: and others); repeatable")
-	fl.StringVar(&f.Repository, "repository", "", "directory for the repository")
+	fl.StringVar(&f.Repository, "repository", "", "place of the repository: a directory, or a bucket or server such as s3://BUCKET/PREFIX?region=REGION")
 	fl.StringVar(&f.Password, "repository-password", "", "reference to an existing password (file:, env:, exec:, vault: and others); without it one is made")
 	fl.StringVar(&f.Tools, "tools", "", "directory of pg_dump and pg_restore")
 	fl.StringVar(&f.URL, "identities-url", "", "address of the validator app, such as http://wallet.localhost; - for none")
@@ -105,7 +119,7 @@ func initFlags(fl *pflag.FlagSet, f *firstrun.Answers, answers *answers) {
 		"validator=WORKLOAD; repeatable")
 	fl.StringVar(&f.Bundle, "bundle", "", "where the bundle's files are, if a restore is to find them elsewhere than they were")
 	fl.StringVar(&f.DockerHost, "docker-host", "", "the Docker daemon, if not the one that the docker command finds")
-	fl.BoolVar(&f.Certain, "yes", false, "set up the node that is found without asking")
+	fl.BoolVar(&f.Certain, "yes", false, "set up the node that is found without asking, and with --restore restore it")
 	fl.BoolVar(&f.NoBackup, "no-backup", false, "do not take the first set of a node that is found")
 	fl.BoolVar(&answers.noInput, "no-input", false, "never ask; fail where something is missing")
 }
@@ -124,12 +138,18 @@ func (a *app) init(ctx context.Context, f firstrun.Answers, operator answers) er
 	if err != nil {
 		return err
 	}
+	if f.Back && a.output == "json" {
+		return nil // the one document is the restore's
+	}
 	made.Secrets, made.Recipients = atLeast(made.Secrets), atLeast(made.Recipients)
 	return a.result("setup", made, func() {
 		if made.Set != "" {
 			a.printSet(made.First)
 		}
 		a.printMade(made, f.KeyFile)
+		if !f.Back {
+			a.printNext(made)
+		}
 	})
 }
 
@@ -240,6 +260,9 @@ func (a *app) printMade(m firstrun.Made, keyFile string) {
 		a.printf("\nThe recovery key opens the identities. It is shown this once and stored nowhere.\n"+
 			"Write it down and keep it away from this machine:\n\n  %s\n", m.Key.Reveal())
 	}
+}
+
+func (a *app) printNext(m firstrun.Made) {
 	command := "holdfast backup"
 	if m.ToRestore {
 		command = "holdfast restore latest"

@@ -34,7 +34,7 @@ func (r *run) lookInCluster(ctx context.Context) error {
 	if err := r.askUnseen(v); err != nil {
 		return err
 	}
-	return r.operator.Agree("Set it up")
+	return r.agree("Set it up")
 }
 
 // findIn finds the node in the namespace that is named, or else wherever it may be

@@ -60,6 +60,7 @@ type Answers struct {
 	Namespace string
 
 	NoBackup bool // take no first set
+	Back     bool // the node is to come back from a repository that is there; implies NoBackup
 	Certain  bool // the operator wants the node that is found here, and that is not there otherwise
 }
 
@@ -117,6 +118,7 @@ func Run(ctx context.Context, path string, answers Answers, operator Operator, o
 		Answers: answers, operator: operator, options: o,
 		path: path, dir: filepath.Dir(path), passwords: map[string]holdfast.Secret{}, references: map[string]string{},
 	}
+	r.NoBackup = r.NoBackup || r.Back
 	if err := r.possible(); err != nil {
 		return Made{}, err
 	}
@@ -169,11 +171,18 @@ func Run(ctx context.Context, path string, answers Answers, operator Operator, o
 // possible refuses before the first prompt.
 func (r *run) possible() error {
 	if _, err := os.Stat(r.path); err == nil {
+		use := "Use it as it is"
+		if r.Back {
+			use += ": `holdfast restore latest`"
+		}
 		return &holdfast.Problem{
 			Class: holdfast.Refused, What: r.path + " exists already",
 			Why: "Its recovery key and its repository's password may be the only ones there are.",
-			Do:  "Use it as it is, or write another one: --config OTHER.yaml.",
+			Do:  use + ", or write another one: --config OTHER.yaml.",
 		}
+	}
+	if r.Back && (r.Repository == "" || r.Password == "") {
+		return usage("--restore: name the repository and its password: --repository PLACE --repository-password REFERENCE")
 	}
 	if r.ErrorCorrection < 0 || r.ErrorCorrection > 100 {
 		return usage("--error-correction: want percent, 0 to 100")

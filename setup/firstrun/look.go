@@ -31,7 +31,7 @@ func (r *run) look(ctx context.Context) error {
 		if recalled, failed := r.recall(ctx, engine); failed != nil {
 			return failed
 		} else if recalled {
-			return r.operator.Agree("Write it")
+			return r.agree("Write it")
 		}
 	}
 	if err != nil {
@@ -40,7 +40,15 @@ func (r *run) look(ctx context.Context) error {
 	r.Project = n.Project
 	r.fill(n)
 	r.options.Events.Report(Found{In: "Docker", Lines: n.Lines(ctx), Node: r.Node, Repository: r.Repository, Backup: !r.NoBackup})
-	return r.operator.Agree("Set it up")
+	return r.agree("Set it up")
+}
+
+// agree asks for a yes, but not where the restore that follows asks once for all.
+func (r *run) agree(question string) error {
+	if r.Back {
+		return nil
+	}
+	return r.operator.Agree(question)
 }
 
 // find finds the node. Where several containers may have a role, and nothing

@@ -121,6 +121,12 @@ func (r *run) free(ctx context.Context, p *setup.Parts) error {
 	at := p.Config.Repository.Place
 	vacant, err := repository.Vacant(ctx, at, p.RepositoryOptions()...)
 	switch {
+	case vacant && r.Back:
+		return &holdfast.Problem{
+			Class: holdfast.Refused, What: "there is no repository in " + at.String(),
+			Why: "The node cannot come back from it.",
+			Do:  "Look whether the place is mounted and spelled as on the lost machine: a bucket has a prefix too.",
+		}
 	case vacant:
 		return r.mayStore(ctx, p)
 	case holdfast.ClassOf(err) == holdfast.Refused:

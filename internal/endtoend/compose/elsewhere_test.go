@@ -4,20 +4,32 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"holdfast"
 	"holdfast/internal/splicetest/bundle"
+	"holdfast/internal/storetest"
 )
 
-// What an operator carries to another machine: the repository and its password.
+// carryTo is another machine of the operator, with the password of the repository
+// and the keys of the bucket that has a copy of it.
 func (s *site) carryTo(t *testing.T, again *bundle.Bundle) *site {
 	t.Helper()
-	next := &site{Bundle: again, dir: t.TempDir(), docker: s.docker}
-	check(t, os.CopyFS(filepath.Join(next.dir, "carried"), os.DirFS(filepath.Join(s.dir, "repository"))))
+	next := &site{Bundle: again, dir: t.TempDir(), docker: s.docker, env: s.env}
 	check(t, os.WriteFile(filepath.Join(next.dir, "carried.password"), must(os.ReadFile(filepath.Join(s.dir, "repository.password")))(t), 0o600))
 	return next
+}
+
+// copyToBucket sends everything to a bucket, and returns its address.
+func (s *site) copyToBucket(t *testing.T) string {
+	t.Helper()
+	bucket := storetest.S3(t)
+	id, secret := must(bucket.Access.ID(t.Context()))(t), must(bucket.Access.Secret(t.Context()))(t)
+	s.env = append(s.env, "AWS_ACCESS_KEY_ID="+id.Reveal(), "AWS_SECRET_ACCESS_KEY="+secret.Reveal())
+	s.holdfast(t, 0, "repository", "copy", "--to", bucket.Place.String())
+	return bucket.Place.String()
 }
 
 // contains makes sure that all of it was said.
@@ -50,8 +62,8 @@ func (s *site) nothing(t *testing.T) {
 
 // A machine is lost. The node comes back where nothing of it is: first with the
 // configuration carried over and not even the bundle's files there; then in
-// another place under another name, with nothing carried over but the
-// repository and its password, before somebody at a terminal.
+// another place under another name, from a bucket and with nothing carried over but
+// the repository's password, by one command before somebody at a terminal.
 func TestANodeComesBackWhereNothingOfItIs(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
@@ -82,9 +94,11 @@ func TestANodeComesBackWhereNothingOfItIs(t *testing.T) {
 		t.Error("the set's .env was not written")
 	}
 
+	bucket := s.copyToBucket(t)
 	again := s.carryTo(t, s.Elsewhere(t))
+	fromBucket := []string{"init", "--repository", bucket, "--repository-password", "file:carried.password", "--project", again.Project}
 	there := damaged{site: again, set: d.set, identity: d.identity, whole: d.whole}
-	said, exit = again.terminal(t, "yes", "init", "--repository", "carried", "--repository-password", "file:carried.password", "--project", again.Project, "--bundle", again.Dir)
+	said, exit = again.terminal(t, "yes", append(slices.Clone(fromBucket), "--bundle", again.Dir)...)
 	if exit != 0 {
 		t.Fatalf("init from the repository: exit code %d\n%s", exit, said)
 	}
@@ -99,7 +113,8 @@ func TestANodeComesBackWhereNothingOfItIs(t *testing.T) {
 		t.Errorf("no was said to restore: exit code %d\n%s", exit, said)
 	}
 	again.nothing(t)
-	said, exit = again.terminal(t, "yes", "restore", "latest")
+	check(t, os.Remove(filepath.Join(again.dir, "holdfast.yaml")))
+	said, exit = again.terminal(t, "yes", append(slices.Clone(fromBucket), "--bundle", again.Dir, "--restore")...)
 	if exit != 0 {
 		t.Fatalf("restore elsewhere: exit code %d\n%s", exit, said)
 	}
@@ -124,7 +139,7 @@ func TestANodeComesBackWhereNothingOfItIs(t *testing.T) {
 	// which must not be captured under the name of the lost one.
 	check(t, again.Wreck(ctx, bundle.VolumeGone))
 	check(t, again.Start(ctx))
-	other := []string{"init", "--config", "other.yaml", "--yes", "--project", again.Project, "--repository", "carried", "--repository-password", "file:carried.password", "--recovery-key-file", "other.key"}
+	other := append(slices.Clone(fromBucket), "--config", "other.yaml", "--yes", "--recovery-key-file", "other.key")
 	contains(t, again.holdfast(t, 7, other...).err, "are of participant demo-validator-1::", "and here runs participant demo-validator-1::")
 	again.holdfast(t, 0, append(other, "--no-backup")...)
 	contains(t, again.holdfast(t, 0, "restore", "latest", "--config", "other.yaml").out, "the live database is that of another participant")
