@@ -1,6 +1,9 @@
 package holdfast
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Method is a way to capture.
 type Method string
@@ -176,4 +179,10 @@ func (s Set) Part(name ComponentName) (Part, bool) {
 		}
 	}
 	return Part{}, false
+}
+
+// KeptElsewhere reports whether something of the set is a snapshot that a platform
+// keeps: then its rows are not all in the repository. It needs no content.
+func (s Set) KeptElsewhere() bool {
+	return slices.ContainsFunc(s.Captures, func(c Capture) bool { return c.Method == Snapshot })
 }

@@ -34,6 +34,8 @@ const (
 	OneProgramAlive         Code = "one_program_alive"
 	LocksWithstandAttack    Code = "locks_withstand_attack"
 	LocksExtended           Code = "locks_extended"
+	ProviderKeepsSnapshots  Code = "provider_keeps_snapshots"
+	RowsInRepository        Code = "rows_in_repository"
 	TakenOverHolds          Code = "taken_over_holds"
 )
 
@@ -198,6 +200,33 @@ func routes() []Entry {
 				"If locks are missing, lock everything: `holdfast repository lock MODE:PERIOD`.",
 			DependsOn: []Code{RepositoryReadable, LocksWithstandAttack},
 			judge:     locksExtended,
+		},
+		{
+			Code:  ProviderKeepsSnapshots,
+			Title: "the provider can take the next snapshots, and keeps those it has",
+			Observed: "The snapshots that the account may still take, and the deletion protection of each instance. " +
+				"Violated when fewer than 12 are left, two days at six sets a day, or when the protection is off. " +
+				"A node whose databases are dumped is not judged.",
+			Why: "A full account refuses the next snapshot. " +
+				"One call deletes an instance that is not protected, and its automated backups with it.",
+			Consequence: "Soon no set is taken, or one mistake deletes the live databases.",
+			Next: "Keep fewer sets in `retention:`, or have the quota raised. " +
+				"Turn deletion protection on in the provider's console. Then `holdfast config check --live`.",
+			judge: providerKeepsSnapshots,
+		},
+		{
+			Code:  RowsInRepository,
+			Title: "a provider's snapshots are not the only copy of the rows",
+			Observed: "The newest proven set whose rows are in the repository itself, where later sets refer to snapshots. " +
+				"Violated when it is older than 8 days, or when there is none. " +
+				"Where the newest set has its rows, nothing is judged.",
+			Why: "A snapshot stays in the provider's account and cannot be read elsewhere. " +
+				"A second copy of a set that refers to one has the reference alone.",
+			Consequence: "Who closes or empties the account takes every set and every copy of it.",
+			Next: "Read the rows into the repository: `holdfast backup --dump`. " +
+				"`holdfast run` does it every `rds.dump_every`, a week.",
+			DependsOn: []Code{RepositoryReadable, PostgresCadence},
+			judge:     rowsInRepository,
 		},
 	}
 }

@@ -118,6 +118,24 @@ func lockedLately() Locks {
 	}
 }
 
+// rented is an instance at a provider with which nothing is wrong.
+func rented() Instance {
+	return Instance{Name: "splice", Keeper: "rds eu-central-1", Used: 40, Most: 100, Protected: true}
+}
+
+// snapshots makes those sets, by their places, refer to a provider's snapshots.
+func (o *Observations) snapshots(of ...int) {
+	r, _ := o.Repository.Get()
+	for _, n := range of {
+		captures := slices.Clone(r.Sets[n].Captures)
+		for i := range captures {
+			captures[i].Method = holdfast.Snapshot
+		}
+		r.Sets[n].Captures = captures
+	}
+	o.Repository = holdfast.Known(r)
+}
+
 // healthy is a node for which everything holds at noon.
 func healthy() *Observations {
 	live := func(facts holdfast.Facts) holdfast.Observed[observed.Database] {
@@ -142,6 +160,7 @@ func healthy() *Observations {
 		Metrics:  holdfast.Known(observed.Metrics{LastSequenced: noon.Add(-time.Minute)}),
 		Beside:   holdfast.Known([]string{}),
 		Locks:    holdfast.Known(lockedLately()),
+		Provider: holdfast.Known([]Instance{}),
 		Restore:  holdfast.Known(""),
 		Data:     holdfast.Known(holdfast.Finding{Verdict: holdfast.Holds, Evidence: "in volume data"}),
 		Alive:    holdfast.Known(holdfast.Finding{Verdict: holdfast.Holds, Evidence: "database participant-4 has participant"}),
@@ -200,7 +219,7 @@ func TestEveryConditionHoldsForAHealthyNode(t *testing.T) {
 			t.Errorf("%+v", c)
 		}
 	}
-	if r.Verdict != holdfast.Holds || r.Err() != nil || len(r.Conditions) != 29 {
+	if r.Verdict != holdfast.Holds || r.Err() != nil || len(r.Conditions) != 31 {
 		t.Errorf("%s, %v, %d conditions", r.Verdict, r.Err(), len(r.Conditions))
 	}
 	if len(r.Runways) != 3 || r.Runways[0].Left == nil || *r.Runways[0].Left != 30*day-time.Minute || r.Runways[0].SV != "SV-1" {

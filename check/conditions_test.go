@@ -28,7 +28,7 @@ func TestEvaluate(t *testing.T) {
 			map[Code]Code{PostgresCadence: RepositoryReadable, SnapshotOrdering: RepositoryReadable, HistoricalSpacing: RepositoryReadable, UsersSinceBackup: RepositoryReadable,
 				RestorePointRetained: RepositoryReadable, OldSynchronizer: RepositoryReadable, LSURetention: RepositoryReadable, IdentitiesBackedUp: RepositoryReadable,
 				RestoreProven: RepositoryReadable, SchemaComesBack: RepositoryReadable, TakenOverHolds: RepositoryReadable, RecoveryKeyTested: RepositoryReadable, SecondCopy: RepositoryReadable, SpaceForRestore: RepositoryReadable,
-				LocksWithstandAttack: RepositoryReadable, LocksExtended: RepositoryReadable}},
+				LocksWithstandAttack: RepositoryReadable, LocksExtended: RepositoryReadable, RowsInRepository: RepositoryReadable}},
 		{"a manifest does not read", func(o *Observations) {
 			o.Repository = with(o.Repository, func(r *Repository) { r.Unreadable = []string{"20260101T000000Z-aa: cut off"} })
 		}, map[Code]string{RepositoryReadable: "violated: 1 set of this node cannot be read: 20260101T000000Z-aa"}, nil},
@@ -36,7 +36,7 @@ func TestEvaluate(t *testing.T) {
 			map[Code]string{PostgresCadence: "violated: no proven set", RecoveryRoute: "violated: closed: no set holds identities", IdentitiesBackedUp: "violated: no set"},
 			map[Code]Code{SnapshotOrdering: PostgresCadence, HistoricalSpacing: PostgresCadence, UsersSinceBackup: PostgresCadence, RestorePointRetained: PostgresCadence,
 				OldSynchronizer: PostgresCadence, LSURetention: PostgresCadence, SpaceForRestore: PostgresCadence, RecoveryKeyTested: IdentitiesBackedUp,
-				SchemaComesBack: PostgresCadence}},
+				SchemaComesBack: PostgresCadence, RowsInRepository: PostgresCadence}},
 		{"the newest set is late", func(o *Observations) {
 			o.sets(setAt(noon.Add(-9*time.Hour), 5), setAt(noon.Add(-5*time.Hour), 5))
 		}, map[Code]string{PostgresCadence: "violated: 5h0m old"}, nil},
@@ -248,6 +248,28 @@ func TestEvaluate(t *testing.T) {
 		{"a blob without a lock", func(o *Observations) {
 			o.Locks = with(o.Locks, func(l *Locks) { l.Until, l.Of = time.Time{}, "p00" })
 		}, map[Code]string{LocksExtended: "violated: p00 has no lock"}, nil},
+		{"a provider that protects, with room", func(o *Observations) { o.Provider = holdfast.Known([]Instance{rented()}) }, nil, nil},
+		{"a provider that does not answer", func(o *Observations) { o.Provider = holdfast.Unknown[[]Instance]("refused") },
+			map[Code]string{ProviderKeepsSnapshots: "cannot tell: refused"}, nil},
+		{"an account that is nearly full", func(o *Observations) {
+			i := rented()
+			i.Used = 89
+			o.Provider = holdfast.Known([]Instance{rented(), i})
+		}, map[Code]string{ProviderKeepsSnapshots: "violated: rds eu-central-1 has 89 of 100 snapshots, so 11 are left"}, nil},
+		{"an instance that one call deletes", func(o *Observations) {
+			i := rented()
+			i.Protected = false
+			o.Provider = holdfast.Known([]Instance{i})
+		}, map[Code]string{ProviderKeepsSnapshots: "violated: deletion protection of splice is off"}, nil},
+		{"snapshots are the only copy", func(o *Observations) { o.snapshots(0, 1, 2) },
+			map[Code]string{RowsInRepository: "violated: every proven set refers to snapshots"}, nil},
+		{"a set before the snapshots has its rows", func(o *Observations) { o.snapshots(1, 2) }, nil, nil},
+		{"rows that are old", func(o *Observations) {
+			o.snapshots(1, 2)
+			r, _ := o.Repository.Get()
+			old := setAt(noon.Add(-9*day), 5)
+			o.sets(append([]holdfast.Set{old}, r.Sets[1:]...)...)
+		}, map[Code]string{RowsInRepository: "violated: and 9d old; the limit is 8d", HistoricalSpacing: "violated: 8d19h apart"}, nil},
 		{"data that the next stop loses", func(o *Observations) {
 			o.Data = holdfast.Known(holdfast.Finding{Verdict: holdfast.Violated, Evidence: "it lies in the container itself"})
 		}, map[Code]string{DataOutlivesStop: "violated: in the container itself"}, nil},
@@ -263,7 +285,7 @@ func TestEvaluate(t *testing.T) {
 			map[Code]string{ClockSane: "violated: in the future", RecoveryRoute: "violated: no proven set", IdentitiesBackedUp: "violated: no set"},
 			map[Code]Code{PostgresCadence: ClockSane, SnapshotOrdering: PostgresCadence, HistoricalSpacing: PostgresCadence, UsersSinceBackup: PostgresCadence, RestorePointRetained: PostgresCadence,
 				OldSynchronizer: PostgresCadence, LSURetention: PostgresCadence, SpaceForRestore: PostgresCadence, RecoveryKeyTested: IdentitiesBackedUp,
-				SchemaComesBack: PostgresCadence}},
+				SchemaComesBack: PostgresCadence, RowsInRepository: PostgresCadence}},
 		{"this clock differs from all others", func(o *Observations) {
 			for i := range o.Scans {
 				o.Scans[i].Clock = holdfast.Known(-time.Hour)

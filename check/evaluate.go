@@ -125,6 +125,10 @@ var (
 		"whether what is locked can be deleted",
 		"Look at the retention of the bucket or container yourself: docs/places.md.",
 	}
+	inProvider = input{
+		"the instances at the provider",
+		"Let the node describe them, as docs/policies/rds-backup.json does: `holdfast config check --live`.",
+	}
 	inContainers = input{
 		"the containers of the node",
 		"Start the Docker daemon, or correct `compose:`. `holdfast node show` shows what is found.",

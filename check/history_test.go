@@ -170,6 +170,7 @@ func moment(life history.Life, k int, r *rand.Rand) (check.Observations, time.Ti
 		Copy:       holdfast.Known(check.Copy{Where: "c", Sets: []check.CopiedSet{{ID: lag.ID, State: holdfast.Proven, Ended: lag.Ended.Wall}}}),
 		Beside:     holdfast.Known([]string{}),
 		Locks:      holdfast.Known(check.Locks{Where: "/backups"}),
+		Provider:   holdfast.Known([]check.Instance{}),
 		Declared:   check.Declared{Retention: []check.Retention{{SV: check.EverySV, Keeps: 30 * day, Source: "declared"}}, NoPruning: participant.Pruning == nil},
 	}
 	return o, now

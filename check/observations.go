@@ -32,6 +32,7 @@ type Observations struct {
 	Data       holdfast.Observed[holdfast.Finding] // whether the databases outlive their containers
 	Alive      holdfast.Observed[holdfast.Finding] // whether no database has two programs of its kind
 	Locks      holdfast.Observed[Locks]
+	Provider   holdfast.Observed[[]Instance] // whose snapshots are the node's sets; none where it is dumped
 	Declared   Declared
 	Limits     Limits
 }
@@ -74,6 +75,15 @@ type Locks struct {
 	Default  string    // what the bucket retains every blob for; "": for nothing
 	Tried    *record.Attacks
 	Untried  string // why nothing can be tried there; "" where it can
+}
+
+// Instance is a database server at a provider that takes its snapshots.
+type Instance struct {
+	Name      string
+	Keeper    string // who keeps the snapshots
+	Used      int    // snapshots that the account has
+	Most      int    // snapshots that it may have
+	Protected bool   // against deletion
 }
 
 // CopiedSet is one set in a copy.

@@ -15,6 +15,9 @@ type RDS struct {
 	Await    Duration `yaml:"await"`    // for an instance that is not available; 30m when zero
 	Within   Duration `yaml:"within"`   // for a snapshot to become available; 6h when zero
 	Poll     Duration `yaml:"poll"`     // between two questions; 15s when zero
+	// DumpEvery is how often a service dumps the databases as well, so that their rows
+	// are in the repository itself; 7d when zero.
+	DumpEvery Duration `yaml:"dump_every"`
 }
 
 // RDSDatabase says where in RDS a database is.

@@ -21,8 +21,22 @@ import (
 func (p *Parts) Backup(
 	ctx context.Context, wait time.Duration, fn func(context.Context, backup.Job) error,
 ) error {
+	return p.backupBy(ctx, wait, p.sources, fn)
+}
+
+// BackupOfRows is Backup, with every database dumped, those too whose snapshots a
+// provider takes: the rows come out of the provider's account.
+func (p *Parts) BackupOfRows(
+	ctx context.Context, wait time.Duration, fn func(context.Context, backup.Job) error,
+) error {
+	return p.backupBy(ctx, wait, p.dumpers, fn)
+}
+
+func (p *Parts) backupBy(
+	ctx context.Context, wait time.Duration, by sourcing, fn func(context.Context, backup.Job) error,
+) error {
 	return p.whileOpening(ctx, func(ctx context.Context, o *Opening) error {
-		job, err := p.backupTo(ctx, o, wait)
+		job, err := p.backupTo(ctx, o, wait, by)
 		if err != nil {
 			return err
 		}
@@ -30,12 +44,14 @@ func (p *Parts) Backup(
 	})
 }
 
-func (p *Parts) backupTo(ctx context.Context, store backup.Store, wait time.Duration) (backup.Job, error) {
+func (p *Parts) backupTo(
+	ctx context.Context, store backup.Store, wait time.Duration, by sourcing,
+) (backup.Job, error) {
 	live, err := p.Databases(ctx)
 	if err != nil {
 		return backup.Job{}, err
 	}
-	taken, err := p.sources(ctx, live)
+	taken, err := by(ctx, live)
 	if err != nil {
 		return backup.Job{}, err
 	}
@@ -81,6 +97,18 @@ func (p *Parts) Look(ctx context.Context) ([]observed.Outlook, error) {
 type sources struct {
 	of       map[holdfast.ComponentName]backup.Source
 	together [][]holdfast.ComponentName
+}
+
+// sourcing says how each component is captured.
+type sourcing func(context.Context, databases.Live) (sources, error)
+
+// dumpers dumps every component.
+func (p *Parts) dumpers(_ context.Context, live databases.Live) (sources, error) {
+	out := sources{of: map[holdfast.ComponentName]backup.Source{}}
+	for name, at := range live.Addresses {
+		out.of[name] = p.dumper(at)
+	}
+	return out, nil
 }
 
 // sources captures each component by the configured method.

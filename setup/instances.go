@@ -11,7 +11,6 @@ import (
 	"holdfast/capture/instances"
 	"holdfast/capture/postgres"
 	"holdfast/capture/rds"
-	"holdfast/config"
 	"holdfast/content"
 	"holdfast/databases"
 	"holdfast/restore"
@@ -84,11 +83,7 @@ func (p *Parts) instances(ctx context.Context, d databases.Target) (instances.Ta
 // history is what restores have left: databases next to others and, of a node on
 // a provider's instances, instances.
 func (p *Parts) history(ctx context.Context, d databases.Target, o RestoreOptions) (restore.History, error) {
-	rented := false
-	for _, of := range p.Config.Databases {
-		rented = rented || of.Method == config.MethodRDS
-	}
-	if !rented || len(o.To) > 0 {
+	if !p.rented() || len(o.To) > 0 {
 		return d, nil
 	}
 	made, err := p.instances(ctx, d)

@@ -46,7 +46,7 @@ func (p *Parts) Observe(ctx context.Context) (check.Observations, error) {
 		Restore: func(ctx context.Context) (string, error) { return p.observeRestore(ctx, live) },
 		Data:    p.observeData,
 		Alive:   func(ctx context.Context) (holdfast.Finding, error) { return p.observeAlive(ctx, live) },
-		Locks:   p.observeLocks,
+		Locks:   p.observeLocks, Provider: p.observeProvider,
 	}.Gather(ctx)
 	if clear := p.ClearFile(); clear.IsThere() {
 		seen.Clear = clear.Path

@@ -1,6 +1,7 @@
 package setup
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"holdfast/capture/postgres"
 	"holdfast/capture/rds"
 	"holdfast/capture/snapshot"
+	"holdfast/check"
 	"holdfast/config"
 	"holdfast/databases"
 	"holdfast/repository"
@@ -99,9 +101,67 @@ func (p *Parts) shelves(ctx context.Context) ([]rds.Source, error) {
 	return out, nil
 }
 
-// roomWanted is how many more snapshots an account should take: those of two days
-// at six sets a day.
-const roomWanted = 12
+// dumpedWeekly is how often the databases are dumped whose snapshots a provider takes,
+// unless the configuration says so.
+const dumpedWeekly = 7 * 24 * time.Hour
+
+// rowsDue reports whether the rows of databases whose snapshots a provider takes are
+// to be read into the repository again: the provider's account may be lost as a whole.
+func (p *Parts) rowsDue(ctx context.Context) (bool, error) {
+	if !p.rented() {
+		return false, nil
+	}
+	r, err := p.Repository(ctx)
+	if err != nil {
+		return false, err
+	}
+	entries, err := r.Sets(ctx, p.Node.Name)
+	if err != nil {
+		return false, err
+	}
+	since := time.Now().Add(-cmp.Or(time.Duration(p.Config.RDS.DumpEvery), dumpedWeekly))
+	recent := slices.DeleteFunc(entries, func(e repository.Entry) bool {
+		return e.State != holdfast.Proven || e.Ended.Before(since)
+	})
+	list, err := r.ManifestsOf(ctx, recent)
+	if err != nil {
+		return false, err
+	}
+	return !slices.ContainsFunc(list, func(m repository.Read) bool { return m.Err == nil && !m.Set.KeptElsewhere() }), nil
+}
+
+// rented reports whether a provider takes snapshots of one of the databases.
+func (p *Parts) rented() bool {
+	for _, d := range p.Config.Databases {
+		if d.Method == config.MethodRDS {
+			return true
+		}
+	}
+	return false
+}
+
+// observeProvider looks at the instances whose snapshots are the node's sets.
+func (p *Parts) observeProvider(ctx context.Context) ([]check.Instance, error) {
+	shelves, err := p.shelves(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := []check.Instance{}
+	for _, shelf := range shelves {
+		server, err := shelf.Server(ctx)
+		if err != nil {
+			return nil, err
+		}
+		room, err := shelf.Room(ctx)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, check.Instance{
+			Name: server.Name, Keeper: server.Keeper, Used: room.Used, Most: room.Most, Protected: server.Protected,
+		})
+	}
+	return out, nil
+}
 
 // tryProvider looks at what keeps the provider from taking snapshots one day, and
 // at what their instances can be lost by.
@@ -126,7 +186,7 @@ func (p *Parts) tryProvider(ctx context.Context) []Finding {
 func roomFor(server snapshot.Server, room snapshot.Room, err error) Finding {
 	subject := server.Name + ", room for snapshots"
 	found := fmt.Sprintf("%s has %d of %d manual snapshots", server.Keeper, room.Used, room.Most)
-	if err != nil || room.Left() >= roomWanted {
+	if err != nil || room.Left() >= check.RoomWanted {
 		return Found(subject, found, err)
 	}
 	return Finding{

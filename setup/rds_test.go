@@ -6,10 +6,13 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"holdfast"
 	"holdfast/backup"
+	"holdfast/check"
 	"holdfast/config"
 	"holdfast/content"
 	"holdfast/internal/splicetest"
@@ -261,4 +264,52 @@ func rdsActions(t *testing.T, file string) []string {
 		out = append(out, s.Action...)
 	}
 	return out
+}
+
+// The databases of a node whose snapshots RDS takes are dumped as well: at first, and
+// when the last dump is old. Its set is drilled as any other, and check says what
+// stands between the node and the loss of the account.
+func TestRowsOfRDSComeIntoTheRepository(t *testing.T) {
+	node := splicetest.NewNode(t, splicetest.NodeOptions{TCP: true})
+	account := rdsapi.New(t, rdsapi.Instance{ID: "canton", Server: node.Participant})
+	p := rented(t, account, node, "canton", "canton")
+	judged := func(code check.Code) check.Condition {
+		t.Helper()
+		seen, err := p.Observe(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return check.Make(seen, time.Now()).Only(code).Conditions[0]
+	}
+	backedUp(t, p)
+	if c := judged(check.RowsInRepository); c.Verdict != holdfast.Violated {
+		t.Errorf("snapshots alone: %+v", c)
+	}
+	if c := judged(check.ProviderKeepsSnapshots); c.Verdict != holdfast.Violated || !strings.Contains(c.Evidence, "protection of canton is off") {
+		t.Errorf("the instance: %+v", c)
+	}
+	for _, due := range []bool{true, false} {
+		if got, err := setup.RowsDue(t.Context(), p); err != nil || got != due {
+			t.Errorf("a dump is due: %t, %v; want %t", got, err, due)
+		}
+		if err := setup.TakeSet(t.Context(), p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r, err := p.Repository(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, err := r.Manifests(t.Context(), "demo")
+	if err != nil || len(list) != 3 {
+		t.Fatalf("%d sets, %v", len(list), err)
+	}
+	for n, elsewhere := range []bool{true, false, true} {
+		if s := list[n].Set; s.State != holdfast.Proven || s.KeptElsewhere() != elsewhere {
+			t.Errorf("set %d is %s, and kept elsewhere: %t", n, s.State, s.KeptElsewhere())
+		}
+	}
+	if c := judged(check.RowsInRepository); c.Verdict != holdfast.Holds {
+		t.Errorf("after a dump: %+v", c)
+	}
 }

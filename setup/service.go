@@ -226,7 +226,13 @@ func takeSet(ctx context.Context, p *Parts) error {
 // takeSet takes a set. One that is stored and not proven is no failure of the
 // backup, and is said apart.
 func (p *Parts) takeSet(ctx context.Context) (unproven, err error) {
-	err = p.Backup(ctx, 0, func(ctx context.Context, job backup.Job) error {
+	take := p.Backup
+	if due, err := p.rowsDue(ctx); err != nil {
+		return nil, err
+	} else if due {
+		take = p.BackupOfRows
+	}
+	err = take(ctx, 0, func(ctx context.Context, job backup.Job) error {
 		set, err := job.Run(ctx)
 		if err != nil && set.ID != "" && ctx.Err() == nil {
 			unproven = err

@@ -46,6 +46,8 @@ type Sources struct {
 	Alive func(ctx context.Context) (holdfast.Finding, error)
 	// Locks are those of the repository, once it has opened.
 	Locks func(ctx context.Context) (check.Locks, error)
+	// Provider has the instances whose snapshots a provider takes.
+	Provider func(ctx context.Context) ([]check.Instance, error)
 }
 
 // Repository is where sets rest, as a check looks at it.
@@ -92,6 +94,7 @@ func (s Sources) Gather(ctx context.Context) (check.Observations, error) {
 		func(ctx context.Context) { o.Data = holdfast.Observe(s.Data(ctx)) },
 		func(ctx context.Context) { o.Alive = holdfast.Observe(s.Alive(ctx)) },
 		func(ctx context.Context) { o.Locks = holdfast.Observe(s.Locks(ctx)) },
+		func(ctx context.Context) { o.Provider = holdfast.Observe(s.Provider(ctx)) },
 	} {
 		g.Go(func() error {
 			ctx, cancel := context.WithTimeout(ctx, patience)

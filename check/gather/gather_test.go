@@ -37,6 +37,9 @@ func away() Sources {
 		Data:    func(context.Context) (holdfast.Finding, error) { return holdfast.Finding{}, err },
 		Alive:   func(context.Context) (holdfast.Finding, error) { return holdfast.Finding{}, err },
 		Locks:   func(context.Context) (check.Locks, error) { return check.Locks{}, err },
+		Provider: func(context.Context) ([]check.Instance, error) {
+			return nil, err
+		},
 	}
 }
 
@@ -54,7 +57,7 @@ func TestWhatIsAwayIsSaidInItsPlace(t *testing.T) {
 	for what, why := range map[string]string{
 		"drills": o.Drills.Missing(), "key tests": o.KeyTests.Missing(), "disproofs": o.Disproofs.Missing(), "database": o.Live["app"].Missing(), "identities": o.Identities.Missing(),
 		"app": o.App.Missing(), "admin": o.Admin.Missing(), "metrics": o.Metrics.Missing(), "copy": o.Copy.Missing(), "beside": o.Beside.Missing(),
-		"restore": o.Restore.Missing(),
+		"restore": o.Restore.Missing(), "provider": o.Provider.Missing(),
 	} {
 		if why != "away" {
 			t.Errorf("%s: %q", what, why)

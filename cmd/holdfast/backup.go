@@ -17,7 +17,7 @@ import (
 )
 
 func newBackup(a *app) *cobra.Command {
-	var dryRun, full bool
+	var dryRun, full, rows bool
 	var wait time.Duration
 	c := &cobra.Command{
 		Use:   "backup",
@@ -28,6 +28,9 @@ from the clock and from its contents, and read back.
 
 Rows that did not change since the last set are not read again: they are taken
 over from it, by a rule that is exact. Each is read at least every dump.reread.
+
+A provider's snapshots stay in its account. With --dump the rows of such
+databases are read into the repository; "holdfast run" does it once a week.
 
 Exit code 0 means a proven set. 3 means that the set is stored but something
 the proof needs is missing. 4 means that rows changed without a transaction:
@@ -41,7 +44,11 @@ the set is read in full and stored, and earlier ones are in doubt.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			a.ifInterrupted = "No set was published. What was stored is found again by the next run."
 			return a.with(cmd.Context(), func(p *setup.Parts) error {
-				return p.Backup(cmd.Context(), wait, func(ctx context.Context, job backup.Job) error {
+				take := p.Backup
+				if rows {
+					take = p.BackupOfRows
+				}
+				return take(cmd.Context(), wait, func(ctx context.Context, job backup.Job) error {
 					job.Full = full
 					if dryRun {
 						return a.planBackup(ctx, job)
@@ -53,6 +60,7 @@ the set is read in full and stored, and earlier ones are in doubt.`,
 	}
 	c.Flags().BoolVarP(&dryRun, "dry-run", "n", false, "look at everything, capture nothing")
 	c.Flags().BoolVar(&full, "full", false, "read every row, take nothing over from the last set")
+	c.Flags().BoolVar(&rows, "dump", false, "dump every database, those too whose snapshots a provider takes")
 	c.Flags().BoolVarP(&a.quiet, "quiet", "q", false, "print nothing of a set that is proven, other than what --output json asks for")
 	c.Flags().DurationVar(&wait, "wait", 0, "how long to wait for another run of this node to end")
 	return c

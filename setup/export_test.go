@@ -1,0 +1,9 @@
+package setup
+
+import "context"
+
+// RowsDue reports whether the next set of a service is to be a dump.
+func RowsDue(ctx context.Context, p *Parts) (bool, error) { return p.rowsDue(ctx) }
+
+// TakeSet takes a set as a service does.
+func TakeSet(ctx context.Context, p *Parts) error { return takeSet(ctx, p) }
