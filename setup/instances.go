@@ -11,7 +11,6 @@ import (
 	"holdfast/capture/instances"
 	"holdfast/capture/postgres"
 	"holdfast/capture/rds"
-	"holdfast/content"
 	"holdfast/databases"
 	"holdfast/restore"
 	"holdfast/step"
@@ -22,8 +21,7 @@ import (
 // refused by whoever looks at it, and so is a snapshot of any other keeper.
 func (p *Parts) refers(set holdfast.Set, o RestoreOptions) bool {
 	return len(o.To) == 0 && slices.ContainsFunc(set.Parts(), func(c holdfast.Part) bool {
-		reference, is := c.Content.(content.Reference)
-		return is && rds.Keeps(reference) && (len(o.Only) == 0 || slices.Contains(o.Only, c.Component))
+		return rds.Keeps(c.Capture) && (len(o.Only) == 0 || slices.Contains(o.Only, c.Component))
 	})
 }
 

@@ -87,8 +87,11 @@ func (a Account) cluster(ctx context.Context, id string) (types.DBCluster, error
 // Keeper is what a manifest calls the account's RDS.
 func (a Account) Keeper() string { return keeper + a.Region }
 
-// Keeps reports whether a snapshot is one that RDS keeps, of any region.
-func Keeps(r content.Reference) bool { return strings.HasPrefix(r.Keeper, keeper) }
+// Keeps reports whether a capture is a snapshot that RDS keeps, of any region.
+func Keeps(c holdfast.Capture) bool {
+	r, is := c.Content.(content.Reference)
+	return is && strings.HasPrefix(r.Keeper, keeper)
+}
 
 const keeper = "rds "
 
