@@ -56,6 +56,7 @@ func (c *fakeClock) pass(d time.Duration) {
 type world struct {
 	clock   *fakeClock
 	backups []time.Time
+	jitter  time.Duration
 	failing func(now time.Time) bool
 	away    bool      // the repository
 	holding time.Time // until then another run holds the node
@@ -68,7 +69,7 @@ var begin = time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
 
 func (w *world) node(more ...daemon.Task) daemon.Node {
 	backup := daemon.Task{
-		Task: schedule.Task{Name: "backup", Rule: schedule.Every(4 * time.Hour), First: true},
+		Task: schedule.Task{Name: "backup", Rule: schedule.Every(4 * time.Hour), First: true, Jitter: w.jitter},
 		Do: func(context.Context) error {
 			began := w.clock.Now()
 			w.clock.pass(10 * time.Minute)
@@ -142,6 +143,24 @@ func TestADay(t *testing.T) {
 	}
 	if w.asked > 3*len(w.backups) {
 		t.Errorf("the repository was asked %d times", w.asked)
+	}
+}
+
+// With jitter no set is older than its interval, although each takes a while and
+// other tasks run too.
+func TestADayWithJitter(t *testing.T) {
+	w := world{jitter: 10 * time.Minute}
+	w.run(t, 24*time.Hour+time.Minute, daemon.Task{
+		Task: schedule.Task{Name: "check", Rule: schedule.Every(time.Hour), Jitter: w.jitter},
+		Do:   func(context.Context) error { w.clock.pass(20 * time.Second); return nil },
+	})
+	if len(w.backups) != 7 {
+		t.Errorf("%v", w.backups)
+	}
+	for i := 1; i < len(w.backups); i++ {
+		if gap := w.backups[i].Sub(w.backups[i-1]); gap > 4*time.Hour || gap < 4*time.Hour-w.jitter {
+			t.Errorf("%v between two sets", gap)
+		}
 	}
 }
 

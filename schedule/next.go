@@ -10,8 +10,11 @@ import (
 type Task struct {
 	Name   string
 	Rule   Rule
-	Window Window        // in which it may begin
-	Jitter time.Duration // at most how much later than a time of the calendar; the same for a node each time
+	Window Window // in which it may begin
+	// Jitter is at most how far from its time it begins, the same for a node each
+	// time: later than a time of the calendar, and earlier than an interval ends, by
+	// a small share of it, so that nothing gets older than its interval.
+	Jitter time.Duration
 	// First is for the task that everything else gives way to: one that would
 	// still run when this is due again begins behind it.
 	First bool
@@ -91,10 +94,7 @@ func (t Task) next(now time.Time, node string, p Past) (Decision, bool) {
 			d.Due = t.Rule.Next(p.Tried)
 		}
 	default:
-		d.Due = t.Rule.Next(p.Done)
-		if t.Rule.cron != nil {
-			d.Due = d.Due.Add(offset(node, t.Name, t.Jitter))
-		}
+		d.Due = t.due(node, p.Done)
 		d.Why = t.Rule.String()
 		if late := now.Sub(d.Due); late > Tolerance {
 			d.Why = fmt.Sprintf("%s; it is late by %v", d.Why, late.Round(time.Second))
@@ -117,6 +117,19 @@ func (t Task) next(now time.Time, node string, p Past) (Decision, bool) {
 		d.At = t.Window.Open(d.At)
 	}
 	return d, true
+}
+
+// earlyShare is which part of an interval a node may begin early: of four hours
+// ten minutes. Nodes that began together drift apart, as each has its own period.
+const earlyShare = 24
+
+// due is when the task is due again after it was done, with the node's jitter.
+func (t Task) due(node string, done time.Time) time.Time {
+	at := t.Rule.Next(done)
+	if t.Rule.cron != nil {
+		return at.Add(offset(node, t.Name, t.Jitter))
+	}
+	return at.Add(-offset(node, t.Name, min(t.Jitter, t.Rule.every/earlyShare)))
 }
 
 // Tolerance is how far clocks may differ, and how late something may be, before

@@ -225,6 +225,36 @@ func TestJitter(t *testing.T) {
 	}
 }
 
+// Intervals end a little early, each node's by its own measure: never later than
+// they say, and nodes that are started together do not stay together.
+func TestJitterOfIntervals(t *testing.T) {
+	for _, c := range []struct{ every, most time.Duration }{
+		{time.Minute, 2500 * time.Millisecond}, {time.Hour, 150 * time.Second}, {4 * time.Hour, 10 * time.Minute},
+		{7 * 24 * time.Hour, 10 * time.Minute},
+	} {
+		task := schedule.Task{Name: "backup", Rule: schedule.Every(c.every), Jitter: 10 * time.Minute}
+		began := when(t, "2026-11-26T12:00Z")
+		seen := map[time.Time]bool{}
+		const nodes, rounds = 200, 6
+		for i := range nodes {
+			at, period := began, time.Duration(0)
+			for range rounds {
+				d := schedule.Next(at, fmt.Sprint("node-", i), []schedule.Task{task},
+					map[string]schedule.Past{"backup": {Done: at}})
+				gap := d.At.Sub(at)
+				if gap > c.every || gap < c.every-c.most || period != 0 && gap != period {
+					t.Fatalf("%v, node %d: %v after %v", c.every, i, gap, period)
+				}
+				at, period = d.At, gap
+			}
+			seen[at.Truncate(time.Second)] = true
+		}
+		if c.every >= time.Hour && len(seen) < nodes/2 {
+			t.Errorf("%v: %d nodes that began together begin at %d times", c.every, nodes, len(seen))
+		}
+	}
+}
+
 // A year of a node's life: whatever fails and however long things take, no kind of
 // work is starved, and while backups succeed none is later than what was running
 // when it became due.
