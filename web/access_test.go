@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"holdfast"
 	"holdfast/event"
@@ -206,6 +208,47 @@ func TestAccessIsChecked(t *testing.T) {
 		if holdfast.ClassOf(err) != holdfast.Usage || err != nil && strings.Contains(err.Error(), "plain text") {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// A session ends an hour after its last request, and twelve hours after the login
+// however often somebody looks.
+func TestASessionEnds(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		every time.Duration // between two looks
+		lasts int           // looks that are let in
+	}{
+		{"somebody looks now and then", 59 * time.Minute, 12},
+		{"somebody went away", 61 * time.Minute, 0},
+	} {
+		h := story(t, "closed") // outside of the bubble: what it starts for good would hold that
+		synctest.Test(t, func(t *testing.T) {
+			cookies := map[string]string{}
+			send := func(method, path string, form url.Values) *httptest.ResponseRecorder {
+				r := httptest.NewRequestWithContext(t.Context(), method, "http://localhost"+path, strings.NewReader(form.Encode()))
+				r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+				for name, value := range cookies {
+					r.AddCookie(&http.Cookie{Name: name, Value: value})
+				}
+				w := httptest.NewRecorder()
+				h.ServeHTTP(w, r)
+				for _, cookie := range w.Result().Cookies() {
+					cookies[cookie.Name] = cookie.Value
+				}
+				return w
+			}
+			if w := send("POST", "/login", login("vic", storybook.Password)); w.Code != http.StatusSeeOther {
+				t.Fatalf("%s: the login: %d", c.name, w.Code)
+			}
+			looks := 0
+			for time.Sleep(c.every); send("GET", "/nodes/validator-zrh-1/", nil).Code == http.StatusOK; time.Sleep(c.every) {
+				looks++
+			}
+			if looks != c.lasts {
+				t.Errorf("%s: let in %d times, want %d", c.name, looks, c.lasts)
+			}
+		})
 	}
 }
 
