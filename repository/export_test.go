@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/kopia/kopia/repo/blob"
 	"github.com/kopia/kopia/repo/content"
 	"github.com/kopia/kopia/repo/manifest"
@@ -170,3 +171,14 @@ func SetCopyCheckpoint(bytes int64) (undo func()) {
 func Patient(st blob.Storage, quiet time.Duration, slowest int64) blob.Storage {
 	return patient{Storage: st, quiet: quiet, slowest: slowest, streams: true}
 }
+
+// Renewing is a storage that is opened again for other keys.
+func Renewing(
+	ctx context.Context, keys aws.CredentialsProvider,
+	open func(context.Context, aws.Credentials) (blob.Storage, error),
+) (blob.Storage, error) {
+	return renewing(ctx, keys, open)
+}
+
+// Early is how long before their end keys are replaced.
+const Early = early

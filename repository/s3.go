@@ -63,7 +63,10 @@ func s3Keys(ctx context.Context, at place.Place, a Access) (aws.CredentialsProvi
 		}
 		return credentials.NewStaticCredentialsProvider(c.id, c.secret, c.token), region, err
 	}
-	options := []func(*awsconfig.LoadOptions) error{awsconfig.WithLogger(logging.Nop{})} // a library is silent
+	options := []func(*awsconfig.LoadOptions) error{
+		awsconfig.WithLogger(logging.Nop{}), // a library is silent
+		awsconfig.WithCredentialsCacheOptions(func(o *aws.CredentialsCacheOptions) { o.ExpiryWindow = early }),
+	}
 	if profile := at.Option(place.Profile); profile != "" {
 		options = append(options, awsconfig.WithSharedConfigProfile(profile))
 	}
@@ -101,12 +104,12 @@ func prefixOf(at place.Place) string {
 	return at.Path + "/"
 }
 
-// soon is how long before they expire keys are replaced: longer than a request
-// may take.
-const soon = 20 * time.Minute
+// early is how long before their end keys of the chain are replaced. The end of
+// keys that it gives is this much before the real one.
+const early = 5 * time.Minute
 
-// renewed is a storage that is opened again whenever its keys are about to
-// expire.
+// renewed is a storage that is opened again with other keys once its own are about
+// to expire.
 type renewed struct {
 	blob.Storage // of the first keys, for what asks no server
 
@@ -115,7 +118,7 @@ type renewed struct {
 
 	mu      sync.Mutex
 	current blob.Storage
-	expires time.Time // zero: never
+	with    aws.Credentials
 }
 
 func renewing(
@@ -131,25 +134,31 @@ func renewing(
 	return r, nil
 }
 
-// now is the storage with keys that are good for a while.
+// now is the storage with keys that are good for a while. To open it again costs a
+// request, so this happens only for other keys. While there are none, the ones at
+// hand are used to their end.
 func (r *renewed) now(ctx context.Context) (blob.Storage, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.current != nil && (r.expires.IsZero() || time.Until(r.expires) > soon) {
+	opened := r.current != nil
+	if opened && (!r.with.CanExpire || time.Until(r.with.Expires) > 0) {
 		return r.current, nil
 	}
 	k, err := r.keys.Retrieve(ctx)
-	if err != nil {
+	switch {
+	case err != nil && opened && time.Until(r.with.Expires) > -early:
+		return r.current, nil
+	case err != nil:
 		return nil, err
+	case opened && k.AccessKeyID == r.with.AccessKeyID && k.SessionToken == r.with.SessionToken:
+		r.with = k
+		return r.current, nil
 	}
 	st, err := r.open(ctx, k)
 	if err != nil {
 		return nil, err
 	}
-	r.current, r.expires = st, time.Time{}
-	if k.CanExpire {
-		r.expires = k.Expires
-	}
+	r.current, r.with = st, k
 	return st, nil
 }
 
