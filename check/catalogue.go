@@ -160,10 +160,10 @@ func routes() []Entry {
 		{
 			Code:  SecondCopy,
 			Title: "a current second copy of the sets is on another disk",
-			Observed: "The repository at `check.second_copy`, or else at the first place of `copies:`, opens. " +
-				"It is on another file system and, as far as this machine knows its disks, on another disk. " +
-				"Its newest proven set is at most `check.copy_behind` (24 hours) older than the first copy's. " +
-				"Violated when one of these fails.",
+			Observed: "The repositories at all places of `copies:`, and at `check.second_copy`, open. " +
+				"The newest proven set of each is at most `check.copy_behind` (24 hours) older than the first copy's. " +
+				"At least one is on another file system and, as far as this machine knows its disks, on another disk. " +
+				"Violated when one of these fails. The worst copy is named first.",
 			Why: "Backups belong outside the node and its cluster [validator_backups]: " +
 				"the node's own disk fails with the node.",
 			Consequence: "One fault destroys the node and its backups.",

@@ -164,7 +164,7 @@ func healthy() *Observations {
 		Restore:  holdfast.Known(""),
 		Data:     holdfast.Known(holdfast.Finding{Verdict: holdfast.Holds, Evidence: "in volume data"}),
 		Alive:    holdfast.Known(holdfast.Finding{Verdict: holdfast.Holds, Evidence: "database participant-4 has participant"}),
-		Copy:     holdfast.Known(Copy{Where: "/elsewhere", Sets: []CopiedSet{{set.ID, holdfast.Proven, set.Ended.Wall}}}),
+		Copies:   holdfast.Known([]Copy{{Where: "/elsewhere", Sets: []CopiedSet{{set.ID, holdfast.Proven, set.Ended.Wall}}}}),
 		Declared: Declared{Retention: []Retention{{SV: EverySV, Keeps: 30 * day, Source: "operators' channel, 2026-11-02"}}},
 	}
 }

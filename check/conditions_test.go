@@ -214,16 +214,16 @@ func TestEvaluate(t *testing.T) {
 		{"a restore was broken off", func(o *Observations) {
 			o.Restore = holdfast.Known("a restore of set 20261122T154500Z-1f0c9a3e was interrupted")
 		}, map[Code]string{RestoreComplete: "violated: a restore of set 20261122T154500Z-1f0c9a3e was interrupted"}, nil},
-		{"no second copy", func(o *Observations) { o.Copy = holdfast.Unknown[Copy]("check.second_copy names none") },
+		{"no second copy", func(o *Observations) { o.Copies = holdfast.Unknown[[]Copy]("check.second_copy names none") },
 			map[Code]string{SecondCopy: "cannot tell: check.second_copy"}, nil},
-		{"a second copy on the same disk", func(o *Observations) { o.Copy = with(o.Copy, func(c *Copy) { c.SameFileSystem = true }) },
+		{"a second copy on the same disk", func(o *Observations) { o.Copies = with(o.Copies, func(c *[]Copy) { (*c)[0].SameFileSystem = true }) },
 			map[Code]string{SecondCopy: "violated: same file system"}, nil},
-		{"a second copy in another partition", func(o *Observations) { o.Copy = with(o.Copy, func(c *Copy) { c.SameDisk = true }) },
+		{"a second copy in another partition", func(o *Observations) { o.Copies = with(o.Copies, func(c *[]Copy) { (*c)[0].SameDisk = true }) },
 			map[Code]string{SecondCopy: "violated: on the disk of the repository"}, nil},
 		{"a second copy that lags", func(o *Observations) {
-			o.Copy = with(o.Copy, func(c *Copy) { c.Sets = []CopiedSet{{"old", holdfast.Proven, noon.Add(-30 * time.Hour)}} })
+			o.Copies = with(o.Copies, func(c *[]Copy) { (*c)[0].Sets = []CopiedSet{{"old", holdfast.Proven, noon.Add(-30 * time.Hour)}} })
 		}, map[Code]string{SecondCopy: "violated: older than the first copy's"}, nil},
-		{"a second copy that is not there", func(o *Observations) { o.Copy = with(o.Copy, func(c *Copy) { c.Problem = "not mounted" }) },
+		{"a second copy that is not there", func(o *Observations) { o.Copies = with(o.Copies, func(c *[]Copy) { (*c)[0].Problem = "not mounted" }) },
 			map[Code]string{SecondCopy: "violated: not mounted"}, nil},
 		{"a repository without locks", func(o *Observations) { o.Locks = holdfast.Known(Locks{Where: "/backups"}) }, nil, nil},
 		{"locks that cannot be read", func(o *Observations) { o.Locks = holdfast.Unknown[Locks]("refused") },

@@ -75,6 +75,30 @@ func cannotTell(in input, why string) answer {
 	}
 }
 
+// answers are those to one question about several things.
+type answers []answer
+
+// worstFirst is the worst answer, with the evidence of all: the worst first.
+func (list answers) worstFirst() answer {
+	var out answer
+	var evidence []string
+	for _, verdict := range []holdfast.Verdict{holdfast.Violated, holdfast.CannotTell, holdfast.Holds} {
+		for _, a := range list {
+			if a.verdict != verdict {
+				continue
+			}
+			if out.verdict == "" {
+				out = a
+			}
+			if !slices.Contains(evidence, a.evidence) {
+				evidence = append(evidence, a.evidence)
+			}
+		}
+	}
+	out.evidence = strings.Join(evidence, "; ")
+	return out
+}
+
 func (a answer) dueTo(c Code) answer {
 	a.because = c
 	return a

@@ -167,7 +167,7 @@ func moment(life history.Life, k int, r *rand.Rand) (check.Observations, time.Ti
 		Metrics:    holdfast.Known(observed.Metrics{LastSequenced: now.Add(-time.Duration(r.IntN(30)) * time.Minute)}),
 		Data:       holdfast.Known(holdfast.Finding{Verdict: holdfast.Holds, Evidence: "in volume data"}),
 		Alive:      holdfast.Known(holdfast.Finding{Verdict: holdfast.Holds, Evidence: "database participant-4 has participant"}),
-		Copy:       holdfast.Known(check.Copy{Where: "c", Sets: []check.CopiedSet{{ID: lag.ID, State: holdfast.Proven, Ended: lag.Ended.Wall}}}),
+		Copies:     holdfast.Known([]check.Copy{{Where: "c", Sets: []check.CopiedSet{{ID: lag.ID, State: holdfast.Proven, Ended: lag.Ended.Wall}}}}),
 		Beside:     holdfast.Known([]string{}),
 		Locks:      holdfast.Known(check.Locks{Where: "/backups"}),
 		Provider:   holdfast.Known([]check.Instance{}),

@@ -26,7 +26,7 @@ type Observations struct {
 	Scans      []observed.Scan
 	Admin      holdfast.Observed[observed.Participant]
 	Metrics    holdfast.Observed[observed.Metrics]
-	Copy       holdfast.Observed[Copy]
+	Copies     holdfast.Observed[[]Copy]
 	Beside     holdfast.Observed[[]string]         // what the node's own servers have that is in no set
 	Restore    holdfast.Observed[string]           // how a restore was interrupted; "" when none was
 	Data       holdfast.Observed[holdfast.Finding] // whether the databases outlive their containers
@@ -52,10 +52,11 @@ type Repository struct {
 	Newest     string         // what is wrong with the files of the newest proven set; "" if nothing
 }
 
-// Copy is the second copy of the node's sets.
+// Copy is a second copy of the node's sets.
 type Copy struct {
 	Where   string
 	Problem string // why it could not be opened or listed
+	Unknown string // why nothing is known of it: its place does not answer
 	Sets    []CopiedSet
 	// Recorded is what it was sent last, and does not keep.
 	Recorded       record.Copied

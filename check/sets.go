@@ -291,22 +291,51 @@ func (v *view) doubtful(d record.Disproof) string {
 	return count(len(list), "set") + " in doubt: " + some(list)
 }
 
+// secondCopy judges every copy, and says the worst first. A copy on the disk of the
+// repository is no violation where another one is elsewhere.
 func secondCopy(v *view) answer {
-	c, ok := v.Copy.Get()
+	copies, ok := v.Copies.Get()
 	if !ok {
-		return cannotTell(inCopy, v.Copy.Missing())
+		return cannotTell(inCopy, v.Copies.Missing())
 	}
+	elsewhere := slices.ContainsFunc(copies, func(c Copy) bool {
+		return !c.SameFileSystem && !c.SameDisk && v.current(c).verdict == holdfast.Holds
+	})
+	var all answers
+	for _, c := range copies {
+		a := v.current(c)
+		if near := onDiskOfRepository(c); near != "" && a.verdict == holdfast.Holds && !elsewhere {
+			a = violated("%s", near)
+		}
+		if len(copies) > 1 && (c.Problem != "" || c.Unknown != "") {
+			a.evidence = c.Where + ": " + a.evidence
+		}
+		all = append(all, a)
+	}
+	return all.worstFirst()
+}
+
+// onDiskOfRepository says that a copy is lost with the repository; "" when it is not.
+func onDiskOfRepository(c Copy) string {
+	switch {
+	case c.SameFileSystem:
+		return c.Where + " is on the same file system as the repository"
+	case c.SameDisk:
+		return c.Where + " is on another file system, but on the disk of the repository"
+	}
+	return ""
+}
+
+// current judges whether a copy has what it is to have, wherever it is.
+func (v *view) current(c Copy) answer {
 	if c.Problem != "" {
 		return violated("%s", c.Problem)
 	}
+	if c.Unknown != "" {
+		return cannotTell(inCopy, c.Unknown)
+	}
 	if a, ok := v.listed(); !ok {
 		return a
-	}
-	if c.SameFileSystem {
-		return violated("%s is on the same file system as the repository", c.Where)
-	}
-	if c.SameDisk {
-		return violated("%s is on another file system, but on the disk of the repository", c.Where)
 	}
 	if len(v.proven) == 0 {
 		return holds("%s opens; there is no proven set to copy yet", c.Where)

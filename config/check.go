@@ -18,7 +18,7 @@ type Check struct {
 	Scans        []string      `yaml:"scans"`         // addresses of Scans, of several super validators
 	Admin        string        `yaml:"admin"`         // host:port of the participant's admin API
 	Metrics      []string      `yaml:"metrics"`       // Prometheus endpoints of the participant and the validator app
-	SecondCopy   place.Place   `yaml:"second_copy"`   // a copy of the repository; the first of copies when empty
+	SecondCopy   place.Place   `yaml:"second_copy"`   // a copy of the repository that is not in copies
 	NotBackedUp  []string      `yaml:"not_backed_up"` // databases and roles of the node's own servers that are in no set on purpose
 	RestoreSpace string        `yaml:"restore_space"` // a directory on the file system that a restore fills
 	Retention    []SVRetention `yaml:"retention"`

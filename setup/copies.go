@@ -294,15 +294,3 @@ func (p *Parts) copyIn(at place.Place) config.Copy {
 	}
 	return p.Config.Copies[i]
 }
-
-// secondCopy is the copy that check looks at: the one that it names, or else the
-// first that is configured.
-func (p *Parts) secondCopy() config.Copy {
-	if at := p.Config.Check.SecondCopy; !at.IsZero() {
-		return p.copyIn(at)
-	}
-	if len(p.Config.Copies) > 0 {
-		return p.Config.Copies[0]
-	}
-	return config.Copy{}
-}

@@ -41,7 +41,7 @@ func (p *Parts) Observe(ctx context.Context) (check.Observations, error) {
 		Scans: func(ctx context.Context, serial *int) []observed.Scan {
 			return scan.Client{Probe: serial, Timeout: p.within(ObserveTime)}.Ask(ctx, p.Config.Check.Scans)
 		},
-		Admin: p.observeAdmin, Metrics: p.observeMetrics, Copy: p.observeCopy,
+		Admin: p.observeAdmin, Metrics: p.observeMetrics, Copies: p.observeCopies,
 		Beside:  p.beside,
 		Restore: func(ctx context.Context) (string, error) { return p.observeRestore(ctx, live) },
 		Data:    p.observeData,
@@ -246,20 +246,38 @@ func (p *Parts) observeAlive(ctx context.Context, live databases.Live) (holdfast
 	return p.kind.Alive(ctx)
 }
 
-// observeCopy looks into the second copy.
-func (p *Parts) observeCopy(ctx context.Context) (check.Copy, error) {
-	second := p.secondCopy()
-	at := second.Place
-	if stands := p.Config.StandsIn(); at.IsZero() && !stands.IsZero() {
-		return check.Copy{}, fmt.Errorf("the copy in %s is the repository of this run, and there is no other", stands)
+// observeCopies looks into every second copy.
+func (p *Parts) observeCopies(ctx context.Context) ([]check.Copy, error) {
+	copies := p.copies()
+	if stands := p.Config.StandsIn(); len(copies) == 0 && !stands.IsZero() {
+		return nil, fmt.Errorf("the copy in %s is the repository of this run, and there is no other", stands)
 	}
-	if at.IsZero() {
-		return check.Copy{}, errors.New("copies names none, nor does check.second_copy")
+	if len(copies) == 0 {
+		return nil, errors.New("copies names none, nor does check.second_copy")
 	}
 	password, err := p.Password(ctx)
 	if err != nil {
-		return check.Copy{}, err
+		return nil, err
 	}
+	var known []record.Copied // without it, sets that are not kept there count as lacking
+	if own, failed := p.Repository(ctx); failed == nil {
+		known, _ = own.Copied(ctx)
+	}
+	list := make([]check.Copy, len(copies))
+	var all sync.WaitGroup
+	for i, second := range copies {
+		all.Go(func() {
+			list[i] = p.observeCopy(ctx, second, password)
+			list[i].Recorded = recordOf(known, second.Place)
+		})
+	}
+	all.Wait()
+	return list, ctx.Err()
+}
+
+// observeCopy looks into one second copy.
+func (p *Parts) observeCopy(ctx context.Context, second config.Copy, password holdfast.Secret) check.Copy {
+	at := second.Place
 	shared := place.Share(at, p.Config.Repository.Place)
 	found := check.Copy{
 		Where:          at.String(),
@@ -276,17 +294,15 @@ func (p *Parts) observeCopy(ctx context.Context) (check.Copy, error) {
 			found.Sets = append(found.Sets, check.CopiedSet{ID: e.ID, State: e.State, Ended: e.Ended})
 		}
 	}
-	if own, failed := p.Repository(ctx); failed == nil {
-		known, _ := own.Copied(ctx) // without it, sets that are not kept there count as lacking
-		found.Recorded = recordOf(known, at)
+	if err == nil {
+		return found
 	}
-	if _, local := at.Local(); err != nil && !local && holdfast.ClassOf(err) == holdfast.Failed {
-		return check.Copy{}, err // whether there is a copy is unknown while its place does not answer
-	}
-	if err != nil {
+	if _, local := at.Local(); !local && holdfast.ClassOf(err) == holdfast.Failed {
+		found.Unknown = err.Error() // whether there is a copy is unknown while its place does not answer
+	} else {
 		found.Problem = err.Error()
 	}
-	return found, nil
+	return found
 }
 
 // text is an error's, "" for none.

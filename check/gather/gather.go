@@ -35,7 +35,7 @@ type Sources struct {
 	Scans   func(ctx context.Context, serial *int) []observed.Scan
 	Admin   func(ctx context.Context) (observed.Participant, error)
 	Metrics func(ctx context.Context) (observed.Metrics, error)
-	Copy    func(ctx context.Context) (check.Copy, error)
+	Copies  func(ctx context.Context) ([]check.Copy, error)
 	// Beside is what the node's own servers have that is in no set.
 	Beside func(ctx context.Context) ([]string, error)
 	// Restore says how a restore of the node was interrupted, "" when none was.
@@ -89,7 +89,7 @@ func (s Sources) Gather(ctx context.Context) (check.Observations, error) {
 		func(ctx context.Context) { o.Admin = holdfast.Observe(s.Admin(ctx)) },
 		func(ctx context.Context) { o.Metrics = holdfast.Observe(s.Metrics(ctx)) },
 		func(ctx context.Context) { o.Beside = holdfast.Observe(s.Beside(ctx)) },
-		func(ctx context.Context) { o.Copy = holdfast.Observe(s.Copy(ctx)) },
+		func(ctx context.Context) { o.Copies = holdfast.Observe(s.Copies(ctx)) },
 		func(ctx context.Context) { o.Restore = holdfast.Observe(s.Restore(ctx)) },
 		func(ctx context.Context) { o.Data = holdfast.Observe(s.Data(ctx)) },
 		func(ctx context.Context) { o.Alive = holdfast.Observe(s.Alive(ctx)) },

@@ -32,7 +32,7 @@ func away() Sources {
 		Admin:   func(context.Context) (observed.Participant, error) { return observed.Participant{}, err },
 		Metrics: func(context.Context) (observed.Metrics, error) { return observed.Metrics{}, err },
 		Beside:  func(context.Context) ([]string, error) { return nil, err },
-		Copy:    func(context.Context) (check.Copy, error) { return check.Copy{}, err },
+		Copies:  func(context.Context) ([]check.Copy, error) { return nil, err },
 		Restore: func(context.Context) (string, error) { return "", err },
 		Data:    func(context.Context) (holdfast.Finding, error) { return holdfast.Finding{}, err },
 		Alive:   func(context.Context) (holdfast.Finding, error) { return holdfast.Finding{}, err },
@@ -56,7 +56,7 @@ func TestWhatIsAwayIsSaidInItsPlace(t *testing.T) {
 	}
 	for what, why := range map[string]string{
 		"drills": o.Drills.Missing(), "key tests": o.KeyTests.Missing(), "disproofs": o.Disproofs.Missing(), "database": o.Live["app"].Missing(), "identities": o.Identities.Missing(),
-		"app": o.App.Missing(), "admin": o.Admin.Missing(), "metrics": o.Metrics.Missing(), "copy": o.Copy.Missing(), "beside": o.Beside.Missing(),
+		"app": o.App.Missing(), "admin": o.Admin.Missing(), "metrics": o.Metrics.Missing(), "copy": o.Copies.Missing(), "beside": o.Beside.Missing(),
 		"restore": o.Restore.Missing(), "provider": o.Provider.Missing(),
 	} {
 		if why != "away" {
