@@ -2,6 +2,7 @@ package repository
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,7 +21,8 @@ import (
 
 // Immutability tries, with the credentials of the node, what an attacker would
 // try: on a blob of its own that it locks for a day, and on the settings of the
-// bucket, which it sets to what they are. Only buckets of S3 are tried.
+// bucket, which it sets to what they are. Only buckets of S3 are tried. The blob is
+// locked in the mode of Locked, or else of Governance, which permits most.
 func Immutability(ctx context.Context, in place.Place, options ...Option) ([]record.Attack, error) {
 	at, err := locate(in, options)
 	if err != nil {
@@ -54,6 +56,7 @@ type attacker struct {
 	client       *minio.Client
 	bucket, name string
 	version      string
+	mode         minio.RetentionMode
 	until        time.Time
 	versions     minio.BucketVersioningConfiguration
 }
@@ -73,12 +76,13 @@ func prepare(ctx context.Context, at location) (*attacker, error) {
 		client: client,
 		bucket: at.Bucket,
 		name:   prefixOf(at.Place) + string(probeName()),
+		mode:   minio.RetentionMode(cmp.Or(at.lockFor.Mode, Governance)),
 		until:  now().Add(24 * time.Hour).UTC().Truncate(time.Second),
 	}
 	if a.versions, err = client.GetBucketVersioning(ctx, at.Bucket); err != nil {
 		return nil, err
 	}
-	stored, err := a.put(ctx, attackText, minio.PutObjectOptions{Mode: minio.Governance, RetainUntilDate: a.until})
+	stored, err := a.put(ctx, attackText, minio.PutObjectOptions{Mode: a.mode, RetainUntilDate: a.until})
 	a.version = stored.VersionID
 	return a, err
 }

@@ -54,8 +54,8 @@ func TestARepositoryThatLocks(t *testing.T) {
 // rights some of it does, and is named.
 func TestAttacks(t *testing.T) {
 	s, roles := storetest.S3LockedRoles(t, map[string]string{"node": storetest.Policy("s3-node.json")})
-	attacks := func(a repository.Access) map[string]holdfast.Verdict {
-		list, err := repository.Immutability(t.Context(), s.Place, repository.By(a))
+	attacks := func(a repository.Access, more ...repository.Option) map[string]holdfast.Verdict {
+		list, err := repository.Immutability(t.Context(), s.Place, append(more, repository.By(a))...)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -78,6 +78,12 @@ func TestAttacks(t *testing.T) {
 	for _, attack := range []string{"shorten it past governance", "delete its version past governance"} {
 		if owner[attack] != holdfast.Violated {
 			t.Errorf("the owner, %s: %s", attack, owner[attack])
+		}
+	}
+	lock := repository.Locked(repository.ObjectLock{Mode: repository.Compliance, Period: month})
+	for attack, verdict := range attacks(s.Access, lock) {
+		if verdict != holdfast.Holds {
+			t.Errorf("the owner, of a lock that nobody takes back, %s: %s", attack, verdict)
 		}
 	}
 }

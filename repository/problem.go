@@ -15,6 +15,27 @@ import (
 	"holdfast"
 )
 
+// absent says that there is no repository. In a place that may keep versions it may
+// have been deleted, and is not lost.
+func (l location) absent(what string, err error) error {
+	p := &holdfast.Problem{
+		Class: holdfast.NoRepository,
+		What:  what + ": it does not exist",
+		Why:   "Either it was never created, or its disk is not mounted.",
+		Do:    "Check repository.path and its mount. To create a new one: `holdfast init`.",
+		Err:   err,
+	}
+	if _, local := l.Local(); !local {
+		p.Why = "Either it was never created, or somebody has deleted it."
+		p.Do = "Check repository.path. To create a new one: `holdfast init`."
+	}
+	if keepsVersions[l.Scheme] && l.asOf.IsZero() {
+		p.Do = "Check repository.path. If it was deleted, read what the bucket keeps: `holdfast list --as-of 36h`. " +
+			"To create a new one: `holdfast init`."
+	}
+	return p
+}
+
 // explain turns an error of kopia or the file system into a problem the
 // operator can act on. doing is the failed action: "open", "write to".
 func (l location) explain(doing string, err error) error {
@@ -36,9 +57,7 @@ func (l location) explain(doing string, err error) error {
 		repo.ErrRepositoryNotInitialized), errors.Is(err, fs.ErrNotExist), errors.Is(err, blob.ErrBlobNotFound) &&
 		doing == "open",
 		strings.Contains(err.Error(), "cannot access storage path"):
-		return &holdfast.Problem{Class: holdfast.NoRepository, What: what + ": it does not exist",
-			Why: "Either it was never created, or its disk is not mounted.",
-			Do:  "Check repository.path and its mount. To create a new one: `holdfast init`.", Err: err}
+		return l.absent(what, err)
 	case badIndex.MatchString(err.Error()) && !errors.Is(err, syscall.EIO):
 		return &holdfast.Problem{
 			Class: holdfast.Violation,

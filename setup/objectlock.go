@@ -28,7 +28,12 @@ func ObjectLock(text string) (repository.ObjectLock, error) {
 // Immutability tries with the node's credentials what an attacker would try in
 // the repository's place, and records what came of it.
 func (p *Parts) Immutability(ctx context.Context) ([]Finding, error) {
-	tried, err := repository.Immutability(ctx, p.Config.Repository.Place, p.RepositoryOptions()...)
+	options := p.RepositoryOptions()
+	r, unopened := p.Repository(ctx)
+	if unopened == nil { // what it locks by Compliance nobody deletes, whatever else he may do
+		options = append(options, repository.Locked(r.Rule()))
+	}
+	tried, err := repository.Immutability(ctx, p.Config.Repository.Place, options...)
 	if err != nil {
 		return nil, err
 	}
@@ -42,9 +47,8 @@ func (p *Parts) Immutability(ctx context.Context) ([]Finding, error) {
 		}
 		out = append(out, f)
 	}
-	r, err := p.Repository(ctx)
-	if err != nil {
-		return out, err
+	if unopened != nil {
+		return out, unopened
 	}
 	host, _ := os.Hostname()
 	return out, r.PutAttacks(ctx, record.Attacks{At: time.Now().UTC(), Host: host, Tried: tried})

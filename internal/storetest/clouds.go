@@ -11,6 +11,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -211,4 +212,33 @@ func managedIdentity(w http.ResponseWriter, r *http.Request) {
 		"resource":     r.URL.Query().Get("resource"),
 		"token_type":   "Bearer",
 	})
+}
+
+// deleteAllOfGCS deletes every object of a bucket of fake-gcs-server.
+func deleteAllOfGCS(t testing.TB, s Store) {
+	t.Helper()
+	request := func(method, address string) []byte {
+		r, err := http.NewRequestWithContext(t.Context(), method, address, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = answer.Body.Close() }()
+		text, err := io.ReadAll(answer.Body)
+		if err != nil || answer.StatusCode >= http.StatusBadRequest {
+			t.Fatalf("%s %s: %s, %v", method, address, answer.Status, err)
+		}
+		return text
+	}
+	objects := "http://" + s.Address + "/storage/v1/b/" + s.Place.Bucket + "/o"
+	var list struct{ Items []struct{ Name string } }
+	if err := json.Unmarshal(request(http.MethodGet, objects), &list); err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range list.Items {
+		request(http.MethodDelete, objects+"/"+url.PathEscape(o.Name))
+	}
 }

@@ -165,3 +165,24 @@ func Wreck(t testing.TB, s Store, all map[Version]string) {
 		_ = client.RemoveObject(ctx, bucket, v.Name, minio.RemoveObjectOptions{})
 	}
 }
+
+// DeleteAll deletes every blob of a bucket, as an attacker would who does not know
+// that versions are kept, or may not delete them.
+func DeleteAll(t testing.TB, s Store) {
+	t.Helper()
+	if s.Kind == place.GCS {
+		deleteAllOfGCS(t, s)
+		return
+	}
+	client := s3Client(t, s)
+	for o := range client.ListObjects(t.Context(), s.Place.Bucket, minio.ListObjectsOptions{
+		Prefix: s.Place.Path + "/", Recursive: true,
+	}) {
+		if o.Err != nil {
+			t.Fatal(o.Err)
+		}
+		if err := client.RemoveObject(t.Context(), s.Place.Bucket, o.Key, minio.RemoveObjectOptions{}); err != nil {
+			t.Errorf("%s: %v", o.Key, err)
+		}
+	}
+}
