@@ -187,3 +187,35 @@ func TestADrillHasTheMemoryThatItsServerNeeds(t *testing.T) {
 		}
 	}
 }
+
+// What is kept in clear by the operator's word is mentioned by `config check`, and
+// handed to `check`.
+func TestPlacesInClearAreMentioned(t *testing.T) {
+	const clear, sealed = "awssm://eu-central-1/clear", "awssm://eu-central-1/sealed"
+	_, recipient, err := identities.NewRecoveryKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := withManagers(t, `identities:
+  file: dump.json
+  recipients: [`+recipient+`]
+  keep:
+    - `+sealed+`
+    - {place: '`+clear+`', seal: none}
+`)
+	var mentioned []string
+	for _, f := range p.Exposed() {
+		if strings.Contains(f.Found, "in clear") {
+			mentioned = append(mentioned, f.Found)
+			if f.Verdict != holdfast.Holds || !strings.Contains(f.Do, "seal: none") {
+				t.Errorf("%+v", f)
+			}
+		}
+	}
+	if len(mentioned) != 1 || mentioned[0] != "the identities are in clear in "+clear {
+		t.Errorf("mentioned: %q", mentioned)
+	}
+	if got := declared(p.Config).InClear; len(got) != 1 || got[0] != clear {
+		t.Errorf("check is told of %q", got)
+	}
+}
