@@ -3,12 +3,14 @@ package setup
 import (
 	"context"
 	"errors"
+	"os"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"holdfast"
+	"holdfast/check"
 	"holdfast/config"
 	"holdfast/daemon"
 	"holdfast/event"
@@ -192,6 +194,58 @@ func TestRetentionGoesOnWithoutACopy(t *testing.T) {
 		if sight.State != want {
 			t.Errorf("%s: %v, want %v", sight.Cause, sight.State, want)
 		}
+	}
+}
+
+// What was found out while the repository was away is no news once it is back: the
+// tasks are tried again and the conditions are judged again, at once.
+func TestARepositoryThatIsBackIsJudgedAgain(t *testing.T) {
+	s := pageService(t)
+	fillSets(t, s.config().Repository.Place, holdfast.NewSecret(pagePassword), 1)
+	bad := func() (causes []string) {
+		for _, sight := range s.sights(time.Now()) {
+			if sight.State == notice.Bad {
+				causes = append(causes, sight.Cause)
+			}
+		}
+		return causes
+	}
+	judge := func() {
+		t.Helper()
+		if err := s.with(t.Context(), func(p *Parts) error { return s.judge(t.Context(), p) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	at := s.config().Repository.Place.Path
+	if err := os.Rename(at, at+".away"); err != nil {
+		t.Fatal(err)
+	}
+	s.unread(errors.New("it is not there"))
+	judge()
+	s.show(daemon.State{Looked: time.Now(), Past: map[string]schedule.Past{
+		backupTask: {Tried: time.Now(), Failures: 1, Failed: errors.New("it is not there")},
+	}})
+	if got := bad(); !slices.Contains(got, repositoryCause) || !slices.Contains(got, conditionCause(check.RepositoryReadable)) {
+		t.Fatalf("while it is away: %v", got)
+	}
+	if err := os.Rename(at+".away", at); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.with(t.Context(), func(p *Parts) error { return s.read(t.Context(), p) }); err != nil {
+		t.Fatal(err)
+	}
+	if got := bad(); len(got) > 0 {
+		t.Errorf("once it is back, these are said: %v", got)
+	}
+	if why := s.missing()[checkTask]; why != "the repository is back" {
+		t.Errorf("a check is wanted because of %q", why)
+	}
+	judge()
+	if got := bad(); slices.Contains(got, conditionCause(check.RepositoryReadable)) || !slices.Contains(got, conditionCause(check.RestoreProven)) {
+		t.Errorf("judged again: %v", got)
+	}
+	if why := s.missing()[checkTask]; why != "" {
+		t.Errorf("another check is wanted because of %q", why)
 	}
 }
 

@@ -155,6 +155,7 @@ func (st Status) taskSight(t schedule.Task, now time.Time) notice.Sight {
 	}
 	due := schedule.Next(now, string(st.Node), []schedule.Task{t}, st.Work.Past).Due
 	switch {
+	case past.Failures > 0 && past.Tried.Before(st.Stored.Back): // it is tried again at once
 	case past.Failures > 0:
 		why, do := holdfast.Advice(past.Failed)
 		sight.State, sight.Why, sight.Do = notice.Bad, why, do
@@ -174,7 +175,8 @@ var causes = map[check.Code]string{
 }
 
 // conditionSights are the conditions as they were judged last. A symptom of
-// another condition is unknown.
+// another condition is unknown, and so is what was judged before the repository was
+// back.
 func (st Status) conditionSights() (list []notice.Sight) {
 	if st.Report == nil {
 		for _, code := range check.Codes() {
@@ -193,6 +195,7 @@ func (st Status) conditionSights() (list []notice.Sight) {
 		switch {
 		case c.Verdict == holdfast.Holds:
 			sight.State = notice.Good
+		case st.outdated():
 		case c.Alarms():
 			sight.State, sight.Why, sight.Do = notice.Bad, c.Consequence, c.Next
 			sight.What = fmt.Sprintf("%s: not met: %s: %s", c.Code, c.Title, c.Evidence)

@@ -250,12 +250,13 @@ func sendCopies(ctx context.Context, p *Parts) error {
 }
 
 func (s *Service) judge(ctx context.Context, p *Parts) error {
+	looked := time.Now().UTC()
 	seen, err := p.Observe(ctx)
 	if err != nil {
 		return err
 	}
 	report := check.Make(seen, time.Now().UTC())
-	s.judged(report, seen)
+	s.judged(report, seen, looked)
 	var j Judged
 	for _, c := range report.Conditions {
 		switch {

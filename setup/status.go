@@ -23,6 +23,7 @@ type Status struct {
 	Work   daemon.State
 	Stored Stored
 	Report *check.Report // the newest; nil before the first
+	Looked time.Time     // when that report began to look
 	Locks  check.Locks   // on what is stored, as they were last seen
 	// Undelivered are the attempts in a row that failed to reach a target of notices.
 	Undelivered map[string]int
@@ -33,6 +34,7 @@ type Stored struct {
 	At           time.Time // zero before it was read
 	Bytes        int64     // of the repository in its storage, as it was last measured
 	Failed       error     // why the newest attempt to read it failed; nil when it did not
+	Back         time.Time // when it was read again after it could not be; zero if it always could
 	Entries      []repository.Entry
 	Newest       *holdfast.Set // the newest set; nil without one
 	Proven       *holdfast.Set // the newest proven one
@@ -40,6 +42,10 @@ type Stored struct {
 	Verification record.Verification
 	Copied       []record.Copied // what each configured copy was sent, by those that were sent something
 }
+
+// outdated reports whether the conditions were judged before the repository was back:
+// what they say of it is of then.
+func (st Status) outdated() bool { return st.Report != nil && st.Looked.Before(st.Stored.Back) }
 
 // Status is what is known of the node now.
 func (s *Service) Status() Status {
@@ -56,11 +62,11 @@ func (s *Service) show(work daemon.State) {
 	s.board.works(before, work)
 }
 
-func (s *Service) judged(r check.Report, seen check.Observations) {
+func (s *Service) judged(r check.Report, seen check.Observations, looked time.Time) {
 	s.board.judged(r)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.status.Report = &r
+	s.status.Report, s.status.Looked = &r, looked
 	if at, known := check.Upgrade(seen); known { // an announcement stands while the Scans are silent
 		s.upgrade = at
 	}
@@ -94,6 +100,10 @@ func (s *Service) read(ctx context.Context, p *Parts) error {
 	s.glimpse.failed(nil)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	found.Back = s.status.Stored.Back
+	if s.status.Stored.Failed != nil {
+		found.Back = time.Now().UTC()
+	}
 	s.status.Stored = found
 	s.board.changed()
 	return nil

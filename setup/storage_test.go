@@ -45,8 +45,8 @@ func TestTheStorageIsMeasured(t *testing.T) {
 		})
 	}
 	until := time.Now().Add(time.Hour)
-	s.judged(check.Report{}, check.Observations{Locks: holdfast.Known(check.Locks{Until: until, Period: 2 * time.Hour})})
-	s.judged(check.Report{}, check.Observations{Locks: holdfast.Unknown[check.Locks]("cut off")})
+	s.judged(check.Report{}, check.Observations{Locks: holdfast.Known(check.Locks{Until: until, Period: 2 * time.Hour})}, time.Now())
+	s.judged(check.Report{}, check.Observations{Locks: holdfast.Unknown[check.Locks]("cut off")}, time.Now())
 	n := s.measured(time.Now())
 	if len(n.Traffic) != 1 || n.Traffic[0].Place != "s3:b" || n.Traffic[0].Requests["write"] != 4 ||
 		n.Traffic[0].Requests["read"] != 6 || n.Traffic[0].Sent != 10 || n.Traffic[0].Received != 14 {

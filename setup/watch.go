@@ -30,17 +30,21 @@ func (s *Service) missing() map[string]string { return s.missingAt(time.Now()) }
 func (s *Service) missingAt(now time.Time) map[string]string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	out := map[string]string{}
+	if s.status.outdated() {
+		out[checkTask] = "the repository is back"
+	}
 	var taken time.Time // of any state: one that is not proven is not taken over and over
 	if n := len(s.status.Stored.Entries); n > 0 {
 		taken = s.status.Stored.Entries[n-1].Began
 	}
 	switch up := s.upgrade; {
 	case s.wish.why != "" && taken.Before(s.wish.at):
-		return map[string]string{backupTask: s.wish.why}
+		out[backupTask] = s.wish.why
 	case now.Before(up) && now.After(up.Add(-beforeUpgrade)) && taken.Before(up.Add(-beforeUpgrade)):
-		return map[string]string{backupTask: "the synchronizer is upgraded at " + up.UTC().Format(time.RFC3339)}
+		out[backupTask] = "the synchronizer is upgraded at " + up.UTC().Format(time.RFC3339)
 	}
-	return nil
+	return out
 }
 
 // watch looks for what a restore of the newest proven set would lose and no

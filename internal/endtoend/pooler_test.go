@@ -117,7 +117,10 @@ func foreign(dsn string) (got string, err error) {
 }
 
 // workshop is a directory in which the program is run as an operator runs it.
-type workshop struct{ dir, program string }
+type workshop struct {
+	dir, program string
+	state        string // directory of what services remember; "": each has its own
+}
 
 func newWorkshop(t *testing.T) workshop {
 	t.Helper()
@@ -126,7 +129,7 @@ func newWorkshop(t *testing.T) workshop {
 		t.Fatal(err)
 	}
 	t.Cleanup(remove)
-	return workshop{t.TempDir(), filepath.Join(dir, "holdfast")}
+	return workshop{dir: t.TempDir(), program: filepath.Join(dir, "holdfast")}
 }
 
 // run runs the program and returns all that it printed, and its exit code.

@@ -43,7 +43,11 @@ func (w workshop) serve(t *testing.T) *service {
 	t.Helper()
 	s := &service{cmd: exec.Command(w.program, "run")} //nolint:noctx // it is killed
 	s.cmd.Dir, s.cmd.Stdout, s.cmd.Stderr = w.dir, &s.log, &s.log
-	s.cmd.Env = append(os.Environ(), "STATE_DIRECTORY="+t.TempDir()) // as on a machine of its own
+	state := w.state
+	if state == "" {
+		state = t.TempDir() // as on a machine of its own
+	}
+	s.cmd.Env = append(os.Environ(), "STATE_DIRECTORY="+state)
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
