@@ -116,6 +116,7 @@ func (w *worker) step(ctx context.Context) {
 	w.show("", next)
 	if next.Task != "" && !next.At.After(now) {
 		w.do(ctx, next)
+		w.show("", next) // nothing runs while the repository is asked, which may hang
 		return
 	}
 	w.announce(now)
