@@ -52,8 +52,12 @@ export HOLDFAST_TEST_MASTERS="$masters" HOLDFAST_TEST_ALL=1
 # password at no cost. What the program does instead, a test of docs looks at.
 # Two packages at a time: each starts servers of its own.
 gotest() { go run ./internal/testbed/cmd/gotest -allow internal/testbed/skips.txt -slowest 25 -- "$@"; }
-# What vet and a debugger want is left out: linking is a tenth of the time.
-plain="-tags testing -timeout 40m -p 2 -vet=off -ldflags=-s"
+# What vet and a debugger want is left out: linking is a tenth of the time. What tests
+# leave to be looked at, such as pictures of every screen, stays until the next run.
+artifacts=${HOLDFAST_TEST_ARTIFACTS:-${XDG_CACHE_HOME:-$HOME/.cache}/holdfast-artifacts}
+rm -rf "$artifacts"
+mkdir -p "$artifacts"
+plain="-tags testing -timeout 40m -p 2 -vet=off -ldflags=-s -artifacts -outputdir $artifacts"
 race="-race $plain"
 if [ $# -gt 0 ]; then
   # shellcheck disable=SC2086 # words
