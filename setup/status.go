@@ -154,7 +154,8 @@ func manifestOf(
 	if err != nil {
 		return nil, err
 	}
-	return &found.Set, nil
+	set := found.Set // a copy: a pointer into found would keep the repository in memory, closed as it is
+	return &set, nil
 }
 
 // proven is the newest proven set; its ID is empty without one.
