@@ -260,6 +260,7 @@ func (b *board) read(ctx context.Context, p *Parts, size *sizing) error {
 		next.Sets = append(next.Sets, e.Set)
 	}
 	next.History = historyOf(p.Config, entries, facts, next, stored)
+	withoutSummaries(entries)
 	b.keep(next, entries, facts)
 	return nil
 }

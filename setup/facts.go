@@ -71,6 +71,14 @@ func listedFacts(e repository.Entry) setFacts {
 	return setFacts{Candidate: c, Databases: e.Summary.Databases}
 }
 
+// withoutSummaries drops from entries what facts are made of: a service keeps its
+// entries for hours.
+func withoutSummaries(entries []repository.Entry) {
+	for i := range entries {
+		entries[i].Summary = nil
+	}
+}
+
 func factsOf(read repository.Read) setFacts {
 	f := setFacts{Candidate: candidate(read, nil)}
 	if read.Err == nil {

@@ -120,6 +120,7 @@ func (p *Parts) stored(ctx context.Context, known Stored) (out Stored, err error
 	if out.Entries, err = r.Sets(ctx, p.Node.Name); err != nil {
 		return out, err
 	}
+	withoutSummaries(out.Entries)
 	if n := len(out.Entries); n > 0 {
 		if out.Newest, err = manifestOf(ctx, r, out.Entries[n-1], known); err != nil {
 			return out, err
