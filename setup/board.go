@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -158,7 +157,7 @@ func (b *board) attended() time.Duration {
 func (b *board) rest(ctx context.Context) {
 	if b.isOpen() {
 		b.swap(context.WithoutCancel(ctx), nil)
-		debug.FreeOSMemory()
+		giveBack()
 	}
 }
 
@@ -204,7 +203,7 @@ func (b *board) swap(ctx context.Context, p *Parts) {
 func (b *board) refresh(ctx context.Context) error {
 	b.reading.Lock()
 	defer b.reading.Unlock()
-	defer debug.FreeOSMemory() // what the key of a repository takes, for one, is needed once in a quarter of an hour
+	defer giveBack()
 	p, err := Open(b.service.config(), b.service.Options)
 	if err != nil {
 		return err

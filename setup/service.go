@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
@@ -132,7 +131,7 @@ func (s *Service) with(ctx context.Context, fn func(*Parts) error) error {
 	if err != nil {
 		return err
 	}
-	defer debug.FreeOSMemory() // between tasks a service is idle for hours
+	defer giveBack()
 	defer func() { _ = p.Close(context.WithoutCancel(ctx)) }()
 	return fn(p)
 }
