@@ -70,12 +70,7 @@ func openWebDAV(ctx context.Context, at entry) (blob.Storage, error) {
 	if err != nil {
 		return nil, err
 	}
-	user := at.Account
-	if user == "" {
-		user = c.id
-	}
-	server := schemeOf(at.Place) + at.Host
-	client := gowebdav.NewClient(server, user, c.secret)
+	client := davClient(at.Place, c)
 	_, err = client.Stat("/" + at.Path)
 	if gowebdav.IsErrNotFound(err) && at.create {
 		err = client.MkdirAll("/"+at.Path, directoryMode)
@@ -83,7 +78,11 @@ func openWebDAV(ctx context.Context, at entry) (blob.Storage, error) {
 	if err != nil {
 		return nil, err
 	}
-	st, err := webdav.New(ctx, &webdav.Options{URL: server + "/" + at.Path, Username: user, Password: c.secret}, at.create)
+	st, err := webdav.New(ctx, &webdav.Options{
+		URL:      davServer(at.Place) + "/" + at.Path,
+		Username: davUser(at.Place, c),
+		Password: c.secret,
+	}, at.create)
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"slices"
 	"strings"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/kopia/kopia/repo/blob"
 	"github.com/minio/minio-go/v7"
+	"github.com/pkg/sftp"
 
 	"holdfast"
 	"holdfast/place"
@@ -51,8 +53,8 @@ const (
 // Probe tries what a node does in a place outside of this machine: with requests
 // of its own, which nothing repeats, within seconds. Only a blob that may not be
 // deleted is left there. The error is that of a place that does not answer, or
-// lets nobody in. Directories, here or on another machine, are not probed: they
-// say what is wrong when they are opened.
+// lets nobody in. A directory of another machine is made, as opening it would. One
+// of this machine is not probed: it says what is wrong when it is opened.
 func Probe(ctx context.Context, in place.Place, options ...Option) ([]Tried, error) {
 	at, err := locate(in, options)
 	if err != nil {
@@ -83,12 +85,14 @@ func Probe(ctx context.Context, in place.Place, options ...Option) ([]Tried, err
 	return tried, nil
 }
 
-// probers open the storages by which places are probed. kopia's own of S3 tries
-// ten times what was refused, so that is not it.
+// probers open the storages by which places are probed. kopia's own try ten times
+// what was refused, so those are not it.
 var probers = map[place.Scheme]opener{
-	place.S3:    openRawS3,
-	place.GCS:   openRawGCS,
-	place.Azure: openAzure,
+	place.S3:     openRawS3,
+	place.GCS:    openRawGCS,
+	place.Azure:  openAzure,
+	place.SFTP:   openRawSFTP,
+	place.WebDAV: openRawWebDAV,
 }
 
 // probe tries the rights one after the other, as far as they do not build on one
@@ -107,7 +111,7 @@ func probe(ctx context.Context, st blob.Storage, further []trial) ([]Tried, erro
 		{ToDelete, func() error { return st.DeleteBlob(ctx, id) }},
 	}, further...) {
 		err := step.try()
-		if err != nil && !refused(err) {
+		if err != nil && !refusesRight(err) {
 			return nil, err
 		}
 		tried = append(tried, Tried{step.right, err})
@@ -137,8 +141,8 @@ func probeName() blob.ID {
 // further are the rights that some places have, or some repositories need: to list
 // what was replaced or deleted, which is the way back after an attack, and to lock.
 func (l location) further(ctx context.Context, st blob.Storage) (list []trial) {
-	if l.Scheme == place.S3 {
-		list = append(list, trial{ToSeePast, func() error { return l.seesPast(ctx) }})
+	if see, ok := seesPast[l.Scheme]; ok {
+		list = append(list, trial{ToSeePast, func() error { return see(ctx, l) }})
 	}
 	if l.lockFor != (ObjectLock{}) {
 		list = append(list, trial{ToLock, func() error { return l.locksOne(ctx, st) }})
@@ -146,8 +150,35 @@ func (l location) further(ctx context.Context, st blob.Storage) (list []trial) {
 	return list
 }
 
-// seesPast lists the versions of what probes left behind.
-func (l location) seesPast(ctx context.Context) error {
+// seesPast list the versions of what probes left behind.
+var seesPast = map[place.Scheme]func(context.Context, location) error{
+	place.S3:    s3Past,
+	place.GCS:   listsPast,
+	place.Azure: listsPast,
+}
+
+// listsPast lists what a bucket of Google or a container of Azure has now, as it is
+// listed for the past: with the versions of each blob.
+func listsPast(ctx context.Context, l location) error {
+	e := l.entry()
+	st, err := probers[l.Scheme](ctx, e)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = st.Close(context.WithoutCancel(ctx)) }()
+	switch past := st.(type) {
+	case gcsBlobs:
+		past.asOf = now()
+		st = past
+	case azureBlobs:
+		past.asOf = now()
+		st = past
+	}
+	return st.ListBlobs(ctx, probePrefix, func(blob.Metadata) error { return nil })
+}
+
+// s3Past is the same of a bucket of S3.
+func s3Past(ctx context.Context, l location) error {
 	client, err := s3Client(ctx, l.entry())
 	if err != nil {
 		return err
@@ -200,6 +231,15 @@ func refused(err error) bool {
 	return status == http.StatusForbidden || status == http.StatusMethodNotAllowed || status == http.StatusConflict
 }
 
+// refusesRight reports whether a server, of directories too, has understood a
+// request, and refused it.
+func refusesRight(err error) bool {
+	var sftpStatus *sftp.StatusError
+	return refused(err) || errors.Is(err, fs.ErrPermission) ||
+		errors.As(err, &sftpStatus) && sftpStatus.FxCode() == sftp.ErrSSHFxOpUnsupported ||
+		statusOf(err) == http.StatusNotImplemented
+}
+
 // missing says which permission is missing, and where it stands.
 func (l location) missing(t Tried) error {
 	p := &holdfast.Problem{
@@ -210,7 +250,7 @@ func (l location) missing(t Tried) error {
 		Do:    "Grant it. To try again: `holdfast config check --live`.",
 	}
 	if g, ok := grants[l.Scheme][t.Right]; ok {
-		p.Do = fmt.Sprintf("Grant %s, as in %s. To try again: `holdfast config check --live`.", g.permission, g.policy)
+		p.Do = fmt.Sprintf("Grant %s, %s. To try again: `holdfast config check --live`.", g.permission, g.where())
 	}
 	return p
 }
@@ -226,8 +266,17 @@ func needed(right Right) string {
 	return fmt.Sprintf("A node that may not %s there cannot store sets.", right)
 }
 
-// grant is what permits something, and the file of this project that grants it.
+// grant is what permits something, and the file of this project that grants it or
+// says how.
 type grant struct{ permission, policy string }
+
+// where says where the grant stands.
+func (g grant) where() string {
+	if strings.HasSuffix(g.policy, ".md") {
+		return "see " + g.policy
+	}
+	return "as in " + g.policy
+}
 
 // The policies of nodes, and what Azure's permissions begin with.
 const (
@@ -235,6 +284,7 @@ const (
 	gcsPolicy    = "docs/policies/gcs-node.yaml"
 	gcsMarkers   = "docs/policies/gcs-node-markers.yaml"
 	azurePolicy  = "docs/policies/azure-node.json"
+	ofServers    = "docs/places.md"
 	blobsOfAzure = "Microsoft.Storage/storageAccounts/blobServices/containers/blobs/"
 )
 
@@ -255,6 +305,7 @@ var grants = map[place.Scheme]map[Right]grant{
 		ToRead:      {"storage.objects.get", gcsPolicy},
 		ToOverwrite: {"storage.objects.delete", gcsMarkers},
 		ToDelete:    {"storage.objects.delete", gcsMarkers},
+		ToSeePast:   {"storage.objects.list", gcsPolicy},
 		ToLock:      {"storage.objects.setRetention", gcsPolicy},
 	},
 	place.Azure: {
@@ -263,6 +314,22 @@ var grants = map[place.Scheme]map[Right]grant{
 		ToRead:      {blobsOfAzure + "read", azurePolicy},
 		ToOverwrite: {blobsOfAzure + "write", azurePolicy},
 		ToDelete:    {blobsOfAzure + "delete", azurePolicy},
+		ToSeePast:   {blobsOfAzure + "read", azurePolicy},
+		ToLock:      {blobsOfAzure + "immutableStorage/runAsSuperUser/action", ofServers},
+	},
+	place.SFTP: {
+		ToList:      {"mode `r-x` on the directory", ofServers},
+		ToWrite:     {"mode `-wx` on the directory, and `posix-rename`", ofServers},
+		ToRead:      {"mode `r--` on the files", ofServers},
+		ToOverwrite: {"mode `-wx` on the directory, and `posix-rename`", ofServers},
+		ToDelete:    {"mode `-wx` on the directory, and `remove`", ofServers},
+	},
+	place.WebDAV: {
+		ToList:      {"the method `PROPFIND`", ofServers},
+		ToWrite:     {"the methods `PUT`, `MKCOL` and `MOVE`", ofServers},
+		ToRead:      {"the method `GET`", ofServers},
+		ToOverwrite: {"the method `MOVE` with `Overwrite: T`", ofServers},
+		ToDelete:    {"the method `DELETE`", ofServers},
 	},
 }
 

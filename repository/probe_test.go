@@ -2,6 +2,7 @@ package repository_test
 
 import (
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -80,6 +81,105 @@ func TestAMissingRightIsNamed(t *testing.T) {
 		!strings.Contains(err.Error(), "refuses access") {
 		t.Errorf("other credentials: %v, %v", list, err)
 	}
+}
+
+// In every kind of place the same is tried: what a node does there, and to see what was
+// replaced, where places keep that.
+func TestEveryPlaceIsProbed(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s storetest.Store) {
+		list, err := repository.Probe(t.Context(), s.Place, repository.By(s.Access))
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := []repository.Right{
+			repository.ToList, repository.ToWrite, repository.ToRead, repository.ToOverwrite, repository.ToDelete,
+		}
+		if s.Place.Bucket != "" {
+			want = append(want, repository.ToSeePast)
+		}
+		var got []repository.Right
+		for _, r := range list {
+			got = append(got, r.Right)
+			if r.Err != nil {
+				t.Error(r.Err)
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("tried: %v", got)
+		}
+	})
+}
+
+// What a server of directories refuses is named in its own words.
+func TestAMissingRightOfADirectoryIsNamed(t *testing.T) {
+	for name, c := range map[string]struct {
+		start   func(testing.TB) storetest.Store
+		right   repository.Right
+		do, err string
+	}{
+		"SFTP without remove": {
+			func(t testing.TB) storetest.Store { return storetest.SFTPWithout(t, "remove") },
+			repository.ToDelete, "mode `-wx` on the directory, and `remove`", "remove /",
+		},
+		"SFTP without posix-rename": {
+			func(t testing.TB) storetest.Store { return storetest.SFTPWithout(t, "posix-rename") },
+			repository.ToWrite, "`posix-rename`", "posix-rename /",
+		},
+		"WebDAV without DELETE": {
+			func(t testing.TB) storetest.Store { return storetest.WebDAVWithout(t, "DELETE") },
+			repository.ToDelete, "the method `DELETE`", "403",
+		},
+		"WebDAV without PUT": {
+			func(t testing.TB) storetest.Store { return storetest.WebDAVWithout(t, "PUT") },
+			repository.ToWrite, "the methods `PUT`, `MKCOL` and `MOVE`", "403",
+		},
+		"WebDAV without PROPFIND": {
+			func(t testing.TB) storetest.Store { return storetest.WebDAVWithout(t, "PROPFIND") },
+			repository.ToList, "the method `PROPFIND`", "403",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := c.start(t)
+			began := time.Now()
+			list, err := repository.Probe(t.Context(), s.Place, repository.By(s.Access))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var refused []repository.Tried
+			for _, r := range list {
+				if r.Err != nil {
+					refused = append(refused, r)
+				}
+			}
+			if len(refused) != 1 || refused[0].Right != c.right {
+				t.Fatalf("refused: %v", refused)
+			}
+			_, do := holdfast.Advice(refused[0].Err)
+			if !strings.Contains(do, c.do) || !strings.Contains(refused[0].Err.Error(), c.err) {
+				t.Errorf("%v: %s", refused[0].Err, do)
+			}
+			if took := time.Since(began); took > 10*time.Second {
+				t.Errorf("it was named after %v", took)
+			}
+		})
+	}
+	t.Run("a directory that may not be written to", func(t *testing.T) {
+		s := storetest.SFTP(t)
+		dir := "/" + s.Place.Path
+		if err := os.Mkdir(dir, 0o555); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(dir, 0o555); err != nil { //nolint:gosec // another user's server reads it
+			t.Fatal(err)
+		}
+		list, err := repository.Probe(t.Context(), s.Place, repository.By(s.Access))
+		if err != nil || len(list) != 2 || list[1].Err == nil {
+			t.Fatalf("%v, %v", list, err)
+		}
+		if _, do := holdfast.Advice(list[1].Err); !strings.Contains(do, "mode `-wx` on the directory") {
+			t.Errorf("%v: %s", list[1].Err, do)
+		}
+	})
 }
 
 // A probe leaves nothing in any kind of place.

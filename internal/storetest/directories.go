@@ -26,6 +26,17 @@ import (
 // SFTP is a directory behind OpenSSH.
 func SFTP(t testing.TB) Store {
 	t.Helper()
+	return sftp(t, "")
+}
+
+// SFTPWithout is one whose server refuses an operation, such as remove.
+func SFTPWithout(t testing.TB, operation string) Store {
+	t.Helper()
+	return sftp(t, " -P "+operation)
+}
+
+func sftp(t testing.TB, options string) Store {
+	t.Helper()
 	dir, address := shared(t), loopback(t)
 	who := runner(t)
 	key, public := sshKey(t)
@@ -36,7 +47,7 @@ func SFTP(t testing.TB) Store {
 	write(t, filepath.Join(dir, "sshd_config"), strings.Join([]string{
 		"Port " + port, "ListenAddress " + host, "HostKey " + filepath.Join(dir, "host"),
 		"AuthorizedKeysFile " + filepath.Join(dir, "authorized"), "PidFile none", "UsePAM no", "StrictModes no",
-		"PasswordAuthentication no", "Subsystem sftp internal-sftp", "ForceCommand internal-sftp", "",
+		"PasswordAuthentication no", "Subsystem sftp internal-sftp", "ForceCommand internal-sftp" + options, "",
 	}, "\n"))
 	known := filepath.Join(dir, "known_hosts")
 	write(t, known, fmt.Sprintf("[%s]:%s %s", host, port, hostPublic))
@@ -60,6 +71,18 @@ const apacheModules = "/usr/lib/apache2/modules"
 // WebDAV is a directory behind Apache's mod_dav, with a password.
 func WebDAV(t testing.TB) Store {
 	t.Helper()
+	return webDAV(t, "Require user backup")
+}
+
+// WebDAVWithout is one whose server refuses a method, such as DELETE.
+func WebDAVWithout(t testing.TB, method string) Store {
+	t.Helper()
+	return webDAV(t, "<LimitExcept "+method+">", "Require user backup", "</LimitExcept>",
+		"<Limit "+method+">", "Require all denied", "</Limit>")
+}
+
+func webDAV(t testing.TB, allowed ...string) Store {
+	t.Helper()
 	program, err := exec.LookPath("/usr/sbin/apache2")
 	if err != nil {
 		t.Fatalf("%v: `apt-get install apache2-bin`", err)
@@ -80,8 +103,8 @@ func WebDAV(t testing.TB) Store {
 	} {
 		lines = append(lines, fmt.Sprintf("LoadModule %s_module %s/mod_%[1]s.so", module, apacheModules))
 	}
-	lines = append(lines, "<Location />", "Dav On", "AuthType Basic", "AuthName sets", "AuthUserFile users",
-		"Require user backup", "</Location>", "")
+	lines = append(lines, "<Location />", "Dav On", "AuthType Basic", "AuthName sets", "AuthUserFile users")
+	lines = append(append(lines, allowed...), "</Location>", "")
 	write(t, filepath.Join(dir, "apache.conf"), strings.Join(lines, "\n"))
 	own(t, dir, who)
 	s := serveAs(t, who, address, program, "-D", "FOREGROUND", "-f", filepath.Join(dir, "apache.conf"))
