@@ -204,13 +204,16 @@ func routes() []Entry {
 		{
 			Code:  ProviderKeepsSnapshots,
 			Title: "the provider can take the next snapshots, and keeps those it has",
-			Observed: "The snapshots that the account may still take, and the deletion protection of each instance. " +
-				"Violated when fewer than 12 are left, two days at six sets a day, or when the protection is off. " +
+			Observed: "The snapshots that the account has and may still take, and the deletion protection of each instance. " +
+				"Violated when one that a proven set refers to is gone, when fewer than 12 are left, two days at six " +
+				"sets a day, or when the protection is off. " +
 				"A node whose databases are dumped is not judged.",
-			Why: "A full account refuses the next snapshot. " +
+			Why: "Anybody with the right can delete a snapshot. A full account refuses the next one. " +
 				"One call deletes an instance that is not protected, and its automated backups with it.",
-			Consequence: "Soon no set is taken, or one mistake deletes the live databases.",
-			Next: "Keep fewer sets in `retention:`, or have the quota raised. " +
+			Consequence: "Sets that are listed do not come back, or soon none is taken, " +
+				"or one mistake deletes the live databases.",
+			Next: "Drop sets whose snapshots are gone: `holdfast retention drop SET`. " +
+				"Keep fewer in `retention:`, or have the quota raised. " +
 				"Turn deletion protection on in the provider's console. Then `holdfast config check --live`.",
 			judge: providerKeepsSnapshots,
 		},

@@ -261,6 +261,18 @@ func TestEvaluate(t *testing.T) {
 			i.Protected = false
 			o.Provider = holdfast.Known([]Instance{i})
 		}, map[Code]string{ProviderKeepsSnapshots: "violated: deletion protection of splice is off"}, nil},
+		{"a snapshot that is gone", func(o *Observations) {
+			o.snapshots(1, 2)
+			i := rented()
+			r, _ := o.Repository.Get()
+			for _, s := range r.Sets[1:] {
+				for range s.Captures {
+					i.Sets = append(i.Sets, s.ID)
+				}
+			}
+			i.Sets = i.Sets[1:]
+			o.Provider = holdfast.Known([]Instance{i})
+		}, map[Code]string{ProviderKeepsSnapshots: "violated: the provider does not keep the snapshots of 1 set any more: 2"}, nil},
 		{"snapshots are the only copy", func(o *Observations) { o.snapshots(0, 1, 2) },
 			map[Code]string{RowsInRepository: "violated: every proven set refers to snapshots"}, nil},
 		{"a set before the snapshots has its rows", func(o *Observations) { o.snapshots(1, 2) }, nil, nil},

@@ -85,6 +85,8 @@ type Instance struct {
 	Used      int    // snapshots that the account has
 	Most      int    // snapshots that it may have
 	Protected bool   // against deletion
+	// Sets are those whose snapshots are there, each as often as it has one.
+	Sets []holdfast.SetID
 }
 
 // CopiedSet is one set in a copy.

@@ -3,6 +3,8 @@ package check
 import (
 	"fmt"
 	"strings"
+
+	"holdfast"
 )
 
 // RoomWanted is how many more snapshots an account should take: those of two days at
@@ -21,6 +23,9 @@ func providerKeepsSnapshots(v *view) answer {
 	case len(instances) == 0:
 		return holds("not judged: no provider takes snapshots of this node")
 	}
+	if gone := v.gone(instances); len(gone) > 0 {
+		return violated("the provider does not keep the snapshots of %s any more: %s", count(len(gone), "set"), some(gone))
+	}
 	var found []string
 	for _, i := range instances {
 		left := max(i.Most-i.Used, 0)
@@ -33,6 +38,28 @@ func providerKeepsSnapshots(v *view) answer {
 		found = append(found, fmt.Sprintf("%s is protected, %s left", i.Name, count(left, "snapshot")))
 	}
 	return holds("%s", strings.Join(found, "; "))
+}
+
+// gone are the proven sets that refer to more snapshots than are there.
+func (v *view) gone(instances []Instance) (ids []string) {
+	there := map[holdfast.SetID]int{}
+	for _, i := range instances {
+		for _, id := range i.Sets {
+			there[id]++
+		}
+	}
+	for _, s := range v.proven {
+		wants := 0
+		for _, c := range s.Captures {
+			if c.Method == holdfast.Snapshot {
+				wants++
+			}
+		}
+		if there[s.ID] < wants {
+			ids = append(ids, string(s.ID))
+		}
+	}
+	return ids
 }
 
 func rowsInRepository(v *view) answer {

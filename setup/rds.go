@@ -156,9 +156,19 @@ func (p *Parts) observeProvider(ctx context.Context) ([]check.Instance, error) {
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, check.Instance{
+		list, err := shelf.List(ctx)
+		if err != nil {
+			return nil, err
+		}
+		i := check.Instance{
 			Name: server.Name, Keeper: server.Keeper, Used: room.Used, Most: room.Most, Protected: server.Protected,
-		})
+		}
+		for _, s := range list {
+			if of, set, ours := s.Owner(); ours && of == p.Node.Name && s.Phase == snapshot.Ready {
+				i.Sets = append(i.Sets, set)
+			}
+		}
+		out = append(out, i)
 	}
 	return out, nil
 }

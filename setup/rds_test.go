@@ -312,4 +312,13 @@ func TestRowsOfRDSComeIntoTheRepository(t *testing.T) {
 	if c := judged(check.RowsInRepository); c.Verdict != holdfast.Holds {
 		t.Errorf("after a dump: %+v", c)
 	}
+	account.Change("canton", func(i *rdsapi.Instance) { i.Protect = true })
+	if c := judged(check.ProviderKeepsSnapshots); c.Verdict != holdfast.Holds {
+		t.Errorf("a protected instance: %+v", c)
+	}
+	account.Discard(account.Snapshots()[0])
+	if c := judged(check.ProviderKeepsSnapshots); c.Verdict != holdfast.Violated ||
+		!strings.Contains(c.Evidence, "snapshots of 1 set any more: "+string(list[0].Set.ID)) {
+		t.Errorf("a snapshot that is gone: %+v", c)
+	}
 }
