@@ -144,8 +144,15 @@ func (s Set) doubts() []string {
 // because none are configured. It may be proven: what is proven is that its
 // databases come back. It has no second way back.
 func (s Set) LacksIdentities() bool {
-	failed := slices.ContainsFunc(s.Missing, func(m string) bool { return strings.HasPrefix(m, MissingIdentities) })
-	return s.Identities == nil && !failed && s.Node.HasParticipant()
+	return s.Identities == nil && !s.failedIdentities() && s.Node.HasParticipant()
+}
+
+// FetchedIdentities reports whether a set's identities were fetched for it: one
+// that could not fetch them has those of the set before.
+func (s Set) FetchedIdentities() bool { return s.Identities != nil && !s.failedIdentities() }
+
+func (s Set) failedIdentities() bool {
+	return slices.ContainsFunc(s.Missing, func(m string) bool { return strings.HasPrefix(m, MissingIdentities) })
 }
 
 // MissingIdentities is how what is missing begins, of identities that could not be

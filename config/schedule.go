@@ -11,20 +11,22 @@ import (
 // Schedule says when `holdfast run` does what; every empty value has a good
 // default.
 type Schedule struct {
-	Zone      string `yaml:"zone"`      // of the times below: Europe/Zurich; UTC when empty
-	Backup    string `yaml:"backup"`    // an interval such as 4h, five fields as in a crontab, or never
-	Check     string `yaml:"check"`     // the same; 1h when empty
-	Watch     string `yaml:"watch"`     // for what is in no set, which is then backed up at once; 10m when empty
-	Verify    string `yaml:"verify"`    // 24h when empty
-	Drill     string `yaml:"drill"`     // 7d when empty
-	Retention string `yaml:"retention"` // 24h when empty
-	Window    string `yaml:"window"`    // in which a verification or a drill may begin: 22:00-05:00
+	Zone       string `yaml:"zone"`       // of the times below: Europe/Zurich; UTC when empty
+	Backup     string `yaml:"backup"`     // an interval such as 4h, five fields as in a crontab, or never
+	Check      string `yaml:"check"`      // the same; 1h when empty
+	Watch      string `yaml:"watch"`      // for what is in no set, which is then backed up at once; 10m when empty
+	Verify     string `yaml:"verify"`     // 24h when empty
+	Drill      string `yaml:"drill"`      // 7d when empty
+	Retention  string `yaml:"retention"`  // 24h when empty
+	Identities string `yaml:"identities"` // into the places of identities.keep, since the last set; 24h when empty
+	Window     string `yaml:"window"`     // in which a verification or a drill may begin: 22:00-05:00
 }
 
 // When are the parsed values of a schedule.
 type When struct {
-	Backup, Check, Watch, Verify, Drill, Retention schedule.Rule
-	Window                                         schedule.Window
+	Backup, Check, Watch, Verify, Drill, Retention, Identities schedule.Rule
+
+	Window schedule.Window
 }
 
 // When parses the schedule.
@@ -43,6 +45,7 @@ func (s Schedule) When() (w When, err error) {
 		{"verify", cmp.Or(s.Verify, "24h"), &w.Verify},
 		{"drill", cmp.Or(s.Drill, "7d"), &w.Drill},
 		{"retention", cmp.Or(s.Retention, "24h"), &w.Retention},
+		{"identities", cmp.Or(s.Identities, "24h"), &w.Identities},
 	} {
 		if *rule.to, err = ruleOf(rule.text, zone); err != nil {
 			return w, fmt.Errorf("schedule.%s: %w", rule.key, err)

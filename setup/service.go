@@ -32,6 +32,7 @@ const (
 	watchTask     = "watch"
 
 	copyRetentionTask = "copy-retention"
+	identitiesTask    = "identities-refresh"
 )
 
 // verifiedShare is how much of the data a scheduled verification reads, in
@@ -167,6 +168,9 @@ func (s *Service) tasks() []daemon.Task {
 	if len(s.config().Copies) > 0 { // wanted as soon as there is a set that a copy lacks
 		list = append(list, task(copyTask, when.Retention, always, sendCopies),
 			task(copyRetentionTask, when.Retention, always, dropInCopies))
+	}
+	if i := s.config().Identities; i != nil && len(i.Keep) > 0 { // else only a set keeps them
+		list = append(list, task(identitiesTask, when.Identities, always, refreshIdentities))
 	}
 	return list
 }
@@ -313,6 +317,17 @@ func dropSets(ctx context.Context, p *Parts) error {
 // dropInCopies is a task of its own: a copy that is not reached is no failure of
 // the repository's retention.
 func dropInCopies(ctx context.Context, p *Parts) error { return p.DropInCopies(ctx) }
+
+// refreshIdentities fetches the identities into their places. Each set does so
+// too: this is for a node of which none is taken, because its databases do not
+// answer or sets are rare.
+func refreshIdentities(ctx context.Context, p *Parts) error {
+	_, report, err := p.KeepIdentities(ctx)
+	if err != nil {
+		return err
+	}
+	return report.Err()
+}
 
 // Dropped is the event of sets that no rule keeps any more.
 type Dropped struct{ Sets []holdfast.SetID }

@@ -181,7 +181,19 @@ func (s Stored) past(c *config.Config) map[string]schedule.Past {
 		out[drillTask] = schedule.Past{Done: d.At, Took: d.Took}
 	}
 	out[copyTask] = s.copies(c)
+	out[identitiesTask] = schedule.Past{Done: s.identities()}
 	return out
+}
+
+// identities is when the newest set was begun that fetched the identities; zero
+// without one. A set that could not has those of the set before.
+func (s Stored) identities() (at time.Time) {
+	for _, set := range []*holdfast.Set{s.Proven, s.Newest} {
+		if set != nil && set.FetchedIdentities() {
+			at = set.Began.Wall
+		}
+	}
+	return at
 }
 
 // copies is when the copy that is behind most was brought up to date, and that

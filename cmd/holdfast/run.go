@@ -27,9 +27,10 @@ func newRun(a *app) *cobra.Command {
 		Short: "Back up, check, verify, rehearse and drop sets on a schedule",
 		Long: `Run until a signal ends it: take a set every four hours, send it to the copies,
 check every hour, verify a sample daily, rehearse a restore weekly, drop what no
-rule keeps daily. "schedule:" in the configuration says otherwise. What was
-missed while the machine slept is caught up on once, and what fails is tried
-again, ever less often, within its interval.
+rule keeps daily, keep the identities in their places where no set did for a day.
+"schedule:" in the configuration says otherwise. What was missed while the
+machine slept is caught up on once, and what fails is tried again, ever less
+often, within its interval.
 
 Each event is a line of the log: text, or JSON with --output json. SIGHUP reads
 the configuration again; a wrong one is refused, and the old one stays. Other
