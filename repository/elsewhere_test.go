@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kopia/kopia/repo/blob"
+
 	"holdfast"
 	"holdfast/internal/storetest"
 	"holdfast/place"
@@ -193,7 +195,7 @@ func TestAServerThatIsKilledInTheMiddleOfASet(t *testing.T) {
 }
 
 // A lock in a bucket is held by one at a time, outlives no dead holder for
-// long, and is lost by a holder that slept.
+// long, and is lost by a holder that slept: he deletes nothing more.
 func TestLocksInABucket(t *testing.T) {
 	s := storetest.S3(t)
 	created(t, s)
@@ -215,7 +217,12 @@ func TestLocksInABucket(t *testing.T) {
 
 	undo := repository.SetLock(time.Hour, 3*time.Second) // as if it slept: nothing renews it
 	defer undo()
-	slept, err := open(t, s.Place, repository.By(s.Access)).HoldHistory(t.Context())
+	var his blob.Storage
+	sleeper := open(t, s.Place, repository.By(s.Access), repository.Through(func(st blob.Storage) blob.Storage {
+		his = st
+		return st
+	}))
+	slept, err := sleeper.HoldHistory(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -223,12 +230,28 @@ func TestLocksInABucket(t *testing.T) {
 	if _, err := one.HoldHistory(t.Context()); holdfast.ClassOf(err) != holdfast.Busy {
 		t.Errorf("two hold one lock: %v", err)
 	}
+	for _, id := range []blob.ID{"pone", "ptwo"} {
+		if err := his.PutBlob(t.Context(), id, repository.Text("data"), blob.PutOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := his.DeleteBlob(t.Context(), "pone"); err != nil {
+		t.Errorf("the holder may not delete: %v", err)
+	}
 	time.Sleep(4 * time.Second)
 	next, err := one.HoldHistory(t.Context())
 	if err != nil {
 		t.Errorf("a dead holder holds on: %v", err)
 	} else {
 		next()
+	}
+	err = his.DeleteBlob(t.Context(), "ptwo")
+	class(t, err, holdfast.Failed)
+	if err == nil || !strings.Contains(err.Error(), "was not renewed") {
+		t.Errorf("who slept deletes: %v", err)
+	}
+	if _, err := his.GetMetadata(t.Context(), "ptwo"); err != nil {
+		t.Errorf("what was not deleted: %v", err)
 	}
 }
 

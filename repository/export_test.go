@@ -2,6 +2,7 @@ package repository
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -156,6 +157,20 @@ func SetYoung(age time.Duration) (undo func()) {
 	old := extendYoung
 	extendYoung = age
 	return func() { extendYoung = old }
+}
+
+// Keeping is a storage that keeps the rule of a repository.
+func Keeping(st blob.Storage, by ObjectLock) blob.Storage {
+	rule := &atomic.Pointer[lockRule]{}
+	rule.Store(&lockRule{BlobStorageConfiguration: by.says()})
+	return keeping{st, rule}
+}
+
+// SetExtendPause says how long an extension that was refused waits for its next try.
+func SetExtendPause(pause time.Duration) (undo func()) {
+	old := extendPause
+	extendPause = pause
+	return func() { extendPause = old }
 }
 
 // SetCopyCheckpoint says how many bytes are sent to a copy before its index is
