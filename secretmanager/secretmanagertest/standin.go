@@ -1,8 +1,8 @@
 // Package secretmanagertest has stand-ins for managers of secrets. They are not
 // the vendors' servers: they speak as much of each API as this program uses, as
 // the vendors document it. What a real server does beyond that, such as its exact
-// wording of refusals, they do not show. internal/testbed/secretmanagers.sh is to
-// let the vendors' own clients speak to them; it has not been run yet.
+// wording of refusals, they do not show. internal/testbed/secretmanagers.sh lets
+// the vendors' own clients speak to them, before a release.
 package secretmanagertest
 
 import (
