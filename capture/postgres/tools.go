@@ -202,6 +202,24 @@ func (t Tools) run(
 	return nil
 }
 
+// inherits are the variables of ours that a program of Postgres may need. The others
+// stay here: keys of places and of managers of secrets are among them.
+var inherits = []string{
+	"PATH", "LD_LIBRARY_PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "TZ", "LANG", "LANGUAGE",
+	"KRB5_CONFIG", "KRB5CCNAME", "OPENSSL_CONF", "SSL_CERT_FILE", "SSL_CERT_DIR",
+}
+
+// inherited is the part of an environment that a program of Postgres gets.
+func inherited(environ []string) (out []string) {
+	for _, pair := range environ {
+		name, _, _ := strings.Cut(pair, "=")
+		if slices.Contains(inherits, name) || strings.HasPrefix(name, "LC_") {
+			out = append(out, pair)
+		}
+	}
+	return out
+}
+
 // start runs a program and reports whether it ended well; the error says why
 // it could not be run or followed to its end. Application is what its sessions
 // are called; "" for a program without any. One that stands still is ended.
@@ -217,7 +235,7 @@ func (t Tools) start(
 		return code == 0, err
 	}
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
-	cmd.Env = append(libpq.Without(os.Environ()), env...) // the connection is in the arguments
+	cmd.Env = append(inherited(os.Environ()), env...) // the connection is in the arguments
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = in, out, complaint
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 5 * time.Second

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -19,7 +20,9 @@ import (
 	"holdfast/internal/libpq"
 	"holdfast/internal/splicetest"
 	"holdfast/internal/splicetest/canary"
+	"holdfast/internal/storetest"
 	"holdfast/repository"
+	"holdfast/secretmanager/secretmanagertest"
 )
 
 // canaries are the secrets of a node whose every peer repeats what it is given.
@@ -64,6 +67,56 @@ func TestNoSecretIsRepeated(t *testing.T) {
 		t.Fatalf("nobody has repeated anything:\n%s", c.said.String())
 	}
 	c.search()
+}
+
+// TestNoSecretOfABucketIsRepeated is the same for a repository in a bucket, whose keys
+// come by the environment, with a cache and a password that Vault holds.
+func TestNoSecretOfABucketIsRepeated(t *testing.T) {
+	c := newCanaries(t)
+	bucket, vault := storetest.S3(t), secretmanagertest.NewVault(t)
+	vault.Put("secret/holdfast", `{"password": "`+c.secret["repository"]+`"}`)
+	c.secret["bucket"], c.secret["vault"] = storetest.SecretKey, secretmanagertest.VaultToken
+	id, err := bucket.Access.ID(t.Context())
+	c.must(err)
+	temporary := filepath.Join(c.dir, "tmp")
+	c.must(os.Mkdir(temporary, 0o700))
+	for name, value := range map[string]string{
+		"CANARY_ID": id.Reveal(), "CANARY_SECRET": storetest.SecretKey, "TMPDIR": temporary,
+		"AWS_ACCESS_KEY_ID": id.Reveal(), "AWS_SECRET_ACCESS_KEY": storetest.SecretKey,
+		"VAULT_ADDR": vault.URL, "VAULT_TOKEN": secretmanagertest.VaultToken,
+	} {
+		t.Setenv(name, value)
+	}
+	flags := c.init("--database", "participant="+c.tcp("participant"), "--database-password", "participant="+c.file("db"))
+	for name, value := range map[string]string{
+		"--repository": bucket.Place.String(), "--repository-password": "vault:secret/holdfast#password",
+	} {
+		flags[slices.Index(flags, name)+1] = value
+	}
+	c.holdfast(0, flags...)
+	c.configure("password: 'vault:secret/holdfast#password'", "password: 'vault:secret/holdfast#password'\n"+
+		"  access: {id: env:CANARY_ID, secret: env:CANARY_SECRET}\n"+
+		"cache: {directory: '"+filepath.Join(c.dir, "cache")+"'}")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "")
+	c.holdfast(0, "backup")
+	c.holdfast(0, "list")
+	for _, args := range [][]string{{"verify", "latest"}, {"config", "check", "--live"}, {"config", "show", "--origin"}} {
+		c.holdfast(-1, args...)
+	}
+	t.Setenv("CANARY_SECRET", "canary-of-another-key")
+	c.secret["another"] = "canary-of-another-key"
+	c.holdfast(-1, "list")
+	vault.Deny(true)
+	c.holdfast(-1, "list")
+	cached, _ := filepath.Glob(filepath.Join(c.dir, "cache", "*"))
+	if len(cached) == 0 {
+		t.Error("nothing was cached")
+	}
+	c.secret.Look(c, "what was printed", c.said.Bytes())
+	c.secret.LookAt(c, c.children)
+	c.secret.LookBelow(c, c.dir, func(path string) bool {
+		return c.children.Is(path) || c.secret[filepath.Base(path)] != "" && filepath.Dir(path) == c.dir
+	})
 }
 
 func newCanaries(t *testing.T) *canaries {
