@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -80,6 +81,24 @@ func TestKeysOfAWSExpireAndAreRenewed(t *testing.T) {
 			t.Errorf("%v", err)
 		}
 	})
+}
+
+// An external account of Google is one of the operator's environment: its tokens expire
+// and are replaced while a repository stays open.
+func TestAnExternalAccountOfGoogle(t *testing.T) {
+	s, asked := storetest.GCSExternal(t, time.Second)
+	created(t, s)
+	r := open(t, s.Place)
+	storeRows(t, r, 1, random(1, 1<<20))
+	before := asked()
+	time.Sleep(1100 * time.Millisecond)
+	storeRows(t, r, 2, random(2, 1<<20))
+	if list := sets(t, r, ""); len(list) != 2 || before == 0 || asked() == before {
+		t.Errorf("the sets are %v; %d tokens, then %d", list, before, asked())
+	}
+	t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", os.DevNull)
+	_, err := repository.Open(t.Context(), s.Place, holdfast.NewSecret(password))
+	class(t, err, holdfast.Usage)
 }
 
 // The token that belongs to keys goes with each request.

@@ -10,8 +10,11 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"holdfast/repository"
 )
 
 // Issuer gives keys of a bucket that expire, in the ways in which AWS gives them.
@@ -175,4 +178,40 @@ func (i *Issuer) InstanceRole(t *testing.T) {
 	t.Cleanup(server.Close)
 	t.Setenv("AWS_EC2_METADATA_DISABLED", "")
 	t.Setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", server.URL)
+}
+
+// GCSExternal is a bucket of fake-gcs-server for an external account: a token of
+// another issuer, in a file, is exchanged for one that lives so long. It also returns
+// how often one was asked for.
+func GCSExternal(t *testing.T, life time.Duration) (Store, func() int) {
+	t.Helper()
+	const ofTheIssuer = "canary-token-of-an-issuer"
+	s := GCS(t)
+	s.Access = repository.Access{}
+	var asked atomic.Int64
+	tokens := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.FormValue("subject_token") != ofTheIssuer {
+			http.Error(w, `{"error": "invalid_grant"}`, http.StatusBadRequest)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = fmt.Fprintf(w, `{"access_token": "%s-%d", "issued_token_type": "urn:ietf:params:oauth:token-type:access_token",
+			"token_type": "Bearer", "expires_in": %d}`, SecretKey, asked.Add(1), int(life.Seconds()))
+	}))
+	t.Cleanup(tokens.Close)
+	token, file := filepath.Join(t.TempDir(), "token"), filepath.Join(t.TempDir(), "account.json")
+	write(t, token, ofTheIssuer)
+	text, err := json.Marshal(map[string]any{
+		"type":               "external_account",
+		"audience":           "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/backup/providers/demo",
+		"subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
+		"token_url":          tokens.URL,
+		"credential_source":  map[string]string{"file": token},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, file, string(text))
+	t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", file)
+	return s, func() int { return int(asked.Load()) }
 }
