@@ -206,7 +206,7 @@ func (t Tools) run(
 // stay here: keys of places and of managers of secrets are among them.
 var inherits = []string{
 	"PATH", "LD_LIBRARY_PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "TZ", "LANG", "LANGUAGE",
-	"KRB5_CONFIG", "KRB5CCNAME", "OPENSSL_CONF", "SSL_CERT_FILE", "SSL_CERT_DIR",
+	"KRB5_CONFIG", "KRB5CCNAME", "KRB5_CLIENT_KTNAME", "KRB5_KTNAME", "OPENSSL_CONF", "SSL_CERT_FILE", "SSL_CERT_DIR",
 }
 
 // inherited is the part of an environment that a program of Postgres gets.
