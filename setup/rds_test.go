@@ -288,6 +288,12 @@ func TestRowsOfRDSComeIntoTheRepository(t *testing.T) {
 	if c := judged(check.ProviderKeepsSnapshots); c.Verdict != holdfast.Violated || !strings.Contains(c.Evidence, "protection of canton is off") {
 		t.Errorf("the instance: %+v", c)
 	}
+	tools := p.Config.Tools
+	p.Config.Tools = t.TempDir() // without pg_dump no dump succeeds, and a snapshot is taken all the same
+	if err := setup.TakeSet(t.Context(), p); err != nil {
+		t.Errorf("a dump that fails: %v", err)
+	}
+	p.Config.Tools = tools
 	for _, due := range []bool{true, false} {
 		if got, err := setup.RowsDue(t.Context(), p); err != nil || got != due {
 			t.Errorf("a dump is due: %t, %v; want %t", got, err, due)
@@ -301,10 +307,10 @@ func TestRowsOfRDSComeIntoTheRepository(t *testing.T) {
 		t.Fatal(err)
 	}
 	list, err := r.Manifests(t.Context(), "demo")
-	if err != nil || len(list) != 3 {
+	if err != nil || len(list) != 4 {
 		t.Fatalf("%d sets, %v", len(list), err)
 	}
-	for n, elsewhere := range []bool{true, false, true} {
+	for n, elsewhere := range []bool{true, true, false, true} {
 		if s := list[n].Set; s.State != holdfast.Proven || s.KeptElsewhere() != elsewhere {
 			t.Errorf("set %d is %s, and kept elsewhere: %t", n, s.State, s.KeptElsewhere())
 		}

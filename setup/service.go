@@ -226,15 +226,36 @@ func takeSet(ctx context.Context, p *Parts) error {
 	return err
 }
 
-// takeSet takes a set. One that is stored and not proven is no failure of the
-// backup, and is said apart.
+// RowsNotRead is the event of a dump that failed of databases whose snapshots a
+// provider takes. A set of snapshots is taken instead, and the next one is a dump again.
+type RowsNotRead struct{ Cause error }
+
+func (e RowsNotRead) String() string {
+	return fmt.Sprintf("the rows were not read into the repository, a snapshot is taken instead: %v", e.Cause)
+}
+
+// takeSet takes a set: a dump where the rows are to be read into the repository
+// again, and else as the configuration says.
 func (p *Parts) takeSet(ctx context.Context) (unproven, err error) {
-	take := p.Backup
-	if due, err := p.rowsDue(ctx); err != nil {
+	due, err := p.rowsDue(ctx)
+	if err != nil {
 		return nil, err
-	} else if due {
-		take = p.BackupOfRows
 	}
+	if due {
+		unproven, err = p.takeSetBy(ctx, p.BackupOfRows)
+		if err == nil || ctx.Err() != nil || holdfast.ClassOf(err) == holdfast.Busy {
+			return unproven, err
+		}
+		p.Events.Report(RowsNotRead{err})
+	}
+	return p.takeSetBy(ctx, p.Backup)
+}
+
+// takeSetBy takes one. That it is stored and not proven is no failure of the backup,
+// and is said apart.
+func (p *Parts) takeSetBy(
+	ctx context.Context, take func(context.Context, time.Duration, func(context.Context, backup.Job) error) error,
+) (unproven, err error) {
 	err = take(ctx, 0, func(ctx context.Context, job backup.Job) error {
 		set, err := job.Run(ctx)
 		if err != nil && set.ID != "" && ctx.Err() == nil {
