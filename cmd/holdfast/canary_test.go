@@ -40,7 +40,7 @@ type canaries struct {
 // repeats the secrets that they are given, and then looks for these in every
 // output, file, manifest, record, argument and environment.
 func TestNoSecretIsRepeated(t *testing.T) {
-	c := newCanaries(t)
+	c := newCanaries(t, "canaries")
 	c.holdfast(2, c.init("--database", "participant="+c.node.Participant.TCPDSN(databaseOf(c.dsn["participant"])))...)
 	c.holdfast(0, c.init("--database", "participant="+c.tcp("participant"), "--database-password", "participant="+c.file("db"))...)
 	c.holdfast(0, "backup")
@@ -72,7 +72,7 @@ func TestNoSecretIsRepeated(t *testing.T) {
 // TestNoSecretOfABucketIsRepeated is the same for a repository in a bucket, whose keys
 // come by the environment, with a cache and a password that Vault holds.
 func TestNoSecretOfABucketIsRepeated(t *testing.T) {
-	c := newCanaries(t)
+	c := newCanaries(t, "bucket-canaries")
 	bucket, vault := storetest.S3(t), secretmanagertest.NewVault(t)
 	vault.Put("secret/holdfast", `{"password": "`+c.secret["repository"]+`"}`)
 	c.secret["bucket"], c.secret["vault"] = storetest.SecretKey, secretmanagertest.VaultToken
@@ -119,10 +119,10 @@ func TestNoSecretOfABucketIsRepeated(t *testing.T) {
 	})
 }
 
-func newCanaries(t *testing.T) *canaries {
+func newCanaries(t *testing.T, name string) *canaries {
 	t.Helper()
 	c := &canaries{T: t, dir: t.TempDir()}
-	c.must(c.start("canaries", false))
+	c.must(c.start(name, false))
 	t.Cleanup(c.close)
 	c.secret = canary.Secrets{
 		"db": nodePassword, "repository": "canary<of>the&repository", "client": "canary-of-the-client+/=",
