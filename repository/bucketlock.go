@@ -65,6 +65,9 @@ func (l *blobLock) try(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	mine, err := l.st.GetMetadata(ctx, id)
+	if errors.Is(err, blob.ErrBlobNotFound) { // this machine slept meanwhile, and another took it for dead
+		return false, nil
+	}
 	if err == nil {
 		busy, err = l.othersThan(ctx, id, mine.Timestamp)
 	}
