@@ -221,7 +221,7 @@ func routes() []Entry {
 			Code:  RowsInRepository,
 			Title: "a provider's snapshots are not the only copy of the rows",
 			Observed: "The newest proven set whose rows are in the repository itself, where later sets refer to snapshots. " +
-				"Violated when it is older than 8 days, or when there is none. " +
+				"Violated when it is older than `rds.dump_every` (7 days) and a day, or when there is none. " +
 				"Where the newest set has its rows, nothing is judged.",
 			Why: "A snapshot stays in the provider's account and cannot be read elsewhere. " +
 				"A second copy of a set that refers to one has the reference alone.",

@@ -132,6 +132,7 @@ type Limits struct {
 	KeyTest time.Duration // between tests of the recovery key; 180 days
 	Attack  time.Duration // between attacks that are tried on the locks; 180 days
 	Copy    time.Duration // by which the second copy may lag; 24 h
+	Rows    time.Duration // since the last dump, where a provider takes snapshots; 8 days
 	Runway  time.Duration // left at least before a sequencer disables the node; 7 days
 	Skew    time.Duration // between clocks; 30 s
 }
@@ -146,6 +147,7 @@ func (l Limits) orDefaults() Limits {
 		KeyTest: cmp.Or(l.KeyTest, 180*day),
 		Attack:  cmp.Or(l.Attack, 180*day),
 		Copy:    cmp.Or(l.Copy, day),
+		Rows:    cmp.Or(l.Rows, 8*day),
 		Runway:  cmp.Or(l.Runway, 7*day),
 		Skew:    cmp.Or(l.Skew, 30*time.Second),
 	}

@@ -11,10 +11,6 @@ import (
 // six sets a day.
 const RoomWanted = 12
 
-// rowsWithin is how old the newest set with rows of its own may be: a dump a week, and
-// a day for it to be late.
-const rowsWithin = 8 * day
-
 func providerKeepsSnapshots(v *view) answer {
 	instances, ok := v.Provider.Get()
 	switch {
@@ -76,9 +72,9 @@ func rowsInRepository(v *view) answer {
 			continue
 		}
 		age := v.now.Sub(takenAt(s))
-		if age > rowsWithin {
+		if age > v.Limits.Rows {
 			return violated("set %s is the newest with its rows in the repository, and %s old; the limit is %s",
-				s.ID, span(age), span(rowsWithin))
+				s.ID, span(age), span(v.Limits.Rows))
 		}
 		return holds("set %s, %s old, has its rows in the repository", s.ID, span(age))
 	}

@@ -79,6 +79,7 @@ func (p *Parts) limits() check.Limits {
 	return check.Limits{
 		Cadence: time.Duration(c.Cadence), Grace: time.Duration(c.Grace), Drill: time.Duration(c.DrillEvery), KeyTest: time.Duration(c.KeyTestEvery),
 		Attack: time.Duration(c.AttackEvery),
+		Rows:   p.dumpEvery() + 24*time.Hour,
 		Copy:   time.Duration(c.CopyBehind), Runway: time.Duration(c.Runway), Skew: time.Duration(c.ClockSkew),
 	}
 }

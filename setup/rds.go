@@ -101,9 +101,10 @@ func (p *Parts) shelves(ctx context.Context) ([]rds.Source, error) {
 	return out, nil
 }
 
-// dumpedWeekly is how often the databases are dumped whose snapshots a provider takes,
-// unless the configuration says so.
-const dumpedWeekly = 7 * 24 * time.Hour
+// dumpEvery is how often the databases are dumped whose snapshots a provider takes.
+func (p *Parts) dumpEvery() time.Duration {
+	return cmp.Or(time.Duration(p.Config.RDS.DumpEvery), 7*24*time.Hour)
+}
 
 // rowsDue reports whether the rows of databases whose snapshots a provider takes are
 // to be read into the repository again: the provider's account may be lost as a whole.
@@ -119,7 +120,7 @@ func (p *Parts) rowsDue(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	since := time.Now().Add(-cmp.Or(time.Duration(p.Config.RDS.DumpEvery), dumpedWeekly))
+	since := time.Now().Add(-p.dumpEvery())
 	recent := slices.DeleteFunc(entries, func(e repository.Entry) bool {
 		return e.State != holdfast.Proven || e.Ended.Before(since)
 	})
