@@ -12,7 +12,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"holdfast"
 	"holdfast/internal/splicetest"
 	"holdfast/internal/storetest"
 )
@@ -28,15 +27,7 @@ func TestAKilledMoveIsTakenUp(t *testing.T) {
 	o.run(0, "backup")
 	o.run(0, "export", "latest", "before")
 	bucket := storetest.S3(t)
-	for name, secret := range map[string]holdfast.SecretFunc{
-		"AWS_ACCESS_KEY_ID": bucket.Access.ID, "AWS_SECRET_ACCESS_KEY": bucket.Access.Secret,
-	} {
-		value, err := secret(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		o.env = append(o.env, name+"="+value.Reveal())
-	}
+	o.reach(bucket)
 	move := []string{"repository", "move", "--to", bucket.Place.String()}
 	file := filepath.Join(o.dir, "holdfast.yaml")
 	before := readText(t, file)
