@@ -154,6 +154,17 @@ func (m *Memory) word(now time.Time, p Policy, t Trouble, target, key string) Wo
 	return ""
 }
 
+// over reports whether the list ends everything that the target was told of.
+func (m *Memory) over(target string, list []Item) bool {
+	ended := 0
+	for _, item := range list {
+		if item.Word == Ended {
+			ended++
+		}
+	}
+	return ended == len(list) && ended == len(m.Sent[target])
+}
+
 // Deliver notes what the target was sent.
 func (m *Memory) Deliver(now time.Time, target string, list []Item) {
 	if m.Sent == nil {

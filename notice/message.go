@@ -9,7 +9,10 @@ import (
 )
 
 // Message is what is sent.
-type Message struct{ Title, Text string }
+type Message struct {
+	Title, Text string
+	Over        bool // nothing is wrong any more of what its target was told
+}
 
 // Compose writes one message of everything that a target is to be sent.
 func Compose(node holdfast.NodeName, now time.Time, list []Item) Message {

@@ -34,7 +34,11 @@ func newWorld(targets ...string) *world {
 			if w.dead[name] {
 				return errors.New("connection refused")
 			}
-			w.heard[name] = append(w.heard[name], fmt.Sprintf("%v %s", w.now.Sub(begin), m.Title))
+			title := m.Title
+			if m.Over {
+				title += "; all is well"
+			}
+			w.heard[name] = append(w.heard[name], fmt.Sprintf("%v %s", w.now.Sub(begin), title))
 			return nil
 		}}
 	}
@@ -104,7 +108,7 @@ func TestATroubleFromBeginToEnd(t *testing.T) {
 	w.expect(t, "ops", "1h10m0s demo: problem: backup is bad", "25h10m0s demo: still: backup is bad")
 	w.set("backup", notice.Good)
 	w.pass(24 * time.Hour)
-	w.expect(t, "ops", "31h10m0s demo: recovered: backup is bad")
+	w.expect(t, "ops", "31h10m0s demo: recovered: backup is bad; all is well")
 }
 
 // What comes and goes within the patience is not mentioned; what is over for a

@@ -96,7 +96,9 @@ func (w *worker) step(ctx context.Context) (every time.Duration) {
 func (w *worker) inform(ctx context.Context, name string, t Target) {
 	now := w.Clock.Now()
 	if list := w.memory.Decide(now, name, t.Policy); len(list) > 0 {
-		if !w.send(ctx, name, t, Compose(w.Node, now, list)) {
+		m := Compose(w.Node, now, list)
+		m.Over = w.memory.over(name, list)
+		if !w.send(ctx, name, t, m) {
 			return
 		}
 		w.memory.Deliver(now, name, list)

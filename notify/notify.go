@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,8 +27,17 @@ type Sender struct {
 	Hide  func(string) string
 }
 
+// Message is what is delivered.
+type Message struct {
+	Title, Text string
+	// Incident is what a manager of incidents opens once for messages with the same
+	// word, and Over closes it.
+	Incident string
+	Over     bool
+}
+
 // Send delivers a message, or says why not.
-func (s Sender) Send(ctx context.Context, title, text string) error {
+func (s Sender) Send(ctx context.Context, m Message) error {
 	if err := ctx.Err(); err != nil {
 		return err // what is begun cannot be stopped
 	}
@@ -41,7 +51,7 @@ func (s Sender) Send(ctx context.Context, title, text string) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, Within, fmt.Errorf("no answer within %v", Within))
 	defer cancel()
 	sent := make(chan error, 1)
-	go func() { sent <- deliver(address.Reveal(), title, text) }()
+	go func() { sent <- deliver(address.Reveal(), m) }()
 	select {
 	case err = <-sent:
 	case <-ctx.Done():
@@ -54,22 +64,56 @@ func (s Sender) Send(ctx context.Context, title, text string) error {
 }
 
 // deliver sends by the library, which takes no context: it bounds itself.
-func deliver(address, title, text string) error {
+//
+// The service is called here and not by the library's router, in a goroutine of which
+// it would end the program: some of its services panic where there is no connection
+// (v0.13.2: Zulip).
+func deliver(address string, m Message) (err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			err = fmt.Errorf("no answer that is understood: %v", cause)
+		}
+	}()
 	if chats := telegram(address); chats != nil {
+		m.Text = m.Title + "\n\n" + m.Text
 		var errs []error
 		for _, chat := range chats {
-			errs = append(errs, deliver(chat, title, title+"\n\n"+text))
+			errs = append(errs, deliver(chat, m))
 		}
 		return errors.Join(errs...)
 	}
-	to, err := router.New(nil, addressed(address))
+	to, err := new(router.ServiceRouter).Locate(addressed(address))
 	if err != nil {
 		return err
 	}
-	to.Timeout = Within
 	params := types.Params{}
-	params.SetTitle(title)
-	return errors.Join(to.Send(text, &params)...)
+	if slices.Contains(untitled, to.GetID()) {
+		m.Text = m.Title + "\n\n" + m.Text
+	} else {
+		params.SetTitle(m.Title)
+	}
+	if to.GetID() == "pagerduty" {
+		incident(params, m)
+	}
+	return to.Send(m.Text, &params)
+}
+
+// untitled are the services for which the library drops a title, or refuses the
+// message because of it.
+var untitled = []string{
+	"googlechat", "matrix", "mattermost", "pagerduty", "rocketchat", "signal", "wecom", "zulip",
+}
+
+// incident opens or closes an incident of PagerDuty: what is over must not call
+// somebody at night. https://developer.pagerduty.com/docs/events-api-v2-overview
+func incident(params types.Params, m Message) {
+	if m.Incident == "" {
+		return
+	}
+	params["dedup_key"] = "holdfast " + m.Incident
+	if m.Over {
+		params["action"] = "resolve"
+	}
 }
 
 // telegram are the chats of an address of Telegram, as web hooks; nil for other

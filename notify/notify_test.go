@@ -37,7 +37,7 @@ func TestWebhook(t *testing.T) {
 	for _, address := range []string{hook.URL + "/hook/alarm", strings.Replace(hook.URL, "http", "generic+http", 1) + "/hook/alarm?template=json"} {
 		got = nil
 		s, _ := sender(address)
-		if err := s.Send(t.Context(), "demo: problem", "line 1\nline 2"); err != nil {
+		if err := s.Send(t.Context(), notify.Message{Title: "demo: problem", Text: "line 1\nline 2"}); err != nil {
 			t.Fatal(err)
 		}
 		if got["title"] != "demo: problem" || got["message"] != "line 1\nline 2" || path != "/hook/alarm" {
@@ -56,7 +56,7 @@ func TestMail(t *testing.T) {
 	mail := make(chan string, 1)
 	go serveMail(l, mail)
 	s, _ := sender("smtp://" + l.Addr().String() + "/?from=holdfast@example.com&to=ops@example.com&auth=None&encryption=None&usestarttls=no")
-	if err := s.Send(t.Context(), "demo: problem", "the backup failed"); err != nil {
+	if err := s.Send(t.Context(), notify.Message{Title: "demo: problem", Text: "the backup failed"}); err != nil {
 		t.Fatal(err)
 	}
 	text := <-mail
@@ -111,7 +111,7 @@ func TestErrorsRepeatNoAddress(t *testing.T) {
 		"smtp://user:veryverysecret@127.0.0.1:1/?from=a@b.c&to=d@e.f", "generic://%zzveryverysecret",
 	} {
 		s, _ := sender(address)
-		err := s.Send(t.Context(), "title", "text")
+		err := s.Send(t.Context(), notify.Message{Title: "title", Text: "text"})
 		if err == nil || strings.Contains(err.Error(), "veryverysecret") || strings.Contains(err.Error(), "context canceled") {
 			t.Errorf("%s: %v", address, err)
 		}
@@ -130,7 +130,7 @@ func TestTelegram(t *testing.T) {
 		return &http.Response{StatusCode: status, Status: http.StatusText(status), Body: http.NoBody, Request: r}, err
 	})
 	s, _ := sender("telegram://110201543:token-of-a-bot@telegram?chats=@ops,-1001:7")
-	if err := s.Send(t.Context(), "title", "text"); err != nil {
+	if err := s.Send(t.Context(), notify.Message{Title: "title", Text: "text"}); err != nil {
 		t.Fatal(err)
 	}
 	if len(asked) != 2 || !strings.HasPrefix(asked[0], "POST https://api.telegram.org/bot110201543:token-of-a-bot/sendMessage") ||
@@ -139,7 +139,7 @@ func TestTelegram(t *testing.T) {
 		t.Errorf("asked: %q", asked)
 	}
 	status = http.StatusForbidden
-	if err := s.Send(t.Context(), "title", "text"); err == nil {
+	if err := s.Send(t.Context(), notify.Message{Title: "title", Text: "text"}); err == nil {
 		t.Error("a refused message passes as delivered")
 	}
 }

@@ -34,7 +34,11 @@ func (s *Service) targets() map[string]notice.Target {
 		out[name] = notice.Target{
 			Policy: policyOfNotices(conf, to),
 			Send: func(ctx context.Context, m notice.Message) error {
-				return s.with(ctx, func(p *Parts) error { return p.sender(to.URL).Send(ctx, m.Title, m.Text) })
+				return s.with(ctx, func(p *Parts) error {
+					return p.sender(to.URL).Send(ctx, notify.Message{
+						Title: m.Title, Text: m.Text, Incident: string(p.Node.Name), Over: m.Over,
+					})
+				})
 			},
 		}
 	}
@@ -67,7 +71,9 @@ func (p *Parts) TestNotices(ctx context.Context, only string) ([]Finding, error)
 	var list []Finding
 	for _, name := range slices.Sorted(maps.Keys(n.To)) {
 		if only == "" || name == only {
-			err := p.sender(n.To[name].URL).Send(ctx, fmt.Sprintf("%s: test of notices", p.Node.Name), text)
+			err := p.sender(n.To[name].URL).Send(ctx, notify.Message{
+				Title: fmt.Sprintf("%s: test of notices", p.Node.Name), Text: text,
+			})
 			list = append(list, Found("notices to "+name, "delivered", undelivered("notices.to."+name+".url", err)))
 		}
 	}
