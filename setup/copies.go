@@ -162,21 +162,11 @@ func (p *Parts) kept(r *repository.Repository, to config.Copy) repository.Choose
 		if err != nil {
 			return nil, err
 		}
-		read, err := r.ManifestsOf(ctx, ours)
+		missed, pinned, err := candidatesOf(ctx, r, p.Node.Name, ours)
 		if err != nil {
 			return nil, err
 		}
-		drills, err := r.Drills(ctx, p.Node.Name)
-		if err != nil {
-			return nil, err
-		}
-		pinned, err := r.Pins(ctx, p.Node.Name)
-		if err != nil {
-			return nil, err
-		}
-		for _, one := range read {
-			sets = append(sets, candidate(one, drills))
-		}
+		sets = append(sets, missed...)
 		plan := retention.Decide(p.copyPolicy(to), sets, append(pins, pinned...), time.Now())
 		return slices.DeleteFunc(missing, func(e repository.Entry) bool {
 			d, known := plan.Of(e.ID)

@@ -80,11 +80,14 @@ func withoutSummaries(entries []repository.Entry) {
 }
 
 func factsOf(read repository.Read) setFacts {
-	f := setFacts{Candidate: candidate(read, nil)}
-	if read.Err == nil {
-		f.Databases = record.Summarize(read.Set).Databases
+	if read.Err != nil {
+		return setFacts{Candidate: retention.Candidate{
+			Set: read.ID, State: read.State, At: read.Began, Unreadable: read.Err.Error(),
+		}}
 	}
-	return f
+	c := retention.Look(read.Set, holdfast.CannotTell)
+	c.Stored = read.Stored
+	return setFacts{Candidate: c, Databases: record.Summarize(read.Set).Databases}
 }
 
 // decide notes on entries what retention makes of them.

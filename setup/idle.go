@@ -3,6 +3,7 @@ package setup
 import (
 	"runtime/debug"
 
+	"holdfast/internal/memory"
 	"holdfast/repository"
 )
 
@@ -11,4 +12,5 @@ import (
 func giveBack() {
 	repository.FreeBuffers()
 	debug.FreeOSMemory()
+	memory.ReleaseProgram()
 }

@@ -138,8 +138,20 @@ func (p *Parts) policyOf(c config.Retention) retention.Policy {
 func candidates(
 	ctx context.Context, r *repository.Repository, node holdfast.NodeName,
 ) ([]retention.Candidate, []record.Pin, error) {
-	sets, err := r.Manifests(ctx, node)
+	entries, err := r.Sets(ctx, node)
 	if err != nil {
+		return nil, nil, err
+	}
+	return candidatesOf(ctx, r, node, entries)
+}
+
+// candidatesOf are those of the listed sets. Their manifests are read a few at a
+// time: those of a year fill 200 MiB.
+func candidatesOf(
+	ctx context.Context, r *repository.Repository, node holdfast.NodeName, entries []repository.Entry,
+) ([]retention.Candidate, []record.Pin, error) {
+	facts := map[holdfast.SetID]setFacts{}
+	if err := learn(ctx, r, entries, facts); err != nil {
 		return nil, nil, err
 	}
 	drills, err := r.Drills(ctx, node)
@@ -151,19 +163,12 @@ func candidates(
 		return nil, nil, err
 	}
 	var out []retention.Candidate
-	for _, s := range sets {
-		out = append(out, candidate(s, drills))
+	for _, e := range entries {
+		c := facts[e.ID].Candidate
+		c.Restores = record.Restores(e.ID, drills)
+		out = append(out, c)
 	}
 	return out, pins, nil
-}
-
-func candidate(s repository.Read, drills []record.Drill) retention.Candidate {
-	if s.Err != nil {
-		return retention.Candidate{Set: s.ID, State: s.State, At: s.Began, Unreadable: s.Err.Error()}
-	}
-	c := retention.Look(s.Set, record.Restores(s.ID, drills))
-	c.Stored = s.Stored
-	return c
 }
 
 // PinEnd reads when a pin ends.
