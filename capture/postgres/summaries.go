@@ -77,7 +77,12 @@ func (r *run) summarize(ctx context.Context, position string) error {
 		return nil
 	}
 	defer close(r.old.log.ready)
-	err := r.readSummaries(ctx, r.old.log, r.old.logged, position)
+	conn, err := r.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer closeConn(conn)
+	err = r.readSummaries(ctx, conn, r.old.log, r.old.logged, position)
 	var u *unusable
 	if errors.As(err, &u) {
 		r.Options.Events.Report(SummariesUnused{Component: r.component.Name, Why: u.why, Err: u.err})
@@ -88,15 +93,10 @@ func (r *run) summarize(ctx context.Context, position string) error {
 
 // readSummaries reads them. A summary ends where a checkpoint begins, so one is
 // asked for: without it the newest changes would be in none.
-func (r *run) readSummaries(ctx context.Context, into *summary, from, to string) error {
+func (r *run) readSummaries(ctx context.Context, conn *pgx.Conn, into *summary, from, to string) error {
 	if from == "" {
 		return &unusable{why: "transactions were open when the last set was begun"}
 	}
-	conn, err := r.connect(ctx)
-	if err != nil {
-		return err
-	}
-	defer closeConn(conn)
 	var on string
 	var timeline int64
 	if err := conn.QueryRow(ctx, `SELECT coalesce(current_setting('summarize_wal', true), ''),
