@@ -29,7 +29,8 @@ type PageOIDC struct {
 	Issuer       string    `yaml:"issuer"`
 	ClientID     string    `yaml:"client_id"`
 	ClientSecret Reference `yaml:"client_secret"`
-	Claim        string    `yaml:"claim"` // what distinguishes people: email when empty, or groups
+	Claim        string    `yaml:"claim"`  // what distinguishes people: email when empty, or groups
+	Scopes       []string  `yaml:"scopes"` // asked for beside openid, profile and email
 	Operators    []string  `yaml:"operators"`
 	Viewers      []string  `yaml:"viewers"` // '*' is everybody
 }

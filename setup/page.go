@@ -65,7 +65,8 @@ func oidcOf(o config.PageOIDC, secret holdfast.SecretFunc) *web.OIDC {
 		claim = "email"
 	}
 	return &web.OIDC{
-		Issuer: o.Issuer, ClientID: o.ClientID, Secret: secret, Claim: claim, Operators: o.Operators, Viewers: o.Viewers,
+		Issuer: o.Issuer, ClientID: o.ClientID, Secret: secret, Claim: claim, Scopes: o.Scopes,
+		Operators: o.Operators, Viewers: o.Viewers,
 	}
 }
 

@@ -76,3 +76,13 @@ func TestScreens(t *testing.T) {
 		"screens": screens, "shots": t.ArtifactDir(), "all": splicetest.Long(),
 	})
 }
+
+// The runbook can be taken along: each command is copied as it is shown, and on paper
+// there are the words and no buttons.
+func TestTheRunbookIsTakenAlong(t *testing.T) {
+	server := httptest.NewServer(handlerOf(t, storybook.Stories()[0].Site))
+	defer server.Close()
+	browse(t, "runbook.mjs", map[string]any{
+		"origin": server.URL, "node": "validator-zrh-1", "shots": t.ArtifactDir(),
+	})
+}

@@ -25,6 +25,7 @@ type OIDC struct {
 	// Claim is what distinguishes people: "email" or "groups" for example. Operators
 	// and Viewers are its values; "*" among Viewers is everybody.
 	Claim     string
+	Scopes    []string // asked for beside openid, profile and email
 	Operators []string
 	Viewers   []string
 }
@@ -68,7 +69,7 @@ func (s *site) client(ctx context.Context) (*oidc.Provider, oauth2.Config, error
 	return provider, oauth2.Config{
 		ClientID: o.ClientID, ClientSecret: secret.Reveal(), Endpoint: provider.Endpoint(),
 		RedirectURL: strings.TrimSuffix(s.Access.URL, "/") + "/login/oidc/back",
-		Scopes:      []string{oidc.ScopeOpenID, "profile", "email"},
+		Scopes:      append([]string{oidc.ScopeOpenID, "profile", "email"}, o.Scopes...),
 	}, nil
 }
 
@@ -140,6 +141,9 @@ func (s *site) known(ctx context.Context, r *http.Request) (who string, role Rol
 	if err := id.Claims(&claims); err != nil {
 		return refused("the OpenID provider's token cannot be read", err)
 	}
+	if err := s.more(ctx, provider, token, id.Subject, claims); err != nil {
+		return refused("the OpenID provider does not say who it is", err)
+	}
 	who = first(texts(claims["email"]), texts(claims["preferred_username"]), []string{id.Subject})
 	claim := s.Access.OIDC.Claim
 	if verified, said := claims["email_verified"].(bool); claim == "email" && said && !verified {
@@ -149,6 +153,34 @@ func (s *site) known(ctx context.Context, r *http.Request) (who string, role Rol
 		return refused(fmt.Sprintf("%s has no role here", who), nil)
 	}
 	return who, role, p.To, nil
+}
+
+// more adds what the provider says of a person elsewhere, where the token lacks the
+// claim: a provider has to put no more than the subject into it (OpenID Connect Core,
+// section 5.4).
+func (s *site) more(
+	ctx context.Context, provider *oidc.Provider, token *oauth2.Token, subject string, claims map[string]any,
+) error {
+	if _, there := claims[s.Access.OIDC.Claim]; there || provider.UserInfoEndpoint() == "" {
+		return nil
+	}
+	info, err := provider.UserInfo(ctx, oauth2.StaticTokenSource(token))
+	if err != nil {
+		return err
+	}
+	if info.Subject != subject { // of another person: section 5.3.2
+		return fmt.Errorf("the token is of %s, and the answer of %s", subject, info.Subject)
+	}
+	said := map[string]any{}
+	if err := info.Claims(&said); err != nil {
+		return err
+	}
+	for name, value := range said {
+		if _, there := claims[name]; !there {
+			claims[name] = value
+		}
+	}
+	return nil
 }
 
 // texts are a claim's values: one text, or a list of them.

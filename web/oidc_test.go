@@ -15,6 +15,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"holdfast"
+	"holdfast/internal/splicetest"
 	"holdfast/web"
 	"holdfast/web/storybook"
 )
@@ -129,4 +130,25 @@ func TestOIDC(t *testing.T) {
 			t.Errorf("%s: back up: %d", c.name, r.StatusCode)
 		}
 	}
+}
+
+// A real provider and a real browser: its token holds no more than the subject, so
+// the groups come by userinfo.
+func TestARealProvider(t *testing.T) {
+	site := storybook.Stories()[0].Site
+	server := httptest.NewUnstartedServer(nil)
+	at := "http://" + server.Listener.Addr().String()
+	p := splicetest.NewOIDC(t, splicetest.OIDCOptions{Redirect: at + "/login/oidc/back", Groups: "dev,ops"})
+	site.Access = web.Access{URL: at, OIDC: &web.OIDC{
+		Issuer: p.Issuer, ClientID: "page", Secret: holdfast.Fixed(holdfast.NewSecret(p.ClientSecret)),
+		Claim: "groups", Scopes: []string{"groups"}, Operators: []string{"ops"},
+	}}
+	server.Config.Handler = handlerOf(t, site)
+	server.Start()
+	t.Cleanup(server.Close)
+	login := map[string]any{"origin": at, "node": "validator-zrh-1"}
+	browse(t, "provider.mjs", login)
+	site.Access.OIDC.Operators = []string{"sales"}
+	login["refused"] = "ada@example.com has no role here"
+	browse(t, "provider.mjs", login)
 }

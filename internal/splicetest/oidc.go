@@ -29,6 +29,8 @@ type OIDCOptions struct {
 	Audience       string        // of tokens whose request names no resource; "" for https://canton.network.global
 	HonourAudience bool          // take the parameter audience as Auth0 does; otherwise it is ignored, as in Keycloak
 	TTL            time.Duration // of tokens; 0 for five minutes
+	Redirect       string        // where people who log in come back to; there is a client "page" then
+	Groups         string        // of those people, with commas
 }
 
 // OIDC is a real OAuth2 server, npm's oidc-provider, on 127.0.0.1.
@@ -88,7 +90,8 @@ func startOIDC(ctx context.Context, options OIDCOptions) (*OIDC, error) {
 		"OIDC_CLIENT_SECRET="+o.ClientSecret,
 		"OIDC_AUTH_METHOD="+method, "OIDC_HONOUR_AUDIENCE="+honour,
 		"OIDC_AUDIENCE="+cmp.Or(options.Audience, "https://canton.network.global"),
-		"OIDC_TTL="+strconv.Itoa(int(ttl.Seconds())))
+		"OIDC_TTL="+strconv.Itoa(int(ttl.Seconds())),
+		"OIDC_REDIRECT="+options.Redirect, "OIDC_GROUPS="+options.Groups)
 	o.cmd.Stderr = &failed
 	stdin, err := o.cmd.StdinPipe()
 	if err != nil {
