@@ -73,7 +73,8 @@ func (p Plan) tooMany() []string {
 	return nil
 }
 
-// crowd is how many sets within one cadence are more than anybody takes by hand.
+// crowd is how many sets within one cadence, or between two of a schedule that is
+// quicker, are more than anybody takes by hand.
 const crowd = 10
 
 // crowded doubts sets that came so fast that they may be there to push others out of
@@ -83,6 +84,9 @@ func (p Policy) crowded(sets []Candidate) []string {
 		return nil
 	}
 	cadence := p.longest() / jump
+	if p.Every > 0 {
+		cadence = min(cadence, p.Every)
+	}
 	for i := crowd; i < len(sets); i++ { // oldest first
 		if apart := sets[i].At.Sub(sets[i-crowd].At); apart < cadence {
 			return []string{fmt.Sprintf("%d sets up to %s came within %s: somebody may want to push others out of `last`",

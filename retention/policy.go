@@ -28,6 +28,8 @@ type Policy struct {
 	Faulty time.Duration `json:"faulty_ns,omitempty"`
 	// Cadence is how often a set is taken; 4 hours if 0.
 	Cadence time.Duration `json:"-"`
+	// Every is how often the schedule takes one; 0 if nobody knows.
+	Every time.Duration `json:"-"`
 }
 
 // Drops reports whether the policy ever drops anything.
