@@ -41,20 +41,24 @@ func outsideMachine(open opener) func(location) backend {
 }
 
 func (b bucket) storage(ctx context.Context, create bool) (blob.Storage, error) {
-	st, err := b.unfenced(ctx, create)
+	st, there, err := b.unfenced(ctx, create)
 	if err != nil {
 		return nil, err
+	}
+	if !there && !create && b.Bucket == "" {
+		if err := untouched(ctx, st); err != nil {
+			return nil, errors.Join(err, st.Close(context.WithoutCancel(ctx)))
+		}
 	}
 	return fenced{st, b.locks}, nil
 }
 
 // unfenced opens the storage and sends it one request: a list of what opens a
-// repository. Every role may list.
-func (b bucket) unfenced(ctx context.Context, create bool) (blob.Storage, error) {
-	var st blob.Storage
+// repository, and reports whether that is there. Every role may list.
+func (b bucket) unfenced(ctx context.Context, create bool) (st blob.Storage, there bool, err error) {
 	e := b.entry
 	e.create = create
-	err := within(ctx, b.access.within(openTime), func(ctx context.Context) (err error) {
+	err = within(ctx, b.access.within(openTime), func(ctx context.Context) (err error) {
 		st, err = inTime(ctx, func(ctx context.Context) (blob.Storage, error) {
 			return b.open(ctx, e)
 		})
@@ -62,13 +66,16 @@ func (b bucket) unfenced(ctx context.Context, create bool) (blob.Storage, error)
 			return err
 		}
 		st = metered{st, b.meter}
-		return st.ListBlobs(ctx, "kopia.", func(blob.Metadata) error { return nil })
+		return st.ListBlobs(ctx, opensBy, func(blob.Metadata) error {
+			there = true
+			return nil
+		})
 	})
 	if err != nil {
 		if st != nil {
 			_ = st.Close(context.WithoutCancel(ctx))
 		}
-		return nil, refusal("open repository "+b.String(), err)
+		return nil, false, refusal("open repository "+b.String(), err)
 	}
 	st = patient{
 		Storage: st,
@@ -76,11 +83,11 @@ func (b bucket) unfenced(ctx context.Context, create bool) (blob.Storage, error)
 		slowest: slowest,
 		streams: b.Bucket != "", // storages of directories give a blob all at once
 	}
-	return limited{st, b.limiter}, nil
+	return limited{st, b.limiter}, there, nil
 }
 
 func (b bucket) vacant(ctx context.Context) (bool, error) {
-	st, err := b.unfenced(ctx, false)
+	st, _, err := b.unfenced(ctx, false)
 	if holdfast.ClassOf(err) == holdfast.NoRepository && b.Bucket == "" {
 		return true, nil // a directory that would be made
 	}
@@ -103,7 +110,7 @@ func (b bucket) vacant(ctx context.Context) (bool, error) {
 }
 
 func (b bucket) lock(ctx context.Context, name string) (lock, error) {
-	st, err := b.unfenced(ctx, false)
+	st, _, err := b.unfenced(ctx, false)
 	if err != nil {
 		return nil, err
 	}

@@ -177,6 +177,21 @@ func TestWithoutACopy(t *testing.T) {
 	class(t, repository.Create(t.Context(), at, holdfast.NewSecret(password)), holdfast.Refused)
 }
 
+// A copy that was made without hidden files has no .shards, and is read all the same.
+func TestACopyWithoutHiddenFiles(t *testing.T) {
+	at, dir := two(t)
+	if err := os.Remove(filepath.Join(dir, ".shards")); err != nil {
+		t.Fatal(err)
+	}
+	if list := sets(t, open(t, at), ""); len(list) != 2 {
+		t.Errorf("%d sets are listed", len(list))
+	}
+	storeRows(t, open(t, at), 3, nil)
+	if h, i := inspected(t, at); len(h) != 3 || len(i.Damages()) > 0 {
+		t.Errorf("%d sets, %v", len(h), i.Damages())
+	}
+}
+
 // A password that was changed with the kopia command is not damage: the old one
 // must not open the repository again. The next run replaces the copies.
 func TestAfterAChangeOfPassword(t *testing.T) {

@@ -106,9 +106,10 @@ type sftpFiles struct {
 
 	conn *ssh.Client
 	dir  string
+	made bool // it is a substitute
 }
 
-// openRawSFTP opens a directory, which it makes, as kopia does.
+// openRawSFTP opens a directory, or its substitute.
 func openRawSFTP(ctx context.Context, at entry) (blob.Storage, error) {
 	config, err := sshConfig(ctx, at)
 	if err != nil {
@@ -126,13 +127,26 @@ func openRawSFTP(ctx context.Context, at entry) (blob.Storage, error) {
 	if err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
-	s := sftpFiles{client, conn, "/" + at.Path}
-	if _, err := client.Stat(s.dir); errors.Is(err, fs.ErrNotExist) {
-		if err := s.failed("mkdir", "", client.MkdirAll(s.dir)); err != nil {
-			return nil, errors.Join(err, s.close())
+	s := sftpFiles{Client: client, conn: conn, dir: "/" + at.Path}
+	if missing := func(dir string) bool {
+		_, err := client.Stat(dir)
+		return errors.Is(err, fs.ErrNotExist)
+	}; missing(s.dir) {
+		s.dir, s.made = substitute(s.dir, missing), true
+		if err := s.failed("mkdir", "", client.Mkdir(s.dir)); err != nil {
+			return nil, errors.Join(err, client.Close(), conn.Close())
 		}
 	}
 	return abandoning{rawFiles{files: s}}, nil
+}
+
+// substitute is a directory of a probe's own, which is removed again, in place of one
+// that does not exist: in what exists above it, where that would be made.
+func substitute(dir string, missing func(dir string) bool) string {
+	for dir = path.Dir(dir); dir != "/" && missing(dir); {
+		dir = path.Dir(dir)
+	}
+	return path.Join(dir, string(probeName()))
 }
 
 // sshConfig is how a machine is entered whose own key is known.
@@ -213,25 +227,36 @@ func (s sftpFiles) remove(name string) error {
 	return s.failed("remove", name, s.Remove(path.Join(s.dir, name)))
 }
 
-func (s sftpFiles) close() error { return errors.Join(s.Client.Close(), s.conn.Close()) }
+func (s sftpFiles) close() error {
+	var err error
+	if s.made {
+		err = s.failed("rmdir", "", s.RemoveDirectory(s.dir))
+	}
+	return errors.Join(err, s.Client.Close(), s.conn.Close())
+}
 
 // davFiles are those of a directory behind WebDAV.
 type davFiles struct {
 	*gowebdav.Client
 
-	dir string
+	dir  string
+	made bool // it is a substitute
 }
 
-// openRawWebDAV opens a directory, and makes one that does not exist yet.
+// openRawWebDAV opens a directory, or its substitute.
 func openRawWebDAV(ctx context.Context, at entry) (blob.Storage, error) {
 	c, err := at.access.read(ctx)
 	if err != nil {
 		return nil, err
 	}
 	client := davClient(at.Place, c)
-	s := davFiles{client, "/" + at.Path}
-	if _, err := client.Stat(s.dir); gowebdav.IsErrNotFound(err) {
-		if err := client.MkdirAll(s.dir, directoryMode); err != nil {
+	s := davFiles{Client: client, dir: "/" + at.Path}
+	if missing := func(dir string) bool {
+		_, err := client.Stat(dir)
+		return gowebdav.IsErrNotFound(err)
+	}; missing(s.dir) {
+		s.dir, s.made = substitute(s.dir, missing), true
+		if err := client.Mkdir(s.dir, directoryMode); err != nil {
 			return nil, err
 		}
 	}
@@ -269,4 +294,9 @@ func (s davFiles) read(name string) ([]byte, error) { return s.Read(path.Join(s.
 
 func (s davFiles) remove(name string) error { return s.Remove(path.Join(s.dir, name)) }
 
-func (s davFiles) close() error { return nil }
+func (s davFiles) close() error {
+	if s.made {
+		return s.Remove(s.dir)
+	}
+	return nil
+}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/kopia/kopia/repo/blob"
 	"github.com/kopia/kopia/repo/blob/filesystem"
+	"github.com/kopia/kopia/repo/blob/sharded"
 
 	"holdfast"
 )
@@ -24,6 +25,11 @@ const (
 	directoryMode = 0o700
 )
 
+// spread is how new repositories spread blobs over directories, which stands in their
+// file .shards. kopia takes another way to read one whose .shards was lost, as in a copy
+// without hidden files, finds nothing there, and writes that down.
+var spread = sharded.Options{DirectoryShards: []int{1, 3}}
+
 // storage creates the directory itself if requested. Kopia would do so as well,
 // but without saying why it failed.
 func (d localDirectory) storage(ctx context.Context, create bool) (blob.Storage, error) {
@@ -32,9 +38,33 @@ func (d localDirectory) storage(ctx context.Context, create bool) (blob.Storage,
 			return nil, err
 		}
 	}
-	o := &filesystem.Options{Path: string(d), FileMode: fileMode, DirectoryMode: directoryMode}
-	return filesystem.New(ctx, o, create)
+	o := &filesystem.Options{Path: string(d), FileMode: fileMode, DirectoryMode: directoryMode, Options: spread}
+	st, err := filesystem.New(ctx, o, create)
+	if err != nil || create {
+		return st, err
+	}
+	if err := untouched(ctx, st); err != nil {
+		return nil, errors.Join(err, st.Close(ctx))
+	}
+	return st, nil
 }
+
+// untouched is fs.ErrNotExist for a directory without blobs of a repository. To read
+// one there kopia would first write a file: on the machine's own disk, where the disk
+// of the repository is not mounted. What else is wrong is said when it is read.
+func untouched(ctx context.Context, st blob.Reader) error {
+	seen := errors.New("seen")
+	if err := st.ListBlobs(ctx, opensBy, func(blob.Metadata) error { return seen }); err != nil {
+		return nil
+	}
+	if there, err := holdsAnything(ctx, st); there || err != nil {
+		return nil
+	}
+	return fs.ErrNotExist
+}
+
+// opensBy begins the names of the blobs that open a repository.
+const opensBy = "kopia."
 
 func (d localDirectory) vacant(context.Context) (bool, error) {
 	entries, err := os.ReadDir(string(d))

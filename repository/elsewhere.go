@@ -37,6 +37,7 @@ func openSFTP(ctx context.Context, at entry) (blob.Storage, error) {
 		Password:       c.secret,
 		KeyData:        c.key,
 		KnownHostsFile: at.access.KnownHosts,
+		Options:        spread,
 	}
 	if c.secret == "" && c.key == "" {
 		if o.Keyfile, err = ownKey(); err != nil {
@@ -82,6 +83,7 @@ func openWebDAV(ctx context.Context, at entry) (blob.Storage, error) {
 		URL:      davServer(at.Place) + "/" + at.Path,
 		Username: davUser(at.Place, c),
 		Password: c.secret,
+		Options:  spread,
 	}, at.create)
 	if err != nil {
 		return nil, err

@@ -51,10 +51,11 @@ const (
 )
 
 // Probe tries what a node does in a place outside of this machine: with requests
-// of its own, which nothing repeats, within seconds. Only a blob that may not be
-// deleted is left there. The error is that of a place that does not answer, or
-// lets nobody in. A directory of another machine is made, as opening it would. One
-// of this machine is not probed: it says what is wrong when it is opened.
+// of its own, which nothing repeats, within seconds. Only what may not be deleted is
+// left there. The error is that of a place that does not answer, or lets nobody in. For
+// a directory of another machine that does not exist, one that is removed again is made
+// where it would be. One of this machine is not probed: it says what is wrong when it is
+// opened.
 func Probe(ctx context.Context, in place.Place, options ...Option) ([]Tried, error) {
 	at, err := locate(in, options)
 	if err != nil {

@@ -2,13 +2,17 @@ package repository_test
 
 import (
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/studio-b12/gowebdav"
+
 	"holdfast"
 	"holdfast/internal/storetest"
+	"holdfast/place"
 	"holdfast/repository"
 )
 
@@ -195,10 +199,92 @@ func TestAProbeLeavesNothing(t *testing.T) {
 				t.Error(r.Err)
 			}
 		}
+		if left := namesNextTo(t, s); len(left) > 0 {
+			t.Errorf("next to the place is left: %v", left)
+		}
 		if vacant, err := repository.Vacant(t.Context(), s.Place, by); err != nil || !vacant {
 			t.Errorf("something is left: %v, %v", vacant, err)
 		}
 	})
+}
+
+// namesNextTo are the directories where a server of directories would have the place,
+// which does not exist yet, and that place.
+func namesNextTo(t *testing.T, s storetest.Store) (names []string) {
+	t.Helper()
+	switch s.Kind {
+	case place.SFTP:
+		found, err := os.ReadDir(filepath.Dir("/" + s.Place.Path))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range found {
+			if f.IsDir() {
+				names = append(names, f.Name())
+			}
+		}
+	case place.WebDAV:
+		found, err := gowebdav.NewClient("http://"+s.Place.Host, s.Place.Account, storetest.SecretKey).ReadDir("/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range found {
+			names = append(names, f.Name())
+		}
+	default: // in a bucket there are no directories
+	}
+	return names
+}
+
+// To open a directory that has no repository writes nothing there: it may be where a
+// disk is not mounted.
+func TestAnEmptyDirectoryStaysEmpty(t *testing.T) {
+	for name, start := range map[string]func(testing.TB) storetest.Store{
+		"file": func(t testing.TB) storetest.Store { return storetest.Store{Place: place.Directory(t.TempDir())} },
+		"sftp": storetest.SFTP, "webdav": storetest.WebDAV,
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := start(t)
+			dir := madeDirectory(t, s)
+			by := repository.By(s.Access)
+			_, err := repository.Open(t.Context(), s.Place, holdfast.NewSecret(password), by)
+			class(t, err, holdfast.NoRepository)
+			_, err = repository.Reach(t.Context(), s.Place, by)
+			class(t, err, holdfast.NoRepository)
+			if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+				t.Errorf("it has %v, %v", left, err)
+			}
+			if vacant, err := repository.Vacant(t.Context(), s.Place, by); err != nil || !vacant {
+				t.Errorf("it is vacant: %v, %v", vacant, err)
+			}
+			created(t, s)
+			open(t, s.Place, by)
+		})
+	}
+}
+
+// madeDirectory is the directory of a place, which now exists, and is empty.
+func madeDirectory(t *testing.T, s storetest.Store) string {
+	t.Helper()
+	switch s.Kind {
+	case place.SFTP:
+		dir := "/" + s.Place.Path
+		if err := os.Mkdir(dir, 0o777); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(dir, 0o777); err != nil { //nolint:gosec // another user's server writes to it
+			t.Fatal(err)
+		}
+		return dir
+	case place.WebDAV:
+		client := gowebdav.NewClient("http://"+s.Place.Host, s.Place.Account, storetest.SecretKey)
+		if err := client.Mkdir("/"+s.Place.Path, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		return filepath.Join(s.Root, s.Place.Path)
+	default:
+		return s.Place.Path
+	}
 }
 
 // Each right that may be missing stands in the policy that is named.

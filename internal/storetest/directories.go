@@ -112,6 +112,7 @@ func webDAV(t testing.TB, allowed ...string) Store {
 		Kind:   place.WebDAV,
 		Place:  parsed(t, "webdav://backup@"+address+"/sets?tls=off"),
 		Access: repository.Access{Secret: secret(SecretKey)},
+		Root:   filepath.Join(dir, "www"),
 		Server: s,
 	}
 }

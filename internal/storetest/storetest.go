@@ -34,6 +34,7 @@ type Store struct {
 	Place  place.Place
 	Access repository.Access
 	Wrong  *repository.Access // one that the server refuses; nil: it takes any
+	Root   string             // the directory that a server of WebDAV shows
 	*Server
 }
 
