@@ -82,7 +82,7 @@ func TestNoSecretOfABucketIsRepeated(t *testing.T) {
 	c.must(os.Mkdir(temporary, 0o700))
 	for name, value := range map[string]string{
 		"CANARY_ID": id.Reveal(), "CANARY_SECRET": storetest.SecretKey, "TMPDIR": temporary,
-		"AWS_ACCESS_KEY_ID": id.Reveal(), "AWS_SECRET_ACCESS_KEY": storetest.SecretKey,
+		"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "",
 		"VAULT_ADDR": vault.URL, "VAULT_TOKEN": secretmanagertest.VaultToken,
 	} {
 		t.Setenv(name, value)
@@ -93,11 +93,9 @@ func TestNoSecretOfABucketIsRepeated(t *testing.T) {
 	} {
 		flags[slices.Index(flags, name)+1] = value
 	}
+	flags = append(flags, "--repository-access", "id=env:CANARY_ID", "--repository-access", "secret=env:CANARY_SECRET")
 	c.holdfast(0, flags...)
-	c.configure("password: 'vault:secret/holdfast#password'", "password: 'vault:secret/holdfast#password'\n"+
-		"  access: {id: env:CANARY_ID, secret: env:CANARY_SECRET}\n"+
-		"cache: {directory: '"+filepath.Join(c.dir, "cache")+"'}")
-	t.Setenv("AWS_SECRET_ACCESS_KEY", "")
+	c.configure("repository:\n", "cache: {directory: '"+filepath.Join(c.dir, "cache")+"'}\nrepository:\n")
 	c.holdfast(0, "backup")
 	c.holdfast(0, "list")
 	for _, args := range [][]string{{"verify", "latest"}, {"config", "check", "--live"}, {"config", "show", "--origin"}} {

@@ -92,6 +92,8 @@ func initFlags(fl *pflag.FlagSet, f *firstrun.Answers, answers *answers) {
 	fl.StringArrayVar(&f.Passwords, "database-password", nil, "COMPONENT=REFERENCE to the password of a --database (file:, env:, exec:, vault: and others); repeatable")
 	fl.StringVar(&f.Repository, "repository", "", "place of the repository: a directory, or a bucket or server such as s3://BUCKET/PREFIX?region=REGION")
 	fl.StringVar(&f.Password, "repository-password", "", "reference to an existing password (file:, env:, exec:, vault: and others); without it one is made")
+	fl.StringArrayVar(&f.Access, "repository-access", nil, "PART=REFERENCE to what opens the repository's place: id, secret, token, key; ca and known_hosts are files; "+
+		"without any, the vendor's own credentials; repeatable")
 	fl.StringVar(&f.Tools, "tools", "", "directory of pg_dump and pg_restore")
 	fl.StringVar(&f.URL, "identities-url", "", "address of the validator app, such as http://wallet.localhost; - for none")
 	fl.StringVar(&f.Address, "identities-address", "", "host:port to connect to instead of the URL's host")

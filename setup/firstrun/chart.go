@@ -77,6 +77,14 @@ func (r *run) inPod() (*run, []string) {
 	for name, reference := range pod.references {
 		pod.references[name] = move(reference, name+".password")
 	}
+	pod.access = map[string]string{}
+	for part, reference := range r.access {
+		if part == "ca" || part == "known_hosts" {
+			pod.access[part] = strings.TrimPrefix(move("file:"+reference, part), "file:")
+			continue
+		}
+		pod.access[part] = move(reference, part)
+	}
 	for _, keep := range r.Keep {
 		if p, err := place.Parse(keep, r.dir); err == nil {
 			if _, local := p.Local(); !local {

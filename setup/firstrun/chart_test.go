@@ -23,7 +23,8 @@ func TestValuesOfTheChart(t *testing.T) {
 			ClientSecret: "kube:v/auth#client-secret", Recipients: []string{"age1example"},
 			Keep: []string{"/mnt/usb", "vault://vault.example/secret/demo"},
 		},
-		dir: "/root/demo", cluster: &kube.Cluster{},
+		access: map[string]string{"id": "env:ID", "secret": "file:s3.secret", "ca": "/root/ca.pem"},
+		dir:    "/root/demo", cluster: &kube.Cluster{},
 		passwords:  map[string]holdfast.Secret{"participant": holdfast.NewSecret("in clear")},
 		references: map[string]string{"validator": "kube:v/postgres-secrets#postgresPassword"},
 	}
@@ -31,7 +32,8 @@ func TestValuesOfTheChart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := "participant.password=/root/demo/participant.password password=/root/demo/repository.password"
+	want := "ca=/root/ca.pem participant.password=/root/demo/participant.password " +
+		"password=/root/demo/repository.password secret=/root/demo/s3.secret"
 	if got := strings.Join(c.Files, " "); got != want {
 		t.Errorf("files are %s, want %s", got, want)
 	}
@@ -56,6 +58,9 @@ func TestValuesOfTheChart(t *testing.T) {
 	}
 	for _, c := range []struct{ got, want config.Reference }{
 		{conf.Repository.Password, "file:repository/password"},
+		{conf.Repository.Access.ID, "env:ID"},
+		{conf.Repository.Access.Secret, "file:repository/secret"},
+		{config.Reference(conf.Repository.Access.CA), "/etc/holdfast/repository/ca"},
 		{conf.Databases["participant"].Password, "file:repository/participant.password"},
 		{conf.Databases["validator"].Password, "kube:v/postgres-secrets#postgresPassword"},
 	} {

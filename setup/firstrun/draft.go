@@ -126,6 +126,7 @@ func (r *run) draftRepository(line func(string, ...any)) {
 		r.newPassword = newPassword()
 	}
 	line("  password: %s", yamlString(password))
+	r.draftAccess(line)
 	if r.Tools != "" {
 		line("")
 		line("# Postgres's client programs, of the server's version or later.")

@@ -27,6 +27,7 @@ type Answers struct {
 	Passwords       []string // COMPONENT=REFERENCE, of the databases
 	Repository      string   // its directory
 	Password        string   // reference to the repository's; empty: one is made
+	Access          []string // PART=REFERENCE of what opens the repository's place; none: by the vendor's own chain
 	Tools           string   // directory of pg_dump and pg_restore
 	ErrorCorrection int      // percent of redundancy
 	ObjectLock      string   // MODE:PERIOD of the locks on what is stored; empty: none
@@ -105,6 +106,7 @@ type run struct {
 
 	passwords   map[string]holdfast.Secret // by component: taken out of connection strings, into files
 	references  map[string]string          // by component: to the passwords that are somewhere already
+	access      map[string]string          // of the repository's place, by part
 	newPassword holdfast.Secret            // of the repository
 	cluster     *kube.Cluster              // that the node is reached in from outside; nil: it needs none
 	// recalled is the set that says what no container does: of a node that is to
@@ -197,6 +199,9 @@ func (r *run) possible() error {
 		return usage("--namespace: it is one of --kube")
 	case r.Kube && r.Project != "":
 		return usage("--kube, --project: a node runs in one of them")
+	}
+	if err := r.readAccess(); err != nil {
+		return err
 	}
 	return r.noPasswords()
 }
@@ -309,6 +314,12 @@ func (r *run) fromHere() {
 	for name, reference := range r.references {
 		absReference(&reference)
 		r.references[name] = reference
+	}
+	for part, reference := range r.access {
+		if absReference(&reference); part == "ca" || part == "known_hosts" {
+			abs(&reference)
+		}
+		r.access[part] = reference
 	}
 }
 

@@ -30,7 +30,11 @@ func (r *run) recall(ctx context.Context, engine *compose.Engine) (done bool, er
 	if err != nil {
 		return false, err
 	}
-	store, err := repository.Open(ctx, at, password)
+	by, err := r.by()
+	if err != nil {
+		return false, err
+	}
+	store, err := repository.Open(ctx, at, password, by)
 	if err != nil {
 		return false, err
 	}
@@ -85,7 +89,11 @@ func (r *run) formerRecipients(ctx context.Context) {
 	if err != nil {
 		return
 	}
-	store, err := repository.Open(ctx, at, password)
+	by, err := r.by()
+	if err != nil {
+		return
+	}
+	store, err := repository.Open(ctx, at, password, by)
 	if err != nil {
 		return
 	}
