@@ -99,40 +99,6 @@ func TestInterruptedInspectionOfNothing(t *testing.T) {
 	}
 }
 
-// A crash leaves no core, which would hold what the program has read: not even
-// where the system keeps cores of everybody, and the runtime is to leave one.
-func TestACrashLeavesNoCore(t *testing.T) {
-	var before syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_CORE, &before); err != nil {
-		t.Fatal(err)
-	}
-	if before.Max == 0 {
-		t.Fatal("cores are forbidden here for everybody: the test proves nothing")
-	}
-	if err := syscall.Setrlimit(syscall.RLIMIT_CORE, &syscall.Rlimit{Cur: before.Max, Max: before.Max}); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = syscall.Setrlimit(syscall.RLIMIT_CORE, &before) })
-	o := &operator{t: t, dir: t.TempDir(), env: append(os.Environ(), "GOTRACEBACK=crash")}
-	cmd, _, stderr := o.command("inspect", "-")
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	// More than a pipe holds: when it is gone, somebody is reading.
-	if _, err := in.Write(bytes.Repeat([]byte("-- a dump, so far\n"), 60_000)); err != nil {
-		t.Fatal(err)
-	}
-	_ = cmd.Process.Signal(syscall.SIGQUIT)
-	_ = cmd.Wait()
-	if status, _ := cmd.ProcessState.Sys().(syscall.WaitStatus); !status.Signaled() || status.CoreDump() {
-		t.Errorf("it ended with %v\n%s", cmd.ProcessState, stderr)
-	}
-}
-
 // A run that is interrupted ends at once, leaves nobody connected and no lock,
 // publishes nothing, and does not stand in the way of the next one.
 func TestInterruptedBackup(t *testing.T) {
