@@ -2,6 +2,7 @@ package repository
 
 import (
 	"context"
+	"maps"
 	"sync/atomic"
 	"time"
 
@@ -73,17 +74,20 @@ func HasBackend(scheme place.Scheme) bool { return backends[scheme] != nil }
 // repository.
 func HoldsCopies(scheme place.Scheme) bool { return copyStores[scheme] != nil }
 
-// SetStorage puts something between the repositories in directories that this
-// process opens and their storages.
-func SetStorage(wrap func(blob.Storage) blob.Storage) (undo func()) {
-	old := backends[place.File]
-	backends[place.File] = func(l location) backend { return wrappedBackend{old(l), wrap} }
-	return func() { backends[place.File] = old }
+// SetStorage puts something between the repositories that this process opens and
+// their storages.
+func SetStorage(wrap func(place.Place, blob.Storage) blob.Storage) (undo func()) {
+	old := maps.Clone(backends)
+	for scheme, kind := range old {
+		backends[scheme] = func(l location) backend { return wrappedBackend{kind(l), l.Place, wrap} }
+	}
+	return func() { backends = old }
 }
 
 type wrappedBackend struct {
 	backend
-	wrap func(blob.Storage) blob.Storage
+	at   place.Place
+	wrap func(place.Place, blob.Storage) blob.Storage
 }
 
 func (s wrappedBackend) storage(ctx context.Context, create bool) (blob.Storage, error) {
@@ -91,8 +95,29 @@ func (s wrappedBackend) storage(ctx context.Context, create bool) (blob.Storage,
 	if err != nil {
 		return nil, err
 	}
-	return s.wrap(st), nil
+	return s.wrap(s.at, st), nil
 }
+
+// Storage is that of a repository.
+func Storage(ctx context.Context, at place.Place, options ...Option) (blob.Storage, error) {
+	return storageOf(ctx, at, false, options)
+}
+
+// MakeStorage is that of a repository that is not there yet.
+func MakeStorage(ctx context.Context, at place.Place, options ...Option) (blob.Storage, error) {
+	return storageOf(ctx, at, true, options)
+}
+
+func storageOf(ctx context.Context, at place.Place, create bool, options []Option) (blob.Storage, error) {
+	l, err := locate(at, options)
+	if err != nil {
+		return nil, err
+	}
+	return l.storage(ctx, create)
+}
+
+// Buffer gets what is read of a blob.
+type Buffer = raw
 
 // SetLease says how often a run renews its blob, when one that does not is
 // dead, and what a full maintenance does not wait for.

@@ -3,7 +3,6 @@ package repository_test
 import (
 	"context"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -11,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/kopia/kopia/repo/blob"
 
 	"holdfast"
 	"holdfast/place"
@@ -21,53 +22,34 @@ import (
 	"holdfast/verify"
 )
 
-// blobFiles lists the repository's files whose blob names begin so.
-func blobFiles(t *testing.T, dir, prefix string) []string {
-	t.Helper()
-	var list []string
-	if err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err == nil && !d.IsDir() {
-			if name, _ := filepath.Rel(dir, path); strings.HasPrefix(blobName(name), prefix) {
-				list = append(list, path)
-			}
-		}
-		return err
-	}); err != nil {
-		t.Fatal(err)
-	}
-	return list
-}
-
-// blobName undoes how kopia spreads blobs over directories.
-func blobName(path string) string {
-	return strings.TrimSuffix(strings.ReplaceAll(path, "/", ""), ".f")
-}
-
 // Of a set whose manifest is of a later version nothing is known, and nothing is said
 // to be wrong with it: what it takes to know is said.
 func TestASetOfALaterVersion(t *testing.T) {
-	at, _ := make1(t)
-	r := open(t, at)
-	const name = "app/data/public.t/0000000000.copy"
-	set := aSet("demo", 1, holdfast.Proven, name)
-	set.Schema, set.Holdfast = holdfast.ManifestSchema+1, "9.1.0"
-	if err := store(t.Context(), r, set, map[string][]byte{name: random(1, 1<<10)}); err != nil {
-		t.Fatal(err)
-	}
-	i, err := r.Inspect(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	found, err := i.Holdings(t.Context())
-	if err != nil || len(found) != 1 || !found[0].Later || !strings.Contains(found[0].Trouble, `by Holdfast "9.1.0"`) {
-		t.Errorf("%+v, %v", found, err)
-	}
+	everywhere(t, func(t *testing.T, s *site) {
+		at := s.make1(t)
+		r := open(t, at)
+		const name = "app/data/public.t/0000000000.copy"
+		set := aSet("demo", 1, holdfast.Proven, name)
+		set.Schema, set.Holdfast = holdfast.ManifestSchema+1, "9.1.0"
+		if err := store(t.Context(), r, set, map[string][]byte{name: random(1, 1<<10)}); err != nil {
+			t.Fatal(err)
+		}
+		i, err := r.Inspect(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		found, err := i.Holdings(t.Context())
+		if err != nil || len(found) != 1 || !found[0].Later ||
+			!strings.Contains(found[0].Trouble, `by Holdfast "9.1.0"`) {
+			t.Errorf("%+v, %v", found, err)
+		}
+	})
 }
 
 // two stores two sets.
-func two(t *testing.T) (place.Place, string) {
+func two(t *testing.T, s *site) place.Place {
 	t.Helper()
-	at, dir := make1(t)
+	at := s.make1(t)
 	r := open(t, at)
 	for n := 1; n < 3; n++ {
 		const name = "app/data/public.t/0000000000.copy"
@@ -76,7 +58,7 @@ func two(t *testing.T) (place.Place, string) {
 			t.Fatal(err)
 		}
 	}
-	return at, dir
+	return at
 }
 
 // inspected looks at a repository: how many sets, and which damage.
@@ -104,124 +86,120 @@ func whole(h []stored.Set) bool {
 // A damaged index closes the whole repository, and one that is gone hides sets
 // silently. Both are rebuilt from the data.
 func TestTheIndexIsRebuilt(t *testing.T) {
-	for name, damage := range map[string]func(path string) error{"altered": flip, "gone": os.Remove} {
-		t.Run(name, func(t *testing.T) {
-			at, dir := two(t)
-			for _, path := range blobFiles(t, dir, "xn") {
-				if err := damage(path); err != nil {
-					t.Fatal(err)
+	everywhere(t, func(t *testing.T, s *site) {
+		for name, damage := range map[string]func(testing.TB, place.Place, blob.ID){
+			"altered": flipBlob, "gone": removeBlob,
+		} {
+			t.Run(name, func(t *testing.T) {
+				at := two(t, s)
+				for _, id := range names(t, at, "xn") {
+					damage(t, at, id)
 				}
-			}
-			if name == "gone" {
-				if h, i := inspected(t, at); len(h) != 0 || i.Stock().Orphans == 0 {
-					t.Fatalf("%d sets, %+v", len(h), i.Stock())
+				if name == "gone" {
+					if h, i := inspected(t, at); len(h) != 0 || i.Stock().Orphans == 0 {
+						t.Fatalf("%d sets, %+v", len(h), i.Stock())
+					}
+				} else {
+					_, err := repository.Open(t.Context(), at, holdfast.NewSecret(password), by(at))
+					class(t, err, holdfast.Violation)
 				}
-			} else {
-				_, err := repository.Open(t.Context(), at, holdfast.NewSecret(password))
-				class(t, err, holdfast.Violation)
-			}
-			done, err := repository.RebuildIndex(t.Context(), at, holdfast.NewSecret(password))
-			if err != nil || done.Pieces == 0 || len(done.Unreadable) > 0 ||
-				(name == "altered") != (len(done.Renamed) > 0) {
-				t.Fatalf("%v: %+v", err, done)
-			}
-			if h, i := inspected(t, at); !whole(h) {
-				t.Errorf("afterwards: %+v, %v", h, i.Damages())
-			}
-		})
-	}
+				done, err := repository.RebuildIndex(t.Context(), at, holdfast.NewSecret(password), by(at))
+				if err != nil || done.Pieces == 0 || len(done.Unreadable) > 0 ||
+					(name == "altered") != (len(done.Renamed) > 0) {
+					t.Fatalf("%v: %+v", err, done)
+				}
+				if h, i := inspected(t, at); !whole(h) {
+					t.Errorf("afterwards: %+v, %v", h, i.Damages())
+				}
+			})
+		}
+	})
 }
 
 // The list of sets is stored like anything else. When it is damaged nothing is
 // listed any more; mended, the sets are found again by their trees.
 func TestLostSetsAreRecovered(t *testing.T) {
-	at, dir := two(t)
-	_, i := inspected(t, at)
-	if err := i.DamageList(t.Context(), func(blob string, offset int64) {
-		for _, path := range blobFiles(t, dir, blob) {
-			content, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
+	everywhere(t, func(t *testing.T, s *site) {
+		at := two(t, s)
+		_, i := inspected(t, at)
+		if err := i.DamageList(t.Context(), func(name string, offset int64) {
+			content := readBlob(t, at, blob.ID(name))
 			content[offset] ^= 1
-			if err := os.WriteFile(path, content, 0o600); err != nil {
-				t.Fatal(err)
-			}
+			writeBlob(t, at, blob.ID(name), content)
+		}); err != nil {
+			t.Fatal(err)
 		}
-	}); err != nil {
-		t.Fatal(err)
-	}
-	if list, err := open(t, at).Sets(t.Context(), ""); err == nil {
-		t.Fatalf("the list is not damaged: %v", list)
-	}
-	h, i := inspected(t, at)
-	if len(h) != 0 || !i.ListDamaged() {
-		t.Fatalf("%d sets, damaged: %v", len(h), i.ListDamaged())
-	}
-	if _, err := i.Mend(t.Context(), i.Damages()); err != nil {
-		t.Fatal(err)
-	}
-	found, err := i.RecoverSets(t.Context())
-	if err != nil || len(found) != 2 {
-		t.Fatalf("found again: %v, %v", found, err)
-	}
-	if h, i := inspected(t, at); !whole(h) {
-		t.Errorf("afterwards: %+v, %v", h, i.Damages())
-	}
-	if list := sets(t, open(t, at), "demo"); len(list) != 2 || list[0].State != holdfast.Proven ||
-		list[0].Files == 0 {
-		t.Errorf("listed: %+v", list)
-	}
+		if list, err := open(t, at).Sets(t.Context(), ""); err == nil {
+			t.Fatalf("the list is not damaged: %v", list)
+		}
+		h, i := inspected(t, at)
+		if len(h) != 0 || !i.ListDamaged() {
+			t.Fatalf("%d sets, damaged: %v", len(h), i.ListDamaged())
+		}
+		if _, err := i.Mend(t.Context(), i.Damages()); err != nil {
+			t.Fatal(err)
+		}
+		found, err := i.RecoverSets(t.Context())
+		if err != nil || len(found) != 2 {
+			t.Fatalf("found again: %v, %v", found, err)
+		}
+		if h, i := inspected(t, at); !whole(h) {
+			t.Errorf("afterwards: %+v, %v", h, i.Damages())
+		}
+		if list := sets(t, open(t, at), "demo"); len(list) != 2 || list[0].State != holdfast.Proven ||
+			list[0].Files == 0 {
+			t.Errorf("listed: %+v", list)
+		}
+	})
 }
 
 // Flipped bits are counted by the checksums that error correction keeps,
 // wherever they are and however large the piece is.
 func TestCorrectedDamageIsSeen(t *testing.T) {
-	for _, percent := range []int{1, 2, 5, 20} {
-		dir := filepath.Join(t.TempDir(), "repository")
-		at := place.Directory(dir)
-		if err := repository.Create(t.Context(), at, holdfast.NewSecret(password),
-			repository.ErrorCorrection(percent)); err != nil {
-			t.Fatal(err)
-		}
-		const large, small = "app/data/public.l/0000000000.copy", "app/data/public.s/0000000000.copy"
-		files := map[string][]byte{large: random(3, 1<<20), small: random(4, 700)}
-		if err := store(t.Context(), open(t, at), aSet("demo", 1, holdfast.Proven, large, small), files); err != nil {
-			t.Fatal(err)
-		}
-		r := open(t, at)
-		look := func() (corrected int) {
-			i, err := r.Inspect(t.Context())
-			if err != nil || i.CorrectsErrors() != percent {
-				t.Fatal(i.CorrectsErrors(), err)
-			}
-			if err := i.ReadRest(t.Context(), func(_ int64, d *stored.Damage) error {
-				if d != nil && d.Kind != stored.Corrected {
-					t.Errorf("%d%%: %+v", percent, d)
-				}
-				if d != nil {
-					corrected++
-				}
-				return nil
-			}); err != nil {
+	everywhere(t, func(t *testing.T, s *site) {
+		for _, percent := range []int{1, 2, 5, 20} {
+			at := s.within()
+			if err := repository.Create(t.Context(), at, holdfast.NewSecret(password), by(at),
+				repository.ErrorCorrection(percent)); err != nil {
 				t.Fatal(err)
 			}
-			return corrected
+			const large, small = "app/data/public.l/0000000000.copy", "app/data/public.s/0000000000.copy"
+			files := map[string][]byte{large: random(3, 1<<20), small: random(4, 700)}
+			if err := store(t.Context(), open(t, at), aSet("demo", 1, holdfast.Proven, large, small), files); err != nil {
+				t.Fatal(err)
+			}
+			r := open(t, at)
+			look := func() (corrected int) {
+				i, err := r.Inspect(t.Context())
+				if err != nil || i.CorrectsErrors() != percent {
+					t.Fatal(i.CorrectsErrors(), err)
+				}
+				if err := i.ReadRest(t.Context(), func(_ int64, d *stored.Damage) error {
+					if d != nil && d.Kind != stored.Corrected {
+						t.Errorf("%d%%: %+v", percent, d)
+					}
+					if d != nil {
+						corrected++
+					}
+					return nil
+				}); err != nil {
+					t.Fatal(err)
+				}
+				return corrected
+			}
+			if n := look(); n != 0 {
+				t.Fatalf("%d%%: %d pieces of a healthy repository are corrected", percent, n)
+			}
+			flipBlob(t, at, largest(t, at))
+			if n := look(); n != 1 {
+				t.Errorf("%d%%: %d pieces were corrected, one bit was flipped", percent, n)
+			}
+			_, got, err := r.Latest(t.Context(), "demo")
+			if err != nil || string(repositorytest.Read(t, got, large)) != string(files[large]) {
+				t.Errorf("%d%%: it does not read: %v", percent, err)
+			}
 		}
-		if n := look(); n != 0 {
-			t.Fatalf("%d%%: %d pieces of a healthy repository are corrected", percent, n)
-		}
-		if err := flip(largest(t, dir)); err != nil {
-			t.Fatal(err)
-		}
-		if n := look(); n != 1 {
-			t.Errorf("%d%%: %d pieces were corrected, one bit was flipped", percent, n)
-		}
-		_, got, err := r.Latest(t.Context(), "demo")
-		if err != nil || string(repositorytest.Read(t, got, large)) != string(files[large]) {
-			t.Errorf("%d%%: it does not read: %v", percent, err)
-		}
-	}
+	})
 }
 
 // A repository mounted for reading only is looked at all the same; what it
@@ -250,20 +228,22 @@ func TestInspectingForReadingOnly(t *testing.T) {
 
 // A verification is remembered once.
 func TestVerificationsAreRemembered(t *testing.T) {
-	at, _ := two(t)
-	_, i := inspected(t, at)
-	for _, cursor := range []string{"a", "b"} {
-		if err := i.Remember(t.Context(), record.Verification{
-			Cursor: cursor,
-			Sets:   []holdfast.SetID{"one", "two"},
-		}); err != nil {
-			t.Fatal(err)
+	everywhere(t, func(t *testing.T, s *site) {
+		at := two(t, s)
+		_, i := inspected(t, at)
+		for _, cursor := range []string{"a", "b"} {
+			if err := i.Remember(t.Context(), record.Verification{
+				Cursor: cursor,
+				Sets:   []holdfast.SetID{"one", "two"},
+			}); err != nil {
+				t.Fatal(err)
+			}
 		}
-	}
-	v, err := open(t, at).Verification(t.Context())
-	if err != nil || v.Cursor != "b" || !slices.Equal(v.Sets, []holdfast.SetID{"one", "two"}) {
-		t.Errorf("%+v, %v", v, err)
-	}
+		v, err := open(t, at).Verification(t.Context())
+		if err != nil || v.Cursor != "b" || !slices.Equal(v.Sets, []holdfast.SetID{"one", "two"}) {
+			t.Errorf("%+v, %v", v, err)
+		}
+	})
 }
 
 // watched is a repository that is looked at while somebody else is at it.
@@ -285,48 +265,50 @@ func (b *watched) Remember(ctx context.Context, v record.Verification) error {
 // A set that is dropped on purpose is no lost one, at whatever moment of a
 // verification that is. One that somebody else removed is.
 func TestVerifyingBesideRetention(t *testing.T) {
-	at, _ := two(t)
-	r := open(t, at)
-	for n := 3; n < 7; n++ {
-		storeRows(t, r, n, random(uint64(n), 1<<10))
-	}
-	list := sets(t, r, "demo")
-	next := 0
-	dropOne := func() { drop(t, open(t, at), list[next].ID); next++ }
-	nobody := func() {}
-	calls := 0
-	for name, when := range map[string]*watched{
-		"while it reads": {holdings: func() {
-			if calls++; calls == 2 {
-				dropOne()
-			}
-		}, remembering: nobody},
-		"before it is remembered":   {holdings: nobody, remembering: dropOne},
-		"between two verifications": {holdings: nobody, remembering: nobody},
-		"twice": {holdings: func() {
-			if calls++; calls == 2 {
-				dropOne()
-			}
-		}, remembering: dropOne},
-	} {
-		calls = 0
-		verified(t, at, &watched{holdings: nobody, remembering: nobody}, name) // so that all are expected
-		verified(t, at, when, name)
-		verified(t, at, &watched{holdings: nobody, remembering: nobody}, name+", and after that")
-		if name == "between two verifications" {
-			dropOne()
-			verified(t, at, &watched{holdings: nobody, remembering: nobody}, name)
+	everywhere(t, func(t *testing.T, s *site) {
+		at := two(t, s)
+		r := open(t, at)
+		for n := 3; n < 7; n++ {
+			storeRows(t, r, n, random(uint64(n), 1<<10))
 		}
-	}
-	if err := open(t, at).Vanish(t.Context(), list[5].ID); err != nil {
-		t.Fatal(err)
-	}
-	if gone := vanished(t, at, &watched{
-		holdings:    nobody,
-		remembering: nobody,
-	}); !strings.Contains(gone, string(list[5].ID)) {
-		t.Errorf("removed by somebody else: %q", gone)
-	}
+		list := sets(t, r, "demo")
+		next := 0
+		dropOne := func() { drop(t, open(t, at), list[next].ID); next++ }
+		nobody := func() {}
+		calls := 0
+		for name, when := range map[string]*watched{
+			"while it reads": {holdings: func() {
+				if calls++; calls == 2 {
+					dropOne()
+				}
+			}, remembering: nobody},
+			"before it is remembered":   {holdings: nobody, remembering: dropOne},
+			"between two verifications": {holdings: nobody, remembering: nobody},
+			"twice": {holdings: func() {
+				if calls++; calls == 2 {
+					dropOne()
+				}
+			}, remembering: dropOne},
+		} {
+			calls = 0
+			verified(t, at, &watched{holdings: nobody, remembering: nobody}, name) // so that all are expected
+			verified(t, at, when, name)
+			verified(t, at, &watched{holdings: nobody, remembering: nobody}, name+", and after that")
+			if name == "between two verifications" {
+				dropOne()
+				verified(t, at, &watched{holdings: nobody, remembering: nobody}, name)
+			}
+		}
+		if err := open(t, at).Vanish(t.Context(), list[5].ID); err != nil {
+			t.Fatal(err)
+		}
+		if gone := vanished(t, at, &watched{
+			holdings:    nobody,
+			remembering: nobody,
+		}); !strings.Contains(gone, string(list[5].ID)) {
+			t.Errorf("removed by somebody else: %q", gone)
+		}
+	})
 }
 
 func verified(t *testing.T, at place.Place, b *watched, when string) {
@@ -362,21 +344,32 @@ func vanished(t *testing.T, at place.Place, b *watched) string {
 
 // A storage that goes away is not taken for damage.
 func TestAStorageThatGoesAwayIsNotDamage(t *testing.T) {
-	defer repository.SetPatience(repository.SetPatience(300 * time.Millisecond))
-	at, dir := two(t)
-	_, i := inspected(t, at)
-	read := 0
-	err := i.ReadRest(t.Context(), func(int64, *stored.Damage) error {
-		if read++; read == 3 {
-			return os.Rename(dir, dir+".gone")
+	everywhere(t, func(t *testing.T, s *site) {
+		defer repository.SetPatience(repository.SetPatience(300 * time.Millisecond))
+		at := two(t, s)
+		_, i := inspected(t, at)
+		read := 0
+		err := i.ReadRest(t.Context(), func(int64, *stored.Damage) error {
+			if read++; read == 3 {
+				return s.goAway(at)
+			}
+			return os.WriteFile(filepath.Join(t.TempDir(), "x"), nil, 0o600)
+		})
+		if holdfast.ClassOf(err) != holdfast.Undetermined && holdfast.ClassOf(err) != holdfast.NoRepository &&
+			holdfast.ClassOf(err) != holdfast.Unreachable {
+			t.Errorf("class %s: %v", holdfast.ClassOf(err), err)
 		}
-		return os.WriteFile(filepath.Join(t.TempDir(), "x"), nil, 0o600)
+		if d := i.Damages(); len(d) > 0 {
+			t.Errorf("taken for damage: %+v", d)
+		}
 	})
-	if holdfast.ClassOf(err) != holdfast.Undetermined && holdfast.ClassOf(err) != holdfast.NoRepository &&
-		holdfast.ClassOf(err) != holdfast.Unreachable {
-		t.Errorf("class %s: %v", holdfast.ClassOf(err), err)
+}
+
+// goAway takes the place away: the directory is another one's, or the server is dead.
+func (s *site) goAway(at place.Place) error {
+	if s.Kind == place.File {
+		return os.Rename(at.Path, at.Path+".gone")
 	}
-	if d := i.Damages(); len(d) > 0 {
-		t.Errorf("taken for damage: %+v", d)
-	}
+	s.Stop()
+	return nil
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"os"
 	"testing"
 
 	"holdfast"
@@ -14,54 +13,54 @@ import (
 // A file is read with readahead. Its reader may stop in the middle, cancel, or
 // reach a piece that no longer exists.
 func TestReadaheadEndsWithItsReader(t *testing.T) {
-	at, dir := make1(t)
-	r := open(t, at)
-	rows := random(42, 20<<20)
-	if err := store(t.Context(), r, aSet("n", 1, holdfast.Proven, "app/rows.copy"),
-		map[string][]byte{"app/rows.copy": rows}); err != nil {
-		t.Fatal(err)
-	}
-	_, files, err := r.Latest(t.Context(), "n")
-	if err != nil {
-		t.Fatal(err)
-	}
-	begin := make([]byte, 3<<20)
-
-	in := opened(t.Context(), t, files)
-	if _, err := io.ReadFull(in, begin); err != nil || !bytes.Equal(begin, rows[:len(begin)]) {
-		t.Errorf("the begin came back different: %v", err)
-	}
-	if err := in.Close(); err != nil {
-		t.Error(err)
-	}
-	if n, err := in.Read(begin); n != 0 || err == nil {
-		t.Errorf("%d bytes of a closed file, %v", n, err)
-	}
-
-	ctx, cancel := context.WithCancel(t.Context())
-	in = opened(ctx, t, files)
-	if _, err := io.ReadFull(in, begin); err != nil {
-		t.Error(err)
-	}
-	cancel()
-	if _, err := io.ReadAll(in); !errors.Is(err, context.Canceled) {
-		t.Errorf("read to the end after it was cancelled: %v", err)
-	}
-	_ = in.Close()
-
-	in = opened(t.Context(), t, files)
-	if _, err := io.ReadFull(in, begin[:1]); err != nil {
-		t.Error(err)
-	}
-	for path := range packs(t, dir) {
-		if err := os.Remove(path); err != nil {
+	everywhere(t, func(t *testing.T, s *site) {
+		at := s.make1(t)
+		r := open(t, at)
+		rows := random(42, 20<<20)
+		if err := store(t.Context(), r, aSet("n", 1, holdfast.Proven, "app/rows.copy"),
+			map[string][]byte{"app/rows.copy": rows}); err != nil {
 			t.Fatal(err)
 		}
-	}
-	if _, err := io.ReadAll(in); err == nil {
-		t.Error("read to the end, with the data gone")
-	}
-	_ = in.Close()
+		_, files, err := r.Latest(t.Context(), "n")
+		if err != nil {
+			t.Fatal(err)
+		}
+		begin := make([]byte, 3<<20)
+
+		in := opened(t.Context(), t, files)
+		if _, err := io.ReadFull(in, begin); err != nil || !bytes.Equal(begin, rows[:len(begin)]) {
+			t.Errorf("the begin came back different: %v", err)
+		}
+		if err := in.Close(); err != nil {
+			t.Error(err)
+		}
+		if n, err := in.Read(begin); n != 0 || err == nil {
+			t.Errorf("%d bytes of a closed file, %v", n, err)
+		}
+
+		ctx, cancel := context.WithCancel(t.Context())
+		in = opened(ctx, t, files)
+		if _, err := io.ReadFull(in, begin); err != nil {
+			t.Error(err)
+		}
+		cancel()
+		if _, err := io.ReadAll(in); !errors.Is(err, context.Canceled) {
+			t.Errorf("read to the end after it was cancelled: %v", err)
+		}
+		_ = in.Close()
+
+		in = opened(t.Context(), t, files)
+		if _, err := io.ReadFull(in, begin[:1]); err != nil {
+			t.Error(err)
+		}
+		for _, id := range names(t, at, "p") {
+			removeBlob(t, at, id)
+		}
+		if _, err := io.ReadAll(in); err == nil {
+			t.Error("read to the end, with the data gone")
+		}
+		_ = in.Close()
+	})
 }
 
 func opened(ctx context.Context, t *testing.T, files holdfast.Files) io.ReadCloser {

@@ -17,6 +17,8 @@ import (
 	"testing/fstest"
 	"time"
 
+	"github.com/kopia/kopia/repo/blob"
+
 	"holdfast"
 	"holdfast/content"
 	"holdfast/place"
@@ -49,7 +51,7 @@ var fresh = sync.OnceValues(func() (fs.FS, error) {
 	})
 })
 
-// make1 puts a new repository into a temporary directory.
+// make1 puts a new repository into a temporary directory, for what is about files.
 func make1(t testing.TB) (place.Place, string) {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "repository")
@@ -76,7 +78,7 @@ func copyInto(t testing.TB, dir string) {
 
 func open(t testing.TB, at place.Place, options ...repository.Option) *repository.Repository {
 	t.Helper()
-	return repositorytest.Open(t, at, password, options...)
+	return repositorytest.Open(t, at, password, append([]repository.Option{by(at)}, options...)...)
 }
 
 var began = time.Date(2026, 11, 22, 15, 45, 0, 0, time.UTC)
@@ -169,244 +171,260 @@ func class(t testing.TB, err error, want holdfast.Class) {
 }
 
 func TestASetComesBackAsItWasPut(t *testing.T) {
-	at, _ := make1(t)
-	r := open(t, at)
-	files := map[string][]byte{
-		"app/data/public.empty/0000000000.copy": {},
-		"app/data/public.small/0000000000.copy": []byte("1\tone\n"),
-		"app/data/public.large/0000000000.copy": random(1, 9<<20),
-		"app/data/public.large/0000002048.copy": bytes.Repeat([]byte("the same row\n"), 500_000),
-		"app/data/a%2Fb.c d/0000000000.copy":    []byte("names are only names\n"),
-	}
-	var names []string
-	for name := range files {
-		names = append(names, name)
-	}
-	want := aSet("demo", 1, holdfast.Proven, names...)
-	if err := store(t.Context(), r, want, files); err != nil {
-		t.Fatal(err)
-	}
-	for _, reader := range []*repository.Repository{r, open(t, at)} {
-		got, back, err := reader.Find(t.Context(), "demo", string(want.ID))
-		if err != nil {
+	everywhere(t, func(t *testing.T, s *site) {
+		at := s.make1(t)
+		r := open(t, at)
+		files := map[string][]byte{
+			"app/data/public.empty/0000000000.copy": {},
+			"app/data/public.small/0000000000.copy": []byte("1\tone\n"),
+			"app/data/public.large/0000000000.copy": random(1, 9<<20),
+			"app/data/public.large/0000002048.copy": bytes.Repeat([]byte("the same row\n"), 500_000),
+			"app/data/a%2Fb.c d/0000000000.copy":    []byte("names are only names\n"),
+		}
+		var names []string
+		for name := range files {
+			names = append(names, name)
+		}
+		want := aSet("demo", 1, holdfast.Proven, names...)
+		if err := store(t.Context(), r, want, files); err != nil {
 			t.Fatal(err)
 		}
-		if got.ID != want.ID || got.State != holdfast.Proven ||
-			len(got.Captures[0].Content.(content.Rows).Tables) != len(files) {
-			t.Errorf("the manifest came back as %+v", got)
-		}
-		for name, content := range files {
-			if !bytes.Equal(repositorytest.Read(t, back, name), content) {
-				t.Errorf("%s came back different", name)
+		for _, reader := range []*repository.Repository{r, open(t, at)} {
+			got, back, err := reader.Find(t.Context(), "demo", string(want.ID))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got.ID != want.ID || got.State != holdfast.Proven ||
+				len(got.Captures[0].Content.(content.Rows).Tables) != len(files) {
+				t.Errorf("the manifest came back as %+v", got)
+			}
+			for name, content := range files {
+				if !bytes.Equal(repositorytest.Read(t, back, name), content) {
+					t.Errorf("%s came back different", name)
+				}
 			}
 		}
-	}
-	e := sets(t, r, "")[0]
-	if e.Files != int64(len(files)+4) || e.State != holdfast.Proven || !e.Began.Equal(want.Began.Wall) ||
-		e.Node != "demo" {
-		t.Errorf("the listing says %+v", e)
-	}
+		e := sets(t, r, "")[0]
+		if e.Files != int64(len(files)+4) || e.State != holdfast.Proven || !e.Began.Equal(want.Began.Wall) ||
+			e.Node != "demo" {
+			t.Errorf("the listing says %+v", e)
+		}
+	})
 }
 
 // What is not sealed, or sealed in a session that then fails, is no set.
 func TestOnlyACompleteSessionIsASet(t *testing.T) {
-	at, _ := make1(t)
-	r := open(t, at)
-	later := open(t, at)
-	failure := errors.New("the server closed the connection")
-	ok := aSet("demo", 1, holdfast.Proven)
-	for _, c := range []struct {
-		name  string
-		write func(context.Context, holdfast.SetWriter) error
-		says  string
-	}{
-		{"the source fails before the seal", func(ctx context.Context, w holdfast.SetWriter) error {
-			if err := fill(ctx, w, nil); err != nil {
-				return err
-			}
-			return failure
-		}, failure.Error()},
-		{"something fails after the seal", func(ctx context.Context, w holdfast.SetWriter) error {
-			if err := fill(ctx, w, nil); err != nil {
-				return err
-			}
-			if err := w.Seal(ctx, ok); err != nil {
-				return err
-			}
-			return failure
-		}, failure.Error()},
-		{"the seal names a file that was never put", func(ctx context.Context, w holdfast.SetWriter) error {
-			if err := fill(ctx, w, nil); err != nil {
-				return err
-			}
-			return w.Seal(ctx, aSet("demo", 1, holdfast.Proven, "app/data/public.t/0000000000.copy"))
-		}, "public.t/0000000000.copy, which was not stored"},
-		{"the seal names a file whose source failed half-way", func(ctx context.Context, w holdfast.SetWriter) error {
-			if err := fill(ctx, w, nil); err != nil {
-				return err
-			}
-			_, err := w.Put(ctx, "app/data/public.t/0000000000.copy", func(out io.Writer) error {
-				_, _ = out.Write(random(2, 5<<20))
-				return failure
-			})
-			if !errors.Is(err, failure) {
-				return fmt.Errorf("Put returned %w", err)
-			}
-			return w.Seal(ctx, aSet("demo", 1, holdfast.Proven, "app/data/public.t/0000000000.copy"))
-		}, "which was not stored"},
-		{"a file is put after the seal", func(ctx context.Context, w holdfast.SetWriter) error {
-			if err := fill(ctx, w, nil); err != nil {
-				return err
-			}
-			if err := w.Seal(ctx, ok); err != nil {
-				return err
-			}
-			return put(ctx, w, "late", []byte("too late"))
-		}, "sealed"},
-		{"it is sealed twice", func(ctx context.Context, w holdfast.SetWriter) error {
-			if err := fill(ctx, w, nil); err != nil {
-				return err
-			}
-			return errors.Join(w.Seal(ctx, ok), w.Seal(ctx, ok))
-		}, "sealed"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			err := r.Write(t.Context(), "set", c.write)
-			if err == nil || !strings.Contains(err.Error(), c.says) {
-				t.Errorf("got %v, want an error with %q in it", err, c.says)
-			}
-			for _, reader := range []*repository.Repository{r, later} {
-				if list := sets(t, reader, "demo"); len(list) > 0 {
-					t.Errorf("there is a set: %+v", list)
+	everywhere(t, func(t *testing.T, s *site) {
+		at := s.make1(t)
+		r := open(t, at)
+		later := open(t, at)
+		failure := errors.New("the server closed the connection")
+		ok := aSet("demo", 1, holdfast.Proven)
+		for _, c := range []struct {
+			name  string
+			write func(context.Context, holdfast.SetWriter) error
+			says  string
+		}{
+			{"the source fails before the seal", func(ctx context.Context, w holdfast.SetWriter) error {
+				if err := fill(ctx, w, nil); err != nil {
+					return err
 				}
-			}
-			if err := store(t.Context(), r, aSet("next", 2, holdfast.Proven), nil); err != nil {
-				t.Errorf("the next run fails: %v", err)
-			}
-		})
-	}
+				return failure
+			}, failure.Error()},
+			{"something fails after the seal", func(ctx context.Context, w holdfast.SetWriter) error {
+				if err := fill(ctx, w, nil); err != nil {
+					return err
+				}
+				if err := w.Seal(ctx, ok); err != nil {
+					return err
+				}
+				return failure
+			}, failure.Error()},
+			{"the seal names a file that was never put", func(ctx context.Context, w holdfast.SetWriter) error {
+				if err := fill(ctx, w, nil); err != nil {
+					return err
+				}
+				return w.Seal(ctx, aSet("demo", 1, holdfast.Proven, "app/data/public.t/0000000000.copy"))
+			}, "public.t/0000000000.copy, which was not stored"},
+			{"the seal names a file whose source failed half-way", func(ctx context.Context, w holdfast.SetWriter) error {
+				if err := fill(ctx, w, nil); err != nil {
+					return err
+				}
+				_, err := w.Put(ctx, "app/data/public.t/0000000000.copy", func(out io.Writer) error {
+					_, _ = out.Write(random(2, 5<<20))
+					return failure
+				})
+				if !errors.Is(err, failure) {
+					return fmt.Errorf("Put returned %w", err)
+				}
+				return w.Seal(ctx, aSet("demo", 1, holdfast.Proven, "app/data/public.t/0000000000.copy"))
+			}, "which was not stored"},
+			{"a file is put after the seal", func(ctx context.Context, w holdfast.SetWriter) error {
+				if err := fill(ctx, w, nil); err != nil {
+					return err
+				}
+				if err := w.Seal(ctx, ok); err != nil {
+					return err
+				}
+				return put(ctx, w, "late", []byte("too late"))
+			}, "sealed"},
+			{"it is sealed twice", func(ctx context.Context, w holdfast.SetWriter) error {
+				if err := fill(ctx, w, nil); err != nil {
+					return err
+				}
+				return errors.Join(w.Seal(ctx, ok), w.Seal(ctx, ok))
+			}, "sealed"},
+		} {
+			t.Run(c.name, func(t *testing.T) {
+				err := r.Write(t.Context(), "set", c.write)
+				if err == nil || !strings.Contains(err.Error(), c.says) {
+					t.Errorf("got %v, want an error with %q in it", err, c.says)
+				}
+				for _, reader := range []*repository.Repository{r, later} {
+					if list := sets(t, reader, "demo"); len(list) > 0 {
+						t.Errorf("there is a set: %+v", list)
+					}
+				}
+				if err := store(t.Context(), r, aSet("next", 2, holdfast.Proven), nil); err != nil {
+					t.Errorf("the next run fails: %v", err)
+				}
+			})
+		}
+	})
 }
 
 // An error of the node's is not the repository's, whatever it looks like.
 func TestAFailingSourceIsNotBlamedOnTheRepository(t *testing.T) {
-	at, _ := make1(t)
-	r := open(t, at)
-	for _, failure := range []error{errors.New("boom"), fs.ErrPermission, fs.ErrNotExist, &holdfast.Problem{
-		Class: holdfast.Busy,
-		What:  "busy",
-	}} {
-		err := r.Write(t.Context(), "set", func(context.Context, holdfast.SetWriter) error {
-			return fmt.Errorf("capture app: %w", failure)
-		})
-		if err == nil || err.Error() != "capture app: "+failure.Error() {
-			t.Errorf("%v became %v", failure, err)
+	everywhere(t, func(t *testing.T, s *site) {
+		at := s.make1(t)
+		r := open(t, at)
+		for _, failure := range []error{errors.New("boom"), fs.ErrPermission, fs.ErrNotExist, &holdfast.Problem{
+			Class: holdfast.Busy,
+			What:  "busy",
+		}} {
+			err := r.Write(t.Context(), "set", func(context.Context, holdfast.SetWriter) error {
+				return fmt.Errorf("capture app: %w", failure)
+			})
+			if err == nil || err.Error() != "capture app: "+failure.Error() {
+				t.Errorf("%v became %v", failure, err)
+			}
 		}
-	}
+	})
 }
 
 func TestACancelledSessionIsInterrupted(t *testing.T) {
-	at, _ := make1(t)
-	r := open(t, at)
-	ctx, cancel := context.WithCancel(t.Context())
-	err := r.Write(ctx, "set", func(ctx context.Context, w holdfast.SetWriter) error {
-		if err := fill(ctx, w, nil); err != nil {
-			return err
+	everywhere(t, func(t *testing.T, s *site) {
+		at := s.make1(t)
+		r := open(t, at)
+		ctx, cancel := context.WithCancel(t.Context())
+		err := r.Write(ctx, "set", func(ctx context.Context, w holdfast.SetWriter) error {
+			if err := fill(ctx, w, nil); err != nil {
+				return err
+			}
+			if err := w.Seal(ctx, aSet("demo", 1, holdfast.Proven)); err != nil {
+				return err
+			}
+			cancel()
+			return nil
+		})
+		if holdfast.ClassOf(err) != holdfast.Interrupted {
+			t.Errorf("got %v, of class %s", err, holdfast.ClassOf(err))
 		}
-		if err := w.Seal(ctx, aSet("demo", 1, holdfast.Proven)); err != nil {
-			return err
+		if list := sets(t, r, ""); len(list) > 0 {
+			t.Errorf("there is a set: %+v", list)
 		}
-		cancel()
-		return nil
 	})
-	if holdfast.ClassOf(err) != holdfast.Interrupted {
-		t.Errorf("got %v, of class %s", err, holdfast.ClassOf(err))
-	}
-	if list := sets(t, r, ""); len(list) > 0 {
-		t.Errorf("there is a set: %+v", list)
-	}
 }
 
 func TestNamesThatLeaveTheSetAreRefused(t *testing.T) {
-	at, _ := make1(t)
-	r := open(t, at)
-	_ = r.Write(t.Context(), "set", func(ctx context.Context, w holdfast.SetWriter) error {
-		for _, name := range []string{"", "/etc/passwd", "../up", "a/../b", "a//b", "./a", "a/", "..", "."} {
-			if err := put(ctx, w, name, nil); err == nil {
-				t.Errorf("a file named %q is taken", name)
+	everywhere(t, func(t *testing.T, s *site) {
+		at := s.make1(t)
+		r := open(t, at)
+		_ = r.Write(t.Context(), "set", func(ctx context.Context, w holdfast.SetWriter) error {
+			for _, name := range []string{"", "/etc/passwd", "../up", "a/../b", "a//b", "./a", "a/", "..", "."} {
+				if err := put(ctx, w, name, nil); err == nil {
+					t.Errorf("a file named %q is taken", name)
+				}
 			}
-		}
-		return nil
+			return nil
+		})
 	})
 }
 
 func TestFindingSets(t *testing.T) {
-	at, _ := make1(t)
-	r := open(t, at)
-	ctx := t.Context()
-	if s, files, err := r.Latest(ctx, "demo"); err != nil || s.ID != "" || files != nil {
-		t.Errorf("an empty repository has a latest set: %v, %v", s.ID, err)
-	}
-	var all []*holdfast.Set
-	for n, state := range []holdfast.State{holdfast.Proven, holdfast.Proven, holdfast.Unproven, holdfast.Misordered,
-		holdfast.Mismatched} {
-		s := aSet("demo", n, state)
-		all = append(all, s)
-		if err := store(ctx, r, s, nil); err != nil {
+	everywhere(t, func(t *testing.T, s *site) {
+		at := s.make1(t)
+		r := open(t, at)
+		ctx := t.Context()
+		if s, files, err := r.Latest(ctx, "demo"); err != nil || s.ID != "" || files != nil {
+			t.Errorf("an empty repository has a latest set: %v, %v", s.ID, err)
+		}
+		var all []*holdfast.Set
+		for n, state := range []holdfast.State{holdfast.Proven, holdfast.Proven, holdfast.Unproven, holdfast.Misordered,
+			holdfast.Mismatched} {
+			s := aSet("demo", n, state)
+			all = append(all, s)
+			if err := store(ctx, r, s, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		other := aSet("other", 9, holdfast.Proven)
+		if err := store(ctx, r, other, nil); err != nil {
 			t.Fatal(err)
 		}
-	}
-	other := aSet("other", 9, holdfast.Proven)
-	if err := store(ctx, r, other, nil); err != nil {
-		t.Fatal(err)
-	}
-	for name, c := range map[string]struct {
-		states []holdfast.State
-		want   holdfast.SetID
-	}{
-		"of any state":       {nil, all[4].ID},
-		"proven":             {[]holdfast.State{holdfast.Proven}, all[1].ID},
-		"proven or unproven": {[]holdfast.State{holdfast.Proven, holdfast.Unproven}, all[2].ID},
-	} {
-		if s, _, err := r.Latest(ctx, "demo", c.states...); err != nil || s.ID != c.want {
-			t.Errorf("the latest %s is %s, %v; want %s", name, s.ID, err, c.want)
+		for name, c := range map[string]struct {
+			states []holdfast.State
+			want   holdfast.SetID
+		}{
+			"of any state":       {nil, all[4].ID},
+			"proven":             {[]holdfast.State{holdfast.Proven}, all[1].ID},
+			"proven or unproven": {[]holdfast.State{holdfast.Proven, holdfast.Unproven}, all[2].ID},
+		} {
+			if s, _, err := r.Latest(ctx, "demo", c.states...); err != nil || s.ID != c.want {
+				t.Errorf("the latest %s is %s, %v; want %s", name, s.ID, err, c.want)
+			}
 		}
-	}
-	if len(sets(t, r, "demo")) != 5 || len(sets(t, r, "")) != 6 || len(sets(t, r, "nobody")) != 0 {
-		t.Error("a listing has too few or too many sets")
-	}
-	if !slices.IsSortedFunc(sets(t, r, ""), func(a, b repository.Entry) int { return a.Began.Compare(b.Began) }) {
-		t.Error("the listing is not oldest first")
-	}
-	id := string(all[1].ID)
-	for _, text := range []string{id, id[:14], id[len(id)-8:]} {
-		if s, _, err := r.Find(ctx, "demo", text); err != nil || s.ID != all[1].ID {
-			t.Errorf("%q finds %s, %v", text, s.ID, err)
+		if len(sets(t, r, "demo")) != 5 || len(sets(t, r, "")) != 6 || len(sets(t, r, "nobody")) != 0 {
+			t.Error("a listing has too few or too many sets")
 		}
-	}
-	for _, text := range []string{"", "2026", "nothing", string(other.ID)} {
-		_, _, err := r.Find(ctx, "demo", text)
-		class(t, err, holdfast.Usage)
-	}
-	if s, _, err := r.Find(ctx, "", string(other.ID)); err != nil || s.ID != other.ID {
-		t.Errorf("without a node: %s, %v", s.ID, err)
-	}
+		if !slices.IsSortedFunc(sets(t, r, ""), func(a, b repository.Entry) int { return a.Began.Compare(b.Began) }) {
+			t.Error("the listing is not oldest first")
+		}
+		id := string(all[1].ID)
+		for _, text := range []string{id, id[:14], id[len(id)-8:]} {
+			if s, _, err := r.Find(ctx, "demo", text); err != nil || s.ID != all[1].ID {
+				t.Errorf("%q finds %s, %v", text, s.ID, err)
+			}
+		}
+		for _, text := range []string{"", "2026", "nothing", string(other.ID)} {
+			_, _, err := r.Find(ctx, "demo", text)
+			class(t, err, holdfast.Usage)
+		}
+		if s, _, err := r.Find(ctx, "", string(other.ID)); err != nil || s.ID != other.ID {
+			t.Errorf("without a node: %s, %v", s.ID, err)
+		}
+	})
 }
 
 func TestAManifestOfALaterVersionIsRefused(t *testing.T) {
-	at, _ := make1(t)
-	r := open(t, at)
-	later := aSet("demo", 1, holdfast.Proven)
-	later.Schema = holdfast.ManifestSchema + 1
-	if err := store(t.Context(), r, later, nil); err != nil {
-		t.Fatal(err)
-	}
-	_, _, err := r.Find(t.Context(), "demo", string(later.ID))
-	class(t, err, holdfast.Undetermined)
-	if len(sets(t, r, "demo")) != 1 {
-		t.Error("it is not even listed")
-	}
+	everywhere(t, func(t *testing.T, s *site) {
+		at := s.make1(t)
+		r := open(t, at)
+		later := aSet("demo", 1, holdfast.Proven)
+		later.Schema = holdfast.ManifestSchema + 1
+		if err := store(t.Context(), r, later, nil); err != nil {
+			t.Fatal(err)
+		}
+		_, _, err := r.Find(t.Context(), "demo", string(later.ID))
+		class(t, err, holdfast.Undetermined)
+		if len(sets(t, r, "demo")) != 1 {
+			t.Error("it is not even listed")
+		}
+	})
 }
 
+// Of directories alone: TestEveryPlaceKeepsSets and TestAPlaceThatDoesNotServeIsNamed have
+// the others.
 func TestOpeningFailures(t *testing.T) {
 	t.Parallel()
 	at, dir := make1(t)
@@ -443,44 +461,27 @@ func TestOpeningFailures(t *testing.T) {
 }
 
 func TestCreatingWhereThereIsOneTouchesNothing(t *testing.T) {
-	at, dir := make1(t)
-	want := aSet("demo", 1, holdfast.Proven)
-	if err := store(t.Context(), open(t, at), want, nil); err != nil {
-		t.Fatal(err)
-	}
-	before := filesOf(t, dir)
-	for _, p := range []string{password, "another"} {
-		class(t, repository.Create(t.Context(), at, holdfast.NewSecret(p)), holdfast.Refused)
-	}
-	if after := filesOf(t, dir); !slices.Equal(before, after) {
-		t.Errorf("its files changed from %v to %v", before, after)
-	}
-	if len(sets(t, open(t, at), "")) != 1 {
-		t.Error("the set is gone")
-	}
-	class(t, repository.Create(t.Context(), place.Directory(t.TempDir()), holdfast.Secret{}), holdfast.Usage)
-}
-
-// filesOf lists a directory's files with their sizes.
-func filesOf(t testing.TB, dir string) []string {
-	t.Helper()
-	var list []string
-	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
+	everywhere(t, func(t *testing.T, s *site) {
+		at := s.make1(t)
+		want := aSet("demo", 1, holdfast.Proven)
+		if err := store(t.Context(), open(t, at), want, nil); err != nil {
+			t.Fatal(err)
 		}
-		info, err := d.Info()
-		if err == nil {
-			list = append(list, fmt.Sprintf("%s %d", path, info.Size()))
+		before := blobs(t, at, "")
+		for _, p := range []string{password, "another"} {
+			class(t, repository.Create(t.Context(), at, holdfast.NewSecret(p), by(at)), holdfast.Refused)
 		}
-		return err
+		if after := blobs(t, at, ""); !slices.Equal(before, after) {
+			t.Errorf("its blobs changed from %v to %v", before, after)
+		}
+		if len(sets(t, open(t, at), "")) != 1 {
+			t.Error("the set is gone")
+		}
+		class(t, repository.Create(t.Context(), place.Directory(t.TempDir()), holdfast.Secret{}), holdfast.Usage)
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return list
 }
 
+// Its modes are of files alone; what is in the blobs is the same in every place.
 func TestTheFilesOnTheDiskRevealNothing(t *testing.T) {
 	temp := t.TempDir()
 	dir := filepath.Join(t.TempDir(), "repository")
@@ -546,89 +547,57 @@ func TestTheFilesOnTheDiskRevealNothing(t *testing.T) {
 // The identities are put again unchanged by most runs, and tables change
 // little: what is stored already is not stored twice.
 func TestTheSameBytesAreStoredOnce(t *testing.T) {
-	at, dir := make1(t)
-	r := open(t, at)
-	const name = "app/data/public.t/0000000000.copy"
-	files := map[string][]byte{name: random(3, 12<<20)}
-	if err := store(t.Context(), r, aSet("demo", 1, holdfast.Proven, name), files); err != nil {
-		t.Fatal(err)
-	}
-	first := size(t, dir)
-	files[name] = append(slices.Clone(files[name]), random(4, 100<<10)...)
-	if err := store(t.Context(), r, aSet("demo", 2, holdfast.Proven, name), files); err != nil {
-		t.Fatal(err)
-	}
-	if grown := size(t, dir) - first; grown > 1500<<10 {
-		t.Errorf("the second set, with 100 KiB more, takes %d KiB", grown>>10)
-	}
-}
-
-func size(t testing.TB, dir string) (total int64) {
-	t.Helper()
-	_ = filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
-		if err == nil && !d.IsDir() {
-			if info, err := d.Info(); err == nil {
-				total += info.Size()
-			}
+	everywhere(t, func(t *testing.T, s *site) {
+		at := s.make1(t)
+		r := open(t, at)
+		const name = "app/data/public.t/0000000000.copy"
+		files := map[string][]byte{name: random(3, 12<<20)}
+		if err := store(t.Context(), r, aSet("demo", 1, holdfast.Proven, name), files); err != nil {
+			t.Fatal(err)
 		}
-		return nil
+		first := size(t, at)
+		files[name] = append(slices.Clone(files[name]), random(4, 100<<10)...)
+		if err := store(t.Context(), r, aSet("demo", 2, holdfast.Proven, name), files); err != nil {
+			t.Fatal(err)
+		}
+		if grown := size(t, at) - first; grown > 1500<<10 {
+			t.Errorf("the second set, with 100 KiB more, takes %d KiB", grown>>10)
+		}
 	})
-	return total
 }
 
 // A blob that is gone or was changed is found when it is read, and named.
 func TestADamagedSetDoesNotReadAsAWholeOne(t *testing.T) {
-	for name, damage := range map[string]func(path string) error{
-		"a blob is gone":   os.Remove,
-		"a bit is flipped": flip,
-		"a blob is cut":    func(path string) error { return os.Truncate(path, 100) },
-	} {
-		t.Run(name, func(t *testing.T) {
-			at, dir := make1(t)
-			const file = "app/data/public.t/0000000000.copy"
-			want := random(5, 6<<20)
-			if err := store(t.Context(), open(t, at), aSet("demo", 1, holdfast.Proven, file),
-				map[string][]byte{file: want}); err != nil {
-				t.Fatal(err)
-			}
-			if err := damage(largest(t, dir)); err != nil {
-				t.Fatal(err)
-			}
-			_, files, err := open(t, at).Find(t.Context(), "demo", "2026")
-			var in io.ReadCloser
-			if err == nil { // unless the manifest was in that blob too
-				in, err = files.Open(t.Context(), file)
-			}
-			if err == nil {
-				defer in.Close()
-				var got []byte
-				if got, err = io.ReadAll(in); err == nil {
-					t.Fatalf("%d bytes were read without an error, equal: %v", len(got), bytes.Equal(got, want))
+	everywhere(t, func(t *testing.T, s *site) {
+		for name, damage := range map[string]func(testing.TB, place.Place, blob.ID){
+			"a blob is gone":   removeBlob,
+			"a bit is flipped": flipBlob,
+			"a blob is cut": func(t testing.TB, at place.Place, id blob.ID) {
+				writeBlob(t, at, id, readBlob(t, at, id)[:100])
+			},
+		} {
+			t.Run(name, func(t *testing.T) {
+				at := s.make1(t)
+				const file = "app/data/public.t/0000000000.copy"
+				want := random(5, 6<<20)
+				if err := store(t.Context(), open(t, at), aSet("demo", 1, holdfast.Proven, file),
+					map[string][]byte{file: want}); err != nil {
+					t.Fatal(err)
 				}
-			}
-		})
-	}
-}
-
-func largest(t testing.TB, dir string) (path string) {
-	t.Helper()
-	var most int64
-	_ = filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
-		if err == nil && !d.IsDir() {
-			if info, err := d.Info(); err == nil && info.Size() > most {
-				path, most = p, info.Size()
-			}
+				damage(t, at, largest(t, at))
+				_, files, err := open(t, at).Find(t.Context(), "demo", "2026")
+				var in io.ReadCloser
+				if err == nil { // unless the manifest was in that blob too
+					in, err = files.Open(t.Context(), file)
+				}
+				if err == nil {
+					defer in.Close()
+					var got []byte
+					if got, err = io.ReadAll(in); err == nil {
+						t.Fatalf("%d bytes were read without an error, equal: %v", len(got), bytes.Equal(got, want))
+					}
+				}
+			})
 		}
-		return nil
 	})
-	return path
-}
-
-func flip(path string) error {
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return err
-	}
-	b[len(b)/2] ^= 1
-	return os.WriteFile(path, b, 0o600)
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"os"
 	"testing"
 	"time"
 
@@ -48,73 +47,72 @@ func spliced(t *testing.T, w holdfast.SetWriter, set *holdfast.Set, from holdfas
 // A file with ranges of an earlier one reads as if it had been written whole, costs
 // only what is new in it, and outlives the set that it took them from.
 func TestRangesAreTakenOver(t *testing.T) {
-	c, at, dir := clocked(t)
-	r := open(t, at)
-	const piece = 2 << 20 // as a file without a word is divided
-	old := random(1, 4*piece)
-	first := storeRows(t, r, 1, old)
-	before := size(t, dir)
-	set := aSet("demo", 2, holdfast.Proven, rows)
-	own := random(2, 1000)
-	if err := r.Write(t.Context(), "set", func(_ context.Context, w holdfast.SetWriter) error {
-		taken := spliced(t, w, set, first.ID, own,
-			[2]int64{piece, 2 * piece}, [2]int64{0, piece}, [2]int64{1, piece}, [2]int64{0, piece + 1}, [2]int64{3 * piece, 2 * piece})
-		if fmt.Sprint(taken) != "[true true false false false]" {
-			t.Errorf("taken: %v", taken)
+	everywhere(t, func(t *testing.T, s *site) {
+		c, at := clocked(t, s)
+		r := open(t, at)
+		const piece = 2 << 20 // as a file without a word is divided
+		old := random(1, 4*piece)
+		first := storeRows(t, r, 1, old)
+		before := size(t, at)
+		set := aSet("demo", 2, holdfast.Proven, rows)
+		own := random(2, 1000)
+		if err := r.Write(t.Context(), "set", func(_ context.Context, w holdfast.SetWriter) error {
+			taken := spliced(t, w, set, first.ID, own,
+				[2]int64{piece, 2 * piece}, [2]int64{0, piece}, [2]int64{1, piece}, [2]int64{0, piece + 1}, [2]int64{3 * piece, 2 * piece})
+			if fmt.Sprint(taken) != "[true true false false false]" {
+				t.Errorf("taken: %v", taken)
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
 		}
-		return nil
-	}); err != nil {
-		t.Fatal(err)
-	}
-	if grown := size(t, dir) - before; grown > 100<<10 {
-		t.Errorf("%d bytes were stored", grown)
-	}
-	want := bytes.Join([][]byte{own, old[piece : 3*piece], own, old[:piece], own, own, own}, nil)
-	readsWhole(t, at, set.ID, want)
-	drop(t, r, first.ID)
-	for range 4 {
-		c.pass(26 * time.Hour)
-		maintain(t, r)
-	}
-	readsWhole(t, at, set.ID, want)
+		if grown := size(t, at) - before; grown > 100<<10 {
+			t.Errorf("%d bytes were stored", grown)
+		}
+		want := bytes.Join([][]byte{own, old[piece : 3*piece], own, old[:piece], own, own, own}, nil)
+		readsWhole(t, at, set.ID, want)
+		drop(t, r, first.ID)
+		for range 4 {
+			c.pass(26 * time.Hour)
+			maintain(t, r)
+		}
+		readsWhole(t, at, set.ID, want)
+	})
 }
 
 // What is marked as lost is not taken over: the rows are read and stored again, and
 // the earlier set has them back as well.
 func TestLostRangesAreNotTakenOver(t *testing.T) {
-	at, dir := make1(t)
-	old := random(1, 4<<20)
-	first := storeRows(t, open(t, at), 1, old)
-	for _, path := range blobFiles(t, dir, "p") {
-		pack, err := os.ReadFile(path)
-		if err != nil {
+	everywhere(t, func(t *testing.T, s *site) {
+		at := s.make1(t)
+		old := random(1, 4<<20)
+		first := storeRows(t, open(t, at), 1, old)
+		for _, id := range names(t, at, "p") {
+			pack := readBlob(t, at, id)
+			clear(pack[len(pack)/4 : len(pack)*3/4]) // of the rows, which are most of it
+			writeBlob(t, at, id, pack)
+		}
+		_, i := inspected(t, at)
+		if err := i.ReadRest(t.Context(), func(int64, *stored.Damage) error { return nil }); err != nil {
 			t.Fatal(err)
 		}
-		clear(pack[len(pack)/4 : len(pack)*3/4]) // of the rows, which are most of it
-		if err := os.WriteFile(path, pack, 0o600); err != nil {
+		if len(i.Damages()) == 0 {
+			t.Fatal("nothing is damaged")
+		}
+		if _, err := i.Mend(t.Context(), i.Damages()); err != nil {
 			t.Fatal(err)
 		}
-	}
-	_, i := inspected(t, at)
-	if err := i.ReadRest(t.Context(), func(int64, *stored.Damage) error { return nil }); err != nil {
-		t.Fatal(err)
-	}
-	if len(i.Damages()) == 0 {
-		t.Fatal("nothing is damaged")
-	}
-	if _, err := i.Mend(t.Context(), i.Damages()); err != nil {
-		t.Fatal(err)
-	}
-	set := aSet("demo", 2, holdfast.Proven, rows)
-	if err := open(t, at).Write(t.Context(), "set", func(_ context.Context, w holdfast.SetWriter) error {
-		taken := spliced(t, w, set, first.ID, random(2, 64<<10), [2]int64{0, 2 << 20}, [2]int64{2 << 20, 2 << 20})
-		if taken[0] || taken[1] {
-			t.Errorf("lost ranges were taken over: %v", taken)
+		set := aSet("demo", 2, holdfast.Proven, rows)
+		if err := open(t, at).Write(t.Context(), "set", func(_ context.Context, w holdfast.SetWriter) error {
+			taken := spliced(t, w, set, first.ID, random(2, 64<<10), [2]int64{0, 2 << 20}, [2]int64{2 << 20, 2 << 20})
+			if taken[0] || taken[1] {
+				t.Errorf("lost ranges were taken over: %v", taken)
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
 		}
-		return nil
-	}); err != nil {
-		t.Fatal(err)
-	}
-	storeRows(t, open(t, at), 3, old)
-	readsWhole(t, at, first.ID, old) // stored again, it is back in the earlier set as well
+		storeRows(t, open(t, at), 3, old)
+		readsWhole(t, at, first.ID, old) // stored again, it is back in the earlier set as well
+	})
 }

@@ -5,6 +5,11 @@
 //		r, err := repository.Open(ctx, s.Place, password, repository.By(s.Access))
 //	})
 //
+// The suite of package repository runs in a directory, in the long form on every
+// server of Lasting, and on those that HOLDFAST_TEST_PLACES names:
+//
+//	HOLDFAST_TEST_PLACES=minio,openssh go test -tags testing ./repository
+//
 // HOLDFAST_TEST_STORES names the directory with their programs, which
 // internal/testbed/stores.sh makes.
 package storetest
@@ -24,6 +29,7 @@ import (
 	"time"
 
 	"holdfast"
+	"holdfast/internal/splicetest"
 	"holdfast/place"
 	"holdfast/repository"
 )
@@ -52,6 +58,23 @@ var Kinds = []Kind{{"s3", S3}, {"gs", GCS}, {"azblob", Azure}, {"sftp", SFTP}, {
 var Lasting = []Kind{
 	{"versitygw", S3}, {"minio", MinIO}, {"fake-gcs-server", GCSFiles}, {"azurite", Azure}, {"openssh", SFTP},
 	{"apache", WebDAV},
+}
+
+// Chosen are the servers on which the suite of a repository runs beside a directory:
+// those of Lasting that HOLDFAST_TEST_PLACES names, with commas between them, or all of
+// them by "all" and in the long form; none otherwise.
+func Chosen() []Kind {
+	named := os.Getenv("HOLDFAST_TEST_PLACES")
+	if named == "all" || named == "" && splicetest.Long() {
+		return Lasting
+	}
+	var list []Kind
+	for _, kind := range Lasting {
+		if slices.Contains(strings.Split(named, ","), kind.Name) {
+			list = append(list, kind)
+		}
+	}
+	return list
 }
 
 // Each runs a test once in each kind of place.
