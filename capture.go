@@ -35,6 +35,18 @@ type Capture struct {
 	// Doubts are what the method itself cannot tell of what it took. They cost the
 	// proof.
 	Doubts []string `json:"doubts,omitempty"`
+	// Lifted says which snapshot the rows were read from; nil where they were read
+	// from the live database. The moments are then those of the snapshot.
+	Lifted *Lifted `json:"lifted,omitempty"`
+}
+
+// Lifted is where rows come from that were not read from the live database: a
+// snapshot that a provider keeps, of which an instance was made for that alone.
+type Lifted struct {
+	Set      SetID     `json:"set"` // that refers to the snapshot
+	Keeper   string    `json:"keeper"`
+	Snapshot string    `json:"snapshot"` // as its keeper calls it
+	Read     time.Time `json:"read"`     // when its rows were read
 }
 
 // Ground is the state of the server that a capture read, in transaction numbers.
@@ -160,6 +172,13 @@ type Part struct {
 	at int // the capture's place in the set
 }
 
+// atOnce reports whether two components are as they were at one instant: one
+// capture has both, or one snapshot that both were read from.
+func (p Part) atOnce(other Part) bool {
+	a, b := p.Lifted, other.Lifted
+	return p.at == other.at || a != nil && b != nil && a.Keeper == b.Keeper && a.Snapshot == b.Snapshot
+}
+
 // Parts lists the components of the set in the order of its captures.
 func (s Set) Parts() []Part {
 	var out []Part
@@ -179,6 +198,17 @@ func (s Set) Part(name ComponentName) (Part, bool) {
 		}
 	}
 	return Part{}, false
+}
+
+// LiftedFrom is the set of snapshots that the rows were read from; "" where they
+// were read from the live databases.
+func (s Set) LiftedFrom() SetID {
+	for _, c := range s.Captures {
+		if c.Lifted != nil {
+			return c.Lifted.Set
+		}
+	}
+	return ""
 }
 
 // KeptElsewhere reports whether something of the set is a snapshot that a platform

@@ -50,8 +50,8 @@ func (d *Deployment) lacking() []string {
 	return d.NotRemade
 }
 
-// files are the names of the deployment's files within the set.
-func (d *Deployment) files() []string {
+// Files are the names of the deployment's files within the set.
+func (d *Deployment) Files() []string {
 	if d == nil {
 		return nil
 	}

@@ -204,10 +204,14 @@ func (s Set) proveEdge(e Edge) EdgeProof {
 	case !okFirst || !okThen:
 		none := Finding{CannotTell, "one of the two was not captured"}
 		return EdgeProof{Edge: e, Clock: none, Content: none}
-	case first.at == then.at:
+	case first.atOnce(then):
+		one := "one capture has both as they were at one instant"
+		if first.at != then.at {
+			one = "one snapshot had both as they were at one instant"
+		}
 		return EdgeProof{
 			Edge:    e,
-			Clock:   Finding{Holds, "one capture has both as they were at one instant"},
+			Clock:   Finding{Holds, one},
 			Content: contentAtOnce(first, then),
 		}
 	}
@@ -239,7 +243,7 @@ func (s Set) Margin() (shortest *time.Duration) {
 	for _, e := range s.Node.Edges() {
 		first, okFirst := s.Part(e.First)
 		then, okThen := s.Part(e.Then)
-		if e.Soft || !okFirst || !okThen || first.at == then.at {
+		if e.Soft || !okFirst || !okThen || first.atOnce(then) {
 			continue
 		}
 		gap := then.Began.Since - first.Ended.Since

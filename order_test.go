@@ -41,6 +41,18 @@ func TestWhatASetIsWorth(t *testing.T) {
 		{"pruned exactly up to what was ingested", func(s *holdfast.Set) {
 			participantOf(s).Facts.Participant.PrunedUpTo = ptr[int64](98)
 		}, holdfast.Proven, ""},
+		{"both were read from one snapshot", func(s *holdfast.Set) {
+			for i := range s.Captures {
+				s.Captures[i].Began, s.Captures[i].Ended = at(0), at(1)
+				s.Captures[i].Lifted = &holdfast.Lifted{Set: "other", Keeper: "rds", Snapshot: "one"}
+			}
+		}, holdfast.Proven, ""},
+		{"they were read from two snapshots of one time", func(s *holdfast.Set) {
+			for i, name := range []string{"one", "two"} {
+				s.Captures[i].Began, s.Captures[i].Ended = at(0), at(1)
+				s.Captures[i].Lifted = &holdfast.Lifted{Set: "other", Keeper: "rds", Snapshot: name}
+			}
+		}, holdfast.Misordered, "before validator had ended"},
 		{"never pruned", func(s *holdfast.Set) {
 			participantOf(s).Facts.Participant.PrunedUpTo = nil
 		}, holdfast.Proven, ""},

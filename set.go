@@ -177,7 +177,7 @@ func (s Set) FileNames() []string {
 	if s.Identities != nil && s.Identities.SealedFile != "" {
 		names = append(names, s.Identities.SealedFile)
 	}
-	return append(names, s.Deployment.files()...)
+	return append(names, s.Deployment.Files()...)
 }
 
 // The files at the root of a set.
