@@ -75,7 +75,10 @@ type Job struct {
 	// Together lists components that one capture stands for, because one snapshot
 	// of their server has them. The source of the first takes it.
 	Together [][]holdfast.ComponentName
-	Store    Store
+	// Lifts is a set of snapshots whose rows are read, by sources that lead to
+	// instances made of them; nil: the live databases are read.
+	Lifts *holdfast.Set
+	Store Store
 	// Lock makes sure that nobody else copies or replaces the node's databases
 	// meanwhile, until release. Held says whether that was so. It may wait.
 	Lock func(ctx context.Context) (held func(context.Context) error, release func(), err error)
@@ -340,6 +343,9 @@ func (j Job) take(ctx context.Context, attempt int, last holdfast.Set, files hol
 			return fmt.Errorf("the set was discarded: %w", err)
 		}
 		set.Ended = clock()
+		if j.Lifts != nil {
+			set.Ended = j.Lifts.Ended
+		}
 		set.Prove()
 		if _, err := out.Put(ctx, holdfast.ReadmeName, func(w io.Writer) error {
 			return writeReadme(w, set)
@@ -388,9 +394,14 @@ func (j Job) begin(clock holdfast.Clock, attempt int) (holdfast.Set, error) {
 	}
 	host, _ := os.Hostname()
 	began := clock()
+	var missing []string
+	if j.Lifts != nil {
+		began, missing = j.Lifts.Began, slices.Clone(j.Lifts.Missing)
+		began.Wall = began.Wall.Add(justAfter)
+	}
 	return holdfast.Set{
 		Schema: holdfast.ManifestSchema, ID: holdfast.NewSetID(began.Wall, random), Node: j.Node,
-		Holdfast: j.Version, Host: host, Began: began, Attempt: attempt,
+		Holdfast: j.Version, Host: host, Began: began, Attempt: attempt, Missing: missing,
 	}, nil
 }
 
