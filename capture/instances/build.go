@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"holdfast"
+	"holdfast/capture/postgres"
 	"holdfast/capture/snapshot"
 	"holdfast/content"
 	"holdfast/target"
@@ -30,7 +31,7 @@ func (t Target) Build(
 	if err != nil {
 		return err
 	}
-	b := building{Target: t, ref: ref, want: made{set: set, from: ref.ID, of: d.Instance}, name: d.New}
+	b := t.building(set, d, ref)
 	var found made
 	if err := t.until(ctx, "instance "+d.New+" was not made", func(list []snapshot.Server) (done bool, err error) {
 		found, done, err = b.further(ctx, list)
@@ -38,10 +39,14 @@ func (t Target) Build(
 	}); err != nil {
 		return err
 	}
-	if err := t.prove(ctx, found, c); err != nil || t.Swap || !t.Protect {
+	if err := t.prove(ctx, found, c); err != nil || t.Swap || !t.Protect || t.purpose() == throwaway {
 		return err
 	}
 	return b.protect(ctx)
+}
+
+func (t Target) building(set holdfast.SetID, d target.Database, ref content.Reference) building {
+	return building{Target: t, ref: ref, want: made{set: set, from: ref.ID, of: d.Instance}, name: d.New}
 }
 
 // protect protects an instance that is to stay under its name.
@@ -60,13 +65,25 @@ func (b *building) protect(ctx context.Context) error {
 // shape is how the new instance is set up: as the live one is or, where that is
 // gone, as the set recorded it.
 func (b *building) shape(list []snapshot.Server) content.Shape {
-	if live, lives := named(list, b.want.of); lives {
-		return live.Shape
+	out := content.Shape{}
+	live, lives := named(list, b.want.of)
+	switch {
+	case lives:
+		out = live.Shape
+	case b.ref.Shape != nil:
+		out = *b.ref.Shape
 	}
-	if b.ref.Shape != nil {
-		return *b.ref.Shape
+	if b.purpose() == throwaway {
+		return forOnce(out)
 	}
-	return content.Shape{}
+	return out
+}
+
+// forOnce is the shape of a throwaway: like the other one for whoever connects to
+// it, open to no more than those, and without what outlives it or costs more.
+func forOnce(s content.Shape) content.Shape {
+	s.Public, s.MultiAZ, s.Protected, s.CopiesTags, s.Retention = false, false, false, false, 0
+	return s
 }
 
 // Reuse does the same: what an earlier run has made is looked at again.
@@ -91,7 +108,7 @@ func (b *building) further(ctx context.Context, list []snapshot.Server) (made, b
 	if !exists {
 		return made{}, false, b.request(ctx, list)
 	}
-	found, ours := read(b.Node, there)
+	found, ours := b.read(there)
 	live, lives := named(list, b.want.of)
 	switch {
 	case !ours || found.set != b.want.set || found.from != b.want.from || found.of != b.want.of:
@@ -99,7 +116,7 @@ func (b *building) further(ctx context.Context, list []snapshot.Server) (made, b
 			Class: holdfast.Refused, What: fmt.Sprintf("instance %s is there and was not made of snapshot %s", b.name, b.want.from),
 			Why: "What it has is unknown.", Do: "Find out who made it. Rename it or delete it, then run the command again.",
 		}
-	case !found.inPlace() && lives && found.was != live.Resource:
+	case b.purpose() == toStay && !found.inPlace() && lives && found.was != live.Resource:
 		return made{}, false, &holdfast.Problem{
 			Class: holdfast.Refused,
 			What:  fmt.Sprintf("instance %s was made while another instance had the name %s", b.name, b.want.of),
@@ -112,12 +129,16 @@ func (b *building) further(ctx context.Context, list []snapshot.Server) (made, b
 		b.Options.Events.Report(Making{b.name, b.state})
 	}
 	if broken(found.State) {
-		return made{}, false, &holdfast.Problem{
+		p := &holdfast.Problem{
 			Class: holdfast.Failed, What: fmt.Sprintf("instance %s is %s: the provider gave it up", b.name, found.State),
 			Why: "The live instance is as it was.",
 			Do: fmt.Sprintf("Look at its events in the provider's console. Then: `holdfast restore clean %s`, and run the "+
 				"command again.", b.name),
 		}
+		if b.purpose() == throwaway {
+			p.Do = "Look at its events in the provider's console, and run the command again: it makes another one."
+		}
+		return made{}, false, p
 	}
 	return found, found.Takes, nil
 }
@@ -133,7 +154,7 @@ func (b *building) request(ctx context.Context, list []snapshot.Server) error {
 	shape := b.shape(list)
 	b.asked++
 	b.want.was, b.want.at = live.Resource, time.Now()
-	err := b.Provider.Restore(ctx, b.name, b.ref.ID, shape, labels(b.Node, b.want, shape))
+	err := b.Provider.Restore(ctx, b.name, b.ref.ID, shape, b.labels(b.want, shape))
 	lost := holdfast.ClassOf(err) == holdfast.Unreachable && b.asked < tries
 	if lost || errors.Is(err, snapshot.ErrExists) || errors.Is(err, snapshot.ErrBusy) {
 		return ctx.Err() // the next look finds it, or requests it again
@@ -186,12 +207,15 @@ func (t Target) prove(ctx context.Context, on made, c holdfast.Part) error {
 	for n := 1; ; n++ { // an instance that has just been made may be known by name a moment later
 		found, err := m.Live.Through(ctx, m.Component, on.Host, on.Port)
 		if err == nil {
-			if err := snapshot.Within(c.Captured, found.Facts); err != nil {
+			if err := t.judge(c, found); err != nil {
 				return otherwise(on, err)
 			}
 			return nil
 		}
 		if holdfast.ClassOf(err) != holdfast.Unreachable || n == tries {
+			if t.purpose() == throwaway {
+				return unread(on, c.Component, err)
+			}
 			return &holdfast.Problem{
 				Class: holdfast.ClassOf(err), What: fmt.Sprintf("%s cannot be read on instance %s, at %s:%d", c.Component,
 					on.Name, on.Host, on.Port), Err: err,
@@ -204,6 +228,27 @@ func (t Target) prove(ctx context.Context, on made, c holdfast.Part) error {
 			return ctx.Err()
 		case <-time.After(max(t.Options.Poll, time.Second)):
 		}
+	}
+}
+
+// judge holds what a new instance says of itself against what the set recorded. Of
+// a throwaway the server's identifier has to be the same as well: a restore is not
+// refused for it, because no provider promises it.
+func (t Target) judge(c holdfast.Part, found postgres.LiveReading) error {
+	if was, is := c.Server.SystemID, found.Server.SystemID; t.purpose() == throwaway && was != "" && is != "" && was != is {
+		return fmt.Errorf("%s: the system identifier of its server is %s, and was %s when the snapshot was taken",
+			c.Component, is, was)
+	}
+	return snapshot.Within(c.Captured, found.Facts)
+}
+
+func unread(on made, c holdfast.ComponentName, err error) error {
+	return &holdfast.Problem{
+		Class: holdfast.ClassOf(err), Err: err,
+		What: fmt.Sprintf("%s cannot be read on instance %s, at %s:%d", c, on.Name, on.Host, on.Port),
+		Why:  "Without that nothing proves that the snapshot has the set's databases. The instance is removed again.",
+		Do: "Make the addresses of instances with these subnets and security groups reachable from here: the " +
+			"instance is not public.",
 	}
 }
 

@@ -34,7 +34,7 @@ func (t Target) protectLike(ctx context.Context, place string) error {
 	asked := 0
 	return t.until(ctx, "the deletion protection of "+place+" was not changed", func(list []snapshot.Server) (bool, error) {
 		now, _ := named(list, place)
-		m, ours := read(t.Node, now)
+		m, ours := t.read(now)
 		old, found := withResource(list, m.was)
 		if !t.Protect || !ours || !found || !old.Protected || now.Protected {
 			return true, nil
@@ -137,7 +137,7 @@ func (t Target) Drop(ctx context.Context, _ holdfast.ComponentName, name string)
 // nothing is known to use.
 func (t Target) removable(s snapshot.Server) error {
 	why := ""
-	switch m, ours := read(t.Node, s); {
+	switch m, ours := t.read(s); {
 	case !ours:
 		why = "Its labels do not say that a restore of this node made it."
 	case m.inPlace():
@@ -275,7 +275,7 @@ func (t Target) unused(ctx context.Context, name string) error {
 	if !exists || !there.Takes {
 		return nil
 	}
-	m, ours := read(t.Node, there)
+	m, ours := t.read(there)
 	if !ours {
 		return t.removable(there)
 	}

@@ -16,14 +16,40 @@ import (
 // The labels of an instance that a restore made. They are others than those of
 // snapshots, to which a provider may copy them.
 const (
-	labelled  = "holdfast-restore-"
-	labelNode = labelled + "node"
-	labelSet  = labelled + "set"
-	labelFrom = labelled + "from"    // the snapshot
-	labelOf   = labelled + "of"      // the instance whose place it is for
-	labelWas  = labelled + "instead" // the resource that had that place; none where there was none
-	labelAt   = labelled + "at"      // when it was requested
+	labelNode = "node"
+	labelSet  = "set"
+	labelFrom = "from"    // the snapshot
+	labelOf   = "of"      // the instance whose place it is for, or that it is like
+	labelWas  = "instead" // the resource that had that place; none where there was none
+	labelAt   = "at"      // when it was requested
+	labelTill = "until"   // when a throwaway may be removed, whoever made it
 )
+
+// purpose is what an instance is made for: its labels and its name say so, and the
+// provider's policies are bounded by the name.
+type purpose struct {
+	labels string // how they begin
+	names  string
+}
+
+// The purposes. A throwaway is read and removed. No restore goes on with one, and no
+// undo sees it.
+var (
+	toStay    = purpose{"holdfast-restore-", newPrefix}
+	throwaway = purpose{"holdfast-lift-", liftPrefix}
+)
+
+func (p purpose) name(set holdfast.SetID, of string) string {
+	return fitted(p.names+strings.ToLower(string(set))+"-", of)
+}
+
+// purpose is what the target makes instances for.
+func (t Target) purpose() purpose {
+	if t.Until.IsZero() {
+		return toStay
+	}
+	return throwaway
+}
 
 // made is an instance that a restore made.
 type made struct {
@@ -34,6 +60,7 @@ type made struct {
 	of   string
 	was  string
 	at   time.Time
+	till time.Time // zero of what is to stay
 }
 
 // inPlace reports whether it has the name of the one it was made for.
@@ -41,42 +68,53 @@ func (m made) inPlace() bool { return m.Name == m.of }
 
 // read reads the labels of an instance. Labels can be copied, by people and by
 // providers, so the name has to follow from them.
-func read(node holdfast.NodeName, s snapshot.Server) (made, bool) {
+func (t Target) read(s snapshot.Server) (made, bool) {
+	p := t.purpose()
+	label := func(name string) string { return s.Labels[p.labels+name] }
 	m := made{
-		Server: s, set: holdfast.SetID(s.Labels[labelSet]), from: s.Labels[labelFrom], of: s.Labels[labelOf],
-		was: s.Labels[labelWas],
+		Server: s, set: holdfast.SetID(label(labelSet)), from: label(labelFrom), of: label(labelOf), was: label(labelWas),
 	}
-	m.at, _ = time.Parse(time.RFC3339, s.Labels[labelAt])
-	ours := s.Labels[labelNode] == string(node) && m.set.Valid() && m.of != "" && m.from != ""
-	return m, ours && (m.inPlace() || m.Name == NewName(m.set, m.of))
+	m.at, _ = time.Parse(time.RFC3339, label(labelAt))
+	m.till, _ = time.Parse(time.RFC3339, label(labelTill))
+	ours := label(labelNode) == string(t.Node) && m.set.Valid() && m.of != "" && m.from != ""
+	renamed := p == toStay && m.inPlace()
+	return m, ours && (renamed || m.Name == p.name(m.set, m.of))
 }
 
 // labels are those of an instance that is made: those that the old one has, and ours.
-func labels(node holdfast.NodeName, m made, shape content.Shape) map[string]string {
+func (t Target) labels(m made, shape content.Shape) map[string]string {
+	p := t.purpose()
 	out := map[string]string{}
 	for k, v := range shape.Tags {
-		if !strings.HasPrefix(k, labelled) && !strings.HasPrefix(k, "aws:") { // nobody may set those
+		ours := strings.HasPrefix(k, toStay.labels) || strings.HasPrefix(k, throwaway.labels)
+		if !ours && !strings.HasPrefix(k, "aws:") { // nobody may set those
 			out[k] = v
 		}
 	}
 	maps.Copy(out, map[string]string{
-		labelNode: string(node), labelSet: string(m.set), labelFrom: m.from, labelOf: m.of,
-		labelAt: m.at.UTC().Format(time.RFC3339),
+		p.labels + labelNode: string(t.Node), p.labels + labelSet: string(m.set), p.labels + labelFrom: m.from,
+		p.labels + labelOf: m.of, p.labels + labelAt: m.at.UTC().Format(time.RFC3339),
 	})
 	if m.was != "" {
-		out[labelWas] = m.was
+		out[p.labels+labelWas] = m.was
+	}
+	if p == throwaway {
+		out[p.labels+labelTill] = t.Until.UTC().Format(time.RFC3339)
 	}
 	return out
 }
 
-// newPrefix is how the names of what may be deleted begin: the provider's policy
-// is bounded by it as well.
-const newPrefix = snapshot.Prefix + "new-"
+// How the names of what may be deleted begin: the provider's policies are bounded by
+// them as well.
+const (
+	newPrefix  = snapshot.Prefix + "new-"
+	liftPrefix = snapshot.Prefix + "lift-"
+)
 
 // NewName is what an instance of a set is called that is for another one's place,
 // until it has it.
 func NewName(set holdfast.SetID, of string) string {
-	return fitted(newPrefix+strings.ToLower(string(set))+"-", of)
+	return toStay.name(set, of)
 }
 
 // IsNew reports whether a name may be one of NewName.
@@ -107,7 +145,7 @@ func digest(text string) string {
 // all are the instances that restores of the node made.
 func (t Target) all(list []snapshot.Server) (out []made) {
 	for _, s := range list {
-		if m, ours := read(t.Node, s); ours {
+		if m, ours := t.read(s); ours {
 			out = append(out, m)
 		}
 	}

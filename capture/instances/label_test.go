@@ -19,14 +19,14 @@ func one(name, resource string, labels map[string]string) snapshot.Server {
 }
 
 func ours(was string) map[string]string {
-	return labels("demo", made{set: set, from: "holdfast-s", of: "canton", was: was, at: time.Now()}, content.Shape{
-		Tags: map[string]string{"team": "ledger", "aws:cloudformation:stack-id": "x", labelSet: "another"},
+	return Target{Node: "demo"}.labels(made{set: set, from: "holdfast-s", of: "canton", was: was, at: time.Now()}, content.Shape{
+		Tags: map[string]string{"team": "ledger", "aws:cloudformation:stack-id": "x", toStay.labels + labelSet: "another"},
 	})
 }
 
 // An instance is ours by its labels and by a name that follows from them.
 func TestWhatARestoreMade(t *testing.T) {
-	if l := ours("db-1"); l["team"] != "ledger" || l[labelSet] != string(set) || l["aws:cloudformation:stack-id"] != "" {
+	if l := ours("db-1"); l["team"] != "ledger" || l[toStay.labels+labelSet] != string(set) || l["aws:cloudformation:stack-id"] != "" {
 		t.Errorf("the labels are %v", l)
 	}
 	for _, c := range []struct {
@@ -40,11 +40,11 @@ func TestWhatARestoreMade(t *testing.T) {
 		{"canton-replica", "demo", false}, // labels can be copied
 		{NewName(set, "apps"), "demo", false},
 	} {
-		if _, is := read(c.node, one(c.name, "db-2", ours("db-1"))); is != c.is {
+		if _, is := (Target{Node: c.node}).read(one(c.name, "db-2", ours("db-1"))); is != c.is {
 			t.Errorf("%s of node %s: %v", c.name, c.node, is)
 		}
 	}
-	if _, is := read("demo", one("canton", "db-1", nil)); is {
+	if _, is := (Target{Node: "demo"}).read(one("canton", "db-1", nil)); is {
 		t.Error("an instance without labels is taken for ours")
 	}
 }

@@ -48,6 +48,9 @@ type Target struct {
 	// Protect says that a new instance is protected from deletion, as the old one
 	// is, as soon as it is proven and in place or, without Swap, proven.
 	Protect bool
+	// Until makes throwaways of what is made: instances that are read, are used by
+	// nobody, and may be removed by everybody from then on. Zero: they are to stay.
+	Until time.Time
 	// Resumes is the set whose restore was interrupted; "" for none.
 	Resumes holdfast.SetID
 	// Databases keeps other restores and backups out of the live databases.
@@ -110,7 +113,7 @@ func (t Target) Names(set holdfast.SetID, c holdfast.Part) (target.Database, err
 	}
 	m, err := t.member(c.Component)
 	return target.Database{
-		Component: c.Component, Instance: m.Instance, Database: m.Instance, New: NewName(set, m.Instance),
+		Component: c.Component, Instance: m.Instance, Database: m.Instance, New: t.purpose().name(set, m.Instance),
 		Where: fmt.Sprintf("instance %s, %s", m.Instance, m.Live.Where()),
 		Fit:   target.Compatibility{Server: c.Server, KeepOwners: true, DatabaseBytes: c.Database.Bytes},
 	}, err
@@ -126,6 +129,9 @@ func (t Target) Look(ctx context.Context, set holdfast.SetID, c holdfast.Part) (
 	ref, _ := t.reference(c)
 	if err := t.there(ctx, c, ref); err != nil {
 		return out, err
+	}
+	if t.purpose() == throwaway { // the live instance is none of its business
+		return out, nil
 	}
 	list, err := t.Provider.Instances(ctx)
 	if err != nil {

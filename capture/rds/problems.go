@@ -45,7 +45,7 @@ func (a Account) explain(what string, err error) error {
 		p.Why = "The role that Holdfast has in AWS lacks a right."
 		p.Do = "Compare its policy with docs/policies/rds-*.json."
 		if right := lacking(said.ErrorMessage()); right != "" {
-			p.Do = fmt.Sprintf("Allow it %s: compare its policy with %s.", right, policyOf(right))
+			p.Do = fmt.Sprintf("Allow it %s: compare its policy with %s.", right, policyOf(right, what))
 		}
 	case errors.As(err, &answer) && answer.HTTPStatusCode() == http.StatusForbidden:
 		p.Class = holdfast.WrongKey
@@ -67,12 +67,15 @@ func lacking(message string) string {
 	return strings.Trim(right, ".")
 }
 
-// policyOf is the file that has a right.
-func policyOf(right string) string {
+// policyOf is the file that has a right, for what is being done.
+func policyOf(right, what string) string {
 	name := "rds-backup.json"
 	switch strings.TrimPrefix(right, "rds:") {
 	case "RestoreDBInstanceFromDBSnapshot", "ModifyDBInstance", "DeleteDBInstance":
 		name = "rds-restore.json"
+		if strings.Contains(what, snapshot.Prefix+"lift-") { // a throwaway
+			name = "rds-lift.json"
+		}
 	case "DeleteDBSnapshot", "DeleteDBClusterSnapshot":
 		name = "rds-retention.json"
 	}

@@ -64,6 +64,7 @@ type Lies struct {
 	Denied        []string       // actions that the policy does not allow
 	FailSnapshots bool
 	FailRestores  bool     // an instance that is made of a snapshot is given up
+	SlowRestores  bool     // and is not made before this is no lie any more
 	RestoreOther  string   // and has what this snapshot has
 	InstanceQuota int      // instances
 	NoClass       []string // classes that cannot be had

@@ -39,6 +39,13 @@ func (a *Account) Tags(id string) map[string]string {
 	return maps.Clone(a.instance(id).tags)
 }
 
+// Tag gives an instance other tags.
+func (a *Account) Tag(id string, tags map[string]string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.instance(id).tags = tags
+}
+
 // Resource is what an instance is called that is never given again; "" for none of
 // that name.
 func (a *Account) Resource(id string) string {
@@ -104,6 +111,9 @@ func (a *Account) restore(r *http.Request) (any, *fault) {
 		data = other.data
 	}
 	a.wg.Go(func() {
+		for a.slow() {
+			time.Sleep(10 * time.Millisecond)
+		}
 		if broken {
 			a.mu.Lock()
 			defer a.mu.Unlock()
@@ -122,6 +132,12 @@ func (a *Account) restore(r *http.Request) (any, *fault) {
 	return struct {
 		Instance instanceXML `xml:"DBInstance"`
 	}{a.shown(i)}, nil
+}
+
+func (a *Account) slow() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.lies.SlowRestores
 }
 
 // modify changes the name or the protection of an instance. A new name is there a

@@ -1,0 +1,144 @@
+package instances
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"holdfast"
+	"holdfast/capture/postgres"
+)
+
+// Lifetime is how long a throwaway may be there. Whoever makes one stops reading it
+// before that, so that everybody may remove it afterwards.
+const Lifetime = 24 * time.Hour
+
+// Throwaway is an instance that a set's snapshot is to become, to be read.
+type Throwaway struct {
+	Name       string
+	Like       string // the instance that it is set up like
+	Snapshot   string
+	Class      string // "" where the provider chooses it
+	Bytes      int64  // of its storage; 0: unknown
+	Components []holdfast.ComponentName
+}
+
+func (t Throwaway) String() string {
+	var names []string
+	for _, c := range t.Components {
+		names = append(names, string(c))
+	}
+	out := fmt.Sprintf("%s of snapshot %s (%s), like %s", t.Name, t.Snapshot, strings.Join(names, ", "), t.Like)
+	if t.Class != "" {
+		out += ", class " + t.Class
+	}
+	if t.Bytes > 0 {
+		out += fmt.Sprintf(", %d GB of storage", t.Bytes>>30)
+	}
+	return out
+}
+
+// Throwaways are those that a set needs. It requests none, and refuses a set of
+// which a snapshot is not there.
+func (t Target) Throwaways(ctx context.Context, set holdfast.Set) ([]Throwaway, error) {
+	list, err := t.Provider.Instances(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var out []Throwaway
+	for _, part := range set.Parts() {
+		d, err := t.Look(ctx, set.ID, part)
+		if err != nil {
+			return nil, err
+		}
+		i := slices.IndexFunc(out, func(o Throwaway) bool { return o.Name == d.New })
+		if i < 0 {
+			ref, _ := t.reference(part)
+			kept, err := t.Provider.Snapshot(ctx, ref.ID)
+			if err != nil {
+				return nil, err
+			}
+			b := t.building(set.ID, d, ref)
+			i, out = len(out), append(out, Throwaway{
+				Name: d.New, Like: d.Instance, Snapshot: ref.ID, Class: b.shape(list).Class, Bytes: kept.Bytes,
+			})
+		}
+		out[i].Components = append(out[i].Components, part.Component)
+	}
+	return out, nil
+}
+
+// Request requests the throwaways of a set and does not wait for them: they are made
+// next to each other.
+func (t Target) Request(ctx context.Context, set holdfast.Set) error {
+	for _, part := range set.Parts() {
+		d, err := t.Look(ctx, set.ID, part)
+		if err != nil {
+			return err
+		}
+		ref, err := t.reference(part)
+		if err != nil {
+			return err
+		}
+		list, err := t.Provider.Instances(ctx)
+		if err != nil {
+			return err
+		}
+		if _, exists := named(list, d.New); exists {
+			continue
+		}
+		b := t.building(set.ID, d, ref)
+		if _, _, err := b.further(ctx, list); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// On is a component's database on the throwaway that was made for it.
+func (t Target) On(ctx context.Context, set holdfast.SetID, c holdfast.ComponentName) (postgres.Live, error) {
+	m, err := t.member(c)
+	if err != nil {
+		return postgres.Live{}, err
+	}
+	list, err := t.Provider.Instances(ctx)
+	if err != nil {
+		return postgres.Live{}, err
+	}
+	name := t.purpose().name(set, m.Instance)
+	there, exists := named(list, name)
+	if !exists || !there.Takes {
+		return postgres.Live{}, &holdfast.Problem{
+			Class: holdfast.Failed, What: fmt.Sprintf("instance %s is not there any more", name),
+			Why: "Somebody deleted it, or the provider did.", Do: "Run the command again: it makes another one.",
+		}
+	}
+	return m.Live.At(there.Host, there.Port), nil
+}
+
+// Sweep removes the throwaways of the node that are due, and returns their names.
+// One that is being made can be removed only when it is there, so it waits. An
+// error says which are left.
+func (t Target) Sweep(ctx context.Context, due func(until time.Time) bool) ([]string, error) {
+	list, err := t.Provider.Instances(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var removed []string
+	var failures []error
+	for _, m := range t.all(list) {
+		if !due(m.till) {
+			continue
+		}
+		if err := t.Drop(ctx, "", m.Name); err != nil {
+			failures = append(failures, fmt.Errorf("throwaway instance %s is left, and costs until it is deleted: %w",
+				m.Name, err))
+			continue
+		}
+		removed = append(removed, m.Name)
+	}
+	return removed, errors.Join(failures...)
+}
