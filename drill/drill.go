@@ -63,10 +63,18 @@ type Job struct {
 	Identities func(ctx context.Context, sealed io.Reader, set holdfast.Set) holdfast.Finding
 	Checks     map[holdfast.ComponentName][]string // questions in SQL
 	Boot       bool                                // start the participant as well
-	Version    string                              // of Holdfast
-	Machine    string
-	Now        func() time.Time
-	Events     event.Listener
+	// Lock keeps other drills out of what this one shares with them, until release;
+	// nil: it shares nothing.
+	Lock func(ctx context.Context) (held func(context.Context) error, release func(), err error)
+	// Within is the longest that it may take; 0: as long as it takes.
+	Within time.Duration
+	// Then is done with the restored databases of a set that came back, before the
+	// place is closed; nil: nothing. Its error says nothing of the set.
+	Then    func(ctx context.Context, place Place) error
+	Version string // of Holdfast
+	Machine string
+	Now     func() time.Time
+	Events  event.Listener
 }
 
 // Plan is what a drill needs, before anything is done.
@@ -74,8 +82,8 @@ type Plan struct {
 	Set      holdfast.SetID    `json:"set"`
 	Node     holdfast.NodeName `json:"node"`
 	State    holdfast.State    `json:"state"`
-	Bytes    int64             `json:"bytes"` // of the databases, as captured
-	Needs    int64             `json:"needs_bytes"`
+	Bytes    int64             `json:"bytes"`       // of the databases, as captured
+	Needs    int64             `json:"needs_bytes"` // 0: nothing of this machine
 	Room     holdfast.Finding  `json:"room"`
 	Place    string            `json:"place"` // what kind of place
 	Boot     bool              `json:"boot"`
@@ -93,8 +101,10 @@ func (j Job) Plan(ctx context.Context, set holdfast.Set, past []record.Drill) (P
 	for _, c := range set.Parts() {
 		p.Bytes += c.Database.Bytes
 	}
-	p.Needs = p.Bytes + p.Bytes/4 + slack
-	p.Estimate, _ = record.RestoreEstimate(p.Bytes, past)
+	if !set.KeptElsewhere() {
+		p.Needs = p.Bytes + p.Bytes/4 + slack
+		p.Estimate, _ = record.RestoreEstimate(p.Bytes, past)
+	}
 	var err error
 	p.Room, err = j.Host.Room(ctx, p.Needs)
 	return p, err
@@ -105,6 +115,19 @@ func (j Job) Plan(ctx context.Context, set holdfast.Set, past []record.Drill) (P
 // be rehearsed.
 func (j Job) Run(ctx context.Context, p Plan, set holdfast.Set, files holdfast.Files) (*Report, error) {
 	began := j.Now()
+	if j.Within > 0 {
+		late := fmt.Errorf("the drill did not end within %v", j.Within)
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, j.Within, late)
+		defer cancel()
+	}
+	if j.Lock != nil {
+		_, release, err := j.Lock(ctx)
+		if err != nil {
+			return nil, err
+		}
+		defer release()
+	}
 	cleaned, err := j.Host.Clean(ctx)
 	if err != nil {
 		return nil, err
@@ -120,6 +143,7 @@ func (j Job) Run(ctx context.Context, p Plan, set holdfast.Set, files holdfast.F
 		Taken:      set.Ended.Wall,
 		At:         began.UTC(),
 		Bytes:      p.Bytes,
+		Snapshots:  set.KeptElsewhere(),
 		Machine:    j.Machine,
 		Holdfast:   j.Version,
 		Cleaned:    cleaned,
@@ -137,9 +161,13 @@ func (j Job) Run(ctx context.Context, p Plan, set holdfast.Set, files holdfast.F
 	if err == nil && j.Boot {
 		err = j.boot(ctx, place, set, r)
 	}
+	var then error
+	if err == nil && j.Then != nil && r.found(restored, holdfast.Holds) && !r.found(inOrder, holdfast.Violated) {
+		then = j.Then(ctx, place)
+	}
 	closed := place.Close()
 	if ctx.Err() != nil {
-		return nil, errors.Join(ctx.Err(), closed)
+		return nil, errors.Join(context.Cause(ctx), closed)
 	}
 	if err != nil {
 		return nil, errors.Join(err, closed)
@@ -148,6 +176,9 @@ func (j Job) Run(ctx context.Context, p Plan, set holdfast.Set, files holdfast.F
 		Verdict:  holdfast.Holds,
 		Evidence: "the sandbox was stopped, and all its files were removed",
 	}
+	if r.Snapshots {
+		removed.Evidence = "the instances that were made of the snapshots were deleted"
+	}
 	if closed != nil {
 		removed = holdfast.Finding{Verdict: holdfast.Violated, Evidence: closed.Error()}
 	}
@@ -155,7 +186,7 @@ func (j Job) Run(ctx context.Context, p Plan, set holdfast.Set, files holdfast.F
 	r.Took = j.Now().Sub(began)
 	r.judge()
 	j.Events.Report(Ended{Set: r.Set, Verdict: r.Verdict, Bytes: r.Bytes, Restore: r.Restore, Took: r.Took})
-	return r, r.problem()
+	return r, errors.Join(r.problem(), then)
 }
 
 // rehearse restores, compares and checks. An error means that nothing is said
@@ -188,16 +219,25 @@ func (j Job) rehearse(ctx context.Context, place Place, set holdfast.Set, files 
 			return err // of the place, not of the set
 		case holdfast.NoSpace, holdfast.Unreachable, holdfast.Undetermined:
 			f.Verdict = holdfast.CannotTell
+		case holdfast.NotProven, holdfast.Violation:
+		default:
+			if r.Snapshots { // what a provider does not make today is no proof against the snapshot
+				f.Verdict = holdfast.CannotTell
+			}
 		}
 		r.say(restored, f)
 		return nil
 	}
 	r.Restore = done.Took
-	r.say(restored, holdfast.Finding{
-		Verdict: holdfast.Holds,
-		Evidence: fmt.Sprintf("%s with %d rows: every row digest, every sequence, and what the databases say about "+
-			"themselves equal the manifest%s", tables(r.Components), rows(r.Components), leftOut(done)),
-	})
+	if r.Snapshots {
+		r.say(restored, holdfast.Finding{Verdict: holdfast.Holds, Evidence: fmt.Sprintf(
+			"%d databases came back from snapshots: what each says about itself lies between the readings around "+
+				"its snapshot", len(r.Components))})
+	} else {
+		r.say(restored, holdfast.Finding{Verdict: holdfast.Holds, Evidence: fmt.Sprintf(
+			"%s with %d rows: every row digest, every sequence, and what the databases say about themselves equal "+
+				"the manifest%s", tables(r.Components), rows(r.Components), leftOut(done))})
+	}
 	if err := j.order(ctx, place, set, r); err != nil {
 		return err
 	}
@@ -229,6 +269,7 @@ func (j Job) order(ctx context.Context, place Place, set holdfast.Set, r *Report
 				return fmt.Errorf("read the facts of the restored %s: %w", of.Component, err)
 			}
 			fresh.Captures[i].Components[k].Facts = facts
+			fresh.Captures[i].Components[k].Before = nil // it was read
 		}
 	}
 	fresh.Prove()

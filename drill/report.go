@@ -28,6 +28,7 @@ type Report struct {
 	Took       time.Duration     `json:"took_ns"`
 	Restore    time.Duration     `json:"restore_ns"` // 0 when it did not come to an end
 	Bytes      int64             `json:"bytes"`
+	Snapshots  bool              `json:"snapshots,omitempty"` // instances were made of snapshots that a provider keeps
 	Machine    string            `json:"machine"`
 	Holdfast   string            `json:"holdfast"`
 	Server     string            `json:"server"`
@@ -170,6 +171,7 @@ func (r *Report) Remembered(report []byte) record.Drill {
 		Restore:  r.Restore,
 		Took:     r.Took,
 		Bytes:    r.Bytes,
+		Kept:     r.Snapshots,
 		Host:     r.Machine,
 		Report:   hex.EncodeToString(sum[:]),
 		Holdfast: r.Holdfast,

@@ -10,19 +10,22 @@ import (
 // repository next to the set: retention, the conditions and the plan of a real
 // restore need to know which sets restore.
 type Drill struct {
-	Set      holdfast.SetID    `json:"set"`
-	Node     holdfast.NodeName `json:"node"`
-	At       time.Time         `json:"at"`      // when it began
-	Verdict  holdfast.Verdict  `json:"verdict"` // holds: every captured row came back equal
-	Found    string            `json:"found"`   // the worst finding, in one sentence
-	Restore  time.Duration     `json:"restore_ns"`
-	Took     time.Duration     `json:"took_ns"` // the whole drill
-	Bytes    int64             `json:"bytes"`   // of the databases, as captured
-	Host     string            `json:"host"`
-	Isolated holdfast.Verdict  `json:"isolated"`         // whether the sandbox was proven to reach no network and no socket
-	Booted   holdfast.Verdict  `json:"booted,omitempty"` // whether the right participant started; "" when not tried
-	Report   string            `json:"report"`           // SHA-256, in hex, of the signed report
-	Holdfast string            `json:"holdfast"`         // version of the program
+	Set     holdfast.SetID    `json:"set"`
+	Node    holdfast.NodeName `json:"node"`
+	At      time.Time         `json:"at"`      // when it began
+	Verdict holdfast.Verdict  `json:"verdict"` // holds: every captured row came back equal
+	Found   string            `json:"found"`   // the worst finding, in one sentence
+	Restore time.Duration     `json:"restore_ns"`
+	Took    time.Duration     `json:"took_ns"` // the whole drill
+	Bytes   int64             `json:"bytes"`   // of the databases, as captured
+	// Kept says that the set was of snapshots that a provider keeps. How long their
+	// instances take says nothing of how long rows do.
+	Kept     bool             `json:"kept_elsewhere,omitempty"`
+	Host     string           `json:"host"`
+	Isolated holdfast.Verdict `json:"isolated"`         // whether the sandbox was proven to reach no network and no socket
+	Booted   holdfast.Verdict `json:"booted,omitempty"` // whether the right participant started; "" when not tried
+	Report   string           `json:"report"`           // SHA-256, in hex, of the signed report
+	Holdfast string           `json:"holdfast"`         // version of the program
 }
 
 // Restores is the verdict of a set's newest conclusive drill: Holds when the set
@@ -42,7 +45,7 @@ func Restores(set holdfast.SetID, drills []Drill) holdfast.Verdict {
 func RestoreEstimate(bytes int64, drills []Drill) (time.Duration, Drill) {
 	var newest Drill
 	for _, d := range drills {
-		if d.Verdict == holdfast.Holds && d.Bytes > 0 && d.Restore > 0 && d.At.After(newest.At) {
+		if d.Verdict == holdfast.Holds && !d.Kept && d.Bytes > 0 && d.Restore > 0 && d.At.After(newest.At) {
 			newest = d
 		}
 	}

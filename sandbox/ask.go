@@ -58,12 +58,17 @@ func (s *Server) Roles(ctx context.Context, names []string) error {
 // queryTimeout limits one query.
 const queryTimeout = 10 * time.Minute
 
+// Ask runs a query in a database of the server.
+func (s *Server) Ask(ctx context.Context, database, sql string) (holdfast.Finding, error) {
+	return Ask(ctx, s.Address.On(database), sql)
+}
+
 // Ask runs a query in a database, in a read-only transaction. It holds if it
 // returns no row, or one row with the single value true.
-func (s *Server) Ask(ctx context.Context, database, sql string) (holdfast.Finding, error) {
+func Ask(ctx context.Context, at libpq.Address, sql string) (holdfast.Finding, error) {
 	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()
-	conn, err := s.Address.On(database).Connect(ctx, libpq.Options{Application: "holdfast drill"})
+	conn, err := at.Connect(ctx, libpq.Options{Application: "holdfast drill"})
 	if err != nil {
 		return holdfast.Finding{}, err
 	}
