@@ -40,6 +40,10 @@ type DrillOptions struct {
 
 // DrillJob is a drill of one set.
 func (p *Parts) DrillJob(ctx context.Context, set holdfast.Set, files holdfast.Files, f DrillOptions) (drill.Job, error) {
+	if p.refers(set, RestoreOptions{}) {
+		job, _, err := p.throwawayDrill(ctx, set, f)
+		return job, err
+	}
 	if err := leaves(f.Without, set, nil); err != nil {
 		return drill.Job{}, err
 	}
@@ -47,6 +51,11 @@ func (p *Parts) DrillJob(ctx context.Context, set holdfast.Set, files holdfast.F
 	if err != nil {
 		return drill.Job{}, err
 	}
+	return p.drillOn(host, f), nil
+}
+
+// drillOn is a drill on a host.
+func (p *Parts) drillOn(host drill.Host, f DrillOptions) drill.Job {
 	machine, _ := os.Hostname()
 	j := drill.Job{
 		Host: host, Boot: f.Boot, Checks: map[holdfast.ComponentName][]string{},
@@ -60,7 +69,7 @@ func (p *Parts) DrillJob(ctx context.Context, set holdfast.Set, files holdfast.F
 	for name, list := range p.Config.Drill.Checks {
 		j.Checks[holdfast.ComponentName(name)] = list
 	}
-	return j, nil
+	return j
 }
 
 // drillHost is a host of drills. Its places serve for a single schema as well.

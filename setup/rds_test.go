@@ -204,7 +204,12 @@ func TestWhatATrialSaysOfRDS(t *testing.T) {
 // name nothing that is not asked for.
 func TestPoliciesOfRDS(t *testing.T) {
 	node := splicetest.NewNode(t, splicetest.NodeOptions{TCP: true})
-	account := rdsapi.New(t, rdsapi.Instance{ID: "canton", Server: node.Participant})
+	const forgotten = "holdfast-lift-20260101t000000z-00000001-canton"
+	account := rdsapi.New(t, rdsapi.Instance{ID: "canton", Server: node.Participant}, rdsapi.Instance{ID: forgotten})
+	account.Tag(forgotten, map[string]string{
+		"holdfast-lift-node": "demo", "holdfast-lift-set": "20260101T000000Z-00000001", "holdfast-lift-of": "canton",
+		"holdfast-lift-from": "holdfast-20260101t000000z-00000001-canton", "holdfast-lift-until": "2026-01-02T00:00:00Z",
+	})
 	p := rented(t, account, node, "canton", "canton")
 	takes, retains := rdsActions(t, "rds-backup.json"), rdsActions(t, "rds-retention.json")
 
@@ -223,6 +228,9 @@ func TestPoliciesOfRDS(t *testing.T) {
 	}
 	if left := account.Snapshots(); len(left) != 1 {
 		t.Errorf("%v are left, want that of the newest set", left)
+	}
+	if left := account.Instances(); len(left) != 1 {
+		t.Errorf("the instances are %v: a throwaway is left", left)
 	}
 
 	// Of a cluster as well.

@@ -1,0 +1,144 @@
+package setup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"holdfast"
+	"holdfast/backup"
+	"holdfast/capture/instances"
+	"holdfast/databases"
+	"holdfast/drill"
+	"holdfast/internal/libpq"
+)
+
+// Lift reads the rows of a set of snapshots into the repository: instances are made
+// of the snapshots, proven as in a drill, dumped and deleted. The live instances are
+// not read.
+type Lift struct {
+	From  Source
+	Drill drill.Job
+
+	set    holdfast.Set
+	failed error
+}
+
+// LiftSource is the set that is lifted: an ID, its beginning, or "latest", the
+// newest proven set of snapshots.
+func (p *Parts) LiftSource(ctx context.Context, id string) (Source, error) {
+	if id != "latest" {
+		return p.Source(ctx, id)
+	}
+	r, err := p.Repository(ctx)
+	if err != nil {
+		return Source{}, err
+	}
+	entries, err := r.Sets(ctx, p.Node.Name)
+	if err != nil {
+		return Source{}, err
+	}
+	for _, e := range slices.Backward(entries) {
+		if e.State != holdfast.Proven {
+			continue
+		}
+		found, err := r.Load(ctx, e)
+		if err != nil {
+			return Source{}, err
+		}
+		if found.Set.KeptElsewhere() {
+			return Source{Repository: r, Set: found.Set, Files: found}, nil
+		}
+	}
+	return Source{}, &holdfast.Problem{
+		Class: holdfast.Usage, What: fmt.Sprintf("node %s has no proven set of snapshots", p.Node.Name),
+		Why: "A lift reads the rows of snapshots that a provider keeps.", Do: "Take one: `holdfast backup`.",
+	}
+}
+
+// Lift is one of a set of snapshots. It reads the account, and makes nothing.
+func (p *Parts) Lift(ctx context.Context, from Source) (*Lift, error) {
+	if !p.refers(from.Set, RestoreOptions{}) {
+		return nil, Usage(fmt.Errorf("set %s has its rows in the repository: there is nothing to lift", from.Set.ID))
+	}
+	job, made, err := p.throwawayDrill(ctx, from.Set, DrillOptions{})
+	if err != nil {
+		return nil, err
+	}
+	l := &Lift{From: from, Drill: job}
+	l.Drill.Then = func(ctx context.Context, _ drill.Place) error {
+		l.set, l.failed = p.dumpThrowaways(ctx, made, from)
+		return l.failed
+	}
+	return l, nil
+}
+
+// Run does it. The drill is remembered of the set of snapshots whatever came of the
+// rows. Of a set that was stored the error is nil only if it is proven and nothing
+// is left.
+func (l *Lift) Run(ctx context.Context, p *Parts, plan drill.Plan) (holdfast.Set, *drill.Report, error) {
+	report, kept, err := p.Drill(ctx, l.Drill, plan, l.From, "")
+	lifted := l.set.ID != "" && l.failed == nil
+	if lifted && holdfast.ClassOf(err) == holdfast.Undetermined { // such as identities that nobody has
+		err = nil
+	}
+	return l.set, report, errors.Join(err, kept)
+}
+
+// dumpThrowaways dumps the instances that were made of a set's snapshots, as the
+// live databases are dumped.
+func (p *Parts) dumpThrowaways(ctx context.Context, made instances.Target, from Source) (holdfast.Set, error) {
+	there := databases.Live{Node: from.Set.Node, Addresses: map[holdfast.ComponentName]libpq.Address{}}
+	sources := map[holdfast.ComponentName]backup.Source{}
+	for _, part := range from.Set.Parts() {
+		live, err := made.On(ctx, from.Set.ID, part.Component)
+		if err != nil {
+			return holdfast.Set{}, err
+		}
+		there.Addresses[part.Component] = live.Address
+		sources[part.Component] = instances.Lift{Dumper: p.dumper(live.Address), From: from.Set}
+	}
+	job := backup.Job{
+		Node: from.Set.Node, Sources: sources, Lifts: &from.Set, Full: true, Store: p.open(ctx),
+		Rehearsal: p.rehearsal(there), Version: p.Version, Events: p.Events,
+		Lock: func(context.Context) (func(context.Context) error, func(), error) { // nobody else knows them
+			return func(context.Context) error { return nil }, func() {}, nil
+		},
+	}
+	carried := backup.Carried{Set: from.Set, Files: from.Files}
+	if from.Set.Identities != nil {
+		job.Identities = carried
+	}
+	if from.Set.Deployment != nil {
+		job.Deployment = carried
+	}
+	return job.Run(ctx)
+}
+
+// ThrowawaySwept is the event of an instance that a lift or a drill has left, and
+// that is past its time.
+type ThrowawaySwept struct{ Instance string }
+
+func (e ThrowawaySwept) String() string {
+	return fmt.Sprintf("instance %s is deleted: a lift or a drill that was killed has left it", e.Instance)
+}
+
+// sweepThrowaways deletes the throwaways whose time is over. Younger ones may be in
+// use: whoever makes the next one has the lock, and deletes them.
+func (p *Parts) sweepThrowaways(ctx context.Context, now time.Time) error {
+	if !p.rented() {
+		return nil
+	}
+	made, err := p.instances(ctx, databases.Target{})
+	if err != nil {
+		return err
+	}
+	made.Until = now
+	removed, err := made.Sweep(ctx, func(until time.Time) bool { return until.Before(made.Until) })
+	for _, name := range removed {
+		p.Events.Report(ThrowawaySwept{name})
+	}
+	return err
+}

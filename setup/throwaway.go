@@ -1,0 +1,168 @@
+package setup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"holdfast"
+	"holdfast/capture/instances"
+	"holdfast/drill"
+	"holdfast/sandbox"
+)
+
+// throwawayDrill is a drill of sets of snapshots: of each an instance is made, read
+// and deleted.
+func (p *Parts) throwawayDrill(
+	ctx context.Context, set holdfast.Set, f DrillOptions,
+) (drill.Job, instances.Target, error) {
+	none := func(err error) (drill.Job, instances.Target, error) { return drill.Job{}, instances.Target{}, err }
+	for _, no := range []struct {
+		given bool
+		what  string
+	}{
+		{f.Boot, "--boot"}, {f.Server != "", "--server"}, {f.Locale != "", "--locale"}, {len(f.Without) > 0, "--without"},
+	} {
+		if no.given {
+			return none(Usage(fmt.Errorf("%s: the set is of a provider's snapshots, which come "+
+				"back as instances of the provider; leave it out", no.what)))
+		}
+	}
+	d, err := p.target(ctx, RestoreOptions{})
+	if err != nil {
+		return none(err)
+	}
+	made, err := p.instances(ctx, d)
+	if err != nil {
+		return none(err)
+	}
+	made.Until = time.Now().Add(instances.Lifetime)
+	list, err := made.Throwaways(ctx, set)
+	if err != nil {
+		return none(err)
+	}
+	job := p.drillOn(throwawayHost{made, list}, f)
+	job.Within = instances.Lifetime - timeToDelete
+	job.Lock = func(ctx context.Context) (func(context.Context) error, func(), error) {
+		return made.Lock(ctx, false)
+	}
+	return job, made, nil
+}
+
+// timeToDelete is how long before their time throwaways are deleted at the latest.
+const timeToDelete = time.Hour
+
+// throwawayHost makes instances of snapshots, for a drill or to lift their rows. It
+// implements drill.Host.
+type throwawayHost struct {
+	made instances.Target
+	list []instances.Throwaway
+}
+
+// Clean implements drill.Host. Whoever is here has the lock, so nobody uses them.
+func (h throwawayHost) Clean(ctx context.Context) ([]string, error) {
+	return h.made.Sweep(ctx, func(time.Time) bool { return true })
+}
+
+// What implements drill.Host.
+func (throwawayHost) What() string {
+	return "the snapshots, by their provider"
+}
+
+// Room implements drill.Host: nothing of this machine is used. It says what costs
+// money instead.
+func (h throwawayHost) Room(context.Context, int64) (holdfast.Finding, error) {
+	var list []string
+	for _, t := range h.list {
+		list = append(list, t.String())
+	}
+	number := "1 instance is made, read and deleted"
+	if len(list) > 1 {
+		number = fmt.Sprintf("%d instances are made, read and deleted", len(list))
+	}
+	return holdfast.Finding{
+		Verdict: holdfast.NoneApplies,
+		Evidence: fmt.Sprintf("%s: %s. The provider charges for the class by the hour and for the storage, "+
+			"from the request to the deletion, %v later at most.", number, strings.Join(list, "; "), instances.Lifetime),
+	}, nil
+}
+
+// Open implements drill.Host.
+func (h throwawayHost) Open(ctx context.Context, set holdfast.Set) (drill.Place, error) {
+	p := throwaways{Target: h.made, set: set.ID, list: h.list}
+	if err := h.made.Request(ctx, set); err != nil {
+		return nil, errors.Join(err, p.Close())
+	}
+	return p, nil
+}
+
+// throwaways are the instances of one set. They implement drill.Place.
+type throwaways struct {
+	instances.Target
+	set  holdfast.SetID
+	list []instances.Throwaway
+}
+
+// Lock implements restore.Databases: the drill has the lock.
+func (throwaways) Lock(context.Context, bool) (func(context.Context) error, func(), error) {
+	return func(context.Context) error { return nil }, func() {}, nil
+}
+
+// Isolation implements drill.Place.
+func (t throwaways) Isolation() holdfast.Finding {
+	var like []string
+	for _, l := range t.list {
+		like = append(like, l.Like)
+	}
+	return holdfast.Finding{
+		Verdict: holdfast.NoneApplies,
+		Evidence: "not judged: each is a server of the provider with the subnets and security groups of " +
+			strings.Join(like, ", ") + ", and is not public",
+	}
+}
+
+// Server implements drill.Place.
+func (t throwaways) Server() string {
+	var out []string
+	for _, l := range t.list {
+		out = append(out, l.String())
+	}
+	return strings.Join(out, "; ")
+}
+
+// Facts implements drill.Place.
+func (t throwaways) Facts(ctx context.Context, c holdfast.ComponentName) (holdfast.Facts, error) {
+	live, err := t.On(ctx, t.set, c)
+	if err != nil {
+		return holdfast.Facts{}, err
+	}
+	for _, m := range t.Members {
+		if m.Component.Name == c {
+			read, err := live.Read(ctx, m.Component)
+			return read.Facts, err
+		}
+	}
+	return holdfast.Facts{}, fmt.Errorf("no component %s", c)
+}
+
+// Ask implements drill.Place.
+func (t throwaways) Ask(ctx context.Context, c holdfast.ComponentName, sql string) (holdfast.Finding, error) {
+	live, err := t.On(ctx, t.set, c)
+	if err != nil {
+		return holdfast.Finding{}, err
+	}
+	return sandbox.Ask(ctx, live.Address, sql)
+}
+
+// Close implements drill.Place. It is not ended with the drill: an instance that was
+// requested costs until it is deleted.
+func (t throwaways) Close() error {
+	ctx, cancel := context.WithDeadline(context.Background(), t.Until.Add(timeToDelete))
+	defer cancel()
+	_, err := t.Sweep(ctx, func(time.Time) bool { return true })
+	return err
+}
+
+var _ drill.Place = throwaways{}
