@@ -20,6 +20,7 @@ type drillFlags struct {
 	server   string
 	boot     bool
 	dryRun   bool
+	yes      bool
 }
 
 func newDrill(a *app) *cobra.Command {
@@ -42,6 +43,11 @@ With --boot, the participant is then started on the restored database, from the
 image that the set recorded or "drill.boot.image" names, in that container's
 network, where there is nothing but the loopback. It has to say that it is who
 the set says. Nothing else of the node is started.
+
+Of a set of a provider's snapshots, the provider makes an instance of each: what
+its databases say about themselves has to lie between the readings around the
+snapshot. Then it is deleted. That costs money, so without --yes only the plan is
+printed.
 
 The result is remembered in the repository: other commands know which sets are
 proven to restore and how long that takes. With --report, it is written as
@@ -82,6 +88,7 @@ something is unknown, such as whether a network or a socket could be reached.`,
 	c.Flags().StringArrayVar(&f.without, "without", nil, "leave out an object that the sandbox lacks something for, such as 'extension pg_cron'; repeatable")
 	c.Flags().StringVar(&f.server, "server", "", "local or container (default: local where the server programs are there)")
 	c.Flags().BoolVar(&f.boot, "boot", false, "start the participant on the restored database, in a container, and ask it who it is")
+	c.Flags().BoolVar(&f.yes, "yes", false, "for a provider's snapshots: make the instances, which cost money")
 	c.Flags().BoolVarP(&f.dryRun, "dry-run", "n", false, "say what is needed and whether it is there")
 	return c
 }
@@ -110,6 +117,11 @@ func (a *app) drill(ctx context.Context, id string, f drillFlags) error {
 		}
 		if err != nil || f.dryRun {
 			return err
+		}
+		if set.KeptElsewhere() {
+			if may, err := a.mayMake(plan, f.yes); !may {
+				return err
+			}
 		}
 		report, kept, err := p.Drill(ctx, job, plan, from, f.reports)
 		if report == nil {

@@ -93,7 +93,7 @@ Exit codes:
 		c.GroupID = "daily"
 		root.AddCommand(c)
 	}
-	for _, c := range []*cobra.Command{newReonboard(a), newExport(a), newInspect(a), newIdentities(a), newRetention(a), newRepository(a), newHistory(a), newAudit(a), newPage(a), newNode(a), newNotify(a), newService(a), newConfig(a), newVersion(a)} {
+	for _, c := range []*cobra.Command{newReonboard(a), newExport(a), newInspect(a), newIdentities(a), newRetention(a), newRepository(a), newHistory(a), newAudit(a), newPage(a), newNode(a), newCloud(a), newNotify(a), newService(a), newConfig(a), newVersion(a)} {
 		c.GroupID = "more"
 		root.AddCommand(c)
 	}

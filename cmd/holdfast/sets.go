@@ -176,6 +176,9 @@ type shownSet struct {
 func (a *app) printSet(set holdfast.Set) {
 	a.printf("Set        %s\nNode       %s\nState      %s\nTaken      %s, in %s, by Holdfast %s on %s\n",
 		set.ID, set.Node.Name, set.State, when(set.Began.Wall), span(set.Ended.Since-set.Began.Since), set.Holdfast, set.Host)
+	if from := set.LiftedFrom(); from != "" {
+		a.printf("Lifted     from the snapshots of set %s, read on %s\n", from, when(set.Captures[0].Lifted.Read))
+	}
 	for _, c := range set.Parts() {
 		if p := c.Facts.Participant; p != nil {
 			a.printf("Participant %s\n", p.ParticipantID)
