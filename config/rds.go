@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"net/url"
+	"slices"
 )
 
 // RDS says how Amazon RDS is reached, for databases that are captured by its
@@ -18,7 +19,16 @@ type RDS struct {
 	// DumpEvery is how often a service dumps the databases as well, so that their rows
 	// are in the repository itself; 7d when zero.
 	DumpEvery Duration `yaml:"dump_every"`
+	// RowsFrom says what a service reads these rows from: RowsFromThrowaway,
+	// RowsFromLive, or empty for a throwaway and, where that fails, the live one.
+	RowsFrom string `yaml:"rows_from"`
 }
+
+// What the rows are read from.
+const (
+	RowsFromThrowaway = "throwaway" // an instance that is made of the newest snapshot
+	RowsFromLive      = "live"      // the live databases
+)
 
 // RDSDatabase says where in RDS a database is.
 type RDSDatabase struct {
@@ -29,6 +39,9 @@ type RDSDatabase struct {
 const MethodRDS = "rds"
 
 func (r RDS) check() error {
+	if known := []string{RowsFromThrowaway, RowsFromLive}; r.RowsFrom != "" && !slices.Contains(known, r.RowsFrom) {
+		return fmt.Errorf("rds.rows_from: want one of %v", known)
+	}
 	if r.Endpoint == "" {
 		return nil
 	}

@@ -11,6 +11,7 @@ import (
 
 	"holdfast"
 	"holdfast/capture/postgres"
+	"holdfast/config"
 	"holdfast/drill"
 	"holdfast/event"
 	"holdfast/internal/splicetest"
@@ -373,5 +374,57 @@ func (n *tenant) liftSurvives(t *testing.T, set holdfast.Set) {
 			}
 			n.untouched(t, what)
 		}
+	}
+}
+
+// A service reads the rows from a throwaway, or from the live databases where it may
+// not make one, and says so.
+func TestAServiceLiftsSnapshots(t *testing.T) {
+	n := newTenant(t, false)
+	n.write(t)
+	var live []string
+	n.Parts.Events = func(e event.Event) {
+		if l, is := e.(setup.RowsReadLive); is {
+			live = append(live, l.String())
+		}
+	}
+	take := func(due bool, want ...bool) { // whether each set so far was lifted
+		t.Helper()
+		if got, err := setup.RowsDue(t.Context(), n.Parts); err != nil || got != due {
+			t.Errorf("rows are due: %t, %v; want %t", got, err, due)
+		}
+		if err := setup.TakeSet(t.Context(), n.Parts); err != nil {
+			t.Fatal(err)
+		}
+		n.untouched(t, "after a set")
+		var got []bool
+		for _, id := range n.sets(t) {
+			set, _, err := n.Find(t.Context(), string(id))
+			if err != nil || set.State != holdfast.Proven {
+				t.Errorf("set %s is %s: %v", id, set.State, err)
+			}
+			got = append(got, set.LiftedFrom() != "")
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("of the sets are lifted: %v, want %v", got, want)
+		}
+	}
+	n.Lie(rdsapi.Lies{Denied: []string{"RestoreDBInstanceFromDBSnapshot"}})
+	n.Config.RDS.RowsFrom = config.RowsFromThrowaway
+	take(true, false) // a snapshot
+	if len(live) > 0 {
+		t.Errorf("against the configuration: %v", live)
+	}
+	n.Lie(rdsapi.Lies{})
+	take(true, false, false, true)
+	take(false, false, false, true, false)
+	if !splicetest.Long() {
+		return
+	}
+	n.Config.RDS.RowsFrom, n.Config.RDS.DumpEvery = "", config.Duration(time.Nanosecond)
+	n.Lie(rdsapi.Lies{Denied: []string{"RestoreDBInstanceFromDBSnapshot"}})
+	take(true, false, false, true, false, false, false) // a snapshot and a dump
+	if len(live) != 1 || !strings.Contains(live[0], "rds:RestoreDBInstanceFromDBSnapshot") {
+		t.Errorf("the live databases were read: %v", live)
 	}
 }

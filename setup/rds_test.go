@@ -281,6 +281,7 @@ func TestRowsOfRDSComeIntoTheRepository(t *testing.T) {
 	node := splicetest.NewNode(t, splicetest.NodeOptions{TCP: true})
 	account := rdsapi.New(t, rdsapi.Instance{ID: "canton", Server: node.Participant})
 	p := rented(t, account, node, "canton", "canton")
+	p.Config.RDS.RowsFrom = config.RowsFromLive
 	judged := func(code check.Code) check.Condition {
 		t.Helper()
 		seen, err := p.Observe(t.Context())

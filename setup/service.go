@@ -226,29 +226,82 @@ func takeSet(ctx context.Context, p *Parts) error {
 	return err
 }
 
-// RowsNotRead is the event of a dump that failed of databases whose snapshots a
-// provider takes. A set of snapshots is taken instead, and the next one is a dump again.
+// RowsNotRead is the event of rows that were not read into the repository, of databases
+// whose snapshots a provider takes. A set of snapshots is there instead, and the next
+// run tries again.
 type RowsNotRead struct{ Cause error }
 
 func (e RowsNotRead) String() string {
 	return fmt.Sprintf("the rows were not read into the repository, a snapshot is taken instead: %v", e.Cause)
 }
 
-// takeSet takes a set: a dump where the rows are to be read into the repository
-// again, and else as the configuration says.
+// RowsReadLive is the event of rows that are read from the live databases, because
+// they could not be read from an instance that is made of a snapshot.
+type RowsReadLive struct{ Cause error }
+
+func (e RowsReadLive) String() string {
+	return fmt.Sprintf("the rows cannot be read from a throwaway instance, so they are read from the live databases "+
+		"(rds.rows_from): %v", e.Cause)
+}
+
+// takeSet takes a set, as the configuration says, and where it is time reads the rows
+// into the repository again.
 func (p *Parts) takeSet(ctx context.Context) (unproven, err error) {
 	due, err := p.rowsDue(ctx)
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, err
+	case !due:
+		return p.takeSetBy(ctx, p.Backup)
+	case p.Config.RDS.RowsFrom == config.RowsFromLive:
+		return p.takeRowsLive(ctx)
 	}
-	if due {
-		unproven, err = p.takeSetBy(ctx, p.BackupOfRows)
-		if err == nil || ctx.Err() != nil || holdfast.ClassOf(err) == holdfast.Busy {
-			return unproven, err
-		}
+	if unproven, err = p.takeSetBy(ctx, p.Backup); err != nil {
+		return unproven, err
+	}
+	failed := p.liftNewest(ctx)
+	switch {
+	case failed == nil || ctx.Err() != nil:
+		return unproven, ctx.Err()
+	case p.Config.RDS.RowsFrom == config.RowsFromThrowaway || holdfast.ClassOf(failed) == holdfast.Busy:
+		p.Events.Report(RowsNotRead{failed})
+		return unproven, nil
+	}
+	p.Events.Report(RowsReadLive{failed})
+	live, err := p.takeSetBy(ctx, p.BackupOfRows)
+	if err != nil && ctx.Err() == nil {
 		p.Events.Report(RowsNotRead{err})
+		return unproven, nil
 	}
+	return cmp.Or(unproven, live), err
+}
+
+// takeRowsLive dumps the live databases, or takes a snapshot of them where that fails.
+func (p *Parts) takeRowsLive(ctx context.Context) (unproven, err error) {
+	unproven, err = p.takeSetBy(ctx, p.BackupOfRows)
+	if err == nil || ctx.Err() != nil || holdfast.ClassOf(err) == holdfast.Busy {
+		return unproven, err
+	}
+	p.Events.Report(RowsNotRead{err})
 	return p.takeSetBy(ctx, p.Backup)
+}
+
+// liftNewest lifts the newest proven set of snapshots.
+func (p *Parts) liftNewest(ctx context.Context) error {
+	from, err := p.LiftSource(ctx, "latest")
+	if err != nil {
+		return err
+	}
+	l, err := p.Lift(ctx, from)
+	if err != nil {
+		return err
+	}
+	plan, err := l.Drill.Plan(ctx, from.Set, nil)
+	if err != nil {
+		return err
+	}
+	_, _, err = l.Run(ctx, p, plan)
+	return err
 }
 
 // takeSetBy takes one. That it is stored and not proven is no failure of the backup,
