@@ -90,7 +90,7 @@ func TestSnapshotsOfTwoInstancesAreLifted(t *testing.T) {
 		t.Fatal(err)
 	}
 	n.Lie(rdsapi.Lies{RestoreOther: "of-apps"})
-	if _, _, err := n.lift(t.Context(), set.ID); err == nil || !strings.Contains(fmt.Sprint(err), "participant") {
+	if _, _, err := n.lift(t.Context(), set.ID); err == nil || !strings.Contains(fmt.Sprint(err), "does not have what the set recorded") {
 		t.Errorf("the instance of another one: %v", err)
 	}
 	n.Lie(rdsapi.Lies{})
