@@ -154,8 +154,8 @@ func (m *Memory) word(now time.Time, p Policy, t Trouble, target, key string) Wo
 	return ""
 }
 
-// over reports whether the list ends everything that the target was told of.
-func (m *Memory) over(target string, list []Item) bool {
+// resolved reports whether the list ends every problem that the target was sent.
+func (m *Memory) resolved(target string, list []Item) bool {
 	ended := 0
 	for _, item := range list {
 		if item.Word == Ended {

@@ -11,7 +11,7 @@ import (
 // Message is what is sent.
 type Message struct {
 	Title, Text string
-	Over        bool // nothing is wrong any more of what its target was told
+	Resolved    bool // every problem that its target was sent has ended
 }
 
 // Compose writes one message of everything that a target is to be sent.

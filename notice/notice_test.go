@@ -35,7 +35,7 @@ func newWorld(targets ...string) *world {
 				return errors.New("connection refused")
 			}
 			title := m.Title
-			if m.Over {
+			if m.Resolved {
 				title += "; all is well"
 			}
 			w.heard[name] = append(w.heard[name], fmt.Sprintf("%v %s", w.now.Sub(begin), title))

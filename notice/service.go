@@ -97,7 +97,7 @@ func (w *worker) inform(ctx context.Context, name string, t Target) {
 	now := w.Clock.Now()
 	if list := w.memory.Decide(now, name, t.Policy); len(list) > 0 {
 		m := Compose(w.Node, now, list)
-		m.Over = w.memory.over(name, list)
+		m.Resolved = w.memory.resolved(name, list)
 		if !w.send(ctx, name, t, m) {
 			return
 		}

@@ -30,10 +30,10 @@ type Sender struct {
 // Message is what is delivered.
 type Message struct {
 	Title, Text string
-	// Incident is what a manager of incidents opens once for messages with the same
-	// word, and Over closes it.
+	// Incident identifies the incident that a manager of incidents, such as PagerDuty,
+	// opens for a message: one for all with the same. Resolved closes it.
 	Incident string
-	Over     bool
+	Resolved bool
 }
 
 // Send delivers a message, or says why not.
@@ -71,7 +71,7 @@ func (s Sender) Send(ctx context.Context, m Message) error {
 func deliver(address string, m Message) (err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
-			err = fmt.Errorf("no answer that is understood: %v", cause)
+			err = fmt.Errorf("the service cannot be reached, or its answer is not as expected: %v", cause)
 		}
 	}()
 	if chats := telegram(address); chats != nil {
@@ -104,14 +104,14 @@ var untitled = []string{
 	"googlechat", "matrix", "mattermost", "pagerduty", "rocketchat", "signal", "wecom", "zulip",
 }
 
-// incident opens or closes an incident of PagerDuty: what is over must not call
-// somebody at night. https://developer.pagerduty.com/docs/events-api-v2-overview
+// incident opens or closes an incident of PagerDuty: an all-clear must not call somebody
+// at night. https://developer.pagerduty.com/docs/events-api-v2-overview
 func incident(params types.Params, m Message) {
 	if m.Incident == "" {
 		return
 	}
 	params["dedup_key"] = "holdfast " + m.Incident
-	if m.Over {
+	if m.Resolved {
 		params["action"] = "resolve"
 	}
 }

@@ -158,8 +158,8 @@ func TestAnIncidentIsClosed(t *testing.T) {
 	in := &inbox{status: http.StatusAccepted}
 	stand(t, in)
 	s, _ := sender(services["PagerDuty"])
-	for _, over := range []bool{false, false, true} {
-		m := notify.Message{Title: "demo: problem", Text: "the backup failed", Incident: "demo", Over: over}
+	for _, resolved := range []bool{false, false, true} {
+		m := notify.Message{Title: "demo: problem", Text: "the backup failed", Incident: "demo", Resolved: resolved}
 		if err := s.Send(t.Context(), m); err != nil {
 			t.Fatal(err)
 		}

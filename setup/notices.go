@@ -36,7 +36,7 @@ func (s *Service) targets() map[string]notice.Target {
 			Send: func(ctx context.Context, m notice.Message) error {
 				return s.with(ctx, func(p *Parts) error {
 					return p.sender(to.URL).Send(ctx, notify.Message{
-						Title: m.Title, Text: m.Text, Incident: string(p.Node.Name), Over: m.Over,
+						Title: m.Title, Text: m.Text, Incident: string(p.Node.Name), Resolved: m.Resolved,
 					})
 				})
 			},
