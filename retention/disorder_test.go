@@ -111,9 +111,9 @@ func TestAFloodOfSets(t *testing.T) {
 		doubts bool
 	}{
 		"last": {retention.Policy{Last: 50}, true}, "daily": {retention.Policy{Daily: 5, Hourly: 50}, false},
-		"a schedule of a minute":  {retention.Policy{Last: 50, Every: time.Minute}, false},
-		"a schedule of a quarter": {retention.Policy{Last: 50, Every: 15 * time.Minute}, true},
-		"a schedule of a day":     {retention.Policy{Last: 50, Every: day}, true},
+		"a schedule of a minute":  {retention.Policy{Last: 50, Scheduled: time.Minute}, false},
+		"a schedule of a quarter": {retention.Policy{Last: 50, Scheduled: 15 * time.Minute}, true},
+		"a schedule of a day":     {retention.Policy{Last: 50, Scheduled: day}, true},
 	} {
 		job := retention.Job{Policy: c.policy, Now: func() time.Time { return now },
 			Look: func(context.Context) ([]retention.Candidate, []record.Pin, error) { return sets, nil, nil }}

@@ -84,8 +84,8 @@ func (p Policy) crowded(sets []Candidate) []string {
 		return nil
 	}
 	cadence := p.longest() / jump
-	if p.Every > 0 {
-		cadence = min(cadence, p.Every)
+	if p.Scheduled > 0 {
+		cadence = min(cadence, p.Scheduled)
 	}
 	for i := crowd; i < len(sets); i++ { // oldest first
 		if apart := sets[i].At.Sub(sets[i-crowd].At); apart < cadence {

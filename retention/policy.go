@@ -26,10 +26,10 @@ type Policy struct {
 	History time.Duration `json:"history_ns,omitempty"`
 	// Faulty is how long sets that do not count are kept.
 	Faulty time.Duration `json:"faulty_ns,omitempty"`
-	// Cadence is how often a set is taken; 4 hours if 0.
+	// Cadence is how often a set has to be taken at least; 4 hours if 0.
 	Cadence time.Duration `json:"-"`
-	// Every is how often the schedule takes one; 0 if nobody knows.
-	Every time.Duration `json:"-"`
+	// Scheduled is how often the service takes one; 0 if unknown.
+	Scheduled time.Duration `json:"-"`
 }
 
 // Drops reports whether the policy ever drops anything.

@@ -125,14 +125,14 @@ func (p *Parts) Match(ctx context.Context, second place.Place, arg string) (hold
 
 // policyOf are the rules of the configuration.
 func (p *Parts) policyOf(c config.Retention) retention.Policy {
-	var every time.Duration
+	var scheduled time.Duration
 	if when, err := p.Config.Schedule.When(); err == nil && !when.Backup.Never() { // Load has checked it
-		every = when.Backup.Interval(time.Now())
+		scheduled = when.Backup.Interval(time.Now())
 	}
 	return retention.Policy{
-		Every:   every,
-		Cadence: time.Duration(p.Config.Check.Cadence),
-		Within:  time.Duration(c.Within), Last: c.Last,
+		Scheduled: scheduled,
+		Cadence:   time.Duration(p.Config.Check.Cadence),
+		Within:    time.Duration(c.Within), Last: c.Last,
 		Hourly: c.Hourly, Daily: c.Daily, Weekly: c.Weekly, Monthly: c.Monthly, Yearly: c.Yearly,
 		History: time.Duration(c.History), Faulty: time.Duration(c.Faulty),
 	}

@@ -15,7 +15,7 @@ func TestRetentionKnowsTheSchedule(t *testing.T) {
 		"": 4 * time.Hour, "15m": 15 * time.Minute, "*/15 * * * *": 15 * time.Minute, "never": 0,
 	} {
 		p := Parts{Config: &config.Config{Schedule: config.Schedule{Backup: text}}}
-		if got := p.policyOf(config.Retention{Last: 6}).Every; got != want {
+		if got := p.policyOf(config.Retention{Last: 6}).Scheduled; got != want {
 			t.Errorf("%q: %v, want %v", text, got, want)
 		}
 	}
