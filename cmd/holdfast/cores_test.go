@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"os/exec"
@@ -42,18 +41,7 @@ func freeCores(t *testing.T) {
 func TestACrashLeavesNoCore(t *testing.T) {
 	freeCores(t)
 	o := &operator{t: t, dir: t.TempDir(), env: append(os.Environ(), "GOTRACEBACK=crash")}
-	cmd, _, stderr := o.command("inspect", "-")
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	// More than a pipe holds: when it is gone, somebody is reading.
-	if _, err := in.Write(bytes.Repeat([]byte("-- a dump, so far\n"), 60_000)); err != nil {
-		t.Fatal(err)
-	}
+	cmd, _, stderr := o.reading()
 	o.crash(cmd, syscall.SIGQUIT, stderr)
 }
 

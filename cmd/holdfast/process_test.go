@@ -70,23 +70,29 @@ func (o *operator) query(sql string) (n int) {
 	return n
 }
 
+// reading is a program that reads a dump on standard input, whose end does not come.
+func (o *operator) reading() (cmd *exec.Cmd, stdout, stderr *bytes.Buffer) {
+	o.t.Helper()
+	cmd, stdout, stderr = o.command("inspect", "-")
+	in, err := cmd.StdinPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err == nil { // more than a pipe holds: when it is gone, somebody is reading
+		_, err = in.Write(bytes.Repeat([]byte("-- a dump, so far\n"), 60_000))
+	}
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	return cmd, stdout, stderr
+}
+
 // Whoever has forgotten to give a dump on standard input is let go at once.
 func TestInterruptedInspectionOfNothing(t *testing.T) {
 	t.Parallel()
 	for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
 		o := &operator{t: t, dir: t.TempDir(), env: os.Environ()}
-		cmd, stdout, stderr := o.command("inspect", "-")
-		in, err := cmd.StdinPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		// More than a pipe holds: when it is gone, somebody is reading.
-		if _, err := in.Write(bytes.Repeat([]byte("-- a dump, so far\n"), 60_000)); err != nil {
-			t.Fatal(err)
-		}
+		cmd, stdout, stderr := o.reading()
 		began := time.Now()
 		_ = cmd.Process.Signal(signal)
 		_ = cmd.Wait()
