@@ -19,15 +19,15 @@ type RDS struct {
 	// DumpEvery is how often a service dumps the databases as well, so that their rows
 	// are in the repository itself; 7d when zero.
 	DumpEvery Duration `yaml:"dump_every"`
-	// RowsFrom says what a service reads these rows from: RowsFromThrowaway,
-	// RowsFromLive, or empty for a throwaway and, where that fails, the live one.
+	// RowsFrom says what a service reads these rows from: RowsFromSnapshot,
+	// RowsFromLive, or empty for a snapshot and, where that fails, the live databases.
 	RowsFrom string `yaml:"rows_from"`
 }
 
 // What the rows are read from.
 const (
-	RowsFromThrowaway = "throwaway" // an instance that is made of the newest snapshot
-	RowsFromLive      = "live"      // the live databases
+	RowsFromSnapshot = "snapshot" // a temporary instance that is made of the newest snapshot
+	RowsFromLive     = "live"     // the live databases
 )
 
 // RDSDatabase says where in RDS a database is.
@@ -39,7 +39,7 @@ type RDSDatabase struct {
 const MethodRDS = "rds"
 
 func (r RDS) check() error {
-	if known := []string{RowsFromThrowaway, RowsFromLive}; r.RowsFrom != "" && !slices.Contains(known, r.RowsFrom) {
+	if known := []string{RowsFromSnapshot, RowsFromLive}; r.RowsFrom != "" && !slices.Contains(known, r.RowsFrom) {
 		return fmt.Errorf("rds.rows_from: want one of %v", known)
 	}
 	if r.Endpoint == "" {

@@ -13,8 +13,8 @@ func TestDatabasesOfRDS(t *testing.T) {
 	const head = "node: n\nrepository: {path: r, password: env:P}\n"
 	for _, c := range []struct{ text, says string }{
 		{"databases: {participant: {connection: 'postgres://h/d', method: rds, rds: {instance: canton}}}\n" +
-			"rds: {region: eu-central-1, within: 2h, rows_from: throwaway}\n", ""},
-		{"databases: {participant: 'postgres://h/d'}\nrds: {rows_from: snapshot}\n", "rds.rows_from: want one of [throwaway live]"},
+			"rds: {region: eu-central-1, within: 2h, rows_from: snapshot}\n", ""},
+		{"databases: {participant: 'postgres://h/d'}\nrds: {rows_from: dump}\n", "rds.rows_from: want one of [snapshot live]"},
 		{"databases: {participant: {connection: 'postgres://h/d', method: rds}}\n", "databases.participant.rds.instance"},
 		{"databases: {participant: {connection: 'postgres://h/d', rds: {instance: canton}}}\n", "`method: rds` alone"},
 		{"databases: {participant: {connection: 'postgres://h/d', method: dump, rds: {instance: canton}}}\n", "alone"},

@@ -41,7 +41,7 @@ type DrillOptions struct {
 // DrillJob is a drill of one set.
 func (p *Parts) DrillJob(ctx context.Context, set holdfast.Set, files holdfast.Files, f DrillOptions) (drill.Job, error) {
 	if p.refers(set, RestoreOptions{}) {
-		job, _, err := p.throwawayDrill(ctx, set, f)
+		job, _, err := p.temporaryDrill(ctx, set, f)
 		return job, err
 	}
 	if err := leaves(f.Without, set, nil); err != nil {

@@ -11,7 +11,7 @@ func RowsDue(ctx context.Context, p *Parts) (bool, error) { return p.rowsDue(ctx
 // TakeSet takes a set as a service does.
 func TakeSet(ctx context.Context, p *Parts) error { return takeSet(ctx, p) }
 
-// SweepThrowaways deletes the throwaways whose time is over by then.
-func SweepThrowaways(ctx context.Context, p *Parts, now time.Time) error {
-	return p.sweepThrowaways(ctx, now)
+// SweepTemporary deletes the temporary instances whose time is over by then.
+func SweepTemporary(ctx context.Context, p *Parts, now time.Time) error {
+	return p.sweepTemporary(ctx, now)
 }

@@ -19,16 +19,18 @@ import (
 // of the snapshots, proven as in a drill, dumped and deleted. The live instances are
 // not read.
 type Lift struct {
-	From  Source
-	Drill drill.Job
+	Plan drill.Plan
 
+	parts  *Parts
+	from   Source
+	drill  drill.Job
 	set    holdfast.Set
 	failed error
 }
 
-// LiftSource is the set that is lifted: an ID, its beginning, or "latest", the
-// newest proven set of snapshots.
-func (p *Parts) LiftSource(ctx context.Context, id string) (Source, error) {
+// snapshotsOf is the set that is lifted: an ID, its beginning, or "latest", the newest
+// proven set of snapshots.
+func (p *Parts) snapshotsOf(ctx context.Context, id string) (Source, error) {
 	if id != "latest" {
 		return p.Source(ctx, id)
 	}
@@ -58,28 +60,34 @@ func (p *Parts) LiftSource(ctx context.Context, id string) (Source, error) {
 	}
 }
 
-// Lift is one of a set of snapshots. It reads the account, and makes nothing.
-func (p *Parts) Lift(ctx context.Context, from Source) (*Lift, error) {
-	if !p.refers(from.Set, RestoreOptions{}) {
-		return nil, Usage(fmt.Errorf("set %s has its rows in the repository: there is nothing to lift", from.Set.ID))
-	}
-	job, made, err := p.throwawayDrill(ctx, from.Set, DrillOptions{})
+// Lift is one of a set of snapshots: an ID, its beginning, or "latest", the newest
+// proven one. It reads the account, and makes nothing.
+func (p *Parts) Lift(ctx context.Context, id string) (*Lift, error) {
+	from, err := p.snapshotsOf(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	l := &Lift{From: from, Drill: job}
-	l.Drill.Then = func(ctx context.Context, _ drill.Place) error {
-		l.set, l.failed = p.dumpThrowaways(ctx, made, from)
+	if !p.refers(from.Set, RestoreOptions{}) {
+		return nil, Usage(fmt.Errorf("set %s has its rows in the repository: there is nothing to lift", from.Set.ID))
+	}
+	job, made, err := p.temporaryDrill(ctx, from.Set, DrillOptions{})
+	if err != nil {
+		return nil, err
+	}
+	l := &Lift{parts: p, from: from, drill: job}
+	l.drill.Then = func(ctx context.Context, _ drill.Place) error {
+		l.set, l.failed = p.dumpTemporary(ctx, made, from)
 		return l.failed
 	}
-	return l, nil
+	l.Plan, err = job.Plan(ctx, from.Set, nil)
+	return l, err
 }
 
 // Run does it. The drill is remembered of the set of snapshots whatever came of the
 // rows. Of a set that was stored the error is nil only if it is proven and nothing
 // is left.
-func (l *Lift) Run(ctx context.Context, p *Parts, plan drill.Plan) (holdfast.Set, *drill.Report, error) {
-	report, kept, err := p.Drill(ctx, l.Drill, plan, l.From, "")
+func (l *Lift) Run(ctx context.Context) (holdfast.Set, *drill.Report, error) {
+	report, kept, err := l.parts.Drill(ctx, l.drill, l.Plan, l.from, "")
 	lifted := l.set.ID != "" && l.failed == nil
 	if lifted && holdfast.ClassOf(err) == holdfast.Undetermined { // such as identities that nobody has
 		err = nil
@@ -87,9 +95,9 @@ func (l *Lift) Run(ctx context.Context, p *Parts, plan drill.Plan) (holdfast.Set
 	return l.set, report, errors.Join(err, kept)
 }
 
-// dumpThrowaways dumps the instances that were made of a set's snapshots, as the
+// dumpTemporary dumps the instances that were made of a set's snapshots, as the
 // live databases are dumped.
-func (p *Parts) dumpThrowaways(ctx context.Context, made instances.Target, from Source) (holdfast.Set, error) {
+func (p *Parts) dumpTemporary(ctx context.Context, made instances.Target, from Source) (holdfast.Set, error) {
 	there := databases.Live{Node: from.Set.Node, Addresses: map[holdfast.ComponentName]libpq.Address{}}
 	sources := map[holdfast.ComponentName]backup.Source{}
 	for _, part := range from.Set.Parts() {
@@ -117,17 +125,17 @@ func (p *Parts) dumpThrowaways(ctx context.Context, made instances.Target, from 
 	return job.Run(ctx)
 }
 
-// ThrowawaySwept is the event of an instance that a lift or a drill has left, and
+// TemporarySwept is the event of an instance that a lift or a drill has left, and
 // that is past its time.
-type ThrowawaySwept struct{ Instance string }
+type TemporarySwept struct{ Instance string }
 
-func (e ThrowawaySwept) String() string {
+func (e TemporarySwept) String() string {
 	return fmt.Sprintf("instance %s is deleted: a lift or a drill that was killed has left it", e.Instance)
 }
 
-// sweepThrowaways deletes the throwaways whose time is over. Younger ones may be in
+// sweepTemporary deletes the temporary instances whose time is over. Younger ones may be in
 // use: whoever makes the next one has the lock, and deletes them.
-func (p *Parts) sweepThrowaways(ctx context.Context, now time.Time) error {
+func (p *Parts) sweepTemporary(ctx context.Context, now time.Time) error {
 	if !p.rented() {
 		return nil
 	}
@@ -138,7 +146,7 @@ func (p *Parts) sweepThrowaways(ctx context.Context, now time.Time) error {
 	made.Until = now
 	removed, err := made.Sweep(ctx, func(until time.Time) bool { return until.Before(made.Until) })
 	for _, name := range removed {
-		p.Events.Report(ThrowawaySwept{name})
+		p.Events.Report(TemporarySwept{name})
 	}
 	return err
 }

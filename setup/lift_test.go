@@ -23,19 +23,11 @@ import (
 
 // lift lifts a set.
 func (n *tenant) lift(ctx context.Context, id holdfast.SetID) (holdfast.Set, *drill.Report, error) {
-	from, err := n.LiftSource(ctx, string(id))
+	l, err := n.Lift(ctx, string(id))
 	if err != nil {
 		return holdfast.Set{}, nil, err
 	}
-	l, err := n.Lift(ctx, from)
-	if err != nil {
-		return holdfast.Set{}, nil, err
-	}
-	plan, err := l.Drill.Plan(ctx, from.Set, nil)
-	if err != nil {
-		return holdfast.Set{}, nil, err
-	}
-	return l.Run(ctx, n.Parts, plan)
+	return l.Run(ctx)
 }
 
 // drills are those that the repository remembers of a set.
@@ -105,7 +97,7 @@ func (n *tenant) lifted(t *testing.T, set holdfast.Set, then map[string]string) 
 	allowed := rdsActions(t, "rds-lift.json")
 	n.Allow(allowed)
 	defer n.Allow(nil)
-	seen := map[string]map[string]string{} // the labels of throwaways
+	seen := map[string]map[string]string{} // the labels of temporary instances
 	before := len(n.Calls())
 	n.Watch(func(c rdsapi.Call) {
 		for _, id := range n.Instances() {
@@ -275,10 +267,10 @@ func (n *tenant) neverThere(t *testing.T, set holdfast.Set) {
 		t.Errorf("never there: %v, with instances %v", err, n.Instances())
 	}
 	n.Settle()
-	if err := setup.SweepThrowaways(t.Context(), n.Parts, time.Now().Add(23*time.Hour)); err != nil || len(n.Instances()) == len(n.was) {
+	if err := setup.SweepTemporary(t.Context(), n.Parts, time.Now().Add(23*time.Hour)); err != nil || len(n.Instances()) == len(n.was) {
 		t.Errorf("before its time: %v, with instances %v", err, n.Instances())
 	}
-	if err := setup.SweepThrowaways(t.Context(), n.Parts, time.Now().Add(25*time.Hour)); err != nil {
+	if err := setup.SweepTemporary(t.Context(), n.Parts, time.Now().Add(25*time.Hour)); err != nil {
 		t.Error(err)
 	}
 	n.untouched(t, "after its time")
@@ -338,25 +330,11 @@ func (n *tenant) liftSurvives(t *testing.T, set holdfast.Set) {
 				continue
 			}
 			what := fmt.Sprintf("killed at call %d (arrives %v)", number, arrives)
-			dead, dying, seen := false, false, 0
-			n.Watch(func(c rdsapi.Call) {
-				if strings.HasPrefix(c.Action, "Describe") && !dying {
-					return
-				}
-				if seen++; seen < number {
-					return
-				}
-				if arrives && !dying {
-					dying = true
-					return
-				}
-				dead = true
-				n.Allow([]string{})
-			})
+			dead := n.diesAt(number, arrives)
 			_, _, err := n.lift(t.Context(), set.ID)
 			n.Watch(nil)
 			n.Allow(nil)
-			if !dead || err == nil {
+			if !*dead || err == nil {
 				t.Fatalf("%s: the process did not die: %v", what, err)
 			}
 			n.Settle()
@@ -377,7 +355,7 @@ func (n *tenant) liftSurvives(t *testing.T, set holdfast.Set) {
 	}
 }
 
-// A service reads the rows from a throwaway, or from the live databases where it may
+// A service reads the rows from a temporary instance, or from the live databases where it may
 // not make one, and says so.
 func TestAServiceLiftsSnapshots(t *testing.T) {
 	n := newTenant(t, false)
@@ -410,7 +388,7 @@ func TestAServiceLiftsSnapshots(t *testing.T) {
 		}
 	}
 	n.Lie(rdsapi.Lies{Denied: []string{"RestoreDBInstanceFromDBSnapshot"}})
-	n.Config.RDS.RowsFrom = config.RowsFromThrowaway
+	n.Config.RDS.RowsFrom = config.RowsFromSnapshot
 	take(true, false) // a snapshot
 	if len(live) > 0 {
 		t.Errorf("against the configuration: %v", live)

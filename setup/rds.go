@@ -234,7 +234,7 @@ func (p *Parts) sweep(ctx context.Context, r *repository.Repository) error {
 	if err != nil || len(shelves) == 0 {
 		return err
 	}
-	failures := []error{p.sweepThrowaways(ctx, time.Now())}
+	failures := []error{p.sweepTemporary(ctx, time.Now())}
 	for _, shelf := range shelves {
 		// Snapshots first: a set that is sealed meanwhile is then in the list of sets.
 		all, err := shelf.List(ctx)

@@ -337,16 +337,11 @@ func (m mortal) End() error {
 	return m.Journal.End()
 }
 
-// killed runs a restore whose process dies with the call of that number that
-// changes something: before it arrives, or once it has.
-func (n *tenant) killed(t *testing.T, set holdfast.Set, number int, arrives bool) {
-	t.Helper()
-	target, plan, err := n.plan(t, set, setup.RestoreOptions{Rename: true}, restore.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	dead, dying, seen := false, false, 0
-	target.Journal = mortal{target.Journal, &dead}
+// diesAt has the process die with the call of that number that changes something:
+// before it arrives, or once it has. A dead one is allowed nothing more.
+func (n *tenant) diesAt(number int, arrives bool) (dead *bool) {
+	dead = new(bool)
+	dying, seen := false, 0
 	n.Watch(func(c rdsapi.Call) {
 		if strings.HasPrefix(c.Action, "Describe") && !dying {
 			return
@@ -358,13 +353,26 @@ func (n *tenant) killed(t *testing.T, set holdfast.Set, number int, arrives bool
 			dying = true
 			return
 		}
-		dead = true
+		*dead = true
 		n.Allow([]string{})
 	})
+	return dead
+}
+
+// killed runs a restore whose process dies with the call of that number that
+// changes something: before it arrives, or once it has.
+func (n *tenant) killed(t *testing.T, set holdfast.Set, number int, arrives bool) {
+	t.Helper()
+	target, plan, err := n.plan(t, set, setup.RestoreOptions{Rename: true}, restore.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dead := n.diesAt(number, arrives)
+	target.Journal = mortal{target.Journal, dead}
 	_, err = restore.Apply(t.Context(), target, plan, set, nil, nil)
 	n.Watch(nil)
 	n.Allow(nil)
-	if !dead || err == nil {
+	if !*dead || err == nil {
 		t.Fatalf("call %d: the process did not die: %v", number, err)
 	}
 	n.Settle()

@@ -230,7 +230,7 @@ func TestPoliciesOfRDS(t *testing.T) {
 		t.Errorf("%v are left, want that of the newest set", left)
 	}
 	if left := account.Instances(); len(left) != 1 {
-		t.Errorf("the instances are %v: a throwaway is left", left)
+		t.Errorf("the instances are %v: a temporary instance is left", left)
 	}
 
 	// Of a cluster as well.

@@ -240,8 +240,8 @@ func (e RowsNotRead) String() string {
 type RowsReadLive struct{ Cause error }
 
 func (e RowsReadLive) String() string {
-	return fmt.Sprintf("the rows cannot be read from a throwaway instance, so they are read from the live databases "+
-		"(rds.rows_from): %v", e.Cause)
+	return fmt.Sprintf("the rows cannot be read from a temporary instance, so they are read from the live databases: %v; "+
+		"to try it by hand: `holdfast cloud lift`; to choose: rds.rows_from in holdfast.yaml", e.Cause)
 }
 
 // takeSet takes a set, as the configuration says, and where it is time reads the rows
@@ -263,7 +263,7 @@ func (p *Parts) takeSet(ctx context.Context) (unproven, err error) {
 	switch {
 	case failed == nil || ctx.Err() != nil:
 		return unproven, ctx.Err()
-	case p.Config.RDS.RowsFrom == config.RowsFromThrowaway || holdfast.ClassOf(failed) == holdfast.Busy:
+	case p.Config.RDS.RowsFrom == config.RowsFromSnapshot || holdfast.ClassOf(failed) == holdfast.Busy:
 		p.Events.Report(RowsNotRead{failed})
 		return unproven, nil
 	}
@@ -288,19 +288,10 @@ func (p *Parts) takeRowsLive(ctx context.Context) (unproven, err error) {
 
 // liftNewest lifts the newest proven set of snapshots.
 func (p *Parts) liftNewest(ctx context.Context) error {
-	from, err := p.LiftSource(ctx, "latest")
-	if err != nil {
-		return err
+	l, err := p.Lift(ctx, "latest")
+	if err == nil {
+		_, _, err = l.Run(ctx)
 	}
-	l, err := p.Lift(ctx, from)
-	if err != nil {
-		return err
-	}
-	plan, err := l.Drill.Plan(ctx, from.Set, nil)
-	if err != nil {
-		return err
-	}
-	_, _, err = l.Run(ctx, p, plan)
 	return err
 }
 

@@ -39,7 +39,7 @@ func (t Target) Build(
 	}); err != nil {
 		return err
 	}
-	if err := t.prove(ctx, found, c); err != nil || t.Swap || !t.Protect || t.purpose() == throwaway {
+	if err := t.prove(ctx, found, c); err != nil || t.Swap || !t.Protect || t.purpose() == temporary {
 		return err
 	}
 	return b.protect(ctx)
@@ -73,13 +73,13 @@ func (b *building) shape(list []snapshot.Server) content.Shape {
 	case b.ref.Shape != nil:
 		out = *b.ref.Shape
 	}
-	if b.purpose() == throwaway {
+	if b.purpose() == temporary {
 		return forOnce(out)
 	}
 	return out
 }
 
-// forOnce is the shape of a throwaway: like the other one for whoever connects to
+// forOnce is the shape of a temporary instance: like the other one for whoever connects to
 // it, open to no more than those, and without what outlives it or costs more.
 func forOnce(s content.Shape) content.Shape {
 	s.Public, s.MultiAZ, s.Protected, s.CopiesTags, s.Retention = false, false, false, false, 0
@@ -135,7 +135,7 @@ func (b *building) further(ctx context.Context, list []snapshot.Server) (made, b
 			Do: fmt.Sprintf("Look at its events in the provider's console. Then: `holdfast restore clean %s`, and run the "+
 				"command again.", b.name),
 		}
-		if b.purpose() == throwaway {
+		if b.purpose() == temporary {
 			p.Do = "Look at its events in the provider's console, and run the command again: it makes another one."
 		}
 		return made{}, false, p
@@ -213,7 +213,7 @@ func (t Target) prove(ctx context.Context, on made, c holdfast.Part) error {
 			return nil
 		}
 		if holdfast.ClassOf(err) != holdfast.Unreachable || n == tries {
-			if t.purpose() == throwaway {
+			if t.purpose() == temporary {
 				return unread(on, c.Component, err)
 			}
 			return &holdfast.Problem{
@@ -232,10 +232,10 @@ func (t Target) prove(ctx context.Context, on made, c holdfast.Part) error {
 }
 
 // judge holds what a new instance says of itself against what the set recorded. Of
-// a throwaway the server's identifier has to be the same as well: a restore is not
+// a temporary instance the server's identifier has to be the same as well: a restore is not
 // refused for it, because no provider promises it.
 func (t Target) judge(c holdfast.Part, found postgres.LiveReading) error {
-	if was, is := c.Server.SystemID, found.Server.SystemID; t.purpose() == throwaway && was != "" && is != "" && was != is {
+	if was, is := c.Server.SystemID, found.Server.SystemID; t.purpose() == temporary && was != "" && is != "" && was != is {
 		return fmt.Errorf("%s: the system identifier of its server is %s, and was %s when the snapshot was taken",
 			c.Component, is, was)
 	}

@@ -22,7 +22,7 @@ const (
 	labelOf   = "of"      // the instance whose place it is for, or that it is like
 	labelWas  = "instead" // the resource that had that place; none where there was none
 	labelAt   = "at"      // when it was requested
-	labelTill = "until"   // when a throwaway may be removed, whoever made it
+	labelTill = "until"   // when a temporary instance may be removed, whoever made it
 )
 
 // purpose is what an instance is made for: its labels and its name say so, and the
@@ -32,11 +32,11 @@ type purpose struct {
 	names  string
 }
 
-// The purposes. A throwaway is read and removed. No restore goes on with one, and no
+// The purposes. A temporary instance is read and removed. No restore goes on with one, and no
 // undo sees it.
 var (
 	toStay    = purpose{"holdfast-restore-", newPrefix}
-	throwaway = purpose{"holdfast-lift-", liftPrefix}
+	temporary = purpose{"holdfast-lift-", liftPrefix}
 )
 
 func (p purpose) name(set holdfast.SetID, of string) string {
@@ -48,7 +48,7 @@ func (t Target) purpose() purpose {
 	if t.Until.IsZero() {
 		return toStay
 	}
-	return throwaway
+	return temporary
 }
 
 // made is an instance that a restore made.
@@ -86,7 +86,7 @@ func (t Target) labels(m made, shape content.Shape) map[string]string {
 	p := t.purpose()
 	out := map[string]string{}
 	for k, v := range shape.Tags {
-		ours := strings.HasPrefix(k, toStay.labels) || strings.HasPrefix(k, throwaway.labels)
+		ours := strings.HasPrefix(k, toStay.labels) || strings.HasPrefix(k, temporary.labels)
 		if !ours && !strings.HasPrefix(k, "aws:") { // nobody may set those
 			out[k] = v
 		}
@@ -98,7 +98,7 @@ func (t Target) labels(m made, shape content.Shape) map[string]string {
 	if m.was != "" {
 		out[p.labels+labelWas] = m.was
 	}
-	if p == throwaway {
+	if p == temporary {
 		out[p.labels+labelTill] = t.Until.UTC().Format(time.RFC3339)
 	}
 	return out

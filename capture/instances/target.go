@@ -48,7 +48,7 @@ type Target struct {
 	// Protect says that a new instance is protected from deletion, as the old one
 	// is, as soon as it is proven and in place or, without Swap, proven.
 	Protect bool
-	// Until makes throwaways of what is made: instances that are read, are used by
+	// Until makes temporary instances of what is made: instances that are read, are used by
 	// nobody, and may be removed by everybody from then on. Zero: they are to stay.
 	Until time.Time
 	// Resumes is the set whose restore was interrupted; "" for none.
@@ -130,7 +130,7 @@ func (t Target) Look(ctx context.Context, set holdfast.SetID, c holdfast.Part) (
 	if err := t.there(ctx, c, ref); err != nil {
 		return out, err
 	}
-	if t.purpose() == throwaway { // the live instance is none of its business
+	if t.purpose() == temporary { // the live instance is none of its business
 		return out, nil
 	}
 	list, err := t.Provider.Instances(ctx)

@@ -73,7 +73,7 @@ func policyOf(right, what string) string {
 	switch strings.TrimPrefix(right, "rds:") {
 	case "RestoreDBInstanceFromDBSnapshot", "ModifyDBInstance", "DeleteDBInstance":
 		name = "rds-restore.json"
-		if strings.Contains(what, snapshot.Prefix+"lift-") { // a throwaway
+		if strings.Contains(what, snapshot.Prefix+"lift-") { // a temporary instance
 			name = "rds-lift.json"
 		}
 	case "DeleteDBSnapshot", "DeleteDBClusterSnapshot":

@@ -54,22 +54,14 @@ that the snapshots do not have what the set recorded.`,
 
 func (a *app) cloudLift(ctx context.Context, id string, yes bool) error {
 	return a.with(ctx, func(p *setup.Parts) error {
-		from, err := p.LiftSource(ctx, id)
+		l, err := p.Lift(ctx, id)
 		if err != nil {
 			return err
 		}
-		l, err := p.Lift(ctx, from)
-		if err != nil {
+		if may, err := a.mayMake(l.Plan, yes); !may {
 			return err
 		}
-		plan, err := l.Drill.Plan(ctx, from.Set, nil)
-		if err != nil {
-			return err
-		}
-		if may, err := a.mayMake(plan, yes); !may {
-			return err
-		}
-		set, _, err := l.Run(ctx, p, plan)
+		set, _, err := l.Run(ctx)
 		if set.ID == "" {
 			return err
 		}

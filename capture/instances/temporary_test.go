@@ -10,9 +10,9 @@ import (
 	"holdfast/content"
 )
 
-// No restore goes on with a throwaway, and nothing that a restore made is swept as
+// No restore goes on with a temporary instance, and nothing that a restore made is swept as
 // one.
-func TestThrowawaysAreTheirOwn(t *testing.T) {
+func TestTemporaryInstancesAreTheirOwn(t *testing.T) {
 	restores, lifts := Target{Node: "demo"}, Target{Node: "demo", Until: time.Now()}
 	m := made{set: set, from: "holdfast-s", of: "canton"}
 	for _, c := range []struct {
@@ -27,17 +27,17 @@ func TestThrowawaysAreTheirOwn(t *testing.T) {
 		}
 	}
 	if _, is := lifts.read(one("canton", "db-1", lifts.labels(m, content.Shape{}))); is {
-		t.Error("the live instance with copied labels is taken for a throwaway")
+		t.Error("the live instance with copied labels is taken for a temporary instance")
 	}
 	s := forOnce(content.Shape{Class: "db.t4g.medium", Public: true, MultiAZ: true, Protected: true, Retention: 7})
 	if s.Public || s.MultiAZ || s.Protected || s.Retention != 0 || s.Class != "db.t4g.medium" {
-		t.Errorf("a throwaway is set up as %+v", s)
+		t.Errorf("a temporary instance is set up as %+v", s)
 	}
 }
 
-// A throwaway of another server's snapshot is found by the server's identifier,
+// A temporary instance of another server's snapshot is found by the server's identifier,
 // whatever its databases say.
-func TestAThrowawayOfAnotherServer(t *testing.T) {
+func TestATemporaryInstanceOfAnotherServer(t *testing.T) {
 	facts := holdfast.Facts{Participant: &holdfast.ParticipantFacts{ParticipantID: "p::1220"}}
 	part := holdfast.Part{
 		Captured: holdfast.Captured{Component: "participant", Facts: facts, Before: &holdfast.Reading{Facts: facts}},

@@ -13,9 +13,9 @@ import (
 	"holdfast/sandbox"
 )
 
-// throwawayDrill is a drill of sets of snapshots: of each an instance is made, read
+// temporaryDrill is a drill of sets of snapshots: of each an instance is made, read
 // and deleted.
-func (p *Parts) throwawayDrill(
+func (p *Parts) temporaryDrill(
 	ctx context.Context, set holdfast.Set, f DrillOptions,
 ) (drill.Job, instances.Target, error) {
 	none := func(err error) (drill.Job, instances.Target, error) { return drill.Job{}, instances.Target{}, err }
@@ -39,11 +39,11 @@ func (p *Parts) throwawayDrill(
 		return none(err)
 	}
 	made.Until = time.Now().Add(instances.Lifetime)
-	list, err := made.Throwaways(ctx, set)
+	list, err := made.Temporaries(ctx, set)
 	if err != nil {
 		return none(err)
 	}
-	job := p.drillOn(throwawayHost{made, list}, f)
+	job := p.drillOn(temporaryHost{made, list}, f)
 	job.Within = instances.Lifetime - timeToDelete
 	job.Lock = func(ctx context.Context) (func(context.Context) error, func(), error) {
 		return made.Lock(ctx, false)
@@ -51,29 +51,29 @@ func (p *Parts) throwawayDrill(
 	return job, made, nil
 }
 
-// timeToDelete is how long before their time throwaways are deleted at the latest.
+// timeToDelete is how long before their time temporary instances are deleted at the latest.
 const timeToDelete = time.Hour
 
-// throwawayHost makes instances of snapshots, for a drill or to lift their rows. It
+// temporaryHost makes instances of snapshots, for a drill or to lift their rows. It
 // implements drill.Host.
-type throwawayHost struct {
+type temporaryHost struct {
 	made instances.Target
-	list []instances.Throwaway
+	list []instances.Temporary
 }
 
 // Clean implements drill.Host. Whoever is here has the lock, so nobody uses them.
-func (h throwawayHost) Clean(ctx context.Context) ([]string, error) {
+func (h temporaryHost) Clean(ctx context.Context) ([]string, error) {
 	return h.made.Sweep(ctx, func(time.Time) bool { return true })
 }
 
 // What implements drill.Host.
-func (throwawayHost) What() string {
+func (temporaryHost) What() string {
 	return "the snapshots, by their provider"
 }
 
 // Room implements drill.Host: nothing of this machine is used. It says what costs
 // money instead.
-func (h throwawayHost) Room(context.Context, int64) (holdfast.Finding, error) {
+func (h temporaryHost) Room(context.Context, int64) (holdfast.Finding, error) {
 	var list []string
 	for _, t := range h.list {
 		list = append(list, t.String())
@@ -90,28 +90,28 @@ func (h throwawayHost) Room(context.Context, int64) (holdfast.Finding, error) {
 }
 
 // Open implements drill.Host.
-func (h throwawayHost) Open(ctx context.Context, set holdfast.Set) (drill.Place, error) {
-	p := throwaways{Target: h.made, set: set.ID, list: h.list}
+func (h temporaryHost) Open(ctx context.Context, set holdfast.Set) (drill.Place, error) {
+	p := temporaries{Target: h.made, set: set.ID, list: h.list}
 	if err := h.made.Request(ctx, set); err != nil {
 		return nil, errors.Join(err, p.Close())
 	}
 	return p, nil
 }
 
-// throwaways are the instances of one set. They implement drill.Place.
-type throwaways struct {
+// temporaries are the instances of one set. They implement drill.Place.
+type temporaries struct {
 	instances.Target
 	set  holdfast.SetID
-	list []instances.Throwaway
+	list []instances.Temporary
 }
 
 // Lock implements restore.Databases: the drill has the lock.
-func (throwaways) Lock(context.Context, bool) (func(context.Context) error, func(), error) {
+func (temporaries) Lock(context.Context, bool) (func(context.Context) error, func(), error) {
 	return func(context.Context) error { return nil }, func() {}, nil
 }
 
 // Isolation implements drill.Place.
-func (t throwaways) Isolation() holdfast.Finding {
+func (t temporaries) Isolation() holdfast.Finding {
 	var like []string
 	for _, l := range t.list {
 		like = append(like, l.Like)
@@ -124,7 +124,7 @@ func (t throwaways) Isolation() holdfast.Finding {
 }
 
 // Server implements drill.Place.
-func (t throwaways) Server() string {
+func (t temporaries) Server() string {
 	var out []string
 	for _, l := range t.list {
 		out = append(out, l.String())
@@ -133,7 +133,7 @@ func (t throwaways) Server() string {
 }
 
 // Facts implements drill.Place.
-func (t throwaways) Facts(ctx context.Context, c holdfast.ComponentName) (holdfast.Facts, error) {
+func (t temporaries) Facts(ctx context.Context, c holdfast.ComponentName) (holdfast.Facts, error) {
 	live, err := t.On(ctx, t.set, c)
 	if err != nil {
 		return holdfast.Facts{}, err
@@ -148,7 +148,7 @@ func (t throwaways) Facts(ctx context.Context, c holdfast.ComponentName) (holdfa
 }
 
 // Ask implements drill.Place.
-func (t throwaways) Ask(ctx context.Context, c holdfast.ComponentName, sql string) (holdfast.Finding, error) {
+func (t temporaries) Ask(ctx context.Context, c holdfast.ComponentName, sql string) (holdfast.Finding, error) {
 	live, err := t.On(ctx, t.set, c)
 	if err != nil {
 		return holdfast.Finding{}, err
@@ -158,11 +158,11 @@ func (t throwaways) Ask(ctx context.Context, c holdfast.ComponentName, sql strin
 
 // Close implements drill.Place. It is not ended with the drill: an instance that was
 // requested costs until it is deleted.
-func (t throwaways) Close() error {
+func (t temporaries) Close() error {
 	ctx, cancel := context.WithDeadline(context.Background(), t.Until.Add(timeToDelete))
 	defer cancel()
 	_, err := t.Sweep(ctx, func(time.Time) bool { return true })
 	return err
 }
 
-var _ drill.Place = throwaways{}
+var _ drill.Place = temporaries{}

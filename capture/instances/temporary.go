@@ -12,12 +12,12 @@ import (
 	"holdfast/capture/postgres"
 )
 
-// Lifetime is how long a throwaway may be there. Whoever makes one stops reading it
+// Lifetime is how long a temporary instance may be there. Whoever makes one stops reading it
 // before that, so that everybody may remove it afterwards.
 const Lifetime = 24 * time.Hour
 
-// Throwaway is an instance that a set's snapshot is to become, to be read.
-type Throwaway struct {
+// Temporary is an instance that a set's snapshot is to become, to be read.
+type Temporary struct {
 	Name       string
 	Like       string // the instance that it is set up like
 	Snapshot   string
@@ -26,7 +26,7 @@ type Throwaway struct {
 	Components []holdfast.ComponentName
 }
 
-func (t Throwaway) String() string {
+func (t Temporary) String() string {
 	var names []string
 	for _, c := range t.Components {
 		names = append(names, string(c))
@@ -41,20 +41,20 @@ func (t Throwaway) String() string {
 	return out
 }
 
-// Throwaways are those that a set needs. It requests none, and refuses a set of
+// Temporaries are those that a set needs. It requests none, and refuses a set of
 // which a snapshot is not there.
-func (t Target) Throwaways(ctx context.Context, set holdfast.Set) ([]Throwaway, error) {
+func (t Target) Temporaries(ctx context.Context, set holdfast.Set) ([]Temporary, error) {
 	list, err := t.Provider.Instances(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var out []Throwaway
+	var out []Temporary
 	for _, part := range set.Parts() {
 		d, err := t.Look(ctx, set.ID, part)
 		if err != nil {
 			return nil, err
 		}
-		i := slices.IndexFunc(out, func(o Throwaway) bool { return o.Name == d.New })
+		i := slices.IndexFunc(out, func(o Temporary) bool { return o.Name == d.New })
 		if i < 0 {
 			ref, _ := t.reference(part)
 			kept, err := t.Provider.Snapshot(ctx, ref.ID)
@@ -62,7 +62,7 @@ func (t Target) Throwaways(ctx context.Context, set holdfast.Set) ([]Throwaway, 
 				return nil, err
 			}
 			b := t.building(set.ID, d, ref)
-			i, out = len(out), append(out, Throwaway{
+			i, out = len(out), append(out, Temporary{
 				Name: d.New, Like: d.Instance, Snapshot: ref.ID, Class: b.shape(list).Class, Bytes: kept.Bytes,
 			})
 		}
@@ -71,7 +71,7 @@ func (t Target) Throwaways(ctx context.Context, set holdfast.Set) ([]Throwaway, 
 	return out, nil
 }
 
-// Request requests the throwaways of a set and does not wait for them: they are made
+// Request requests the temporary instances of a set and does not wait for them: they are made
 // next to each other.
 func (t Target) Request(ctx context.Context, set holdfast.Set) error {
 	for _, part := range set.Parts() {
@@ -98,7 +98,7 @@ func (t Target) Request(ctx context.Context, set holdfast.Set) error {
 	return nil
 }
 
-// On is a component's database on the throwaway that was made for it.
+// On is a component's database on the temporary instance that was made for it.
 func (t Target) On(ctx context.Context, set holdfast.SetID, c holdfast.ComponentName) (postgres.Live, error) {
 	m, err := t.member(c)
 	if err != nil {
@@ -119,7 +119,7 @@ func (t Target) On(ctx context.Context, set holdfast.SetID, c holdfast.Component
 	return m.Live.At(there.Host, there.Port), nil
 }
 
-// Sweep removes the throwaways of the node that are due, and returns their names.
+// Sweep removes the temporary instances of the node that are due, and returns their names.
 // One that is being made can be removed only when it is there, so it waits. An
 // error says which are left.
 func (t Target) Sweep(ctx context.Context, due func(until time.Time) bool) ([]string, error) {
@@ -134,7 +134,7 @@ func (t Target) Sweep(ctx context.Context, due func(until time.Time) bool) ([]st
 			continue
 		}
 		if err := t.Drop(ctx, "", m.Name); err != nil {
-			failures = append(failures, fmt.Errorf("throwaway instance %s is left, and costs until it is deleted: %w",
+			failures = append(failures, fmt.Errorf("temporary instance %s is left, and costs until it is deleted: %w",
 				m.Name, err))
 			continue
 		}
