@@ -17,10 +17,10 @@ type setFacts struct {
 	Databases int64
 }
 
-// readWhole is how many of the newest sets a list reads although their summaries
-// are known: a manifest that has been damaged since shows there. Older ones are
+// readWhole is how many of the newest sets, those of two days, a list reads although
+// their summaries are known: a manifest that has been damaged since shows there. Older ones are
 // read by checks, verifications and retention.
-const readWhole = 32
+const readWhole = 12
 
 // facts are those of the node's sets among the entries. Known ones are not read
 // again: a set never changes.
