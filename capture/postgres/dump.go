@@ -33,7 +33,7 @@ type Dumper struct {
 
 // Options tune a dump.
 type Options struct {
-	Lanes         int           // tables and segments read at once; 0 means the number of cores, at most 4
+	Lanes         int           // tables and segments read at once, in a small database one; 0 means as many as cores, at most 4
 	Connections   int           // the most to open at once; 0 means 16
 	SegmentBlocks int64         // heap blocks per segment; 0 means 2048, 16 MiB
 	StripBlocks   int64         // heap blocks per strip; 0 means 256, 2 MiB
@@ -157,7 +157,7 @@ type run struct {
 	out         holdfast.Sink
 	application string
 
-	ctl    *pgx.Conn // outside the snapshot: the catalogue before it, and who holds locks
+	ctl    *pgx.Conn // outside the snapshot: the catalogue before it, who holds locks, who waits
 	export *pgx.Conn // holds the snapshot, and no lock
 	common pgx.Tx    // on export
 	info   libpq.Conninfo
@@ -321,25 +321,21 @@ func (r *run) prepare() {
 	}
 }
 
-// dump reads everything in the snapshot, and meanwhile waits until the log is on
-// the server's disk up to the position.
+// dump reads everything in the snapshot, and then waits until the log is on the
+// server's disk up to the position.
 func (r *run) dump(ctx context.Context, capture *holdfast.Capture, position string) error {
-	watch := &watcher{
-		component: r.component.Name, application: r.application, events: r.Options.Events,
-		limit: r.Options.WaitLimit, interval: max(r.Options.WaitLimit/10, 20*time.Millisecond),
-	}
-	var err error
-	if watch.conn, err = r.connect(ctx); err != nil {
+	if err := r.flush(ctx, position); err != nil {
 		return err
 	}
-	defer closeConn(watch.conn)
-
+	watch := &watcher{
+		conn: r.ctl, component: r.component.Name, application: r.application, events: r.Options.Events,
+		limit: r.Options.WaitLimit, interval: max(r.Options.WaitLimit/10, 20*time.Millisecond),
+	}
 	work, working := errgroup.WithContext(ctx)
-	watching, stopWatching := context.WithCancel(working)
-	defer stopWatching()
-	work.Go(func() error { return watch.run(watching) })
+	back := make(chan struct{})
+	work.Go(func() error { return watch.run(working, back) })
 	work.Go(func() error {
-		defer stopWatching() // the last lock is back once this returns
+		defer close(back) // the last lock is back once this returns
 		readers, ctx := errgroup.WithContext(working)
 		queues := make([]*queue, len(r.groups))
 		for i, g := range r.groups {
@@ -351,14 +347,16 @@ func (r *run) dump(ctx context.Context, capture *holdfast.Capture, position stri
 		readers.Go(func() error { return r.summarize(ctx, position) })
 		readers.Go(func() error { return r.schema(ctx) })
 		readers.Go(func() error { return r.facts(ctx) })
-		readers.Go(func() error { return r.flushed(ctx, position) })
 		return readers.Wait()
 	})
-	err = work.Wait()
+	err := work.Wait()
 	capture.Waits = watch.caused()
 	var g *givingWay
 	if errors.As(err, &g) && g.wait.PID == 0 && len(capture.Waits) > 0 {
 		g.wait = capture.Waits[0]
+	}
+	if err == nil {
+		err = r.flushed(ctx, position)
 	}
 	if err != nil {
 		return err

@@ -90,31 +90,31 @@ func groundOf(ctx context.Context, q querier, of holdfast.Server) (g ground, pos
 	return g, position, nil
 }
 
+// flush has the server write what the capture saw to its disk. One with nothing to
+// do writes its log only every ten seconds. A transaction of our own that has a
+// number, and nothing else, ends that sleep: see XLogSetAsyncXactLSN in Postgres's
+// xlog.c.
+func (r *run) flush(ctx context.Context, position string) error {
+	flushed, err := r.isFlushed(ctx, position)
+	if err == nil && !flushed && r.ground.holds() {
+		var number string
+		err = r.ctl.QueryRow(ctx, `SELECT pg_current_xact_id()::text`).Scan(&number)
+		_, _ = fmt.Sscan(number, &r.ground.own)
+	}
+	return r.groundless(err)
+}
+
 // flushed waits until what the capture saw is on the server's disk. Before that a
 // crash could take it back, and the numbers of its transactions would be given to
 // others; a capture that ends sooner leaves no ground.
-//
-// A server with nothing to do writes its log only every ten seconds. A transaction
-// of our own that has a number, and nothing else, ends that sleep: see
-// XLogSetAsyncXactLSN in Postgres's xlog.c.
 func (r *run) flushed(ctx context.Context, position string) error {
 	const patience = 10 * time.Second
-	var woken bool
 	for deadline := time.Now().Add(patience); r.ground.holds(); {
-		var flushed bool
-		err := r.ctl.QueryRow(ctx, `SELECT pg_current_wal_flush_lsn() >= $1::pg_lsn`, position).Scan(&flushed)
-		if err == nil && !flushed && !woken {
-			woken = true
-			var number string
-			err = r.ctl.QueryRow(ctx, `SELECT pg_current_xact_id()::text`).Scan(&number)
-			_, _ = fmt.Sscan(number, &r.ground.own)
+		flushed, err := r.isFlushed(ctx, position)
+		if err != nil || flushed {
+			return r.groundless(err)
 		}
-		switch {
-		case err != nil && code(err) == "":
-			return err
-		case flushed:
-			return nil
-		case err != nil || time.Now().After(deadline):
+		if time.Now().After(deadline) {
 			r.ground = ground{}
 			return nil
 		}
@@ -125,6 +125,24 @@ func (r *run) flushed(ctx context.Context, position string) error {
 		}
 	}
 	return nil
+}
+
+// isFlushed reports whether the log is on the server's disk up to the position.
+func (r *run) isFlushed(ctx context.Context, position string) (flushed bool, err error) {
+	if !r.ground.holds() {
+		return false, nil
+	}
+	err = r.ctl.QueryRow(ctx, `SELECT pg_current_wal_flush_lsn() >= $1::pg_lsn`, position).Scan(&flushed)
+	return flushed, err
+}
+
+// groundless drops the ground where the server refuses to answer. Other errors are
+// returned.
+func (r *run) groundless(err error) error {
+	if err != nil && code(err) != "" {
+		r.ground, err = ground{}, nil
+	}
+	return err
 }
 
 // epochs reads, in the snapshot, what makes a table's stored rows mean what they

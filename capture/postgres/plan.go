@@ -53,6 +53,14 @@ func cut(index int, r relation, segmentBlocks int64) []unit {
 	return units
 }
 
+// size is how many bytes the tables have on disk, without their indexes.
+func size(tables []relation) (bytes int64) {
+	for _, t := range tables {
+		bytes += t.bytes
+	}
+	return bytes
+}
+
 // groups distributes the tables over at most most groups: the small tables
 // together first, then the large ones by size, so that most locks are given
 // back within moments. Where there are more large tables than groups,

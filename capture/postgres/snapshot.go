@@ -98,10 +98,16 @@ func (r *run) trySnap(ctx context.Context) (again bool, err error) {
 	if r.tables, err = tables(ctx, r.ctl); err != nil {
 		return fail(err)
 	}
-	perLane := (r.Options.Connections - 3) / r.Options.Lanes // besides control, exporter and watcher
-	const blockBytes, least = 8 << 10, 4                     // files
-	r.groups = groups(r.tables, r.Options.SegmentBlocks, max(perLane, 2), least*r.Options.SegmentBlocks*blockBytes)
-	r.leases = make([][]*lease, r.Options.Lanes)
+	const others = 3                     // control, exporter, and who reads summaries of the log
+	const blockBytes, least = 8 << 10, 4 // files
+	segment := r.Options.SegmentBlocks * blockBytes
+	lanes := r.Options.Lanes
+	if size(r.tables) <= segment { // a second session costs more than it reads
+		lanes = 1
+	}
+	perLane := (r.Options.Connections - others) / lanes
+	r.groups = groups(r.tables, r.Options.SegmentBlocks, max(perLane, 2), least*segment)
+	r.leases = make([][]*lease, lanes)
 	opening, openCtx := errgroup.WithContext(ctx)
 	for lane := range r.leases {
 		r.leases[lane] = make([]*lease, len(r.groups))

@@ -35,17 +35,20 @@ func (g *givingWay) Error() string {
 		g.wait.Waited.Round(time.Millisecond), g.wait.Mode, g.wait.Relation)
 }
 
-// run returns nil when ctx ends, and a givingWay when another session has
-// waited for as long as the limit. Only ACCESS EXCLUSIVE conflicts with what we
+// run returns nil when the locks are back, and a givingWay when another session has
+// waited for as long as the limit. The session is in use until it returns, and good
+// for others then, unless ctx has ended. Only ACCESS EXCLUSIVE conflicts with what we
 // hold, so whoever waits for less waits for us only if it stands behind such a
 // request. pg_locks shows every session's waits to every user; only its
 // application's name has to be our own, which it is.
-func (w *watcher) run(ctx context.Context) error {
+func (w *watcher) run(ctx context.Context, back <-chan struct{}) error {
 	tick := time.NewTicker(w.interval)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
+			return nil
+		case <-back:
 			return nil
 		case <-tick.C:
 		}

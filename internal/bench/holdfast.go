@@ -22,18 +22,18 @@ type repository struct {
 
 // newRepository sets Holdfast up as an operator would, for a node of which only
 // the participant's database is backed up.
-func (b *bench) newRepository(ctx context.Context, name, dsn, tools string) (repository, error) {
-	return b.newRepositoryIn(ctx, name, filepath.Join(b.dir, name, "repository"), dsn, tools)
+func (b *bench) newRepository(ctx context.Context, name, dsn, tools string, flags ...string) (repository, error) {
+	return b.newRepositoryIn(ctx, name, filepath.Join(b.dir, name, "repository"), dsn, tools, flags...)
 }
 
 // newRepositoryIn is the same with the repository in another place.
-func (b *bench) newRepositoryIn(ctx context.Context, name, where, dsn, tools string) (repository, error) {
+func (b *bench) newRepositoryIn(ctx context.Context, name, where, dsn, tools string, flags ...string) (repository, error) {
 	r := repository{b.holdfast, filepath.Join(b.dir, name)}
 	if err := os.MkdirAll(r.dir, 0o700); err != nil {
 		return r, err
 	}
-	_, err := execute(ctx, r.command("init", "--no-input", "--node", "bench", "--database", "participant="+dsn,
-		"--repository", where, "--identities-url", "-", "--tools", tools))
+	_, err := execute(ctx, r.command(append([]string{"init", "--no-input", "--node", "bench", "--database", "participant=" + dsn,
+		"--repository", where, "--identities-url", "-", "--tools", tools}, flags...)...))
 	if err == nil && b.summaries {
 		err = r.configure("dump: {wal_summaries: true}\n")
 	}

@@ -40,6 +40,7 @@ type options struct {
 	growth     float64
 	dir        string
 	holdfast   string
+	against    string
 	parts      string
 	alone      bool
 	howMany    int
@@ -52,7 +53,7 @@ type options struct {
 // The parts of a run, in their order.
 var parts = []string{
 	"sets", "restore", "waits", "memory", "inspect", "drill", "rehearsal", "idle",
-	"many", "cadence", "latency", "increments", "places", "page",
+	"fixed", "many", "cadence", "latency", "increments", "places", "page",
 }
 
 // usual are the parts that are measured when none are named: those that take
@@ -72,6 +73,7 @@ func main() {
 	flag.Float64Var(&o.growth, "growth", 1, "growth between a first set and the next, in percent of the database")
 	flag.StringVar(&o.dir, "dir", "", "where to work (default: a new temporary directory)")
 	flag.StringVar(&o.holdfast, "holdfast", "", "the program to measure (default: it is built)")
+	flag.StringVar(&o.against, "against", "", "another build of Holdfast that the part fixed measures in turn")
 	flag.StringVar(&o.parts, "parts", usual, "which parts to measure, of "+strings.Join(parts, ", "))
 	flag.IntVar(&o.howMany, "sets", 180, "how many sets the part many takes: a month of six a day")
 	flag.Float64Var(&o.turn, "turn", 0.5, "what is new, and pruned, before each of many sets, in percent of the database")
@@ -142,6 +144,7 @@ func run(ctx context.Context, o options, out io.Writer) (err error) {
 		"places":     b.places,
 		"page":       b.pages,
 		"idle":       b.idle,
+		"fixed":      b.fixed,
 		"many":       b.many,
 		"cadence":    b.cadence,
 		"latency":    b.latency,
@@ -180,7 +183,7 @@ func workDir(dir string) (string, error) {
 }
 
 // light are the parts that store sets of the database, and no copies of it.
-var light = []string{"many", "cadence", "latency", "idle", "rehearsal"}
+var light = []string{"fixed", "many", "cadence", "latency", "idle", "rehearsal"}
 
 // space is what a run takes of the disk at most: the database, the write-ahead log
 // and sets, and in most parts a restored copy and dumps of it as well.
