@@ -78,23 +78,24 @@ func (n Live) Halves(ctx context.Context) (list []step.Leftover, err error) {
 		if !ok {
 			continue
 		}
-		s, err := ServerOf(ctx, address)
+		_, conn, err := serverOn(ctx, address, application)
 		if holdfast.ClassOf(err) == holdfast.Refused { // then what is wrong shows when the database is opened
 			continue
 		}
 		if err != nil {
 			return nil, err
 		}
-		err = s.with(ctx, func(conn *pgx.Conn) error {
-			e, err := entryOf(ctx, conn, address.Database())
-			if noRows(err) {
-				return nil
-			}
-			if l, labelled := step.ReadLabel(e.comment); labelled && (l.Role == step.Naming || l.Role == step.New && !e.open) {
-				list = append(list, step.Leftover{Label: l, Name: address.Database()})
-			}
-			return err
-		})
+		e, err := entryOf(ctx, conn, address.Database())
+		hangUp(conn)
+		if noRows(err) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if l, labelled := step.ReadLabel(e.comment); labelled && (l.Role == step.Naming || l.Role == step.New && !e.open) {
+			list = append(list, step.Leftover{Label: l, Name: address.Database()})
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -103,14 +103,10 @@ func (h *hold) session(
 	if conn := h.sessions[name]; conn != nil {
 		return conn, nil
 	}
-	s, err := ServerOf(ctx, address)
+	_, conn, err := serverOn(ctx, address, application)
 	if holdfast.ClassOf(err) == holdfast.Refused {
-		s, err = Server{address}, nil
+		conn, err = address.Connect(ctx, libpq.Options{Application: application})
 	}
-	if err != nil {
-		return nil, err
-	}
-	conn, err := s.Address.Connect(ctx, libpq.Options{Application: application})
 	if err != nil {
 		return nil, err
 	}

@@ -66,20 +66,28 @@ type Server struct {
 // ServerOf returns the server of a component's database, reached through the
 // database "postgres", or "template1" where that does not exist.
 func ServerOf(ctx context.Context, t libpq.Address) (Server, error) {
+	s, conn, err := serverOn(ctx, t, application)
+	if err == nil {
+		hangUp(conn)
+	}
+	return s, err
+}
+
+// serverOn is ServerOf with the session in which the server was found.
+func serverOn(ctx context.Context, t libpq.Address, application string) (Server, *pgx.Conn, error) {
 	var first error
 	for _, name := range []string{"postgres", "template1"} {
 		s := Server{t.On(name)}
-		conn, err := s.connect(ctx)
+		conn, err := s.Address.Connect(ctx, libpq.Options{Application: application})
 		if err == nil {
-			hangUp(conn)
-			return s, nil
+			return s, conn, nil
 		}
 		if class := holdfast.ClassOf(err); class != holdfast.Usage && class != holdfast.WrongKey {
-			return Server{}, err // for every database alike
+			return Server{}, nil, err // for every database alike
 		}
 		first = errors.Join(first, err)
 	}
-	return Server{}, &holdfast.Problem{Class: holdfast.Refused, What: "cannot connect to database postgres or template1", Err: first,
+	return Server{}, nil, &holdfast.Problem{Class: holdfast.Refused, What: "cannot connect to database postgres or template1", Err: first,
 		Why: "A database cannot be renamed from within.", Do: "As a superuser: GRANT CONNECT ON DATABASE postgres TO the user of this connection; then repeat the command."}
 }
 
