@@ -58,9 +58,12 @@ func (b *bench) fixed(ctx context.Context) error {
 		b.noteSample("nothing changed", took[0])
 		if len(took) > 1 {
 			b.noteSample("nothing changed, the other program", took[1])
-			b.results.add("nothing changed: server's processor time, of the other program's", nil, ratio(took[0].server, took[1].server))
-			b.results.add("nothing changed: processor time, of the other program's", nil, ratio(took[0].cpu, took[1].cpu))
-			b.results.add("nothing changed: time, of the other program's", nil, ratio(took[0].wall, took[1].wall))
+			compare := func(what string, one, other time.Duration) {
+				b.results.add("nothing changed: "+what+", of the other program's", nil, ratio(one, other))
+			}
+			compare("the server's processor time", took[0].server, took[1].server)
+			compare("processor time", took[0].cpu, took[1].cpu)
+			compare("time", took[0].wall, took[1].wall)
 		}
 	}
 	for _, r := range all {
