@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -27,61 +28,46 @@ func (b *bench) places(ctx context.Context) error {
 		return err
 	}
 	defer s.stop()
-	tools := b.node.Participant.Version.Bin
 	for round := range b.rounds {
 		b.note("round %d of places", round+1)
-		local, err := b.newRepository(ctx, "local", b.node.ParticipantDSN(), tools)
-		if err != nil {
-			return err
-		}
-		inDirectory, err := b.firstSet(ctx, local, "holdfast, directory")
+		inDirectory, err := b.firstSetIn(ctx, "directory", filepath.Join(b.dir, "local", "repository"))
 		if err != nil {
 			return err
 		}
 		for _, distance := range []struct {
-			name    string
-			latency time.Duration
-			most    float64
-		}{{"local bucket", 0, 1 / 0.9}, {"bucket 50 ms away", far, 1 / 0.7}} {
-			s.latency = 0
-			name := fmt.Sprintf("round%d-%d", round, distance.latency)
-			r, err := b.newRepositoryIn(ctx, name, s.place(name), b.node.ParticipantDSN(), tools)
-			if err != nil {
-				return err
-			}
-			s.latency = distance.latency
-			s.reset()
-			first, err := b.firstSet(ctx, r, "holdfast, "+distance.name)
+			name, at string
+			most     float64
+		}{{"local bucket", s.address, 1 / 0.9}, {"bucket 50 ms away", s.far.Addr().String(), 1 / 0.7}} {
+			first, err := b.firstSetIn(ctx, distance.name, bucketAt(distance.at, fmt.Sprintf("round%d-%s", round, distance.at)))
 			if err != nil {
 				return err
 			}
 			b.results.add("first set in a "+distance.name+" / in a directory", atMost(distance.most),
 				ratio(first.wall, inDirectory.wall))
-			if distance.latency == 0 {
-				s.latency = 0
-				if err := b.requests(ctx, s, r); err != nil {
-					return err
-				}
-			}
-			if err := r.remove(); err != nil {
-				return err
-			}
-		}
-		if err := local.remove(); err != nil {
-			return err
 		}
 	}
-	return nil
+	return b.requests(ctx, s)
 }
 
-func (b *bench) firstSet(ctx context.Context, r repository, name string) (sample, error) {
+// firstSetIn measures a first set in a place.
+func (b *bench) firstSetIn(ctx context.Context, name, where string) (sample, error) {
+	r, err := b.newRepositoryIn(ctx, "first", where, b.node.ParticipantDSN(), b.node.Participant.Version.Bin)
+	if err != nil {
+		return sample{}, err
+	}
 	first, err := b.measured(ctx, func(ctx context.Context) (sample, error) {
 		s, _, err := r.backup(ctx)
 		return s, err
 	})
-	b.noteSample(name, first)
-	b.results.sample(name, first)
-	return first, err
+	b.noteSample("holdfast, "+name, first)
+	b.results.sample("holdfast, "+name, first)
+	return first, errors.Join(err, r.remove(), b.emptied())
+}
+
+// emptied removes what a first set has left in its place.
+func (b *bench) emptied() error {
+	bucket := filepath.Join(b.dir, "buckets", "sets")
+	return errors.Join(os.RemoveAll(filepath.Join(b.dir, "local")), os.RemoveAll(bucket), os.MkdirAll(bucket, 0o700))
 }
 
 // The public prices of S3 Standard in us-east-1, in USD for a request. Deleting is
@@ -93,7 +79,16 @@ const (
 
 // requests counts those of each command, of which the first set is over, and what
 // those of a year cost: a set and a check every four hours, retention once a day.
-func (b *bench) requests(ctx context.Context, s *bucketServer, r repository) error {
+func (b *bench) requests(ctx context.Context, s *bucketServer) error {
+	r, err := b.newRepositoryIn(ctx, "counted", bucketAt(s.counting.Listener.Addr().String(), "counted"),
+		b.node.ParticipantDSN(), b.node.Participant.Version.Bin)
+	if err != nil {
+		return err
+	}
+	s.reset()
+	if _, _, err := r.backup(ctx); err != nil {
+		return err
+	}
 	counted := map[string]tally{"first set": s.reset()}
 	size, err := b.size(ctx)
 	if err == nil {
@@ -137,11 +132,14 @@ func (t tally) cost() float64 {
 	return float64(t.written)*priceOfWriting + float64(t.read)*priceOfReading
 }
 
-// bucketServer is versitygw behind something that counts requests and delays them.
+// bucketServer is versitygw, and the other ways to it: one that counts requests, and
+// one that is as long as to another region. What counts reads requests as a server
+// does, so nothing is measured through it.
 type bucketServer struct {
-	front   *httptest.Server
-	cmd     *exec.Cmd
-	latency time.Duration
+	cmd      *exec.Cmd
+	address  string
+	far      net.Listener
+	counting *httptest.Server
 
 	mu  sync.Mutex
 	now tally
@@ -171,16 +169,19 @@ func (b *bench) startBucket(ctx context.Context) (*bucketServer, error) {
 	}
 	address := l.Addr().String()
 	_ = l.Close()
-	s := &bucketServer{cmd: exec.CommandContext(ctx, program, "--access", id, "--secret", key, "--port", address,
-		"--region", "us-east-1", "--quiet", "posix", root)}
+	s := &bucketServer{address: address, cmd: exec.CommandContext(ctx, program, "--access", id, "--secret", key,
+		"--port", address, "--region", "us-east-1", "--quiet", "posix", root)}
+	if s.far, err = (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0"); err != nil {
+		return nil, err
+	}
 	if err := s.cmd.Start(); err != nil {
 		return nil, err
 	}
+	go delay(s.far, address, far)
 	forward := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: address})
 	forward.Transport = &http.Transport{MaxIdleConnsPerHost: 64}
-	s.front = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	s.counting = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.count(r)
-		time.Sleep(s.latency)
 		forward.ServeHTTP(w, r)
 	}))
 	for until := time.Now().Add(time.Minute); time.Now().Before(until); time.Sleep(50 * time.Millisecond) {
@@ -192,8 +193,55 @@ func (b *bench) startBucket(ctx context.Context) (*bucketServer, error) {
 	return nil, errors.New("versitygw does not serve")
 }
 
-func (s *bucketServer) place(prefix string) string {
-	return fmt.Sprintf("s3://sets/%s?endpoint=%s&region=us-east-1&tls=off", prefix, s.front.Listener.Addr())
+// bucketAt is a place in the bucket of a server.
+func bucketAt(address, prefix string) string {
+	return fmt.Sprintf("s3://sets/%s?endpoint=%s&region=us-east-1&tls=off", prefix, address)
+}
+
+// delay passes connections on to a server. The answer to whatever a client has sent
+// comes later by that much; as much as it likes is under way meanwhile.
+func delay(l net.Listener, server string, by time.Duration) {
+	for {
+		client, err := l.Accept()
+		if err != nil {
+			return
+		}
+		go func() {
+			defer func() { _ = client.Close() }()
+			conn, err := net.Dial("tcp", server) //nolint:noctx // of this machine
+			if err != nil {
+				return
+			}
+			defer func() { _ = conn.Close() }()
+			var asked atomic.Bool
+			go func() {
+				_ = pass(conn, client, func() { asked.Store(true) })
+				_ = conn.Close()
+			}()
+			_ = pass(client, conn, func() {
+				if asked.Swap(false) {
+					time.Sleep(by)
+				}
+			})
+		}()
+	}
+}
+
+// pass copies what comes until the end, and says so before each piece.
+func pass(to, from net.Conn, before func()) error {
+	buffer := make([]byte, 256<<10)
+	for {
+		n, err := from.Read(buffer)
+		if n > 0 {
+			before()
+			if _, err := to.Write(buffer[:n]); err != nil {
+				return err
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
 }
 
 // count counts a request as S3 charges for it.
@@ -221,9 +269,10 @@ func (s *bucketServer) reset() tally {
 }
 
 func (s *bucketServer) stop() {
-	if s.front != nil {
-		s.front.Close()
+	if s.counting != nil {
+		s.counting.Close()
 	}
+	_ = s.far.Close()
 	_ = s.cmd.Process.Kill()
 	_ = s.cmd.Wait()
 }
