@@ -78,6 +78,10 @@ type Shape struct {
 	Parameters     string            `json:"parameter_group,omitempty"`
 	Options        string            `json:"option_group,omitempty"`
 	Storage        string            `json:"storage_type,omitempty"`
+	IOPS           int               `json:"iops,omitempty"`       // where they are bought, and not those of the type
+	Throughput     int               `json:"throughput,omitempty"` // MiB/s, the same
+	Certificate    string            `json:"ca_certificate,omitempty"`
+	Logs           []string          `json:"log_exports,omitempty"`
 	Port           int               `json:"port,omitempty"`
 	Public         bool              `json:"public,omitempty"`
 	MultiAZ        bool              `json:"multi_az,omitempty"`

@@ -104,8 +104,10 @@ func (n *tenant) lifted(t *testing.T, set holdfast.Set, then map[string]string) 
 			if _, known := n.was[id]; known {
 				continue
 			}
-			if seen[id] = n.Tags(id); n.Shape(id).Public || n.Shape(id).Parameters != "canton" {
-				t.Errorf("%s is set up as %+v", id, n.Shape(id))
+			seen[id] = n.Tags(id)
+			want := n.Shape(seen[id]["holdfast-lift-of"])
+			if want.Logs = ""; n.Shape(id) != want || want.Public || want.IOPS == 0 {
+				t.Errorf("%s is set up as %+v, want %+v", id, n.Shape(id), want)
 			}
 		}
 	})

@@ -41,6 +41,7 @@ func newTenant(t *testing.T, two bool) *tenant {
 		of["validator"] = "apps"
 	}
 	n := &tenant{Account: rdsapi.New(t, instances...), node: node, was: map[string]string{}, dsns: map[string]string{}}
+	n.Reshape("canton", func(s *rdsapi.Shape) { s.GiB, s.IOPS, s.Throughput = 600, 12000, 500 })
 	ports := map[string]int{}
 	for _, i := range instances {
 		n.was[i.ID] = n.Resource(i.ID)

@@ -82,7 +82,7 @@ func (b *building) shape(list []snapshot.Server) content.Shape {
 // forOnce is the shape of a temporary instance: like the other one for whoever connects to
 // it, open to no more than those, and without what outlives it or costs more.
 func forOnce(s content.Shape) content.Shape {
-	s.Public, s.MultiAZ, s.Protected, s.CopiesTags, s.Retention = false, false, false, false, 0
+	s.Public, s.MultiAZ, s.Protected, s.CopiesTags, s.Retention, s.Logs = false, false, false, false, 0, nil
 	return s
 }
 

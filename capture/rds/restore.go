@@ -27,7 +27,11 @@ func shape(i types.DBInstance) content.Shape {
 		Public: aws.ToBool(i.PubliclyAccessible), MultiAZ: aws.ToBool(i.MultiAZ),
 		Protected: aws.ToBool(i.DeletionProtection), CopiesTags: aws.ToBool(i.CopyTagsToSnapshot),
 		RoleLogins: aws.ToBool(i.IAMDatabaseAuthenticationEnabled), Retention: int(aws.ToInt32(i.BackupRetentionPeriod)),
-		Tags: labelled(i.TagList),
+		Tags: labelled(i.TagList), Certificate: aws.ToString(i.CACertificateIdentifier),
+		Logs: slices.Sorted(slices.Values(i.EnabledCloudwatchLogsExports)),
+	}
+	if chosen(i) {
+		s.IOPS, s.Throughput = int(aws.ToInt32(i.Iops)), int(aws.ToInt32(i.StorageThroughput))
 	}
 	if i.DBSubnetGroup != nil {
 		s.Subnets = aws.ToString(i.DBSubnetGroup.DBSubnetGroupName)
@@ -46,6 +50,22 @@ func shape(i types.DBInstance) content.Shape {
 		s.Port = int(aws.ToInt32(i.Endpoint.Port))
 	}
 	return s
+}
+
+// striped is from how many GiB on RDS lets gp3 have more than the type has: Amazon
+// RDS User Guide, "General Purpose SSD storage". Below it describes what the type
+// has, and refuses to be given it.
+const striped = 400
+
+// chosen reports whether somebody chose how fast the storage of an instance is.
+func chosen(i types.DBInstance) bool {
+	switch aws.ToString(i.StorageType) {
+	case "io1", "io2":
+		return true
+	case "gp3":
+		return aws.ToInt32(i.AllocatedStorage) >= striped
+	}
+	return false
 }
 
 // Instances implements instances.Provider.
@@ -89,14 +109,13 @@ func (i Instances) Restore(
 		DBInstanceIdentifier: &name, DBSnapshotIdentifier: &from, Tags: tagged(labels),
 		DBInstanceClass: given(s.Class), DBSubnetGroupName: given(s.Subnets), VpcSecurityGroupIds: s.SecurityGroups,
 		DBParameterGroupName: given(s.Parameters), OptionGroupName: given(s.Options), StorageType: given(s.Storage),
+		CACertificateIdentifier: given(s.Certificate), EnableCloudwatchLogsExports: s.Logs,
+		Iops: number(s.IOPS), StorageThroughput: number(s.Throughput), Port: number(s.Port),
 	}
 	if s.Class != "" { // the rest of it is known as well
 		in.PubliclyAccessible, in.MultiAZ = &s.Public, &s.MultiAZ
 		in.CopyTagsToSnapshot, in.EnableIAMDatabaseAuthentication = &s.CopiesTags, &s.RoleLogins
 		in.BackupRetentionPeriod = aws.Int32(int32(s.Retention)) //nolint:gosec // days, at most 35
-	}
-	if s.Port != 0 {
-		in.Port = aws.Int32(int32(s.Port)) //nolint:gosec // a port
 	}
 	_, err := i.API.RestoreDBInstanceFromDBSnapshot(ctx, in)
 	return i.restored(fmt.Sprintf("make instance %s of snapshot %s", name, from), s, err)
@@ -107,6 +126,13 @@ func given(s string) *string {
 		return nil
 	}
 	return &s
+}
+
+func number(n int) *int32 {
+	if n == 0 {
+		return nil
+	}
+	return aws.Int32(int32(n)) //nolint:gosec // RDS gave it as one
 }
 
 // Rename implements instances.Provider.

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"holdfast/internal/splicetest"
@@ -16,14 +18,40 @@ import (
 type Shape struct {
 	Class, Subnet, Parameters, Security string
 	Public                              bool
+	Storage, Certificate, Logs          string // logs: names with commas between
+	GiB, IOPS, Throughput               int
 }
 
 // usual is the shape of the instances that an account begins with, standard
 // what RDS takes where a restore says nothing.
 var (
-	usual    = Shape{"db.t4g.medium", "private", "canton", "sg-1", false}
-	standard = Shape{"db.t4g.medium", "default", "default.postgres15", "sg-default", false}
+	usual = Shape{
+		Class: "db.t4g.medium", Subnet: "private", Parameters: "canton", Security: "sg-1",
+		Storage: "gp3", GiB: 25, IOPS: 3000, Throughput: 125, Certificate: "rds-ca-ecc384-g1", Logs: "postgresql,upgrade",
+	}
+	standard = Shape{
+		Class: "db.t4g.medium", Subnet: "default", Parameters: "default.postgres15", Security: "sg-default",
+		Storage: "gp2", GiB: 25, IOPS: 0, Throughput: 0, Certificate: "rds-ca-rsa2048-g1",
+	}
 )
+
+// fast is what storage of a type is like whose speed nobody may choose.
+func (s Shape) fast() (iops, throughput int) {
+	if s.Storage == "gp3" {
+		return 3000, 125
+	}
+	return 0, 0
+}
+
+// chosen reports whether RDS lets somebody choose how fast such storage is.
+func (s Shape) chosen() bool { return s.Storage == "io1" || s.Storage == "gp3" && s.GiB >= 400 }
+
+// Reshape sets an instance up another way.
+func (a *Account) Reshape(id string, change func(*Shape)) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	change(&a.instance(id).shape)
+}
 
 // Shape is how an instance is set up now.
 func (a *Account) Shape(id string) Shape {
@@ -102,6 +130,24 @@ func (a *Account) restore(r *http.Request) (any, *fault) {
 	shape.Parameters = or(f.Get("DBParameterGroupName"), shape.Parameters)
 	shape.Security = or(f.Get("VpcSecurityGroupIds.VpcSecurityGroupId.1"), shape.Security)
 	shape.Public = f.Get("PubliclyAccessible") == "true"
+	shape.Storage, shape.GiB = or(f.Get("StorageType"), shape.Storage), s.fields.shape.GiB
+	shape.Certificate = or(f.Get("CACertificateIdentifier"), shape.Certificate)
+	var logs []string
+	for n := 1; f.Has(fmt.Sprintf("EnableCloudwatchLogsExports.member.%d", n)); n++ {
+		logs = append(logs, f.Get(fmt.Sprintf("EnableCloudwatchLogsExports.member.%d", n)))
+	}
+	shape.Logs = strings.Join(logs, ",")
+	shape.IOPS, shape.Throughput = shape.fast()
+	for key, value := range map[string]*int{"Iops": &shape.IOPS, "StorageThroughput": &shape.Throughput} {
+		switch {
+		case !f.Has(key):
+		case !shape.chosen():
+			return nil, refuse("InvalidParameterCombination", "You can't specify IOPS or storage throughput for engine postgres "+
+				"and a storage size less than 400.")
+		default:
+			*value, _ = strconv.Atoi(f.Get(key))
+		}
+	}
 	i := &Instance{ID: id, Resource: fmt.Sprintf("db-%08X", a.next()), Engine: s.fields.Engine, Status: "creating", tags: tags(f),
 		restored: true, shape: shape, Protect: f.Get("DeletionProtection") == "true", MultiAZ: f.Get("MultiAZ") == "true"}
 	a.instances = append(a.instances, i)

@@ -54,6 +54,11 @@ type instanceXML struct {
 	Parameters string    `xml:"DBParameterGroups>DBParameterGroup>DBParameterGroupName"`
 	Public     bool      `xml:"PubliclyAccessible"`
 	Security   string    `xml:"VpcSecurityGroups>VpcSecurityGroupMembership>VpcSecurityGroupId"`
+	Type       string    `xml:"StorageType"`
+	IOPS       int       `xml:"Iops,omitempty"`
+	Throughput int       `xml:"StorageThroughput,omitempty"`
+	CA         string    `xml:"CACertificateIdentifier"`
+	Logs       []string  `xml:"EnabledCloudwatchLogsExports>member"`
 }
 
 type clusterXML struct {
@@ -243,8 +248,10 @@ func (a *Account) status(i *Instance) string {
 func (a *Account) shown(i *Instance) instanceXML {
 	out := instanceXML{
 		ID: i.ID, ARN: arn("db", i.ID), Status: a.status(i), Resource: i.Resource, Engine: i.Engine, Class: i.shape.Class,
-		Storage: 25, MultiAZ: i.MultiAZ, Protect: i.Protect, Retention: i.Retain, Cluster: i.Cluster, Replica: i.Replica,
+		Storage: i.shape.GiB, MultiAZ: i.MultiAZ, Protect: i.Protect, Retention: i.Retain, Cluster: i.Cluster, Replica: i.Replica,
 		Tags: list(i.tags), Subnet: i.shape.Subnet, Parameters: i.shape.Parameters, Security: i.shape.Security, Public: i.shape.Public,
+		Type: i.shape.Storage, IOPS: i.shape.IOPS, Throughput: i.shape.Throughput, CA: i.shape.Certificate,
+		Logs: strings.FieldsFunc(i.shape.Logs, func(r rune) bool { return r == ',' }),
 	}
 	if i.Server != nil {
 		out.Version = i.Server.Version.Major + ".1"
@@ -439,7 +446,7 @@ func (a *Account) deleteSnapshot(action string, f url.Values) (any, *fault) {
 func (a *Account) snapshotXML(s *snapshot) snapshotXML {
 	out := snapshotXML{
 		ID: s.id, ARN: s.arn, Instance: s.fields.ID, Resource: s.fields.Resource, Status: s.status, Percent: s.percent,
-		Type: s.kind, Engine: s.fields.Engine, Version: s.fields.Server.Version.Major + ".1", Storage: 25, Tags: list(s.tags),
+		Type: s.kind, Engine: s.fields.Engine, Version: s.fields.Server.Version.Major + ".1", Storage: s.fields.shape.GiB, Tags: list(s.tags),
 		Created: stamp(s.created), Original: stamp(s.created), Database: stamp(s.database), CopyOf: s.copyOf,
 	}
 	if s.status != "available" || a.lies.HideTime {
