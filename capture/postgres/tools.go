@@ -65,7 +65,7 @@ func (t Tools) find(ctx context.Context, program string, major int) (string, err
 	if t.Elsewhere != nil {
 		return program, nil
 	}
-	newest := 0
+	newest, silent := 0, ""
 	for _, dirs := range tiers {
 		best, bestMajor := "", 0
 		for _, dir := range dirs {
@@ -74,6 +74,9 @@ func (t Tools) find(ctx context.Context, program string, major int) (string, err
 				continue
 			}
 			v := t.versionOf(ctx, path)
+			if v == 0 {
+				silent = path
+			}
 			newest = max(newest, v)
 			if v >= major && (best == "" || v < bestMajor) {
 				best, bestMajor = path, v
@@ -83,17 +86,34 @@ func (t Tools) find(ctx context.Context, program string, major int) (string, err
 			return best, nil
 		}
 	}
+	if ctx.Err() != nil { // then no program said its version
+		return "", context.Cause(ctx)
+	}
+	return "", t.unsuitable(program, major, newest, silent)
+}
+
+// unsuitable says why no program suits. Newest is the newest version at hand, and
+// silent is a program that did not say its version.
+func (t Tools) unsuitable(program string, major, newest int, silent string) error {
 	install := fmt.Sprintf("Install Postgres's client programs of version %d or later (Debian, Ubuntu: apt-get "+
 		"install postgresql-client-%d), or set `tools:` to the directory that has them.", major, major)
-	if newest == 0 {
-		return "", &holdfast.Problem{
+	switch {
+	case newest == 0 && silent != "":
+		return &holdfast.Problem{
+			Class: holdfast.Failed,
+			What:  silent + " does not say its version",
+			Why:   fmt.Sprintf("`%s --version` failed, or took longer than %s.", silent, versionTime),
+			Do:    "Run it by hand. If it fails: " + install,
+		}
+	case newest == 0:
+		return &holdfast.Problem{
 			Class: holdfast.Usage,
 			What:  program + " was not found" + inDir(t.Dir),
 			Why:   "The schema of a database is dumped and restored with it.",
 			Do:    install,
 		}
 	}
-	return "", &holdfast.Problem{
+	return &holdfast.Problem{
 		Class: holdfast.Usage,
 		What:  fmt.Sprintf("%s is version %d%s, older than the server's %d", program, newest, inDir(t.Dir), major),
 		Why:   "Postgres's client programs refuse servers newer than themselves.",
@@ -156,8 +176,12 @@ func (t Tools) saysVersion(ctx context.Context, path string) string {
 	return v
 }
 
+// versionTime is how long a program may take to say its version: one that is read
+// from a slow disk of a busy machine takes seconds.
+const versionTime = 30 * time.Second
+
 func (t Tools) askVersion(ctx context.Context, path string) string {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, versionTime)
 	defer cancel()
 	var out bytes.Buffer
 	if ok, err := t.start(ctx, "", nil, nil, &out, io.Discard, path, "--version"); err != nil || !ok {
