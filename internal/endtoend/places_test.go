@@ -2,6 +2,9 @@ package endtoend
 
 import (
 	"context"
+	"math/rand/v2"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -26,37 +29,64 @@ const (
 	indexedEvery = 1 << 20
 )
 
-// Against every server of a place outside of the machine: sets are taken under
-// write load; the server is killed by its pid in the middle of one, and started
-// again; the next run takes up what was stored and indexed; every set that is
+// badWire is one to a place.
+type badWire struct {
+	name  string
+	fault storetest.Fault
+	fails bool // a run through it may fail
+}
+
+// wires are the bad ones. A run that has to fail takes long: the short form has none.
+var wires = []badWire{
+	{"late", storetest.Delays, false},
+	{"closed slowly", storetest.SlowlyCloses, false},
+	{"reset", storetest.Resets, true},
+	{"half-open", storetest.HalfOpen, true},
+}
+
+// Against every server of a place outside of the machine, behind every bad wire: sets
+// are taken under write load; the server is killed by its pid in the middle of one, and
+// started again; the next run takes up what was stored and indexed; every set that is
 // listed reads whole; the node is destroyed, and comes back equal on a machine that
-// has the place and the password alone. The short form tells it of one server.
+// has the place and the password alone. The short form tells it of one server behind one
+// wire that a run comes through, by chance.
 func TestTheWholeStoryInEveryPlace(t *testing.T) {
+	through := slices.IndexFunc(wires, func(w badWire) bool { return w.fails })
+	chance := rand.IntN(through) //nolint:gosec // a test's
 	for _, kind := range storetest.Lasting {
-		t.Run(kind.Name, func(t *testing.T) {
-			if kind.Name != "versitygw" {
-				splicetest.OnlyLong(t)
-			}
-			began := time.Now()
-			tellStory(t, kind.Start(t))
-			t.Logf("%s: %v", kind.Name, time.Since(began).Round(time.Second))
-		})
+		for n, bad := range wires {
+			t.Run(kind.Name+" "+bad.name, func(t *testing.T) {
+				if kind.Name != "versitygw" || n != chance {
+					splicetest.OnlyLong(t)
+				}
+				began := time.Now()
+				tellStory(t, kind.Start(t), bad)
+				t.Logf("%s, %s: %v", kind.Name, bad.name, time.Since(began).Round(time.Second))
+			})
+		}
 	}
 }
 
-func tellStory(t *testing.T, store storetest.Store) {
+func tellStory(t *testing.T, store storetest.Store, bad badWire) {
+	behind, front := store.Behind(t)
+	behind.Access.Silence = 10 * time.Second // SFTP confirms each 32 KiB, and each confirmation may be late
+	through := repository.By(behind.Access)
 	by := repository.By(store.Access)
 	if err := repository.Create(t.Context(), store.Place, holdfast.NewSecret(password), by); err != nil {
 		t.Fatal(err)
 	}
 	b := newBed(t, splicetest.NodeOptions{})
-	b.At = store.Place
+	b.At = behind.Place
 	b.Dump = postgres.Options{Lanes: 1, Connections: 6, SegmentBlocks: 64}
 	deadly := &deadly{store: store}
-	b.Repository = openAt(t, store.Place, by, repository.IndexEvery(indexedEvery), repository.Through(deadly.wrap))
+	b.Repository = openAt(t, behind.Place, through, repository.IndexEvery(indexedEvery),
+		repository.Through(deadly.wrap))
 
 	// A slow load: what it writes on a busy machine must not be more than the archive.
 	stop := b.live(t, splicetest.Load{Rate: 5, IngestDelay: 20 * time.Millisecond})
+	if !bad.fails {
+		front.Disturb(bad.fault, 0, 0)
+	}
 	first := b.backup(t)
 	execute(t, b.ParticipantDSN(), `CREATE TABLE participant.archive AS
 		SELECT i, (SELECT string_agg(decode(md5(i || '-' || j), 'hex'), '') FROM generate_series(1, 96) j) AS b
@@ -70,9 +100,12 @@ func tellStory(t *testing.T, store storetest.Store) {
 		t.Errorf("%d bytes were stored and indexed, which shows nothing", deadly.indexed)
 	}
 
-	b.Repository = openAt(t, store.Place, by)
+	b.Repository = openAt(t, behind.Place, through)
 	if list := b.entries(t); len(list) != 1 || list[0].ID != first.ID {
 		t.Errorf("after the server was killed these are listed: %v", list)
+	}
+	if bad.fails {
+		b.fails(t, behind, front, bad, first.ID)
 	}
 	loaded := b.backup(t)
 	stop()
@@ -84,7 +117,11 @@ func tellStory(t *testing.T, store storetest.Store) {
 	}
 	last := b.backup(t)
 	want := [2]map[string]string{fingerprint(t, b.ParticipantDSN()), fingerprint(t, b.ValidatorDSN())}
-	readsWhole(t, store, 3)
+	listed := b.entries(t)
+	if len(listed) < 3 {
+		t.Errorf("these are listed: %v", listed)
+	}
+	readsWhole(t, store, len(listed))
 
 	if err := b.Node.Close(); err != nil {
 		t.Fatal(err)
@@ -93,8 +130,11 @@ func tellStory(t *testing.T, store storetest.Store) {
 	dsn := [2]string{machine.DSN(splicetest.ParticipantDatabase), machine.DSN(splicetest.ValidatorDatabase)}
 	elsewhere := parts{
 		Node:       nodeAt(t, dsn[0], dsn[1]),
-		Repository: openAt(t, store.Place, by),
+		Repository: openAt(t, behind.Place, through),
 		noOwner:    true,
+	}
+	if bad.fault != storetest.HalfOpen {
+		front.Disturb(bad.fault, 8<<10, 2)
 	}
 	if splicetest.Long() {
 		elsewhere.mustRestore(t, loaded.ID, restore.Options{OnlyProve: true})
@@ -102,6 +142,48 @@ func tellStory(t *testing.T, store storetest.Store) {
 	elsewhere.mustRestore(t, last.ID, restore.Options{})
 	for n := range dsn {
 		sameRows(t, dsn[n], want[n])
+	}
+}
+
+// longest is how long a run may go on over a wire that fails. Requests over a silent
+// one end within half a minute.
+const longest = 5 * time.Minute
+
+// fails takes a set while the wire goes bad in the middle of it. The run may come
+// through, or ends in time; then nothing more is listed than before. The next run has
+// a good wire.
+func (b *bed) fails(
+	t *testing.T, behind storetest.Store, front *storetest.Front, bad badWire, listed holdfast.SetID,
+) {
+	t.Helper()
+	good := b.Repository
+	b.Repository = openAt(t, behind.Place, repository.By(behind.Access), repository.IndexEvery(indexedEvery))
+	front.Disturb(bad.fault, 1<<20, 3)
+	began := time.Now()
+	_, err := b.job().Run(t.Context())
+	judgeEnd(t, "the run", bad, began, err)
+	front.Disturb(storetest.Passes, 0, 0)
+	b.Repository = good
+	if list := b.entries(t); err != nil && (len(list) != 1 || list[0].ID != listed) {
+		t.Errorf("after a run that failed these are listed: %v", list)
+	}
+}
+
+// judgeEnd judges how something ended that went over a bad wire.
+func judgeEnd(t *testing.T, what string, bad badWire, began time.Time, err error) {
+	t.Helper()
+	took := time.Since(began)
+	t.Logf("%s: %s ended after %v: %v", bad.name, what, took.Round(time.Second), err)
+	if took > longest {
+		t.Errorf("%s did not end in time", what)
+	}
+	if bad.fault != storetest.HalfOpen {
+		return
+	}
+	if err == nil {
+		t.Errorf("%s came to its end though its bytes went nowhere", what)
+	} else if !strings.Contains(err.Error(), "does not answer") {
+		t.Errorf("%s blames something else: %v", what, err)
 	}
 }
 

@@ -58,7 +58,7 @@ artifacts=${HOLDFAST_TEST_ARTIFACTS:-${XDG_CACHE_HOME:-$HOME/.cache}/holdfast-ar
 rm -rf "$artifacts"
 mkdir -p "$artifacts"
 limit=40m
-[ -z "${HOLDFAST_TEST_LONG:-}" ] || limit=4h # every place
+[ -z "${HOLDFAST_TEST_LONG:-}" ] || limit=4h # every place, behind every bad wire
 plain="-tags testing -timeout $limit -p 2 -vet=off -ldflags=-s -artifacts -outputdir $artifacts"
 race="-race $plain"
 if [ $# -gt 0 ]; then
