@@ -47,6 +47,9 @@ type Target struct {
 	// the same server that stays.
 	Loader func(name holdfast.ComponentName, through libpq.Address) Loader
 	Now    func() time.Time
+	// Shut has databases closed from before they are swapped until their program's
+	// turn has come: others may start it at any time.
+	Shut bool
 }
 
 // given is the address that the configuration has for a component.
@@ -120,6 +123,11 @@ func (p Target) Look(ctx context.Context, set holdfast.SetID, c holdfast.Part) (
 	if err := s.name(ctx, set, &out); err != nil || !out.Live {
 		return out, err
 	}
+	e, there, err := s.entry(ctx, out.Database)
+	if err != nil {
+		return out, err
+	}
+	out.Closed = there && !e.open
 	if out.Obstacles, out.Stays, err = s.look(ctx, out.Database, out.Previous); err != nil {
 		return out, err
 	}
@@ -243,24 +251,33 @@ func (p Target) Build(
 //
 // On several servers nothing is opened before everything has its place, so that
 // no two databases that do not belong together can be used or backed up, however
-// the swap is broken off.
+// the swap is broken off. Where databases are shut, the live ones are closed first,
+// and each component has a step of its own that opens it, which names its kind.
 func (p Target) Swaps(set holdfast.SetID, at time.Time, list []target.Database) []step.Step {
 	for _, d := range list {
 		if !at.After(d.Before) {
 			at = d.Before.Add(time.Second)
 		}
 	}
+	goesOn := false
 	for _, d := range list {
 		if d.InPlace != nil { // this goes on with that swap
-			at = *d.InPlace
+			at, goesOn = *d.InPlace, true
 		}
 	}
-	several := slices.ContainsFunc(list, func(d target.Database) bool { return p.serverOf(d) != p.serverOf(list[0]) })
-	swap, open := batches{act: step.Rename}, batches{act: step.Open}
+	later := p.Shut ||
+		slices.ContainsFunc(list, func(d target.Database) bool { return p.serverOf(d) != p.serverOf(list[0]) })
+	shut, swap, open := p.shutting(), batches{act: step.Rename}, p.opening()
 	for _, d := range list {
 		label := step.Label{Database: d.Database, Component: d.Component, Set: set, At: at}
 		previous, fresh := label, label
 		previous.Role, fresh.Role = step.Previous, step.New
+		if goesOn && d.InPlace == nil && at.Equal(d.Before) {
+			previous.Role = step.Undone // that swap put it in place, and it was opened: what to go back to is older
+		}
+		if p.Shut && d.Live && !d.Closed {
+			shut.add(p.serverOf(d), d.Component, stays(d.Database, step.Nobody))
+		}
 		unknown := d.Unknown != ""
 		var moves []step.Move
 		switch {
@@ -270,16 +287,40 @@ func (p Target) Swaps(set holdfast.SetID, at time.Time, list []target.Database) 
 			moves = append(moves, step.Move{From: d.Previous, To: d.Previous, Label: &previous})
 		}
 		last := step.Move{From: d.New, To: d.Database, Was: &fresh, Access: step.Everybody}
-		if several {
+		if later {
 			last.Label, last.Access = &fresh, step.Unchanged
-			open.add(p.serverOf(d), d.Component,
-				step.Move{From: d.Database, To: d.Database, Was: &fresh, Access: step.Everybody})
+			opened := stays(d.Database, step.Everybody)
+			opened.Was = &fresh
+			open.add(p.serverOf(d), d.Component, opened)
 		}
-		if !several || d.New != d.Database {
+		if !later || d.New != d.Database {
 			swap.add(p.serverOf(d), d.Component, append(moves, last)...)
 		}
 	}
-	return append(swap.steps, open.steps...)
+	return slices.Concat(shut.steps, swap.steps, open.steps)
+}
+
+// stays is the move of a database that keeps its name, and is opened or closed.
+func stays(name string, access step.Access) step.Move {
+	return step.Move{From: name, To: name, Access: access}
+}
+
+// shutting are steps that close live databases.
+func (p Target) shutting() batches {
+	return batches{act: step.Close, why: "nobody connects to it until its program's turn has come"}
+}
+
+// opening are steps that open databases: all of a server or, where they are shut,
+// each by itself.
+func (p Target) opening() batches {
+	out := batches{act: step.Open}
+	if p.Shut {
+		out.kind = func(name holdfast.ComponentName) string {
+			c, _ := p.Component(name)
+			return string(c.Kind)
+		}
+	}
+	return out
 }
 
 // serverOf is a server's identity or, while that is unknown, how it is reached.
@@ -290,16 +331,21 @@ func (p Target) serverOf(d target.Database) string {
 // batches are steps that are being gathered by server.
 type batches struct {
 	act     step.Act
+	why     string
+	kind    func(holdfast.ComponentName) string // of a component that has a step for itself; nil: none has
 	servers []string
 	steps   []step.Step
 }
 
 func (b *batches) add(server string, name holdfast.ComponentName, moves ...step.Move) {
 	i := slices.Index(b.servers, server)
-	if i < 0 {
-		i = len(b.servers)
+	if i < 0 || b.kind != nil {
+		i = len(b.steps)
 		b.servers = append(b.servers, server)
-		b.steps = append(b.steps, step.Step{Act: b.act, Kind: step.Server, Name: string(name)})
+		b.steps = append(b.steps, step.Step{Act: b.act, Kind: step.Server, Name: string(name), Why: b.why})
+		if b.kind != nil {
+			b.steps[i].Of = b.kind(name)
+		}
 	}
 	b.steps[i].Moves = append(b.steps[i].Moves, moves...)
 }
@@ -403,9 +449,12 @@ func (p Target) Remove(ctx context.Context, list []step.Leftover) error {
 
 // Back are the steps that put previous databases back in their place. What is
 // live there now is kept as undone. On several servers, what is live on all but
-// the first is closed meanwhile: see Swaps.
+// the first is closed meanwhile, or all of it where databases are shut: see Swaps.
 func (p Target) Back(ctx context.Context, previous []step.Leftover, at time.Time) ([]step.Step, error) {
-	shut, back := batches{act: step.Close}, batches{act: step.Rename}
+	shut, back, open := batches{act: step.Close}, batches{act: step.Rename}, p.opening()
+	if p.Shut {
+		shut = p.shutting()
+	}
 	first := ""
 	for _, l := range previous {
 		s, _, err := p.server(ctx, l.Component)
@@ -429,7 +478,9 @@ func (p Target) Back(ctx context.Context, previous []step.Leftover, at time.Time
 				return nil, err
 			}
 			move := step.Move{From: l.Database, To: name, Label: &undone}
-			if server != first {
+			if p.Shut {
+				shut.add(server, l.Component, stays(l.Database, step.Nobody))
+			} else if server != first {
 				fresh := undone
 				fresh.Role = step.New
 				shut.add(server, l.Component,
@@ -439,9 +490,14 @@ func (p Target) Back(ctx context.Context, previous []step.Leftover, at time.Time
 			moves = append(moves, move)
 		}
 		was := l.Label
-		back.add(server, l.Component, append(moves, step.Move{From: l.Name, To: l.Database, Was: &was, Access: step.Everybody})...)
+		last := step.Move{From: l.Name, To: l.Database, Was: &was, Access: step.Everybody}
+		if p.Shut {
+			last.Access = step.Nobody
+			open.add(server, l.Component, stays(l.Database, step.Everybody))
+		}
+		back.add(server, l.Component, append(moves, last)...)
 	}
-	return append(shut.steps, back.steps...), nil
+	return slices.Concat(shut.steps, back.steps, open.steps), nil
 }
 
 // Fit leaves out of a way back what was taken back already, or never done: a

@@ -94,7 +94,7 @@ func Apply(
 		return report, a.walk.fail(ctx, err, keepsProven(p, err))
 	}
 	report.Swapped = slices.ContainsFunc(a.plan.databaseSteps(t.Databases), func(s step.Step) bool {
-		return s.Act == step.Rename
+		return s.Act == step.Rename || s.Act == step.Open
 	})
 	report.Serving = report.Swapped && t.Programs != nil
 	return report, nil
@@ -152,7 +152,6 @@ func (a *attempt) stillLocked(ctx context.Context) error {
 	if err := a.lockDatabases(ctx); err != nil {
 		return err
 	}
-	swaps := a.Databases.Swaps(a.plan.Set, a.plan.at, a.plan.Databases)
 	var now []target.Database
 	for _, d := range a.plan.Databases {
 		c, _ := a.set.Part(d.Component)
@@ -162,7 +161,10 @@ func (a *attempt) stillLocked(ctx context.Context) error {
 		}
 		now = append(now, found)
 	}
-	if !step.Same(swaps, a.Databases.Swaps(a.plan.Set, a.plan.at, now)) {
+	swaps := func(list []target.Database) []step.Step {
+		return slices.DeleteFunc(a.Databases.Swaps(a.plan.Set, a.plan.at, list), closes)
+	}
+	if !step.Same(swaps(a.plan.Databases), swaps(now)) {
 		problem := changed()
 		return &problem
 	}
@@ -214,16 +216,15 @@ func (a *attempt) prepare(ctx context.Context, p Plan, statement string) error {
 
 // run walks the plan.
 func (a *attempt) run(ctx context.Context) error {
-	if err := a.walk.forward(ctx, a.plan.survey.Before); err != nil {
+	shut, _, _ := a.plan.stages(a.Databases)
+	if err := a.walk.forward(ctx, append(slices.Clone(a.plan.survey.Before), shut...)); err != nil {
 		return err
 	}
 	if err := a.deserted(ctx); err != nil {
 		return err
 	}
-	if err := a.walk.forward(ctx, a.plan.databaseSteps(a.Databases)); err != nil {
-		return err
-	}
-	if err := a.walk.forward(ctx, a.plan.survey.After); err != nil {
+	_, swap, after := a.plan.stages(a.Databases) // of databases that were looked at again
+	if err := a.walk.forward(ctx, append(swap, after...)); err != nil {
 		return err
 	}
 	return a.Journal.End()
@@ -334,7 +335,7 @@ func (a *attempt) deserted(ctx context.Context) error {
 // lookAgain looks at every database once the programs have stopped. What was
 // known of them when the plan was made has to be so still.
 func (a *attempt) lookAgain(ctx context.Context) error {
-	planned := a.plan.databaseSteps(a.Databases)
+	planned := slices.DeleteFunc(a.plan.databaseSteps(a.Databases), closes)
 	for i, d := range a.plan.Databases {
 		c, _ := a.set.Part(d.Component)
 		now, err := patiently(ctx, a.Databases, a.set.ID, c)
@@ -344,12 +345,15 @@ func (a *attempt) lookAgain(ctx context.Context) error {
 		a.plan.Databases[i] = now
 	}
 	target.Room(a.plan.Databases)
-	if a.plan.survey.Server == "" && !step.Same(planned, a.plan.databaseSteps(a.Databases)) {
+	if a.plan.survey.Server == "" && !step.Same(planned, slices.DeleteFunc(a.plan.databaseSteps(a.Databases), closes)) {
 		problem := changed()
 		return &problem
 	}
 	return nil
 }
+
+// closes reports whether a step closes live databases, which are closed by now.
+func closes(s step.Step) bool { return s.Act == step.Close }
 
 // patiently looks at a database until the sessions of programs that have just
 // stopped are gone from it. The look lists those that stay.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"holdfast"
+	"holdfast/databases"
 	"holdfast/event"
 	"holdfast/restore"
 	"holdfast/step"
@@ -32,23 +33,45 @@ type world struct {
 	built     int    // databases
 	broken    string // what must never be, and was
 	unplanned func() // changes the world between two surveys
+
+	shut   bool            // the programs are a cluster's workloads, and databases are closed meanwhile
+	owner  bool            // somebody scales up, after every step, what is at zero
+	closed map[string]bool // databases that let nobody in
+	within map[string]bool // programs that are connected to their database
 }
+
+// how the programs of a world run.
+type how string
+
+const (
+	byHand     how = "by hand"
+	containers how = "containers"
+	workloads  how = "workloads"
+	fought     how = "workloads that somebody scales up"
+)
+
+func (h how) managed() bool { return h != byHand }
 
 const (
 	wantContent = "restored"
 	oldContent  = "old"
 )
 
-func newWorld(programs bool) *world {
+func newWorld(programs how) *world {
 	w := &world{
 		up: map[string]bool{}, policy: map[string]string{}, original: holdfast.Holds,
 		databases: map[string]string{"participant-db": oldContent, "validator-db": oldContent}, labels: map[string]*step.Label{},
-		proven: map[string]bool{},
+		proven: map[string]bool{}, closed: map[string]bool{}, within: map[string]bool{},
+		shut: programs == workloads || programs == fought, owner: programs == fought,
 	}
-	if programs {
+	switch programs {
+	case containers:
 		for _, name := range []string{"postgres", "participant", "validator"} {
 			w.up[name], w.policy[name] = true, "always"
 		}
+	case workloads, fought:
+		w.up["participant"], w.up["validator"] = true, true
+		w.connect()
 	}
 	return w
 }
@@ -61,7 +84,26 @@ func (w *world) state() string {
 			live[name] = content
 		}
 	}
-	return fmt.Sprint(w.up, w.policy, live)
+	return fmt.Sprint(w.up, w.policy, live, w.shutDatabases(), w.within)
+}
+
+// shutDatabases are the live databases that let nobody in.
+func (w *world) shutDatabases() (out []string) {
+	for _, name := range []string{"participant-db", "validator-db"} {
+		if w.closed[name] {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+// connect has every workload that is up be connected, if its database lets it in.
+func (w *world) connect() {
+	for _, name := range []string{"participant", "validator"} {
+		if _, there := w.databases[name+"-db"]; w.up[name] && there && !w.closed[name+"-db"] {
+			w.within[name] = true
+		}
+	}
 }
 
 // killed is what a process dies of.
@@ -99,6 +141,12 @@ func (p *process) fault(what string, do func() error) error {
 		return err
 	}
 	p.did = append(p.did, what)
+	if p.owner {
+		p.up["participant"], p.up["validator"] = true, true
+	}
+	if p.shut {
+		p.connect()
+	}
 	p.check(what)
 	if here {
 		return strike()
@@ -109,6 +157,15 @@ func (p *process) fault(what string, do func() error) error {
 // check looks for what must never be.
 func (p *process) check(what string) {
 	content, there := p.databases["participant-db"]
+	if p.shut {
+		if p.within["validator"] && content != p.databases["validator-db"] {
+			p.broken = "after " + what + " the validator app is connected to databases that do not belong together"
+		}
+		if p.within["validator"] && content == wantContent && !p.within["participant"] {
+			p.broken = "after " + what + " the validator app is connected before the participant serves"
+		}
+		return
+	}
 	if p.up["validator"] && !there {
 		p.broken = "after " + what + " the validator app runs without the participant's database"
 	}
@@ -117,10 +174,13 @@ func (p *process) check(what string) {
 	}
 }
 
-func (p *process) target(programs bool) restore.Target {
+func (p *process) target(programs how) restore.Target {
 	t := restore.Target{Databases: p, Journal: (*file)(p.world)}
-	if programs {
+	switch programs {
+	case containers:
 		t.Programs = (*programsOf)(p)
+	case workloads, fought:
+		t.Programs = cluster{(*programsOf)(p)}
 	}
 	return t
 }
@@ -156,8 +216,21 @@ func (p *process) Look(_ context.Context, set holdfast.SetID, c holdfast.Part) (
 		}
 		d.Previous = fmt.Sprintf("%s~before%d~%s", d.Database, n, set)
 	}
+	for name, l := range p.labels {
+		if l != nil && l.Role == step.Previous && l.Component == c.Component && strings.HasPrefix(name, d.Database) && l.At.After(d.Before) {
+			d.Before = l.At
+		}
+	}
+	if l := p.labels[d.Database]; p.proven[d.Database] && l != nil {
+		d.Ready, d.InPlace, d.New = true, &l.At, d.Database
+		return d, nil
+	}
 	_, d.Live = p.databases[d.Database]
+	d.Closed = p.closed[d.Database]
 	d.Ready = p.proven[d.New]
+	if p.within[string(c.Component)] {
+		d.Obstacles = []target.Obstacle{{What: string(c.Component), PID: 1}}
+	}
 	return d, nil
 }
 func (p *process) Lock(context.Context, bool) (func(context.Context) error, func(), error) {
@@ -178,6 +251,9 @@ func (p *process) Build(_ context.Context, _ holdfast.SetID, d target.Database, 
 	return p.fault("build "+string(d.Component), func() error {
 		p.built++
 		p.databases[d.New], p.proven[d.New] = wantContent, true
+		if p.shut {
+			p.closed[d.New] = true
+		}
 		return nil
 	})
 }
@@ -197,6 +273,9 @@ func (p *process) Discard(ctx context.Context, component holdfast.ComponentName,
 }
 func (p *process) Swaps(set holdfast.SetID, at time.Time, list []target.Database) []step.Step {
 	s := step.Step{Act: step.Rename, Kind: step.Server, Name: "participant"}
+	if p.shut {
+		return p.swapsShut(set, at, list)
+	}
 	for _, d := range list {
 		previous := step.Label{Role: step.Previous, Database: d.Database, Component: d.Component, Set: set, At: at}
 		fresh := previous
@@ -208,6 +287,14 @@ func (p *process) Swaps(set holdfast.SetID, at time.Time, list []target.Database
 	}
 	return []step.Step{s}
 }
+
+// swapsShut are those of databases that are closed meanwhile, as the real ones.
+func (p *process) swapsShut(set holdfast.SetID, at time.Time, list []target.Database) []step.Step {
+	node := holdfast.Node{Components: []holdfast.Component{
+		{Name: "validator", Kind: holdfast.Validator}, {Name: "participant", Kind: holdfast.Participant},
+	}}
+	return databases.Target{Live: databases.Live{Node: node}, Shut: true}.Swaps(set, at, list)
+}
 func (p *process) due(s step.Step) bool {
 	_, there := p.databases[s.Moves[len(s.Moves)-1].From]
 	return there
@@ -217,10 +304,19 @@ func (p *process) Rename(_ context.Context, s step.Step) error {
 		if s.If && !p.due(s) {
 			return nil
 		}
-		if p.up["participant"] || p.up["validator"] {
-			return errors.New("in use")
-		}
 		for _, m := range s.Moves {
+			if m.From == m.To {
+				_, there := p.databases[m.From]
+				if !there {
+					return fmt.Errorf("cannot open or close %s", m.From)
+				}
+				p.access(m)
+				p.labels[m.To] = m.Label
+				continue
+			}
+			if p.inUse(m) {
+				return &holdfast.Problem{Class: holdfast.Refused, What: m.From + " is in use"}
+			}
 			content, there := p.databases[m.From]
 			_, taken := p.databases[m.To]
 			if !there || taken {
@@ -228,14 +324,45 @@ func (p *process) Rename(_ context.Context, s step.Step) error {
 			}
 			delete(p.databases, m.From)
 			delete(p.labels, m.From)
+			if p.shut {
+				p.proven[m.To], p.closed[m.To] = p.proven[m.From] && m.Label != nil && m.Label.Role == step.New, p.closed[m.From]
+			}
 			delete(p.proven, m.From)
+			delete(p.closed, m.From)
 			p.databases[m.To], p.labels[m.To] = content, m.Label
+			p.access(m)
+			maps.DeleteFunc(p.proven, func(_ string, is bool) bool { return !is })
 		}
 		return nil
 	})
 }
+
+// inUse reports whether a program keeps a database from being renamed.
+func (p *process) inUse(m step.Move) bool {
+	if p.shut {
+		return p.within[strings.TrimSuffix(m.From, "-db")]
+	}
+	return p.up["participant"] || p.up["validator"]
+}
+
+// access is who may connect after a move.
+func (p *process) access(m step.Move) {
+	if m.Access == step.Unchanged || !p.shut {
+		return
+	}
+	if p.closed[m.To] = m.Access == step.Nobody; !p.closed[m.To] {
+		delete(p.proven, m.To)
+		delete(p.closed, m.To)
+	}
+}
 func (p *process) Drop(_ context.Context, _ holdfast.ComponentName, name string) error {
-	return p.fault("drop", func() error { delete(p.databases, name); delete(p.labels, name); delete(p.proven, name); return nil })
+	return p.fault("drop", func() error {
+		delete(p.databases, name)
+		delete(p.labels, name)
+		delete(p.proven, name)
+		delete(p.closed, name)
+		return nil
+	})
 }
 func (p *process) Leftovers(context.Context) ([]step.Leftover, error) {
 	var out []step.Leftover
@@ -248,6 +375,8 @@ func (p *process) Leftovers(context.Context) ([]step.Leftover, error) {
 }
 func (p *process) Back(_ context.Context, previous []step.Leftover, at time.Time) ([]step.Step, error) {
 	s := step.Step{Act: step.Rename, Kind: step.Server, Name: "participant"}
+	shut := step.Step{Act: step.Close, Kind: step.Server, Name: "participant"}
+	var open []step.Step
 	for _, l := range previous {
 		undone := l.Label
 		was := l.Label
@@ -256,8 +385,20 @@ func (p *process) Back(_ context.Context, previous []step.Leftover, at time.Time
 		for taken := true; taken; _, taken = p.databases[name] {
 			name += "+"
 		}
-		s.Moves = append(s.Moves, step.Move{From: l.Database, To: name, Label: &undone},
-			step.Move{From: l.Name, To: l.Database, Was: &was})
+		back := step.Move{From: l.Name, To: l.Database, Was: &was}
+		if p.shut {
+			back.Access = step.Nobody
+			stays := step.Move{From: l.Database, To: l.Database, Access: step.Everybody}
+			open = append(open, step.Step{
+				Act: step.Open, Kind: step.Server, Name: string(l.Component), Of: string(l.Component), Moves: []step.Move{stays},
+			})
+			stays.Access = step.Nobody
+			shut.Moves = append(shut.Moves, stays)
+		}
+		s.Moves = append(s.Moves, step.Move{From: l.Database, To: name, Label: &undone}, back)
+	}
+	if p.shut {
+		return slices.Concat([]step.Step{shut, s}, open), nil
 	}
 	return []step.Step{s}, nil
 }
@@ -265,7 +406,7 @@ func (p *process) Fit(_ context.Context, back []step.Step, keep bool, _ time.Tim
 	var out []step.Step
 	for _, s := range back {
 		_, there := p.databases[s.Name]
-		if s.Act == step.Rename && !p.due(s) || s.Act == step.Drop && !there {
+		if s.Kind == step.Server && !p.due(s) || s.Act == step.Drop && !there {
 			continue
 		}
 		s.If = false
@@ -354,6 +495,76 @@ func (p *programsOf) Do(_ context.Context, s step.Step, _ event.Listener) error 
 func (p *programsOf) Leftovers(context.Context) ([]step.Leftover, error) { return nil, nil }
 func (p *programsOf) Remove(context.Context, step.Leftover) error        { return nil }
 
+// cluster are the workloads of a process's world.
+type cluster struct{ *programsOf }
+
+func (c cluster) Survey(_ context.Context, _ holdfast.Set, _ time.Time, log step.Log) (step.Survey, error) {
+	s := step.Survey{Original: step.Original{Verdict: c.original, Evidence: []string{"it was in another cluster"}}}
+	for _, name := range []string{"validator", "participant"} {
+		if c.up[name] {
+			s.Before = append(s.Before, workload(step.Stop, name))
+		}
+		start := workload(step.Start, name)
+		start.Expect = "acme::1220"
+		s.After = append([]step.Step{start}, s.After...)
+	}
+	return s, nil
+}
+
+func workload(act step.Act, name string) step.Step {
+	return step.Step{Act: act, Kind: step.Workload, Name: name, Of: name, Replicas: 1, Wait: act == step.Start}
+}
+
+func (c cluster) Surround(_ context.Context, back []step.Step, _ time.Time) (out []step.Step, err error) {
+	up, waits := maps.Clone(c.up), map[string]bool{}
+	resume := func(name string) {
+		if waits[name] {
+			delete(waits, name)
+			out = append(out, workload(step.Start, name))
+		}
+	}
+	for _, s := range back {
+		for _, name := range []string{"validator", "participant"} {
+			if s.Kind == step.Server && s.Act != step.Open && up[name] {
+				out = append(out, workload(step.Stop, name))
+				up[name] = false
+				waits[name] = !slices.ContainsFunc(back, func(o step.Step) bool { return o.Act == step.Start && o.Of == name })
+			}
+		}
+		if s.Kind == step.Workload {
+			if up[s.Name] == (s.Act == step.Start) {
+				continue
+			}
+			up[s.Name] = s.Act == step.Start
+		}
+		out = append(out, s)
+		if s.Act == step.Open {
+			resume(s.Of)
+		}
+	}
+	resume("participant")
+	resume("validator")
+	return out, nil
+}
+
+// Quiet ends what is connected. The owner is at once there again.
+func (c cluster) Quiet(context.Context, step.Log, event.Listener) error {
+	for _, name := range []string{"participant", "validator"} {
+		delete(c.within, name)
+		c.up[name] = c.owner
+	}
+	c.connect()
+	return nil
+}
+
+func (c cluster) Do(_ context.Context, s step.Step, _ event.Listener) error {
+	return (*process)(c.programsOf).fault(s.String(), func() error {
+		c.up[s.Name] = s.Act == step.Start
+		delete(c.within, s.Name)
+		return nil
+	})
+}
+
 func aSet() holdfast.Set {
 	capture := func(name holdfast.ComponentName) holdfast.Capture {
 		return holdfast.Capture{
@@ -373,7 +584,7 @@ func aSet() holdfast.Set {
 }
 
 // run makes a plan and applies it. Died says that the process was killed.
-func (p *process) run(t *testing.T, programs bool) (report restore.Report, err error, died bool) {
+func (p *process) run(t *testing.T, programs how) (report restore.Report, err error, died bool) {
 	t.Helper()
 	defer func() {
 		if r := recover(); r != nil {
@@ -391,7 +602,7 @@ func (p *process) run(t *testing.T, programs bool) (report restore.Report, err e
 }
 
 // undo makes a plan for the way back and walks it.
-func (p *process) undo(t *testing.T, programs bool) (moves []step.Move, err error, died bool) {
+func (p *process) undo(t *testing.T, programs how) (moves []step.Move, err error, died bool) {
 	t.Helper()
 	defer func() {
 		if r := recover(); r != nil {

@@ -89,7 +89,8 @@ func Make(ctx context.Context, t Target, set holdfast.Set, o Options, now time.T
 	if len(captures) < len(set.Parts()) {
 		p.Warnings = append(p.Warnings, partial(set, captures)...)
 	}
-	p.Steps = slices.Concat(p.survey.Before, p.databaseSteps(t.Databases), p.survey.After)
+	shut, swap, after := p.stages(t.Databases)
+	p.Steps = slices.Concat(p.survey.Before, shut, swap, after)
 	return p, nil
 }
 
@@ -146,6 +147,29 @@ func (p *Plan) component(ctx context.Context, t Databases, c holdfast.Part, now 
 		p.Warnings = append(p.Warnings, slots(d)...)
 	}
 	return nil
+}
+
+// stages are the steps once the programs are stopped: live databases are closed,
+// the others are built and take their place, and the programs start. A database
+// that is opened by itself is, when its own program is about to start.
+func (p *Plan) stages(t Databases) (shut, swap, after []step.Step) {
+	after = slices.Clone(p.survey.After)
+	first := 0 // of those that start
+	for _, s := range p.databaseSteps(t) {
+		switch {
+		case s.Act == step.Close:
+			shut = append(shut, s)
+		case s.Act == step.Open && s.Of != "":
+			at := slices.IndexFunc(after, func(o step.Step) bool { return o.Act == step.Start && o.Of == s.Of })
+			if at < 0 {
+				at, first = first, first+1
+			}
+			after = slices.Insert(after, at, s)
+		default:
+			swap = append(swap, s)
+		}
+	}
+	return shut, swap, after
 }
 
 // databaseSteps are the steps of the databases: each is built and proven, and

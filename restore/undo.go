@@ -209,6 +209,9 @@ func Undo(ctx context.Context, t Target, history History, p UndoPlan, events eve
 				return err
 			}
 		}
+		if s.Act == step.Rename {
+			return a.rename(ctx, s)
+		}
 		return t.do(ctx, s, events)
 	}}
 	if err := a.walk.back(ctx); err != nil {

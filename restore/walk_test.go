@@ -14,20 +14,23 @@ import (
 	"holdfast/step"
 )
 
+// everyWay is how the programs of a node may run.
+var everyWay = []how{byHand, containers, workloads, fought}
+
 // each runs a case for every step that a restore has, with a fault before it is
 // done and with one after it.
-func each(t *testing.T, fn func(t *testing.T, programs bool, at int, after bool)) {
-	for _, programs := range []bool{false, true} {
+func each(t *testing.T, fn func(t *testing.T, programs how, at int, after bool)) {
+	for _, programs := range everyWay {
 		counting := &process{world: newWorld(programs)}
 		if _, err, _ := counting.run(t, programs); err != nil {
 			t.Fatal(err)
 		}
-		if programs && counting.count != 11 || !programs && counting.count != 3 {
+		if counting.count != map[how]int{byHand: 3, containers: 11, workloads: 10, fought: 10}[programs] {
 			t.Fatalf("a restore has %d steps: %q", counting.count, counting.did)
 		}
 		for at := 1; at <= counting.count; at++ {
 			for _, after := range []bool{false, true} {
-				t.Run(fmt.Sprintf("programs %v/step %d/done %v", programs, at, after), func(t *testing.T) { fn(t, programs, at, after) })
+				t.Run(fmt.Sprintf("%s/step %d/done %v", programs, at, after), func(t *testing.T) { fn(t, programs, at, after) })
 			}
 		}
 	}
@@ -47,11 +50,11 @@ func (w *world) is(t *testing.T, want, when string) {
 }
 
 // restored is the state of a node after a restore without faults.
-func restored(t *testing.T, programs bool) string {
+func restored(t *testing.T, programs how) string {
 	t.Helper()
 	p := &process{world: newWorld(programs)}
 	report, err, _ := p.run(t, programs)
-	if err != nil || !report.Swapped || report.Serving != programs || len(report.Done) != 2 || p.broken != "" {
+	if err != nil || !report.Swapped || report.Serving != programs.managed() || len(report.Done) != 2 || p.broken != "" {
 		t.Fatalf("%+v, %v, %s", report, err, p.broken)
 	}
 	return p.state()
@@ -59,7 +62,7 @@ func restored(t *testing.T, programs bool) string {
 
 // Whatever step fails, whether it was done or not, the node ends as it was.
 func TestWhateverFailsIsTakenBack(t *testing.T) {
-	each(t, func(t *testing.T, programs bool, at int, after bool) {
+	each(t, func(t *testing.T, programs how, at int, after bool) {
 		w := newWorld(programs)
 		was := w.state()
 		p := &process{world: w, at: at, after: after}
@@ -77,7 +80,7 @@ func TestWhateverFailsIsTakenBack(t *testing.T) {
 // What was built and proven is kept when a later step fails, and the next run
 // goes on with it: no database is built twice that nobody could change since.
 func TestWhatIsProvenIsNotBuiltAgain(t *testing.T) {
-	each(t, func(t *testing.T, programs bool, at int, after bool) {
+	each(t, func(t *testing.T, programs how, at int, after bool) {
 		for _, die := range []bool{false, true} {
 			want := restored(t, programs)
 			w := newWorld(programs)
@@ -103,9 +106,9 @@ func TestWhatIsProvenIsNotBuiltAgain(t *testing.T) {
 
 // A set that does not come back equal is not worth what was built of it.
 func TestWhatIsBuiltOfADamagedSetIsDropped(t *testing.T) {
-	w := newWorld(false)
+	w := newWorld(byHand)
 	p := &process{world: w, at: 2, class: holdfast.NotProven}
-	if _, err, _ := p.run(t, false); holdfast.ClassOf(err) != holdfast.NotProven {
+	if _, err, _ := p.run(t, byHand); holdfast.ClassOf(err) != holdfast.NotProven {
 		t.Fatal(err)
 	}
 	if len(w.databases) != 2 {
@@ -116,7 +119,7 @@ func TestWhatIsBuiltOfADamagedSetIsDropped(t *testing.T) {
 // Wherever a restore is killed, repeating it restores the node, and undoing it
 // makes the node what it was.
 func TestWhereverItIsKilled(t *testing.T) {
-	each(t, func(t *testing.T, programs bool, at int, after bool) {
+	each(t, func(t *testing.T, programs how, at int, after bool) {
 		want := restored(t, programs)
 		w := newWorld(programs)
 		if _, err, died := (&process{world: w, at: at, after: after, die: true}).run(t, programs); !died {
@@ -143,7 +146,7 @@ func TestWhereverItIsKilled(t *testing.T) {
 
 // A repeated restore that fails takes both runs back.
 func TestARepeatedRestoreThatFailsTakesBothBack(t *testing.T) {
-	each(t, func(t *testing.T, programs bool, at int, after bool) {
+	each(t, func(t *testing.T, programs how, at int, after bool) {
 		for again := 1; again <= 8; again++ {
 			w := newWorld(programs)
 			was := w.state()
@@ -158,7 +161,7 @@ func TestARepeatedRestoreThatFailsTakesBothBack(t *testing.T) {
 // Wherever an undo is killed, of an interrupted restore or of one that was
 // complete, undoing goes on, and repeating the restore restores.
 func TestWhereverAnUndoIsKilled(t *testing.T) {
-	for _, programs := range []bool{false, true} {
+	for _, programs := range everyWay {
 		want := restored(t, programs)
 		was := newWorld(programs).state()
 		for _, interrupted := range []int{0, 3, 8, 11} {
@@ -174,7 +177,7 @@ func TestWhereverAnUndoIsKilled(t *testing.T) {
 					if !died {
 						continue
 					}
-					when := fmt.Sprintf("programs %v, restore killed at %d, undo at %d (%v):", programs, interrupted, at, after)
+					when := fmt.Sprintf("%s, restore killed at %d, undo at %d (%v):", programs, interrupted, at, after)
 					if _, err, _ := (&process{world: w}).undo(t, programs); err != nil {
 						t.Errorf("%s %v", when, err)
 					}
@@ -193,7 +196,7 @@ func TestWhereverAnUndoIsKilled(t *testing.T) {
 // Restores are undone one after the other, by what the labels say; then there
 // is nothing to undo, and nothing is touched.
 func TestUndoByLabels(t *testing.T) {
-	for _, programs := range []bool{false, true} {
+	for _, programs := range everyWay {
 		w := newWorld(programs)
 		was, want := w.state(), restored(t, programs)
 		for range 2 {
@@ -220,13 +223,13 @@ func TestUndoByLabels(t *testing.T) {
 
 // An undo that fails leaves the restored node running.
 func TestAnUndoThatFailsIsTakenBack(t *testing.T) {
-	want := restored(t, true)
+	want := restored(t, containers)
 	for at := 1; at <= 9; at++ {
-		w := newWorld(true)
-		if _, err, _ := (&process{world: w}).run(t, true); err != nil {
+		w := newWorld(containers)
+		if _, err, _ := (&process{world: w}).run(t, containers); err != nil {
 			t.Fatal(err)
 		}
-		if _, err, _ := (&process{world: w, at: at}).undo(t, true); err == nil {
+		if _, err, _ := (&process{world: w, at: at}).undo(t, containers); err == nil {
 			t.Errorf("step %d did not fail", at)
 		}
 		w.is(t, want, fmt.Sprintf("failed at step %d,", at))
@@ -235,13 +238,13 @@ func TestAnUndoThatFailsIsTakenBack(t *testing.T) {
 
 // What is shown is what is done: if the node has changed since, nothing is.
 func TestAPlanThatIsNoLongerTrueIsRefused(t *testing.T) {
-	for _, programs := range []bool{false, true} {
+	for _, programs := range everyWay {
 		p := &process{world: newWorld(programs)}
 		plan, err := restore.Make(t.Context(), p.target(programs), aSet(), restore.Options{}, time.Now())
 		if err != nil {
 			t.Fatal(err)
 		}
-		if programs {
+		if programs.managed() {
 			p.up["validator"] = false
 		} else {
 			delete(p.databases, "validator-db")
@@ -268,8 +271,8 @@ func TestAPlanThatIsNoLongerTrueIsRefused(t *testing.T) {
 // A lock that was lost on one of two servers is taken again, and the one that is
 // left on the other is not in the way.
 func TestALostLockIsTakenAgain(t *testing.T) {
-	p := &process{world: newWorld(false), lost: true}
-	if report, err, _ := p.run(t, false); err != nil || !report.Swapped || p.lost || p.locks != 0 {
+	p := &process{world: newWorld(byHand), lost: true}
+	if report, err, _ := p.run(t, byHand); err != nil || !report.Swapped || p.lost || p.locks != 0 {
 		t.Errorf("error %v, %+v; asked for the lock: %t, %d are held", err, report, !p.lost, p.locks)
 	}
 }
@@ -278,19 +281,19 @@ func TestALostLockIsTakenAgain(t *testing.T) {
 // does not; what he said is in the report.
 func TestTwoLivingCopiesAreRefused(t *testing.T) {
 	for _, verdict := range []holdfast.Verdict{holdfast.CannotTell, holdfast.Violated} {
-		p := &process{world: newWorld(true)}
+		p := &process{world: newWorld(containers)}
 		p.original = verdict
-		plan, err := restore.Make(t.Context(), p.target(true), aSet(), restore.Options{}, time.Now())
+		plan, err := restore.Make(t.Context(), p.target(containers), aSet(), restore.Options{}, time.Now())
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := restore.Apply(t.Context(), p.target(true), plan, aSet(), nil, nil); holdfast.ClassOf(err) != holdfast.Refused || len(p.did) > 0 {
+		if _, err := restore.Apply(t.Context(), p.target(containers), plan, aSet(), nil, nil); holdfast.ClassOf(err) != holdfast.Refused || len(p.did) > 0 {
 			t.Errorf("%s: %v after %v", verdict, err, p.did)
 		}
 		if err := plan.Guard("operator on host, now"); err != nil {
 			t.Fatal(err)
 		}
-		report, err := restore.Apply(t.Context(), p.target(true), plan, aSet(), nil, nil)
+		report, err := restore.Apply(t.Context(), p.target(containers), plan, aSet(), nil, nil)
 		if err != nil || report.Original == nil || report.Original.Statement != "operator on host, now" {
 			t.Errorf("%s: %v, report %+v", verdict, err, report.Original)
 		}
@@ -299,14 +302,14 @@ func TestTwoLivingCopiesAreRefused(t *testing.T) {
 
 // What could not be put back is said, with the command that tries again.
 func TestAWayBackThatFailsIsSaid(t *testing.T) {
-	w := newWorld(true)
+	w := newWorld(containers)
 	was := w.state()
 	p := &twice{process: &process{world: w, at: 5}} // the first build
-	plan, err := restore.Make(t.Context(), p.target(true), aSet(), restore.Options{}, time.Now())
+	plan, err := restore.Make(t.Context(), p.target(containers), aSet(), restore.Options{}, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = restore.Apply(t.Context(), p.target(true), plan, aSet(), nil, func(e event.Event) {
+	_, err = restore.Apply(t.Context(), p.target(containers), plan, aSet(), nil, func(e event.Event) {
 		if _, back := e.(restore.TakingBack); back {
 			p.at = p.count + 2 // after the drop, the first start
 		}
@@ -317,7 +320,7 @@ func TestAWayBackThatFailsIsSaid(t *testing.T) {
 	if !strings.Contains(adviceOf(err), "holdfast restore undo") {
 		t.Errorf("advice: %q", adviceOf(err))
 	}
-	if _, err, _ := (&process{world: w}).undo(t, true); err != nil {
+	if _, err, _ := (&process{world: w}).undo(t, containers); err != nil {
 		t.Fatal(err)
 	}
 	w.is(t, was, "undone")
@@ -334,8 +337,8 @@ func adviceOf(err error) string {
 func TestThePlanSaysWhichRowsMayBeWrong(t *testing.T) {
 	const rows = `participant: table "public"."t", from block 0 on, changed without a transaction`
 	for _, doubts := range [][]string{nil, {rows}} {
-		p := &process{world: newWorld(false)}
-		plan, err := restore.Make(t.Context(), p.target(false), aSet(), restore.Options{Doubts: doubts}, time.Now())
+		p := &process{world: newWorld(byHand)}
+		plan, err := restore.Make(t.Context(), p.target(byHand), aSet(), restore.Options{Doubts: doubts}, time.Now())
 		if err != nil {
 			t.Fatal(err)
 		}

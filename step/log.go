@@ -90,6 +90,16 @@ func (l Log) Policy(container string) (string, bool) {
 	return "", false
 }
 
+// Replicas are those that a workload had before the first run stopped it.
+func (l Log) Replicas(workload string) (int, bool) {
+	for _, e := range l.All() {
+		if e.Step.Act == Stop && e.Step.Kind == Workload && e.Step.Name == workload {
+			return e.Step.Replicas, true
+		}
+	}
+	return 0, false
+}
+
 // Has reports whether a step of that act on an object of that kind was begun.
 func (l Log) Has(act Act, kind Kind) bool {
 	return slices.ContainsFunc(l.Entries, func(e Entry) bool { return e.Step.Act == act && e.Step.Kind == kind })
@@ -114,19 +124,23 @@ func Reverse(done []Entry) []Step {
 
 // settled leaves out what a way back over several runs would start only to stop
 // it again: programs stay down in between. Postgres has to run for the
-// databases.
+// databases. A workload is started once, the last time: somebody may have scaled
+// it up between two runs, so that the second has stopped it as well.
 func settled(list []Step) []Step {
 	for i := 0; i < len(list); i++ {
-		var later Act
+		var later []Act
 		switch s := list[i]; {
+		case s.Act == Start && s.Kind == Workload:
+			later = []Act{Start, Stop}
 		case s.Act == Start && s.Kind == Container && s.Of != "postgres":
-			later = Stop
+			later = []Act{Stop}
 		case s.Act == EnableRestart:
-			later = DisableRestart
+			later = []Act{DisableRestart}
 		default:
 			continue
 		}
-		if slices.ContainsFunc(list[i:], func(o Step) bool { return o.Act == later && o.Name == list[i].Name }) {
+		again := func(o Step) bool { return slices.Contains(later, o.Act) && o.Name == list[i].Name }
+		if slices.ContainsFunc(list[i+1:], again) {
 			list = slices.Delete(list, i, i+1)
 			i--
 		}
@@ -145,7 +159,7 @@ func (s Step) back(access Access) (out []Move) {
 // opposite is the step that takes one back.
 func (e Entry) opposite(kept bool) (Step, bool) {
 	s := e.Step
-	back := Step{Kind: s.Kind, Name: s.Name, Of: s.Of}
+	back := Step{Kind: s.Kind, Name: s.Name, Of: s.Of, Replicas: s.Replicas}
 	switch s.Act {
 	case DisableRestart:
 		back.Act, back.Policy = EnableRestart, s.Policy

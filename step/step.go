@@ -31,6 +31,9 @@ type Step struct {
 	// is started; "" for any.
 	Expect string `json:"expect,omitempty"`
 	Wait   bool   `json:"wait,omitempty"` // until it is ready
+	// Replicas are those that a workload has before it is stopped, or gets when it
+	// is started.
+	Replicas int `json:"replicas,omitempty"`
 	// Try says that a start may fail: what is started did not run before either.
 	Try bool `json:"try,omitempty"`
 	// If says that it is unknown whether there is anything to do.
@@ -81,6 +84,7 @@ const (
 	Database  Kind = "database"
 	Server    Kind = "server"   // of Postgres
 	Instance  Kind = "instance" // a server that a provider runs
+	Workload  Kind = "workload" // of a cluster, which makes pods
 )
 
 // Move renames one database, and sets or clears its label. From and To of one
@@ -138,6 +142,9 @@ func (s Step) detail() string {
 	if s.Owner != "" {
 		out += ", owner " + s.Owner + ", mode " + s.Mode
 	}
+	if s.Kind == Workload {
+		out += scale(s)
+	}
 	if s.Expect != "" {
 		out += ", expecting participant " + s.Expect
 	}
@@ -145,6 +152,17 @@ func (s Step) detail() string {
 		out += ", wait until it is ready"
 	}
 	return out
+}
+
+// scale is what becomes of the replicas of a workload.
+func scale(s Step) string {
+	switch s.Act {
+	case Stop:
+		return fmt.Sprintf(", scale from %d to 0", s.Replicas)
+	case Start:
+		return fmt.Sprintf(", scale from 0 to %d", s.Replicas)
+	}
+	return ""
 }
 
 // Detail is what a step says besides its act and its object, for a column of a
@@ -193,7 +211,7 @@ func Same(a, b []Step) bool {
 	return slices.EqualFunc(a, b, func(x, y Step) bool {
 		moves := slices.EqualFunc(x.Moves, y.Moves, Move.same)
 		return moves && x.Act == y.Act && x.Kind == y.Kind && x.Name == y.Name && x.As == y.As && x.From == y.From &&
-			x.Policy == y.Policy && x.Expect == y.Expect && x.Wait == y.Wait && x.Try == y.Try && x.If == y.If &&
+			x.Policy == y.Policy && x.Expect == y.Expect && x.Wait == y.Wait && x.Try == y.Try && x.If == y.If && x.Replicas == y.Replicas &&
 			slices.Equal(x.Without, y.Without)
 	})
 }
@@ -216,7 +234,8 @@ type Survey struct {
 	Before   []Step // the databases are built and renamed
 	After    []Step
 	Original Original
-	// Aside is what a volume that makes room takes with it and no set has.
+	// Aside is what to know besides: what a volume that makes room takes with it and
+	// no set has, who else may start the programs.
 	Aside []string
 	// Server says why the databases' server cannot be looked at before the first
 	// of these steps are done, as when it does not run; "" when it can.

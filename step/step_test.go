@@ -14,6 +14,9 @@ func TestTheWayBack(t *testing.T) {
 	container := func(act step.Act, name, role string) step.Step {
 		return step.Step{Act: act, Kind: step.Container, Name: name, Of: role}
 	}
+	workload := func(act step.Act) step.Step {
+		return step.Step{Act: act, Kind: step.Workload, Name: "deployment/p", Of: "participant", Replicas: 2}
+	}
 	previous, fresh := &step.Label{Role: step.Previous}, &step.Label{Role: step.New}
 	rename := step.Step{Act: step.Rename, Kind: step.Server, Name: "p", Moves: []step.Move{
 		{From: "db", To: "db~before", Label: previous}, {From: "db~new", To: "db", Was: fresh}}}
@@ -34,6 +37,9 @@ func TestTheWayBack(t *testing.T) {
 		{"a second run stops what the first has started", []step.Step{
 			hold, container(step.Stop, "v", "validator"), rename, container(step.Start, "v", "validator"), container(step.Stop, "v", "validator"),
 		}, []string{"stop container v", "rename db to db~new, db~before to db", "start container v", "enable restart container v: always"}},
+		{"a workload that a second run has stopped as well", []step.Step{
+			workload(step.Stop), rename, workload(step.Stop), workload(step.Start), workload(step.Stop),
+		}, []string{"stop workload deployment/p, scale from 2 to 0", "rename db to db~new, db~before to db", "start workload deployment/p, scale from 0 to 2"}},
 		{"containers that were made", []step.Step{replace, container(step.Create, "n", "")}, []string{"remove container n", "put back container v from v.before"}},
 		{"whatever was made", []step.Step{
 			{Act: step.Create, Kind: step.Directory, Name: "/d", Owner: "0:0", Mode: "0755"}, {Act: step.Write, Kind: step.File, Name: "/d/f"},

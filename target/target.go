@@ -47,6 +47,7 @@ type Database struct {
 	// database, by the clock of the machine that did; zero for none.
 	Before time.Time `json:"-"`
 	Live   bool      `json:"live"` // a database of that name is there
+	Closed bool      `json:"-"`    // and lets nobody in
 	// Renamed says that the operator gave that database the name Previous already.
 	Renamed   bool       `json:"renamed,omitempty"`
 	Bytes     int64      `json:"bytes"`
