@@ -171,8 +171,12 @@ func (c *Cluster) explain(what, namespace string, err error) error {
 	switch {
 	case apierrors.IsForbidden(err):
 		p.Class, p.Err = holdfast.WrongKey, errors.New("the cluster does not allow it")
+		role := "role.yaml"
+		if strings.HasSuffix(what, "/scale") {
+			role = "role-restore.yaml"
+		}
 		p.Do = fmt.Sprintf("Give the right to %s: docs/kubernetes.md, Rights, has the smallest Role, "+
-			"packaging/kubernetes/role.yaml: `%s apply -f role.yaml`.", what, c.kubectl(namespace))
+			"packaging/kubernetes/%s: `%s apply -f %[2]s`.", what, role, c.kubectl(namespace))
 	case apierrors.IsUnauthorized(err):
 		p.Class, p.Err = holdfast.WrongKey, errors.New("the cluster does not accept the credentials")
 		p.Do = "Check them: `" + c.kubectl("") + " auth whoami`."

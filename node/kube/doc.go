@@ -20,6 +20,13 @@
 // file, which is encrypted; Description is what the manifest says, without
 // secrets. An Owner is who keeps an object as it is, by the marks that it leaves.
 //
+// # Restoring
+//
+// Programs scales the participant and the validator app to zero and back, by
+// their scale alone. That what is at zero stays there cannot be relied on: the
+// databases are closed meanwhile, and Programs waits for those pods that could have
+// connected before they were.
+//
 // # Reaching
 //
 // From a pod, the name of a Service is an address like any other. From elsewhere

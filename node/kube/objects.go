@@ -32,6 +32,7 @@ type Workload struct {
 	Spec                  corev1.PodSpec
 	claims                []string // of a StatefulSet's first pod
 	owner                 Owner
+	uid                   string // of the object, which no other one ever has
 }
 
 func (w Workload) String() string { return w.Kind + " " + w.Name }
@@ -85,6 +86,7 @@ func workload(kind string, m metav1.ObjectMeta, t corev1.PodTemplateSpec) Worklo
 	}
 	w := Workload{
 		Kind: kind, Namespace: m.Namespace, Name: m.Name, Chart: chart, Labels: t.Labels, Spec: t.Spec, owner: ownerOf(m),
+		uid: string(m.UID),
 	}
 	for _, v := range t.Spec.Volumes {
 		if v.PersistentVolumeClaim != nil {

@@ -46,6 +46,8 @@ type Installed struct {
 	Name  string `json:"name"` // "Deployment participant"
 	Chart string `json:"chart,omitempty"`
 	Owner Owner  `json:"owner"`
+	// UID is the object's, which one that is made again does not have.
+	UID string `json:"uid,omitempty"`
 }
 
 // Claim is a volume that the node's pods have.
@@ -278,7 +280,7 @@ func (r *recording) workloads() {
 // installs notes who owns a workload, and reports whether it is made again from
 // what is recorded.
 func (r *recording) installs(w Workload) bool {
-	r.installed = append(r.installed, Installed{Name: w.String(), Chart: w.Chart, Owner: w.owner})
+	r.installed = append(r.installed, Installed{Name: w.String(), Chart: w.Chart, Owner: w.owner, UID: w.uid})
 	if w.owner.By == Another {
 		r.lacks("%s, which makes %s: objects of this kind are not recorded", w.owner, w)
 	}
