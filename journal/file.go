@@ -68,21 +68,10 @@ func (f File) read() (c content, err error) {
 	if err == nil {
 		err = json.Unmarshal(text, &c)
 	}
-	switch {
-	case err != nil:
-		return c, &holdfast.Problem{
-			Class: holdfast.Refused, What: "read the journal of an interrupted restore, " + f.Path, Err: err,
-			Why: "It says which containers ran and how.",
-			Do:  "Correct or move the file away; then restart policies have to be set by hand: `docker update --restart always CONTAINER`.",
-		}
-	case c.Schema != step.LogSchema:
-		return c, &holdfast.Problem{
-			Class: holdfast.Refused, What: fmt.Sprintf("%s is the journal of another version of Holdfast (schema %d)", f.Path, c.Schema),
-			Why: "A restore was interrupted, and only that version knows what it did.",
-			Do:  "Finish it, or take it back, with the version that began it.",
-		}
+	if err != nil {
+		return c, unreadable(f.Path, err)
 	}
-	return c, nil
+	return c, known(f.Path, c.Log)
 }
 
 // Write has the log on disk when it returns, whole or not at all.
@@ -142,7 +131,7 @@ func (f File) End() error {
 func unwritable(err error) error {
 	return &holdfast.Problem{
 		Class: holdfast.Failed, What: "write the journal of the restore", Err: err,
-		Why: "It remembers what was done, and how the node's containers ran.",
+		Why: "It remembers what was done, and how the node's programs ran.",
 		Do:  "Make the directory of holdfast.yaml writable for this user.",
 	}
 }

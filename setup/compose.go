@@ -185,17 +185,5 @@ func (c *composed) try(ctx context.Context) []Finding {
 	if err == nil {
 		well = fmt.Sprintf("project %s, Splice %s", n.Project, n.Splice())
 	}
-	out := []Finding{Found("docker", well, err)}
-	log, err := c.parts.journal().Read()
-	if err == nil && !log.Unfinished() {
-		return out
-	}
-	if err == nil {
-		err = &holdfast.Problem{
-			What: fmt.Sprintf("a restore of set %s was interrupted", log.Set),
-			Why:  "The node's containers may be stopped.",
-			Do:   "`holdfast restore undo` rolls back, `holdfast restore` resumes it.",
-		}
-	}
-	return append(out, Found("restore", "", err))
+	return append([]Finding{Found("docker", well, err)}, leftUnfinished(c.parts.journal())...)
 }

@@ -3,11 +3,17 @@ package setup
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"net"
 	"sync"
+	"syscall"
 
 	"holdfast"
+	"holdfast/capture/postgres"
+	"holdfast/databases"
+	"holdfast/journal"
 	"holdfast/node/kube"
+	"holdfast/restore"
 )
 
 // clustered is a node in Kubernetes. Its databases and its validator app are in
@@ -31,7 +37,7 @@ func kubeKind(p *Parts) Kind {
 		kind.Through = through(c.cluster)
 	}
 	if conf.Namespace != "" {
-		kind.Recorder, kind.Show = c, c.show
+		kind.Recorder, kind.Show, kind.Programs, kind.Try = c, c.show, c, c.try
 	}
 	return kind
 }
@@ -63,6 +69,93 @@ func (c *clustered) show(ctx context.Context) (Shown, error) {
 	}
 	lines, err := ranAs(&d)
 	return Shown{Deployment: d, Lines: lines}, err
+}
+
+// RestoreTarget implements Programs.
+func (c *clustered) RestoreTarget(
+	ctx context.Context, o RestoreOptions, _ holdfast.Set, _ holdfast.Files,
+) (restore.Target, databases.Target, error) {
+	if o.FreshVolume {
+		return restore.Target{}, databases.Target{}, Usage(fmt.Errorf("--fresh-volume is for nodes of Docker Compose"))
+	}
+	if o.Rehearse { // it touches no program, and leaves nothing to be taken back
+		d, err := c.parts.target(ctx, o)
+		return restore.Target{Databases: d}, d, err
+	}
+	return c.managed(ctx, o.load())
+}
+
+// UndoTarget implements Programs.
+func (c *clustered) UndoTarget(ctx context.Context) (restore.Target, databases.Target, error) {
+	return c.managed(ctx, postgres.LoadOptions{})
+}
+
+// managed is a target whose programs are scaled to zero and back. Whoever scales
+// them up meanwhile finds the databases closed.
+func (c *clustered) managed(
+	ctx context.Context, options postgres.LoadOptions,
+) (restore.Target, databases.Target, error) {
+	d, err := c.parts.target(ctx, RestoreOptions{})
+	if err != nil {
+		return restore.Target{}, d, err
+	}
+	d = c.parts.targetOf(d.Live, options)
+	d.Shut = true
+	programs, err := c.programs()
+	if err != nil {
+		return restore.Target{}, d, err
+	}
+	return restore.Target{Databases: d, Programs: programs, Journal: c.journal(ctx, programs.Node)}, d, nil
+}
+
+// journal is what remembers an unfinished restore: a file next to the
+// configuration or, where none can be written, the cluster.
+func (c *clustered) journal(ctx context.Context, n kube.Node) restore.Journal {
+	file := c.parts.journal()
+	if syscall.Access(c.parts.Config.Dir(), 2) == nil { // it may be written to
+		return file
+	}
+	ctx = context.WithoutCancel(ctx) // what is interrupted is taken back, and that is written down as well
+	key := string(c.parts.Node.Name) + ".json"
+	return journal.Elsewhere{
+		Place: "ConfigMap " + kube.JournalMap, Hide: file.Hide,
+		Load:  func() ([]byte, error) { return n.Kept(ctx, key) },
+		Store: func(text []byte) error { return n.Keep(ctx, key, text) },
+	}
+}
+
+func (c *clustered) programs() (*kube.Programs, error) {
+	n, err := c.node()
+	if err != nil {
+		return nil, err
+	}
+	live, err := c.parts.given()
+	participant := live.Addresses[componentOf(live.Node, holdfast.Participant)]
+	return &kube.Programs{
+		Node: n, Identity: func(ctx context.Context) (string, error) { return identityOf(ctx, participant) },
+	}, err
+}
+
+// componentOf is the first component of a kind.
+func componentOf(n holdfast.Node, kind holdfast.Kind) holdfast.ComponentName {
+	for _, c := range n.Components {
+		if c.Kind == kind {
+			return c.Name
+		}
+	}
+	return ""
+}
+
+// Now implements Programs.
+func (c *clustered) Now(context.Context) (restore.Programs, error) { return c.programs() }
+
+// try finds a restore that was interrupted.
+func (c *clustered) try(ctx context.Context) []Finding {
+	n, err := c.node()
+	if err != nil {
+		return nil // what needs the cluster says so
+	}
+	return leftUnfinished(c.journal(ctx, n))
 }
 
 // RanAs says for people how the node of a set ran: what, and what about it. It

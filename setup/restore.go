@@ -164,6 +164,23 @@ func (p *Parts) journal() journal.File {
 	return journal.File{Path: p.nextToConfig(".restore.json"), Hide: p.Secrets.HideJSON}
 }
 
+// leftUnfinished says that a restore of the node was interrupted; nothing where none
+// was.
+func leftUnfinished(j restore.Journal) []Finding {
+	log, err := j.Read()
+	if err == nil && !log.Unfinished() || holdfast.ClassOf(err) == holdfast.WrongKey { // who may not read it, wrote none
+		return nil
+	}
+	if err == nil {
+		err = &holdfast.Problem{
+			What: fmt.Sprintf("a restore of set %s was interrupted", log.Set),
+			Why:  "The node's programs may be stopped.",
+			Do:   "`holdfast restore undo` rolls back, `holdfast restore` resumes it.",
+		}
+	}
+	return []Finding{Found("restore", "", err)}
+}
+
 // RestoreTarget implements Programs.
 func (c *composed) RestoreTarget(
 	ctx context.Context, o RestoreOptions, set holdfast.Set, files holdfast.Files,

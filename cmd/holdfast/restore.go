@@ -50,6 +50,11 @@ Where nothing of the node exists, it is made from the set: files of the bundle,
 networks, volumes, containers. A volume that Postgres cannot start on is kept
 under another name, and an empty one takes its place.
 
+A node in Kubernetes, with kube.namespace in the configuration, is stopped and
+started in the same way: the validator app and the participant are scaled to
+zero and back. Their databases are closed until it is their turn, so that whoever
+scales them up meanwhile does no harm.
+
 A set of a provider's snapshots comes back as new instances next to the live
 ones, set up as those are and proven by what their databases say about
 themselves. Then it says what to change so that the node uses them. With
@@ -237,8 +242,8 @@ those steps. The databases that the restore replaced get their names back, and
 the restored ones are kept as undone. An interrupted restore is taken back from
 where it was. An undo that was interrupted goes on with the same command.
 
-A node of Docker Compose is stopped and started as far as that needs; a program
-that has nothing to undo is not touched. Of other nodes, stop the validator app
+A node of Docker Compose or in Kubernetes is stopped and started as far as that
+needs; a program that has nothing to undo is not touched. Of other nodes, stop the validator app
 and the participant first.`,
 		Example: `  # what would happen
   holdfast restore undo

@@ -19,7 +19,7 @@ import (
 
 // A validator in Kubernetes is set up and backed up by one command from outside of
 // the cluster: every connection is forwarded, the client programs' as well, and
-// the password stays in its Secret.
+// the password stays in its Secret. It is restored by one command as well.
 func TestAValidatorInKubernetes(t *testing.T) {
 	const password = "it's a \\ password"
 	s := apiserver.New(t)
@@ -30,6 +30,8 @@ func TestAValidatorInKubernetes(t *testing.T) {
 
 	t.Setenv("KUBERNETES_SERVICE_HOST", "")
 	t.Setenv("KUBECONFIG", s.Config(t, apiserver.Admin, "default"))
+	c := control(t, s, node)
+	c.serves(t)
 	w := newWorkshop(t)
 	out, code := w.run("init", "--kube", "--yes", "--recovery-key-file", "key")
 	if code != 0 {
@@ -59,6 +61,7 @@ func TestAValidatorInKubernetes(t *testing.T) {
 		t.Error("the password is shown")
 	}
 	w.does(t, "backup", "--quiet") // with what was written, once more
+	c.isRestored(t, w, node)
 	s.Delete(t, "/api/v1/namespaces/node/pods/postgres-0")
 	if out, code := w.run("backup", "--quiet"); code == 0 || !strings.Contains(out, "pods behind Service postgres is ready") {
 		t.Errorf("without its server: exit code %d\n%s", code, out)

@@ -172,7 +172,7 @@ func (c *Cluster) explain(what, namespace string, err error) error {
 	case apierrors.IsForbidden(err):
 		p.Class, p.Err = holdfast.WrongKey, errors.New("the cluster does not allow it")
 		role := "role.yaml"
-		if strings.HasSuffix(what, "/scale") {
+		if strings.HasSuffix(what, "/scale") || strings.HasSuffix(what, JournalMap) {
 			role = "role-restore.yaml"
 		}
 		p.Do = fmt.Sprintf("Give the right to %s: docs/kubernetes.md, Rights, has the smallest Role, "+

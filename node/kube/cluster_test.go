@@ -28,6 +28,7 @@ import (
 	"holdfast/internal/splicetest/apiserver"
 	"holdfast/node/kube"
 	"holdfast/secretmanager"
+	"holdfast/step"
 )
 
 // create puts the objects of an install into a cluster.
@@ -102,6 +103,35 @@ func TestACluster(t *testing.T) {
 	t.Run("nothing but the shipped Role", func(t *testing.T) { withLess(t, s) })
 	t.Run("under faults", func(t *testing.T) { underFaults(t, s, port) })
 	t.Run("recorded", func(t *testing.T) { recorded(t, s) })
+	t.Run("the Role of a restore", func(t *testing.T) { withTheRoleOfARestore(t, s) })
+}
+
+// withTheRoleOfARestore: what a restore needs besides is in its Role, and is found
+// to be missing before anything is stopped.
+func withTheRoleOfARestore(t *testing.T, s *apiserver.Server) {
+	n := kube.Node{Cluster: connect(t, s, "reader"), Namespace: "v"}
+	p := kube.Programs{Node: n}
+	survey := func() error {
+		_, err := p.Survey(t.Context(), holdfast.Set{}, time.Now(), step.Log{})
+		return err
+	}
+	if err := survey(); holdfast.ClassOf(err) != holdfast.WrongKey || !strings.Contains(err.Error(), "get deployments/scale") {
+		t.Errorf("without it: %v", err)
+	}
+	if err := n.Keep(t.Context(), "n.json", []byte("{}")); holdfast.ClassOf(err) != holdfast.WrongKey {
+		t.Errorf("without it: %v", err)
+	}
+	give(t, s, "v", "role-restore.yaml")
+	if !soon(func() bool { return survey() == nil }) {
+		t.Error(survey())
+	}
+	for _, want := range []string{"{}", "[]", ""} {
+		err := n.Keep(t.Context(), "n.json", map[bool][]byte{true: []byte(want)}[want != ""])
+		got, failed := n.Kept(t.Context(), "n.json")
+		if err != nil || failed != nil || string(got) != want {
+			t.Errorf("%v, %v, kept %q", err, failed, got)
+		}
+	}
 }
 
 func withoutRights(t *testing.T, s *apiserver.Server) {

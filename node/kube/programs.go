@@ -137,8 +137,8 @@ func (p *Programs) mayScaleBack(w Workload) []string {
 		pause = ". To pause it: `kubectl annotate application " + o.Name + " argocd.argoproj.io/skip-reconcile=true`" +
 			" in Argo CD's namespace"
 	}
-	return []string{fmt.Sprintf("%s belongs to %s, which may scale it back at any time. That does no harm: "+
-		"its database is closed until its turn has come%s", w, w.Owner(), pause)}
+	return []string{fmt.Sprintf("%s belongs to %s, which may scale it back at any time. Unless instances change names, "+
+		"that does no harm: its database is closed until its turn has come%s", w, w.Owner(), pause)}
 }
 
 // participantOf is the participant that a set is of.
@@ -219,7 +219,7 @@ type back struct {
 func (b *back) add(s step.Step) {
 	u, known := b.units[s.Of]
 	switch {
-	case s.Kind == step.Server && s.Act != step.Open:
+	case s.Kind == step.Server && s.Act != step.Open, s.Kind == step.Instance && s.Act == step.Rename:
 		b.clear()
 	case s.Kind == step.Workload && known:
 		if s.Act == step.Start && s.Replicas == 0 || u.up == (s.Act == step.Start) {

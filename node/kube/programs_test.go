@@ -44,6 +44,7 @@ type small struct {
 	back     int             // how often somebody scales up what was scaled to zero
 	status   corev1.PodPhase // of pods that are made; ready if ""
 	ends     int32           // how often a container of theirs has ended, more with each look
+	journals map[string]string
 }
 
 const participantID = "acme::1220"
@@ -162,12 +163,69 @@ func (s *small) serve(w http.ResponseWriter, r *http.Request) {
 			"kind": "Scale", "apiVersion": "autoscaling/v1",
 			"spec": map[string]int{"replicas": s.replicas[name]}, "status": map[string]any{"selector": "app=" + name},
 		}
+	case "configmaps", kube.JournalMap:
+		answer = s.journal(w, r)
 	default: // a Secret or a ConfigMap
 		w.WriteHeader(http.StatusNotFound)
 		answer = metav1.Status{TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}, Reason: metav1.StatusReasonNotFound, Code: http.StatusNotFound}
 	}
 	if err := json.NewEncoder(w).Encode(answer); err != nil {
 		s.t.Error(err)
+	}
+}
+
+// journal is the ConfigMap of journals.
+func (s *small) journal(w http.ResponseWriter, r *http.Request) any {
+	if r.Method == http.MethodPost && s.journals == nil {
+		s.journals = map[string]string{}
+	}
+	if s.journals == nil {
+		w.WriteHeader(http.StatusNotFound)
+		return metav1.Status{TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}, Reason: metav1.StatusReasonNotFound, Code: http.StatusNotFound}
+	}
+	if r.Method == http.MethodPatch {
+		var patch struct{ Data map[string]*string }
+		if err := json.NewDecoder(r.Body).Decode(&patch); err != nil {
+			s.t.Error(err)
+		}
+		for key, text := range patch.Data {
+			if delete(s.journals, key); text != nil {
+				s.journals[key] = *text
+			}
+		}
+	}
+	return corev1.ConfigMap{TypeMeta: metav1.TypeMeta{Kind: "ConfigMap", APIVersion: "v1"}, Data: s.journals}
+}
+
+// A journal is kept in the cluster, next to that of another node.
+func TestAJournalInTheCluster(t *testing.T) {
+	s, p := newSmall(t)
+	is := func(key, want string) {
+		t.Helper()
+		if text, err := p.Node.Kept(t.Context(), key); err != nil || string(text) != want {
+			t.Errorf("%s: %q, %v", key, text, err)
+		}
+	}
+	is("a.json", "")
+	if err := p.Node.Keep(t.Context(), "a.json", nil); err != nil || s.journals != nil {
+		t.Errorf("%v, %v", err, s.journals)
+	}
+	for key, text := range map[string]string{"a.json": "{}", "b.json": "[]"} {
+		s.fails = 1 // an answer is lost
+		if err := p.Node.Keep(t.Context(), key, []byte(text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	is("a.json", "{}")
+	if err := p.Node.Keep(t.Context(), "a.json", nil); err != nil {
+		t.Fatal(err)
+	}
+	is("a.json", "")
+	is("b.json", "[]")
+	s.forbids = "PATCH /" + kube.JournalMap
+	err := p.Node.Keep(t.Context(), "a.json", []byte("{}"))
+	if _, do := holdfast.Advice(err); holdfast.ClassOf(err) != holdfast.WrongKey || !strings.Contains(do, "role-restore.yaml") {
+		t.Errorf("%v\n%s", err, do)
 	}
 }
 

@@ -328,7 +328,7 @@ func (c *cluster) tiersHaveTheirRights(t *testing.T) {
 		}},
 		{install{"values", "found"}, []string{"list secrets", "list secrets other", "list secrets postgres-secrets"}},
 		{install{"restore", "given"}, []string{
-			"get deployments/scale", "get statefulsets/scale", "patch deployments/scale", "patch statefulsets/scale",
+			"create configmaps", "get deployments/scale", "get statefulsets/scale", "patch deployments/scale", "patch statefulsets/scale",
 		}},
 	} {
 		for _, o := range objects(t, renderAs(t, tier.values, tier.install)) {
