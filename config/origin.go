@@ -25,7 +25,7 @@ func (c *Config) Origins() []Origin {
 		{"cache.use", "true", "default"},
 		{"cache.limit", "512MiB", "default"},
 		{"dump.lanes", "cores, at most 4", "default"},
-		{"dump.connections", "16", "default"},
+		{"dump.connections", "3, and 2 for each lane", "default"},
 		{"dump.wait_limit", "1s", "default"},
 		{"dump.lock_wait", "2m0s", "default"},
 		{"dump.take_over", "true", "default"},

@@ -34,7 +34,7 @@ type Dumper struct {
 // Options tune a dump.
 type Options struct {
 	Lanes         int           // tables and segments read at once, in a small database one; 0 means as many as cores, at most 4
-	Connections   int           // the most to open at once; 0 means 16
+	Connections   int           // the most to open at once; 0 means 3, and 2 for each lane
 	SegmentBlocks int64         // heap blocks per segment; 0 means 2048, 16 MiB
 	StripBlocks   int64         // heap blocks per strip; 0 means 256, 2 MiB
 	WaitLimit     time.Duration // the longest a session of the node may wait behind us; 0 means 1 s
@@ -46,6 +46,10 @@ type Options struct {
 	Audit         float64       // the share of what is taken over that is read all the same; 0 means 0.01
 	Events        event.Listener
 }
+
+// others are the sessions besides those of the lanes: control, exporter, and who reads
+// summaries of the log.
+const others = 3
 
 func (o Options) complete() Options {
 	def := func(v *int, d int) {
@@ -59,7 +63,7 @@ func (o Options) complete() Options {
 		}
 	}
 	def(&o.Lanes, min(4, runtime.NumCPU()))
-	def(&o.Connections, 16)
+	def(&o.Connections, others+2*o.Lanes)
 	if o.SegmentBlocks <= 0 {
 		o.SegmentBlocks = 2048
 	}

@@ -98,7 +98,6 @@ func (r *run) trySnap(ctx context.Context) (again bool, err error) {
 	if r.tables, err = tables(ctx, r.ctl); err != nil {
 		return fail(err)
 	}
-	const others = 3                     // control, exporter, and who reads summaries of the log
 	const blockBytes, least = 8 << 10, 4 // files
 	segment := r.Options.SegmentBlocks * blockBytes
 	lanes := r.Options.Lanes
