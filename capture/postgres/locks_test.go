@@ -374,8 +374,22 @@ func TestLocksGoBackAsSoonAsTheirTablesAreDone(t *testing.T) {
 	const locked = `SELECT coalesce(string_agg(DISTINCT relation::regclass::text, ' ' ORDER BY relation::regclass::text), '')
 		FROM pg_locks l JOIN pg_stat_activity a USING (pid) JOIN pg_class c ON c.oid = l.relation
 		WHERE a.application_name ~ '^holdfast' AND c.relnamespace = 'public'::regnamespace AND l.mode = 'AccessShareLock' AND c.relkind = 'r'`
+	for _, c := range []struct {
+		connections int
+		held        string // while the largest is read
+	}{{0, "large parted_1 parted_2"}, {16, "parted_2"}} {
+		locksGoBack(t, s, c.connections, c.held, locked)
+	}
+	nothingLeft(t, server)
+}
+
+// locksGoBack captures with so many connections. While the largest table is read,
+// only those are locked.
+func locksGoBack(t *testing.T, s source, connections int, held, locked string) {
+	t.Helper()
 	var atSnapshot string
 	o := quick
+	o.Connections = connections
 	o.Events = whenSnapped(func() { atSnapshot = one[string](t, s.dsn, locked) })
 	var once sync.Once
 	out := hooked{folder(t.TempDir()), func(_ context.Context, name string) {
@@ -385,11 +399,11 @@ func TestLocksGoBackAsSoonAsTheirTablesAreDone(t *testing.T) {
 		once.Do(func() {
 			var now string
 			for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
-				if now = one[string](t, s.dsn, locked); now == "parted_2" {
+				if now = one[string](t, s.dsn, locked); now == held {
 					return
 				}
 			}
-			t.Errorf("while parted_2 alone is read, locks are held on %s", now)
+			t.Errorf("with %d connections: while parted_2 is read, locks are held on %s; want %s", connections, now, held)
 		})
 	}}
 	if _, err := dumper(t, s, o).Capture(t.Context(), component(s), clock(), out, holdfast.Earlier{}); err != nil {
@@ -398,7 +412,6 @@ func TestLocksGoBackAsSoonAsTheirTablesAreDone(t *testing.T) {
 	if want := "a_small b_small large parted_1 parted_2 z_small"; atSnapshot != want {
 		t.Errorf("at the snapshot locks were held on %s; every table is %s", atSnapshot, want)
 	}
-	nothingLeft(t, server)
 }
 
 func TestACancelledDumpLetsGo(t *testing.T) {
