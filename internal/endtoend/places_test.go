@@ -133,7 +133,9 @@ func tellStory(t *testing.T, store storetest.Store, bad badWire) {
 		Repository: openAt(t, behind.Place, through),
 		noOwner:    true,
 	}
-	if bad.fault != storetest.HalfOpen {
+	if bad.fault == storetest.HalfOpen {
+		elsewhere.restoreFails(t, behind, front, bad, loaded.ID)
+	} else {
 		front.Disturb(bad.fault, 8<<10, 2)
 	}
 	if splicetest.Long() {
@@ -169,6 +171,24 @@ func (b *bed) fails(
 	}
 }
 
+// restoreFails restores while the wire goes bad.
+func (p parts) restoreFails(
+	t *testing.T, behind storetest.Store, front *storetest.Front, bad badWire, id holdfast.SetID,
+) {
+	t.Helper()
+	p.Repository = openAt(t, behind.Place, repository.By(behind.Access))
+	set, files := p.find(t, id)
+	plan, err := restore.Make(t.Context(), p.target(), set, restore.Options{OnlyProve: true}, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	front.Disturb(bad.fault, 2<<10, 0)
+	began := time.Now()
+	_, err = restore.Apply(t.Context(), p.target(), plan, set, files, nil)
+	judgeEnd(t, "the restore", bad, began, err)
+	front.Disturb(storetest.Passes, 0, 0)
+}
+
 // judgeEnd judges how something ended that went over a bad wire.
 func judgeEnd(t *testing.T, what string, bad badWire, began time.Time, err error) {
 	t.Helper()
@@ -182,7 +202,7 @@ func judgeEnd(t *testing.T, what string, bad badWire, began time.Time, err error
 	}
 	if err == nil {
 		t.Errorf("%s came to its end though its bytes went nowhere", what)
-	} else if !strings.Contains(err.Error(), "does not answer") {
+	} else if !strings.Contains(err.Error(), "no answer within") {
 		t.Errorf("%s blames something else: %v", what, err)
 	}
 }
