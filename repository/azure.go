@@ -65,9 +65,14 @@ func azureContainer(ctx context.Context, at place.Place, a Access) (*container.C
 	return container.NewClient(address, identity, o)
 }
 
+// azureLogin reaches Microsoft's login; nil: as Azure's own clients do.
+var azureLogin policy.Transporter
+
 // anyOfAzure is the identity that Azure's own chain finds.
 func anyOfAzure(ctx context.Context) (azcore.TokenCredential, error) {
-	identity, err := azidentity.NewDefaultAzureCredential(nil)
+	identity, err := azidentity.NewDefaultAzureCredential(&azidentity.DefaultAzureCredentialOptions{
+		ClientOptions: azcore.ClientOptions{Transport: azureLogin},
+	})
 	if err == nil {
 		_, err = identity.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{"https://storage.azure.com/.default"}})
 	}

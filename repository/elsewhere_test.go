@@ -72,8 +72,8 @@ func TestEveryPlaceKeepsSets(t *testing.T) {
 	})
 }
 
-// A machine with an identity of its own needs no credentials in a file, and one
-// without any is named.
+// A machine or a pod with an identity of its own needs no credentials in a file, and
+// one without any is named.
 func TestAzureByTheIdentityOfTheMachine(t *testing.T) {
 	s := storetest.AzureIdentity(t)
 	t.Run("of another machine", func(t *testing.T) {
@@ -84,6 +84,18 @@ func TestAzureByTheIdentityOfTheMachine(t *testing.T) {
 	if list := sets(t, open(t, s.Place, repository.By(s.Access)), ""); len(list) != 0 {
 		t.Errorf("there are sets: %v", list)
 	}
+	t.Run("of its workload", func(t *testing.T) {
+		t.Setenv("IDENTITY_HEADER", "another-machine")
+		login, token := storetest.AzureWorkload(t)
+		defer repository.SetAzureLogin(login)()
+		if list := sets(t, open(t, s.Place, repository.By(s.Access)), ""); len(list) != 0 {
+			t.Errorf("there are sets: %v", list)
+		}
+		if err := os.WriteFile(token, []byte("of another cluster"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		named(t, "a pod of another cluster", s.Place, s.Access, "no credentials for azblob")
+	})
 }
 
 func TestAzureByASignature(t *testing.T) {

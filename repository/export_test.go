@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/kopia/kopia/repo/blob"
 	"github.com/kopia/kopia/repo/content"
@@ -151,6 +152,13 @@ func SetTimes(open, quiet time.Duration) (undo func()) {
 	a, b, c := openTime, quietTime, slowest
 	openTime, quietTime, slowest = open, quiet, 64<<20
 	return func() { openTime, quietTime, slowest = a, b, c }
+}
+
+// SetAzureLogin says what stands in for Microsoft's login.
+func SetAzureLogin(login policy.Transporter) (undo func()) {
+	before := azureLogin
+	azureLogin = login
+	return func() { azureLogin = before }
 }
 
 // Explain is what a repository says of an error.

@@ -194,13 +194,7 @@ func managedIdentity(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	at := time.Now()
-	token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{
-		"aud": "https://storage.azure.com",
-		"iss": "https://sts.windows.net/00000000-0000-0000-0000-000000000000/",
-		"iat": at.Add(-time.Minute).Unix(),
-		"nbf": at.Add(-time.Minute).Unix(),
-		"exp": at.Add(time.Hour).Unix(),
-	}).SignedString([]byte(SecretKey))
+	token, err := azureToken(at)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
@@ -212,6 +206,87 @@ func managedIdentity(w http.ResponseWriter, r *http.Request) {
 		"resource":     r.URL.Query().Get("resource"),
 		"token_type":   "Bearer",
 	})
+}
+
+// azureToken is one that Azurite reads.
+func azureToken(at time.Time) (string, error) {
+	return jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{
+		"aud": "https://storage.azure.com",
+		"iss": "https://sts.windows.net/00000000-0000-0000-0000-000000000000/",
+		"iat": at.Add(-time.Minute).Unix(),
+		"nbf": at.Add(-time.Minute).Unix(),
+		"exp": at.Add(time.Hour).Unix(),
+	}).SignedString([]byte(SecretKey))
+}
+
+// What a pod of Azure's Kubernetes is.
+const (
+	workload     = "11111111-1111-1111-1111-111111111111"
+	tenant       = "22222222-2222-2222-2222-222222222222"
+	clusterToken = "canary-the-token-of-the-cluster"
+)
+
+// AzureWorkload gives this process the workload identity of a pod of Azure's
+// Kubernetes: variables, and a file with the cluster's token. The client reaches
+// what stands in for Microsoft's login, whatever the address: it gives a token of
+// the storage for the cluster's.
+func AzureWorkload(t testing.TB) (login *http.Client, tokenFile string) {
+	t.Helper()
+	tokenFile = filepath.Join(t.TempDir(), "token")
+	write(t, tokenFile, clusterToken)
+	t.Setenv("AZURE_CLIENT_ID", workload)
+	t.Setenv("AZURE_TENANT_ID", tenant)
+	t.Setenv("AZURE_FEDERATED_TOKEN_FILE", tokenFile)
+	return &http.Client{Transport: answers(azureLogin)}, tokenFile
+}
+
+// answers takes requests to any host to a handler.
+type answers http.HandlerFunc
+
+// RoundTrip implements http.RoundTripper.
+func (a answers) RoundTrip(r *http.Request) (*http.Response, error) {
+	w := httptest.NewRecorder()
+	a(w, r)
+	return w.Result(), nil
+}
+
+// azureLogin answers as Microsoft's login does.
+func azureLogin(w http.ResponseWriter, r *http.Request) {
+	const host = "login.microsoftonline.com"
+	const base = "https://" + host + "/" + tenant
+	var answer any
+	switch {
+	case strings.HasSuffix(r.URL.Path, "/discovery/instance"):
+		answer = map[string]any{
+			"tenant_discovery_endpoint": base + "/v2.0/.well-known/openid-configuration",
+			"metadata": []map[string]any{
+				{"preferred_network": host, "preferred_cache": host, "aliases": []string{host}},
+			},
+		}
+	case strings.HasSuffix(r.URL.Path, "/openid-configuration"):
+		answer = map[string]any{
+			"authorization_endpoint": base + "/oauth2/v2.0/authorize",
+			"token_endpoint":         base + "/oauth2/v2.0/token",
+			"issuer":                 base + "/v2.0",
+		}
+	case r.URL.Path != "/"+tenant+"/oauth2/v2.0/token":
+		http.NotFound(w, r)
+		return
+	case r.PostFormValue("client_id") != workload || r.PostFormValue("client_assertion") != clusterToken ||
+		!strings.HasPrefix(r.PostFormValue("scope"), "https://storage.azure.com/.default"):
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusUnauthorized)
+		answer = map[string]any{"error": "invalid_client"}
+	default:
+		token, err := azureToken(time.Now())
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		answer = map[string]any{"access_token": token, "expires_in": 3600, "token_type": "Bearer"}
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(answer)
 }
 
 // deleteAllOfGCS deletes every object of a bucket of fake-gcs-server.
