@@ -150,6 +150,9 @@ func blobs(t testing.TB, at place.Place, prefix blob.ID) []blob.Metadata {
 	if err != nil {
 		t.Fatal(err)
 	}
+	for i := range list {
+		list[i].Timestamp = list[i].Timestamp.UTC() // a server's GMT is another zone each time, and compares so
+	}
 	slices.SortFunc(list, func(a, b blob.Metadata) int { return cmp.Compare(a.BlobID, b.BlobID) })
 	return list
 }
