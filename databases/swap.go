@@ -87,8 +87,12 @@ func serverOn(ctx context.Context, t libpq.Address, application string) (Server,
 		}
 		first = errors.Join(first, err)
 	}
-	return Server{}, nil, &holdfast.Problem{Class: holdfast.Refused, What: "cannot connect to database postgres or template1", Err: first,
-		Why: "A database cannot be renamed from within.", Do: "As a superuser: GRANT CONNECT ON DATABASE postgres TO the user of this connection; then repeat the command."}
+	return Server{}, nil, &holdfast.Problem{
+		Class: holdfast.Refused, What: "cannot connect to database postgres or template1", Err: first,
+		Why: "A database cannot be renamed from within.",
+		Do: "As a superuser: GRANT CONNECT ON DATABASE postgres TO the user of this connection; " +
+			"then repeat the command.",
+	}
 }
 
 func (s Server) connect(ctx context.Context) (*pgx.Conn, error) {

@@ -33,7 +33,7 @@ type Dumper struct {
 
 // Options tune a dump.
 type Options struct {
-	Lanes         int           // tables and segments read at once, in a small database one; 0 means as many as cores, at most 4
+	Lanes         int           // tables and segments read at once, one in a small database; 0: one per core, at most 4
 	Connections   int           // the most to open at once; 0 means 3, and 2 for each lane
 	SegmentBlocks int64         // heap blocks per segment; 0 means 2048, 16 MiB
 	StripBlocks   int64         // heap blocks per strip; 0 means 256, 2 MiB
@@ -47,9 +47,9 @@ type Options struct {
 	Events        event.Listener
 }
 
-// others are the sessions besides those of the lanes: control, exporter, and who reads
+// besidesLanes are the sessions that no lane has: control, exporter, and who reads
 // summaries of the log.
-const others = 3
+const besidesLanes = 3
 
 func (o Options) complete() Options {
 	def := func(v *int, d int) {
@@ -63,7 +63,7 @@ func (o Options) complete() Options {
 		}
 	}
 	def(&o.Lanes, min(4, runtime.NumCPU()))
-	def(&o.Connections, others+2*o.Lanes)
+	def(&o.Connections, besidesLanes+2*o.Lanes)
 	if o.SegmentBlocks <= 0 {
 		o.SegmentBlocks = 2048
 	}

@@ -104,7 +104,7 @@ func (r *run) trySnap(ctx context.Context) (again bool, err error) {
 	if size(r.tables) <= segment { // a second session costs more than it reads
 		lanes = 1
 	}
-	perLane := (r.Options.Connections - others) / lanes
+	perLane := (r.Options.Connections - besidesLanes) / lanes
 	r.groups = groups(r.tables, r.Options.SegmentBlocks, max(perLane, 2), least*segment)
 	r.leases = make([][]*lease, lanes)
 	opening, openCtx := errgroup.WithContext(ctx)

@@ -88,7 +88,9 @@ func (b *bench) counted(ctx context.Context, run func() error) (sessions []strin
 	all := map[string]string{"on": "all", "off": "none"}
 	logging := func(on string) error {
 		for _, sql := range []string{
-			"ALTER SYSTEM SET log_connections = " + on, "ALTER SYSTEM SET log_statement = '" + all[on] + "'", "SELECT pg_reload_conf()",
+			"ALTER SYSTEM SET log_connections = " + on,
+			"ALTER SYSTEM SET log_statement = '" + all[on] + "'",
+			"SELECT pg_reload_conf()",
 		} {
 			if err := b.node.Participant.Exec(ctx, "postgres", sql); err != nil {
 				return err

@@ -27,7 +27,9 @@ func (b *bench) newRepository(ctx context.Context, name, dsn, tools string, flag
 }
 
 // newRepositoryIn is the same with the repository in another place.
-func (b *bench) newRepositoryIn(ctx context.Context, name, where, dsn, tools string, flags ...string) (repository, error) {
+func (b *bench) newRepositoryIn(
+	ctx context.Context, name, where, dsn, tools string, flags ...string,
+) (repository, error) {
 	r := repository{b.holdfast, filepath.Join(b.dir, name)}
 	if err := os.MkdirAll(r.dir, 0o700); err != nil {
 		return r, err

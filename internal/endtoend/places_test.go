@@ -48,7 +48,7 @@ var wires = []badWire{
 // are taken under write load; the server is killed by its pid in the middle of one, and
 // started again; the next run takes up what was stored and indexed; every set that is
 // listed reads whole; the node is destroyed, and comes back equal on a machine that
-// has the place and the password alone. The short form tells it of one server behind one
+// has the place and the password alone. The short form does it with one server behind one
 // wire that a run comes through, by chance.
 func TestTheWholeStoryInEveryPlace(t *testing.T) {
 	through := slices.IndexFunc(wires, func(w badWire) bool { return w.fails })

@@ -62,7 +62,8 @@ func (n Node) Keep(ctx context.Context, key string, text []byte) error {
 		case apierrors.IsRequestEntityTooLargeError(err) || apierrors.IsInvalid(err):
 			return &holdfast.Problem{
 				Class: holdfast.Failed, What: "the journal does not fit into ConfigMap " + JournalMap, Err: err,
-				Do: "Run the restore where the directory of holdfast.yaml can be written to.",
+				Why: "Nobody would know what an interrupted restore has stopped and renamed.",
+				Do:  "Run the restore where the directory of holdfast.yaml can be written to.",
 			}
 		}
 		return n.Cluster.explain("patch configmaps "+JournalMap, n.Namespace, err)

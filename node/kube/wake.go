@@ -215,8 +215,8 @@ func unready(pod corev1.Pod) error {
 			said = strings.TrimSpace(fmt.Sprintf("it ended with exit code %d %s", last.ExitCode, last.Message))
 		}
 		if waits := c.State.Waiting; waits != nil && (said != "" || waits.Reason != "PodInitializing") {
-			return fmt.Errorf("container %s of pod %s waits: %s", c.Name, pod.Name,
-				strings.Join(slices.DeleteFunc([]string{waits.Reason, waits.Message, said}, func(s string) bool { return s == "" }), "; "))
+			known := slices.DeleteFunc([]string{waits.Reason, waits.Message, said}, func(s string) bool { return s == "" })
+			return fmt.Errorf("container %s of pod %s waits: %s", c.Name, pod.Name, strings.Join(known, "; "))
 		}
 	}
 	for _, c := range pod.Status.Conditions {
