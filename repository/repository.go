@@ -66,10 +66,17 @@ func (r *Repository) Still(ctx context.Context) (*Repository, error) {
 	if err := r.refresh(ctx); err != nil {
 		return nil, err
 	}
+	return r.AsFound(), nil
+}
+
+// AsFound is the repository as it was when it was opened, or last looked at: to open
+// it lists what there is, and whoever opens it to read needs no second look. As Still,
+// it is for reading, and is not closed.
+func (r *Repository) AsFound() *Repository {
 	return &Repository{
 		Patience: r.Patience, Events: r.Events, Hide: r.Hide,
 		location: r.location, stored: r.stored, cache: r.cache, password: r.password, rep: r.rep, still: true,
-	}, nil
+	}
 }
 
 // Create makes an empty repository in a place, encrypted under password, and

@@ -73,9 +73,11 @@ func fillSets(t *testing.T, at place.Place, password holdfast.Secret, n int) {
 	fillSetsAs(t, at, password, n, holdfast.Unproven)
 }
 
-func fillSetsAs(t *testing.T, at place.Place, password holdfast.Secret, n int, state holdfast.State) {
+func fillSetsAs(
+	t *testing.T, at place.Place, password holdfast.Secret, n int, state holdfast.State, options ...repository.Option,
+) {
 	t.Helper()
-	r, err := repository.Open(t.Context(), at, password)
+	r, err := repository.Open(t.Context(), at, password, options...)
 	if err != nil {
 		t.Fatal(err)
 	}

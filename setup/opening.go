@@ -23,7 +23,14 @@ type Opening struct {
 
 // open begins to open the repository, unless that has begun.
 func (p *Parts) open(ctx context.Context) *Opening {
+	o, _ := p.begin(ctx)
+	return o
+}
+
+// begin is open, and says whether the opening has begun with this call.
+func (p *Parts) begin(ctx context.Context) (_ *Opening, begins bool) {
 	p.once.Do(func() {
+		begins = true
 		o := &Opening{done: make(chan struct{})}
 		p.opening = o
 		go func() {
@@ -38,7 +45,7 @@ func (p *Parts) open(ctx context.Context) *Opening {
 			}
 		}()
 	})
-	return p.opening
+	return p.opening, begins
 }
 
 // whileOpening runs fn while the repository is being opened, and ends it when
@@ -64,11 +71,16 @@ func (o *Opening) wait() (*repository.Repository, error) {
 	return o.r, o.err
 }
 
-// still is the repository as it is now, for reads that belong together.
+// still is the repository as it is now, for reads that belong together. What an
+// opening that begins here finds is as it is now.
 func (p *Parts) still(ctx context.Context) (*repository.Repository, error) {
-	r, err := p.Repository(ctx)
-	if err != nil {
+	o, begins := p.begin(ctx)
+	r, err := o.wait()
+	switch {
+	case err != nil:
 		return nil, err
+	case begins:
+		return r.AsFound(), nil
 	}
 	return r.Still(ctx)
 }

@@ -22,14 +22,7 @@ func TestRightsInPlacesAreTried(t *testing.T) {
 	second := s.Place
 	second.Path += "/second"
 	access := func(role string, at place.Place) string {
-		for name, secret := range map[string]holdfast.SecretFunc{"ID": roles[role].ID, "KEY": roles[role].Secret} {
-			value, err := secret(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Setenv(strings.ToUpper(role)+"_"+name, value.Reveal())
-		}
-		return fmt.Sprintf("{path: %q, access: {id: env:%[2]s_ID, secret: env:%[2]s_KEY}", at, strings.ToUpper(role))
+		return fmt.Sprintf("{path: %q, access: %s", at, credentials(t, roles[role], strings.ToUpper(role)))
 	}
 	text := strings.Replace(least, "{path: repository,", access("recovery", s.Place)+",", 1) +
 		"copies:\n  - " + access("node", second) + "}\n"
@@ -54,17 +47,10 @@ func TestRightsInPlacesAreTried(t *testing.T) {
 // and judged by what is recorded and by what is there.
 func TestLocksAreObserved(t *testing.T) {
 	s, roles := storetest.S3LockedRoles(t, map[string]string{"keeper": storetest.Policy("s3-keeper.json")})
-	for name, secret := range map[string]holdfast.SecretFunc{"ID": roles["keeper"].ID, "KEY": roles["keeper"].Secret} {
-		value, err := secret(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Setenv("KEEPER_"+name, value.Reveal())
-	}
 	t.Setenv("LOCKS_PASSWORD", "canary")
 	second := s.Place
 	second.Path += "/second"
-	access := "access: {id: env:KEEPER_ID, secret: env:KEEPER_KEY}"
+	access := "access: " + credentials(t, roles["keeper"], "KEEPER")
 	text := strings.Replace(least, "{path: repository, password: file:password}", fmt.Sprintf("{path: %q, password: env:LOCKS_PASSWORD, %s}", s.Place, access), 1) +
 		fmt.Sprintf("copies:\n  - {path: %q, lock: 'compliance:3d', %s}\n", second, access)
 	p, err := Open(parsed(t, text), Options{})
