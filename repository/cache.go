@@ -34,6 +34,11 @@ var cachedBlob = regexp.MustCompile("^" + cachedName + "$")
 // relist is how long a list of the place is believed.
 const relist = 5 * time.Minute
 
+// singly is how many packs a place is asked about one by one before it lists all that
+// it has. A list of sets needs a dozen. A list of a year's packs is three requests, one
+// after the other, of which each costs as much as twelve questions and takes as long.
+const singly = 16
+
 // cached is a storage that keeps packs of metadata and indexes in files. A blob is
 // fetched whole, once. The place says which blobs there are, and when each was
 // stored: one that was deleted, replaced or put back there is never read from a
@@ -46,6 +51,7 @@ type cached struct {
 
 	mu     sync.Mutex
 	listed time.Time // all packs
+	asked  int       // packs that the place was asked about since
 	known  map[blob.ID]listedBlob
 }
 
@@ -105,13 +111,13 @@ func (c *cached) fetch(ctx context.Context, m blob.Metadata) error {
 	return c.files.write(m, b.Bytes())
 }
 
-// metadata is what the place says of a blob: in a list, or by itself if it was
-// stored since.
+// metadata is what the place says of a blob: by itself, or in a list once it was asked
+// about many.
 func (c *cached) metadata(ctx context.Context, id blob.ID) (blob.Metadata, error) {
 	if m, known := c.recall(id); known {
 		return m, nil
 	}
-	if id[0] == 'q' {
+	if id[0] == 'q' && c.many() {
 		if err := c.list(ctx); err != nil {
 			return blob.Metadata{}, err
 		}
@@ -124,6 +130,15 @@ func (c *cached) metadata(ctx context.Context, id blob.ID) (blob.Metadata, error
 		c.note(m, time.Now())
 	}
 	return m, err
+}
+
+// many counts a question about a pack, and reports whether a list of all is worth its
+// requests.
+func (c *cached) many() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.asked++
+	return c.asked > singly
 }
 
 // recall is what the place said of a blob lately.
@@ -156,7 +171,7 @@ func (c *cached) list(ctx context.Context) error {
 		}
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		c.listed = began
+		c.listed, c.asked = began, 0
 		maps.DeleteFunc(c.known, func(_ blob.ID, m listedBlob) bool { return began.Sub(m.at) > relist })
 		return nil, nil //nolint:nilnil // as above
 	})

@@ -17,6 +17,9 @@ import (
 	"holdfast/place"
 )
 
+// Singly is how many packs a place is asked about before it lists them.
+const Singly = singly
+
 // SetCheckpoint makes the sessions of this process write their index after so
 // many bytes.
 func SetCheckpoint(bytes int64) (undo func()) {
@@ -31,6 +34,14 @@ func SetPatience(d time.Duration) time.Duration {
 	old := patience
 	patience = d
 	return old
+}
+
+// SetSlowest sets how many bytes a second a place has to give, for what is opened
+// after it.
+func SetSlowest(bytes int64) (undo func()) {
+	old := slowest
+	slowest = bytes
+	return func() { slowest = old }
 }
 
 // DamageList flips a bit in every piece of the list of sets.
