@@ -115,3 +115,19 @@ func (a *readahead) Close() error {
 	a.piece = nil
 	return nil
 }
+
+// explained is a file whose reads say what failed as its opening does. Most of a file
+// is read long after it was opened.
+type explained struct {
+	io.ReadCloser
+	explain func(error) error
+}
+
+// Read implements io.Reader.
+func (f explained) Read(p []byte) (int, error) {
+	n, err := f.ReadCloser.Read(p)
+	if err == nil || err == io.EOF { //nolint:errorlint // a reader's EOF is bare
+		return n, err
+	}
+	return n, f.explain(err)
+}

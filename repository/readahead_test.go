@@ -5,9 +5,13 @@ import (
 	"context"
 	"errors"
 	"io"
+	"strings"
 	"testing"
+	"time"
 
 	"holdfast"
+	"holdfast/internal/storetest"
+	"holdfast/repository"
 )
 
 // A file is read with readahead. Its reader may stop in the middle, cancel, or
@@ -56,11 +60,50 @@ func TestReadaheadEndsWithItsReader(t *testing.T) {
 		for _, id := range names(t, at, "p") {
 			removeBlob(t, at, id)
 		}
-		if _, err := io.ReadAll(in); err == nil {
-			t.Error("read to the end, with the data gone")
+		if _, err := io.ReadAll(in); err == nil || !strings.Contains(err.Error(), "read app/rows.copy from repository") {
+			t.Errorf("read to the end, with the data gone: %v", err)
 		}
 		_ = in.Close()
 	})
+}
+
+// Most of a file is read long after it was opened. A server that falls silent
+// meanwhile is named, and is no fault of the set.
+func TestAFileWhoseServerFallsSilent(t *testing.T) {
+	password := holdfast.NewSecret("canary")
+	server := storetest.S3(t)
+	if err := repository.Create(t.Context(), server.Place, password, repository.By(server.Access)); err != nil {
+		t.Fatal(err)
+	}
+	behind, front := server.Behind(t)
+	behind.Access.Silence = time.Second
+	defer repository.SetSlowest(8 << 20)()
+	r, err := repository.Open(t.Context(), behind.Place, password, repository.By(behind.Access))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = r.Close(context.WithoutCancel(t.Context())) }()
+	if err := store(t.Context(), r, aSet("n", 1, holdfast.Proven, "app/rows.copy"),
+		map[string][]byte{"app/rows.copy": random(42, 20<<20)}); err != nil {
+		t.Fatal(err)
+	}
+	_, files, err := r.Latest(t.Context(), "n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := opened(t.Context(), t, files)
+	defer func() { _ = in.Close() }()
+	if _, err := io.ReadFull(in, make([]byte, 1<<20)); err != nil {
+		t.Fatal(err)
+	}
+	front.Disturb(storetest.HalfOpen, 0, 0)
+	_, err = io.ReadAll(in)
+	front.Disturb(storetest.Passes, 0, 0)
+	_, do := holdfast.Advice(err)
+	want := "read app/rows.copy from repository " + behind.Place.String() + ": the server does not answer"
+	if holdfast.ClassOf(err) != holdfast.Unreachable || !strings.Contains(err.Error(), want) || do == "" {
+		t.Errorf("%v (%s): %s", err, holdfast.ClassOf(err), do)
+	}
 }
 
 func opened(ctx context.Context, t *testing.T, files holdfast.Files) io.ReadCloser {

@@ -36,6 +36,7 @@ func refusal(what string, err error) error {
 		p.What += ": there is no such bucket"
 		p.Do = "Create the bucket, or correct repository.path. To try again: `holdfast config check --live`."
 	case errors.As(err, &network) || errors.As(err, new(grace.Late)):
+		p.Class = holdfast.Unreachable
 		p.What += ": the server does not answer"
 		p.Why = "Until it does, no set can be stored or read."
 		p.Do = "Check the server, the network and repository.path. To try again: `holdfast config check --live`."

@@ -323,9 +323,10 @@ func (s *Stored) Open(ctx context.Context, name string) (io.ReadCloser, error) {
 			What:  fmt.Sprintf("set %s has no file %s", s.Set.ID, name),
 		}
 	}
+	doing := "read " + name + " from"
 	in, err := openReadahead(ctx, s.r.rep, id)
 	if err != nil {
-		return nil, s.r.location.explain("read "+name+" from", err)
+		return nil, s.r.location.explain(doing, err)
 	}
-	return in, nil
+	return explained{in, func(err error) error { return s.r.location.explain(doing, err) }}, nil
 }

@@ -298,7 +298,8 @@ func (p *Parts) observeCopy(ctx context.Context, second config.Copy, password ho
 	if err == nil {
 		return found
 	}
-	if _, local := at.Local(); !local && holdfast.ClassOf(err) == holdfast.Failed {
+	class := holdfast.ClassOf(err)
+	if _, local := at.Local(); !local && (class == holdfast.Failed || class == holdfast.Unreachable) {
 		found.Unknown = err.Error() // whether there is a copy is unknown while its place does not answer
 	} else {
 		found.Problem = err.Error()

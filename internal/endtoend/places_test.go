@@ -186,6 +186,10 @@ func (p parts) restoreFails(
 	began := time.Now()
 	_, err = restore.Apply(t.Context(), p.target(), plan, set, files, nil)
 	judgeEnd(t, "the restore", bad, began, err)
+	if _, do := holdfast.Advice(err); holdfast.ClassOf(err) != holdfast.Unreachable ||
+		!strings.Contains(err.Error(), behind.Place.String()) || !strings.Contains(do, "holdfast config check --live") {
+		t.Errorf("the restore names neither the place nor what to type: %v: %s", err, do)
+	}
 	front.Disturb(storetest.Passes, 0, 0)
 }
 
