@@ -110,7 +110,7 @@ func (b *bench) incremental(ctx context.Context) (tools []increment, err error) 
 	if _, err := exec.LookPath("pgbackrest"); err == nil {
 		tools = append(tools, b.pgBackRest())
 	} else {
-		b.note("pgBackRest is left out: it is not installed (apt-get install pgbackrest)")
+		b.note("pgBackRest is left out: it is not installed (internal/testbed/peers.sh)")
 	}
 	if major, _ := strconv.Atoi(b.node.Participant.Version.Major); major < 17 {
 		b.note("pg_basebackup --incremental is left out: the server is Postgres %d (-postgres 17)", major)
@@ -188,11 +188,13 @@ func (b *bench) pgBackRest() increment {
 			"--pg1-path=" + server.Data(), "--pg1-socket-path=" + server.Socket(),
 			"--pg1-port=" + strconv.Itoa(server.Port()), "--pg1-user=postgres",
 			"--repo1-path=" + filepath.Join(dir, "repository"), "--lock-path=" + filepath.Join(dir, "lock"),
-			"--spool-path=" + filepath.Join(dir, "spool"), "--process-max=2",
-		}, args...)}
+		}, args...), env: []string{"PGBACKREST_ALLOW_ROOT=y"}} // an option that 2.45 does not know
 	}
 	backup := func(dir, kind string) []command {
-		more := []string{"--type=" + kind, "--repo1-bundle", "--repo1-retention-full=9", "--start-fast", "--no-archive-check", "backup"}
+		more := []string{
+			"--type=" + kind, "--process-max=2", "--repo1-bundle", "--repo1-retention-full=9", "--start-fast",
+			"--no-archive-check", "backup",
+		}
 		if b.blocks() {
 			more = append([]string{"--repo1-block"}, more...)
 		}
