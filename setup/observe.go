@@ -106,9 +106,9 @@ func declared(c *config.Config) check.Declared {
 	return d
 }
 
-// shelf is the repository as a check looks at it.
+// shelf is the repository as a check looks at it: all that it reads is of one moment.
 func (p *Parts) shelf(ctx context.Context) (gather.Repository, error) {
-	r, err := p.Repository(ctx)
+	r, err := p.still(ctx)
 	return shelf{r, p.Node.Name}, err
 }
 
