@@ -345,12 +345,13 @@ func vanished(t *testing.T, at place.Place, b *watched) string {
 // A storage that goes away is not taken for damage.
 func TestAStorageThatGoesAwayIsNotDamage(t *testing.T) {
 	everywhere(t, func(t *testing.T, s *site) {
-		defer repository.SetPatience(repository.SetPatience(300 * time.Millisecond))
 		at := two(t, s)
 		_, i := inspected(t, at)
 		read := 0
 		err := i.ReadRest(t.Context(), func(int64, *stored.Damage) error {
 			if read++; read == 3 {
+				usual := repository.SetPatience(300 * time.Millisecond) // a busy server may need more
+				t.Cleanup(func() { repository.SetPatience(usual) })
 				return s.goAway(at)
 			}
 			return os.WriteFile(filepath.Join(t.TempDir(), "x"), nil, 0o600)
