@@ -69,8 +69,9 @@ type TakenOver struct {
 	// Audited are bytes that would have been taken over, and were read to see whether
 	// they are the same.
 	Audited int64 `json:"bytes_audited"`
-	// Unwritten are bytes of ranges of which no block was written since, as the
-	// server's summaries of its write-ahead log say: no row was asked about.
+	// Unwritten are bytes of ranges that nobody wrote to since: no transaction wrote
+	// anything on the server, or its summaries of the write-ahead log say so. No row was
+	// asked about.
 	Unwritten int64 `json:"bytes_unwritten,omitempty"`
 	// Schema says that the schema is the earlier set's as well.
 	Schema bool `json:"schema,omitempty"`
@@ -94,6 +95,9 @@ type Earlier struct {
 	Part   Part   // of the component that is captured
 	Files  Files  // of that set
 	Splice Splice // nil: everything is read
+	// Own are numbers of transactions that the captures of that set took for themselves
+	// and wrote nothing with.
+	Own []uint64
 }
 
 // Captured is one component that a capture stands for, and what its database
@@ -177,6 +181,17 @@ type Part struct {
 func (p Part) atOnce(other Part) bool {
 	a, b := p.Lifted, other.Lifted
 	return p.at == other.at || a != nil && b != nil && a.Keeper == b.Keeper && a.Snapshot == b.Snapshot
+}
+
+// OwnTransactions are the numbers of transactions that the captures of the set took for
+// themselves, and wrote nothing with.
+func (s Set) OwnTransactions() (own []uint64) {
+	for _, part := range s.Parts() {
+		if part.Ground != nil && part.Ground.Own != 0 {
+			own = append(own, part.Ground.Own)
+		}
+	}
+	return own
 }
 
 // Parts lists the components of the set in the order of its captures.

@@ -102,12 +102,7 @@ func (w wish) with(found []string, now time.Time) wish {
 // untouched says whether nothing at all has changed in the node's databases since
 // the set was taken, by one question to each.
 func (p *Parts) untouched(ctx context.Context, live databases.Live, set holdfast.Set) (bool, error) {
-	var own []uint64
-	for _, part := range set.Parts() {
-		if part.Ground != nil {
-			own = append(own, part.Ground.Own)
-		}
-	}
+	own := set.OwnTransactions()
 	for _, part := range set.Parts() {
 		at, has := live.Addresses[part.Component]
 		if !has {

@@ -286,7 +286,7 @@ func (r *run) build(ctx context.Context, wal holdfast.WAL) (position string, err
 	}
 	if r.old = readEarlier(ctx, r.earlier, r.ground, r.clock().Wall, r.Options.Reread); r.old != nil {
 		r.old.length = r.Options.StripBlocks
-		if r.Options.Summaries {
+		if r.Options.Summaries && !r.old.still {
 			r.old.log = &summary{ready: make(chan struct{})}
 		}
 	}
@@ -328,7 +328,8 @@ func (r *run) prepare() {
 // dump reads everything in the snapshot, and then waits until the log is on the
 // server's disk up to the position.
 func (r *run) dump(ctx context.Context, capture *holdfast.Capture, position string) error {
-	if err := r.flush(ctx, position); err != nil {
+	onDisk, err := r.flush(ctx, position)
+	if err != nil {
 		return err
 	}
 	watch := &watcher{
@@ -353,14 +354,14 @@ func (r *run) dump(ctx context.Context, capture *holdfast.Capture, position stri
 		readers.Go(func() error { return r.facts(ctx) })
 		return readers.Wait()
 	})
-	err := work.Wait()
+	err = work.Wait()
 	capture.Waits = watch.caused()
 	var g *givingWay
 	if errors.As(err, &g) && g.wait.PID == 0 && len(capture.Waits) > 0 {
 		g.wait = capture.Waits[0]
 	}
 	if err == nil {
-		err = r.flushed(ctx, position)
+		err = r.flushed(ctx, onDisk)
 	}
 	if err != nil {
 		return err

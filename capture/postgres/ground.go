@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -45,6 +46,21 @@ func (g ground) holds() bool { return g.Instance != "" && g.Horizon > 0 }
 // follows says whether what was read on the earlier ground may be compared.
 func (g ground) follows(was ground) bool {
 	return g.holds() && was.holds() && g.Instance == was.Instance && g.Next >= was.Next && g.Next-was.Horizon < tooFar
+}
+
+// still says whether nothing was written on a server between two grounds. On the
+// earlier one no transaction was open whose number was below the first that none had
+// ended with, and since then none has ended but those whose numbers are own: they wrote
+// nothing. So neither has a row come since nor has one gone, in any database.
+func (g ground) still(was ground, own []uint64) bool {
+	if !g.follows(was) || was.Horizon != was.Next {
+		return false
+	}
+	next := was.Next
+	for slices.Contains(own, next) {
+		next++
+	}
+	return g.Next == next
 }
 
 // horizon is the transaction number as rows have it.
@@ -93,15 +109,19 @@ func groundOf(ctx context.Context, q querier, of holdfast.Server) (g ground, pos
 // flush has the server write what the capture saw to its disk. One with nothing to
 // do writes its log only every ten seconds. A transaction of our own that has a
 // number, and nothing else, ends that sleep: see XLogSetAsyncXactLSN in Postgres's
-// xlog.c.
-func (r *run) flush(ctx context.Context, position string) error {
+// xlog.c. What flush returns has to be on disk then, and not only the position: after
+// a crash the number of a transaction that is not there is another's.
+func (r *run) flush(ctx context.Context, position string) (string, error) {
 	flushed, err := r.isFlushed(ctx, position)
-	if err == nil && !flushed && r.ground.holds() {
-		var number string
-		err = r.ctl.QueryRow(ctx, `SELECT pg_current_xact_id()::text`).Scan(&number)
-		_, _ = fmt.Sscan(number, &r.ground.own)
+	if err != nil || flushed || !r.ground.holds() {
+		return position, r.groundless(err)
 	}
-	return r.groundless(err)
+	var number string
+	if err = r.ctl.QueryRow(ctx, `SELECT pg_current_xact_id()::text`).Scan(&number); err == nil {
+		_, _ = fmt.Sscan(number, &r.ground.own)
+		err = r.ctl.QueryRow(ctx, `SELECT pg_current_wal_insert_lsn()::text`).Scan(&position)
+	}
+	return position, r.groundless(err)
 }
 
 // flushed waits until what the capture saw is on the server's disk. Before that a
@@ -198,7 +218,7 @@ const epochs = `
 
 // answer is what the database says of the rows of a strip.
 type answer struct {
-	spared bool // no block was written, and the rule was not asked
+	spared bool // nobody wrote there, and the rule was not asked
 	asked  bool
 	rows   int64
 	young  int64 // inserted by a transaction at or above the horizon of the earlier capture
@@ -224,7 +244,7 @@ func (e *earlier) ask(ctx context.Context, l *lease, r relation, strips []strip)
 	var ask []string
 	for i, s := range strips {
 		_, ok := e.of(r, s)
-		if out[i].spared = ok && e.log.spares(r, s, e.length); out[i].spared {
+		if out[i].spared = ok && (e.still || e.log.spares(r, s, e.length)); out[i].spared {
 			continue
 		}
 		if ok {

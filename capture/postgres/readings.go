@@ -54,6 +54,7 @@ const stripBlocks = 256
 // earlier is what may be taken over from an earlier set.
 type earlier struct {
 	holdfast.Earlier
+	still   bool     // nothing was written on the server since
 	horizon string   // H of the rule, as a transaction number
 	logged  string   // position in the write-ahead log: see ground
 	log     *summary // nil: summaries of the log are not wanted
@@ -82,6 +83,7 @@ func readEarlier(ctx context.Context, from holdfast.Earlier, now ground, at time
 	}
 	e := &earlier{
 		Earlier: from,
+		still:   now.still(was.Ground, from.Own),
 		horizon: was.Ground.horizon(),
 		logged:  was.Ground.Log,
 		strips:  map[string]map[int64]strip{},

@@ -46,6 +46,7 @@ type look struct {
 	asked           int
 	same            int // called unchanged
 	spared          int // called unwritten, by summaries of the log
+	still           int // called unwritten, because the server stood still
 	missed          int // called changed, and equal
 	lies            []string
 	mutants         map[string]int // lies of the rule with a part left out
@@ -456,6 +457,24 @@ func (h *history) compare(ctx context.Context, l *lease, now, was *look) {
 		if latest.horizon != e.horizon {
 			h.judge(ctx, l, &latest, now, t, strips, map[string]func(answer, strip) bool{"xmin": whole})
 		}
+		if now.ground.still(was.ground, nil) {
+			h.judgeStill(e, now, t, strips)
+		}
+	}
+}
+
+// judgeStill compares what was read on a server that is said to have stood still.
+func (h *history) judgeStill(e *earlier, now *look, t relation, strips []strip) {
+	for _, s := range strips {
+		old, ok := e.of(t, s)
+		switch {
+		case !ok:
+		case old.Rows != s.Rows || old.Digest != s.Digest:
+			now.lies = append(now.lies, fmt.Sprintf("%s from block %d, of a server that stood still: %s, was %s, after %s", t.name,
+				s.From, s.sum(), old.sum(), strings.Join(h.done, "; ")))
+		default:
+			now.still++
+		}
 	}
 }
 
@@ -598,22 +617,22 @@ func must(t *testing.T, err error) {
 
 // tallies are what looks found, together.
 type tallies struct {
-	rounds, asked, same, missed, spared int
-	lies                                int
-	looks                               map[string]int // that a part of the rule, left out, lies in
+	rounds, asked, same, missed, spared, still int
+	lies                                       int
+	looks                                      map[string]int // that a part of the rule, left out, lies in
 }
 
 func (a *tallies) add(b *tallies) {
 	a.rounds, a.asked, a.same, a.missed = a.rounds+b.rounds, a.asked+b.asked, a.same+b.same, a.missed+b.missed
-	a.spared, a.lies = a.spared+b.spared, a.lies+b.lies
+	a.spared, a.still, a.lies = a.spared+b.spared, a.still+b.still, a.lies+b.lies
 	for part, n := range b.looks {
 		a.looks[part] += n
 	}
 }
 
 func (a *tallies) String() string {
-	return fmt.Sprintf("%d rounds: asked of %d strips, %d called unchanged, %d by summaries, %d of all these wrong; %d equal and read; "+
-		"looks that lie with a part left out: %v", a.rounds, a.asked, a.same, a.spared, a.lies, a.missed, a.looks)
+	return fmt.Sprintf("%d rounds: asked of %d strips, %d called unchanged, %d by summaries, %d on a server that stood still, %d of all these wrong; "+
+		"%d equal and read; looks that lie with a part left out: %v", a.rounds, a.asked, a.same, a.spared, a.still, a.lies, a.missed, a.looks)
 }
 
 // without are those of the parts that no look has needed.
@@ -721,7 +740,7 @@ func (h *history) live(rounds int) *tallies {
 		}
 		sum.rounds++
 		sum.asked, sum.same, sum.missed = sum.asked+now.asked, sum.same+now.same, sum.missed+now.missed
-		sum.spared, sum.lies = sum.spared+now.spared, sum.lies+len(now.lies)
+		sum.spared, sum.still, sum.lies = sum.spared+now.spared, sum.still+now.still, sum.lies+len(now.lies)
 		for part := range now.mutants {
 			sum.looks[part]++
 		}

@@ -70,11 +70,11 @@ func (c *composition) compose(ctx context.Context, name string, strips []strip) 
 	}
 	for i, s := range strips {
 		s.File, s.Offset = name, c.at
-		took, err := false, error(nil)
+		took, err, before := false, error(nil), c.taken.Bytes
 		if was, ok := c.old.of(c.table, s); ok && answers[i].unchanged(was) {
 			took, err = c.take(ctx, &s, was)
-			if took && answers[i].spared {
-				c.taken.Unwritten += s.Bytes
+			if answers[i].spared {
+				c.taken.Unwritten += c.taken.Bytes - before
 			}
 		}
 		if err == nil && !took {

@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"os"
@@ -39,6 +40,9 @@ func (g *generations) next(o postgres.Options) (holdfast.Part, error) {
 	var earlier holdfast.Earlier
 	if g.files != "" {
 		earlier = holdfast.Earlier{Set: "earlier", Part: g.part, Files: g.files, Splice: out.after(g.files)}
+		if g.part.Ground != nil {
+			earlier.Own = []uint64{g.part.Ground.Own}
+		}
 	}
 	c, err := d.Capture(g.t.Context(), component(g.s), clock(), out, earlier)
 	if err != nil {
@@ -243,6 +247,69 @@ func TestWhatHasToBeReadIsRead(t *testing.T) {
 		})
 	}
 	g.equal(server, "back")
+}
+
+// On a server on which no transaction has ended since, no row is asked about. One that
+// was open then, whichever number it had, has everything asked about.
+func TestAServerThatStoodStillIsNotAsked(t *testing.T) {
+	for _, v := range splicetest.Some(1, splicetest.Chosen()...) {
+		t.Run("postgres"+v.Major, func(t *testing.T) {
+			t.Parallel()
+			server, g := growingNodeWith(t, v.Major, map[string]string{"autovacuum": "off"})
+			g.must(strips)
+			is := func(when string, want bool) {
+				t.Helper()
+				share := g.must(strips)
+				took := g.part.TakenOver
+				if still := took.Unwritten > 0; still != want || share < 0.35 {
+					t.Errorf("%s: %d of %d bytes were not asked about", when, took.Unwritten, took.Bytes)
+				}
+				if want && (took.Unwritten != took.Bytes || !g.schema) {
+					t.Errorf("%s: of %d bytes, %d were asked about; schema %t", when, took.Bytes, took.Bytes-took.Unwritten, g.schema)
+				}
+			}
+			is("nothing changed", true)
+			exec1(t, g.s.dsn, `ANALYZE`)
+			is("after ANALYZE, which writes", false)
+			exec1(t, g.s.dsn, `VACUUM`)
+			is("after VACUUM, which does not", true)
+			exec1(t, g.s.dsn, `DELETE FROM events WHERE id = 60`)
+			is("a row was deleted", false)
+
+			open, other := begin(t, g.s.dsn), begin(t, g.s.dsn)
+			write(t, open, `INSERT INTO events (body) VALUES ('below')`)
+			write(t, other, `INSERT INTO events (body) VALUES ('above'); COMMIT`)
+			g.must(strips) // whose snapshot does not see the lower number
+			write(t, open, `COMMIT`)
+			is("one with a lower number was open", false)
+			is("it has ended", true)
+
+			write(t, open, `BEGIN; UPDATE contracts SET state = 9 WHERE id = 7`)
+			g.must(strips)
+			write(t, open, `COMMIT`)
+			is("one with the highest number was open", false)
+			g.equal(server, "back")
+		})
+	}
+}
+
+// begin begins a transaction in a session of its own.
+func begin(t *testing.T, dsn string) *pgx.Conn {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close(context.Background()) })
+	write(t, conn, "BEGIN")
+	return conn
+}
+
+func write(t *testing.T, conn *pgx.Conn, sql string) {
+	t.Helper()
+	if _, err := conn.Exec(t.Context(), sql); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // A row that changed on the disk without a transaction is found when its turn

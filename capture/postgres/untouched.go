@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"slices"
 
 	"holdfast"
 )
@@ -30,12 +29,8 @@ func (d Dumper) Untouched(ctx context.Context, was *holdfast.Ground, own []uint6
 		return false, err
 	}
 	now, _, err := groundOf(ctx, conn, at)
-	if err != nil || !now.holds() {
+	if err != nil {
 		return false, err
 	}
-	next := was.Next
-	for slices.Contains(own, next) {
-		next++
-	}
-	return now.Instance == was.Instance && now.Next == next, nil
+	return now.still(ground{Instance: was.Instance, Horizon: was.Horizon, Next: was.Next}, own), nil
 }

@@ -257,7 +257,7 @@ func (a *app) printTakenOver(set holdfast.Set) {
 				more = ", and the schema"
 			}
 			if t.Unwritten > 0 {
-				more += fmt.Sprintf("; of it %s by summaries of the write-ahead log", size.Of(t.Unwritten))
+				more += fmt.Sprintf("; of it %s unasked, because nobody wrote there", size.Of(t.Unwritten))
 			}
 			a.printf("Read of %s: %s; taken over from set %s: %s, the oldest reading of %s%s\n", c.Component,
 				size.Of(c.Bytes-t.Bytes), t.From, size.Of(t.Bytes), when(t.Oldest), more)
