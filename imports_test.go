@@ -63,7 +63,7 @@ var (
 	adapters = []string{"capture", "node", "databases", "sandbox", "identities", "repository", "notify", "metrics",
 		"dumpfile", "secrets", "secretmanager", "journal"}
 	leaves = []string{"stored", "pgdump", "target", "step", "observed", "record", "loss", "event", "content", "grace",
-		"size"}
+		"size", "cost"}
 	programs = []string{"cmd"}
 	helpers  = []string{"internal/splicetest", "internal/eventtest", "internal/bench", "internal/demo",
 		"internal/testbed", "internal/endtoend", "internal/child", "internal/storetest", "identities/identitiestest",

@@ -385,6 +385,9 @@ func (c *Config) complete() error {
 	if _, _, err := c.Repository.StoragePrice(); err != nil {
 		return err
 	}
+	if _, err := c.Prices(); err != nil {
+		return err
+	}
 	if err := c.Retention.check(); err != nil {
 		return fmt.Errorf("retention: %w", err)
 	}

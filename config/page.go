@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net/url"
 	"strconv"
 	"strings"
@@ -117,13 +118,20 @@ func (p Page) references() map[string]Reference {
 // StoragePrice reads what a GiB costs in a month, and in which currency: "0.023 USD". It is
 // 0 when none is declared.
 func (r Repository) StoragePrice() (perGiBMonth float64, currency string, err error) {
-	if r.Price == "" {
-		return 0, "", nil
-	}
-	amount, currency, ok := strings.Cut(r.Price, " ")
-	perGiBMonth, err = strconv.ParseFloat(amount, 64)
-	if !ok || err != nil || perGiBMonth <= 0 || strings.TrimSpace(currency) == "" {
+	perGiBMonth, currency, ok := price(r.Price)
+	if !ok {
 		return 0, "", errors.New("repository.price: want what a GiB costs in a month, such as 0.023 USD")
 	}
-	return perGiBMonth, strings.TrimSpace(currency), nil
+	return perGiBMonth, currency, nil
+}
+
+// price reads an amount and its currency; 0 for an empty text.
+func price(text string) (amount float64, currency string, ok bool) {
+	if text == "" {
+		return 0, "", true
+	}
+	number, currency, ok := strings.Cut(text, " ")
+	amount, err := strconv.ParseFloat(number, 64)
+	currency = strings.TrimSpace(currency)
+	return amount, currency, ok && err == nil && amount > 0 && !math.IsInf(amount, 0) && currency != ""
 }

@@ -1,9 +1,13 @@
 package config
 
 import (
+	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"slices"
+
+	"holdfast/cost"
 )
 
 // RDS says how Amazon RDS is reached, for databases that are captured by its
@@ -22,6 +26,42 @@ type RDS struct {
 	// RowsFrom says what a service reads these rows from: RowsFromSnapshot,
 	// RowsFromLive, or empty for a snapshot and, where that fails, the live databases.
 	RowsFrom string `yaml:"rows_from"`
+	Prices   Prices `yaml:"prices"` // of the provider, for estimates
+}
+
+// Prices are what the provider charges, each with its currency: 0.016 USD. What is
+// empty is unknown.
+type Prices struct {
+	Hours     map[string]string `yaml:"hours"`     // of an instance, by its class
+	Storage   string            `yaml:"storage"`   // of an instance, a GB and month
+	Snapshots string            `yaml:"snapshots"` // a GB and month
+}
+
+// Prices are those of the provider, and that of the repository's storage.
+func (c *Config) Prices() (cost.Prices, error) {
+	p := c.RDS.Prices
+	out := cost.Prices{Hours: map[string]float64{}}
+	var failures []error
+	read := func(key, text string) float64 {
+		amount, currency, ok := price(text)
+		switch {
+		case !ok:
+			failures = append(failures, fmt.Errorf("%s: want an amount and its currency, such as 0.016 USD", key))
+		case currency != "" && out.Currency != "" && currency != out.Currency:
+			failures = append(failures, fmt.Errorf("%s: it is in %s, and another price in %s", key, currency, out.Currency))
+		case currency != "":
+			out.Currency = currency
+		}
+		return amount
+	}
+	for _, class := range slices.Sorted(maps.Keys(p.Hours)) {
+		out.Hours[class] = read("rds.prices.hours."+class, p.Hours[class])
+	}
+	out.Storage, out.Snapshots = read("rds.prices.storage", p.Storage), read("rds.prices.snapshots", p.Snapshots)
+	if out.Currency != "" {
+		out.Bucket = read("repository.price", c.Repository.Price)
+	}
+	return out, errors.Join(failures...)
 }
 
 // What the rows are read from.

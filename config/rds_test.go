@@ -14,6 +14,11 @@ func TestDatabasesOfRDS(t *testing.T) {
 	for _, c := range []struct{ text, says string }{
 		{"databases: {participant: {connection: 'postgres://h/d', method: rds, rds: {instance: canton}}}\n" +
 			"rds: {region: eu-central-1, within: 2h, rows_from: snapshot}\n", ""},
+		{"databases: {participant: 'postgres://h/d'}\nrds: {prices: {hours: {db.t4g.micro: 0.016 USD}, storage: 0.115 USD}}\n", ""},
+		{"databases: {participant: 'postgres://h/d'}\nrds: {prices: {hours: {db.t4g.micro: 0.016}}}\n",
+			"rds.prices.hours.db.t4g.micro: want an amount and its currency"},
+		{"databases: {participant: 'postgres://h/d'}\nrds: {prices: {snapshots: 0.095 USD, storage: 0.1 EUR}}\n",
+			"rds.prices.snapshots: it is in USD, and another price in EUR"},
 		{"databases: {participant: 'postgres://h/d'}\nrds: {rows_from: dump}\n", "rds.rows_from: want one of [snapshot live]"},
 		{"databases: {participant: {connection: 'postgres://h/d', method: rds}}\n", "databases.participant.rds.instance"},
 		{"databases: {participant: {connection: 'postgres://h/d', rds: {instance: canton}}}\n", "`method: rds` alone"},

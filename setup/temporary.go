@@ -9,6 +9,7 @@ import (
 
 	"holdfast"
 	"holdfast/capture/instances"
+	"holdfast/cost"
 	"holdfast/drill"
 	"holdfast/sandbox"
 )
@@ -43,7 +44,11 @@ func (p *Parts) temporaryDrill(
 	if err != nil {
 		return none(err)
 	}
-	job := p.drillOn(temporaryHost{made, list}, f)
+	prices, err := p.Config.Prices()
+	if err != nil {
+		return none(err)
+	}
+	job := p.drillOn(temporaryHost{made, list, prices}, f)
 	job.Within = instances.Lifetime - timeToDelete
 	job.Lock = func(ctx context.Context) (func(context.Context) error, func(), error) {
 		return made.Lock(ctx, false)
@@ -57,8 +62,9 @@ const timeToDelete = time.Hour
 // temporaryHost makes instances of snapshots, for a drill or to lift their rows. It
 // implements drill.Host.
 type temporaryHost struct {
-	made instances.Target
-	list []instances.Temporary
+	made   instances.Target
+	list   []instances.Temporary
+	prices cost.Prices
 }
 
 // Clean implements drill.Host. Whoever is here has the lock, so nobody uses them.
@@ -85,8 +91,28 @@ func (h temporaryHost) Room(context.Context, int64) (holdfast.Finding, error) {
 	return holdfast.Finding{
 		Verdict: holdfast.NoneApplies,
 		Evidence: fmt.Sprintf("%s: %s. The provider charges for the class by the hour and for the storage, "+
-			"from the request to the deletion, %v later at most.", number, strings.Join(list, "; "), instances.Lifetime),
+			"from the request to the deletion, %v later at most.%s", number, strings.Join(list, "; "), instances.Lifetime,
+			h.costs()),
 	}, nil
+}
+
+// costs says what the instances cost, as far as the configuration has prices.
+func (h temporaryHost) costs() string {
+	during := func(d time.Duration) (out cost.Usage) {
+		for _, t := range h.list {
+			out = out.Plus(cost.Instance(t.Class, float64(t.Bytes>>30), d))
+		}
+		return out
+	}
+	hour, most := h.prices.Of(during(time.Hour)), h.prices.Of(during(instances.Lifetime))
+	if hour.Amount == 0 {
+		return ""
+	}
+	without := ""
+	if len(hour.Unknown) > 0 {
+		without = ", without " + strings.Join(hour.Unknown, " and ") + ", whose price is unknown"
+	}
+	return fmt.Sprintf(" An hour costs %.2f and a day %.2f %s%s.", hour.Amount, most.Amount, hour.Currency, without)
 }
 
 // Open implements drill.Host.
