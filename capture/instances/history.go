@@ -116,7 +116,7 @@ func (t Target) Drop(ctx context.Context, _ holdfast.ComponentName, name string)
 	asked := 0
 	return t.until(ctx, "instance "+name+" was not deleted", func(list []snapshot.Server) (bool, error) {
 		there, exists := named(list, name)
-		if !exists || there.State == "deleting" {
+		if !exists || there.State == deleting {
 			return true, nil
 		}
 		if err := t.removable(there); err != nil {

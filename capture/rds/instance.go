@@ -95,7 +95,15 @@ func Keeps(c holdfast.Capture) bool {
 
 const keeper = "rds "
 
-const available = "available"
+// Available is RDS's word for what can be used.
+const Available = "available"
+
+// RDS's times of a snapshot.
+const (
+	SnapshotDatabaseTime       = "SnapshotDatabaseTime"
+	OriginalSnapshotCreateTime = "OriginalSnapshotCreateTime"
+	SnapshotCreateTime         = "SnapshotCreateTime"
+)
 
 // Server implements snapshot.Keeper.
 func (i Instance) Server(ctx context.Context) (snapshot.Server, error) {
@@ -114,7 +122,7 @@ func (a Account) server(found types.DBInstance) snapshot.Server {
 		Protected: aws.ToBool(found.DeletionProtection), Member: aws.ToString(found.DBClusterIdentifier),
 		Labels: labelled(found.TagList), Shape: shape(found),
 	}
-	s.Takes = s.State == available
+	s.Takes = s.State == Available
 	if e := found.Endpoint; e != nil {
 		s.Host, s.Port = aws.ToString(e.Address), int(aws.ToInt32(e.Port))
 	}
@@ -139,7 +147,7 @@ func (c Cluster) Server(ctx context.Context) (snapshot.Server, error) {
 		Host: aws.ToString(found.Endpoint), Port: int(aws.ToInt32(found.Port)),
 		Protected: aws.ToBool(found.DeletionProtection),
 	}
-	s.Takes = s.State == available
+	s.Takes = s.State == Available
 	if aws.ToString(found.Engine) == "postgres" { // aurora-postgresql shares one volume
 		s.Kind = "RDS Multi-AZ cluster"
 		s.Lags = fmt.Sprintf("%s is a Multi-AZ cluster: its snapshot may be a reader's, which may be behind, and RDS does "+
@@ -207,7 +215,7 @@ func (c Cluster) Request(ctx context.Context, name string, labels map[string]str
 // phase reads RDS's word for where a snapshot stands.
 func phase(status string) snapshot.Phase {
 	switch status {
-	case available:
+	case Available:
 		return snapshot.Ready
 	case "failed", "deleting", "deleted", "incompatible-restore", "incompatible-parameters":
 		return snapshot.Broken
@@ -222,9 +230,9 @@ func ofInstance(s types.DBSnapshot) snapshot.Snapshot {
 		Labels: labelled(s.TagList), CopyOf: aws.ToString(s.SourceDBSnapshotIdentifier), Version: aws.ToString(s.EngineVersion),
 		Bytes: gigabytes(s.AllocatedStorage),
 		Times: []snapshot.Time{
-			{Field: "SnapshotDatabaseTime", Means: snapshot.NewestCommit, At: at(s.SnapshotDatabaseTime)},
-			{Field: "OriginalSnapshotCreateTime", Means: snapshot.Created, At: at(s.OriginalSnapshotCreateTime)},
-			{Field: "SnapshotCreateTime", Means: snapshot.Changeable, At: at(s.SnapshotCreateTime)},
+			{Field: SnapshotDatabaseTime, Means: snapshot.NewestCommit, At: at(s.SnapshotDatabaseTime)},
+			{Field: OriginalSnapshotCreateTime, Means: snapshot.Created, At: at(s.OriginalSnapshotCreateTime)},
+			{Field: SnapshotCreateTime, Means: snapshot.Changeable, At: at(s.SnapshotCreateTime)},
 		},
 	}
 	out.Phase = phase(out.State)
@@ -239,7 +247,7 @@ func ofCluster(s types.DBClusterSnapshot) snapshot.Snapshot {
 		CopyOf: aws.ToString(s.SourceDBClusterSnapshotArn), Version: aws.ToString(s.EngineVersion),
 		Bytes: gigabytes(s.AllocatedStorage),
 		Times: []snapshot.Time{
-			{Field: "SnapshotCreateTime", Means: snapshot.Changeable, At: at(s.SnapshotCreateTime)},
+			{Field: SnapshotCreateTime, Means: snapshot.Changeable, At: at(s.SnapshotCreateTime)},
 		},
 	}
 	out.Phase = phase(out.State)
@@ -285,11 +293,11 @@ const manual = "manual" // snapshots that somebody requested
 func (i Instance) List(ctx context.Context) ([]snapshot.Snapshot, error) {
 	var out []snapshot.Snapshot
 	pages := rds.NewDescribeDBSnapshotsPaginator(i.API,
-		&rds.DescribeDBSnapshotsInput{DBInstanceIdentifier: &i.ID, SnapshotType: aws.String(manual)})
+		&rds.DescribeDBSnapshotsInput{DBInstanceIdentifier: given(i.ID), SnapshotType: aws.String(manual)})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
-			return nil, i.explain("list the snapshots of "+i.ID, err)
+			return nil, i.explain(strings.TrimSuffix("list the snapshots of "+i.ID, " of "), err)
 		}
 		for _, s := range page.DBSnapshots {
 			out = append(out, ofInstance(s))

@@ -12,6 +12,7 @@ import (
 	"github.com/aws/smithy-go"
 
 	"holdfast"
+	"holdfast/capture/instances"
 	"holdfast/capture/snapshot"
 )
 
@@ -70,6 +71,9 @@ func lacking(message string) string {
 // policyOf is the file that has a right, for what is being done.
 func policyOf(right, what string) string {
 	name := "rds-backup.json"
+	if strings.HasSuffix(right, ":CreateDBInstance") || strings.Contains(what, instances.RehearsalPrefix) {
+		return "docs/policies/rds-rehearse.json"
+	}
 	switch strings.TrimPrefix(right, "rds:") {
 	case "RestoreDBInstanceFromDBSnapshot", "ModifyDBInstance", "DeleteDBInstance":
 		name = "rds-restore.json"

@@ -272,7 +272,7 @@ func (r *run) request(ctx context.Context) error {
 	r.asked = r.clock()
 	var last error
 	for range 5 {
-		err := r.Keeper.Request(ctx, r.name, labels(r.Node, r.set, r.server.Name))
+		err := r.Keeper.Request(ctx, r.name, Labels(r.Node, r.set, r.server.Name))
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()

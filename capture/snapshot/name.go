@@ -47,7 +47,8 @@ func Name(set holdfast.SetID, server string) string {
 	return name + plain + hex.EncodeToString(sum[:])[:digest]
 }
 
-func labels(node holdfast.NodeName, set holdfast.SetID, server string) map[string]string {
+// Labels are those of a set's snapshot of a server.
+func Labels(node holdfast.NodeName, set holdfast.SetID, server string) map[string]string {
 	return map[string]string{labelNode: string(node), labelSet: string(set), labelServer: server}
 }
 

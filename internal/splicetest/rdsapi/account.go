@@ -39,7 +39,8 @@ type Instance struct {
 
 	tags     map[string]string
 	shape    Shape
-	restored bool // from a snapshot: its server is ours to close
+	restored bool // or created: its server is ours to close
+	password string // of the server's superuser; "": everybody is trusted
 }
 
 // Lies are what the account answers or does that a provider must not, or rarely
@@ -66,6 +67,7 @@ type Lies struct {
 	FailRestores  bool     // an instance that is made of a snapshot is given up
 	SlowRestores  bool     // and is not made before this is no lie any more
 	RestoreOther  string   // and has what this snapshot has
+	LoseSnapshots bool     // snapshots go with their instance
 	InstanceQuota int      // instances
 	NoClass       []string // classes that cannot be had
 }

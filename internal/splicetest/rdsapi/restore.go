@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"holdfast/internal/splicetest"
 )
 
@@ -149,9 +151,9 @@ func (a *Account) restore(r *http.Request) (any, *fault) {
 		}
 	}
 	i := &Instance{ID: id, Resource: fmt.Sprintf("db-%08X", a.next()), Engine: s.fields.Engine, Status: "creating", tags: tags(f),
-		restored: true, shape: shape, Protect: f.Get("DeletionProtection") == "true", MultiAZ: f.Get("MultiAZ") == "true"}
+		restored: true, password: s.of.password, shape: shape, Protect: f.Get("DeletionProtection") == "true", MultiAZ: f.Get("MultiAZ") == "true"}
 	a.instances = append(a.instances, i)
-	options := splicetest.Options{Bin: s.of.Server.Version.Bin, TCP: true}
+	options := splicetest.Options{Bin: s.of.Server.Version.Bin, TCP: true, Password: i.password}
 	data, broken := s.data, a.lies.FailRestores
 	if other := a.find(a.lies.RestoreOther); other != nil {
 		data = other.data
@@ -167,6 +169,70 @@ func (a *Account) restore(r *http.Request) (any, *fault) {
 			return
 		}
 		server, err := splicetest.StartFrom(context.Background(), data, options)
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		if err != nil {
+			i.Status = "failed"
+			return
+		}
+		i.Server, i.Status = server, "available"
+	})
+	return struct {
+		Instance instanceXML `xml:"DBInstance"`
+	}{a.shown(i)}, nil
+}
+
+// superuserPassword is that of the role that nobody but the provider has. Whoever
+// connects to the server needs the password of its own role.
+const superuserPassword = "of-the-provider"
+
+// createInstance makes an empty server, which is there a moment later. Its user is no
+// superuser, as RDS's is none.
+func (a *Account) createInstance(f url.Values) (any, *fault) {
+	id, user := f.Get("DBInstanceIdentifier"), f.Get("MasterUsername")
+	gib, _ := strconv.Atoi(f.Get("AllocatedStorage"))
+	const least = 20 // of gp3
+	switch {
+	case a.instance(id) != nil:
+		return nil, refuse("DBInstanceAlreadyExists", "DB instance already exists")
+	case !identifier.MatchString(id) || len(id) > 63:
+		return nil, refuse("InvalidParameterValue", "The parameter DBInstanceIdentifier is not a valid identifier.")
+	case a.lies.InstanceQuota > 0 && len(a.instances) >= a.lies.InstanceQuota:
+		return nil, refuse("InstanceQuotaExceeded", "DB Instance quota exceeded")
+	case slices.Contains(a.lies.NoClass, f.Get("DBInstanceClass")):
+		return nil, refuse("InsufficientDBInstanceCapacity", "Cannot create "+f.Get("DBInstanceClass")+" there.")
+	case gib < least:
+		return nil, refuse("InvalidParameterValue", "Invalid storage size for engine name postgres and storage type gp3.")
+	case f.Get("Engine") != "postgres" || user == "" || user == "postgres" || len(f.Get("MasterUserPassword")) < 8:
+		return nil, refuse("InvalidParameterValue", "The parameter MasterUsername or MasterUserPassword is not a valid one.")
+	}
+	major, _, _ := strings.Cut(f.Get("EngineVersion"), ".")
+	version, err := splicetest.FindVersion(major)
+	if err != nil {
+		return nil, refuse("InvalidParameterCombination", "Cannot find version "+f.Get("EngineVersion")+" for postgres")
+	}
+	shape := standard
+	shape.Class, shape.GiB, shape.Storage = f.Get("DBInstanceClass"), gib, or(f.Get("StorageType"), "gp2")
+	shape.IOPS, shape.Throughput = shape.fast()
+	shape.Subnet = or(f.Get("DBSubnetGroupName"), shape.Subnet)
+	shape.Security = or(f.Get("VpcSecurityGroupIds.VpcSecurityGroupId.1"), shape.Security)
+	shape.Certificate = or(f.Get("CACertificateIdentifier"), shape.Certificate)
+	shape.Public = f.Get("PubliclyAccessible") == "true"
+	i := &Instance{ID: id, Resource: fmt.Sprintf("db-%08X", a.next()), Engine: "postgres", Status: "creating", tags: tags(f),
+		restored: true, shape: shape, Protect: f.Get("DeletionProtection") == "true", MultiAZ: f.Get("MultiAZ") == "true",
+		password: superuserPassword}
+	a.instances = append(a.instances, i)
+	password := f.Get("MasterUserPassword")
+	a.wg.Go(func() {
+		for a.slow() {
+			time.Sleep(10 * time.Millisecond)
+		}
+		ctx := context.Background()
+		server, err := splicetest.Start(ctx, splicetest.Options{Bin: version.Bin, TCP: true, Password: i.password})
+		if err == nil {
+			err = server.Exec(ctx, "postgres", fmt.Sprintf("CREATE ROLE %s LOGIN CREATEDB CREATEROLE PASSWORD '%s'",
+				pgx.Identifier{user}.Sanitize(), strings.ReplaceAll(password, "'", "''")))
+		}
 		a.mu.Lock()
 		defer a.mu.Unlock()
 		if err != nil {
@@ -240,6 +306,13 @@ func (a *Account) deleteInstance(f url.Values) (any, *fault) {
 		a.wg.Go(func() { _ = server.Close() })
 	}
 	i.Status = "deleting"
+	if a.lies.LoseSnapshots {
+		for _, s := range slices.Clone(a.snapshots) {
+			if s.of == i {
+				a.drop(s)
+			}
+		}
+	}
 	return struct {
 		Instance instanceXML `xml:"DBInstance"`
 	}{a.shown(i)}, nil

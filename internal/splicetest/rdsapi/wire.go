@@ -211,6 +211,8 @@ func (a *Account) do(action string, r *http.Request) (any, *fault) {
 		return a.describeClusterSnapshots(f)
 	case "DeleteDBSnapshot", "DeleteDBClusterSnapshot":
 		return a.deleteSnapshot(action, f)
+	case "CreateDBInstance":
+		return a.createInstance(f)
 	case "RestoreDBInstanceFromDBSnapshot":
 		return a.restore(r)
 	case "ModifyDBInstance":

@@ -1,0 +1,48 @@
+package rds
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/rds"
+	"github.com/aws/aws-sdk-go-v2/service/rds/types"
+
+	"holdfast/capture/instances"
+	"holdfast/capture/snapshot"
+	"holdfast/content"
+)
+
+// Create implements instances.Account. The instance is open to nobody but its
+// security groups, is in one zone, and has no backups of its own.
+func (i Instances) Create(ctx context.Context, name string, n instances.New, labels map[string]string) error {
+	in := &rds.CreateDBInstanceInput{
+		DBInstanceIdentifier: &name, DBInstanceClass: &n.Class, Engine: aws.String("postgres"), EngineVersion: given(n.Version),
+		AllocatedStorage: number(n.GB), StorageType: aws.String("gp3"), Tags: tagged(labels),
+		DBSubnetGroupName: given(n.Subnets), VpcSecurityGroupIds: n.SecurityGroups, CACertificateIdentifier: given(n.Certificate),
+		MasterUsername: &n.User, MasterUserPassword: aws.String(n.Password.Reveal()),
+		PubliclyAccessible: aws.Bool(false), MultiAZ: aws.Bool(false), DeletionProtection: aws.Bool(false),
+		BackupRetentionPeriod: aws.Int32(0), AutoMinorVersionUpgrade: aws.Bool(false), CopyTagsToSnapshot: aws.Bool(false),
+	}
+	_, err := i.API.CreateDBInstance(ctx, in)
+	return i.restored("make instance "+name, content.Shape{Class: n.Class, Subnets: n.Subnets}, err)
+}
+
+// Snapshots implements instances.Account.
+func (i Instances) Snapshots(ctx context.Context) ([]snapshot.Snapshot, error) {
+	return Instance{i.Account, ""}.List(ctx)
+}
+
+// DeleteSnapshot implements instances.Account.
+func (i Instances) DeleteSnapshot(ctx context.Context, name string) error {
+	_, err := i.API.DeleteDBSnapshot(ctx, &rds.DeleteDBSnapshotInput{DBSnapshotIdentifier: &name})
+	switch {
+	case is[*types.DBSnapshotNotFoundFault](err):
+		return nil
+	case is[*types.InvalidDBSnapshotStateFault](err):
+		return fmt.Errorf("%w: %w", snapshot.ErrBusy, short(err))
+	}
+	return i.explain("delete snapshot "+name, err)
+}
+
+var _ instances.Account = Instances{}
