@@ -59,7 +59,7 @@ func standard(path string) bool {
 // The packages by what they are for.
 var (
 	jobs = []string{"backup", "rehearsal", "restore", "export", "verify", "drill", "retention", "schedule", "check", "inspect",
-		"reonboard", "notice", "history"}
+		"reonboard", "notice", "history", "cycle"}
 	adapters = []string{"capture", "node", "databases", "sandbox", "identities", "repository", "notify", "metrics",
 		"dumpfile", "secrets", "secretmanager", "journal"}
 	leaves = []string{"stored", "pgdump", "target", "step", "observed", "record", "loss", "event", "content", "grace",
