@@ -3,6 +3,7 @@ package docs_test
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -10,7 +11,27 @@ import (
 	"time"
 
 	"holdfast/cost"
+	"holdfast/internal/splicetest/rdsapi"
 )
+
+// account gives the site a configuration, cloud.yaml, of a node on an instance of an
+// account.
+func (s *site) account(t *testing.T) {
+	t.Helper()
+	account := rdsapi.New(t, rdsapi.Instance{ID: "canton", Server: s.node.Participant})
+	s.env = append(s.env, "AWS_ACCESS_KEY_ID="+rdsapi.Key, "AWS_SECRET_ACCESS_KEY="+rdsapi.Secret, "AWS_CONFIG_FILE=/dev/null",
+		"AWS_SHARED_CREDENTIALS_FILE=/dev/null", "AWS_EC2_METADATA_DISABLED=true")
+	text := fmt.Sprintf(`node: my-validator
+databases:
+  validator: {connection: '%s', method: rds, rds: {instance: canton}}
+  participant: {connection: '%s', method: rds, rds: {instance: canton}}
+rds: {region: %s, endpoint: '%s', prices: {hours: {db.t4g.micro: 0.016 USD}}}
+repository: {path: repository, password: 'file:repository.password'}
+`, s.node.ValidatorDSN(), s.node.ParticipantDSN(), rdsapi.Region, account.URL)
+	if err := os.WriteFile(filepath.Join(s.dir, "cloud.yaml"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
 
 // rowsBelow are the cells of the table of a page whose header begins so.
 func rowsBelow(t *testing.T, page, header string) (rows [][]string) {

@@ -16,6 +16,7 @@ import (
 	"holdfast/check"
 	"holdfast/config"
 	"holdfast/content"
+	"holdfast/cycle"
 	"holdfast/drill"
 	"holdfast/export"
 	"holdfast/history"
@@ -174,6 +175,8 @@ func TestOutputIsAsTheSchemaSays(t *testing.T) {
 	out("findings", 0, "identities", "test-recovery-key", "--key-file", "recovery.key")
 	out("reonboarding", 0, "reonboard", "--key-file", "recovery.key")
 	out("dropped", 0, "reonboard", "clean")
+	s.account(t)
+	out("cloud-rehearsal", 0, "cloud", "rehearse", "--config", "cloud.yaml")
 	out("error", 2, "nonsense")
 	out("error", 2, "restore", "no-such-set")
 
@@ -257,6 +260,7 @@ func TestSchemaHasEveryField(t *testing.T) {
 		{"output.schema.json", "check", check.Report{}},
 		{"output.schema.json", "history", history.Report{}},
 		{"output.schema.json", "catalogueEntry", check.Entry{}},
+		{"output.schema.json", "cloudRehearsal", cycle.Report{}},
 	} {
 		t.Run(c.def, func(t *testing.T) {
 			w := walker{t: t, files: map[string]any{}}

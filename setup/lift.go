@@ -148,5 +148,18 @@ func (p *Parts) sweepTemporary(ctx context.Context, now time.Time) error {
 	for _, name := range removed {
 		p.Events.Report(TemporarySwept{name})
 	}
+	return errors.Join(err, p.sweepRehearsals(ctx, now))
+}
+
+// sweepRehearsals deletes what rehearsals have left whose time is over.
+func (p *Parts) sweepRehearsals(ctx context.Context, now time.Time) error {
+	account, err := p.rdsAccount(ctx)
+	if err != nil {
+		return err
+	}
+	removed, err := p.rehearsed(account).Remove(ctx, func(until time.Time) bool { return until.Before(now) })
+	for _, what := range removed {
+		p.Events.Report(RehearsalSwept{what})
+	}
 	return err
 }
