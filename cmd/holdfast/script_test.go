@@ -28,11 +28,14 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/crypto/ssh"
 
+	"holdfast"
 	"holdfast/config"
 	"holdfast/daemon"
 	"holdfast/identities/identitiestest"
 	"holdfast/internal/libpq"
 	"holdfast/internal/splicetest"
+	"holdfast/internal/splicetest/rdsapi"
+	"holdfast/repository"
 	"holdfast/sandbox"
 	"holdfast/setup"
 )
@@ -92,6 +95,8 @@ func (t tests) Run() int {
 //	hook                     start a web hook; HOOK says where
 //	heard PATTERN            until it was sent something: "PATH {title and message}"
 //	browse SCRIPT NODE PASSWORD  use the page at http://127.0.0.1:$PORT with a real browser
+//	account                  make a node on a stand-in for RDS, with a configuration of it; "account without ACTION" denies one
+//	instances NAME...        the account has these instances, and no others
 //	answers PATH PATTERN     until http://127.0.0.1:$PORT answers 200 and a text that the pattern matches
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -121,7 +126,8 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"node": cmdNode, "ready": cmdReady, "exit": cmdExit, "app": cmdApp, "load": cmdLoad, "sql": cmdSQL, "connect": cmdConnect,
 			"disconnect": cmdDisconnect, "busy": cmdBusy, "lock": cmdLock, "json": cmdJSON, "golden": cmdGolden, "sshkey": cmdSSHKey, "waitfor": cmdWaitFor,
-			"answers": cmdAnswers, "hook": cmdHook, "heard": cmdHeard, "browse": cmdBrowse,
+			"account":   func(ts *testscript.TestScript, _ bool, args []string) { cmdAccount(t, ts, args) },
+			"instances": cmdInstances, "answers": cmdAnswers, "hook": cmdHook, "heard": cmdHeard, "browse": cmdBrowse,
 		},
 	})
 }
@@ -176,6 +182,7 @@ type bench struct {
 	stopLoad  func()
 	release   func()
 	hook      *hook
+	account   *rdsapi.Account
 	ownServer bool
 }
 
@@ -525,6 +532,44 @@ func (h *hook) waits(t interface{ Fatalf(string, ...any) }, pattern *regexp.Rege
 	all, _ := h.find(pattern)
 	t.Fatalf("the hook was sent\n%s", all)
 	return ""
+}
+
+func cmdAccount(t *testing.T, ts *testscript.TestScript, args []string) {
+	b := of(ts)
+	if len(args) == 2 {
+		var lies rdsapi.Lies
+		if args[0] == "without" {
+			lies.Denied = args[1:]
+		}
+		b.account.Lie(lies)
+		return
+	}
+	node := splicetest.NewNode(t, splicetest.NodeOptions{TCP: true})
+	b.account = rdsapi.New(t, rdsapi.Instance{ID: "canton", Server: node.Participant, Protect: true})
+	for name, value := range map[string]string{
+		"AWS_ACCESS_KEY_ID": rdsapi.Key, "AWS_SECRET_ACCESS_KEY": rdsapi.Secret, "AWS_CONFIG_FILE": "/dev/null",
+		"AWS_SHARED_CREDENTIALS_FILE": "/dev/null", "AWS_EC2_METADATA_DISABLED": "true",
+	} {
+		ts.Setenv(name, value)
+	}
+	text := fmt.Sprintf(`node: demo
+databases:
+  validator: {connection: '%s', method: rds, rds: {instance: canton}}
+  participant: {connection: '%s', method: rds, rds: {instance: canton}}
+rds: {region: %s, endpoint: '%s', poll: 10ms, within: 1m, prices: {hours: {db.t4g.medium: 0.065 USD}}}
+repository: {path: repository, password: 'file:repository.password'}
+`, node.ValidatorDSN(), node.ParticipantDSN(), rdsapi.Region, b.account.URL)
+	ts.Check(os.WriteFile(ts.MkAbs("holdfast.yaml"), []byte(text), 0o600))
+	ts.Check(os.WriteFile(ts.MkAbs("repository.password"), []byte("of-the-repository\n"), 0o600))
+	conf, err := config.Load(ts.MkAbs("holdfast.yaml"), nil)
+	ts.Check(err)
+	ts.Check(repository.Create(context.Background(), conf.Repository.Place, holdfast.NewSecret("of-the-repository")))
+}
+
+func cmdInstances(ts *testscript.TestScript, _ bool, args []string) {
+	if got := of(ts).account.Instances(); !slices.Equal(got, args) {
+		ts.Fatalf("the instances are %v, want %v", got, args)
+	}
 }
 
 func cmdHook(ts *testscript.TestScript, _ bool, _ []string) {
