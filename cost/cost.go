@@ -5,7 +5,6 @@ package cost
 import (
 	"fmt"
 	"maps"
-	"math"
 	"slices"
 	"strings"
 	"time"
@@ -146,7 +145,7 @@ func (m Month) Dump() Usage { return Usage{Bucket: m.Kept()} }
 
 // RDS is a month of snapshots of an RDS instance: as much as the instance has
 // storage is free.
-func (m Month) RDS() Usage { return Usage{Snapshots: math.Max(0, m.Kept()-m.GB)} }
+func (m Month) RDS() Usage { return Usage{Snapshots: max(0, m.Kept()-m.GB)} }
 
 // Aurora is a month of snapshots of an Aurora cluster: manual ones that are older
 // than its automated backups are not free.
