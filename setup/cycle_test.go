@@ -139,7 +139,7 @@ func TestACycleFindsLies(t *testing.T) {
 			wrong: "SnapshotDatabaseTime", long: true},
 		{name: "times of a copy", lies: rdsapi.Lies{CopiedTimes: true}, class: holdfast.Failed, says: "contradicts",
 			wrong: "SnapshotCreateTime", long: true},
-		{name: "no such class", lies: rdsapi.Lies{NoClass: []string{"db.t4g.micro"}}, class: holdfast.Refused, says: "db.t4g.micro"},
+		{name: "no such class", lies: rdsapi.Lies{NoClass: []string{"db.t4g.micro"}}, class: holdfast.Refused, says: "--class"},
 		{name: "no room", lies: rdsapi.Lies{Quota: 1}, class: holdfast.NoSpace, says: "", long: true},
 		{name: "given up", lies: rdsapi.Lies{FailRestores: true}, class: holdfast.Undetermined, says: "incompatible-restore", long: true},
 	} {
@@ -174,6 +174,29 @@ func TestACycleFindsLies(t *testing.T) {
 				t.Errorf("the snapshots are %v", left)
 			}
 		})
+	}
+}
+
+// A version that RDS makes no more is named, and how to choose another one.
+func TestACycleOfAnotherVersion(t *testing.T) {
+	n := newTenant(t, false)
+	o := small()
+	o.Version = "7.4"
+	job, err := n.Cycle(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = job.Run(t.Context())
+	if _, do := holdfast.Advice(err); holdfast.ClassOf(err) != holdfast.Refused || !strings.Contains(do, "--postgres") {
+		t.Errorf("%v; %s", err, do)
+	}
+	n.asBefore(t, "after another version")
+	for name, d := range n.Config.Databases {
+		d.RDS.Instance = "gone"
+		n.Config.Databases[name] = d
+	}
+	if _, err := n.Cycle(t.Context(), small()); holdfast.ClassOf(err) != holdfast.Usage || !strings.Contains(err.Error(), "--postgres") {
+		t.Errorf("without an instance whose version it could have: %v", err)
 	}
 }
 

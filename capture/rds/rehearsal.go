@@ -3,11 +3,13 @@ package rds
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/rds"
 	"github.com/aws/aws-sdk-go-v2/service/rds/types"
 
+	"holdfast"
 	"holdfast/capture/instances"
 	"holdfast/capture/snapshot"
 	"holdfast/content"
@@ -25,7 +27,19 @@ func (i Instances) Create(ctx context.Context, name string, n instances.New, lab
 		BackupRetentionPeriod: aws.Int32(0), AutoMinorVersionUpgrade: aws.Bool(false), CopyTagsToSnapshot: aws.Bool(false),
 	}
 	_, err := i.API.CreateDBInstance(ctx, in)
-	return i.restored("make instance "+name, content.Shape{Class: n.Class, Subnets: n.Subnets}, err)
+	what := "make instance " + name
+	otherwise := func(why, do string) error {
+		return &holdfast.Problem{
+			Class: holdfast.Refused, What: fmt.Sprintf("RDS in %s: %s", i.Region, what), Err: short(err), Why: why, Do: do,
+		}
+	}
+	switch {
+	case err != nil && strings.Contains(err.Error(), "Cannot find version"):
+		return otherwise("RDS makes no new instance of Postgres "+n.Version+".", "Name a version that it makes: --postgres.")
+	case is[*types.InsufficientDBInstanceCapacityFault](err), err != nil && strings.Contains(err.Error(), "DBInstanceClass"):
+		return otherwise("The class "+n.Class+" cannot be had there now.", "Name another one: --class.")
+	}
+	return i.restored(what, content.Shape{Subnets: n.Subnets}, err)
 }
 
 // Snapshots implements instances.Account.
