@@ -172,8 +172,11 @@ func (c *Cluster) explain(what, namespace string, err error) error {
 	case apierrors.IsForbidden(err):
 		p.Class, p.Err = holdfast.WrongKey, errors.New("the cluster does not allow it")
 		role := "role.yaml"
-		if strings.HasSuffix(what, "/scale") || strings.HasSuffix(what, JournalMap) {
+		switch {
+		case strings.HasSuffix(what, "/scale") || strings.HasSuffix(what, JournalMap):
 			role = "role-restore.yaml"
+		case strings.HasSuffix(what, BootstrapSecret):
+			role = "role-reonboard.yaml"
 		}
 		p.Do = fmt.Sprintf("Give the right to %s: docs/kubernetes.md, Rights, has the smallest Role, "+
 			"packaging/kubernetes/%s: `%s apply -f %[2]s`.", what, role, c.kubectl(namespace))

@@ -104,6 +104,7 @@ func TestACluster(t *testing.T) {
 	t.Run("under faults", func(t *testing.T) { underFaults(t, s, port) })
 	t.Run("recorded", func(t *testing.T) { recorded(t, s) })
 	t.Run("the Role of a restore", func(t *testing.T) { withTheRoleOfARestore(t, s) })
+	t.Run("the Role of a re-onboarding", func(t *testing.T) { withTheRoleOfAReonboarding(t, s) })
 }
 
 // withTheRoleOfARestore: what a restore needs besides is in its Role, and is found
@@ -132,6 +133,59 @@ func withTheRoleOfARestore(t *testing.T, s *apiserver.Server) {
 			t.Errorf("%v, %v, kept %q", err, failed, got)
 		}
 	}
+}
+
+// withTheRoleOfAReonboarding: the Secret with the identities is made once, says what
+// it was made for, and is removed unless somebody takes it. Somebody else's is left.
+func withTheRoleOfAReonboarding(t *testing.T, s *apiserver.Server) {
+	const secrets = "/api/v1/namespaces/v/secrets"
+	ctx, n := t.Context(), kube.Node{Cluster: connect(t, s, "reader"), Namespace: "v"}
+	_, _, err := n.Bootstrap(ctx)
+	if _, do := holdfast.Advice(err); holdfast.ClassOf(err) != holdfast.WrongKey || !strings.Contains(do, "role-reonboard.yaml") {
+		t.Errorf("without it: %v\n%s", err, do)
+	}
+	give(t, s, "v", "role-reonboard.yaml")
+	if !soon(func() bool { _, there, err := n.Bootstrap(ctx); return err == nil && !there }) {
+		t.Fatal("with it a Secret that is not there cannot be looked for")
+	}
+	for range 2 { // the answer to the first may be lost
+		if err := n.MakeBootstrap(ctx, []byte("keys"), "the note"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := n.MakeBootstrap(ctx, []byte("others"), "another"); holdfast.ClassOf(err) != holdfast.Refused {
+		t.Errorf("another run's: %v", err)
+	}
+	if note, there, err := n.Bootstrap(ctx); note != "the note" || !there || err != nil {
+		t.Errorf("it says %q, %v, %v", note, there, err)
+	}
+	status, said := s.Ask(http.MethodGet, secrets+"/"+kube.BootstrapSecret, nil)
+	if status != http.StatusOK || !strings.Contains(said, `"content":"a2V5cw=="`) || !strings.Contains(said, `"immutable":true`) {
+		t.Errorf("%d %s", status, said)
+	}
+	s.Run(t, corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "taker", Namespace: "v"}, Spec: corev1.PodSpec{
+		Containers: []corev1.Container{{Name: "x", Image: "x"}},
+		Volumes: []corev1.Volume{{Name: "dump", VolumeSource: corev1.VolumeSource{
+			Secret: &corev1.SecretVolumeSource{SecretName: kube.BootstrapSecret},
+		}}},
+	}})
+	if _, err := n.RemoveBootstrap(ctx); holdfast.ClassOf(err) != holdfast.Refused || !strings.HasPrefix(err.Error(), "Pod taker takes ") {
+		t.Errorf("while a pod takes it: %v", err)
+	}
+	s.Delete(t, "/api/v1/namespaces/v/pods/taker")
+	for _, want := range []bool{true, false} {
+		if there, err := n.RemoveBootstrap(ctx); there != want || err != nil {
+			t.Errorf("removed: %v, %v", there, err)
+		}
+	}
+	s.Create(t, secrets, corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: kube.BootstrapSecret}})
+	if _, err := n.RemoveBootstrap(ctx); holdfast.ClassOf(err) != holdfast.Refused {
+		t.Errorf("somebody else's is removed: %v", err)
+	}
+	if err := n.MakeBootstrap(ctx, []byte("keys"), "the note"); holdfast.ClassOf(err) != holdfast.Refused {
+		t.Errorf("somebody else's is taken: %v", err)
+	}
+	s.Delete(t, secrets+"/"+kube.BootstrapSecret)
 }
 
 func withoutRights(t *testing.T, s *apiserver.Server) {

@@ -27,6 +27,12 @@
 // databases are closed meanwhile, and Programs waits for those pods that could have
 // connected before they were.
 //
+// # From the identities
+//
+// Bootstrap is the Secret with a node's identities in clear, while it is made again
+// from them; Overlays are what the values of its releases have to say then. Holdfast
+// changes no release.
+//
 // # Reaching
 //
 // From a pod, the name of a Service is an address like any other. From elsewhere

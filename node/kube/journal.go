@@ -12,8 +12,9 @@ import (
 	"holdfast"
 )
 
-// JournalMap is the ConfigMap of a node's namespace that keeps the journals of
-// restores which run where no directory can be written to, such as in a pod.
+// JournalMap is the ConfigMap of a node's namespace that keeps what would be next to
+// the configuration, where no directory can be written to, such as in a pod: journals
+// of restores, and identifiers that were used.
 const JournalMap = "holdfast-restore"
 
 // Kept reads a key of it; nil where there is none.

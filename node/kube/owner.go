@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"fmt"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -89,6 +90,18 @@ func (o Owner) String() string {
 		return o.Kind + " " + name
 	}
 	return o.By + "'s " + o.Kind + " " + name
+}
+
+// pause is how an owner is kept from changing back what it owns; "" where no
+// command does that.
+func (o Owner) pause() string {
+	switch o.By {
+	case Flux:
+		return fmt.Sprintf("`flux suspend %s %s --namespace %s`", strings.ToLower(o.Kind), o.Name, o.Namespace)
+	case ArgoCD:
+		return "`kubectl annotate application " + o.Name + " argocd.argoproj.io/skip-reconcile=true` in Argo CD's namespace"
+	}
+	return ""
 }
 
 // keepsValues reports whether an owner installs charts with values.

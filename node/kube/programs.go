@@ -126,19 +126,15 @@ func (u unit) start(role string, replicas int) step.Step {
 
 // mayScaleBack says who may start a workload meanwhile, and how that is paused.
 func (p *Programs) mayScaleBack(w Workload) []string {
-	var pause string
-	switch o := w.Owner(); {
+	o, pause := w.Owner(), ""
+	switch {
 	case o.By == Nobody, o.By == Helm:
 		return nil
-	case o.By == Flux:
-		pause = fmt.Sprintf(". To pause it: `flux suspend %s %s --namespace %s`",
-			map[string]string{"HelmRelease": "helmrelease", "Kustomization": "kustomization"}[o.Kind], o.Name, o.Namespace)
-	case o.By == ArgoCD:
-		pause = ". To pause it: `kubectl annotate application " + o.Name + " argocd.argoproj.io/skip-reconcile=true`" +
-			" in Argo CD's namespace"
+	case o.pause() != "":
+		pause = ". To pause it: " + o.pause()
 	}
 	return []string{fmt.Sprintf("%s belongs to %s, which may scale it back at any time. Unless instances change names, "+
-		"that does no harm: its database is closed until its turn has come%s", w, w.Owner(), pause)}
+		"that does no harm: its database is closed until its turn has come%s", w, o, pause)}
 }
 
 // participantOf is the participant that a set is of.

@@ -302,7 +302,9 @@ func all() (rights []right) {
 			for _, verb := range verbs {
 				rights = append(rights, right{verb, group, resource, ""})
 				if resource == "secrets" {
-					rights = append(rights, right{verb, group, resource, "postgres-secrets"}, right{verb, group, resource, "other"})
+					for _, name := range []string{"postgres-secrets", "other", "participant-bootstrap-dump"} {
+						rights = append(rights, right{verb, group, resource, name})
+					}
 				}
 			}
 		}
@@ -326,7 +328,13 @@ func (c *cluster) tiersHaveTheirRights(t *testing.T) {
 			"get configmaps", "get secrets postgres-secrets", "get services", "list deployments", "list persistentvolumeclaims",
 			"list pods", "list services", "list statefulsets",
 		}},
-		{install{"values", "found"}, []string{"list secrets", "list secrets other", "list secrets postgres-secrets"}},
+		{install{"values", "found"}, []string{
+			"list secrets", "list secrets other", "list secrets participant-bootstrap-dump", "list secrets postgres-secrets",
+		}},
+		{install{"reonboard", "given"}, []string{
+			"create configmaps", "create secrets", "create secrets other", "create secrets participant-bootstrap-dump",
+			"create secrets postgres-secrets", "delete secrets participant-bootstrap-dump", "get secrets participant-bootstrap-dump",
+		}},
 		{install{"restore", "given"}, []string{
 			"create configmaps", "get deployments/scale", "get statefulsets/scale", "patch deployments/scale", "patch statefulsets/scale",
 		}},

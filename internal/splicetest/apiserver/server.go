@@ -271,11 +271,7 @@ func (s *Server) Ask(method, path string, object any) (status int, said string) 
 
 func (s *Server) must(t testing.TB, method, path string, object any) {
 	t.Helper()
-	text, err := json.Marshal(object)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if status, said := s.do(method, path, text); status >= http.StatusMultipleChoices || status == 0 {
+	if status, said := s.Ask(method, path, object); status >= http.StatusMultipleChoices || status == 0 {
 		t.Fatalf("%s %s: %d %s", method, path, status, said)
 	}
 }

@@ -53,6 +53,7 @@ once. A first run in the pod has no configuration yet, and those that it mounts.
 {{- if and .Values.rbac.discover (or $recorded (eq .Values.mode "idle")) -}}{{- $tiers = append $tiers "discover" -}}{{- end -}}
 {{- if and .Values.rbac.values $recorded -}}{{- $tiers = append $tiers "values" -}}{{- end -}}
 {{- if .Values.rbac.restore -}}{{- $tiers = append $tiers "restore" -}}{{- end -}}
+{{- if .Values.rbac.reonboard -}}{{- $tiers = append $tiers "reonboard" -}}{{- end -}}
 {{- join " " $tiers -}}
 {{- end }}
 
