@@ -1,6 +1,7 @@
 package reonboard
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"os"
@@ -10,15 +11,40 @@ import (
 	"holdfast"
 )
 
-// ClearFile is where the identities are in clear for the node's first start:
-// the node's private keys.
+// Clear is where the identities are in clear for the node's first start: the
+// node's private keys.
+type Clear interface {
+	// Begun is the start that they are in clear for, where an earlier run came so far
+	// and its start may go on; nil elsewhere.
+	Begun(ctx context.Context) (*Start, error)
+	// Prepare makes sure that the old node does not live, as far as it can be asked,
+	// and completes a start with what it takes where the node is.
+	Prepare(ctx context.Context, s Start) (Start, error)
+	// Write puts them in clear, whole or not at all.
+	Write(ctx context.Context, dump []byte, s Start) error
+	// Remove removes them. It refuses where a program needs them still.
+	Remove(ctx context.Context) error
+	// Place names where they are, for people.
+	Place() string
+}
+
+// ClearFile is a file with the identities in clear, which the bundle takes.
 type ClearFile struct{ Path string }
+
+// Begun is nil: what a file was written for is not known, so it is written again.
+func (ClearFile) Begun(context.Context) (*Start, error) { return nil, nil } //nolint:nilnil // as Clear says
+
+// Prepare asks nobody: whether the old node is gone, the operator has to know.
+func (ClearFile) Prepare(_ context.Context, s Start) (Start, error) { return s, nil }
+
+// Place is the file's path.
+func (c ClearFile) Place() string { return c.Path }
 
 // Write puts the dump where only its owner can read it, until the bundle gives
 // it to its own user (Splice: chown-participant-bootstrapping-dump). One of
 // before is removed. What could not be written whole is not left.
-func (c ClearFile) Write(dump []byte) error {
-	if err := c.Remove(); err != nil {
+func (c ClearFile) Write(ctx context.Context, dump []byte, _ Start) error {
+	if err := c.Remove(ctx); err != nil {
 		return err
 	}
 	f, err := os.OpenFile(c.Path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
@@ -31,7 +57,7 @@ func (c ClearFile) Write(dump []byte) error {
 	}
 	_, err = f.Write(dump)
 	if err = errors.Join(err, f.Sync(), f.Close(), c.syncDirectory()); err != nil {
-		return errors.Join(err, c.Remove())
+		return errors.Join(err, c.Remove(ctx))
 	}
 	return nil
 }
@@ -46,7 +72,7 @@ func (c ClearFile) IsThere() bool {
 // removed, and what it leads to is not touched. Overwriting reaches the bytes
 // only where a file system writes in place: not on one that copies on write, and
 // not within an SSD.
-func (c ClearFile) Remove() error {
+func (c ClearFile) Remove(context.Context) error {
 	info, err := os.Lstat(c.Path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil

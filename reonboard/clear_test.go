@@ -25,7 +25,7 @@ func read(t *testing.T, path string) string {
 // zeros, and no file that was cut and filled again elsewhere.
 func TestIdentitiesInClearAreOverwrittenInPlace(t *testing.T) {
 	c := reonboard.ClearFile{Path: filepath.Join(t.TempDir(), "clear.json")}
-	if err := c.Write([]byte(private)); err != nil || read(t, c.Path) != private || !c.IsThere() {
+	if err := c.Write(t.Context(), []byte(private), reonboard.Start{}); err != nil || read(t, c.Path) != private || !c.IsThere() {
 		t.Fatalf("%v", err)
 	}
 	if info, err := os.Stat(c.Path); err != nil || info.Mode().Perm() != 0o600 {
@@ -36,14 +36,14 @@ func TestIdentitiesInClearAreOverwrittenInPlace(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = open.Close() }()
-	if err := c.Remove(); err != nil || c.IsThere() {
+	if err := c.Remove(t.Context()); err != nil || c.IsThere() {
 		t.Errorf("%v", err)
 	}
 	left := make([]byte, len(private))
 	if n, err := open.ReadAt(left, 0); err != nil || n != len(left) || !bytes.Equal(left, make([]byte, n)) {
 		t.Errorf("%q are left, %v", left[:n], err)
 	}
-	if err := c.Remove(); err != nil {
+	if err := c.Remove(t.Context()); err != nil {
 		t.Errorf("one that is not there: %v", err)
 	}
 }
@@ -59,7 +59,7 @@ func TestNoLinkIsFollowed(t *testing.T) {
 		if err := link(other, c.Path); err != nil {
 			t.Fatal(err)
 		}
-		err := c.Remove()
+		err := c.Remove(t.Context())
 		if read(t, other) != "precious" || c.IsThere() {
 			t.Errorf("%s: the other file is %q", name, read(t, other))
 		}

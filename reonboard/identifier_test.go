@@ -28,7 +28,7 @@ func TestIdentifiersAreNeverUsedTwice(t *testing.T) {
 func TestLedgerRemembers(t *testing.T) {
 	ledger := Ledger{Path: filepath.Join(t.TempDir(), "identifiers.json")}
 	for _, name := range []string{"one", "two"} {
-		if err := ledger.Note(Used{name, time.Unix(1, 0).UTC()}); err != nil {
+		if err := ledger.Note(Used{Identifier: name, At: time.Unix(1, 0).UTC()}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -27,7 +27,7 @@ func job(t *testing.T, known ...holdfast.Set) Job {
 		Unseal: func(in io.Reader, _ []string) ([]byte, error) { return io.ReadAll(in) },
 		Way:    way,
 		Clear:  ClearFile{filepath.Join(dir, "clear.json")},
-		Ledger: Ledger{filepath.Join(dir, "identifiers.json")},
+		Ledger: Ledger{Path: filepath.Join(dir, "identifiers.json")},
 		Now:    func() time.Time { return time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC) },
 	}
 }
@@ -40,7 +40,11 @@ func way(set holdfast.Set) (Way, error) {
 			hint, _, _ = strings.Cut(c.Facts.Validator.Stores[0].Party, "::")
 		}
 	}
-	return Way{PartyHint: hint, Line: func(dump, id string) string { return hint + " " + dump + " " + id }}, nil
+	return Way{
+		PartyHint: hint,
+		First:     func(dump string, s Start) string { return hint + " " + dump + " " + s.Identifier },
+		Later:     func(_ string, s Start) string { return hint + "  " + s.Identifier },
+	}, nil
 }
 
 // of is a set of a participant with the given identifier.
@@ -68,21 +72,21 @@ func TestANodeIsPrepared(t *testing.T) {
 		if err != nil || got.Identifier != want {
 			t.Fatalf("got %+v, %v; want %s", got, err, want)
 		}
-		if got.First != "acme "+j.Clear.Path+" "+want || got.Later != "acme  "+want {
+		if got.First != "acme "+j.Clear.Place()+" "+want || got.Later != "acme  "+want {
 			t.Errorf("to type: %q, then %q", got.First, got.Later)
 		}
-		text, err := os.ReadFile(j.Clear.Path)
-		info, statErr := os.Stat(j.Clear.Path)
+		text, err := os.ReadFile(j.Clear.Place())
+		info, statErr := os.Stat(j.Clear.Place())
 		if err != nil || string(text) != "dump" || statErr != nil || info.Mode().Perm() != 0o600 {
 			t.Errorf("in clear: %q, %v, %v", text, err, info)
 		}
 	}
 	for range 2 {
-		if err := j.Clear.Remove(); err != nil {
+		if err := j.Clear.Remove(t.Context()); err != nil {
 			t.Error(err)
 		}
 	}
-	if _, err := os.Stat(j.Clear.Path); !os.IsNotExist(err) {
+	if _, err := os.Stat(j.Clear.Place()); !os.IsNotExist(err) {
 		t.Errorf("the dump in clear is still there: %v", err)
 	}
 }
@@ -115,7 +119,7 @@ func TestNothingIsLeftOfAFailure(t *testing.T) {
 			if holdfast.ClassOf(err) != c.class {
 				t.Errorf("got %v, want class %s", err, c.class)
 			}
-			if _, err := os.Stat(j.Clear.Path); !os.IsNotExist(err) {
+			if _, err := os.Stat(j.Clear.Place()); !os.IsNotExist(err) {
 				t.Errorf("the dump is in clear: %v", err)
 			}
 		})

@@ -38,6 +38,7 @@ func kubeKind(p *Parts) Kind {
 	}
 	if conf.Namespace != "" {
 		kind.Recorder, kind.Show, kind.Programs, kind.Try = c, c.show, c, c.try
+		kind.Way, kind.Clear, kind.Look, kind.Ledger = c.way, c, c.look, c.ledger
 	}
 	return kind
 }

@@ -64,6 +64,12 @@ type Kind struct {
 	DockerHost string
 	// Way is how the node of a set is started from its identities.
 	Way func(set holdfast.Set) (reonboard.Way, error)
+	// Clear is where it takes them in clear. Nil: a file next to the configuration.
+	Clear reonboard.Clear
+	// Look is how far a node is that starts from them. Nil: nobody looks.
+	Look func(ctx context.Context, s reonboard.Start) (reonboard.Seen, error)
+	// Ledger remembers used identifiers where no file can be written. Nil: nothing does.
+	Ledger func(ctx context.Context) reonboard.Ledger
 }
 
 // Programs is a node as a restore stops and starts its programs.

@@ -48,9 +48,7 @@ func (p *Parts) Observe(ctx context.Context) (check.Observations, error) {
 		Alive:   func(ctx context.Context) (holdfast.Finding, error) { return p.observeAlive(ctx, live) },
 		Locks:   p.observeLocks, Provider: p.observeProvider,
 	}.Gather(ctx)
-	if clear := p.ClearFile(); clear.IsThere() {
-		seen.Clear = clear.Path
-	}
+	seen.Clear = p.inClear(ctx)
 	return seen, err
 }
 

@@ -2,9 +2,11 @@ package setup
 
 import (
 	"context"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"filippo.io/age"
@@ -18,15 +20,38 @@ import (
 
 // Reonboard prepares the node to be made again from its identities, which the
 // keys open.
-func (p *Parts) Reonboard(keys []age.Identity) reonboard.Job {
+func (p *Parts) Reonboard(ctx context.Context, keys []age.Identity) reonboard.Job {
 	return reonboard.Job{
-		Sets: p.everySet,
+		Node: p.Node.Name, Sets: p.everySet,
 		Unseal: func(sealed io.Reader, recipients []string) ([]byte, error) {
 			return identities.Open(sealed, keys, recipients)
 		},
-		Way: p.kind.Way, Opened: p.RememberKeyTest, Clear: p.ClearFile(),
-		Ledger: reonboard.Ledger{Path: p.nextToConfig(".identifiers.json")}, Now: time.Now,
+		Way: p.kind.Way, Opened: p.RememberKeyTest, Clear: p.clear(), Remember: p.kind.Clear != nil,
+		Ledger: p.ledger(ctx), Now: time.Now,
 	}
+}
+
+// WatchReonboarding waits until a node that was prepared by Reonboard serves and needs its
+// identities no more, and removes them. Say gets what is to be typed when it serves.
+// Place names where the identities were.
+func (p *Parts) WatchReonboarding(ctx context.Context, say func(string)) (s reonboard.Start, place string, err error) {
+	if p.kind.Look == nil {
+		return s, "", Usage(errors.New("reonboard watch is for nodes in Kubernetes, with kube.namespace in the " +
+			"configuration; of another one: `holdfast reonboard clean`, when it is ready"))
+	}
+	j := p.Reonboard(ctx, nil)
+	s, err = j.Watch(ctx, reonboard.Eyes{Look: p.kind.Look, Events: p.Events, Serves: func(s reonboard.Start) error {
+		from, err := p.Source(ctx, string(s.Set))
+		if err != nil {
+			return err
+		}
+		way, err := p.kind.Way(from.Set)
+		if err == nil {
+			say(way.Later("", s))
+		}
+		return err
+	}})
+	return s, j.Clear.Place(), err
 }
 
 // bundleWay is how a node is started by the bundle's start.sh, with the flags
@@ -35,13 +60,47 @@ func bundleWay(set holdfast.Set) (reonboard.Way, error) {
 	start, directory, err := compose.StartOf(set)
 	return reonboard.Way{
 		PartyHint: start.PartyHint, Identifier: start.Identifier, Directory: directory,
-		Line: func(dump, identifier string) string { return compose.StartLine(start, dump, identifier) },
+		First: func(dump string, s reonboard.Start) string { return compose.StartLine(start, dump, s.Identifier) },
+		Later: func(_ string, s reonboard.Start) string { return compose.StartLine(start, "", s.Identifier) },
 	}, err
 }
 
-// ClearFile is where the identities are in clear for the node's first start.
-func (p *Parts) ClearFile() reonboard.ClearFile {
+// clear is where the identities are in clear for the node's first start.
+func (p *Parts) clear() reonboard.Clear {
+	if p.kind.Clear != nil {
+		return p.kind.Clear
+	}
+	return p.clearFile()
+}
+
+func (p *Parts) clearFile() reonboard.ClearFile {
 	return reonboard.ClearFile{Path: p.nextToConfig(".identities.clear.json")}
+}
+
+// inClear is where the identities are in clear since the node was prepared to be
+// made again from them; "" for nowhere.
+func (p *Parts) inClear(ctx context.Context) string {
+	if p.kind.Clear == nil {
+		if file := p.clearFile(); file.IsThere() {
+			return file.Path
+		}
+		return ""
+	}
+	ctx, cancel := context.WithTimeout(ctx, ObserveTime)
+	defer cancel()
+	place, err := p.ledger(ctx).InClear()
+	if err != nil {
+		return ""
+	}
+	return place
+}
+
+// ledger remembers the identifiers that were used.
+func (p *Parts) ledger(ctx context.Context) reonboard.Ledger {
+	if p.kind.Ledger != nil && syscall.Access(p.Config.Dir(), 2) != nil { // no file can be written
+		return p.kind.Ledger(ctx)
+	}
+	return reonboard.Ledger{Path: p.nextToConfig(".identifiers.json")}
 }
 
 // nextToConfig is a file of the node in the configuration's directory.

@@ -62,6 +62,7 @@ func TestAValidatorInKubernetes(t *testing.T) {
 	}
 	w.does(t, "backup", "--quiet") // with what was written, once more
 	c.isRestored(t, w, node)
+	c.isReonboarded(t, w, node)
 	s.Delete(t, "/api/v1/namespaces/node/pods/postgres-0")
 	if out, code := w.run("backup", "--quiet"); code == 0 || !strings.Contains(out, "pods behind Service postgres is ready") {
 		t.Errorf("without its server: exit code %d\n%s", code, out)
@@ -118,11 +119,18 @@ func install(t *testing.T, s *apiserver.Server, node *splicetest.Node, app *spli
 			splicetest.ValidatorDatabase + "\npassword = ${SPLICE_APP_POSTGRES_PASSWORD}\n}"})
 }
 
+// charts are those that the node's two releases are of.
+var charts = map[string]string{"participant": "splice-participant", "app": "splice-validator"}
+
 func deploy(t *testing.T, s *apiserver.Server, name string, env ...corev1.EnvVar) {
 	t.Helper()
 	labels := map[string]string{"app": name}
 	s.Create(t, "/apis/apps/v1/namespaces/node/deployments", appsv1.Deployment{
-		ObjectMeta: metav1.ObjectMeta{Name: name},
+		ObjectMeta: metav1.ObjectMeta{
+			Name:        name,
+			Labels:      map[string]string{"helm.sh/chart": charts[name] + "-0.7.5", "app.kubernetes.io/managed-by": "Helm"},
+			Annotations: map[string]string{"meta.helm.sh/release-name": name, "meta.helm.sh/release-namespace": "node"},
+		},
 		Spec: appsv1.DeploymentSpec{
 			Selector: &metav1.LabelSelector{MatchLabels: labels},
 			Template: corev1.PodTemplateSpec{

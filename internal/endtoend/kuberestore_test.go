@@ -8,7 +8,6 @@ import (
 	"maps"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -38,6 +37,9 @@ type controller struct {
 	seen     []string       // what was connected or ended, in this order
 	owner    bool           // somebody scales up what is at 0, as GitOps does
 	failed   error
+
+	renewed   *renewed          // how programs are started that begin with nothing; nil: as always
+	templates map[string]string // of the pods that were made
 }
 
 const kubeSpace = "/apis/apps/v1/namespaces/node/deployments/"
@@ -47,7 +49,7 @@ func control(t *testing.T, s *apiserver.Server, node *splicetest.Node) *controll
 	t.Helper()
 	c := &controller{
 		s: s, dsns: map[string]string{"participant": node.ParticipantDSN(), "app": node.ValidatorDSN()},
-		sessions: map[string]*pgx.Conn{}, refused: map[string]int{},
+		sessions: map[string]*pgx.Conn{}, refused: map[string]int{}, templates: map[string]string{},
 	}
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	ended := make(chan struct{})
@@ -99,14 +101,20 @@ func (c *controller) reconcile(ctx context.Context, name string) error {
 	if err := c.ask(http.MethodGet, pods+"?labelSelector=app%3D"+name, nil, &list); err != nil {
 		return err
 	}
-	if *d.Spec.Replicas == 0 {
+	template, err := json.Marshal(d.Spec.Template)
+	if err != nil {
+		return err
+	}
+	other := c.templates[name] != "" && c.templates[name] != string(template)
+	c.templates[name] = string(template)
+	if *d.Spec.Replicas == 0 || other {
 		c.leave(name)
 		for _, p := range list.Items {
 			if err := c.ask(http.MethodDelete, pods+"/"+p.Name+"?gracePeriodSeconds=0", nil, nil); err != nil {
 				return err
 			}
 		}
-		if c.owner {
+		if c.owner && !other {
 			scale := map[string]any{"metadata": map[string]string{"name": name, "namespace": "node"}, "spec": map[string]int{"replicas": 1}}
 			return c.ask(http.MethodPut, kubeSpace+name+"/scale", scale, nil)
 		}
@@ -118,13 +126,21 @@ func (c *controller) reconcile(ctx context.Context, name string) error {
 			Spec:       corev1.PodSpec{NodeName: apiserver.Node, Containers: []corev1.Container{{Name: name, Image: "x"}}},
 		}, nil)
 	}
-	return c.run(ctx, name, list.Items[0], pods)
+	return c.run(ctx, d, list.Items[0], pods)
 }
 
 // run has the program of a pod be connected.
-func (c *controller) run(ctx context.Context, name string, p corev1.Pod, pods string) error {
+func (c *controller) run(ctx context.Context, d appsv1.Deployment, p corev1.Pod, pods string) error {
+	name := d.Name
 	if c.sessions[name] == nil {
-		conn, err := pgx.Connect(ctx, c.dsns[name])
+		dsn := c.dsns[name]
+		if c.renewed != nil {
+			var err error
+			if dsn, err = c.renewed.begin(ctx, name, d.Spec.Template.Spec); err != nil || dsn == "" {
+				return err
+			}
+		}
+		conn, err := pgx.Connect(ctx, dsn)
 		if err != nil {
 			if strings.Contains(err.Error(), "not currently accepting connections") {
 				c.refused[name]++
@@ -234,6 +250,27 @@ func (c *controller) isRestored(t *testing.T, w workshop, node *splicetest.Node)
 			t.Errorf("the programs, undone: %s", got)
 		}
 	})
+	t.Run("where no file can be written", func(t *testing.T) {
+		splicetest.OnlyLong(t)
+		pod := w.readOnly(t)
+		undone := func(when string) {
+			t.Helper()
+			pod.does(t, "restore", "undo", "--yes")
+			is(wrecked, when)
+			if left := c.kept(t); left != "" {
+				t.Errorf("%s a journal is left: %s", when, left)
+			}
+		}
+		for _, act := range []string{"stop", "rename", "start"} {
+			if c.killed(t, pod, act); c.kept(t) == "" {
+				t.Errorf("killed at %s, no journal is in the cluster", act)
+			}
+			undone("with its journal in the cluster, killed at " + act + " and undone,")
+		}
+		pod.does(t, "restore", "latest", "--yes")
+		is(good, "with its journal in the cluster,")
+		undone("with its journal in the cluster, and undone,")
+	})
 	t.Run("killed", func(t *testing.T) {
 		splicetest.OnlyLong(t)
 		for _, act := range []string{"stop", "close", "build", "rename", "open", "start"} {
@@ -243,10 +280,28 @@ func (c *controller) isRestored(t *testing.T, w workshop, node *splicetest.Node)
 	})
 }
 
+// kept is the journal that the cluster has; "" for none.
+func (c *controller) kept(t *testing.T) (text string) {
+	t.Helper()
+	status, said := c.s.Ask(http.MethodGet, "/api/v1/namespaces/node/configmaps/"+journalMap, nil)
+	if status == http.StatusNotFound {
+		return ""
+	}
+	var m corev1.ConfigMap
+	if err := json.Unmarshal([]byte(said), &m); err != nil || status != http.StatusOK {
+		t.Fatalf("%d %s", status, said)
+	}
+	for _, journal := range m.Data {
+		text += journal
+	}
+	return text
+}
+
+const journalMap = "holdfast-restore"
+
 // killed kills a restore when a step of that kind has begun.
 func (c *controller) killed(t *testing.T, w workshop, act string) {
-	cmd := exec.Command(w.program, "restore", "latest", "--yes")
-	cmd.Dir = w.dir
+	cmd := w.command("restore", "latest", "--yes")
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -256,10 +311,12 @@ func (c *controller) killed(t *testing.T, w workshop, act string) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		texts := []string{c.kept(t)}
 		for _, path := range journals {
 			text, _ := os.ReadFile(path)
-			hit = hit || strings.Contains(string(text), fmt.Sprintf("%q", act))
+			texts = append(texts, string(text))
 		}
+		hit = strings.Contains(strings.Join(texts, ""), fmt.Sprintf("%q", act))
 	}
 	_ = cmd.Process.Kill()
 	_ = cmd.Wait()

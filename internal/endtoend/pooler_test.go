@@ -119,7 +119,8 @@ func foreign(dsn string) (got string, err error) {
 // workshop is a directory in which the program is run as an operator runs it.
 type workshop struct {
 	dir, program string
-	state        string // directory of what services remember; "": each has its own
+	state        string          // directory of what services remember; "": each has its own
+	as           func(*exec.Cmd) // whom the program runs as; nil: as whoever tests
 }
 
 func newWorkshop(t *testing.T) workshop {
@@ -132,10 +133,18 @@ func newWorkshop(t *testing.T) workshop {
 	return workshop{dir: t.TempDir(), program: filepath.Join(dir, "holdfast")}
 }
 
-// run runs the program and returns all that it printed, and its exit code.
-func (w workshop) run(args ...string) (string, int) {
+func (w workshop) command(args ...string) *exec.Cmd {
 	cmd := exec.Command(w.program, args...)
 	cmd.Dir = w.dir
+	if w.as != nil {
+		w.as(cmd)
+	}
+	return cmd
+}
+
+// run runs the program and returns all that it printed, and its exit code.
+func (w workshop) run(args ...string) (string, int) {
+	cmd := w.command(args...)
 	out, _ := cmd.CombinedOutput()
 	return string(out), cmd.ProcessState.ExitCode()
 }

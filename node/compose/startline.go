@@ -1,6 +1,7 @@
 package compose
 
 import (
+	"cmp"
 	"regexp"
 	"strings"
 
@@ -45,17 +46,22 @@ func StartOf(set holdfast.Set) (start Start, directory string, err error) {
 		was, err := Describe(set.Deployment)
 		return was.Start, was.Directory, err
 	}
-	start = Start{PartyHint: "PARTY_HINT", Sponsor: "SPONSOR_SV_URL"}
+	return Start{PartyHint: cmp.Or(PartyHint(set), "PARTY_HINT"), Sponsor: "SPONSOR_SV_URL"}, "", nil
+}
+
+// PartyHint is the name that a node's party was given, as the validator app's
+// database of a set has it; "" where it does not.
+func PartyHint(set holdfast.Set) (hint string) {
 	for _, c := range set.Parts() {
 		f := c.Facts.Validator
 		if f == nil {
 			continue
 		}
 		for _, store := range f.Stores {
-			if hint, _, found := strings.Cut(store.Party, "::"); found && store.Name == "DbValidatorStore" {
-				start.PartyHint = hint
+			if name, _, found := strings.Cut(store.Party, "::"); found && store.Name == "DbValidatorStore" {
+				hint = name
 			}
 		}
 	}
-	return start, "", nil
+	return hint
 }
