@@ -10,4 +10,7 @@
 // resource had that place. Names alone prove nothing, because they change hands. A
 // run that was killed is found by them, and so is what an undo has to rename. Only
 // what has such labels under a name that follows from them is ever deleted.
+//
+// A Rehearsal makes an instance of nothing, to be lost: whatever is made of it later
+// has a name that ends in the instance's, and goes with it.
 package instances

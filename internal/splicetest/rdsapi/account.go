@@ -39,7 +39,7 @@ type Instance struct {
 
 	tags     map[string]string
 	shape    Shape
-	restored bool // or created: its server is ours to close
+	restored bool   // or created: its server is ours to close
 	password string // of the server's superuser; "": everybody is trusted
 }
 

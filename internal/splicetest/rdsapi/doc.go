@@ -2,7 +2,8 @@
 // wire format, the Query protocol with XML answers, to the official client, over
 // real Postgres servers: a snapshot is a copy of the data directory as a crash
 // would leave it, at a random moment between the request and the answer that it is
-// available; a restore is a second server on that copy.
+// available; a restore is a second server on that copy; a new instance is an empty
+// server, whose user is no superuser.
 //
 // It was made from RDS's documentation and from its client's source. It was never
 // compared with RDS itself: what it does not know, no test finds. It looks at who
