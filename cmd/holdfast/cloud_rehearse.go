@@ -9,6 +9,7 @@ import (
 
 	"holdfast"
 	"holdfast/cycle"
+	"holdfast/internal/printable"
 	"holdfast/setup"
 )
 
@@ -143,17 +144,19 @@ func (a *app) printCyclePlan(p cycle.Plan) {
 }
 
 func (a *app) printCycle(r cycle.Report) {
-	rows := [][]string{{"STEP", "TOOK", "ERROR"}}
+	rows := [][]string{{"STEP", "TOOK", "RESULT"}}
 	for _, s := range r.Steps {
-		rows = append(rows, []string{s.What, span(s.Took), s.Error})
+		result := "done"
+		if s.Error != "" {
+			result = "failed"
+		}
+		rows = append(rows, []string{s.What, span(s.Took), result})
 	}
 	a.table(rows)
-	a.printf("\n")
-	rows = [][]string{{"CLAIM", "HOLDS", "SEEN"}}
+	a.printf("\nEach claim of RDS's documentation, or of ours where it is silent, and what was seen:\n")
 	for _, c := range r.Claims {
-		rows = append(rows, []string{c.Claim, holdsOrNot(c.Verdict), c.Seen})
+		a.printf("%-8s %s\n         %s\n", holdsOrNot(c.Verdict), printable.Cell(c.Claim), printable.Cell(c.Seen))
 	}
-	a.table(rows)
 	a.printf("\nIt took %s and used at most %s: %s.\n", span(r.Took.Round(time.Second)), r.Used, r.Sum)
 	for _, what := range r.Removed {
 		a.printf("Deleted at the end: %s\n", what)
