@@ -459,7 +459,9 @@ func (j Job) earlier(
 	}
 	from := map[holdfast.ComponentName]holdfast.Earlier{}
 	for _, part := range last.Parts() {
-		from[part.Component] = holdfast.Earlier{Set: last.ID, Part: part, Files: files, Splice: splice, Own: last.OwnTransactions()}
+		from[part.Component] = holdfast.Earlier{
+			Set: last.ID, Part: part, Files: files, Splice: splice, Own: last.OwnTransactions(),
+		}
 	}
 	return from
 }
