@@ -2,6 +2,7 @@ package rdsapi
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -158,25 +159,15 @@ func (a *Account) restore(r *http.Request) (any, *fault) {
 	if other := a.find(a.lies.RestoreOther); other != nil {
 		data = other.data
 	}
-	a.wg.Go(func() {
-		for a.slow() {
-			time.Sleep(10 * time.Millisecond)
-		}
-		if broken {
-			a.mu.Lock()
-			defer a.mu.Unlock()
-			i.Status = "incompatible-restore"
-			return
-		}
-		server, err := splicetest.StartFrom(context.Background(), data, options)
-		a.mu.Lock()
-		defer a.mu.Unlock()
-		if err != nil {
-			i.Status = "failed"
-			return
-		}
-		i.Server, i.Status = server, "available"
-	})
+	if broken {
+		a.become(i, "incompatible-restore", func(context.Context) (*splicetest.Server, error) {
+			return nil, errors.New("it is to fail")
+		})
+	} else {
+		a.become(i, "failed", func(ctx context.Context) (*splicetest.Server, error) {
+			return splicetest.StartFrom(ctx, data, options)
+		})
+	}
 	return struct {
 		Instance instanceXML `xml:"DBInstance"`
 	}{a.shown(i)}, nil
@@ -223,27 +214,35 @@ func (a *Account) createInstance(f url.Values) (any, *fault) {
 		password: superuserPassword}
 	a.instances = append(a.instances, i)
 	password := f.Get("MasterUserPassword")
-	a.wg.Go(func() {
-		for a.slow() {
-			time.Sleep(10 * time.Millisecond)
-		}
-		ctx := context.Background()
+	a.become(i, "failed", func(ctx context.Context) (*splicetest.Server, error) {
 		server, err := splicetest.Start(ctx, splicetest.Options{Bin: version.Bin, TCP: true, Password: i.password})
 		if err == nil {
 			err = server.Exec(ctx, "postgres", fmt.Sprintf("CREATE ROLE %s LOGIN CREATEDB CREATEROLE PASSWORD '%s'",
 				pgx.Identifier{user}.Sanitize(), strings.ReplaceAll(password, "'", "''")))
 		}
-		a.mu.Lock()
-		defer a.mu.Unlock()
-		if err != nil {
-			i.Status = "failed"
-			return
-		}
-		i.Server, i.Status = server, "available"
+		return server, err
 	})
 	return struct {
 		Instance instanceXML `xml:"DBInstance"`
 	}{a.shown(i)}, nil
+}
+
+// become starts the server of an instance a moment later. Where that fails the
+// instance has the other state.
+func (a *Account) become(i *Instance, otherwise string, start func(context.Context) (*splicetest.Server, error)) {
+	a.wg.Go(func() {
+		for a.slow() {
+			time.Sleep(10 * time.Millisecond)
+		}
+		server, err := start(context.Background())
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		if err != nil {
+			i.Status = otherwise
+			return
+		}
+		i.Server, i.Status = server, "available"
+	})
 }
 
 func (a *Account) slow() bool {
