@@ -33,10 +33,13 @@ if [ ! -x "$home/bin/pgbackrest" ] || [ "${1:-}" = fresh ]; then
     $root apt-get update -q >&2
     $root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends mmdebstrap >&2
   fi
+  # The mirror of Debian that most of apt's sources are at.
+  mirror=$(apt-get indextargets --format '$(SITE)' | grep '/debian/*$' | sort | uniq -c | sort -rn | awk 'NR==1{print $2}')
+  [ -n "$mirror" ] || { say "apt names no mirror of Debian to fetch pgBackRest and restic from"; exit 1; }
   say pgbackrest restic
   rm -rf "$home/root" "$home/bin"
   mmdebstrap --quiet --variant=extract --include=pgbackrest,restic --aptopt='APT::Install-Recommends "false"' \
-    --aptopt='Acquire::Check-Valid-Until "false"' sid "$home/root" http://deb.debian.org/debian >&2
+    --aptopt='Acquire::Check-Valid-Until "false"' sid "$home/root" "$mirror" >&2
   mkdir "$home/bin"
   libraries=$home/root/usr/lib/$(uname -m)-linux-gnu
   for program in restic pgbackrest; do
