@@ -98,7 +98,7 @@ func TestWhatWasBegunIsTakenUp(t *testing.T) {
 	}
 }
 
-// A node is watched from its first start to its end, and told of once at each stage.
+// A node is watched from its first start to its end, and reported once at each stage.
 func TestWatching(t *testing.T) {
 	j, p := inCluster(t)
 	if _, err := j.Watch(t.Context(), Eyes{}); holdfast.ClassOf(err) != holdfast.Refused {
@@ -114,7 +114,7 @@ func TestWatching(t *testing.T) {
 		Seen{Waits: "no pod"}, Seen{Identity: id, Waits: "not ready"}, Seen{Identity: id, Takers: []string{"app"}},
 		Seen{Identity: id, Takers: []string{"app"}}, Seen{Identity: id, Waits: "it starts again"}, Seen{Identity: id},
 	}
-	var told []string
+	var reported []string
 	served := 0
 	_, err := j.Watch(t.Context(), Eyes{
 		Every: time.Millisecond,
@@ -127,10 +127,10 @@ func TestWatching(t *testing.T) {
 			return now.(Seen), nil //nolint:forcetypeassert // as above
 		},
 		Serves: func(Start) error { served++; return nil },
-		Events: func(e event.Event) { told = append(told, fmt.Sprint(e.(Watching).Stage)) }, //nolint:forcetypeassert // of Watch
+		Events: func(e event.Event) { reported = append(reported, fmt.Sprint(e.(Watching).Stage)) }, //nolint:forcetypeassert // of Watch
 	})
-	if want := []string{"0", "0", "1", "2", "3", "2", "4"}; err != nil || !slices.Equal(told, want) || served != 1 {
-		t.Errorf("%v, told %v, served %d times", err, told, served)
+	if want := []string{"0", "0", "1", "2", "3", "2", "4"}; err != nil || !slices.Equal(reported, want) || served != 1 {
+		t.Errorf("%v, reported %v, served %d times", err, reported, served)
 	}
 	if clear, err := j.Ledger.InClear(); p.start != nil || clear != "" || err != nil {
 		t.Errorf("left are %+v, %q, %v", p.start, clear, err)
