@@ -87,7 +87,8 @@ func (s Seen) Claims() []Claim {
 	ready := s.Described && !s.Ready.IsZero()
 	add(s.Described, "the snapshot has the name and the tags that were requested", maps.Equal(s.Labels, s.Wanted),
 		"%s, %s", s.Name, tags(s.Labels))
-	add(ready, "its status becomes available, and then it is whole", s.Percent == 100 && slices.Contains(s.States, "available"),
+	add(ready, "its status becomes available, and then it is whole",
+		s.Percent == 100 && slices.Contains(s.States, "available"),
 		"%s; %d %%", strings.Join(s.States, ", "), s.Percent)
 	add(s.Described, "DbiResourceId is the instance's", s.Resource == s.Of, "%s, and %s", s.Resource, s.Of)
 	add(s.Described, "EngineVersion is the instance's", s.Version == s.Runs, "%s, and %s", s.Version, s.Runs)
@@ -100,16 +101,20 @@ func (s Seen) Claims() []Claim {
 		stamp(s.OriginalTime), stamp(s.there(s.Requested)), stamp(s.there(s.Ready)))
 	add(s.Described, "SnapshotCreateTime is the same, as it is no copy", s.CreateTime.Equal(s.OriginalTime),
 		"%s, and %s", stamp(s.CreateTime), stamp(s.OriginalTime))
-	add(s.Again != "", "a second request for the same name is refused: DBSnapshotAlreadyExists", s.AgainExists, "%s", s.Again)
+	add(s.Again != "", "a second request for the same name is refused: DBSnapshotAlreadyExists",
+		s.AgainExists, "%s", s.Again)
 	add(s.RoomAfter > 0, "DescribeAccountAttributes counts it: ManualSnapshots", s.RoomAfter > s.RoomBefore,
 		"%d before, %d after", s.RoomBefore, s.RoomAfter)
-	add(s.Read, "pg_control_system() says to an ordinary role which server it is", s.WasID != "", "%s", or(s.WasID, "nothing"))
+	add(s.Read, "pg_control_system() says to an ordinary role which server it is",
+		s.WasID != "", "%s", or(s.WasID, "nothing"))
 	add(s.Offset > 0, "the content is of a moment between the request and the answer that it is available",
-		s.Before <= s.Offset && s.Offset <= s.After, "offset %d; %d before the request, %d after the answer", s.Offset, s.Before, s.After)
+		s.Before <= s.Offset && s.Offset <= s.After,
+		"offset %d; %d before the request, %d after the answer", s.Offset, s.Before, s.After)
 	add(s.SystemID != "" && s.WasID != "", "an instance of the snapshot has the system identifier of the server",
 		s.SystemID == s.WasID, "%s, and %s", s.SystemID, s.WasID)
 	add(s.Has != "", "it is set up as was requested", s.Has == s.Wants, "%s", s.Has)
-	add(s.Compared, "every row that was committed before that moment came back, and no other", s.CompareError == "", "%s", s.compared())
+	add(s.Compared, "every row that was committed before that moment came back, and no other",
+		s.CompareError == "", "%s", s.compared())
 	add(s.Ended, "a manual snapshot outlives its instance", s.Outlived, "%s", map[bool]string{
 		true: "it is there after the instance is gone", false: "it is gone with the instance"}[s.Outlived])
 	longest := s.longest()

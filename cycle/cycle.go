@@ -199,10 +199,10 @@ func (r Report) differs() error {
 	case n[holdfast.Violated] > 0:
 		return &holdfast.Problem{
 			Class: holdfast.Violation,
-			What: fmt.Sprintf("%d of %d claims do not hold in this account; the first: %s: %s", n[holdfast.Violated], len(r.Claims),
-				first[holdfast.Violated].Claim, first[holdfast.Violated].Seen),
+			What: fmt.Sprintf("%d of %d claims do not hold in this account; the first: %s: %s",
+				n[holdfast.Violated], len(r.Claims), first[holdfast.Violated].Claim, first[holdfast.Violated].Seen),
 			Why: "Holdfast relies on these. It was made from the provider's documentation.",
-			Do:  "Do not rely on `method: rds` here: use `method: dump`. Report what was seen: `holdfast cloud rehearse -o json`.",
+			Do:  "Use `method: dump` here instead of `method: rds`, and report the claims as they are printed.",
 		}
 	case n[holdfast.CannotTell] > 0:
 		return &holdfast.Problem{
