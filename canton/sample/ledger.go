@@ -57,7 +57,10 @@ func (l Ledger) Make(ctx context.Context, conn *pgx.Conn, kind holdfast.Kind) er
 			return run(ctx, tx,
 				statement{participantSQL, nil},
 				statement{`INSERT INTO participant.common_node_id VALUES ($1, $2)`, []any{l.Name, l.namespace()}},
-				statement{`INSERT INTO participant.lapi_parameters (participant_id, ledger_end) VALUES ($1, 0)`, []any{l.Participant()}},
+				statement{
+					`INSERT INTO participant.lapi_parameters (participant_id, ledger_end) VALUES ($1, 0)`,
+					[]any{l.Participant()},
+				},
 				statement{`INSERT INTO participant.lapi_string_interning VALUES (1, $1)`, []any{"d|" + synchronizer()}})
 		}
 		descriptor := fmt.Sprintf(`{"name": "DbValidatorStore", "version": 2, "party": "%s::%s", "participant": "PAR::%s"}`,
@@ -85,7 +88,9 @@ func run(ctx context.Context, tx pgx.Tx, list ...statement) error {
 
 // Write commits one update to the participant's database and then has the validator
 // app's ingest it. It returns when each was written, by the server's clock.
-func (l *Ledger) Write(ctx context.Context, participant, validator *pgx.Conn) (committed, ingested time.Time, err error) {
+func (l *Ledger) Write(
+	ctx context.Context, participant, validator *pgx.Conn,
+) (committed, ingested time.Time, err error) {
 	n := l.Offset + 1
 	write := func(conn *pgx.Conn, sql string, args ...any) (at time.Time, err error) {
 		err = conn.QueryRow(ctx, sql, args...).Scan(&at)
@@ -145,14 +150,19 @@ func (l Ledger) tables(kind holdfast.Kind, offset int64) []rowsOf {
 	var updates, entries []string
 	for n := int64(1); n <= offset; n++ {
 		updates = append(updates, fmt.Sprintf("%s|%d|%d|%d|1|%d|%d", update(n), n, l.at(n), l.at(n), 2*n, 2*n+1))
-		entries = append(entries, fmt.Sprintf("%d|1|0|%s|%d|global-domain|transfer|%s|%s:0", n, text(n), l.at(n), amount(n), update(n)))
+		entries = append(entries, fmt.Sprintf("%d|1|0|%s|%d|global-domain|transfer|%s|%s:0",
+			n, text(n), l.at(n), amount(n), update(n)))
 	}
 	if kind == holdfast.Participant {
 		return []rowsOf{
 			{"common_node_id", `identifier, namespace FROM participant.common_node_id`, []string{l.Name + "|" + l.namespace()}},
 			{"lapi_parameters", `participant_id, ledger_end, ledger_end_sequential_id, ledger_end_publication_time
-				FROM participant.lapi_parameters`, []string{fmt.Sprintf("%s|%d|%d|%d", l.Participant(), offset, 2*offset+1, l.at(offset))}},
-			{"lapi_string_interning", `internal_id, external_string FROM participant.lapi_string_interning`, []string{"1|d|" + synchronizer()}},
+				FROM participant.lapi_parameters`, []string{
+				fmt.Sprintf("%s|%d|%d|%d", l.Participant(), offset, 2*offset+1, l.at(offset)),
+			}},
+			{"lapi_string_interning", `internal_id, external_string FROM participant.lapi_string_interning`, []string{
+				"1|d|" + synchronizer(),
+			}},
 			{"lapi_update_meta", `encode(update_id, 'hex'), event_offset, publication_time, record_time, synchronizer_id,
 				event_sequential_id_first, event_sequential_id_last FROM participant.lapi_update_meta ORDER BY event_offset`, updates},
 		}

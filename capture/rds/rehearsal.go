@@ -19,12 +19,24 @@ import (
 // security groups, is in one zone, and has no backups of its own.
 func (i Instances) Create(ctx context.Context, name string, n instances.New, labels map[string]string) error {
 	in := &rds.CreateDBInstanceInput{
-		DBInstanceIdentifier: &name, DBInstanceClass: &n.Class, Engine: aws.String("postgres"), EngineVersion: given(n.Version),
-		AllocatedStorage: number(n.GB), StorageType: aws.String("gp3"), Tags: tagged(labels),
-		DBSubnetGroupName: given(n.Subnets), VpcSecurityGroupIds: n.SecurityGroups, CACertificateIdentifier: given(n.Certificate),
-		MasterUsername: &n.User, MasterUserPassword: aws.String(n.Password.Reveal()),
-		PubliclyAccessible: aws.Bool(false), MultiAZ: aws.Bool(false), DeletionProtection: aws.Bool(false),
-		BackupRetentionPeriod: aws.Int32(0), AutoMinorVersionUpgrade: aws.Bool(false), CopyTagsToSnapshot: aws.Bool(false),
+		DBInstanceIdentifier:    &name,
+		DBInstanceClass:         &n.Class,
+		Engine:                  aws.String("postgres"),
+		EngineVersion:           given(n.Version),
+		AllocatedStorage:        number(n.GB),
+		StorageType:             aws.String("gp3"),
+		Tags:                    tagged(labels),
+		DBSubnetGroupName:       given(n.Subnets),
+		VpcSecurityGroupIds:     n.SecurityGroups,
+		CACertificateIdentifier: given(n.Certificate),
+		MasterUsername:          &n.User,
+		MasterUserPassword:      aws.String(n.Password.Reveal()),
+		PubliclyAccessible:      aws.Bool(false),
+		MultiAZ:                 aws.Bool(false),
+		DeletionProtection:      aws.Bool(false),
+		BackupRetentionPeriod:   aws.Int32(0),
+		AutoMinorVersionUpgrade: aws.Bool(false),
+		CopyTagsToSnapshot:      aws.Bool(false),
 	}
 	_, err := i.API.CreateDBInstance(ctx, in)
 	what := "make instance " + name

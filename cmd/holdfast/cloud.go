@@ -10,7 +10,12 @@ import (
 )
 
 func newCloud(a *app) *cobra.Command {
-	c := &cobra.Command{Use: "cloud", Short: "Read the snapshots that a provider keeps, and try out the provider", Args: subcommand, RunE: help}
+	c := &cobra.Command{
+		Use:   "cloud",
+		Short: "Read the snapshots that a provider keeps, and try out the provider",
+		Args:  subcommand,
+		RunE:  help,
+	}
 	c.AddCommand(newCloudLift(a), newCloudRehearse(a))
 	return c
 }

@@ -63,7 +63,8 @@ does not, 5 that something could not be judged.`,
 	f.IntVar(&o.GB, "storage", leastGB, "GB of it, of type gp3")
 	f.StringVar(&o.Version, "postgres", "", "version (default: that of the configured instance)")
 	f.StringVar(&o.Subnets, "subnet-group", "", "name (default: that of the configured instance)")
-	f.StringArrayVar(&o.SecurityGroups, "security-group", nil, "ID; repeatable (default: those of the configured instance)")
+	f.StringArrayVar(&o.SecurityGroups, "security-group", nil,
+		"ID; repeatable (default: those of the configured instance)")
 	f.BoolVar(&clean, "clean", false, "only delete what earlier rehearsals have left")
 	f.BoolVar(&yes, "yes", false, "do it; without this only the plan is printed")
 	return c

@@ -151,8 +151,18 @@ func (a *Account) restore(r *http.Request) (any, *fault) {
 			*value, _ = strconv.Atoi(f.Get(key))
 		}
 	}
-	i := &Instance{ID: id, Resource: fmt.Sprintf("db-%08X", a.next()), Engine: s.fields.Engine, Status: "creating", tags: tags(f),
-		restored: true, password: s.of.password, shape: shape, Protect: f.Get("DeletionProtection") == "true", MultiAZ: f.Get("MultiAZ") == "true"}
+	i := &Instance{
+		ID:       id,
+		Resource: fmt.Sprintf("db-%08X", a.next()),
+		Engine:   s.fields.Engine,
+		Status:   "creating",
+		Protect:  f.Get("DeletionProtection") == "true",
+		MultiAZ:  f.Get("MultiAZ") == "true",
+		tags:     tags(f),
+		restored: true,
+		shape:    shape,
+		password: s.of.password,
+	}
 	a.instances = append(a.instances, i)
 	options := splicetest.Options{Bin: s.of.Server.Version.Bin, TCP: true, Password: i.password}
 	data, broken := s.data, a.lies.FailRestores
@@ -209,9 +219,18 @@ func (a *Account) createInstance(f url.Values) (any, *fault) {
 	shape.Security = or(f.Get("VpcSecurityGroupIds.VpcSecurityGroupId.1"), shape.Security)
 	shape.Certificate = or(f.Get("CACertificateIdentifier"), shape.Certificate)
 	shape.Public = f.Get("PubliclyAccessible") == "true"
-	i := &Instance{ID: id, Resource: fmt.Sprintf("db-%08X", a.next()), Engine: "postgres", Status: "creating", tags: tags(f),
-		restored: true, shape: shape, Protect: f.Get("DeletionProtection") == "true", MultiAZ: f.Get("MultiAZ") == "true",
-		password: superuserPassword}
+	i := &Instance{
+		ID:       id,
+		Resource: fmt.Sprintf("db-%08X", a.next()),
+		Engine:   "postgres",
+		Status:   "creating",
+		Protect:  f.Get("DeletionProtection") == "true",
+		MultiAZ:  f.Get("MultiAZ") == "true",
+		tags:     tags(f),
+		restored: true,
+		shape:    shape,
+		password: superuserPassword,
+	}
 	a.instances = append(a.instances, i)
 	password := f.Get("MasterUserPassword")
 	a.become(i, "failed", func(ctx context.Context) (*splicetest.Server, error) {
