@@ -3,7 +3,6 @@ package sandbox
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -43,39 +42,21 @@ func connectable(table string) []string {
 	return slices.Compact(out)
 }
 
-// Searching a private root ends at these limits.
-const (
-	mostEntries = 3_000_000
-	searchTime  = 30 * time.Second
-)
-
 // inspectSockets tries those sockets and, in a private root, every socket that a
 // path leads to.
 func inspectSockets(names []string, search bool) *sockets {
 	s := &sockets{}
+	if search {
+		found, err := findSockets("/", limits{most: mostEntries, within: searchTime})
+		if err != nil {
+			s.Missing = err.Error()
+		}
+		names = append(names, found...)
+	}
 	for _, name := range names {
 		s.try(name)
 	}
-	if search {
-		s.search("/", time.Now().Add(searchTime))
-	}
 	return s
-}
-
-func (s *sockets) search(root string, until time.Time) {
-	entries := 0
-	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-		if entries++; entries > mostEntries || entries%1000 == 0 && time.Now().After(until) {
-			return fmt.Errorf("there are too many files to find every socket: %d were seen", entries)
-		}
-		if err == nil && d.Type()&fs.ModeSocket != 0 {
-			s.try(path)
-		}
-		return nil // a directory that cannot be opened leads to no socket
-	})
-	if err != nil {
-		s.Missing = err.Error()
-	}
 }
 
 // try connects to one socket, which sends nothing.
