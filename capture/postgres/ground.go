@@ -36,6 +36,12 @@ func (g ground) public() *holdfast.Ground {
 	return &holdfast.Ground{Instance: g.Instance, Horizon: g.Horizon, Next: g.Next, Own: g.own}
 }
 
+// groundAt is the ground that a manifest has, as far as it says whether something was
+// written since.
+func groundAt(was *holdfast.Ground) ground {
+	return ground{Instance: was.Instance, Horizon: was.Horizon, Next: was.Next}
+}
+
 // tooFar is half of the distance at which transaction numbers, which have 32
 // bits, are compared the wrong way around.
 const tooFar = 1 << 30

@@ -100,11 +100,10 @@ func (r *run) trySnap(ctx context.Context) (again bool, err error) {
 	}
 	const blockBytes, least = 8 << 10, 4 // files
 	segment := r.Options.SegmentBlocks * blockBytes
-	lanes := r.Options.Lanes
-	if size(r.tables) <= segment { // a second session costs more than it reads
-		lanes = 1
+	lanes, perLane, err := r.sessions(ctx, size(r.tables) <= segment)
+	if err != nil {
+		return false, err
 	}
-	perLane := (r.Options.Connections - besidesLanes) / lanes
 	r.groups = groups(r.tables, r.Options.SegmentBlocks, max(perLane, 2), least*segment)
 	r.leases = make([][]*lease, lanes)
 	opening, openCtx := errgroup.WithContext(ctx)
@@ -172,6 +171,37 @@ func (r *run) trySnap(ctx context.Context) (again bool, err error) {
 		return a.oid == b.oid && slices.Equal(a.columns, b.columns)
 	})
 	return !same, nil
+}
+
+// sessions are how many lanes read, and how many groups of tables each of them may
+// hold in a session of its own. Where little is read, a second lane costs the server
+// more than it saves.
+func (r *run) sessions(ctx context.Context, small bool) (lanes, groups int, err error) {
+	lanes, groups = r.Options.Lanes, r.Options.Connections-besidesLanes
+	still, err := r.standsStill(ctx)
+	switch {
+	case err != nil:
+		return 0, 0, err
+	case still:
+		return 1, 1, nil
+	case small:
+		return 1, groups, nil
+	}
+	return lanes, groups / lanes, nil
+}
+
+// standsStill says whether nothing was written since the earlier set, so that next to
+// nothing will be read. The snapshot decides that again: what comes between costs time
+// only.
+func (r *run) standsStill(ctx context.Context) (bool, error) {
+	const share = 10 // of all readings, the most that may be due to be read again
+	part := r.earlier.Part
+	since := r.clock().Wall.Sub(part.Consistent.Wall)
+	if part.Ground == nil || r.earlier.Splice == nil || since > r.Options.Reread/share {
+		return false, nil
+	}
+	now, _, err := groundOf(ctx, r.ctl, r.server)
+	return err == nil && now.still(groundAt(part.Ground), r.earlier.Own), err
 }
 
 func (r *run) lockProblem(ctx context.Context, cause error) error {

@@ -293,6 +293,33 @@ func TestAServerThatStoodStillIsNotAsked(t *testing.T) {
 	}
 }
 
+// A server on which nothing was written is not made to begin a session for each lane
+// and group.
+func TestAServerThatStoodStillIsAskedInFewSessions(t *testing.T) {
+	newest := splicetest.Some(1, splicetest.Chosen()...)[0]
+	server, g := growingNodeWith(t, newest.Major, map[string]string{"autovacuum": "off", "log_connections": "on"})
+	exec1(t, g.s.dsn, `INSERT INTO events (body) SELECT repeat(md5(n::text), 4) FROM generate_series(1, 30000) n;
+		INSERT INTO contracts SELECT n, 0, sha256(n::text::bytea) FROM generate_series(20000, 60000) n`)
+	o := strips
+	o.Lanes, o.Connections, o.SegmentBlocks = 2, 9, 16
+	sessions := func() int {
+		t.Helper()
+		before := strings.Count(server.Log(), "holdfast dump ")
+		g.must(o)
+		return strings.Count(server.Log(), "holdfast dump ") - before
+	}
+	if n := sessions(); n < 8 {
+		t.Errorf("the first set began %d sessions, want two lanes with three groups each and two more", n)
+	}
+	if n := sessions(); n > 4 || g.part.TakenOver.Unwritten == 0 {
+		t.Errorf("nothing changed, and %d sessions began, with %+v", n, g.part.TakenOver)
+	}
+	exec1(t, g.s.dsn, `DELETE FROM events WHERE id = 60`)
+	if n := sessions(); n < 8 {
+		t.Errorf("a row was deleted, and %d sessions began", n)
+	}
+}
+
 // begin begins a transaction in a session of its own.
 func begin(t *testing.T, dsn string) *pgx.Conn {
 	t.Helper()

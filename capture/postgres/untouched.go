@@ -32,5 +32,5 @@ func (d Dumper) Untouched(ctx context.Context, was *holdfast.Ground, own []uint6
 	if err != nil {
 		return false, err
 	}
-	return now.still(ground{Instance: was.Instance, Horizon: was.Horizon, Next: was.Next}, own), nil
+	return now.still(groundAt(was), own), nil
 }
