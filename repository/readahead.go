@@ -5,16 +5,17 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 
 	"github.com/kopia/kopia/repo"
 	"github.com/kopia/kopia/repo/content"
 	"github.com/kopia/kopia/repo/object"
 )
 
-// readaheadPieces is how many pieces of a file are read in advance. While the
-// reader of a file waits for Postgres or for a disk, the next pieces are read,
-// decrypted and decompressed.
-const readaheadPieces = 3
+// readaheadPieces is how many pieces of a file are read in advance, all at once: a
+// bucket in another region answers each after a while. While the reader of a file waits
+// for Postgres or for a disk, the next pieces are read, decrypted and decompressed.
+const readaheadPieces = 8
 
 // openReadahead opens an object with readahead. Kopia itself opens objects of
 // one piece, and objects of a layout that we do not write.
@@ -37,7 +38,7 @@ func openReadahead(ctx context.Context, rep repo.Repository, id object.ID) (io.R
 		}
 		contents[i] = one
 	}
-	a := &readahead{ready: make(chan ready, readaheadPieces)}
+	a := &readahead{coming: make(chan chan ready, readaheadPieces-1)} // and one that waits for room
 	a.ctx, a.stop = context.WithCancel(ctx)
 	go a.fetch(from, contents, entries)
 	return a, nil
@@ -46,11 +47,12 @@ func openReadahead(ctx context.Context, rep repo.Repository, id object.ID) (io.R
 // readahead reads the pieces of one object in advance. Its goroutine ends with
 // the last piece, with the context, or with Close.
 type readahead struct {
-	ctx   context.Context //nolint:containedctx // an io.Reader has no other way to it
-	stop  context.CancelFunc
-	ready chan ready
-	piece []byte // what is left of the current one
-	err   error
+	ctx     context.Context //nolint:containedctx // an io.Reader has no other way to it
+	stop    context.CancelFunc
+	coming  chan chan ready // in the order of the file
+	reading sync.WaitGroup
+	piece   []byte // what is left of the current one
+	err     error
 }
 
 // withoutPrefetch reads each content on demand, without prefetching into a cache.
@@ -67,18 +69,19 @@ type ready struct {
 }
 
 func (a *readahead) fetch(from content.Reader, contents []content.ID, entries []object.IndirectObjectEntry) {
-	defer close(a.ready)
+	defer close(a.coming)
 	for i, id := range contents {
-		b, err := from.GetContent(a.ctx, id)
-		if err == nil && int64(len(b)) != entries[i].Length {
-			err = fmt.Errorf("piece %d of the file has %d bytes, its index says %d", i, len(b), entries[i].Length)
-		}
+		next := make(chan ready, 1)
+		a.reading.Go(func() {
+			b, err := from.GetContent(a.ctx, id)
+			if err == nil && int64(len(b)) != entries[i].Length {
+				err = fmt.Errorf("piece %d of the file has %d bytes, its index says %d", i, len(b), entries[i].Length)
+			}
+			next <- ready{b, err}
+		})
 		select {
-		case a.ready <- ready{b, err}:
+		case a.coming <- next:
 		case <-a.ctx.Done():
-			return
-		}
-		if err != nil {
 			return
 		}
 	}
@@ -89,10 +92,11 @@ func (a *readahead) Read(p []byte) (int, error) {
 		if a.err != nil {
 			return 0, a.err
 		}
-		next, more := <-a.ready
+		next, more := <-a.coming
 		switch {
 		case more:
-			a.piece, a.err = next.piece, next.err
+			piece := <-next
+			a.piece, a.err = piece.piece, piece.err
 		case a.ctx.Err() != nil:
 			a.err = a.ctx.Err()
 		default:
@@ -107,8 +111,9 @@ func (a *readahead) Read(p []byte) (int, error) {
 // Close stops the readahead. It must be called.
 func (a *readahead) Close() error {
 	a.stop()
-	for range a.ready { // until fetch has let go of the repository
+	for range a.coming { // until fetch has ended, and then until all have let go of the repository
 	}
+	a.reading.Wait()
 	if a.err == nil {
 		a.err = os.ErrClosed
 	}

@@ -20,7 +20,7 @@ func TestReadaheadEndsWithItsReader(t *testing.T) {
 	everywhere(t, func(t *testing.T, s *site) {
 		at := s.make1(t)
 		r := open(t, at)
-		rows := random(42, 20<<20)
+		rows := random(42, 40<<20)
 		if err := store(t.Context(), r, aSet("n", 1, holdfast.Proven, "app/rows.copy"),
 			map[string][]byte{"app/rows.copy": rows}); err != nil {
 			t.Fatal(err)
@@ -84,7 +84,7 @@ func TestAFileWhoseServerFallsSilent(t *testing.T) {
 	}
 	defer func() { _ = r.Close(context.WithoutCancel(t.Context())) }()
 	if err := store(t.Context(), r, aSet("n", 1, holdfast.Proven, "app/rows.copy"),
-		map[string][]byte{"app/rows.copy": random(42, 20<<20)}); err != nil {
+		map[string][]byte{"app/rows.copy": random(42, 40<<20)}); err != nil {
 		t.Fatal(err)
 	}
 	_, files, err := r.Latest(t.Context(), "n")
