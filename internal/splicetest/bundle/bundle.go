@@ -167,10 +167,15 @@ func (b *Bundle) unpack(root string) error {
 }
 
 // reachable opens a temporary directory to the users of containers that mount
-// files in it.
+// files in it. What is open already, such as a directory that all share, stays as it is.
 func reachable(dir string) error {
+	const others = 0o005
 	for ; dir != filepath.Clean(os.TempDir()) && dir != "/"; dir = filepath.Dir(dir) {
-		if err := os.Chmod(dir, 0o755); err != nil {
+		is, err := os.Stat(dir)
+		if err == nil && is.Mode()&others != others {
+			err = os.Chmod(dir, 0o755)
+		}
+		if err != nil {
 			return err
 		}
 	}
