@@ -12,7 +12,6 @@ import (
 
 	"holdfast"
 	"holdfast/drill"
-	"holdfast/internal/splicetest"
 )
 
 // drills measures a whole rehearsed restore, from its command to the removal of
@@ -31,15 +30,7 @@ func (b *bench) drills(ctx context.Context) error {
 	if _, _, err := r.backup(ctx); err != nil {
 		return err
 	}
-	const database = "restored"
-	to := b.node.Participant.DSNAs(splicetest.DatabaseOwner, database)
-	restore := func() (sample, error) {
-		if err := b.sql(ctx, "CHECKPOINT"); err != nil {
-			return sample{}, err
-		}
-		s, err := b.measured(ctx, func(ctx context.Context) (sample, error) { return r.restore(ctx, to) })
-		return s, errors.Join(err, b.sql(ctx, "DROP DATABASE IF EXISTS "+database+" WITH (FORCE)"))
-	}
+	restore := func() (sample, error) { return b.restoredOnce(ctx, r) }
 	for round := range b.rounds {
 		var found drill.Report
 		rehearse := func() (sample, error) {

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 
 	"holdfast"
+	"holdfast/internal/splicetest"
 	"holdfast/manifest"
 )
 
@@ -83,6 +84,18 @@ func (r repository) backup(ctx context.Context, flags ...string) (sample, holdfa
 // restore brings the newest set back as a new database.
 func (r repository) restore(ctx context.Context, dsn string) (sample, error) {
 	return execute(ctx, r.command("restore", "latest", "--to", "participant="+dsn, "--yes", "--output", "json"))
+}
+
+// restoredOnce restores the newest set of a repository into a database of its own, which
+// is dropped again.
+func (b *bench) restoredOnce(ctx context.Context, r repository) (sample, error) {
+	const database = "restored"
+	to := b.node.Participant.DSNAs(splicetest.DatabaseOwner, database)
+	if err := b.sql(ctx, "CHECKPOINT"); err != nil {
+		return sample{}, err
+	}
+	s, err := b.measured(ctx, func(ctx context.Context) (sample, error) { return r.restore(ctx, to) })
+	return s, errors.Join(err, b.sql(ctx, "DROP DATABASE IF EXISTS "+database+" WITH (FORCE)"))
 }
 
 func (r repository) remove() error { return os.RemoveAll(r.dir) }

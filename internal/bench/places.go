@@ -20,8 +20,8 @@ import (
 // far is the latency of a bucket in another region.
 const far = 50 * time.Millisecond
 
-// places measures a first set in a bucket of a local server against one in a
-// directory, near and far, and counts the requests of each command.
+// places measures a first set in a bucket of a local server, and its restore, against
+// those in a directory, near and far, and counts the requests of each command.
 func (b *bench) places(ctx context.Context) error {
 	s, err := b.startBucket(ctx)
 	if err != nil {
@@ -30,7 +30,7 @@ func (b *bench) places(ctx context.Context) error {
 	defer s.stop()
 	for round := range b.rounds {
 		b.note("round %d of places", round+1)
-		inDirectory, err := b.firstSetIn(ctx, "directory", filepath.Join(b.dir, "local", "repository"))
+		first, back, err := b.setIn(ctx, "directory", filepath.Join(b.dir, "local", "repository"))
 		if err != nil {
 			return err
 		}
@@ -38,30 +38,35 @@ func (b *bench) places(ctx context.Context) error {
 			name, at string
 			most     float64
 		}{{"local bucket", s.address, 1 / 0.9}, {"bucket 50 ms away", s.far.Addr().String(), 1 / 0.7}} {
-			first, err := b.firstSetIn(ctx, distance.name, bucketAt(distance.at, fmt.Sprintf("round%d-%s", round, distance.at)))
+			there, fromThere, err := b.setIn(ctx, distance.name, bucketAt(distance.at, fmt.Sprintf("round%d-%s", round, distance.at)))
 			if err != nil {
 				return err
 			}
-			b.results.add("first set in a "+distance.name+" / in a directory", atMost(distance.most),
-				ratio(first.wall, inDirectory.wall))
+			b.results.add("first set in a "+distance.name+" / in a directory", atMost(distance.most), ratio(there.wall, first.wall))
+			b.results.add("restore from a "+distance.name+" / from a directory", nil, ratio(fromThere.wall, back.wall))
 		}
 	}
 	return b.requests(ctx, s)
 }
 
-// firstSetIn measures a first set in a place.
-func (b *bench) firstSetIn(ctx context.Context, name, where string) (sample, error) {
+// setIn measures a first set in a place, and its restore.
+func (b *bench) setIn(ctx context.Context, name, where string) (first, back sample, err error) {
 	r, err := b.newRepositoryIn(ctx, "first", where, b.node.ParticipantDSN(), b.node.Participant.Version.Bin)
 	if err != nil {
-		return sample{}, err
+		return first, back, err
 	}
-	first, err := b.measured(ctx, func(ctx context.Context) (sample, error) {
+	first, err = b.measured(ctx, func(ctx context.Context) (sample, error) {
 		s, _, err := r.backup(ctx)
 		return s, err
 	})
+	if err == nil {
+		back, err = b.restoredOnce(ctx, r)
+	}
 	b.noteSample("holdfast, "+name, first)
+	b.noteSample("holdfast restore, "+name, back)
 	b.results.sample("holdfast, "+name, first)
-	return first, errors.Join(err, r.remove(), b.emptied())
+	b.results.sample("holdfast restore, "+name, back)
+	return first, back, errors.Join(err, r.remove(), b.emptied())
 }
 
 // emptied removes what a first set has left in its place.
