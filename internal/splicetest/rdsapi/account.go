@@ -82,6 +82,7 @@ type Account struct {
 	mu        sync.Mutex
 	lies      Lies
 	instances []*Instance
+	clusters  []*cluster
 	snapshots []*snapshot
 	calls     []Call
 	watch     func(Call)
@@ -103,6 +104,7 @@ type snapshot struct {
 	of                *Instance
 	fields            *Instance // which one the fields name
 	cluster           bool
+	named             *cluster // which the fields name; nil of an instance
 	status            string
 	percent           int
 	tags              map[string]string
@@ -271,7 +273,8 @@ func (a *Account) take(id string, of *Instance, cluster bool, tags map[string]st
 	s := &snapshot{id: id, arn: arn("snapshot", id), of: of, fields: of, cluster: cluster, status: "creating", tags: tags,
 		kind: "manual"}
 	if cluster {
-		s.arn = arn("cluster-snapshot", id)
+		now := *a.findCluster(of.Cluster)
+		s.arn, s.named = arn("cluster-snapshot", id), &now
 	}
 	lies := a.lies
 	if lies.OtherContent != "" {

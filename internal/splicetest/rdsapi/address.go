@@ -8,7 +8,7 @@ import (
 	"sync"
 )
 
-// Address is where the instance is reached that has a name: the same address,
+// Address is where the cluster or instance is reached that has a name: the same address,
 // whichever instance that is. It returns a port of this machine. A connection ends
 // when the name changes hands, as those to RDS do.
 func (a *Account) Address(id string) int {
@@ -33,7 +33,11 @@ func (a *Account) Address(id string) int {
 func (a *Account) join(id string, client net.Conn) {
 	a.mu.Lock()
 	port := 0
-	if i := a.instance(id); i != nil && i.Server != nil && i.Status == "available" {
+	i, up := a.instance(id), true
+	if c := a.findCluster(id); c != nil {
+		i, up = a.writer(id), c.status == "available"
+	}
+	if i != nil && up && i.Server != nil && i.Status == "available" {
 		port = i.Server.Port()
 	}
 	a.mu.Unlock()

@@ -135,11 +135,7 @@ func (a *Account) restore(r *http.Request) (any, *fault) {
 	shape.Public = f.Get("PubliclyAccessible") == "true"
 	shape.Storage, shape.GiB = or(f.Get("StorageType"), shape.Storage), s.fields.shape.GiB
 	shape.Certificate = or(f.Get("CACertificateIdentifier"), shape.Certificate)
-	var logs []string
-	for n := 1; f.Has(fmt.Sprintf("EnableCloudwatchLogsExports.member.%d", n)); n++ {
-		logs = append(logs, f.Get(fmt.Sprintf("EnableCloudwatchLogsExports.member.%d", n)))
-	}
-	shape.Logs = strings.Join(logs, ",")
+	shape.Logs = strings.Join(logs(f), ",")
 	shape.IOPS, shape.Throughput = shape.fast()
 	for key, value := range map[string]*int{"Iops": &shape.IOPS, "StorageThroughput": &shape.Throughput} {
 		switch {
@@ -181,6 +177,14 @@ func (a *Account) restore(r *http.Request) (any, *fault) {
 	return struct {
 		Instance instanceXML `xml:"DBInstance"`
 	}{a.shown(i)}, nil
+}
+
+// logs are those that a request has exported.
+func logs(f url.Values) (out []string) {
+	for n := 1; f.Has(fmt.Sprintf("EnableCloudwatchLogsExports.member.%d", n)); n++ {
+		out = append(out, f.Get(fmt.Sprintf("EnableCloudwatchLogsExports.member.%d", n)))
+	}
+	return out
 }
 
 // superuserPassword is that of the role that nobody but the provider has. Whoever
@@ -310,6 +314,8 @@ func (a *Account) deleteInstance(f url.Values) (any, *fault) {
 	switch {
 	case i == nil:
 		return nil, missing("DBInstanceNotFound", f.Get("DBInstanceIdentifier")+" not found.")
+	case i.Cluster != "":
+		return a.deleteMember(i, f)
 	case i.Protect:
 		return nil, refuse("InvalidParameterCombination", "Cannot delete protected DB Instance")
 	case i.Status == "creating":
@@ -318,11 +324,7 @@ func (a *Account) deleteInstance(f url.Values) (any, *fault) {
 		return nil, refuse("InvalidParameterCombination", "FinalDBSnapshotIdentifier is required unless SkipFinalSnapshot is "+
 			"specified.")
 	}
-	a.instances = slices.DeleteFunc(a.instances, func(o *Instance) bool { return o == i })
-	if i.restored && i.Server != nil {
-		server := i.Server
-		a.wg.Go(func() { _ = server.Close() })
-	}
+	a.end(i)
 	i.Status = "deleting"
 	if a.lies.LoseSnapshots {
 		for _, s := range slices.Clone(a.snapshots) {

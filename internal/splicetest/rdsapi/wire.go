@@ -61,20 +61,6 @@ type instanceXML struct {
 	Logs       []string  `xml:"EnabledCloudwatchLogsExports>member"`
 }
 
-type clusterXML struct {
-	ID        string `xml:"DBClusterIdentifier"`
-	ARN       string `xml:"DBClusterArn"`
-	Status    string `xml:"Status"`
-	Resource  string `xml:"DbClusterResourceId"`
-	Engine    string `xml:"Engine"`
-	Version   string `xml:"EngineVersion"`
-	Endpoint  string `xml:"Endpoint"`
-	Port      int    `xml:"Port"`
-	Protect   bool   `xml:"DeletionProtection"`
-	Retention int    `xml:"BackupRetentionPeriod"`
-	Tags      []tag  `xml:"TagList>Tag"`
-}
-
 type snapshotXML struct {
 	ID       string `xml:"DBSnapshotIdentifier"`
 	ARN      string `xml:"DBSnapshotArn"`
@@ -105,6 +91,8 @@ type clusterSnapshotXML struct {
 	Version  string `xml:"EngineVersion"`
 	Created  string `xml:"SnapshotCreateTime,omitempty"`
 	CopyOf   string `xml:"SourceDBClusterSnapshotArn,omitempty"`
+	Mode     string `xml:"EngineMode"`
+	Storage  int    `xml:"AllocatedStorage"`
 	Tags     []tag  `xml:"TagList>Tag"`
 }
 
@@ -194,6 +182,7 @@ func (a *Account) do(action string, r *http.Request) (any, *fault) {
 			"perform: rds:" + action}
 	}
 	f := r.Form
+	a.sync()
 	switch action {
 	case "DescribeDBInstances":
 		return a.describeInstances(f)
@@ -212,7 +201,16 @@ func (a *Account) do(action string, r *http.Request) (any, *fault) {
 	case "DeleteDBSnapshot", "DeleteDBClusterSnapshot":
 		return a.deleteSnapshot(action, f)
 	case "CreateDBInstance":
+		if f.Has("DBClusterIdentifier") {
+			return a.createMember(f)
+		}
 		return a.createInstance(f)
+	case "RestoreDBClusterFromSnapshot":
+		return a.restoreCluster(f)
+	case "ModifyDBCluster":
+		return a.modifyCluster(f)
+	case "DeleteDBCluster":
+		return a.deleteCluster(f)
 	case "RestoreDBInstanceFromDBSnapshot":
 		return a.restore(r)
 	case "ModifyDBInstance":
@@ -228,8 +226,12 @@ func (a *Account) describeInstances(f url.Values) (any, *fault) {
 		Instances []instanceXML `xml:"DBInstances>DBInstance"`
 	}
 	var out result
+	of := "" // the cluster
+	if f.Get("Filters.Filter.1.Name") == "db-cluster-id" {
+		of = f.Get("Filters.Filter.1.Values.Value.1")
+	}
 	for _, i := range a.instances {
-		if id := f.Get("DBInstanceIdentifier"); id == "" || id == i.ID {
+		if id := f.Get("DBInstanceIdentifier"); (id == "" || id == i.ID) && (of == "" || of == i.Cluster) {
 			out.Instances = append(out.Instances, a.shown(i))
 		}
 	}
@@ -262,22 +264,6 @@ func (a *Account) shown(i *Instance) instanceXML {
 		}
 	}
 	return out
-}
-
-func (a *Account) describeClusters(f url.Values) (any, *fault) {
-	type result struct {
-		Clusters []clusterXML `xml:"DBClusters>DBCluster"`
-	}
-	id := f.Get("DBClusterIdentifier")
-	i := a.writer(id)
-	if i == nil {
-		return nil, missing("DBClusterNotFoundFault", "DBCluster "+id+" not found.")
-	}
-	return result{[]clusterXML{{
-		ID: id, ARN: arn("cluster", id), Status: a.status(i), Resource: "cluster-" + i.Resource, Engine: i.Engine,
-		Version: i.Server.Version.Major + ".1", Endpoint: "127.0.0.1", Port: i.Server.Port(), Protect: i.Protect,
-		Retention: i.Retain, Tags: list(i.tags),
-	}}}, nil
 }
 
 func (a *Account) used(cluster bool) int {
@@ -348,12 +334,15 @@ func (a *Account) createSnapshot(f url.Values) (any, *fault) {
 }
 
 func (a *Account) createClusterSnapshot(f url.Values) (any, *fault) {
-	of := a.writer(f.Get("DBClusterIdentifier"))
+	c, of := a.findCluster(f.Get("DBClusterIdentifier")), a.writer(f.Get("DBClusterIdentifier"))
 	if of == nil {
 		return nil, missing("DBClusterNotFoundFault", "DBCluster "+f.Get("DBClusterIdentifier")+" not found.")
 	}
 	id := f.Get("DBClusterSnapshotIdentifier")
 	problem := a.admit(id, "DBClusterSnapshotAlreadyExistsFault", "InvalidDBClusterStateFault", of, true)
+	if problem == nil && c.status != "available" {
+		problem = refuse("InvalidDBClusterStateFault", c.id+" is "+c.status+".")
+	}
 	if problem != nil {
 		return nil, problem
 	}
@@ -395,8 +384,8 @@ func (a *Account) chosen(id, of string, cluster bool) []*snapshot {
 	var out []*snapshot
 	for _, s := range slices.Clone(a.snapshots) {
 		name := s.of.ID
-		if cluster {
-			name = s.of.Cluster
+		if cluster && s.named != nil {
+			name = s.named.id
 		}
 		if s.cluster != cluster || id != "" && s.id != id || of != "" && of != name {
 			continue
@@ -462,9 +451,9 @@ func (a *Account) snapshotXML(s *snapshot) snapshotXML {
 
 func clusterSnapshot(s *snapshot) clusterSnapshotXML {
 	return clusterSnapshotXML{
-		ID: s.id, ARN: s.arn, Cluster: s.fields.Cluster, Resource: "cluster-" + s.fields.Resource, Status: s.status,
-		Percent: s.percent, Type: s.kind, Engine: s.fields.Engine, Version: s.fields.Server.Version.Major + ".1",
-		Created: stamp(s.created), Tags: list(s.tags),
+		ID: s.id, ARN: s.arn, Cluster: s.named.id, Resource: s.named.resource, Status: s.status,
+		Percent: s.percent, Type: s.kind, Engine: s.named.engine, Version: s.named.shape.Version, Mode: s.named.shape.Mode,
+		Created: stamp(s.created), Tags: list(s.tags), Storage: s.fields.shape.GiB,
 	}
 }
 
