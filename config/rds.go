@@ -34,6 +34,7 @@ type RDS struct {
 type Prices struct {
 	Hours     map[string]string `yaml:"hours"`     // of an instance, by its class
 	Storage   string            `yaml:"storage"`   // of an instance, a GB and month
+	Volumes   string            `yaml:"volumes"`   // of Aurora clusters, a GB and month
 	Snapshots string            `yaml:"snapshots"` // a GB and month
 }
 
@@ -58,6 +59,7 @@ func (c *Config) Prices() (cost.Prices, error) {
 		out.Hours[class] = read("rds.prices.hours."+class, p.Hours[class])
 	}
 	out.Storage, out.Snapshots = read("rds.prices.storage", p.Storage), read("rds.prices.snapshots", p.Snapshots)
+	out.Volumes = read("rds.prices.volumes", p.Volumes)
 	if out.Currency != "" {
 		out.Bucket = read("repository.price", c.Repository.Price)
 	}

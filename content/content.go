@@ -64,11 +64,12 @@ type Reference struct {
 	Source   string     `json:"source,omitempty"`
 	Resource string     `json:"resource,omitempty"`
 	Evidence []Evidence `json:"evidence,omitempty"`
-	// Shape is how the instance was set up; nil in sets of before it was recorded.
+	// Shape is how the instance or the cluster was set up; nil in sets of before it was
+	// recorded.
 	Shape *Shape `json:"shape,omitempty"`
 }
 
-// Shape is how an instance is set up at its provider: what a new one, made of its
+// Shape is how an instance or a cluster is set up at its provider: what a new one, made of its
 // snapshot, has to be given to take its place. What is empty is the provider's to
 // choose.
 type Shape struct {
@@ -90,6 +91,29 @@ type Shape struct {
 	RoleLogins     bool              `json:"role_logins,omitempty"` // of the provider's own roles
 	Retention      int               `json:"retention_days,omitempty"`
 	Tags           map[string]string `json:"tags,omitempty"`
+	// Cluster is what a cluster has besides; nil of an instance. Class, Parameters,
+	// Certificate and, of Aurora, Public are those of its writer.
+	Cluster *Cluster `json:"cluster,omitempty"`
+}
+
+// IsCluster reports whether it is how a cluster is set up.
+func (s *Shape) IsCluster() bool { return s != nil && s.Cluster != nil }
+
+// Cluster is how a cluster is set up, besides what an instance has as well.
+type Cluster struct {
+	Members    []string  `json:"members,omitempty"` // their names, the writer's first
+	Parameters string    `json:"parameter_group,omitempty"`
+	Backups    string    `json:"backup_window,omitempty"` // of its own backups: "04:00-04:30"
+	Network    string    `json:"network_type,omitempty"`
+	Support    string    `json:"lifecycle_support,omitempty"` // of versions that are old, which costs
+	Serverless *Capacity `json:"serverless,omitempty"`
+}
+
+// Capacity is between what a serverless cluster scales, in units of the provider.
+type Capacity struct {
+	Min   float64 `json:"min"`
+	Max   float64 `json:"max"`
+	Pause int     `json:"pause_after_seconds,omitempty"` // of idleness; 0: it does not pause
 }
 
 // Evidence is one observation on a snapshot that nobody reads, named as what it

@@ -14,6 +14,7 @@ import (
 type Usage struct {
 	Hours     map[string]float64 `json:"instance_hours,omitempty"`     // of instances, by their class
 	Storage   float64            `json:"storage_gb_months,omitempty"`  // of instances
+	Volumes   float64            `json:"volume_gb_months,omitempty"`   // of clusters, by what they have
 	Snapshots float64            `json:"snapshot_gb_months,omitempty"` // beyond what is free
 	Bucket    float64            `json:"bucket_gb_months,omitempty"`   // of a repository
 }
@@ -23,6 +24,7 @@ type Prices struct {
 	Currency                   string
 	Hours                      map[string]float64 // of an instance, by its class
 	Storage, Snapshots, Bucket float64            // of a GB for a month
+	Volumes                    float64            // the same, of a cluster
 }
 
 // Sum is what a usage comes to at prices.
@@ -48,6 +50,7 @@ func (p Prices) Of(u Usage) Sum {
 		add(u.Hours[class], p.Hours[class], "an hour of "+class)
 	}
 	add(u.Storage, p.Storage, "a GB-month of an instance's storage")
+	add(u.Volumes, p.Volumes, "a GB-month of a cluster's volume")
 	add(u.Snapshots, p.Snapshots, "a GB-month of snapshots")
 	add(u.Bucket, p.Bucket, "a GB-month of the bucket")
 	return out
@@ -75,7 +78,7 @@ func (u Usage) String() string {
 	for _, of := range []struct {
 		n    float64
 		what string
-	}{{u.Storage, "instance storage"}, {u.Snapshots, "snapshots"}, {u.Bucket, "a bucket"}} {
+	}{{u.Storage, "instance storage"}, {u.Volumes, "cluster volumes"}, {u.Snapshots, "snapshots"}, {u.Bucket, "a bucket"}} {
 		if of.n > 0 {
 			out = append(out, gigabytes(of.n)+" GB-months of "+of.what)
 		}
@@ -95,7 +98,10 @@ func gigabytes(n float64) string {
 
 // Plus is both together.
 func (u Usage) Plus(o Usage) Usage {
-	out := Usage{Storage: u.Storage + o.Storage, Snapshots: u.Snapshots + o.Snapshots, Bucket: u.Bucket + o.Bucket}
+	out := Usage{
+		Storage: u.Storage + o.Storage, Volumes: u.Volumes + o.Volumes, Snapshots: u.Snapshots + o.Snapshots,
+		Bucket: u.Bucket + o.Bucket,
+	}
 	for _, hours := range []map[string]float64{u.Hours, o.Hours} {
 		for class, n := range hours {
 			if out.Hours == nil {

@@ -221,6 +221,9 @@ func (j Job) rehearse(ctx context.Context, place Place, set holdfast.Set, files 
 			f.Verdict = holdfast.CannotTell
 		case holdfast.NotProven, holdfast.Violation:
 		default:
+			if r.Snapshots && holdfast.ClassOf(err) == holdfast.WrongKey {
+				return err // of its role
+			}
 			if r.Snapshots { // what a provider does not make today is no proof against the snapshot
 				f.Verdict = holdfast.CannotTell
 			}

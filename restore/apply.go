@@ -257,7 +257,7 @@ func (a *attempt) rename(ctx context.Context, s step.Step) error {
 			return err
 		}
 	}
-	a.moving = s.Kind == step.Instance
+	a.moving = s.Kind.Rented()
 	if a.Programs == nil {
 		return a.Target.do(ctx, s, a.events)
 	}

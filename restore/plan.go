@@ -186,6 +186,9 @@ func (p *Plan) databaseSteps(t Databases) []step.Step {
 		}
 		if d.Instance != "" {
 			made.Kind = step.Instance
+			if d.Cluster {
+				made.Kind = step.Cluster
+			}
 		}
 		drop := step.Step{Act: step.Drop, Kind: made.Kind, Name: d.New, Of: name, Why: "it was only to be proven"}
 		switch shared := slices.ContainsFunc(out, func(s step.Step) bool { return s.As == d.New }); {

@@ -116,7 +116,7 @@ func (t Target) do(ctx context.Context, s step.Step, events event.Listener) erro
 	switch s.Kind {
 	case step.Server:
 		return t.Databases.Rename(ctx, s)
-	case step.Instance:
+	case step.Instance, step.Cluster:
 		if s.Act == step.Rename {
 			return t.Databases.Rename(ctx, s)
 		}
@@ -143,7 +143,7 @@ func (t Target) discard(ctx context.Context, s step.Step, events event.Listener)
 	}
 	kept, err := t.Databases.Discard(ctx, component, s.Name)
 	if kept {
-		events.Report(Kept{Component: component, Database: s.Name, Instance: s.Kind == step.Instance})
+		events.Report(Kept{Component: component, Database: s.Name, Instance: s.Kind.Rented()})
 	}
 	return err
 }
@@ -158,7 +158,7 @@ type Kept struct {
 
 func (k Kept) String() string {
 	if k.Instance {
-		return fmt.Sprintf("%s: instance %s is kept, and costs money: the next restore of the set goes on with it; to "+
+		return fmt.Sprintf("%s: %s is kept, and costs money: the next restore of the set goes on with it; to "+
 			"remove it: holdfast restore clean %[2]s", k.Component, k.Database)
 	}
 	return fmt.Sprintf("%s: database %s is proven and is kept: the next restore of the set goes on with it", k.Component, k.Database)

@@ -204,7 +204,7 @@ func Undo(ctx context.Context, t Target, history History, p UndoPlan, events eve
 		log.Began = p.at.UTC()
 	}
 	a.walk = walk{journal: t.Journal, log: log, events: events, do: func(ctx context.Context, s step.Step) error {
-		if s.Kind == step.Server || s.Kind == step.Database || s.Kind == step.Instance {
+		if s.Kind == step.Server || s.Kind == step.Database || s.Kind.Rented() {
 			if err := a.lockDatabases(ctx); err != nil {
 				return err
 			}

@@ -88,7 +88,7 @@ func leftover(s step.Step) bool {
 func (w *walk) takeBack(ctx context.Context, keep bool) error {
 	rest := w.log.Rest()
 	for i, s := range rest {
-		if keep && s.Act == step.Drop && (s.Kind == step.Database || s.Kind == step.Instance) && !named(rest[i:], s.Name) {
+		if keep && s.Act == step.Drop && (s.Kind == step.Database || s.Kind.Rented()) && !named(rest[i:], s.Name) {
 			rest[i].Act = step.Discard
 		}
 	}

@@ -87,7 +87,7 @@ func (p *Parts) CleanCycles(ctx context.Context) ([]string, error) {
 func (p *Parts) rehearsed(account rds.Account) instances.Rehearsal {
 	c := p.Config.RDS
 	return instances.Rehearsal{
-		Account: rds.Instances{Account: account}, Node: p.Node.Name,
+		Account: rds.Servers{Account: account}, Node: p.Node.Name,
 		Options: instances.Options{Poll: time.Duration(c.Poll), Within: time.Duration(c.Within), Events: p.Events},
 	}
 }
@@ -136,7 +136,7 @@ func (c *cycling) shape(ctx context.Context, o CycleOptions) (like string, err e
 	c.made = instances.New{
 		Class: o.Class, GB: o.GB, Version: o.Version, Subnets: o.Subnets, SecurityGroups: o.SecurityGroups, User: masterUser,
 	}
-	list, err := c.own.Account.Instances(ctx)
+	list, err := c.own.Account.Servers(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -144,7 +144,7 @@ func (c *cycling) shape(ctx context.Context, o CycleOptions) (like string, err e
 	for _, component := range c.parts.Node.Components {
 		d := c.parts.Config.Databases[string(component.Name)]
 		i := slices.IndexFunc(list, func(s snapshot.Server) bool {
-			return d.RDS.Instance != "" && (s.Name == d.RDS.Instance || s.Member == d.RDS.Instance)
+			return d.RDS.Instance != "" && (s.Name == d.RDS.Instance || slices.Contains(s.Members, d.RDS.Instance))
 		})
 		if i < 0 {
 			continue

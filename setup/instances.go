@@ -11,6 +11,7 @@ import (
 	"holdfast/capture/instances"
 	"holdfast/capture/postgres"
 	"holdfast/capture/rds"
+	"holdfast/capture/snapshot"
 	"holdfast/databases"
 	"holdfast/restore"
 	"holdfast/step"
@@ -57,12 +58,15 @@ func (p *Parts) instancesTarget(
 	return t, d, nil
 }
 
-// instances are those that the configuration names.
+// instances are those that the configuration names: instances, and clusters.
 func (p *Parts) instances(ctx context.Context, d databases.Target) (instances.Target, error) {
 	account, err := p.rdsAccount(ctx)
+	if err != nil {
+		return instances.Target{}, err
+	}
 	c := p.Config.RDS
 	out := instances.Target{
-		Provider: rds.Instances{Account: account}, Node: p.Node.Name, Databases: d,
+		Provider: rds.Servers{Account: account}, Node: p.Node.Name, Databases: d,
 		Options: instances.Options{Poll: time.Duration(c.Poll), Within: time.Duration(c.Within), Events: p.Events},
 	}
 	for _, component := range p.Node.Components {
@@ -70,12 +74,18 @@ func (p *Parts) instances(ctx context.Context, d databases.Target) (instances.Ta
 		if of.RDS.Instance == "" {
 			continue
 		}
-		out.Members = append(out.Members, instances.Member{
-			Component: component, Instance: of.RDS.Instance,
-			Live: postgres.Live{Address: d.Addresses[component.Name], Facts: readFacts},
-		})
+		m := instances.Member{
+			Component: component, Live: postgres.Live{Address: d.Addresses[component.Name], Facts: readFacts},
+		}
+		if m.Instance, err = account.Named(ctx, of.RDS.Instance); err != nil {
+			return out, err
+		}
+		if m.Instance != of.RDS.Instance {
+			m.Named = of.RDS.Instance
+		}
+		out.Members = append(out.Members, m)
 	}
-	return out, err
+	return out, nil
 }
 
 // history is what restores have left: databases next to others and, of a node on
@@ -102,7 +112,7 @@ func (m mixed) Lock(ctx context.Context, swap bool) (func(context.Context) error
 
 // Rename implements restore.History.
 func (m mixed) Rename(ctx context.Context, s step.Step) error {
-	if s.Kind == step.Instance {
+	if s.Kind.Rented() {
 		return m.made.Rename(ctx, s)
 	}
 	return m.Target.Rename(ctx, s)
@@ -149,7 +159,7 @@ func (m mixed) Back(ctx context.Context, previous []step.Leftover, at time.Time)
 
 // Fit implements restore.History.
 func (m mixed) Fit(ctx context.Context, back []step.Step, keep bool, at time.Time) ([]step.Step, error) {
-	if slices.ContainsFunc(back, func(s step.Step) bool { return s.Kind == step.Instance }) {
+	if slices.ContainsFunc(back, func(s step.Step) bool { return s.Kind.Rented() }) {
 		return m.made.Fit(ctx, back, keep, at)
 	}
 	return m.Target.Fit(ctx, back, keep, at)
@@ -194,7 +204,8 @@ func (p *Parts) Repoint(ctx context.Context, t restore.Target, r restore.Report,
 // pointedAt says where an address is written, by the way in which the node is deployed.
 func (p *Parts) pointedAt(at instances.Place) []string {
 	name := at.Component.Name
-	out := []string{fmt.Sprintf("%s is on instance %s, at %s:%d, in the place of %s.", name, at.Instance, at.Host, at.Port, at.Of)}
+	out := []string{fmt.Sprintf("%s is on %s %s, at %s:%d, in the place of %s.", name, snapshot.What(at.Cluster), at.Instance,
+		at.Host, at.Port, at.Of)}
 	helm := fmt.Sprintf("Helm, in the values of the %s: persistence.host: %s, persistence.port: %d.", name, at.Host, at.Port)
 	service := fmt.Sprintf("A Service of type ExternalName: kubectl patch service NAME -p '{\"spec\":{\"externalName\":\"%s\"}}'.", at.Host)
 	compose := fmt.Sprintf("Docker Compose, in .env: SPLICE_DB_SERVER=%s, SPLICE_DB_PORT=%d.", at.Host, at.Port)

@@ -29,7 +29,8 @@ type Lift struct {
 }
 
 // snapshotsOf is the set that is lifted: an ID, its beginning, or "latest", the newest
-// proven set of snapshots.
+// proven set of snapshots. Where none is proven it is the newest that lacks no more than
+// the proof, which a lift gives: sets of Multi-AZ clusters are never proven before.
 func (p *Parts) snapshotsOf(ctx context.Context, id string) (Source, error) {
 	if id != "latest" {
 		return p.Source(ctx, id)
@@ -42,20 +43,22 @@ func (p *Parts) snapshotsOf(ctx context.Context, id string) (Source, error) {
 	if err != nil {
 		return Source{}, err
 	}
-	for _, e := range slices.Backward(entries) {
-		if e.State != holdfast.Proven {
-			continue
-		}
-		found, err := r.Load(ctx, e)
-		if err != nil {
-			return Source{}, err
-		}
-		if found.Set.KeptElsewhere() {
-			return Source{Repository: r, Set: found.Set, Files: found}, nil
+	for _, state := range []holdfast.State{holdfast.Proven, holdfast.Unproven} {
+		for _, e := range slices.Backward(entries) {
+			if e.State != state {
+				continue
+			}
+			found, err := r.Load(ctx, e)
+			if err != nil {
+				return Source{}, err
+			}
+			if found.Set.KeptElsewhere() {
+				return Source{Repository: r, Set: found.Set, Files: found}, nil
+			}
 		}
 	}
 	return Source{}, &holdfast.Problem{
-		Class: holdfast.Usage, What: fmt.Sprintf("node %s has no proven set of snapshots", p.Node.Name),
+		Class: holdfast.Usage, What: fmt.Sprintf("node %s has no set of snapshots that a lift could prove", p.Node.Name),
 		Why: "A lift reads the rows of snapshots that a provider keeps.", Do: "Take one: `holdfast backup`.",
 	}
 }
@@ -125,12 +128,12 @@ func (p *Parts) dumpTemporary(ctx context.Context, made instances.Target, from S
 	return job.Run(ctx)
 }
 
-// TemporarySwept is the event of an instance that a lift or a drill has left, and
-// that is past its time.
-type TemporarySwept struct{ Instance string }
+// TemporarySwept is the event of a server that a lift or a drill has left, and that is
+// past its time.
+type TemporarySwept struct{ Server string }
 
 func (e TemporarySwept) String() string {
-	return fmt.Sprintf("instance %s is deleted: a lift or a drill that was killed has left it", e.Instance)
+	return e.Server + " is deleted: a lift or a drill that was killed has left it"
 }
 
 // sweepTemporary deletes the temporary instances whose time is over. Younger ones may be in
@@ -145,8 +148,8 @@ func (p *Parts) sweepTemporary(ctx context.Context, now time.Time) error {
 	}
 	made.Until = now
 	removed, err := made.Sweep(ctx, func(until time.Time) bool { return until.Before(made.Until) })
-	for _, name := range removed {
-		p.Events.Report(TemporarySwept{name})
+	for _, what := range removed {
+		p.Events.Report(TemporarySwept{what})
 	}
 	return errors.Join(err, p.sweepRehearsals(ctx, now))
 }

@@ -28,7 +28,9 @@ type tenant struct {
 
 	node *splicetest.Node
 	dsns map[string]string // by component, at the address of the instance's name
-	was  map[string]string // resources of the instances at the begin, by name
+	was  map[string]string // resources of what is there at the begin, by name
+
+	unproven bool // its sets are, and are restored
 }
 
 func newTenant(t *testing.T, two bool) *tenant {
@@ -43,8 +45,8 @@ func newTenant(t *testing.T, two bool) *tenant {
 	n := &tenant{Account: rdsapi.New(t, instances...), node: node, was: map[string]string{}, dsns: map[string]string{}}
 	n.Reshape("canton", func(s *rdsapi.Shape) { s.GiB, s.IOPS, s.Throughput = 600, 12000, 500 })
 	ports := map[string]int{}
+	n.was = n.there()
 	for _, i := range instances {
-		n.was[i.ID] = n.Resource(i.ID)
 		ports[i.ID] = n.Address(i.ID)
 	}
 	for component, dsn := range map[string]string{"participant": node.ParticipantDSN(), "validator": node.ValidatorDSN()} {
@@ -126,6 +128,7 @@ func (n *tenant) plan(t *testing.T, set holdfast.Set, o setup.RestoreOptions, r 
 	if err != nil {
 		return target, restore.Plan{}, err
 	}
+	r.Unproven = n.unproven
 	plan, err := restore.Make(t.Context(), target, set, r, time.Now())
 	return target, plan, err
 }
@@ -178,13 +181,53 @@ func (n *tenant) clean(t *testing.T) []string {
 	return names
 }
 
+// there are the resources of what is there, once nothing is being made or ended.
+func (n *tenant) there() map[string]string {
+	n.Settle()
+	out := map[string]string{}
+	for _, id := range n.Instances() {
+		out[id] = n.Resource(id)
+	}
+	for _, id := range n.Clusters() {
+		out[id] = n.ClusterResource(id)
+	}
+	return out
+}
+
+// servers are the names of instances that are of no cluster, and of clusters.
+func (n *tenant) servers() []string {
+	out := n.Clusters()
+	for _, id := range n.Instances() {
+		n.Change(id, func(i *rdsapi.Instance) {
+			if i != nil && i.Cluster == "" {
+				out = append(out, id)
+			}
+		})
+	}
+	return out
+}
+
+// labels are those of a server.
+func (n *tenant) labels(id string) map[string]string {
+	if slices.Contains(n.Clusters(), id) {
+		return n.ClusterTags(id)
+	}
+	return n.Tags(id)
+}
+
+// port is where a server listens itself, whatever its name leads to.
+func (n *tenant) port(id string) (port int) {
+	if member := n.Writer(id); member != "" {
+		id = member
+	}
+	n.Change(id, func(i *rdsapi.Instance) { port = i.Server.Port() })
+	return port
+}
+
 // untouched says whether every instance has the name that it had, and there is no other.
 func (n *tenant) untouched(t *testing.T, when string) {
 	t.Helper()
-	now := map[string]string{}
-	for _, id := range n.Instances() {
-		now[id] = n.Resource(id)
-	}
+	now := n.there()
 	if !maps.Equal(now, n.was) {
 		t.Errorf("%s the instances are %v, want %v", when, now, n.was)
 	}
@@ -250,17 +293,13 @@ func (n *tenant) comesBack(t *testing.T, set holdfast.Set, then, live map[string
 	}
 	fresh := map[string]string{}
 	for _, d := range report.Done {
-		var port int
-		n.Change(d.Instance, func(i *rdsapi.Instance) { port = i.Server.Port() })
+		port := n.port(d.Instance)
 		fresh[string(d.Component)] = atPort(t, n.dsns[string(d.Component)], port)
 		if text := strings.Join(report.Repoint, "\n"); !strings.Contains(text, fmt.Sprintf("127.0.0.1:%d", port)) ||
 			!strings.Contains(text, d.Instance) {
 			t.Errorf("how to point %s at the new instance:\n%s", d.Component, text)
 		}
-		of := n.Tags(d.Instance)["holdfast-restore-of"]
-		if n.Shape(d.Instance) != n.Shape(of) {
-			t.Errorf("%s is set up as %+v, and %s as %+v", d.Instance, n.Shape(d.Instance), of, n.Shape(of))
-		}
+		n.likeTheLive(t, d.Instance, n.labels(d.Instance)["holdfast-restore-of"], false)
 	}
 	if got := n.rows(t, fresh); !maps.Equal(got, then) {
 		t.Errorf("the new instances have %v, want %v", got, then)
@@ -284,14 +323,14 @@ func (n *tenant) comesBack(t *testing.T, set holdfast.Set, then, live map[string
 	if got := n.rows(t, n.dsns); !maps.Equal(got, then) {
 		t.Errorf("the addresses lead to %v, want %v", got, then)
 	}
-	if len(n.Instances()) != made || n.Resource("canton") == n.was["canton"] {
-		t.Errorf("the instances are %v", n.Instances())
+	if now := n.there(); len(n.Instances()) != made || now["canton"] == n.was["canton"] {
+		t.Errorf("the instances are %v", now)
 	}
 	target, history, err := n.CleanTarget(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, id := range n.Instances() { // nothing of it is deleted by name
+	for _, id := range n.servers() { // nothing of it is deleted by name
 		err := restore.Clean(t.Context(), target, history, []string{id}, restore.CleanOptions{})
 		if holdfast.ClassOf(err) != holdfast.Refused {
 			t.Errorf("clean %s: %v", id, err)
@@ -310,7 +349,14 @@ func (n *tenant) comesBack(t *testing.T, set holdfast.Set, then, live map[string
 	}
 	// The first is needed where a snapshot is gone, the second for the tags of a
 	// request, the third by clean.
-	for _, later := range []string{"rds:DescribeDBClusterSnapshots", "rds:AddTagsToResource", "rds:DeleteDBInstance"} {
+	later := append([]string{"rds:DescribeDBClusterSnapshots", "rds:AddTagsToResource", "rds:DeleteDBInstance"}, ofClusters...)
+	if len(n.Clusters()) > 0 {
+		later = append([]string{"rds:AddTagsToResource", "rds:DeleteDBInstance", "rds:DeleteDBCluster"}, ofInstances...)
+		if n.ClusterShape("canton").Class != "" { // a Multi-AZ one, whose members come with it
+			later = append(later, "rds:CreateDBInstance")
+		}
+	}
+	for _, later := range later {
 		allowed = slices.DeleteFunc(allowed, func(a string) bool { return a == later })
 	}
 	if len(allowed) > 0 {

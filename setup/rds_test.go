@@ -205,11 +205,17 @@ func TestWhatATrialSaysOfRDS(t *testing.T) {
 func TestPoliciesOfRDS(t *testing.T) {
 	node := splicetest.NewNode(t, splicetest.NodeOptions{TCP: true})
 	const forgotten = "holdfast-lift-20260101t000000z-00000001-canton"
-	account := rdsapi.New(t, rdsapi.Instance{ID: "canton", Server: node.Participant}, rdsapi.Instance{ID: forgotten})
-	account.Tag(forgotten, map[string]string{
-		"holdfast-lift-node": "demo", "holdfast-lift-set": "20260101T000000Z-00000001", "holdfast-lift-of": "canton",
-		"holdfast-lift-from": "holdfast-20260101t000000z-00000001-canton", "holdfast-lift-until": "2026-01-02T00:00:00Z",
-	})
+	const ofCluster = "holdfast-lift-20260101t000000z-00000002-aurora"
+	account := rdsapi.New(t, rdsapi.Instance{ID: "canton", Server: node.Participant}, rdsapi.Instance{ID: forgotten},
+		rdsapi.Instance{ID: "member", Cluster: ofCluster, Engine: rdsapi.Aurora})
+	for id, labels := range map[string][2]string{
+		forgotten: {"20260101T000000Z-00000001", "canton"}, "member": {"20260101T000000Z-00000002", "aurora"},
+	} {
+		account.Tag(id, map[string]string{
+			"holdfast-lift-node": "demo", "holdfast-lift-set": labels[0], "holdfast-lift-of": labels[1],
+			"holdfast-lift-from": "holdfast-" + strings.ToLower(labels[0]) + "-canton", "holdfast-lift-until": "2026-01-02T00:00:00Z",
+		})
+	}
 	p := rented(t, account, node, "canton", "canton")
 	takes, retains := rdsActions(t, "rds-backup.json"), rdsActions(t, "rds-retention.json")
 
@@ -229,8 +235,9 @@ func TestPoliciesOfRDS(t *testing.T) {
 	if left := account.Snapshots(); len(left) != 1 {
 		t.Errorf("%v are left, want that of the newest set", left)
 	}
-	if left := account.Instances(); len(left) != 1 {
-		t.Errorf("the instances are %v: a temporary instance is left", left)
+	account.Settle()
+	if left := slices.Concat(account.Instances(), account.Clusters()); len(left) != 1 {
+		t.Errorf("there are %v: a temporary one is left", left)
 	}
 
 	// Of a cluster as well.

@@ -9,6 +9,7 @@ import (
 
 	"holdfast"
 	"holdfast/capture/instances"
+	"holdfast/capture/snapshot"
 	"holdfast/cost"
 	"holdfast/drill"
 	"holdfast/sandbox"
@@ -84,9 +85,9 @@ func (h temporaryHost) Room(context.Context, int64) (holdfast.Finding, error) {
 	for _, t := range h.list {
 		list = append(list, t.String())
 	}
-	number := "1 instance is made, read and deleted"
+	number := fmt.Sprintf("1 %s is made, read and deleted", snapshot.What(len(list) == 1 && h.list[0].Cluster))
 	if len(list) > 1 {
-		number = fmt.Sprintf("%d instances are made, read and deleted", len(list))
+		number = fmt.Sprintf("%d servers are made, read and deleted", len(list))
 	}
 	return holdfast.Finding{
 		Verdict: holdfast.NoneApplies,
@@ -100,7 +101,7 @@ func (h temporaryHost) Room(context.Context, int64) (holdfast.Finding, error) {
 func (h temporaryHost) costs() string {
 	during := func(d time.Duration) (out cost.Usage) {
 		for _, t := range h.list {
-			out = out.Plus(cost.Instance(t.Class, float64(t.Bytes>>30), d))
+			out = out.Plus(charged(t, d))
 		}
 		return out
 	}
@@ -113,6 +114,21 @@ func (h temporaryHost) costs() string {
 		without = ", without " + strings.Join(hour.Unknown, " and ") + ", whose price is unknown"
 	}
 	return fmt.Sprintf(" An hour costs %.2f and a day %.2f %s%s.", hour.Amount, most.Amount, hour.Currency, without)
+}
+
+// charged is what one of them is charged for that is there for so long.
+func charged(t instances.Temporary, there time.Duration) (out cost.Usage) {
+	one := cost.Instance(t.Class, float64(t.Bytes>>30), there)
+	for range max(t.Members, 1) {
+		out = out.Plus(one)
+	}
+	if t.Units > 0 {
+		out.Hours[t.Class] *= t.Units
+	}
+	if t.Grows {
+		out.Storage, out.Volumes = 0, one.Storage
+	}
+	return out
 }
 
 // Open implements drill.Host.

@@ -77,8 +77,9 @@ type Leftover struct {
 	Slots []string `json:"slots,omitempty"`
 	// Volume is the volume whose place this one had; "" of a database.
 	Volume string `json:"volume,omitempty"`
-	// Instance says that it is a server that a provider runs.
+	// Instance says that it is a server that a provider runs, Cluster that this is one.
 	Instance bool `json:"instance,omitempty"`
+	Cluster  bool `json:"cluster,omitempty"`
 	// Beside is what a volume has that is in no set: it may be the only copy.
 	Beside []string `json:"beside,omitempty"`
 }

@@ -84,8 +84,12 @@ const (
 	Database  Kind = "database"
 	Server    Kind = "server"   // of Postgres
 	Instance  Kind = "instance" // a server that a provider runs
+	Cluster   Kind = "cluster"  // of such instances, which is one server
 	Workload  Kind = "workload" // of a cluster, which makes pods
 )
+
+// Rented reports whether it is a server that a provider runs.
+func (k Kind) Rented() bool { return k == Instance || k == Cluster }
 
 // Move renames one database, and sets or clears its label. From and To of one
 // that is only opened or closed are the same.
@@ -116,8 +120,8 @@ func (s Step) String() string {
 	switch {
 	case s.Kind == Server:
 		what = string(s.Act) + " " + moves(s.Moves)
-	case s.Kind == Instance && len(s.Moves) > 0:
-		what = fmt.Sprintf("%s instance %s", s.Act, moves(s.Moves))
+	case s.Kind.Rented() && len(s.Moves) > 0:
+		what = fmt.Sprintf("%s %s %s", s.Act, s.Kind, moves(s.Moves))
 	}
 	return what + s.detail()
 }

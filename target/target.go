@@ -61,6 +61,8 @@ type Database struct {
 	Disk    Disk            `json:"-"`                 // where it is built
 	Unknown string          `json:"unknown,omitempty"` // why its server could not be looked at yet
 	// Instance is the server that a provider runs, where it is restored as a whole:
-	// Database, New and Previous are names of instances then. "" where it is not.
+	// Database, New and Previous are names of instances then, or of clusters. "" where
+	// it is not.
 	Instance string `json:"instance,omitempty"`
+	Cluster  bool   `json:"cluster,omitempty"` // it is one
 }

@@ -18,7 +18,7 @@ import (
 func (t Target) Rename(ctx context.Context, s step.Step) error {
 	for _, m := range s.Moves {
 		asked := 0
-		failed := fmt.Sprintf("instance %s did not become %s", m.From, m.To)
+		failed := fmt.Sprintf("%s did not become %s", m.From, m.To)
 		if err := t.until(ctx, failed, func(list []snapshot.Server) (bool, error) {
 			return t.move(ctx, list, s.Name, m, &asked)
 		}); err != nil {
@@ -40,7 +40,7 @@ func (t Target) protectLike(ctx context.Context, place string) error {
 			return true, nil
 		}
 		asked++
-		return false, again(ctx, t.Provider.Protect(ctx, place, true), asked)
+		return false, again(ctx, t.Provider.Protect(ctx, now, true), asked)
 	})
 }
 
@@ -53,7 +53,7 @@ func again(ctx context.Context, err error, asked int) error {
 	return err
 }
 
-// renaming is the state of an instance whose name is being changed.
+// renaming is the state of a server whose name is being changed.
 const renaming = "renaming"
 
 func (t Target) move(ctx context.Context, list []snapshot.Server, of string, m step.Move, asked *int) (bool, error) {
@@ -67,29 +67,29 @@ func (t Target) move(ctx context.Context, list []snapshot.Server, of string, m s
 	case s.Name == m.To:
 		return s.State != renaming && (s.Takes || !live), nil
 	case taken && holder.Resource != s.Resource:
-		return false, moved(m, m.To+" is another instance")
+		return false, moved(m, m.To+" is another one")
 	case s.Name != m.From:
 		return false, moved(m, "it is called "+s.Name)
 	case s.State == renaming:
 		return false, nil
 	}
 	*asked++
-	err := t.Provider.Rename(ctx, m.From, m.To)
+	err := t.Provider.Rename(ctx, s, m.To)
 	if errors.Is(err, snapshot.ErrExists) {
-		return false, moved(m, m.To+" is another instance")
+		return false, moved(m, m.To+" is another one")
 	}
 	return false, again(ctx, err, *asked)
 }
 
 func moved(m step.Move, what string) error {
 	return &holdfast.Problem{
-		Class: holdfast.Refused, What: fmt.Sprintf("instance %s cannot become %s: %s", m.From, m.To, what),
-		Why: "Somebody has renamed, made or deleted an instance meanwhile.",
-		Do:  "Give the instances in the provider's console the names that the plan has, then run the command again.",
+		Class: holdfast.Refused, What: fmt.Sprintf("%s cannot become %s: %s", m.From, m.To, what),
+		Why: "Somebody has renamed, made or deleted one meanwhile.",
+		Do:  "Give them in the provider's console the names that the plan has, then run the command again.",
 	}
 }
 
-// subject is the instance that a move is about: the one that the set's restore
+// subject is the server that a move is about: the one that the set's restore
 // made, or the one that it made way for.
 func (t Target) subject(list []snapshot.Server, of string, m step.Move) (snapshot.Server, bool) {
 	label := cmp.Or(m.Label, m.Was)
@@ -110,11 +110,11 @@ func (t Target) subject(list []snapshot.Server, of string, m step.Move) (snapsho
 	return s, found
 }
 
-// Drop deletes an instance that a restore made and that is not in place. One that
+// Drop deletes a server that a restore made and that is not in place. One that
 // does not exist is as good as deleted.
 func (t Target) Drop(ctx context.Context, _ holdfast.ComponentName, name string) error {
 	asked := 0
-	return t.until(ctx, "instance "+name+" was not deleted", func(list []snapshot.Server) (bool, error) {
+	return t.until(ctx, name+" was not deleted", func(list []snapshot.Server) (bool, error) {
 		there, exists := named(list, name)
 		if !exists || there.State == deleting {
 			return true, nil
@@ -125,9 +125,9 @@ func (t Target) Drop(ctx context.Context, _ holdfast.ComponentName, name string)
 		asked++
 		var err error
 		if there.Protected {
-			err = t.Provider.Protect(ctx, name, false)
+			err = t.Provider.Protect(ctx, there, false)
 		} else {
-			err = t.Provider.Delete(ctx, name)
+			err = t.Provider.Delete(ctx, there)
 		}
 		return false, again(ctx, err, asked)
 	})
@@ -141,37 +141,37 @@ func (t Target) removable(s snapshot.Server) error {
 	case !ours:
 		why = "Its labels do not say that a restore of this node made it."
 	case m.inPlace():
-		why = "It has the place of the instance that it was made for."
+		why = "It has the place of the one that it was made for."
 	case slices.ContainsFunc(t.Members, func(m Member) bool { return m.Instance == s.Name }):
 		why = "The configuration names it: the node uses it."
 	default:
 		return nil
 	}
 	return &holdfast.Problem{
-		Class: holdfast.Refused, What: "instance " + s.Name + " is not deleted", Why: why,
+		Class: holdfast.Refused, What: s.String() + " is not deleted", Why: why,
 		Do: "If it is not needed, delete it with the provider's tools.",
 	}
 }
 
-// Discard keeps an instance that was made: the next restore of the set goes on
+// Discard keeps a server that was made: the next restore of the set goes on
 // with it.
 func (t Target) Discard(ctx context.Context, _ holdfast.ComponentName, name string) (kept bool, err error) {
-	list, err := t.Provider.Instances(ctx)
+	list, err := t.Provider.Servers(ctx)
 	_, kept = named(list, name)
 	return kept, err
 }
 
-// Leftovers are the instances that restores made and that are not in place, and
+// Leftovers are the servers that restores made and that are not in place, and
 // those that made way for the ones that are.
 func (t Target) Leftovers(ctx context.Context) ([]step.Leftover, error) {
-	list, err := t.Provider.Instances(ctx)
+	list, err := t.Provider.Servers(ctx)
 	if err != nil {
 		return nil, err
 	}
 	var out []step.Leftover
 	all := t.all(list)
 	for _, m := range all {
-		l := step.Leftover{Name: m.Name, Bytes: -1, Instance: true, Label: step.Label{
+		l := step.Leftover{Name: m.Name, Bytes: -1, Instance: true, Cluster: m.Cluster, Label: step.Label{
 			Role: step.New, Database: m.of, Component: t.component(m.of), Set: m.set, At: together(all, m.set),
 		}}
 		switch old, found := withResource(list, m.was); {
@@ -185,7 +185,7 @@ func (t Target) Leftovers(ctx context.Context) ([]step.Leftover, error) {
 	return out, nil
 }
 
-// together is when the instances of a set were made: one time for all of them, by
+// together is when the servers of a set were made: one time for all of them, by
 // which an undo knows what belongs together.
 func together(all []made, set holdfast.SetID) (at time.Time) {
 	for _, m := range all {
@@ -196,7 +196,7 @@ func together(all []made, set holdfast.SetID) (at time.Time) {
 	return at
 }
 
-// component is the one whose databases an instance has; "" for several.
+// component is the one whose databases a server has; "" for several.
 func (t Target) component(instance string) holdfast.ComponentName {
 	var on []holdfast.ComponentName
 	for _, m := range t.Members {
@@ -210,7 +210,7 @@ func (t Target) component(instance string) holdfast.ComponentName {
 	return on[0]
 }
 
-// Back are the steps that give the instances their names back, the participant's
+// Back are the steps that give the servers their names back, the participant's
 // first: in between, the validator app's state is the older one.
 func (t Target) Back(_ context.Context, previous []step.Leftover, at time.Time) ([]step.Step, error) {
 	var out []step.Step
@@ -218,7 +218,7 @@ func (t Target) Back(_ context.Context, previous []step.Leftover, at time.Time) 
 		label := step.Label{Database: l.Database, Component: l.Component, Set: l.Set, At: at}
 		fresh, old := label, label
 		fresh.Role, old.Role = step.New, step.Previous
-		s := step.Step{Act: step.Rename, Kind: step.Instance, Name: l.Database, Moves: []step.Move{
+		s := step.Step{Act: step.Rename, Kind: kind(l.Cluster), Name: l.Database, Moves: []step.Move{
 			{From: l.Database, To: NewName(l.Set, l.Database), Label: &fresh},
 			{From: l.Name, To: l.Database, Was: &old},
 		}}
@@ -231,6 +231,13 @@ func (t Target) Back(_ context.Context, previous []step.Leftover, at time.Time) 
 	return out, nil
 }
 
+func kind(cluster bool) step.Kind {
+	if cluster {
+		return step.Cluster
+	}
+	return step.Instance
+}
+
 func (t Target) has(instance string, kind holdfast.Kind) bool {
 	return slices.ContainsFunc(t.Members, func(m Member) bool { return m.Instance == instance && m.Component.Kind == kind })
 }
@@ -238,12 +245,12 @@ func (t Target) has(instance string, kind holdfast.Kind) bool {
 // Fit leaves out of a way back what is gone already and, with keep, what may hold
 // what nothing else does.
 func (t Target) Fit(ctx context.Context, back []step.Step, keep bool, _ time.Time) ([]step.Step, error) {
-	list, err := t.Provider.Instances(ctx)
+	list, err := t.Provider.Servers(ctx)
 	if err != nil {
 		return nil, err
 	}
 	return slices.DeleteFunc(back, func(s step.Step) bool {
-		if s.Kind != step.Instance || s.Act != step.Drop && s.Act != step.Discard {
+		if !s.Kind.Rented() || s.Act != step.Drop && s.Act != step.Discard {
 			return false
 		}
 		fresh := slices.ContainsFunc(t.all(list), func(m made) bool { return NewName(m.set, m.of) == s.Name })
@@ -265,9 +272,9 @@ func (t Target) Remove(ctx context.Context, list []step.Leftover) error {
 	return nil
 }
 
-// unused refuses an instance that somebody is connected to.
+// unused refuses a server that somebody is connected to.
 func (t Target) unused(ctx context.Context, name string) error {
-	list, err := t.Provider.Instances(ctx)
+	list, err := t.Provider.Servers(ctx)
 	if err != nil {
 		return err
 	}
@@ -288,12 +295,12 @@ func (t Target) unused(ctx context.Context, name string) error {
 			continue
 		}
 		p := &holdfast.Problem{
-			Class: holdfast.Refused, What: fmt.Sprintf("instance %s may be in use", name), Err: err,
+			Class: holdfast.Refused, What: fmt.Sprintf("%s may be in use", there), Err: err,
 			Why: "A node that was pointed at it would lose its databases.",
 			Do:  "Stop what uses it, and try again. If it is not needed, delete it with the provider's tools.",
 		}
 		if len(sessions) > 0 {
-			p.What = fmt.Sprintf("instance %s is in use by %s", name, sessions[0].What)
+			p.What = fmt.Sprintf("%s is in use by %s", there, sessions[0].What)
 		}
 		return p
 	}
@@ -304,14 +311,15 @@ func (t Target) unused(ctx context.Context, name string) error {
 type Place struct {
 	Component holdfast.Component
 	Instance  string
-	Of        string // the instance that the node still uses
+	Cluster   bool   // it is a cluster
+	Of        string // what the node still uses
 	Host      string
 	Port      int
 }
 
 // Places are those of a set's components.
 func (t Target) Places(ctx context.Context, set holdfast.SetID, names []holdfast.ComponentName) ([]Place, error) {
-	list, err := t.Provider.Instances(ctx)
+	list, err := t.Provider.Servers(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -322,7 +330,7 @@ func (t Target) Places(ctx context.Context, set holdfast.SetID, names []holdfast
 			return nil, err
 		}
 		if s, found := named(list, NewName(set, m.Instance)); found {
-			out = append(out, Place{m.Component, s.Name, m.Instance, s.Host, s.Port})
+			out = append(out, Place{m.Component, s.Name, s.Cluster, m.Instance, s.Host, s.Port})
 		}
 	}
 	return out, nil

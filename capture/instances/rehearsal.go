@@ -114,7 +114,7 @@ func (r Rehearsal) Make(ctx context.Context, n New) (snapshot.Server, error) {
 		}
 		if there.State != state {
 			state = there.State
-			r.Options.Events.Report(Making{r.Name, state})
+			r.Options.Events.Report(Making{there.String(), state})
 		}
 		if broken(state) {
 			return false, &holdfast.Problem{
@@ -144,7 +144,7 @@ func (r Rehearsal) end(ctx context.Context, name string, wait bool) error {
 			return !wait, nil
 		}
 		asked++
-		return false, again(ctx, r.Account.Delete(ctx, name), asked)
+		return false, again(ctx, r.Account.Delete(ctx, there), asked)
 	})
 }
 
@@ -162,7 +162,7 @@ func (l leftover) String() string { return l.what + " " + l.name }
 
 // left are what rehearsals of the node have made.
 func (r Rehearsal) left(ctx context.Context) (out []leftover, err error) {
-	list, err := r.Account.Instances(ctx)
+	list, err := r.Account.Servers(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -246,7 +246,7 @@ func Setup(of, temporary snapshot.Server) (wants, has string) {
 
 // Temporary is the instance that was made of a set's snapshot, if it is there.
 func (r Rehearsal) Temporary(ctx context.Context, set holdfast.SetID) (snapshot.Server, bool, error) {
-	list, err := r.Account.Instances(ctx)
+	list, err := r.Account.Servers(ctx)
 	found, there := named(list, temporary.name(set, r.Name))
 	return found, there, err
 }

@@ -20,7 +20,7 @@ type account struct {
 	snapshots []snapshot.Snapshot
 }
 
-func (a account) Instances(context.Context) ([]snapshot.Server, error)   { return a.instances, nil }
+func (a account) Servers(context.Context) ([]snapshot.Server, error)     { return a.instances, nil }
 func (a account) Snapshots(context.Context) ([]snapshot.Snapshot, error) { return a.snapshots, nil }
 
 // Only what has a rehearsal's labels under the names that follow from them is left by

@@ -16,24 +16,30 @@ import (
 	"holdfast/target"
 )
 
-// Provider runs instances, and keeps snapshots of them.
+// Provider runs servers, which are instances and clusters of them, and keeps snapshots
+// of them.
 type Provider interface {
 	// Keeper is what a manifest calls it.
 	Keeper() string
-	// Instances are all in the account.
-	Instances(ctx context.Context) ([]snapshot.Server, error)
+	// Servers are all in the account. A cluster's members are no servers of their own.
+	Servers(ctx context.Context) ([]snapshot.Server, error)
 	// Snapshot returns a snapshot, or snapshot.ErrNone.
 	Snapshot(ctx context.Context, name string) (snapshot.Snapshot, error)
-	// Restore requests an instance that is made of a snapshot, and does not wait for
-	// it. snapshot.ErrExists says that one of that name is there.
-	Restore(ctx context.Context, name, from string, shape content.Shape, labels map[string]string) error
-	// Rename requests another name. snapshot.ErrBusy says that the instance takes no
+	// Restore requests a server that is made of a snapshot, and does not wait for it.
+	// snapshot.ErrExists says that one of that name is there.
+	Restore(
+		ctx context.Context, name string, from snapshot.Snapshot, shape content.Shape, labels map[string]string,
+	) error
+	// Populate requests the first member of a bare cluster, and does not wait for it.
+	Populate(ctx context.Context, of snapshot.Server, member string, shape content.Shape, labels map[string]string) error
+	// Rename requests another name. snapshot.ErrBusy says that the server takes no
 	// request now, and snapshot.ErrNone that it does not exist, as of Protect and Delete.
-	Rename(ctx context.Context, from, to string) error
+	Rename(ctx context.Context, of snapshot.Server, to string) error
 	// Protect turns the protection from deletion on or off.
-	Protect(ctx context.Context, name string, on bool) error
-	// Delete requests the end of an instance. One that is gone is no error.
-	Delete(ctx context.Context, name string) error
+	Protect(ctx context.Context, of snapshot.Server, on bool) error
+	// Delete requests the end of a server, of a cluster the end of its members first:
+	// snapshot.ErrBusy says that it is to be called again. One that is gone is no error.
+	Delete(ctx context.Context, of snapshot.Server) error
 }
 
 // Target is a node whose databases are on a provider's instances, as the target of
@@ -60,11 +66,14 @@ type Target struct {
 	Options Options
 }
 
-// Member is a component, and the instance that its live database is on.
+// Member is a component, and the instance or the cluster that its live database is on.
 type Member struct {
 	Component holdfast.Component
 	Instance  string
-	Live      postgres.Live
+	// Named is what the configuration says instead: a member of that cluster; "" where
+	// it says the same.
+	Named string
+	Live  postgres.Live
 }
 
 // Options bound the waiting. The zero value is usable.
@@ -108,13 +117,14 @@ func (t Target) reference(c holdfast.Part) (content.Reference, error) {
 
 // Names says what will be called what, as far as that is known without the provider.
 func (t Target) Names(set holdfast.SetID, c holdfast.Part) (target.Database, error) {
-	if _, err := t.reference(c); err != nil {
+	ref, err := t.reference(c)
+	if err != nil {
 		return target.Database{}, err
 	}
 	m, err := t.member(c.Component)
 	return target.Database{
 		Component: c.Component, Instance: m.Instance, Database: m.Instance, New: t.purpose().name(set, m.Instance),
-		Where: fmt.Sprintf("instance %s, %s", m.Instance, m.Live.Where()),
+		Where: fmt.Sprintf("%s %s, %s", snapshot.What(ref.Shape.IsCluster()), m.Instance, m.Live.Where()),
 		Fit:   target.Compatibility{Server: c.Server, KeepOwners: true, DatabaseBytes: c.Database.Bytes},
 	}, err
 }
@@ -127,47 +137,66 @@ func (t Target) Look(ctx context.Context, set holdfast.SetID, c holdfast.Part) (
 		return out, err
 	}
 	ref, _ := t.reference(c)
-	if err := t.there(ctx, c, ref); err != nil {
+	from, err := t.there(ctx, c, ref)
+	if err != nil {
 		return out, err
 	}
+	out.Cluster = from.Cluster
 	if t.purpose() == temporary { // the live instance is none of its business
 		return out, nil
 	}
-	list, err := t.Provider.Instances(ctx)
+	list, err := t.Provider.Servers(ctx)
 	if err != nil {
 		return out, err
 	}
 	live, found := named(list, out.Instance)
 	fresh, made := t.latest(list, set, out.Instance)
 	switch {
-	case found && live.Member != "":
-		return out, cluster(live.Name + " is a member of cluster " + live.Member)
 	case made && fresh.inPlace() && t.Resumes == set:
 		out.Ready, out.InPlace, out.New, out.Live = true, &fresh.at, out.Database, true
 		return out, nil
-	case made && !fresh.inPlace():
+	case made && !fresh.inPlace() && fresh.State != deleting:
 		out.Ready = true
 	}
 	if !found {
 		t.gone(list, &out, fresh, ref)
-		return out, nil
+		return out, t.misnamed(c, out, ref)
 	}
 	out.Live = true
 	if t.Swap {
 		out.Previous = previousName(set, live)
 	}
+	if err := t.misnamed(c, out, ref); err != nil {
+		return out, err
+	}
+	if t.Swap && live.Cluster != from.Cluster {
+		return out, &holdfast.Problem{
+			Class: holdfast.Refused,
+			What:  fmt.Sprintf("the snapshot of %s becomes %s, and its place has %s", c.Component, article(from.Cluster), live),
+			Why:   "The two have addresses of different kinds, so none stays by a change of names.",
+			Do:    "Leave out --rename: Holdfast then says where to write the new address.",
+		}
+	}
+	if from.Grows && len(live.Members) > 1 {
+		out.Fit.Differences = append(out.Fit.Differences, target.Difference{
+			What: fmt.Sprintf("%s has %d members, and the new one gets one, which writes", live, len(live.Members)),
+			Do: fmt.Sprintf("Add the readers when it is there: `aws rds create-db-instance --db-cluster-identifier %s "+
+				"--engine %s --db-instance-class %s --db-instance-identifier NAME`", live.Name, from.Engine, live.Shape.Class),
+		})
+	}
 	return out, t.look(ctx, &out)
 }
 
-// there refuses a snapshot that is not there any more, or is another one.
-func (t Target) there(ctx context.Context, c holdfast.Part, ref content.Reference) error {
+// there is the snapshot of a component. It refuses one that is not there any more, or
+// is another one.
+func (t Target) there(ctx context.Context, c holdfast.Part, ref content.Reference) (snapshot.Snapshot, error) {
 	s, err := t.Provider.Snapshot(ctx, ref.ID)
 	what := ""
 	switch {
 	case errors.Is(err, snapshot.ErrNone):
 		what = "does not exist any more"
 	case err != nil:
-		return err
+		return s, err
 	case s.Phase != snapshot.Ready:
 		what = "is " + s.State
 	case s.CopyOf != "":
@@ -175,20 +204,42 @@ func (t Target) there(ctx context.Context, c holdfast.Part, ref content.Referenc
 	case s.Resource != ref.Resource:
 		what = fmt.Sprintf("is of resource %s, and the set's is of %s", s.Resource, ref.Resource)
 	default:
-		return nil
+		return s, nil
 	}
-	return &holdfast.Problem{
+	return s, &holdfast.Problem{
 		Class: holdfast.Refused, What: fmt.Sprintf("snapshot %s of %s, kept by %s, %s", ref.ID, c.Component, ref.Keeper, what),
 		Why: "The set has no more of this component than the name of the snapshot.",
 		Do:  "Choose another set: `holdfast list --state proven`.",
 	}
 }
 
-func cluster(what string) error {
-	return &holdfast.Problem{
-		Class: holdfast.Refused, What: what, Why: "Holdfast does not make clusters of snapshots yet.",
-		Do: "Restore it with the provider's tools: docs/cloud.md.",
+// misnamed refuses what has to have the name of a cluster where the configuration names
+// a member of it: members keep their names when clusters change theirs.
+func (t Target) misnamed(c holdfast.Part, d target.Database, ref content.Reference) error {
+	m, err := t.member(c.Component)
+	cluster := m.Instance
+	switch {
+	case err != nil:
+		return err
+	case m.Named != "" && t.Swap:
+	case !d.Live && !d.Renamed && ref.Shape.IsCluster() && slices.Contains(ref.Shape.Cluster.Members, m.Instance):
+		m.Named, cluster = m.Instance, ref.Source
+	default:
+		return nil
 	}
+	return &holdfast.Problem{
+		Class: holdfast.Refused,
+		What:  fmt.Sprintf("the configuration names %s for %s, a member of cluster %s", m.Named, c.Component, cluster),
+		Why:   "A new cluster takes the name of the old one, and none of its members' names: they stay with the old one.",
+		Do:    fmt.Sprintf("In holdfast.yaml: databases.%s.rds.instance: %s. Then run the command again.", c.Component, cluster),
+	}
+}
+
+func article(cluster bool) string {
+	if cluster {
+		return "a cluster"
+	}
+	return "an instance"
 }
 
 // gone completes what is known where no instance has the live one's name: an
@@ -198,9 +249,12 @@ func (t Target) gone(list []snapshot.Server, out *target.Database, fresh made, r
 		out.Renamed, out.Previous = true, old.Name
 		return
 	}
-	d := target.Difference{What: fmt.Sprintf("instance %s does not exist; the new one is set up as the set recorded", out.Instance)}
+	what := snapshot.What(out.Cluster)
+	d := target.Difference{
+		What: fmt.Sprintf("%s %s does not exist; the new one is set up as the set recorded", what, out.Instance),
+	}
 	if ref.Shape == nil {
-		d.What = fmt.Sprintf("instance %s does not exist, and the set did not record how it was set up", out.Instance)
+		d.What = fmt.Sprintf("%s %s does not exist, and the set did not record how it was set up", what, out.Instance)
 		d.Do = "The provider's defaults are taken: look at its subnet group, security groups and parameter group afterwards."
 	}
 	out.Fit.Differences = append(out.Fit.Differences, d)
@@ -229,7 +283,7 @@ func (t Target) Lock(ctx context.Context, swap bool) (held func(context.Context)
 	if holdfast.ClassOf(err) != holdfast.Unreachable {
 		return held, release, err
 	}
-	list, failed := t.Provider.Instances(ctx)
+	list, failed := t.Provider.Servers(ctx)
 	if failed != nil {
 		return nil, nil, errors.Join(err, failed)
 	}
@@ -253,7 +307,7 @@ func (t Target) Swaps(set holdfast.SetID, at time.Time, list []target.Database) 
 		label := step.Label{Database: d.Database, Component: d.Component, Set: set, At: at}
 		previous, fresh := label, label
 		previous.Role, fresh.Role = step.Previous, step.New
-		s := step.Step{Act: step.Rename, Kind: step.Instance, Name: d.Database}
+		s := step.Step{Act: step.Rename, Kind: kind(d.Cluster), Name: d.Database}
 		switch {
 		case d.Live:
 			s.Moves = append(s.Moves, step.Move{From: d.Database, To: d.Previous, Label: &previous})

@@ -16,13 +16,17 @@ import (
 // before that, so that everybody may remove it afterwards.
 const Lifetime = 24 * time.Hour
 
-// Temporary is an instance that a set's snapshot is to become, to be read.
+// Temporary is a server that a set's snapshot is to become, to be read.
 type Temporary struct {
 	Name       string
-	Like       string // the instance that it is set up like
+	Cluster    bool
+	Like       string // the one that it is set up like
 	Snapshot   string
-	Class      string // "" where the provider chooses it
-	Bytes      int64  // of its storage; 0: unknown
+	Class      string  // "" where the provider chooses it
+	Members    int     // that run it, each of that class
+	Units      float64 // at most, of one whose class is charged by its load; 0 of others
+	Bytes      int64   // of its storage; 0: unknown
+	Grows      bool    // storage that is charged by what is in it
 	Components []holdfast.ComponentName
 }
 
@@ -32,8 +36,17 @@ func (t Temporary) String() string {
 		names = append(names, string(c))
 	}
 	out := fmt.Sprintf("%s of snapshot %s (%s), like %s", t.Name, t.Snapshot, strings.Join(names, ", "), t.Like)
+	if t.Cluster {
+		out = "cluster " + out
+	}
 	if t.Class != "" {
 		out += ", class " + t.Class
+	}
+	if t.Members > 1 {
+		out += fmt.Sprintf(", %d members", t.Members)
+	}
+	if t.Units > 0 {
+		out += fmt.Sprintf(" of at most %v units", t.Units)
 	}
 	if t.Bytes > 0 {
 		out += fmt.Sprintf(", %d GB of storage", t.Bytes>>30)
@@ -44,7 +57,7 @@ func (t Temporary) String() string {
 // Temporaries are those that a set needs. It requests none, and refuses a set of
 // which a snapshot is not there.
 func (t Target) Temporaries(ctx context.Context, set holdfast.Set) ([]Temporary, error) {
-	list, err := t.Provider.Instances(ctx)
+	list, err := t.Provider.Servers(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -62,16 +75,22 @@ func (t Target) Temporaries(ctx context.Context, set holdfast.Set) ([]Temporary,
 				return nil, err
 			}
 			b := t.building(set.ID, d, ref)
-			i, out = len(out), append(out, Temporary{
-				Name: d.New, Like: d.Instance, Snapshot: ref.ID, Class: b.shape(list).Class, Bytes: kept.Bytes,
-			})
+			shape := b.shape(list)
+			one := Temporary{
+				Name: d.New, Cluster: kept.Cluster, Like: d.Instance, Snapshot: ref.ID, Class: shape.Class, Members: kept.Runs,
+				Bytes: kept.Bytes, Grows: kept.Grows,
+			}
+			if c := shape.Cluster; c != nil && c.Serverless != nil && strings.HasSuffix(shape.Class, ".serverless") {
+				one.Units = c.Serverless.Max
+			}
+			i, out = len(out), append(out, one)
 		}
 		out[i].Components = append(out[i].Components, part.Component)
 	}
 	return out, nil
 }
 
-// Request requests the temporary instances of a set and does not wait for them: they are made
+// Request requests the temporary servers of a set and does not wait for them: they are made
 // next to each other.
 func (t Target) Request(ctx context.Context, set holdfast.Set) error {
 	for _, part := range set.Parts() {
@@ -83,7 +102,7 @@ func (t Target) Request(ctx context.Context, set holdfast.Set) error {
 		if err != nil {
 			return err
 		}
-		list, err := t.Provider.Instances(ctx)
+		list, err := t.Provider.Servers(ctx)
 		if err != nil {
 			return err
 		}
@@ -98,13 +117,13 @@ func (t Target) Request(ctx context.Context, set holdfast.Set) error {
 	return nil
 }
 
-// On is a component's database on the temporary instance that was made for it.
+// On is a component's database on the temporary server that was made for it.
 func (t Target) On(ctx context.Context, set holdfast.SetID, c holdfast.ComponentName) (postgres.Live, error) {
 	m, err := t.member(c)
 	if err != nil {
 		return postgres.Live{}, err
 	}
-	list, err := t.Provider.Instances(ctx)
+	list, err := t.Provider.Servers(ctx)
 	if err != nil {
 		return postgres.Live{}, err
 	}
@@ -112,18 +131,18 @@ func (t Target) On(ctx context.Context, set holdfast.SetID, c holdfast.Component
 	there, exists := named(list, name)
 	if !exists || !there.Takes {
 		return postgres.Live{}, &holdfast.Problem{
-			Class: holdfast.Failed, What: fmt.Sprintf("instance %s is not there any more", name),
+			Class: holdfast.Failed, What: name + " is not there any more",
 			Why: "Somebody deleted it, or the provider did.", Do: "Run the command again: it makes another one.",
 		}
 	}
 	return m.Live.At(there.Host, there.Port), nil
 }
 
-// Sweep removes the temporary instances of the node that are due, and returns their names.
+// Sweep removes the temporary servers of the node that are due, and returns their names.
 // One that is being made can be removed only when it is there, so it waits. An
 // error says which are left.
 func (t Target) Sweep(ctx context.Context, due func(until time.Time) bool) ([]string, error) {
-	list, err := t.Provider.Instances(ctx)
+	list, err := t.Provider.Servers(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -134,11 +153,10 @@ func (t Target) Sweep(ctx context.Context, due func(until time.Time) bool) ([]st
 			continue
 		}
 		if err := t.Drop(ctx, "", m.Name); err != nil {
-			failures = append(failures, fmt.Errorf("temporary instance %s is left, and costs until it is deleted: %w",
-				m.Name, err))
+			failures = append(failures, fmt.Errorf("temporary %s is left, and costs until it is deleted: %w", m, err))
 			continue
 		}
-		removed = append(removed, m.Name)
+		removed = append(removed, m.String())
 	}
 	return removed, errors.Join(failures...)
 }

@@ -7,6 +7,7 @@ import (
 
 	"holdfast"
 	"holdfast/capture/postgres"
+	"holdfast/capture/snapshot"
 	"holdfast/content"
 )
 
@@ -44,17 +45,19 @@ func TestATemporaryInstanceOfAnotherServer(t *testing.T) {
 		Capture:  holdfast.Capture{Server: holdfast.Server{SystemID: "1"}},
 	}
 	for _, c := range []struct {
-		target Target
-		id     string
-		says   string
+		target  Target
+		cluster bool
+		id      string
+		says    string
 	}{
-		{Target{Until: time.Now()}, "1", ""},
-		{Target{Until: time.Now()}, "2", "the system identifier of its server is 2, and was 1"},
-		{Target{}, "2", ""}, // a rescue
+		{Target{Until: time.Now()}, false, "1", ""},
+		{Target{Until: time.Now()}, false, "2", "the system identifier of its server is 2, and was 1"},
+		{Target{Until: time.Now()}, true, "2", ""}, // of which nobody has tried it
+		{Target{}, false, "2", ""},                 // a rescue
 	} {
 		var found postgres.LiveReading
 		found.Facts, found.Server.SystemID = facts, c.id
-		err := c.target.judge(part, found)
+		err := c.target.judge(made{Server: snapshot.Server{Cluster: c.cluster}}, part, found)
 		if (err == nil) != (c.says == "") || err != nil && !strings.Contains(err.Error(), c.says) {
 			t.Errorf("identifier %s: %v, want %q", c.id, err, c.says)
 		}

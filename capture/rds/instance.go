@@ -24,14 +24,6 @@ type Instance struct {
 	ID string
 }
 
-// Cluster is an Aurora cluster or a Multi-AZ cluster. It implements
-// snapshot.Keeper and snapshot.Shelf.
-type Cluster struct {
-	Account
-
-	ID string
-}
-
 // Source is what snapshots are taken of.
 type Source interface {
 	snapshot.Keeper
@@ -62,6 +54,19 @@ func (a Account) Find(ctx context.Context, id string) (Source, error) {
 	}
 }
 
+// Named is the server that a configuration names: the cluster, where it names a
+// member of one. What is not there is what it says.
+func (a Account) Named(ctx context.Context, id string) (string, error) {
+	found, err := a.instance(ctx, id)
+	switch of := aws.ToString(found.DBClusterIdentifier); {
+	case is[*types.DBInstanceNotFoundFault](err), err == nil && of == "":
+		return id, nil
+	case err == nil:
+		return of, nil
+	}
+	return id, a.explain("describe instance "+id, err)
+}
+
 func (a Account) instance(ctx context.Context, id string) (types.DBInstance, error) {
 	out, err := a.API.DescribeDBInstances(ctx, &rds.DescribeDBInstancesInput{DBInstanceIdentifier: &id})
 	if err != nil {
@@ -71,17 +76,6 @@ func (a Account) instance(ctx context.Context, id string) (types.DBInstance, err
 		return types.DBInstance{}, fmt.Errorf("RDS describes %d instances %s", len(out.DBInstances), id)
 	}
 	return out.DBInstances[0], nil
-}
-
-func (a Account) cluster(ctx context.Context, id string) (types.DBCluster, error) {
-	out, err := a.API.DescribeDBClusters(ctx, &rds.DescribeDBClustersInput{DBClusterIdentifier: &id})
-	if err != nil {
-		return types.DBCluster{}, err
-	}
-	if len(out.DBClusters) != 1 {
-		return types.DBCluster{}, fmt.Errorf("RDS describes %d clusters %s", len(out.DBClusters), id)
-	}
-	return out.DBClusters[0], nil
 }
 
 // Keeper is what a manifest calls the account's RDS.
@@ -119,8 +113,7 @@ func (a Account) server(found types.DBInstance) snapshot.Server {
 	s := snapshot.Server{
 		Keeper: a.Keeper(), Name: aws.ToString(found.DBInstanceIdentifier), Resource: aws.ToString(found.DbiResourceId),
 		Kind: "RDS instance", State: aws.ToString(found.DBInstanceStatus), Version: aws.ToString(found.EngineVersion),
-		Protected: aws.ToBool(found.DeletionProtection), Member: aws.ToString(found.DBClusterIdentifier),
-		Labels: labelled(found.TagList), Shape: shape(found),
+		Protected: aws.ToBool(found.DeletionProtection), Labels: labelled(found.TagList), Shape: shape(found),
 	}
 	s.Takes = s.State == Available
 	if e := found.Endpoint; e != nil {
@@ -135,35 +128,9 @@ func (a Account) server(found types.DBInstance) snapshot.Server {
 	return s
 }
 
-// Server implements snapshot.Keeper.
-func (c Cluster) Server(ctx context.Context) (snapshot.Server, error) {
-	found, err := c.cluster(ctx, c.ID)
-	if err != nil {
-		return snapshot.Server{}, c.explain("describe cluster "+c.ID, err)
-	}
-	s := snapshot.Server{
-		Keeper: c.Keeper(), Name: c.ID, Resource: aws.ToString(found.DbClusterResourceId), Kind: "Aurora cluster",
-		State: aws.ToString(found.Status), Version: aws.ToString(found.EngineVersion),
-		Host: aws.ToString(found.Endpoint), Port: int(aws.ToInt32(found.Port)),
-		Protected: aws.ToBool(found.DeletionProtection),
-	}
-	s.Takes = s.State == Available
-	if aws.ToString(found.Engine) == "postgres" { // aurora-postgresql shares one volume
-		s.Kind = "RDS Multi-AZ cluster"
-		s.Lags = fmt.Sprintf("%s is a Multi-AZ cluster: its snapshot may be a reader's, which may be behind, and RDS does "+
-			"not say how far it reaches", c.ID)
-	}
-	return s, nil
-}
-
 // Room implements snapshot.Keeper.
 func (i Instance) Room(ctx context.Context) (snapshot.Room, error) {
 	return i.quota(ctx, "ManualSnapshots")
-}
-
-// Room implements snapshot.Keeper.
-func (c Cluster) Room(ctx context.Context) (snapshot.Room, error) {
-	return c.quota(ctx, "ManualClusterSnapshots")
 }
 
 func (a Account) quota(ctx context.Context, name string) (snapshot.Room, error) {
@@ -204,14 +171,6 @@ func (i Instance) Request(ctx context.Context, name string, labels map[string]st
 	return i.requested("take snapshot "+name+" of "+i.ID, err)
 }
 
-// Request implements snapshot.Keeper.
-func (c Cluster) Request(ctx context.Context, name string, labels map[string]string) error {
-	_, err := c.API.CreateDBClusterSnapshot(ctx, &rds.CreateDBClusterSnapshotInput{
-		DBClusterIdentifier: &c.ID, DBClusterSnapshotIdentifier: &name, Tags: tagged(labels),
-	})
-	return c.requested("take snapshot "+name+" of "+c.ID, err)
-}
-
 // phase reads RDS's word for where a snapshot stands.
 func phase(status string) snapshot.Phase {
 	switch status {
@@ -228,25 +187,10 @@ func ofInstance(s types.DBSnapshot) snapshot.Snapshot {
 		Name: aws.ToString(s.DBSnapshotIdentifier), Server: aws.ToString(s.DBInstanceIdentifier),
 		Resource: aws.ToString(s.DbiResourceId), State: aws.ToString(s.Status), Percent: int(aws.ToInt32(s.PercentProgress)),
 		Labels: labelled(s.TagList), CopyOf: aws.ToString(s.SourceDBSnapshotIdentifier), Version: aws.ToString(s.EngineVersion),
-		Bytes: gigabytes(s.AllocatedStorage),
+		Bytes: gigabytes(s.AllocatedStorage), Engine: aws.ToString(s.Engine), Runs: 1,
 		Times: []snapshot.Time{
 			{Field: SnapshotDatabaseTime, Means: snapshot.NewestCommit, At: at(s.SnapshotDatabaseTime)},
 			{Field: OriginalSnapshotCreateTime, Means: snapshot.Created, At: at(s.OriginalSnapshotCreateTime)},
-			{Field: SnapshotCreateTime, Means: snapshot.Changeable, At: at(s.SnapshotCreateTime)},
-		},
-	}
-	out.Phase = phase(out.State)
-	return out
-}
-
-func ofCluster(s types.DBClusterSnapshot) snapshot.Snapshot {
-	out := snapshot.Snapshot{
-		Name: aws.ToString(s.DBClusterSnapshotIdentifier), Server: aws.ToString(s.DBClusterIdentifier),
-		Resource: aws.ToString(s.DbClusterResourceId), State: aws.ToString(s.Status),
-		Percent: int(aws.ToInt32(s.PercentProgress)), Labels: labelled(s.TagList),
-		CopyOf: aws.ToString(s.SourceDBClusterSnapshotArn), Version: aws.ToString(s.EngineVersion),
-		Bytes: gigabytes(s.AllocatedStorage),
-		Times: []snapshot.Time{
 			{Field: SnapshotCreateTime, Means: snapshot.Changeable, At: at(s.SnapshotCreateTime)},
 		},
 	}
@@ -275,18 +219,6 @@ func (i Instance) Describe(ctx context.Context, name string) (snapshot.Snapshot,
 	return ofInstance(out.DBSnapshots[0]), nil
 }
 
-// Describe implements snapshot.Keeper.
-func (c Cluster) Describe(ctx context.Context, name string) (snapshot.Snapshot, error) {
-	out, err := c.API.DescribeDBClusterSnapshots(ctx, &rds.DescribeDBClusterSnapshotsInput{DBClusterSnapshotIdentifier: &name})
-	switch {
-	case is[*types.DBClusterSnapshotNotFoundFault](err), err == nil && len(out.DBClusterSnapshots) == 0:
-		return snapshot.Snapshot{}, snapshot.ErrNone
-	case err != nil:
-		return snapshot.Snapshot{}, c.explain("describe snapshot "+name, err)
-	}
-	return ofCluster(out.DBClusterSnapshots[0]), nil
-}
-
 const manual = "manual" // snapshots that somebody requested
 
 // List implements snapshot.Shelf.
@@ -306,23 +238,6 @@ func (i Instance) List(ctx context.Context) ([]snapshot.Snapshot, error) {
 	return out, nil
 }
 
-// List implements snapshot.Shelf.
-func (c Cluster) List(ctx context.Context) ([]snapshot.Snapshot, error) {
-	var out []snapshot.Snapshot
-	pages := rds.NewDescribeDBClusterSnapshotsPaginator(c.API,
-		&rds.DescribeDBClusterSnapshotsInput{DBClusterIdentifier: &c.ID, SnapshotType: aws.String(manual)})
-	for pages.HasMorePages() {
-		page, err := pages.NextPage(ctx)
-		if err != nil {
-			return nil, c.explain("list the snapshots of "+c.ID, err)
-		}
-		for _, s := range page.DBClusterSnapshots {
-			out = append(out, ofCluster(s))
-		}
-	}
-	return out, nil
-}
-
 // Delete implements snapshot.Shelf.
 func (i Instance) Delete(ctx context.Context, name string) error {
 	_, err := i.API.DeleteDBSnapshot(ctx, &rds.DeleteDBSnapshotInput{DBSnapshotIdentifier: &name})
@@ -330,13 +245,4 @@ func (i Instance) Delete(ctx context.Context, name string) error {
 		return nil
 	}
 	return i.explain("delete snapshot "+name, err)
-}
-
-// Delete implements snapshot.Shelf.
-func (c Cluster) Delete(ctx context.Context, name string) error {
-	_, err := c.API.DeleteDBClusterSnapshot(ctx, &rds.DeleteDBClusterSnapshotInput{DBClusterSnapshotIdentifier: &name})
-	if is[*types.DBClusterSnapshotNotFoundFault](err) {
-		return nil
-	}
-	return c.explain("delete snapshot "+name, err)
 }

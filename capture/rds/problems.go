@@ -71,11 +71,14 @@ func lacking(message string) string {
 // policyOf is the file that has a right, for what is being done.
 func policyOf(right, what string) string {
 	name := "rds-backup.json"
-	if strings.HasSuffix(right, ":CreateDBInstance") || strings.Contains(what, instances.RehearsalPrefix) {
+	if strings.Contains(what, instances.RehearsalPrefix) {
 		return "docs/policies/rds-rehearse.json"
 	}
 	switch strings.TrimPrefix(right, "rds:") {
-	case "RestoreDBInstanceFromDBSnapshot", "ModifyDBInstance", "DeleteDBInstance":
+	case "DescribeDBClusters": // every role has to look at them
+		return "the one of docs/policies that it was made of"
+	case "RestoreDBInstanceFromDBSnapshot", "ModifyDBInstance", "DeleteDBInstance", "CreateDBInstance",
+		"RestoreDBClusterFromSnapshot", "ModifyDBCluster", "DeleteDBCluster":
 		name = "rds-restore.json"
 		if strings.Contains(what, snapshot.Prefix+"lift-") { // a temporary instance
 			name = "rds-lift.json"

@@ -17,7 +17,7 @@ import (
 
 // Create implements instances.Account. The instance is open to nobody but its
 // security groups, is in one zone, and has no backups of its own.
-func (i Instances) Create(ctx context.Context, name string, n instances.New, labels map[string]string) error {
+func (s Servers) Create(ctx context.Context, name string, n instances.New, labels map[string]string) error {
 	in := &rds.CreateDBInstanceInput{
 		DBInstanceIdentifier:    &name,
 		DBInstanceClass:         &n.Class,
@@ -38,11 +38,11 @@ func (i Instances) Create(ctx context.Context, name string, n instances.New, lab
 		AutoMinorVersionUpgrade: aws.Bool(false),
 		CopyTagsToSnapshot:      aws.Bool(false),
 	}
-	_, err := i.API.CreateDBInstance(ctx, in)
+	_, err := s.API.CreateDBInstance(ctx, in)
 	what := "make instance " + name
 	otherwise := func(why, do string) error {
 		return &holdfast.Problem{
-			Class: holdfast.Refused, What: fmt.Sprintf("RDS in %s: %s", i.Region, what), Err: short(err), Why: why, Do: do,
+			Class: holdfast.Refused, What: fmt.Sprintf("RDS in %s: %s", s.Region, what), Err: short(err), Why: why, Do: do,
 		}
 	}
 	switch {
@@ -51,24 +51,24 @@ func (i Instances) Create(ctx context.Context, name string, n instances.New, lab
 	case is[*types.InsufficientDBInstanceCapacityFault](err), err != nil && strings.Contains(err.Error(), "DBInstanceClass"):
 		return otherwise("The class "+n.Class+" cannot be had there now.", "Name another one: --class.")
 	}
-	return i.restored(what, content.Shape{Subnets: n.Subnets}, err)
+	return s.restored(what, content.Shape{Subnets: n.Subnets}, err)
 }
 
 // Snapshots implements instances.Account.
-func (i Instances) Snapshots(ctx context.Context) ([]snapshot.Snapshot, error) {
-	return Instance{i.Account, ""}.List(ctx)
+func (s Servers) Snapshots(ctx context.Context) ([]snapshot.Snapshot, error) {
+	return Instance{s.Account, ""}.List(ctx)
 }
 
 // DeleteSnapshot implements instances.Account.
-func (i Instances) DeleteSnapshot(ctx context.Context, name string) error {
-	_, err := i.API.DeleteDBSnapshot(ctx, &rds.DeleteDBSnapshotInput{DBSnapshotIdentifier: &name})
+func (s Servers) DeleteSnapshot(ctx context.Context, name string) error {
+	_, err := s.API.DeleteDBSnapshot(ctx, &rds.DeleteDBSnapshotInput{DBSnapshotIdentifier: &name})
 	switch {
 	case is[*types.DBSnapshotNotFoundFault](err):
 		return nil
 	case is[*types.InvalidDBSnapshotStateFault](err):
 		return fmt.Errorf("%w: %w", snapshot.ErrBusy, short(err))
 	}
-	return i.explain("delete snapshot "+name, err)
+	return s.explain("delete snapshot "+name, err)
 }
 
-var _ instances.Account = Instances{}
+var _ instances.Account = Servers{}

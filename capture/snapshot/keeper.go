@@ -42,11 +42,16 @@ type Server struct {
 	Name     string // as the keeper calls it
 	Resource string // the keeper's name for it that is never given again
 	Kind     string // "RDS instance", for people
-	State    string // the keeper's word
-	Takes    bool   // it takes a request in that state
-	Host     string // the address that the keeper publishes for reading and writing
-	Port     int
-	Version  string // of Postgres
+	// Cluster says that it is a cluster: Members run it, and are no servers of their own.
+	Cluster bool
+	Members []string // their names, the writer's first
+	// Bare says that nobody runs the cluster yet: its first member is to be requested.
+	Bare    bool
+	State   string // the keeper's word
+	Takes   bool   // it takes a request in that state
+	Host    string // the address that the keeper publishes for reading and writing
+	Port    int
+	Version string // of Postgres
 	// Protected says that it is not deleted before somebody has it unprotected.
 	Protected bool
 	// Lags says why a snapshot may be older than its request; "" where the keeper
@@ -54,10 +59,19 @@ type Server struct {
 	Lags string
 	// Pauses says why the server may stand still meanwhile; "" if it does not.
 	Pauses string
-	// Member is the cluster that it is of; "" for an instance of its own.
-	Member string
 	Shape  content.Shape
 	Labels map[string]string // all of them: ours and others'
+}
+
+// String is the server for people: "instance canton".
+func (s Server) String() string { return What(s.Cluster) + " " + s.Name }
+
+// What is a server to people: an instance, or a cluster of them.
+func What(cluster bool) string {
+	if cluster {
+		return "cluster"
+	}
+	return "instance"
 }
 
 // Room is how full an account is.
@@ -89,6 +103,14 @@ type Snapshot struct {
 	Version  string // of Postgres
 	Bytes    int64
 	Times    []Time
+	// Cluster says that it is of a cluster, and becomes one.
+	Cluster bool
+	Engine  string // which the keeper has to be told of a cluster
+	Mode    string // of that engine
+	// Runs is how many members run what is made of it at first: 1 of an instance.
+	Runs int
+	// Grows says that its storage is charged by what is in it, at a price of its own.
+	Grows bool
 }
 
 // Time is one that the keeper says, and what it can mean at most.

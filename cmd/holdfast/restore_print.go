@@ -73,7 +73,7 @@ func (a *app) printLosses(p restore.Plan) {
 func (a *app) printSteps(steps []step.Step) {
 	rows := [][]string{{"", "STEP", "OBJECT", "DETAIL"}}
 	of := func(s step.Step) bool {
-		return s.Kind == step.Database || s.Kind == step.Server || s.Kind == step.Instance
+		return s.Kind == step.Database || s.Kind == step.Server || s.Kind.Rented()
 	}
 	for i, s := range steps {
 		if i > 0 && of(s) != of(steps[i-1]) {
@@ -88,7 +88,7 @@ func (a *app) printSteps(steps []step.Step) {
 			}
 		}
 		switch {
-		case s.Kind == step.Instance && (s.Act == step.Build || s.Act == step.Reuse):
+		case s.Kind.Rented() && (s.Act == step.Build || s.Act == step.Reuse):
 			details[0] += ", and prove what " + s.Of + " says about itself"
 		case s.Act == step.Build:
 			details[0] += ", and prove it row by row"
@@ -208,7 +208,7 @@ func (a *app) printLeftovers(list []step.Leftover) {
 			what = fmt.Sprintf("built and proven: `holdfast restore %s` goes on with it", l.Set)
 		}
 		if l.Instance && l.Role == step.New {
-			what = fmt.Sprintf("instance made of set %s, not in place of %s", l.Set, l.Database)
+			what = fmt.Sprintf("made of a snapshot of set %s, not in place of %s", l.Set, l.Database)
 		}
 		if l.Volume != "" {
 			what = "the volume " + l.Volume + ", " + what

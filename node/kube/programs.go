@@ -215,7 +215,7 @@ type back struct {
 func (b *back) add(s step.Step) {
 	u, known := b.units[s.Of]
 	switch {
-	case s.Kind == step.Server && s.Act != step.Open, s.Kind == step.Instance && s.Act == step.Rename:
+	case s.Kind == step.Server && s.Act != step.Open, s.Kind.Rented() && s.Act == step.Rename:
 		b.clear()
 	case s.Kind == step.Workload && known:
 		if s.Act == step.Start && s.Replicas == 0 || u.up == (s.Act == step.Start) {
