@@ -1,9 +1,10 @@
 // Package instances brings databases back from snapshots that a provider keeps.
-// Such a snapshot has a whole instance, and becomes a new one: never the live one.
-// The new instance is made next to it, set up as it is, and proven by what its
-// databases say about themselves: that has to lie between the readings around the
-// snapshot. Then either the operator points the node at it, or both change names,
-// so that every address stays.
+// Such a snapshot has a whole instance, and becomes a new one: never the live one. A
+// cluster is an instance to it that is given its first member. The new one is made
+// next to the old one, set up as it is, and proven by what its databases say about
+// themselves: that has to lie between the readings around the snapshot. Then either
+// the operator points the node at it, or both change names, so that every address
+// stays.
 //
 // What is known of a restore is in the labels of the instance that it made: of
 // which node and set it is, of which snapshot, whose place it is for, and which
