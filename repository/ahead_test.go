@@ -22,10 +22,7 @@ type far struct {
 }
 
 func (f far) GetContent(ctx context.Context, id content.ID) ([]byte, error) {
-	select {
-	case f.asked <- struct{}{}:
-	default: // enough have
-	}
+	f.asked <- struct{}{}
 	select {
 	case <-f.all:
 	case <-ctx.Done():
@@ -54,7 +51,7 @@ func TestPiecesAreReadAtOnce(t *testing.T) {
 		entries = append(entries, object.IndirectObjectEntry{Length: int64(len(id.String()))})
 	}
 	for _, lost := range []int{-1, pieces / 2} {
-		f := far{asked: make(chan struct{}), all: make(chan struct{})}
+		f := far{asked: make(chan struct{}, pieces), all: make(chan struct{})}
 		expected := want.Bytes()
 		if lost >= 0 {
 			f.lost = ids[lost]

@@ -136,7 +136,11 @@ func named(t *testing.T, name string, at place.Place, by repository.Access, says
 	t.Helper()
 	began := time.Now()
 	_, err := repository.Open(t.Context(), at, holdfast.NewSecret(password), repository.By(by))
-	if err == nil || !strings.Contains(err.Error(), says) {
+	if err == nil {
+		t.Errorf("%s: it opened", name)
+		return
+	}
+	if !strings.Contains(err.Error(), says) {
 		t.Errorf("%s: %v", name, err)
 	}
 	if took := time.Since(began); took > 20*time.Second {

@@ -151,8 +151,26 @@ func below(pid int) (all []int) {
 	return all
 }
 
-// Pause stops it from answering, until Resume.
-func (s *Server) Pause() { _ = s.cmd.Process.Signal(syscall.SIGSTOP) }
+// Pause stops it from answering, until Resume. It returns when the server has stopped:
+// on a busy machine one of its threads may still answer for a while.
+func (s *Server) Pause() {
+	_ = s.cmd.Process.Signal(syscall.SIGSTOP)
+	for began := time.Now(); !stopped(s.cmd.Process.Pid) && time.Since(began) < 30*time.Second; {
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// stopped reports whether every thread of a process has.
+func stopped(pid int) bool {
+	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", pid))
+	for _, thread := range threads {
+		text, err := os.ReadFile(thread)
+		if err == nil && !strings.Contains(string(text), "\nState:\tT (stopped)") {
+			return false
+		}
+	}
+	return true
+}
 
 // Resume lets it answer again.
 func (s *Server) Resume() { _ = s.cmd.Process.Signal(syscall.SIGCONT) }
