@@ -25,6 +25,8 @@ type Report struct {
 	// Repoint is what is left to change by hand, where the node still uses the
 	// instances that it had.
 	Repoint []string `json:"repoint,omitempty"`
+	// Install is what is left to be typed, of a node that is gone, in this order.
+	Install []step.Part `json:"install,omitempty"`
 }
 
 // Done is one restored component.
@@ -96,7 +98,8 @@ func Apply(
 	report.Swapped = slices.ContainsFunc(a.plan.databaseSteps(t.Databases), func(s step.Step) bool {
 		return s.Act == step.Rename || s.Act == step.Open
 	})
-	report.Serving = report.Swapped && t.Programs != nil
+	report.Install = slices.DeleteFunc(slices.Clone(a.plan.Install), func(i step.Part) bool { return i.First })
+	report.Serving = report.Swapped && t.Programs != nil && len(report.Install) == 0
 	return report, nil
 }
 

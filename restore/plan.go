@@ -40,6 +40,8 @@ type Plan struct {
 	// Original says whether the node that the set is of is sure not to run; nil
 	// where Holdfast starts nothing.
 	Original *step.Original `json:"original,omitempty"`
+	// Install is what the operator types, of a node that is gone, in this order.
+	Install []step.Part `json:"install,omitempty"`
 
 	options Options
 	at      time.Time // when it was made: names and labels have it
@@ -110,6 +112,7 @@ func (p *Plan) look(ctx context.Context, t Target, set holdfast.Set) (err error)
 		return err
 	}
 	p.Original = &p.survey.Original
+	p.Install = p.survey.Install
 	p.Warnings = append(p.Warnings, p.survey.Aside...)
 	return nil
 }

@@ -56,8 +56,9 @@ const (
 	Keep           Act = "keep"    // what a volume has, as another one; an empty one takes its name
 	Replace        Act = "replace" // a container, by one made as the set recorded it
 	Create         Act = "create"
-	Build          Act = "build" // and prove
-	Reuse          Act = "reuse" // what an earlier run has built and proven
+	Build          Act = "build"   // and prove
+	Install        Act = "install" // what the operator types; it is waited for
+	Reuse          Act = "reuse"   // what an earlier run has built and proven
 	Rename         Act = "rename"
 	Open           Act = "open" // databases that have their place, to everybody
 	Run            Act = "run"  // a container that does its work once
@@ -86,6 +87,7 @@ const (
 	Instance  Kind = "instance" // a server that a provider runs
 	Cluster   Kind = "cluster"  // of such instances, which is one server
 	Workload  Kind = "workload" // of a cluster, which makes pods
+	Namespace Kind = "namespace"
 )
 
 // Rented reports whether it is a server that a provider runs.
@@ -244,4 +246,32 @@ type Survey struct {
 	// Server says why the databases' server cannot be looked at before the first
 	// of these steps are done, as when it does not run; "" when it can.
 	Server string
+	// Install is what the operator installs: of a node that is gone.
+	Install []Part
 }
+
+// Part is one of a node that the operator installs, by lines that Holdfast does not
+// type.
+type Part struct {
+	Of    string `json:"of"`    // "Secret postgres-secrets"
+	Lines string `json:"lines"` // of a shell
+	// First says that it is typed before the databases are made.
+	First bool `json:"first,omitempty"`
+}
+
+// Typing is the event of lines that are to be typed now: the run waits for what they
+// make.
+type Typing struct{ Parts []Part }
+
+func (t Typing) String() string {
+	var of []string
+	for _, p := range t.Parts {
+		of = append(of, p.Of)
+	}
+	return "waiting for you to install " + strings.Join(of, ", ")
+}
+
+// Waiting is the event of something that is still waited for, and why.
+type Waiting struct{ For, Why string }
+
+func (w Waiting) String() string { return fmt.Sprintf("waiting for %s: %s", w.For, w.Why) }
