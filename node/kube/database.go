@@ -127,6 +127,8 @@ func unusable(v Value) string {
 		return "the password is in a ConfigMap"
 	case v.Text == "" && v.Reference == "":
 		return "nothing says the password"
+	case strings.Contains(v.Text, removed):
+		return "the password was in clear in the description of its pod, and is in no set"
 	case injected(v.Text):
 		return "the password is put in when a pod starts; the description has a reference of a webhook's"
 	}

@@ -27,6 +27,12 @@
 // databases are closed meanwhile, and Programs waits for those pods that could have
 // connected before they were.
 //
+// # Without a namespace
+//
+// Where the namespace has nothing of the node, a restore has nobody to stop. Rebuilt
+// says from the record what the operator types, and in which order no program makes an
+// empty database; Lost is what a survey needs for that.
+//
 // # From the identities
 //
 // Bootstrap is the Secret with a node's identities in clear, while it is made again

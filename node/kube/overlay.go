@@ -13,7 +13,7 @@ import (
 
 // Renewal is what a node is started as from its identities.
 type Renewal struct {
-	Identifier string // of the new participant
+	Identifier string // of the new participant; "" for one that has its old keys and name
 	PartyHint  string // that the node has always had; "" where it is unknown
 	// Databases are the names of the new databases.
 	Databases map[holdfast.Kind]string

@@ -20,6 +20,11 @@ type Programs struct {
 	Identity func(context.Context) (string, error)
 	// Patience is how long a program may take to end, and to serve; 10 minutes if 0.
 	Patience time.Duration
+	// Lost says how a node is made again of which the namespace has nothing.
+	Lost Lost
+
+	rebuild Rebuild // of the last survey
+	first   []step.Part
 }
 
 // The roles of the two workloads, in the order in which they are stopped.
@@ -87,6 +92,9 @@ func (p *Programs) unscalable(w Workload) error {
 // they may be scaled is tried.
 func (p *Programs) Survey(ctx context.Context, set holdfast.Set, _ time.Time, log step.Log) (out step.Survey, err error) {
 	units, err := p.units(ctx)
+	if gone(err) && p.Lost.Record != nil {
+		return p.surveyLost(ctx, set)
+	}
 	if err != nil {
 		return out, err
 	}
@@ -165,14 +173,7 @@ func original(set holdfast.Set, now map[string]unit) step.Original {
 		o := step.Original{Verdict: holdfast.CannotTell, Evidence: []string{fmt.Sprintf(
 			"the set was taken in %s, and does not have %s as it is here: it was made again since, or is another one",
 			set.Deployment.Machine, u.Workload)}}
-		for _, c := range set.Parts() {
-			if f := c.Facts.Participant; f != nil {
-				for _, r := range f.RecordTimes {
-					o.Evidence = append(o.Evidence,
-						"the last it had seen of the synchronizer was at "+r.At.UTC().Format(time.RFC3339))
-				}
-			}
-		}
+		o.Evidence = append(o.Evidence, lastSeen(set)...)
 		return o
 	}
 	return step.Original{Verdict: holdfast.Holds, Evidence: []string{fmt.Sprintf(
@@ -185,7 +186,7 @@ func original(set holdfast.Set, now map[string]unit) step.Original {
 // nothing are left out.
 func (p *Programs) Surround(ctx context.Context, list []step.Step, _ time.Time) ([]step.Step, error) {
 	units, err := p.units(ctx)
-	if err != nil {
+	if err != nil && !gone(err) { // of what is not there, nothing is in the way
 		return nil, err
 	}
 	b := back{units: units, starts: map[string]bool{}, waiting: map[string]int{}}
@@ -307,6 +308,12 @@ func (p *Programs) Do(ctx context.Context, s step.Step, events event.Listener) e
 		return p.halt(ctx, s.Name, events)
 	case s.Kind == step.Workload && s.Act == step.Start:
 		return p.wake(ctx, s, events)
+	case s.Kind == step.Directory && s.Act == step.Write:
+		return p.rebuild.write(s.Name)
+	case s.Kind == step.Directory && s.Act == step.Remove:
+		return unwrite(s.Name, events)
+	case s.Kind == step.Namespace && s.Act == step.Install:
+		return p.installed(ctx, events)
 	}
 	return &holdfast.Problem{
 		Class: holdfast.Refused, What: "cannot " + s.String(),

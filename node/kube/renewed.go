@@ -26,12 +26,7 @@ func (n Node) Stopped(ctx context.Context) error {
 	if err != nil && !errors.As(err, &none) {
 		return err
 	}
-	var run []Workload
-	for _, w := range own(o, v) {
-		if w.Up || len(o.podsOf(w)) > 0 {
-			run = append(run, w)
-		}
-	}
+	run := o.running(v)
 	if len(run) == 0 {
 		return nil
 	}
@@ -54,6 +49,16 @@ func (n Node) Stopped(ctx context.Context) error {
 		Why: "Two participants with the same keys harm each other, and a node that runs needs no new participant.",
 		Do:  do + ". Then repeat the command. Try `holdfast restore` before.",
 	}
+}
+
+// running are the node's workloads that have pods, or are to have some.
+func (o Objects) running(v Validator) (out []Workload) {
+	for _, w := range own(o, v) {
+		if w.Up || len(o.podsOf(w)) > 0 {
+			out = append(out, w)
+		}
+	}
+	return out
 }
 
 // own are the node's workloads; where its app is not among the objects, or does not
@@ -117,7 +122,7 @@ func (n Node) Renewed(ctx context.Context, as Renewal) (out Renewed, err error) 
 	}
 	slices.Sort(out.Other)
 	out.Waits = cmp.Or(o.waits(v.Participant), o.waits(v.App))
-	if got := v.env.Get(participantIdentifier).Text; got != "" && got != as.Identifier {
+	if got := v.env.Get(participantIdentifier).Text; got != "" && as.Identifier != "" && got != as.Identifier {
 		out.Other = append(out.Other,
 			fmt.Sprintf("%s is started with identifier %s, not %s", v.App, got, as.Identifier))
 	}
