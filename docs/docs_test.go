@@ -44,6 +44,7 @@ var untested = map[string]string{
 	"docker":    "it needs Docker and a node's image; the tests in internal/endtoend/compose run it against both",
 	"container": "it needs Docker and a bundle; the tests in packaging run it against both",
 	"cluster":   "it needs a cluster with a node, or kubectl",
+	"namespace": "it needs a cluster; TestALostNamespace in internal/endtoend types these very lines",
 	"chart":     "it needs helm and an API server; the tests in packaging/helm run it against both",
 	"account":   "it needs an account at a provider; the tests in setup do the same against a stand-in",
 	"make":      "make demo and make test are run by continuous integration, this test among them",

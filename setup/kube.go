@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"net"
+	"slices"
 	"sync"
 	"syscall"
 
@@ -39,6 +41,7 @@ func kubeKind(p *Parts) Kind {
 	if conf.Namespace != "" {
 		kind.Recorder, kind.Show, kind.Programs, kind.Try = c, c.show, c, c.try
 		kind.Way, kind.Clear, kind.Look, kind.Ledger = c.way, c, c.look, c.ledger
+		kind.Serves = c.serves
 	}
 	return kind
 }
@@ -74,7 +77,7 @@ func (c *clustered) show(ctx context.Context) (Shown, error) {
 
 // RestoreTarget implements Programs.
 func (c *clustered) RestoreTarget(
-	ctx context.Context, o RestoreOptions, _ holdfast.Set, _ holdfast.Files,
+	ctx context.Context, o RestoreOptions, set holdfast.Set, files holdfast.Files,
 ) (restore.Target, databases.Target, error) {
 	if o.FreshVolume {
 		return restore.Target{}, databases.Target{}, Usage(fmt.Errorf("--fresh-volume is for nodes of Docker Compose"))
@@ -83,18 +86,38 @@ func (c *clustered) RestoreTarget(
 		d, err := c.parts.target(ctx, o)
 		return restore.Target{Databases: d}, d, err
 	}
-	return c.managed(ctx, o.load())
+	return c.managed(ctx, o.load(), c.lost(set, files))
 }
 
 // UndoTarget implements Programs.
 func (c *clustered) UndoTarget(ctx context.Context) (restore.Target, databases.Target, error) {
-	return c.managed(ctx, postgres.LoadOptions{})
+	return c.managed(ctx, postgres.LoadOptions{}, kube.Lost{})
+}
+
+// lost is what the node is made again of where its namespace has nothing of it.
+func (c *clustered) lost(set holdfast.Set, files holdfast.Files) kube.Lost {
+	return kube.Lost{
+		Record:    func(ctx context.Context) (kube.Kept, error) { return kube.Recorded(ctx, set, files) },
+		Directory: c.parts.namespaceFiles(set.ID),
+		Answers: func(ctx context.Context) error {
+			live, err := c.parts.given()
+			if err != nil {
+				return err
+			}
+			for _, name := range slices.Sorted(maps.Keys(live.Addresses)) {
+				if err := answers(ctx, live.Addresses[name]); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
 }
 
 // managed is a target whose programs are scaled to zero and back. Whoever scales
 // them up meanwhile finds the databases closed.
 func (c *clustered) managed(
-	ctx context.Context, options postgres.LoadOptions,
+	ctx context.Context, options postgres.LoadOptions, lost kube.Lost,
 ) (restore.Target, databases.Target, error) {
 	d, err := c.parts.target(ctx, RestoreOptions{})
 	if err != nil {
@@ -106,6 +129,7 @@ func (c *clustered) managed(
 	if err != nil {
 		return restore.Target{}, d, err
 	}
+	programs.Lost = lost
 	return restore.Target{Databases: d, Programs: programs, Journal: c.journal(ctx, programs.Node)}, d, nil
 }
 
@@ -149,6 +173,28 @@ func componentOf(n holdfast.Node, kind holdfast.Kind) holdfast.ComponentName {
 
 // Now implements Programs.
 func (c *clustered) Now(context.Context) (restore.Programs, error) { return c.programs() }
+
+// serves is how far a node is whose programs the operator installs.
+func (c *clustered) serves(ctx context.Context) (seen restore.Seen, err error) {
+	n, err := c.node()
+	if err != nil {
+		return seen, err
+	}
+	live, err := c.parts.given()
+	if err != nil {
+		return seen, err
+	}
+	if seen.Identity, err = identityOf(ctx, live.Addresses[componentOf(live.Node, holdfast.Participant)]); err != nil {
+		return seen, err
+	}
+	as := kube.Renewal{Databases: map[holdfast.Kind]string{}}
+	for _, kind := range []holdfast.Kind{holdfast.Participant, holdfast.Validator} {
+		as.Databases[kind] = live.Addresses[componentOf(live.Node, kind)].Database()
+	}
+	now, err := n.Renewed(ctx, as)
+	seen.Other, seen.Waits = now.Other, now.Waits
+	return seen, err
+}
 
 // try finds a restore that was interrupted.
 func (c *clustered) try(ctx context.Context) []Finding {

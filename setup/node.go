@@ -68,6 +68,9 @@ type Kind struct {
 	Clear reonboard.Clear
 	// Look is how far a node is that starts from them. Nil: nobody looks.
 	Look func(ctx context.Context, s reonboard.Start) (reonboard.Seen, error)
+	// Serves is how far a node is whose programs the operator installs. Nil: nobody
+	// looks.
+	Serves func(ctx context.Context) (restore.Seen, error)
 	// Ledger remembers used identifiers where no file can be written. Nil: nothing does.
 	Ledger func(ctx context.Context) reonboard.Ledger
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"syscall"
@@ -146,6 +147,33 @@ func (p *Parts) CleanTarget(ctx context.Context, to []string) (t restore.Target,
 		t.Programs, err = p.kind.Programs.Now(ctx)
 	}
 	return t, h, err
+}
+
+// WatchRestored waits until a node in Kubernetes serves, whose databases were restored
+// from the set and whose programs the operator installs. Files is the directory of what
+// they are installed with; "" where it is not there.
+func (p *Parts) WatchRestored(ctx context.Context, set holdfast.Set) (participant, files string, err error) {
+	if p.kind.Serves == nil {
+		return "", "", Usage(errors.New("restore watch is for nodes in Kubernetes, with kube.namespace in the " +
+			"configuration; a restore of another one waits by itself, or starts nothing"))
+	}
+	for _, c := range set.Parts() {
+		if f := c.Facts.Participant; f != nil {
+			participant = f.ParticipantID
+		}
+	}
+	err = restore.Watch(ctx, participant, restore.Eyes{Look: p.kind.Serves, Events: p.Events})
+	if dir := p.namespaceFiles(set.ID); err == nil {
+		if _, absent := os.Lstat(dir); absent == nil {
+			files = dir
+		}
+	}
+	return participant, files, err
+}
+
+// namespaceFiles is the directory of what a lost namespace is made again with.
+func (p *Parts) namespaceFiles(set holdfast.SetID) string {
+	return p.nextToConfig(".namespace-" + string(set))
 }
 
 // unmanaged is a target whose programs the operator stops and starts. The

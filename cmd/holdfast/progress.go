@@ -63,6 +63,10 @@ func (p *progress) hear(e event.Event) {
 		p.bytes(done)
 		return
 	}
+	if typed, ok := e.(step.Typing); ok {
+		p.typed(typed)
+		return
+	}
 	if isNews(e) {
 		p.print(e.String())
 	}
@@ -83,6 +87,15 @@ func isNews(e event.Event) bool {
 		return e.Try == 1
 	}
 	return true
+}
+
+// typed prints lines that the run waits for, whoever looks on: nobody else types them.
+func (p *progress) typed(t step.Typing) {
+	_, _ = fmt.Fprintf(p.out, "\nType now, in another shell; this run waits for Postgres to answer, and goes on by itself:\n")
+	for _, in := range t.Parts {
+		_, _ = fmt.Fprintf(p.out, "\n%s:\n\n%s", in.Of, in.Lines)
+	}
+	_, _ = fmt.Fprintln(p.out)
 }
 
 // bytes shows how far a piece of work is.

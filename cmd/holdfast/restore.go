@@ -53,7 +53,10 @@ under another name, and an empty one takes its place.
 A node in Kubernetes, with kube.namespace in the configuration, is stopped and
 started in the same way: the validator app and the participant are scaled to
 zero and back. Their databases are closed until it is their turn, so that whoever
-scales them up meanwhile does no harm.
+scales them up meanwhile does no harm. Where nothing of the node is in the
+namespace, as in a new cluster, the databases are made, and what you type to make
+the rest is printed: "holdfast restore watch" looks on until the node serves. Where
+the cluster had Postgres too, that is typed first, and the restore waits for it.
 
 A set of a provider's snapshots comes back as new instances next to the live
 ones, set up as those are and proven by what their databases say about
@@ -79,8 +82,47 @@ other names: every address stays.`,
 	c.Flags().BoolVar(&f.originalStopped, "original-stopped", false, "the node that the set was taken of is stopped and cannot start again")
 	c.Flags().BoolVar(&f.FreshVolume, "fresh-volume", false, "for compose: keep the volume of Postgres, whatever is on it, and restore to an empty one")
 	c.Flags().BoolVar(&f.Rename, "rename", false, "for a provider's snapshots: the new instances take the names of the old ones")
-	c.AddCommand(newRestoreUndo(a), newRestoreRehearse(a), newRestoreClean(a))
+	c.AddCommand(newRestoreUndo(a), newRestoreRehearse(a), newRestoreClean(a), newRestoreWatch(a))
 	return a.readsThePast(c)
+}
+
+func newRestoreWatch(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "watch [SET]",
+		Short: "Wait until a node in Kubernetes serves that was lost with its namespace",
+		Long: `Wait until a node in Kubernetes serves whose databases were restored into a new
+namespace or cluster, and whose programs you install: until the participant's
+database has the identity of the set, both programs use the restored databases,
+and both have a pod that is ready. It ends with an error where the database has
+another identity, or none. It changes nothing, and may be interrupted and begun
+again.
+
+SET is the one that was restored: an ID, the beginning of one, its last eight
+digits, or "latest", which is also the default.`,
+		Example: `  # after the lines that the restore has printed
+  holdfast restore watch
+
+  # for a program
+  holdfast restore watch --output json`,
+		Args: atMost(1, "one set"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			a.ifInterrupted = "Nothing was changed. Run the same command again to go on watching."
+			return a.withSource(cmd.Context(), latestOr(args), func(p *setup.Parts, from setup.Source) error {
+				participant, files, err := p.WatchRestored(cmd.Context(), from.Set)
+				if err != nil {
+					return err
+				}
+				serves := "the node serves as " + participant
+				return a.result("findings", []setup.Finding{setup.Found("restore", serves, nil)}, func() {
+					a.printf("Restored: %s.\n", serves)
+					if files != "" {
+						a.printf("\nRemove %s, which may hold passwords: rm -r %s\n", files, files)
+					}
+					a.printf("\nNext: holdfast backup\n")
+				})
+			})
+		},
+	}
 }
 
 func newRestoreRehearse(a *app) *cobra.Command {

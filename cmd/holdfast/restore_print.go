@@ -46,6 +46,23 @@ func (a *app) printRestorePlan(p restore.Plan) {
 	if !p.OnlyProve {
 		a.printLosses(p)
 	}
+	if len(p.Install) > 0 {
+		a.printf("\nNothing of the node is there. Holdfast makes its databases; what makes the rest again, you type:\n")
+		a.printInstalls(p.Install)
+	}
+}
+
+// printInstalls prints what is typed, and when.
+func (a *app) printInstalls(list []step.Part) {
+	for i, in := range list {
+		when := ""
+		if in.First {
+			when = ", before the databases are made; the restore waits for it"
+		} else if i > 0 && list[i-1].First {
+			a.printf("\nWhen the databases are there:\n")
+		}
+		a.printf("\n%s%s:\n\n%s", in.Of, when, in.Lines)
+	}
 }
 
 func (a *app) printRestoreHead(p restore.Plan) {
@@ -126,6 +143,12 @@ func (a *app) printReport(r restore.Report) {
 	}
 	if !r.Swapped {
 		a.printf("\nProven: every table, sequence and fact of set %s came back equal. The live databases were not touched.\n", r.Set)
+		return
+	}
+	if len(r.Install) > 0 {
+		a.printf("\nRestored and proven in %s. Type, in this order:\n", span(r.Took))
+		a.printInstalls(r.Install)
+		a.printf("\nThen look on until the node serves:\n\n  holdfast restore watch %s\n", r.Set)
 		return
 	}
 	if r.Serving {

@@ -38,6 +38,7 @@ type controller struct {
 	owner    bool           // somebody scales up what is at 0, as GitOps does
 	failed   error
 
+	server    bool              // Postgres has a StatefulSet, and a pod while that is there
 	renewed   *renewed          // how programs are started that begin with nothing; nil: as always
 	templates map[string]string // of the pods that were made
 }
@@ -57,6 +58,11 @@ func control(t *testing.T, s *apiserver.Server, node *splicetest.Node) *controll
 		defer close(ended)
 		for ctx.Err() == nil {
 			c.mu.Lock()
+			if c.server {
+				if err := c.serve(); err != nil && ctx.Err() == nil {
+					c.failed = errors.Join(c.failed, err)
+				}
+			}
 			for _, name := range []string{"participant", "app"} {
 				if err := c.reconcile(ctx, name); err != nil && ctx.Err() == nil {
 					c.failed = errors.Join(c.failed, err)
@@ -93,6 +99,10 @@ func (c *controller) ask(method, path string, object, into any) error {
 
 func (c *controller) reconcile(ctx context.Context, name string) error {
 	var d appsv1.Deployment
+	if status, _ := c.s.Ask(http.MethodGet, kubeSpace+name, nil); status == http.StatusNotFound { // lost, with its namespace
+		c.leave(name)
+		return nil
+	}
 	if err := c.ask(http.MethodGet, kubeSpace+name, nil, &d); err != nil {
 		return err
 	}
@@ -351,4 +361,33 @@ func (c *controller) fought(t *testing.T, w workshop) {
 	if refused["participant"] == 0 || refused["app"] == 0 {
 		t.Errorf("nobody found a closed database: %v", refused)
 	}
+}
+
+// serve has the pod of Postgres be there as long as its StatefulSet is.
+func (c *controller) serve() error {
+	const pod = "/api/v1/namespaces/node/pods/postgres-0"
+	set, _ := c.s.Ask(http.MethodGet, "/apis/apps/v1/namespaces/node/statefulsets/postgres", nil)
+	there, _ := c.s.Ask(http.MethodGet, pod, nil)
+	switch {
+	case set != http.StatusOK && there == http.StatusOK:
+		return c.ask(http.MethodDelete, pod+"?gracePeriodSeconds=0", nil, nil)
+	case set != http.StatusOK || there == http.StatusOK:
+		return nil
+	}
+	p := corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{
+			Name: "postgres-0", Labels: map[string]string{"app": "postgres"},
+			OwnerReferences: []metav1.OwnerReference{{
+				APIVersion: "apps/v1", Kind: "StatefulSet", Name: "postgres", UID: "x", Controller: new(true),
+			}},
+		},
+		Spec: corev1.PodSpec{NodeName: apiserver.Node, Containers: []corev1.Container{{Name: "postgres", Image: "x"}}},
+	}
+	if err := c.ask(http.MethodPost, "/api/v1/namespaces/node/pods", p, nil); err != nil {
+		return err
+	}
+	p.Status = corev1.PodStatus{
+		Phase: corev1.PodRunning, Conditions: []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}},
+	}
+	return c.ask(http.MethodPut, pod+"/status", p, nil)
 }

@@ -3,6 +3,7 @@ package firstrun
 import (
 	"cmp"
 	"context"
+	"errors"
 	"path/filepath"
 	"slices"
 
@@ -22,7 +23,21 @@ func (r *run) lookInCluster(ctx context.Context) error {
 	if !options.InPod() {
 		r.cluster = cluster
 	}
+	var recorded lostNode
+	var unread error
+	if r.Back {
+		recorded, unread = r.lost(ctx)
+		or(&r.Namespace, recorded.about.Namespace)
+	}
 	v, err := r.findIn(ctx, cluster)
+	var none *kube.NotFound
+	switch {
+	case !errors.As(err, &none):
+	case unread != nil:
+		return unread
+	case recorded.set.ID != "":
+		return r.recallInCluster(recorded)
+	}
 	if err != nil {
 		return err
 	}
@@ -35,6 +50,52 @@ func (r *run) lookInCluster(ctx context.Context) error {
 		return err
 	}
 	return r.agree("Set it up")
+}
+
+// lostNode is what the newest set of a repository says of a node in Kubernetes.
+type lostNode struct {
+	set   holdfast.Set
+	about kube.Description
+	kept  kube.Kept
+}
+
+// lost reads what the repository says of the node that is to come back; nothing where
+// it has no set of one in Kubernetes.
+func (r *run) lost(ctx context.Context) (n lostNode, err error) {
+	store, err := r.store(ctx)
+	if err != nil {
+		return n, err
+	}
+	defer func() { _ = store.Close(ctx) }()
+	if n.set, err = newestOf(ctx, store, kube.Kind, holdfast.NodeName(r.Node)); err != nil || n.set.ID == "" {
+		return n, err
+	}
+	if n.about, err = kube.Describe(n.set.Deployment); err != nil {
+		return n, err
+	}
+	_, files, err := store.Find(ctx, n.set.Node.Name, string(n.set.ID))
+	if err != nil {
+		return n, err
+	}
+	n.kept, err = kube.Recorded(ctx, n.set, files)
+	return n, err
+}
+
+// recallInCluster takes from a set what nothing in the cluster says any more.
+func (r *run) recallInCluster(n lostNode) error {
+	again, err := kube.Rebuilt(n.about, n.kept, kube.Site{})
+	if err != nil {
+		return err
+	}
+	r.takeSet(n.set)
+	r.fillFromCluster(again.Node)
+	r.options.Events.Report(Recalled{
+		Set: n.set, Lines: append([][]string{{"Splice", cmp.Or(n.set.Deployment.Splice, "cannot tell")}}, n.about.Lines()...),
+	})
+	if err := r.askUnseen(again.Node); err != nil {
+		return err
+	}
+	return r.agree("Write it")
 }
 
 // findIn finds the node in the namespace that is named, or else wherever it may be

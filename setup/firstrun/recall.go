@@ -21,25 +21,12 @@ func (r *run) recall(ctx context.Context, engine *compose.Engine) (done bool, er
 	if r.Repository == "" || r.Password == "" || len(r.Databases) > 0 {
 		return false, nil
 	}
-	here, _ := os.Getwd()
-	password, err := setup.Secrets(here, r.options.Secrets).Of(r.Password)(ctx)
-	if err != nil {
-		return false, err
-	}
-	at, err := setup.PlaceOf("--repository", r.Repository)
-	if err != nil {
-		return false, err
-	}
-	by, err := r.by()
-	if err != nil {
-		return false, err
-	}
-	store, err := repository.Open(ctx, at, password, by)
+	store, err := r.store(ctx)
 	if err != nil {
 		return false, err
 	}
 	defer func() { _ = store.Close(ctx) }()
-	set, err := newestOfCompose(ctx, store, holdfast.NodeName(r.Node))
+	set, err := newestOf(ctx, store, compose.Kind, holdfast.NodeName(r.Node))
 	if err != nil || set.ID == "" {
 		return false, err
 	}
@@ -61,16 +48,40 @@ func (r *run) recall(ctx context.Context, engine *compose.Engine) (done bool, er
 	return true, nil
 }
 
+// store opens the repository that is there.
+func (r *run) store(ctx context.Context) (*repository.Repository, error) {
+	here, _ := os.Getwd()
+	password, err := setup.Secrets(here, r.options.Secrets).Of(r.Password)(ctx)
+	if err != nil {
+		return nil, err
+	}
+	at, err := setup.PlaceOf("--repository", r.Repository)
+	if err != nil {
+		return nil, err
+	}
+	by, err := r.by()
+	if err != nil {
+		return nil, err
+	}
+	return repository.Open(ctx, at, password, by)
+}
+
 // take takes from a set, and from how its node ran, what was not given.
 func (r *run) take(set holdfast.Set, n *compose.Node) {
+	r.takeSet(set)
+	r.Project = n.Project
+	r.fill(n)
+}
+
+// takeSet takes from a set what was not given.
+func (r *run) takeSet(set holdfast.Set) {
 	r.recalled, r.made.ToRestore = set, true
-	r.Node, r.Project = string(set.Node.Name), n.Project
+	r.Node = string(set.Node.Name)
 	if set.Identities == nil {
 		r.URL = "-"
 	} else if len(r.Recipients) == 0 {
 		r.Recipients = set.Identities.Recipients
 	}
-	r.fill(n)
 }
 
 // formerRecipients seals to the recovery keys that the node's sets are sealed to,
@@ -80,20 +91,7 @@ func (r *run) formerRecipients(ctx context.Context) {
 	if len(r.Recipients) > 0 || r.Password == "" || r.URL == "-" {
 		return
 	}
-	here, _ := os.Getwd()
-	password, err := setup.Secrets(here, r.options.Secrets).Of(r.Password)(ctx)
-	if err != nil {
-		return
-	}
-	at, err := setup.PlaceOf("--repository", r.Repository)
-	if err != nil {
-		return
-	}
-	by, err := r.by()
-	if err != nil {
-		return
-	}
-	store, err := repository.Open(ctx, at, password, by)
+	store, err := r.store(ctx)
 	if err != nil {
 		return
 	}
@@ -104,10 +102,9 @@ func (r *run) formerRecipients(ctx context.Context) {
 	}
 }
 
-// newestOfCompose is the newest set of a node of Docker Compose, a proven one if
-// there is one. Where several nodes have sets, one has to be chosen.
-func newestOfCompose(
-	ctx context.Context, store *repository.Repository, node holdfast.NodeName,
+// newestOf is the newest set of a node of that kind, a proven one if there is one. Where several nodes have sets, one has to be chosen.
+func newestOf(
+	ctx context.Context, store *repository.Repository, kind string, node holdfast.NodeName,
 ) (newest holdfast.Set, err error) {
 	list, err := store.Manifests(ctx, node)
 	if err != nil {
@@ -115,7 +112,7 @@ func newestOfCompose(
 	}
 	var nodes []string
 	for _, m := range list {
-		if m.Err != nil || m.Set.Deployment == nil || m.Set.Deployment.Kind != "compose" {
+		if m.Err != nil || m.Set.Deployment == nil || m.Set.Deployment.Kind != kind {
 			continue
 		}
 		if name := string(m.Set.Node.Name); !slices.Contains(nodes, name) {
