@@ -57,7 +57,7 @@ gotest() { go run ./internal/testbed/cmd/gotest -allow internal/testbed/skips.tx
 artifacts=${HOLDFAST_TEST_ARTIFACTS:-${XDG_CACHE_HOME:-$HOME/.cache}/holdfast-artifacts}
 rm -rf "$artifacts"
 mkdir -p "$artifacts"
-limit=40m
+limit=55m
 [ -z "${HOLDFAST_TEST_LONG:-}" ] || limit=4h # every place, behind every bad wire
 plain="-tags testing -timeout $limit -p 2 -vet=off -ldflags=-s -artifacts -outputdir $artifacts"
 race="-race $plain"
