@@ -105,7 +105,7 @@ type Snapshot struct {
 	Times    []Time
 	// Cluster says that it is of a cluster, and becomes one.
 	Cluster bool
-	Engine  string // which the keeper has to be told of a cluster
+	Engine  string // of a cluster: a request to restore it has to name it
 	Mode    string // of that engine
 	// Runs is how many members run what is made of it at first: 1 of an instance.
 	Runs int

@@ -266,7 +266,11 @@ func (p *Programs) installed(ctx context.Context, events event.Listener) error {
 			return ctx.Err()
 		}
 		if time.Since(begun) > max(p.Patience, typing) {
-			return fmt.Errorf("nobody has installed it within %s: %w", typing, why)
+			return &holdfast.Problem{
+				Class: holdfast.Failed, What: fmt.Sprintf("Postgres does not answer after %s", max(p.Patience, typing)), Err: why,
+				Why: "The databases are made before a chart can make empty ones, and there is no server for them.",
+				Do:  "Type the lines that the restore has printed, then run the same command again: it goes on.",
+			}
 		}
 		if said != why.Error() {
 			said = why.Error()
@@ -278,7 +282,7 @@ func (p *Programs) installed(ctx context.Context, events event.Listener) error {
 	}
 }
 
-// sums names the file by which changed files are told from those that were written.
+// sums is the name of the file with the checksums of the others, as they were written.
 const sums = "SHA256SUMS"
 
 func (r Rebuild) sums() []byte {

@@ -353,9 +353,7 @@ func (b *builder) apply(p *part) Install {
 	}
 	b.out.Files[name] = append(text, '\n')
 	lines := ""
-	switch p.owner.By {
-	case Nobody:
-	default:
+	if p.owner.By != Nobody {
 		lines = "# " + p.owner.String() + " takes these objects over when it installs them again.\n"
 	}
 	if bytes.Contains(text, []byte(removed)) {

@@ -102,7 +102,8 @@ func (r *run) formerRecipients(ctx context.Context) {
 	}
 }
 
-// newestOf is the newest set of a node of that kind, a proven one if there is one. Where several nodes have sets, one has to be chosen.
+// newestOf is the newest set of a node of that kind, a proven one if there is one. Where
+// several nodes have sets, one has to be chosen.
 func newestOf(
 	ctx context.Context, store *repository.Repository, kind string, node holdfast.NodeName,
 ) (newest holdfast.Set, err error) {
